@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { Id, limit, listOf, listQuery, Milliseconds, milliseconds, offset, operation } from './operation.ts'
+
+/** One fact of the audit log. How its bytes and its hash are made: docs/concepts/audit.md. */
+export const AuditEvent = z
+  .strictObject({
+    object: z.literal('audit_event'),
+    id: Id,
+    seq: z.int().min(1).describe('Position in the log.'),
+    at: Milliseconds,
+    action: z.string().describe('What was done or asked for: `actor_token.create`, `session.revoke`, …'),
+    outcome: z.enum(['done', 'refused']),
+    code: z.string().nullable().describe('The error code of a refusal.'),
+    principal: z
+      .strictObject({ type: z.enum(['secret_key', 'client', 'command_line', 'system']), id: z.string().nullable() })
+      .describe('Who asked: a secret key (its id, never the key), a client, the command line, or the server itself.'),
+    actor_sub: z.string().nullable(),
+    actor: z.record(z.string(), z.unknown()).nullable().describe('The whole actor payload.').meta({ type: 'object' }),
+    ticket_id: z.string().nullable().describe('The actor token or sign-in token.'),
+    session_id: z.string().nullable(),
+    user_id: z.string().nullable(),
+    target_id: z.string().nullable().describe('Anything else it was done to: a secret key, a signing key.'),
+    reason: z.string().nullable(),
+    address: z.string().nullable(),
+    user_agent: z.string().nullable(),
+    trace_id: z.string(),
+    leaf_hash: z.string().describe('SHA-256 over 0x00 and the canonical event, in hex.'),
+  })
+  .meta({ id: 'AuditEvent' })
+
+export const listAuditEvents = operation({
+  id: 'GetAuditEventList',
+  method: 'get',
+  path: '/v1/audit_events',
+  tag: 'Audit',
+  summary: 'Read the audit log, newest first',
+  auth: 'secret_key',
+  query: z.strictObject({
+    action: z.string().min(1).max(64).optional(),
+    outcome: z.enum(['done', 'refused']).optional(),
+    code: z.string().min(1).max(64).optional(),
+    user_id: Id.optional(),
+    session_id: Id.optional(),
+    ticket_id: Id.optional(),
+    actor_sub: Id.max(256).optional(),
+    principal_id: Id.optional(),
+    trace_id: Id.optional(),
+    after: milliseconds.optional().describe('Only events at or after this time (ms).'),
+    before: milliseconds.optional().describe('Only events before this time (ms).'),
+    before_seq: milliseconds.optional().describe('Only events before this position: pages through any number of events.'),
+    ...listQuery,
+  }),
+  response: listOf(AuditEvent),
+  stagedoorOnly: true,
+})
+
+/** Requests that named nothing we know (a bad key, an unsigned ticket), counted instead of stored one by one. */
+export const RefusedRequests = z
+  .strictObject({
+    object: z.literal('refused_requests'),
+    minute: Milliseconds.describe('Start of the minute.'),
+    address: z.string(),
+    code: z.string(),
+    count: z.int().min(1),
+  })
+  .meta({ id: 'RefusedRequests' })
+
+export const listRefusedRequests = operation({
+  id: 'GetRefusedRequestsList',
+  method: 'get',
+  path: '/v1/refused_requests',
+  tag: 'Audit',
+  summary: 'Count refused requests that named nothing known, per minute, address and code',
+  auth: 'secret_key',
+  query: z.strictObject({ limit, offset }),
+  response: z.array(RefusedRequests),
+  stagedoorOnly: true,
+})

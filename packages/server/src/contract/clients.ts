@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { Id, Milliseconds, operation } from './operation.ts'
+import { Session } from './sessions.ts'
+
+/** A browser (or backend) that holds sessions. */
+export const Client = z
+  .strictObject({
+    object: z.literal('client'),
+    id: Id,
+    session_ids: z.array(Id),
+    sessions: z.array(Session),
+    sign_in_id: z.null(),
+    sign_up_id: z.null(),
+    last_active_session_id: Id.nullable(),
+    last_authentication_strategy: z.literal('ticket').nullable(),
+    created_at: Milliseconds,
+    updated_at: Milliseconds,
+  })
+  .meta({ id: 'Client' })
+
+export const getClient = operation({
+  id: 'GetClient',
+  method: 'get',
+  path: '/v1/clients/{client_id}',
+  tag: 'Clients',
+  summary: 'Read a client and its active sessions',
+  auth: 'secret_key',
+  response: Client,
+  errors: ['resource_not_found'],
+})
+
+export const verifyClient = operation({
+  id: 'VerifyClient',
+  method: 'post',
+  path: '/v1/clients/verify',
+  tag: 'Clients',
+  summary: 'Verify the `__client` cookie of a browser',
+  auth: 'secret_key',
+  body: z.strictObject({ token: z.string().min(1).max(8_192) }).meta({ id: 'VerifyClientRequestBody' }),
+  response: Client,
+  errors: ['authentication_invalid'],
+})

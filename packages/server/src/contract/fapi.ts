@@ -1,0 +1,18 @@
+import * as frontend from './frontend.ts'
+import * as keys from './keys.ts'
+import type { Operation } from './operation.ts'
+import * as tokens from './tokens.ts'
+
+/** Every operation of the Frontend API and the public addresses, in the order of the reference. */
+export const fapi: Operation[] = [
+  tokens.acceptTicket,
+  frontend.createSignIn,
+  frontend.getFrontendClient,
+  frontend.createFrontendSessionToken,
+  frontend.touchSession,
+  frontend.endSession,
+  frontend.removeSession,
+  keys.getPublicJwks,
+  keys.getHealth,
+  keys.getReadiness,
+]

@@ -1,0 +1,146 @@
+import { z } from 'zod'
+import { Actor } from './actor.ts'
+import { Id, Milliseconds, operation } from './operation.ts'
+import { SessionStatus, SessionToken } from './sessions.ts'
+import { redemptionErrors } from './tokens.ts'
+import { User } from './users.ts'
+
+/** The Frontend API: what a browser says, with the `__client` cookie. Bodies are forms; answers are `{ response, client }`. */
+
+const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
+
+export const FrontendSession = z
+  .strictObject({
+    object: z.literal('session'),
+    id: Id,
+    status: SessionStatus,
+    actor: Actor.nullable(),
+    user: FrontendUser.nullable(),
+    public_user_data: z
+      .strictObject({
+        first_name: z.string().nullable(),
+        last_name: z.string().nullable(),
+        image_url: z.string(),
+        has_image: z.boolean(),
+        identifier: z.string(),
+        user_id: Id,
+      })
+      .nullable(),
+    factor_verification_age: z.tuple([z.int(), z.int()]),
+    last_active_organization_id: z.null(),
+    last_active_token: SessionToken.nullable(),
+    last_active_at: Milliseconds,
+    expire_at: Milliseconds,
+    abandon_at: Milliseconds,
+    created_at: Milliseconds,
+    updated_at: Milliseconds,
+    tasks: z.null(),
+  })
+  .meta({ id: 'FrontendSession' })
+
+export const FrontendClient = z
+  .strictObject({
+    object: z.literal('client'),
+    id: Id,
+    sessions: z.array(FrontendSession),
+    sign_in: z.null(),
+    sign_up: z.null(),
+    last_active_session_id: Id.nullable(),
+    last_authentication_strategy: z.literal('ticket').nullable(),
+    cookie_expires_at: Milliseconds.nullable(),
+    captcha_bypass: z.boolean(),
+    created_at: Milliseconds,
+    updated_at: Milliseconds,
+  })
+  .meta({ id: 'FrontendClient' })
+
+export const SignIn = z
+  .strictObject({
+    object: z.literal('sign_in_attempt'),
+    id: Id,
+    status: z.literal('complete'),
+    supported_identifiers: z.array(z.string()),
+    supported_first_factors: z.null(),
+    supported_second_factors: z.null(),
+    first_factor_verification: z.strictObject({
+      object: z.literal('verification_ticket'),
+      status: z.literal('verified'),
+      strategy: z.literal('ticket'),
+      attempts: z.null(),
+      expire_at: z.null(),
+    }),
+    second_factor_verification: z.null(),
+    identifier: z.string().nullable(),
+    user_data: z.null(),
+    created_session_id: Id,
+    abandon_at: Milliseconds,
+  })
+  .meta({ id: 'SignIn' })
+
+/** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
+const wrapped = <T extends z.ZodType>(response: T) =>
+  z.strictObject({ response, client: FrontendClient.nullable() })
+
+export const createSignIn = operation({
+  id: 'createSignIn',
+  method: 'post',
+  path: '/v1/client/sign_ins',
+  tag: 'Sign Ins',
+  summary: 'Redeem a ticket',
+  description: 'Redeems the ticket exactly once, starts the session and sets the `__client` cookie.',
+  auth: 'client',
+  action: 'ticket.accept',
+  bodyType: 'form',
+  body: z
+    .looseObject({
+      strategy: z.literal('ticket', { error: '`ticket`, the only strategy of this server' }),
+      ticket: z.string().min(1).max(8_192),
+    })
+    .meta({ id: 'CreateSignInRequestBody' }),
+  response: wrapped(SignIn).meta({ id: 'WrappedSignIn' }),
+  errors: ['form_param_missing', 'form_param_value_invalid', 'origin_invalid', ...redemptionErrors],
+})
+
+export const getFrontendClient = operation({
+  id: 'getClient',
+  method: 'get',
+  path: '/v1/client',
+  tag: 'Client',
+  summary: 'The browser’s client and its sessions',
+  auth: 'client',
+  response: z
+    .strictObject({ response: FrontendClient.nullable(), client: z.null() })
+    .meta({ id: 'WrappedClient' }),
+})
+
+const sessionOperation = (id: string, verb: string, summary: string, action?: string) =>
+  operation({
+    id,
+    method: 'post',
+    path: `/v1/client/sessions/{session_id}/${verb}`,
+    tag: 'Sessions',
+    summary,
+    auth: 'client',
+    ...(action === undefined ? {} : { action }),
+    bodyType: 'form',
+    body: z.looseObject({}),
+    response: wrapped(FrontendSession).meta({ id: 'WrappedSession' }),
+    errors: ['authentication_invalid', 'resource_not_found', 'origin_invalid'],
+  })
+
+export const touchSession = sessionOperation('touchSession', 'touch', 'Say the session is in use, and select it', 'session.touch')
+export const endSession = sessionOperation('endSession', 'end', 'Sign out of the session, keeping it on the client', 'session.end')
+export const removeSession = sessionOperation('removeSession', 'remove', 'Sign out of the session and remove it from the client', 'session.remove')
+
+export const createFrontendSessionToken = operation({
+  id: 'createSessionToken',
+  method: 'post',
+  path: '/v1/client/sessions/{session_id}/tokens',
+  tag: 'Sessions',
+  summary: 'Mint a session token for the browser',
+  auth: 'client',
+  bodyType: 'form',
+  body: z.looseObject({}),
+  response: SessionToken,
+  errors: ['authentication_invalid', 'origin_invalid'],
+})

@@ -1,0 +1,91 @@
+import { z } from 'zod'
+import type { ErrorCode } from './errors.ts'
+
+/**
+ * One endpoint, described once. The router, the validation, the OpenAPI documents and the SDK's wire types are all
+ * made from this description.
+ */
+export interface Operation<
+  Body extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Response extends z.ZodType = z.ZodType,
+> {
+  /** `CreateActorToken`: Clerk's operation id where Clerk has the operation. */
+  id: string
+  method: 'get' | 'post' | 'patch' | 'put' | 'delete'
+  /** `/v1/actor_tokens/{actor_token_id}/revoke` */
+  path: string
+  tag: string
+  summary: string
+  description?: string
+  /** Who may call: a secret key, the browser's client cookie (checked by the handler), or anyone. */
+  auth: 'secret_key' | 'client' | 'none'
+  /** What the audit log calls it. Present on everything that changes state; its refusals are recorded under it too. */
+  action?: string
+  /** Absent: no body is read. */
+  body?: Body
+  /** `json` unless told; browsers post forms. */
+  bodyType?: 'json' | 'form'
+  query?: Query
+  response: Response
+  /** 200 unless told. */
+  status?: 200 | 303
+  /** Codes this operation can answer, beside those that any can. */
+  errors?: readonly ErrorCode[]
+  /** True where Clerk has no such operation. */
+  stagedoorOnly?: true
+}
+
+/** Keeps the exact types of a description. */
+export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
+  description: Operation<B, Q, R>,
+): Operation<B, Q, R> {
+  return description
+}
+
+/** Unix time in milliseconds. */
+export const Milliseconds = z.int().min(0).meta({ id: 'Milliseconds', description: 'Unix time in milliseconds.' })
+
+/** An id of ours: prefix, underscore, 27 base62 characters. Callers may send any text; what is unknown is not found. */
+export const Id = z.string().min(1).max(255)
+
+/** A JSON object whose members are the caller's own. Kept as it is. */
+export const JsonObject = z.custom<Record<string, unknown>>(
+  value => typeof value === 'object' && value !== null && !Array.isArray(value),
+  { error: 'object' },
+)
+
+/** The longest a list may be asked for at once. */
+export const MAX_LIMIT = 500
+
+const wholeNumber = (from: number, to: number) =>
+  z
+    .string()
+    .regex(/^-?\d{1,16}$/, { error: `a whole number from ${from} to ${to}` })
+    .transform(Number)
+    .pipe(z.int().min(from).max(to))
+
+export const limit = wholeNumber(1, MAX_LIMIT).default(10).meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
+export const offset = wholeNumber(0, 1_000_000_000).default(0).meta({ type: 'integer', minimum: 0, default: 0 })
+export const milliseconds = wholeNumber(0, 8_640_000_000_000_000).meta({ type: 'integer', minimum: 0 })
+
+/** `true`, `false`, `1`, `0` in a query. */
+export const flag = z
+  .enum(['true', 'false', '1', '0'])
+  .transform(text => text === 'true' || text === '1')
+  .meta({ type: 'boolean' })
+
+/** A query parameter that may be repeated: `user_id=a&user_id=b`. */
+export const many = z.array(z.string().min(1).max(255)).max(500)
+
+/** What every list takes. With `paginated=true` the answer is `{ data, total_count }` instead of the bare array. */
+export const listQuery = { limit, offset, paginated: flag.default(false).meta({ type: 'boolean', default: false }) }
+
+/** A bare array, or `{ data, total_count }` when asked with `paginated=true`. */
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.union([z.array(item), z.strictObject({ data: z.array(item), total_count: z.int().min(0) })])
+}
+
+export const DeletedObject = z
+  .strictObject({ object: z.string(), id: z.string(), deleted: z.literal(true) })
+  .meta({ id: 'DeletedObject' })

@@ -1,0 +1,120 @@
+import { z } from 'zod'
+import { Actor } from './actor.ts'
+import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+
+export const SessionStatus = z.enum([
+  'active',
+  'revoked',
+  'ended',
+  'expired',
+  'removed',
+  'abandoned',
+  'replaced',
+  'pending',
+])
+
+export const Session = z
+  .strictObject({
+    object: z.literal('session'),
+    id: Id,
+    user_id: Id,
+    client_id: Id,
+    actor: Actor.nullable().describe('Who is really acting; null in a session of the user’s own.'),
+    status: SessionStatus,
+    last_active_organization_id: z.null(),
+    last_active_at: Milliseconds,
+    latest_activity: z.null(),
+    expire_at: Milliseconds.describe('When the session ends whatever happens. Never moved.'),
+    abandon_at: Milliseconds.describe('When the session ends if nobody uses it meanwhile.'),
+    created_at: Milliseconds,
+    updated_at: Milliseconds,
+    tasks: z.null(),
+  })
+  .meta({ id: 'Session' })
+
+export const SessionToken = z
+  .strictObject({ object: z.literal('token'), jwt: z.string() })
+  .meta({ id: 'SessionToken', description: 'A short-lived JWT that proves the session. Claims: docs/concepts.' })
+
+export const listSessions = operation({
+  id: 'GetSessionList',
+  method: 'get',
+  path: '/v1/sessions',
+  tag: 'Sessions',
+  summary: 'List sessions, newest first',
+  auth: 'secret_key',
+  query: z.strictObject({
+    client_id: Id.optional(),
+    user_id: Id.optional(),
+    actor_sub: Id.max(256).optional().describe('Only sessions in which this actor is acting. Stagedoor only.'),
+    status: SessionStatus.optional(),
+    ...listQuery,
+  }),
+  response: listOf(Session),
+})
+
+export const createSession = operation({
+  id: 'createSession',
+  method: 'post',
+  path: '/v1/sessions',
+  tag: 'Sessions',
+  summary: 'Start a session for a user (development instances only)',
+  auth: 'secret_key',
+  action: 'session.create',
+  body: z
+    .strictObject({ user_id: Id, active_organization_id: z.null().optional() })
+    .meta({ id: 'CreateSessionRequestBody' }),
+  response: Session,
+  errors: ['development_only', 'resource_not_found', 'user_banned', 'user_locked'],
+})
+
+export const getSession = operation({
+  id: 'GetSession',
+  method: 'get',
+  path: '/v1/sessions/{session_id}',
+  tag: 'Sessions',
+  summary: 'Read a session',
+  auth: 'secret_key',
+  response: Session,
+  errors: ['resource_not_found'],
+})
+
+export const revokeSession = operation({
+  id: 'RevokeSession',
+  method: 'post',
+  path: '/v1/sessions/{session_id}/revoke',
+  tag: 'Sessions',
+  summary: 'Revoke a session',
+  description:
+    'Nothing new is minted for the session once this is answered. A session that has ended already is answered as it is.',
+  auth: 'secret_key',
+  action: 'session.revoke',
+  body: z
+    .strictObject({ reason: z.string().min(1).max(500).optional() })
+    .nullish()
+    .transform(body => body ?? {}),
+  response: Session,
+  errors: ['resource_not_found'],
+})
+
+export const createSessionToken = operation({
+  id: 'CreateSessionToken',
+  method: 'post',
+  path: '/v1/sessions/{session_id}/tokens',
+  tag: 'Sessions',
+  summary: 'Mint a session token',
+  auth: 'secret_key',
+  body: z
+    .strictObject({
+      expires_in_seconds: z
+        .int()
+        .min(30)
+        .max(315_360_000)
+        .nullish()
+        .describe('Life of the token in seconds; 60 unless told. Never longer than the session lasts.'),
+    })
+    .nullish()
+    .transform(body => body ?? {}),
+  response: SessionToken,
+  errors: ['authentication_invalid', 'resource_not_found'],
+})
