@@ -1,0 +1,78 @@
+import { hash } from 'node:crypto'
+import type { ErrorAbout } from '../contract/errors.ts'
+import { canonicalJson } from './canonical-json.ts'
+import type { Context } from './context.ts'
+import type { AuditRecord } from './records.ts'
+import type { AuditFilter, Found, Page } from './store.ts'
+
+export interface AuditInput {
+  action: string
+  outcome?: 'done' | 'refused'
+  code?: string
+  about: ErrorAbout
+  target_id?: string
+  /** The actor payload, JSON. */
+  actor?: string | null
+  reason?: string | null
+}
+
+/**
+ * Makes the audit event of something that is about to happen. The store writes it in the same transaction as the
+ * change itself: if it cannot be written, nothing happens.
+ *
+ * The canonical text holds no personal data but opaque ids: address, user agent, reason and the actor payload stand
+ * beside it, and the text holds a salted hash of them. So they can be erased without breaking the log.
+ */
+export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
+  const { principal, address, user_agent, trace_id } = ctx.caller
+  const at = ctx.clock.now()
+  const personal = canonicalJson({
+    actor: input.actor ? JSON.parse(input.actor) : null,
+    address,
+    reason: input.reason ?? null,
+    salt: ctx.random.bytes(16).toString('base64url'),
+    user_agent,
+  })
+  const facts = {
+    action: input.action,
+    actor_sub: input.about.actor_sub ?? null,
+    at,
+    code: input.code ?? null,
+    id: ctx.random.id('evt', at),
+    outcome: input.outcome ?? 'done',
+    session_id: input.about.session_id ?? null,
+    target_id: input.target_id ?? null,
+    ticket_id: input.about.ticket_id ?? null,
+    trace_id,
+    user_id: input.about.user_id ?? null,
+  } as const
+  const event = canonicalJson({
+    ...facts,
+    personal_hash: hash('sha256', personal),
+    principal: { id: principal.id, type: principal.type },
+    v: 1,
+  })
+  return {
+    ...facts,
+    principal_type: principal.type,
+    principal_id: principal.id,
+    event,
+    personal,
+    leaf_hash: leafHash(event),
+  }
+}
+
+/**
+ * The hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
+ * @example leafHash(record.event) === record.leaf_hash
+ */
+export function leafHash(event: string): string {
+  return hash('sha256', Buffer.concat([LEAF, Buffer.from(event, 'utf8')]))
+}
+
+const LEAF = Buffer.from([0x00])
+
+/** Reads the log, newest first. */
+export function listAuditEvents(ctx: Context, input: AuditFilter & Page): Promise<Found<AuditRecord & { seq: number }>> {
+  return ctx.store.audit.list(input, input)
+}

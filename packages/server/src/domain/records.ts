@@ -1,0 +1,151 @@
+import type { ErrorAbout } from '../contract/errors.ts'
+
+/**
+ * What is stored. Names are the wire's; times are Unix milliseconds; JSON is text, so that what was given comes back
+ * value for value whatever the database.
+ */
+
+/** An actor token or a sign-in token. The ticket itself is not here: it is rebuilt from these facts and a key. */
+export interface TicketRecord {
+  id: string
+  kind: 'actor_token' | 'sign_in_token'
+  status: 'pending' | 'accepted' | 'revoked'
+  user_id: string
+  /** JSON, or null in a sign-in token. */
+  actor: string | null
+  actor_sub: string | null
+  reason: string | null
+  expires_in_seconds: number
+  session_max_duration_in_seconds: number
+  expires_at: number
+  /** When expiry was first seen. Once written, no turned-back clock revives the ticket. */
+  expired_at: number | null
+  session_id: string | null
+  created_at: number
+  updated_at: number
+}
+
+export type EndedStatus = 'ended' | 'removed' | 'revoked' | 'expired' | 'abandoned'
+
+export interface SessionRecord {
+  id: string
+  client_id: string
+  user_id: string
+  status: 'active' | EndedStatus
+  actor: string | null
+  actor_sub: string | null
+  ticket_id: string | null
+  /** Null: the session does not end from being idle. */
+  idle_timeout_seconds: number | null
+  last_active_at: number
+  expire_at: number
+  abandon_at: number
+  created_at: number
+  updated_at: number
+}
+
+export interface ClientRecord {
+  id: string
+  /** SHA-256 of the token in the browser's cookie; a new one at each sign-in. */
+  rotating_token_hash: string
+  last_active_session_id: string | null
+  created_at: number
+  updated_at: number
+}
+
+export interface UserRecord {
+  id: string
+  external_id: string | null
+  username: string | null
+  first_name: string | null
+  last_name: string | null
+  locale: string | null
+  primary_email_address_id: string | null
+  primary_phone_number_id: string | null
+  public_metadata: string
+  private_metadata: string
+  unsafe_metadata: string
+  delete_self_enabled: 0 | 1
+  create_organization_enabled: 0 | 1
+  banned_at: number | null
+  locked_at: number | null
+  legal_accepted_at: number | null
+  last_sign_in_at: number | null
+  last_active_at: number | null
+  created_at: number
+  updated_at: number
+}
+
+/** An e-mail address or a phone number of a user. */
+export interface IdentifierRecord {
+  id: string
+  user_id: string
+  kind: 'email_address' | 'phone_number'
+  value: string
+  created_at: number
+  updated_at: number
+}
+
+export interface UserWithIdentifiers extends UserRecord {
+  identifiers: IdentifierRecord[]
+}
+
+/** A secret API key. The key itself is shown once and never stored. */
+export interface SecretKeyRecord {
+  id: string
+  name: string
+  /** SHA-256 of the key, hex. */
+  hash: string
+  /** First and last characters, to tell keys apart by eye. */
+  hint: string
+  created_at: number
+  revoked_at: number | null
+}
+
+export type SigningAlg = 'RS256' | 'ES256' | 'EdDSA'
+
+export interface SigningKeyRecord {
+  id: string
+  alg: SigningAlg
+  status: 'next' | 'active' | 'retiring' | 'removed'
+  /** Public JWK, JSON. */
+  public_jwk: string
+  /** PKCS #8, sealed with the master key; null once removed. */
+  sealed_private_key: string | null
+  /** Latest `exp` (ms) of a longer-lived token signed with it; 0 if it only signed ordinary ones. */
+  signs_until: number
+  created_at: number
+  retired_at: number | null
+}
+
+/** One audit event as stored: the canonical text, its hash, and columns to search by. */
+export interface AuditRecord extends Required<{ [K in keyof ErrorAbout]: string | null }> {
+  id: string
+  at: number
+  action: string
+  outcome: 'done' | 'refused'
+  code: string | null
+  principal_type: Principal['type']
+  principal_id: string | null
+  target_id: string | null
+  trace_id: string
+  /** Canonical JSON; its bytes are what `leaf_hash` covers. */
+  event: string
+  /** Canonical JSON of the personal part, committed to by a salted hash inside `event`; erasable. */
+  personal: string | null
+  leaf_hash: string
+}
+
+export interface RefusedRequestsRecord {
+  minute: number
+  address: string
+  code: string
+  count: number
+}
+
+/** Who asks. */
+export type Principal =
+  | { type: 'secret_key'; id: string }
+  | { type: 'client'; id: string | null }
+  | { type: 'command_line'; id: string | null }
+  | { type: 'system'; id: null }

@@ -1,0 +1,71 @@
+import { ApiError, ApiErrors } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Does something that changes state, and writes an audit event if it is refused. (What is done writes its own, in the
+ * transaction that does it.) A refusal that names nothing we know is only counted: otherwise anyone could fill the disk.
+ */
+export async function recordingRefusals<T>(ctx: Context, action: string, act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    const refusal = error instanceof ApiErrors ? error.errors[0] : error
+    if (refusal instanceof ApiError && refusal.status < 500) await recordRefusal(ctx, action, refusal)
+    throw error
+  }
+}
+
+async function recordRefusal(ctx: Context, action: string, refusal: ApiError): Promise<void> {
+  const about = refusal.options.about ?? {}
+  const known = ctx.caller.principal.id !== null || ctx.caller.principal.type === 'command_line'
+  if (known || Object.keys(about).length > 0) {
+    await ctx.store.audit.append(auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about }))
+  } else {
+    ctx.refusedRequests.count(ctx.clock.now(), ctx.caller.address, refusal.code)
+  }
+}
+
+const MINUTE = 60_000
+/** Beyond so many addresses and codes in one minute, the rest is counted together. */
+const MAX_COUNTERS = 1_000
+
+/** Counts refusals per minute, address and code, and hands the counts to the store once a second. */
+export class RefusedRequestCounter {
+  #counts = new Map<string, { minute: number; address: string; code: string; count: number }>()
+  #minute = 0
+  #seen = new Set<string>()
+
+  count(now: number, address: string | null, code: string): void {
+    const minute = now - (now % MINUTE)
+    if (minute !== this.#minute) {
+      this.#minute = minute
+      this.#seen.clear()
+    }
+    let from = network(address ?? 'unknown')
+    if (this.#seen.size >= MAX_COUNTERS && !this.#seen.has(`${from} ${code}`)) from = 'others'
+    this.#seen.add(`${from} ${code}`)
+    const key = `${minute} ${from} ${code}`
+    const counted = this.#counts.get(key)
+    if (counted) counted.count += 1
+    else this.#counts.set(key, { minute, address: from, code, count: 1 })
+  }
+
+  async flush(store: Store): Promise<void> {
+    if (this.#counts.size === 0) return
+    const counts = this.#counts
+    this.#counts = new Map()
+    await store.refusedRequests.add([...counts.values()])
+  }
+}
+
+/** One household or server owns a whole IPv6 /64, so it counts as one address. */
+function network(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  return `${[...left, ...Array<string>(zeros).fill('0'), ...right].slice(0, 4).join(':')}::/64`
+}

@@ -1,0 +1,62 @@
+import { hash } from 'node:crypto'
+import { ApiError, notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { SecretKeyRecord } from './records.ts'
+
+/**
+ * Makes a secret API key. The key itself is in the answer and nowhere else: only its SHA-256 is stored. (A key is 32
+ * random bytes, so a plain hash cannot be searched.)
+ */
+export async function createSecretKey(
+  ctx: Context,
+  input: { name: string; secret?: string },
+): Promise<{ record: SecretKeyRecord; secret: string }> {
+  const now = ctx.clock.now()
+  const secret = input.secret ?? `${prefix(ctx)}${ctx.random.bytes(32).toString('hex')}`
+  const record: SecretKeyRecord = {
+    id: ctx.random.id('key', now),
+    name: input.name,
+    hash: hash('sha256', secret),
+    hint: `${secret.slice(0, 12)}…${secret.slice(-4)}`,
+    created_at: now,
+    revoked_at: null,
+  }
+  await ctx.store.secretKeys.insert(record, auditEvent(ctx, { action: 'secret_key.create', about: {}, target_id: record.id }))
+  return { record, secret }
+}
+
+/** The key `secret` is stored if it is not known yet: the first key of a server that is given one from outside. */
+export async function ensureSecretKey(ctx: Context, input: { name: string; secret: string }): Promise<SecretKeyRecord> {
+  const known = await ctx.store.secretKeys.findByHash(hash('sha256', input.secret))
+  return known ?? (await createSecretKey(ctx, input)).record
+}
+
+export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
+  return ctx.store.secretKeys.list()
+}
+
+/** @throws ApiError resource_not_found */
+export async function revokeSecretKey(ctx: Context, input: { id: string }): Promise<SecretKeyRecord> {
+  const event = auditEvent(ctx, { action: 'secret_key.revoke', about: {}, target_id: input.id })
+  const revoked = await ctx.store.secretKeys.revoke(input.id, ctx.clock.now(), event)
+  if (revoked) return revoked
+  const key = (await ctx.store.secretKeys.list()).find(it => it.id === input.id)
+  if (!key) throw notFound('secret key', input.id)
+  return key
+}
+
+/**
+ * The record of a key that may be used here. Found by its hash, so that comparing takes no time that depends on it.
+ * @throws ApiError clerk_key_invalid
+ */
+export async function authenticateSecretKey(ctx: Pick<Context, 'store' | 'settings'>, secret: string): Promise<SecretKeyRecord> {
+  if (!secret.startsWith(prefix(ctx)) || secret.length > 256) throw new ApiError('clerk_key_invalid')
+  const key = await ctx.store.secretKeys.findByHash(hash('sha256', secret))
+  if (!key || key.revoked_at !== null) throw new ApiError('clerk_key_invalid')
+  return key
+}
+
+function prefix(ctx: Pick<Context, 'settings'>): string {
+  return ctx.settings.environment === 'production' ? 'sk_live_' : 'sk_test_'
+}

@@ -1,0 +1,248 @@
+import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import { renewedClient, sameToken } from './clients.ts'
+import type { ClientClaims, Context } from './context.ts'
+import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
+import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
+
+const SECOND = 1_000
+const DAY = 86_400 * SECOND
+/** A session of the user's own: Clerk's defaults. */
+const OWN_SESSION_LIFETIME = 7 * DAY
+const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
+
+/** The session a ticket starts: `expire_at` is fixed here and never moved. */
+export function newSession(
+  ctx: Context,
+  input: { ticket: TicketRecord; client_id: string; now: number },
+): SessionRecord {
+  const { ticket, client_id, now } = input
+  const idle = ctx.settings.session_idle_timeout_seconds
+  const session = ownSession(ctx, { user_id: ticket.user_id, client_id, now })
+  if (ticket.actor === null) return { ...session, ticket_id: ticket.id }
+  return {
+    ...session,
+    actor: ticket.actor,
+    actor_sub: ticket.actor_sub,
+    ticket_id: ticket.id,
+    idle_timeout_seconds: idle,
+    expire_at: now + ticket.session_max_duration_in_seconds * SECOND,
+    abandon_at: now + idle * SECOND,
+  }
+}
+
+function ownSession(ctx: Context, input: { user_id: string; client_id: string; now: number }): SessionRecord {
+  const { user_id, client_id, now } = input
+  return {
+    id: ctx.random.id('sess', now),
+    client_id,
+    user_id,
+    status: 'active',
+    actor: null,
+    actor_sub: null,
+    ticket_id: null,
+    idle_timeout_seconds: null,
+    last_active_at: now,
+    expire_at: now + OWN_SESSION_LIFETIME,
+    abandon_at: now + OWN_SESSION_ABANDONED_AFTER,
+    created_at: now,
+    updated_at: now,
+  }
+}
+
+/**
+ * Starts a session of the user's own, without a ticket: for tests.
+ * @throws ApiError development_only, resource_not_found, user_banned, user_locked
+ */
+export async function createSession(ctx: Context, input: { user_id: string }): Promise<SessionRecord> {
+  if (ctx.settings.environment !== 'development') throw new ApiError('development_only')
+  const now = ctx.clock.now()
+  const client = renewedClient(ctx, undefined, now)
+  const session = ownSession(ctx, { user_id: input.user_id, client_id: client.record.id, now })
+  client.record.last_active_session_id = session.id
+  const event = sessionEvent(ctx, 'session.create', session)
+  if (await ctx.store.sessions.insert(session, client.record, event)) return session
+  const user = await ctx.store.users.find(input.user_id)
+  if (!user) throw notFound('user', input.user_id)
+  throw new ApiError(user.banned_at === null ? 'user_locked' : 'user_banned', { about: { user_id: user.id } })
+}
+
+/** @throws ApiError resource_not_found */
+export async function getSession(ctx: Context, input: { id: string }): Promise<SessionRecord> {
+  const session = await ctx.store.sessions.find(input.id)
+  if (!session) throw notFound('session', input.id)
+  return session
+}
+
+export function listSessions(ctx: Context, input: Omit<SessionFilter, 'now'> & Page): Promise<Found<SessionRecord>> {
+  return ctx.store.sessions.list({ ...input, now: ctx.clock.now() }, input)
+}
+
+/** The status as of now: a session whose time has come is over, whether or not that has been written down yet. */
+export function statusAt(session: SessionRecord, now: number): SessionRecord['status'] {
+  if (session.status !== 'active') return session.status
+  if (session.expire_at <= now) return 'expired'
+  if (session.abandon_at <= now) return 'abandoned'
+  return 'active'
+}
+
+/**
+ * Ends a session for good; once this returns nothing more is minted. A session that is over already stays as it is.
+ * @throws ApiError resource_not_found
+ */
+export async function revokeSession(ctx: Context, input: { id: string; reason?: string | undefined }): Promise<SessionRecord> {
+  const session = await getSession(ctx, input)
+  return finish(ctx, session, 'revoked', 'session.revoke', input.reason)
+}
+
+/** Signs the browser out of one of its sessions. @throws ApiError authentication_invalid, resource_not_found */
+export async function leaveSession(
+  ctx: Context,
+  input: { id: string; client: ClientClaims | undefined; status: 'ended' | 'removed' },
+): Promise<SessionRecord> {
+  const facts = await ownedSession(ctx, input)
+  return finish(ctx, facts, input.status, input.status === 'ended' ? 'session.end' : 'session.remove')
+}
+
+/** Says that the session is in use, and makes it the client's selected one. @throws ApiError authentication_invalid */
+export async function touchSession(
+  ctx: Context,
+  input: { id: string; client: ClientClaims | undefined },
+): Promise<SessionRecord> {
+  const facts = await ownedSession(ctx, input)
+  const now = ctx.clock.now()
+  await assertUsable(ctx, facts, now)
+  ctx.activity.note(facts.id, now)
+  const client = await ctx.store.clients.find(facts.client_id)
+  if (client?.last_active_session_id !== facts.id) {
+    const selected = await ctx.store.clients.select(facts.client_id, facts.id, now, sessionEvent(ctx, 'session.select', facts))
+    if (!selected) throw dead(facts)
+  }
+  return withActivity({ ...facts, last_active_at: now })
+}
+
+export interface MintInput {
+  id: string
+  /** The browser asking; the secret key's own mints have none. */
+  client?: ClientClaims | undefined
+  /** The page that will use the token: `azp`. */
+  origin?: string | undefined
+  expires_in_seconds?: number | undefined
+}
+
+/**
+ * Mints a session token: one read, one signature, no write.
+ * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value
+ * @throws ApiError authentication_invalid if the session is over, its user may not be signed in, or it is not the
+ *   client's; resource_not_found to a secret key that names no session
+ */
+export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
+  const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
+  if (!facts) throw notFound('session', input.id)
+  const now = ctx.clock.now()
+  await assertUsable(ctx, facts, now)
+  ctx.activity.note(facts.id, now)
+
+  const life = input.expires_in_seconds ?? ctx.settings.session_token_lifetime_seconds
+  const iat = Math.floor(now / SECOND)
+  const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
+  const { jwt, kid } = await ctx.signing.sessionToken(sessionClaims(ctx, facts, { iat, exp, azp: input.origin }), facts.keyring_version)
+  if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
+  return jwt
+}
+
+/** Claims v2 (https://clerk.com/docs/guides/sessions/session-tokens). The stored text of `act` goes in as it stands. */
+function sessionClaims(
+  ctx: Context,
+  session: SessionRecord,
+  { iat, exp, azp }: { iat: number; exp: number; azp: string | undefined },
+): string {
+  const claims = JSON.stringify({
+    ...(azp === undefined ? {} : { azp }),
+    exp,
+    // Acting as someone proves nothing of them: no step-up is ever met by an actor session.
+    fva: factorVerificationAge(session, iat * SECOND),
+    iat,
+    iss: ctx.settings.public_url,
+    jti: ctx.random.bytes(10).toString('hex'),
+    nbf: iat - 10,
+    sid: session.id,
+    sts: 'active',
+    sub: session.user_id,
+    v: 2,
+  })
+  return session.actor === null ? claims : `${claims.slice(0, -1)},"act":${session.actor}}`
+}
+
+/** Minutes since the user proved a first and a second factor; -1 is never. */
+export function factorVerificationAge(session: SessionRecord, now: number): [number, number] {
+  return session.actor === null ? [Math.max(0, Math.floor((now - session.created_at) / 60_000)), -1] : [-1, -1]
+}
+
+/** A session of this very client. Anyone else's does not exist. */
+async function ownedSession(ctx: Context, input: { id: string; client?: ClientClaims | undefined }): Promise<MintFacts> {
+  const facts = input.client && (await ctx.store.sessions.findForMint(input.id))
+  if (!facts || facts.client_id !== input.client?.id || !sameToken(facts.client_token_hash, input.client.rotating_token)) {
+    throw new ApiError('authentication_invalid')
+  }
+  return facts
+}
+
+async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {
+  const used = ctx.activity.pending(facts.id)
+  const current = used !== undefined && used > facts.last_active_at ? withActivity({ ...facts, last_active_at: used }) : facts
+  const status = statusAt(current, now)
+  if (status !== 'active') {
+    // Written down, so that a clock turned back does not bring it to life again.
+    if (facts.status === 'active') await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
+    throw dead(facts)
+  }
+  if (facts.user_found === 0 || facts.user_banned_at !== null || facts.user_locked_at !== null) throw dead(facts)
+}
+
+function withActivity<T extends SessionRecord>(session: T): T {
+  if (session.idle_timeout_seconds === null) return session
+  return { ...session, abandon_at: session.last_active_at + session.idle_timeout_seconds * SECOND }
+}
+
+function dead(session: SessionRecord): ApiError {
+  return new ApiError('authentication_invalid', { about: aboutSession(session) })
+}
+
+async function finish(
+  ctx: Context,
+  session: SessionRecord,
+  status: EndedStatus,
+  action: string,
+  reason?: string,
+): Promise<SessionRecord> {
+  const event = sessionEvent(ctx, action, session, reason)
+  const finished = await ctx.store.sessions.finish(session.id, status, ctx.clock.now(), event)
+  return finished ?? getSession(ctx, session)
+}
+
+/** Writes down that sessions are over whose time has come. @returns how many */
+export function finishOverdueSessions(ctx: Context, input: { limit: number }): Promise<number> {
+  const now = ctx.clock.now()
+  return ctx.store.sessions.finishOverdue(now, input.limit, session =>
+    sessionEvent(ctx, session.status === 'expired' ? 'session.expire' : 'session.abandon', session),
+  )
+}
+
+export function sessionEvent(ctx: Context, action: string, session: SessionRecord, reason?: string) {
+  return auditEvent(ctx, {
+    action,
+    about: aboutSession(session),
+    actor: session.actor,
+    ...(reason === undefined ? {} : { reason }),
+  })
+}
+
+function aboutSession(session: SessionRecord): ErrorAbout {
+  return {
+    session_id: session.id,
+    user_id: session.user_id,
+    ...(session.actor_sub === null ? {} : { actor_sub: session.actor_sub }),
+    ...(session.ticket_id === null ? {} : { ticket_id: session.ticket_id }),
+  }
+}

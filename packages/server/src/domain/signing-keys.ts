@@ -1,0 +1,115 @@
+import { ApiError, notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { SigningAlg, SigningKeyRecord } from './records.ts'
+import type { SigningKeyChange } from './store.ts'
+
+/**
+ * next → active → retiring → removed. A key is published as `next` before its first signature and as `retiring` until
+ * its last token has expired, so verifiers that cache the key set never meet a key they do not know.
+ */
+
+/** Longest a verifier may keep an old key set: Clerk's SDKs keep it 5 minutes. */
+export const KEY_SET_CACHE = 300_000
+/** Life of an ordinary session token and the leeway of verifiers, with room. */
+const LAST_TOKENS = 120_000
+
+/** Makes a key pair, with its private part sealed. */
+export type MakeKey = (alg: SigningAlg, status: SigningKeyRecord['status'], now: number) => Promise<SigningKeyRecord>
+
+export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]> {
+  return (await ctx.store.signingKeys.keyring()).keys
+}
+
+/** At the first start, or after the setting of the algorithm changed: an active key and the next one. */
+export async function ensureSigningKeys(ctx: Context, input: { alg: SigningAlg; make: MakeKey }): Promise<void> {
+  const { version, keys } = await ctx.store.signingKeys.keyring()
+  const now = ctx.clock.now()
+  const has = (status: SigningKeyRecord['status']) => keys.some(key => key.alg === input.alg && key.status === status)
+  const insert = []
+  if (!has('active')) insert.push(await input.make(input.alg, 'active', now))
+  if (!has('next')) insert.push(await input.make(input.alg, 'next', now))
+  const others = keys.filter(key => key.alg !== input.alg && key.status === 'active')
+  const update = others.map(key => ({ id: key.id, status: 'retiring' as const, retired_at: now }))
+  if (insert.length === 0 && update.length === 0) return
+  // When two servers start at once one of them wins; the other finds the keys there.
+  await change(ctx, version, 'create', { alg: input.alg, insert, update })
+}
+
+/**
+ * next becomes active, active becomes retiring, and a new next is made.
+ * @param input.now do not wait until every verifier knows the next key
+ * @throws ApiError request_invalid if verifiers may not know the next key yet
+ */
+export async function rotateSigningKeys(
+  ctx: Context,
+  input: { alg: SigningAlg; make: MakeKey; atOnce?: boolean },
+): Promise<SigningKeyRecord[]> {
+  const { version, keys } = await ctx.store.signingKeys.keyring()
+  const now = ctx.clock.now()
+  const next = keys.find(key => key.alg === input.alg && key.status === 'next')
+  const active = keys.find(key => key.alg === input.alg && key.status === 'active')
+  if (!next || !active) throw refuse(`There is no next ${input.alg} key. Start the server once with STAGEDOOR_SIGNING_ALG=${input.alg}.`)
+  const wait = next.created_at + KEY_SET_CACHE - now
+  if (wait > 0 && !input.atOnce) {
+    throw refuse(`The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once (verifiers that do not look up unknown keys may refuse tokens meanwhile).`)
+  }
+  const changed = await change(ctx, version, 'rotate', {
+    alg: input.alg,
+    insert: [await input.make(input.alg, 'next', now)],
+    update: [
+      { id: active.id, status: 'retiring', retired_at: now },
+      { id: next.id, status: 'active' },
+    ],
+  })
+  if (!changed) throw refuse('Somebody else changed the signing keys at the same time. Look at them, then try again.')
+  return listSigningKeys(ctx)
+}
+
+/**
+ * Removes a key for good: its private part is forgotten and it is published no more. An emergency removes any key at
+ * once; if it was the active one, the next takes its place. Verifiers may trust a removed key until their cache ends.
+ * @throws ApiError resource_not_found, request_invalid if its tokens may still be in use
+ */
+export async function removeSigningKey(
+  ctx: Context,
+  input: { id: string; make: MakeKey; emergency?: boolean },
+): Promise<SigningKeyRecord[]> {
+  const { version, keys } = await ctx.store.signingKeys.keyring()
+  const key = keys.find(it => it.id === input.id)
+  if (!key || key.status === 'removed') throw notFound('signing key', input.id)
+  const now = ctx.clock.now()
+  if (!input.emergency) assertDone(key, now)
+
+  const update: SigningKeyChange['update'] = [{ id: key.id, status: 'removed', forget: true }]
+  const insert: SigningKeyRecord[] = []
+  if (key.status === 'active') {
+    const next = keys.find(it => it.alg === key.alg && it.status === 'next')
+    if (next) update.push({ id: next.id, status: 'active' })
+    else insert.push(await input.make(key.alg, 'active', now))
+  }
+  if (key.status === 'active' || key.status === 'next') insert.push(await input.make(key.alg, 'next', now))
+  const changed = await change(ctx, version, 'remove', { alg: key.alg, insert, update }, key.id)
+  if (!changed) throw refuse('Somebody else changed the signing keys at the same time. Look at them, then try again.')
+  return listSigningKeys(ctx)
+}
+
+function assertDone(key: SigningKeyRecord, now: number): void {
+  if (key.status !== 'retiring') {
+    throw refuse(`The key is ${key.status}. Rotate first; or remove it at once with --emergency if it leaked.`)
+  }
+  const until = Math.max((key.retired_at ?? now) + LAST_TOKENS, key.signs_until + LAST_TOKENS)
+  if (until > now) {
+    throw refuse(`Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that; or at once with --emergency if it leaked.`)
+  }
+}
+
+function change(ctx: Context, version: number, verb: string, what: SigningKeyChange, id?: string): Promise<boolean> {
+  const target_id = id ?? what.insert[0]?.id ?? what.update[0]?.id
+  const event = auditEvent(ctx, { action: `signing_key.${verb}`, about: {}, ...(target_id === undefined ? {} : { target_id }) })
+  return ctx.store.signingKeys.change(version, what, event)
+}
+
+function refuse(why: string): ApiError {
+  return new ApiError('request_invalid', { params: { why } })
+}

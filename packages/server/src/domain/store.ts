@@ -1,0 +1,190 @@
+import type {
+  AuditRecord,
+  ClientRecord,
+  EndedStatus,
+  IdentifierRecord,
+  RefusedRequestsRecord,
+  SecretKeyRecord,
+  SessionRecord,
+  SigningAlg,
+  SigningKeyRecord,
+  TicketRecord,
+  UserRecord,
+  UserWithIdentifiers,
+} from './records.ts'
+
+/**
+ * The port to the database. It speaks in transitions, not rows: every change is one conditional statement that decides
+ * by itself, in one transaction with its audit event; `undefined` or `false` back means somebody else was first, it is
+ * too late, or there is no such thing. The caller then reads, only to choose the words of the refusal.
+ */
+export interface Store {
+  tickets: {
+    /** Adds the ticket if its user is there and neither banned nor locked, nor its actor if that is a user of ours. */
+    insert(ticket: TicketRecord, event: AuditRecord): Promise<boolean>
+    find(id: string): Promise<TicketRecord | undefined>
+    list(filter: TicketFilter, page: Page): Promise<Found<TicketRecord>>
+    /** pending → revoked. */
+    revoke(id: string, kind: TicketRecord['kind'], now: number, event: AuditRecord): Promise<TicketRecord | undefined>
+    /** pending → accepted, and the session begins, if the ticket is in time and its user may be signed in. */
+    accept(acceptance: Acceptance): Promise<boolean>
+    /** Remembers that a pending ticket was found too late. */
+    noteExpired(id: string, now: number): Promise<void>
+  }
+  sessions: {
+    /** Begins a session without a ticket, if its user may be signed in. */
+    insert(session: SessionRecord, client: ClientRecord, event: AuditRecord): Promise<boolean>
+    find(id: string): Promise<SessionRecord | undefined>
+    /** Everything a mint decides by, in one read. */
+    findForMint(id: string): Promise<MintFacts | undefined>
+    list(filter: SessionFilter, page: Page): Promise<Found<SessionRecord>>
+    listOfClient(clientId: string): Promise<SessionRecord[]>
+    /** active → one of the ended states. */
+    finish(id: string, status: EndedStatus, now: number, event: AuditRecord): Promise<SessionRecord | undefined>
+    /** active → expired or abandoned, for all whose time has come. */
+    finishOverdue(now: number, limit: number, event: EventOf<SessionRecord>): Promise<number>
+    /** Writes last activity; it only ever moves forward. */
+    noteActivity(activity: { id: string; at: number }[]): Promise<void>
+  }
+  clients: {
+    find(id: string): Promise<ClientRecord | undefined>
+    /** Makes an active session of the client its selected one. */
+    select(id: string, sessionId: string, now: number, event: AuditRecord): Promise<boolean>
+  }
+  users: {
+    /** Fails with `Taken` where an identifier, username or external id is another user's. */
+    insert(user: UserRecord, identifiers: IdentifierRecord[], event: AuditRecord): Promise<void>
+    find(id: string): Promise<UserWithIdentifiers | undefined>
+    list(filter: UserFilter, page: Page & { order_by: string; starting_after?: string | undefined }): Promise<UserWithIdentifiers[]>
+    count(filter: UserFilter): Promise<number>
+    /** Changes columns; with `unless`, only while those columns still hold these values. */
+    update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
+    /** Bans, or deletes, and ends all that the user is the subject or the actor of. */
+    expel(id: string, how: 'ban' | 'delete', now: number, event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
+  }
+  secretKeys: {
+    insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
+    findByHash(hash: string): Promise<SecretKeyRecord | undefined>
+    list(): Promise<SecretKeyRecord[]>
+    revoke(id: string, now: number, event: AuditRecord): Promise<SecretKeyRecord | undefined>
+  }
+  signingKeys: {
+    /** All but removed ones' private parts, and the number that changes with every change of any. */
+    keyring(): Promise<{ version: number; keys: SigningKeyRecord[] }>
+    /** Changes several keys at once, if nobody changed any since `version`. */
+    change(version: number, change: SigningKeyChange, event: AuditRecord): Promise<boolean>
+    noteLongLived(id: string, until: number): Promise<void>
+  }
+  audit: {
+    append(event: AuditRecord): Promise<void>
+    list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
+  }
+  refusedRequests: {
+    add(counts: RefusedRequestsRecord[]): Promise<void>
+    list(page: Page): Promise<RefusedRequestsRecord[]>
+  }
+  /** The one instance of this database, made at first use. */
+  instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
+  /** Resolves if the database answers. */
+  ping(): Promise<void>
+  /** Writes what is waiting, then closes. */
+  close(): Promise<void>
+}
+
+/** A unique value is somebody else's: `email_address`, `username`, `external_id`, … */
+export class Taken extends Error {
+  readonly what: string
+  constructor(what: string) {
+    super(`${what} is taken`)
+    this.what = what
+  }
+}
+
+type EventOf<T> = (record: T) => AuditRecord
+
+export interface ExpulsionEvents {
+  session: EventOf<SessionRecord>
+  ticket: EventOf<TicketRecord>
+}
+
+export interface Acceptance {
+  ticket_id: string
+  now: number
+  /** New, or the browser's with its token renewed. */
+  client: ClientRecord
+  session: SessionRecord
+  event: AuditRecord
+}
+
+export interface MintFacts extends SessionRecord {
+  client_token_hash: string
+  user_found: 0 | 1
+  user_banned_at: number | null
+  user_locked_at: number | null
+  keyring_version: number
+}
+
+export interface SigningKeyChange {
+  insert: SigningKeyRecord[]
+  update: { id: string; status: SigningKeyRecord['status']; retired_at?: number; forget?: true }[]
+  alg: SigningAlg
+}
+
+export interface Page {
+  limit: number
+  offset: number
+}
+
+export interface Found<T> {
+  rows: T[]
+  /** Counted only when `filter.counted` asks. */
+  total: number
+}
+
+interface Counted {
+  counted?: boolean
+}
+
+export interface TicketFilter extends Counted {
+  kind: TicketRecord['kind']
+  status?: TicketRecord['status'] | undefined
+  user_id?: string | undefined
+  actor_sub?: string | undefined
+}
+
+export interface SessionFilter extends Counted {
+  now: number
+  client_id?: string | undefined
+  user_id?: string | undefined
+  actor_sub?: string | undefined
+  status?: string | undefined
+}
+
+export interface AuditFilter extends Counted {
+  action?: string | undefined
+  outcome?: string | undefined
+  code?: string | undefined
+  user_id?: string | undefined
+  session_id?: string | undefined
+  ticket_id?: string | undefined
+  actor_sub?: string | undefined
+  principal_id?: string | undefined
+  trace_id?: string | undefined
+  after?: number | undefined
+  before?: number | undefined
+  before_seq?: number | undefined
+}
+
+type Span = 'last_active_at' | 'last_sign_in_at' | 'created_at'
+
+export type UserFilter = {
+  [K in 'user_id' | 'email_address' | 'phone_number' | 'external_id' | 'username']?: string[] | undefined
+} & {
+  [K in 'query' | 'email_address_query' | 'phone_number_query' | 'username_query' | 'name_query']?: string | undefined
+} & { [K in `${Span}_before` | `${Span}_after`]?: number | undefined } & {
+  last_active_at_since?: number | undefined
+  banned?: boolean | undefined
+}
+
+/** The database cannot do it now: it is busy, full, or gone. Nothing was changed. */
+export class StoreUnavailable extends Error {}

@@ -1,0 +1,188 @@
+import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import { type ClientToken, renewedClient } from './clients.ts'
+import type { Context, TicketClaims } from './context.ts'
+import type { SessionRecord, TicketRecord } from './records.ts'
+import { newSession } from './sessions.ts'
+import type { Found, Page, TicketFilter } from './store.ts'
+
+/** Actor tokens and sign-in tokens: one machinery, and a kind. */
+
+export interface CreateTicket {
+  kind: TicketRecord['kind']
+  user_id: string
+  actor?: { sub: string; [member: string]: unknown }
+  reason?: string | undefined
+  expires_in_seconds: number
+  session_max_duration_in_seconds: number
+}
+
+/**
+ * Creates a pending token.
+ * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, form_param_value_invalid
+ */
+export async function createTicket(ctx: Context, input: CreateTicket): Promise<TicketRecord> {
+  const { settings } = ctx
+  const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
+  if (input.kind === 'actor_token') {
+    atMost('expires_in_seconds', input.expires_in_seconds, settings.actor_token_max_seconds)
+    atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
+  }
+  const now = ctx.clock.now()
+  const ticket: TicketRecord = {
+    id: ctx.random.id(input.kind === 'actor_token' ? 'act' : 'sit', now),
+    kind: input.kind,
+    status: 'pending',
+    user_id: input.user_id,
+    actor,
+    actor_sub: input.actor?.sub ?? null,
+    reason: input.reason ?? null,
+    expires_in_seconds: input.expires_in_seconds,
+    session_max_duration_in_seconds: input.session_max_duration_in_seconds,
+    expires_at: now + input.expires_in_seconds * 1_000,
+    expired_at: null,
+    session_id: null,
+    created_at: now,
+    updated_at: now,
+  }
+  const event = ticketEvent(ctx, 'create', ticket)
+  if (!(await ctx.store.tickets.insert(ticket, event))) throw await whyNotFor(ctx, ticket)
+  return ticket
+}
+
+/**
+ * pending → revoked.
+ * @throws ApiError resource_not_found, actor_token_cannot_be_revoked_code
+ */
+export async function revokeTicket(
+  ctx: Context,
+  input: { id: string; kind: TicketRecord['kind']; reason?: string | undefined },
+): Promise<TicketRecord> {
+  const ticket = await findTicket(ctx, input)
+  const event = ticketEvent(ctx, 'revoke', ticket, input.reason)
+  const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, ctx.clock.now(), event)
+  if (revoked) return revoked
+  const { status } = (await ctx.store.tickets.find(ticket.id)) ?? ticket
+  throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, { params: { status, id: ticket.session_id ?? '{id}' }, about: about(ticket) })
+}
+
+/**
+ * Redeems a ticket: exactly once, whoever asks at the same time. The token, the session and the audit event change in
+ * one transaction; a refused redemption leaves the ticket as it was.
+ * @param input.ticket the string the browser or backend was given
+ * @param input.client the client the browser already has, if any
+ * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, …
+ */
+export async function acceptTicket(
+  ctx: Context,
+  input: { ticket: string; client?: ClientToken | undefined; kind?: TicketRecord['kind'] },
+): Promise<{ session: SessionRecord; client: ClientToken }> {
+  const ticket = await readTicket(ctx, input.ticket, input.kind)
+  const now = ctx.clock.now()
+  const client = renewedClient(ctx, input.client, now)
+  const session = newSession(ctx, { ticket, client_id: client.record.id, now })
+  client.record.last_active_session_id = session.id
+  const event = auditEvent(ctx, {
+    action: `${ticket.kind}.accept`,
+    about: { ...about(ticket), session_id: session.id },
+    actor: ticket.actor,
+    reason: ticket.reason,
+  })
+  const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, now, client: client.record, session, event })
+  if (!accepted) throw await whyNotAccepted(ctx, ticket, now)
+  return { session, client }
+}
+
+/** The token, of the kind asked for. @throws ApiError resource_not_found */
+export async function findTicket(ctx: Context, input: { id: string; kind: TicketRecord['kind'] }): Promise<TicketRecord> {
+  const ticket = await ctx.store.tickets.find(input.id)
+  if (!ticket || ticket.kind !== input.kind) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
+  return ticket
+}
+
+export function listTickets(ctx: Context, input: TicketFilter & Page): Promise<Found<TicketRecord>> {
+  return ctx.store.tickets.list(input, input)
+}
+
+/** The string that redeems the token: rebuilt from the record, the same every time, never stored. */
+export function ticketOf(ctx: Context, record: TicketRecord): string {
+  return ctx.signing.ticket(claimsOf(ctx, record))
+}
+
+function claimsOf(ctx: Context, record: TicketRecord): TicketClaims {
+  return {
+    eis: record.expires_in_seconds,
+    exp: Math.ceil(record.expires_at / 1_000),
+    iid: ctx.settings.instance_id,
+    sid: record.id,
+    st: record.kind,
+  }
+}
+
+/** A ticket is ours, whole, of this instance, and says what its record says; whether it is in time, the store decides. */
+async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind']): Promise<TicketRecord> {
+  const claims = ctx.signing.readTicket(text)
+  if (!claims || claims.iid !== ctx.settings.instance_id) throw new ApiError('ticket_invalid_code')
+  const record = await ctx.store.tickets.find(claims.sid)
+  if (!record || ticketOf(ctx, record) !== text) throw new ApiError('ticket_invalid_code')
+  if (kind && record.kind !== kind) throw new ApiError('ticket_invalid_code', { about: about(record) })
+  return record
+}
+
+async function whyNotAccepted(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError> {
+  const found = await ctx.store.tickets.find(ticket.id)
+  const refuse = (code: ErrorCode) => new ApiError(code, { about: about(ticket) })
+  if (!found) return refuse('ticket_invalid_code')
+  if (found.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
+  if (found.status === 'revoked') return refuse(`${ticket.kind}_revoked_code`)
+  if (found.expired_at !== null || found.expires_at <= now) {
+    if (found.expired_at === null) await ctx.store.tickets.noteExpired(ticket.id, now)
+    return refuse('ticket_expired_code')
+  }
+  const user = await ctx.store.users.find(ticket.user_id)
+  if (!user) return refuse(`${ticket.kind}_subject_not_found`)
+  if (user.banned_at !== null) return refuse('user_banned')
+  if (user.locked_at !== null) return refuse('user_locked')
+  return refuse(`${ticket.kind}_cannot_be_used_code`)
+}
+
+async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> {
+  const user = await ctx.store.users.find(ticket.user_id)
+  if (!user) return notFound('user', ticket.user_id)
+  const of = { user_id: user.id, ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }) }
+  if (user.banned_at !== null) return new ApiError('user_banned', { about: of })
+  if (user.locked_at !== null) return new ApiError('user_locked', { about: of })
+  return new ApiError('actor_banned', { about: of })
+}
+
+function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
+  return auditEvent(ctx, {
+    action: `${ticket.kind}.${verb}`,
+    about: about(ticket),
+    actor: ticket.actor,
+    ...(reason === undefined ? {} : { reason }),
+  })
+}
+
+function about(ticket: TicketRecord): ErrorAbout {
+  return {
+    ticket_id: ticket.id,
+    user_id: ticket.user_id,
+    ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }),
+    ...(ticket.session_id === null ? {} : { session_id: ticket.session_id }),
+  }
+}
+
+/** The payload travels in every session token, and that in a cookie of at most 4,096 bytes. */
+function actorText(actor: object, limit: number): string {
+  const text = JSON.stringify(actor)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > limit) {
+    throw invalidParam('actor', `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: it travels in every session token, which has to fit a cookie. Keep identifiers in it and the rest elsewhere.`)
+  }
+  return text
+}
+
+function atMost(param: string, value: number, max: number): void {
+  if (value > max) throw invalidParam(param, `\`${param}\` may be at most ${max} on this server.`)
+}

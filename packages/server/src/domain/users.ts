@@ -1,0 +1,200 @@
+import type { z } from 'zod'
+import { ApiError, notFound } from '../contract/errors.ts'
+import type { CreateUserRequestBody, updateUser as updateUserOperation } from '../contract/users.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
+import { sessionEvent } from './sessions.ts'
+import { type Page, Taken, type UserFilter } from './store.ts'
+
+type CreateUser = z.output<typeof CreateUserRequestBody>
+type UpdateUser = z.output<NonNullable<typeof updateUserOperation.body>>
+const METADATA = ['public_metadata', 'private_metadata', 'unsafe_metadata'] as const
+type Metadata = { [K in (typeof METADATA)[number]]?: Record<string, unknown> | undefined }
+
+/** The most metadata of one kind, in bytes of JSON: Clerk's limit. */
+const MAX_METADATA_BYTES = 8_192
+
+/** @throws ApiError form_identifier_exists, form_param_value_invalid */
+export async function createUser(ctx: Context, input: CreateUser): Promise<UserWithIdentifiers> {
+  const now = ctx.clock.now()
+  const created_at = milliseconds(input.created_at) ?? now
+  const id = ctx.random.id('user', now)
+  const identifier = (kind: IdentifierRecord['kind']) => (value: string) =>
+    ({ id: ctx.random.id('idn', now), user_id: id, kind, value, created_at: now, updated_at: now }) satisfies IdentifierRecord
+  const emails = [...new Set(input.email_address)].map(identifier('email_address'))
+  const phones = [...new Set(input.phone_number)].map(identifier('phone_number'))
+  const user: UserRecord = {
+    id,
+    external_id: input.external_id ?? null,
+    username: input.username ?? null,
+    first_name: input.first_name ?? null,
+    last_name: input.last_name ?? null,
+    locale: input.locale ?? null,
+    primary_email_address_id: emails[0]?.id ?? null,
+    primary_phone_number_id: phones[0]?.id ?? null,
+    public_metadata: metadataText('public_metadata', input.public_metadata ?? {}),
+    private_metadata: metadataText('private_metadata', input.private_metadata ?? {}),
+    unsafe_metadata: metadataText('unsafe_metadata', input.unsafe_metadata ?? {}),
+    delete_self_enabled: input.delete_self_enabled === false ? 0 : 1,
+    create_organization_enabled: input.create_organization_enabled === false ? 0 : 1,
+    banned_at: input.banned ? now : null,
+    locked_at: input.locked ? now : null,
+    legal_accepted_at: milliseconds(input.legal_accepted_at) ?? null,
+    last_sign_in_at: null,
+    last_active_at: null,
+    created_at,
+    updated_at: now,
+  }
+  const identifiers = [...emails, ...phones]
+  await sayTaken(ctx.store.users.insert(user, identifiers, userEvent(ctx, 'create', id)))
+  return { ...user, identifiers }
+}
+
+/** @throws ApiError resource_not_found */
+export async function getUser(ctx: Context, input: { id: string }): Promise<UserWithIdentifiers> {
+  const user = await ctx.store.users.find(input.id)
+  if (!user) throw notFound('user', input.id)
+  return user
+}
+
+export function listUsers(
+  ctx: Context,
+  input: UserFilter & Page & { order_by: string; starting_after?: string | undefined },
+): Promise<UserWithIdentifiers[]> {
+  return ctx.store.users.list(input, input)
+}
+
+export function countUsers(ctx: Context, input: UserFilter): Promise<number> {
+  return ctx.store.users.count(input)
+}
+
+/** Changes what is named; `null` clears. @throws ApiError resource_not_found, form_identifier_exists, form_param_value_invalid */
+export async function updateUser(ctx: Context, input: UpdateUser & { id: string }): Promise<UserWithIdentifiers> {
+  const user = await getUser(ctx, input)
+  const change: Partial<UserRecord> = { updated_at: ctx.clock.now() }
+  for (const key of ['external_id', 'username', 'first_name', 'last_name', 'locale'] as const) {
+    if (input[key] !== undefined) change[key] = input[key]
+  }
+  for (const key of METADATA) {
+    if (input[key] !== undefined) change[key] = metadataText(key, input[key])
+  }
+  for (const kind of ['email_address', 'phone_number'] as const) {
+    const primary = input[`primary_${kind}_id`]
+    if (primary === undefined) continue
+    if (primary !== null && !user.identifiers.some(it => it.id === primary && it.kind === kind)) throw notFound(kind, primary)
+    change[`primary_${kind}_id`] = primary
+  }
+  for (const key of ['delete_self_enabled', 'create_organization_enabled'] as const) {
+    if (typeof input[key] === 'boolean') change[key] = input[key] ? 1 : 0
+  }
+  if (input.legal_accepted_at !== undefined) change.legal_accepted_at = milliseconds(input.legal_accepted_at) ?? null
+  if (input.created_at) change.created_at = milliseconds(input.created_at) ?? user.created_at
+  await sayTaken(ctx.store.users.update(user.id, change, userEvent(ctx, 'update', user.id)))
+  return getUser(ctx, input)
+}
+
+/** Deep-merges into the metadata; a member set to null is removed. @throws ApiError resource_not_found */
+export async function updateUserMetadata(ctx: Context, input: Metadata & { id: string }): Promise<UserWithIdentifiers> {
+  // Someone may write between our read and our write; then the statement finds other values, and we look again.
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const user = await getUser(ctx, input)
+    const change: Partial<UserRecord> = { updated_at: ctx.clock.now() }
+    const unless: Partial<UserRecord> = {}
+    for (const key of METADATA) {
+      const patch = input[key]
+      if (patch === undefined) continue
+      unless[key] = user[key]
+      change[key] = metadataText(key, merge(JSON.parse(user[key]), patch))
+    }
+    const done = await ctx.store.users.update(user.id, change, userEvent(ctx, 'update_metadata', user.id), unless)
+    if (done) return getUser(ctx, input)
+  }
+  throw new ApiError('service_unavailable', { about: { user_id: input.id } })
+}
+
+/** RFC 7396. Both sides are JSON without `__proto__` members: the parser refuses those. */
+function merge(target: unknown, patch: Record<string, unknown>): Record<string, unknown> {
+  const merged: Record<string, unknown> = isObject(target) ? { ...target } : {}
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key]
+    else merged[key] = isObject(value) ? merge(merged[key], value) : value
+  }
+  return merged
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Bans, and ends what the user is the subject or the actor of. @throws ApiError resource_not_found */
+export async function banUser(ctx: Context, input: { id: string }): Promise<UserWithIdentifiers> {
+  await expel(ctx, input.id, 'ban')
+  return getUser(ctx, input)
+}
+
+/** Deletes, and ends what the user is the subject or the actor of. @throws ApiError resource_not_found */
+export async function deleteUser(ctx: Context, input: { id: string }): Promise<void> {
+  await expel(ctx, input.id, 'delete')
+}
+
+async function expel(ctx: Context, id: string, how: 'ban' | 'delete'): Promise<void> {
+  const done = await ctx.store.users.expel(id, how, ctx.clock.now(), userEvent(ctx, how, id), {
+    session: session => sessionEvent(ctx, 'session.revoke', session, `user.${how}`),
+    ticket: ticket =>
+      auditEvent(ctx, {
+        action: `${ticket.kind}.revoke`,
+        about: { ticket_id: ticket.id, user_id: ticket.user_id, ...(ticket.actor_sub ? { actor_sub: ticket.actor_sub } : {}) },
+        actor: ticket.actor,
+        reason: `user.${how}`,
+      }),
+  })
+  if (!done) throw notFound('user', id)
+}
+
+/** Lifts a ban, locks or unlocks. Sessions of a locked user mint nothing until unlocked. @throws ApiError resource_not_found */
+export async function setUserState(
+  ctx: Context,
+  input: { id: string; change: 'unban' | 'lock' | 'unlock' },
+): Promise<UserWithIdentifiers> {
+  const now = ctx.clock.now()
+  const columns = {
+    unban: { banned_at: null },
+    lock: { locked_at: now },
+    unlock: { locked_at: null },
+  }[input.change]
+  const event = userEvent(ctx, input.change, input.id)
+  if (!(await ctx.store.users.update(input.id, { ...columns, updated_at: now }, event))) throw notFound('user', input.id)
+  return getUser(ctx, input)
+}
+
+function userEvent(ctx: Context, verb: string, user_id: string) {
+  return auditEvent(ctx, { action: `user.${verb}`, about: { user_id } })
+}
+
+function metadataText(param: string, value: Record<string, unknown>): string {
+  const text = JSON.stringify(value)
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= MAX_METADATA_BYTES) return text
+  throw new ApiError('form_param_value_invalid', {
+    params: { param },
+    meta: { param_name: param },
+    action: `\`${param}\` is ${bytes} bytes as JSON; at most ${MAX_METADATA_BYTES} are allowed.`,
+  })
+}
+
+function milliseconds(time: string | null | undefined): number | undefined {
+  return time ? Date.parse(time) : undefined
+}
+
+async function sayTaken<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } catch (error) {
+    if (!(error instanceof Taken)) throw error
+    throw new ApiError('form_identifier_exists', {
+      params: { what: error.what.replaceAll('_', ' ') },
+      meta: { param_name: error.what },
+    })
+  }
+}

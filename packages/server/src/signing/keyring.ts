@@ -1,0 +1,189 @@
+import { createPrivateKey, generateKeyPair, type KeyObject, type KeyPairKeyObjectResult, sign } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { ClientClaims, Random, Signing, TicketClaims } from '../domain/context.ts'
+import type { SigningAlg, SigningKeyRecord } from '../domain/records.ts'
+import type { MakeKey } from '../domain/signing-keys.ts'
+import type { Store } from '../domain/store.ts'
+import type { MasterKey } from './master-key.ts'
+import { SealedClaims } from './sealed-claims.ts'
+
+/** Clerk's category of session tokens. */
+const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
+
+interface ActiveKey {
+  kid: string
+  header: string
+  sign(data: string): Promise<string> | string
+}
+
+interface LoadedKeys {
+  version: number
+  active: ActiveKey
+  jwks: Awaited<ReturnType<Signing['jwks']>>
+}
+
+/**
+ * All keys of the instance. The asymmetric ones are read from the store and kept until the store says that they
+ * changed: every mint reads the keyring's version along with the session, so a removed key signs nothing more.
+ */
+export class Keyring implements Signing {
+  readonly #store: Pick<Store, 'signingKeys'>
+  readonly #masterKey: MasterKey
+  readonly #alg: SigningAlg
+  readonly #tickets: SealedClaims<TicketClaims>
+  readonly #clients: SealedClaims<ClientClaims>
+  #loaded: LoadedKeys | undefined
+  #loading: Promise<LoadedKeys> | undefined
+
+  constructor(store: Pick<Store, 'signingKeys'>, masterKey: MasterKey, alg: SigningAlg) {
+    this.#store = store
+    this.#masterKey = masterKey
+    this.#alg = alg
+    this.#tickets = new SealedClaims('ticket+jwt', masterKey.derive('ticket'), isTicketClaims)
+    this.#clients = new SealedClaims('client+jwt', masterKey.derive('client'), isClientClaims)
+  }
+
+  ticket(claims: TicketClaims): string {
+    return this.#tickets.sign(claims)
+  }
+
+  readTicket(text: string): TicketClaims | undefined {
+    return this.#tickets.read(text)
+  }
+
+  clientToken(claims: ClientClaims): string {
+    return this.#clients.sign(claims)
+  }
+
+  readClientToken(text: string): ClientClaims | undefined {
+    return this.#clients.read(text)
+  }
+
+  async sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    const { active } = this.#loaded?.version === version ? this.#loaded : await this.#load()
+    const signed = `${active.header}.${Buffer.from(claims).toString('base64url')}`
+    return { jwt: `${signed}.${await active.sign(signed)}`, kid: active.kid }
+  }
+
+  async jwks(): Promise<LoadedKeys['jwks']> {
+    return (await this.#load()).jwks
+  }
+
+  /** Reads the keys; those who ask at the same time share one reading. */
+  #load(): Promise<LoadedKeys> {
+    this.#loading ??= this.#read().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #read(): Promise<LoadedKeys> {
+    const { version, keys } = await this.#store.signingKeys.keyring()
+    if (this.#loaded?.version === version) return this.#loaded
+    const record = keys.find(key => key.status === 'active' && key.alg === this.#alg)
+    if (!record) throw new Error(`there is no active ${this.#alg} signing key`)
+    const published = keys.filter(key => key.status !== 'removed')
+    this.#loaded = {
+      version,
+      active: activeKey(record, this.#masterKey),
+      jwks: { keys: published.map(key => JSON.parse(key.public_jwk)) },
+    }
+    return this.#loaded
+  }
+}
+
+function activeKey(record: SigningKeyRecord, masterKey: MasterKey): ActiveKey {
+  const header = { alg: record.alg, cat: SESSION_TOKEN_CATEGORY, kid: record.id, typ: 'JWT' }
+  return {
+    kid: record.id,
+    header: Buffer.from(JSON.stringify(header)).toString('base64url'),
+    sign: signers[record.alg](openPrivateKey(record, masterKey)),
+  }
+}
+
+/** @throws Error that says what to do if the master key is not the one the key was sealed with */
+export function openPrivateKey(record: SigningKeyRecord, masterKey: MasterKey): KeyObject {
+  try {
+    const der = masterKey.open(record.sealed_private_key ?? '', record.id)
+    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  } catch (cause) {
+    throw new Error(
+      `Signing key ${record.id} cannot be opened: STAGEDOOR_MASTER_KEY is not the one this database was made with. Give the master key it was made with; without it this instance cannot go on.`,
+      { cause },
+    )
+  }
+}
+
+/** RSA takes long, so it runs on the thread pool; the curves are quicker than the way there. */
+const signers: Record<SigningAlg, (key: KeyObject) => ActiveKey['sign']> = {
+  RS256: key => data =>
+    new Promise((resolve, reject) => {
+      sign('sha256', Buffer.from(data), key, (error, signature) => {
+        if (error) reject(error)
+        else resolve(signature.toString('base64url'))
+      })
+    }),
+  // OpenSSL writes ECDSA as DER; writing JOSE's form ourselves is twice as fast as asking Node for it.
+  ES256: key => data => joseSignature(sign('sha256', Buffer.from(data), key)).toString('base64url'),
+  EdDSA: key => data => sign(null, Buffer.from(data), key).toString('base64url'),
+}
+
+/** ECDSA signature from DER (two INTEGERs) to two 32-byte numbers (RFC 7518 §3.4). */
+export function joseSignature(der: Buffer): Buffer {
+  const out = Buffer.alloc(64)
+  let at = 2
+  for (const end of [32, 64]) {
+    const length = der[at + 1] as number
+    const integer = der.subarray(at + 2, at + 2 + length)
+    const number = integer.length > 32 ? integer.subarray(integer.length - 32) : integer
+    number.copy(out, end - number.length)
+    at += 2 + length
+  }
+  return out
+}
+
+const pair = promisify(generateKeyPair)
+
+/** Key pairs of an algorithm. RSA: 2048 bits and e = 65537, the only ones Clerk's `jwtKey` option can read. */
+async function makePair(alg: SigningAlg): Promise<KeyPairKeyObjectResult> {
+  switch (alg) {
+    case 'RS256':
+      return pair('rsa', { modulusLength: 2048, publicExponent: 65_537 })
+    case 'ES256':
+      return pair('ec', { namedCurve: 'P-256' })
+    case 'EdDSA':
+      return pair('ed25519', {})
+  }
+}
+
+/** Makes signing keys, sealed with the master key under their own ids. */
+export function keyMaker(masterKey: MasterKey, random: Random): MakeKey {
+  return async (alg, status, now) => {
+    const id = random.id('kid', now)
+    const { publicKey, privateKey } = await makePair(alg)
+    const jwk = publicKey.export({ format: 'jwk' })
+    return {
+      id,
+      alg,
+      status,
+      public_jwk: JSON.stringify({ use: 'sig', kty: jwk.kty, kid: id, alg, ...publicMembers(jwk) }),
+      sealed_private_key: masterKey.seal(privateKey.export({ format: 'der', type: 'pkcs8' }), id),
+      signs_until: 0,
+      created_at: now,
+      retired_at: null,
+    }
+  }
+}
+
+/** Members of a public key by name, so that a private one can never slip in. */
+function publicMembers({ n, e, crv, x, y }: { n?: string; e?: string; crv?: string; x?: string; y?: string }) {
+  return Object.fromEntries(Object.entries({ n, e, crv, x, y }).filter(([, value]) => value !== undefined))
+}
+
+function isTicketClaims(claims: Partial<TicketClaims>): boolean {
+  return typeof claims.sid === 'string' && typeof claims.iid === 'string' && typeof claims.st === 'string'
+}
+
+function isClientClaims(claims: Partial<ClientClaims>): boolean {
+  return typeof claims.id === 'string' && typeof claims.iid === 'string' && typeof claims.rotating_token === 'string'
+}

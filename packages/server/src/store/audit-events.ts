@@ -1,0 +1,62 @@
+import type { Store } from '../domain/store.ts'
+import { bound, type Database, given, insertInto, prepared, sqlFor, type Step } from './query.ts'
+
+const insert = insertInto('audit_events')
+
+/** The step that every transition ends with: no audit event, no change. */
+export const recorded = (event: Parameters<typeof insert>[0]): Step => ({ query: insert(event) })
+
+export function auditEvents(db: Database): Store['audit'] {
+  return {
+    async append(event) {
+      await db.transition(recorded(event))
+    },
+
+    async list(filter, { limit, offset }) {
+      let query = sqlFor.selectFrom('audit_events')
+      for (const column of ['action', 'outcome', 'code', 'user_id', 'session_id', 'ticket_id', 'actor_sub', 'principal_id', 'trace_id'] as const) {
+        const value = filter[column]
+        if (value !== undefined) query = query.where(column, '=', value as never)
+      }
+      if (filter.after !== undefined) query = query.where('at', '>=', filter.after)
+      if (filter.before !== undefined) query = query.where('at', '<', filter.before)
+      const total = filter.counted ? await count(db, query) : 0
+      if (filter.before_seq !== undefined) query = query.where('seq', '<', filter.before_seq)
+      const rows = await db.all(bound(query.selectAll().orderBy('seq', 'desc').limit(limit).offset(offset)))
+      return { rows, total }
+    },
+  }
+}
+
+const addRefused = prepared<{ minute: number; address: string; code: string; count: number }>(
+  sqlFor
+    .insertInto('refused_requests')
+    .values({ minute: given('minute'), address: given('address'), code: given('code'), count: given('count') })
+    .onConflict(conflict =>
+      conflict
+        .columns(['minute', 'address', 'code'])
+        .doUpdateSet(eb => ({ count: eb('refused_requests.count', '+', eb.ref('excluded.count')) })),
+    ),
+)
+
+export function refusedRequests(db: Database): Store['refusedRequests'] {
+  return {
+    async add([first, ...more]) {
+      if (!first) return
+      await db.transition({ query: addRefused(first) }, ...more.map(counts => ({ query: addRefused(counts) })))
+    },
+
+    list({ limit, offset }) {
+      const newest = sqlFor.selectFrom('refused_requests').selectAll().orderBy('minute', 'desc').orderBy('count', 'desc')
+      return db.all(bound(newest.orderBy('address').orderBy('code').limit(limit).offset(offset)))
+    },
+  }
+}
+
+/** How many rows a list has in all. */
+// biome-ignore lint/suspicious/noExplicitAny: a query over any table
+export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const counted = await db.get(bound<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
+  return Number(counted?.total ?? 0)
+}

@@ -1,0 +1,93 @@
+import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
+import type { Store } from '../domain/store.ts'
+import { recorded } from './audit-events.ts'
+import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+
+const insertSecretKey = insertInto('secret_keys')
+
+const findByHash = prepared<{ hash: string }, SecretKeyRecord>(
+  sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', given('hash')),
+)
+
+const revokeSecretKey = prepared<{ id: string; now: number }, SecretKeyRecord>(
+  sqlFor
+    .updateTable('secret_keys')
+    .set({ revoked_at: given('now') })
+    .where('id', '=', given('id'))
+    .where('revoked_at', 'is', null)
+    .returningAll(),
+)
+
+export function secretKeys(db: Database): Store['secretKeys'] {
+  return {
+    async insert(key, event) {
+      await db.transition({ query: insertSecretKey(key) }, recorded(event))
+    },
+
+    findByHash: hash => db.get(findByHash({ hash })),
+    list: () => db.all(bound(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
+
+    async revoke(id, now, event) {
+      const revoked = await db.transition({ query: revokeSecretKey({ id, now }), required: true }, recorded(event))
+      return revoked?.[0]
+    },
+  }
+}
+
+const insertSigningKey = insertInto('signing_keys')
+
+const keyringVersion = prepared<object, { keyring_version: number }>(sqlFor.selectFrom('instance').select('keyring_version'))
+
+/** Wins if nobody changed a key since `version`; and tells every reader that the keys changed. */
+const changeKeyring = prepared<{ version: number }, { id: string }>(
+  sqlFor
+    .updateTable('instance')
+    .set(eb => ({ keyring_version: eb('keyring_version', '+', 1) }))
+    .where('keyring_version', '=', given('version'))
+    .returning('id'),
+)
+
+const noteLongLived = prepared<{ id: string; until: number }>(
+  sqlFor
+    .updateTable('signing_keys')
+    .set({ signs_until: given('until') })
+    .where('id', '=', given('id'))
+    .where('signs_until', '<', given('until')),
+)
+
+export function signingKeys(db: Database): Store['signingKeys'] {
+  return {
+    async keyring() {
+      const version = (await db.get(keyringVersion({})))?.keyring_version ?? 0
+      const keys = await db.all(bound(sqlFor.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('id')))
+      return { version, keys }
+    },
+
+    async change(version, { insert, update }, event) {
+      // The outgoing key first: there is one active and one next key an algorithm at any moment.
+      const updates = update.map(({ id, status, retired_at, forget }) => ({
+        query: bound(
+          sqlFor
+            .updateTable('signing_keys')
+            .set({
+              status,
+              ...(retired_at === undefined ? {} : { retired_at }),
+              ...(forget ? { sealed_private_key: null } : {}),
+            })
+            .where('id', '=', id),
+        ),
+      }))
+      const changed = await db.transition(
+        { query: changeKeyring({ version }), required: true },
+        ...updates,
+        ...insert.map((key: SigningKeyRecord) => ({ query: insertSigningKey(key) })),
+        recorded(event),
+      )
+      return changed !== undefined
+    },
+
+    async noteLongLived(id, until) {
+      await db.transition({ query: noteLongLived({ id, until }) })
+    },
+  }
+}

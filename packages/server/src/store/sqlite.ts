@@ -1,0 +1,175 @@
+import { closeSync, openSync } from 'node:fs'
+import BetterSqlite3 from 'better-sqlite3'
+import { StoreUnavailable } from '../domain/store.ts'
+import { migrations } from './migrations.ts'
+import { type Bound, type Database, type Step, UniqueViolation } from './query.ts'
+
+/** So many writes are committed together at most. */
+const MAX_BATCH = 512
+/** How long to wait for another process that is writing, ms. */
+const BUSY_TIMEOUT = 2_000
+
+interface Write {
+  run: () => unknown
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * The embedded database. Every commit is on disk before its caller is answered (WAL, synchronous=FULL). Writes that
+ * arrive in the same turn of the event loop are committed together, each in a savepoint of its own: one that fails
+ * fails alone, a commit that fails fails all of its batch.
+ */
+export class Sqlite implements Database {
+  readonly #db: BetterSqlite3.Database
+  readonly #statements = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  #waiting: Write[] = []
+  #closed = false
+
+  /** @param path a file, made if it is not there, readable by its owner only; or `:memory:` */
+  constructor(path: string) {
+    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
+    this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
+    this.#db.pragma('journal_mode = WAL')
+    this.#db.pragma('synchronous = FULL')
+    this.#db.pragma('foreign_keys = ON')
+    this.#db.pragma('trusted_schema = OFF')
+    // Sorting and sub-queries in memory: no temporary file ever holds a row.
+    this.#db.pragma('temp_store = MEMORY')
+  }
+
+  /** Brings the schema up to date. @returns the names of the migrations that ran */
+  migrate(): string[] {
+    this.#db.exec('create table if not exists migrations (name text primary key, applied_at text not null) strict')
+    return this.#db
+      .transaction(() => {
+        const applied = new Set(this.#db.prepare('select name from migrations').pluck().all() as string[])
+        const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
+        if (unknown.length > 0) {
+          throw new Error(`The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`)
+        }
+        const pending = migrations.filter(migration => !applied.has(migration.name))
+        for (const { name, sql } of pending) {
+          this.#db.exec(sql)
+          this.#db.prepare("insert into migrations values (?, datetime('now'))").run(name)
+        }
+        return pending.map(migration => migration.name)
+      })
+      .immediate()
+  }
+
+  async get<R>(query: Bound<R>): Promise<R | undefined> {
+    return this.#rows(query)[0]
+  }
+
+  async all<R>(query: Bound<R>): Promise<R[]> {
+    return this.#rows(query)
+  }
+
+  transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
+    return this.#write(() => {
+      const rows = this.#step(first)
+      for (const step of more) this.#step(step)
+      return rows
+    }).catch(error => {
+      if (error instanceof NothingFound) return undefined
+      throw error
+    })
+  }
+
+  ping(): void {
+    this.#rows({ sql: 'select 1', values: [] })
+  }
+
+  /** Writes what is waiting, then closes. */
+  async close(): Promise<void> {
+    while (this.#waiting.length > 0) this.#commit()
+    this.#closed = true
+    this.#db.close()
+  }
+
+  #write<T>(run: () => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed'))
+    return new Promise<T>((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#commit())
+      this.#waiting.push({ run, resolve: resolve as Write['resolve'], reject })
+    })
+  }
+
+  #commit(): void {
+    const batch = this.#waiting.splice(0, MAX_BATCH)
+    if (batch.length === 0) return
+    if (this.#waiting.length > 0) setImmediate(() => this.#commit())
+    const answers: (() => void)[] = []
+    try {
+      this.#run('begin immediate')
+      for (const { run, resolve, reject } of batch) {
+        this.#run('savepoint item')
+        try {
+          const value = run()
+          answers.push(() => resolve(value))
+        } catch (error) {
+          // A full disk or a failed write may have undone the whole transaction, not only this item.
+          if (!this.#db.inTransaction) throw error
+          this.#run('rollback to item')
+          answers.push(() => reject(translated(error)))
+        }
+        this.#run('release item')
+      }
+      this.#run('commit')
+    } catch (error) {
+      if (this.#db.inTransaction) this.#run('rollback')
+      const failure = translated(error)
+      for (const { reject } of batch) reject(failure)
+      return
+    }
+    for (const answer of answers) answer()
+  }
+
+  #step<R>(step: Step<R>): R[] {
+    const rows = this.#rows(step.query)
+    if (step.required && rows.length === 0) throw new NothingFound()
+    for (const next of step.then?.(rows) ?? []) this.#step(next)
+    return rows
+  }
+
+  #rows<R>({ sql, values }: Bound<R>): R[] {
+    try {
+      const statement = this.#statement(sql)
+      if (statement.reader) return statement.all(values) as R[]
+      statement.run(values)
+      return []
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  #run(sql: string): void {
+    this.#statement(sql).run()
+  }
+
+  #statement(sql: string): BetterSqlite3.Statement<unknown[]> {
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#db.prepare<unknown[]>(sql)
+      // Lists have many forms; the hot queries come first and stay.
+      if (this.#statements.size < 500) this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+}
+
+/** A required step changed nothing: the transition did not happen. */
+class NothingFound extends Error {}
+
+/** Database trouble as the domain knows it; anything else is a bug and stays what it is. */
+function translated(error: unknown): unknown {
+  if (!(error instanceof BetterSqlite3.SqliteError)) return error
+  if (error.code === 'SQLITE_CONSTRAINT_UNIQUE' || error.code === 'SQLITE_CONSTRAINT_PRIMARYKEY') {
+    return new UniqueViolation(error.message.replace('UNIQUE constraint failed: ', ''), error)
+  }
+  if (/^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|PROTOCOL)/.test(error.code)) {
+    return new StoreUnavailable(`${error.code}: ${error.message}`, { cause: error })
+  }
+  return error
+}

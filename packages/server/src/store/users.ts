@@ -1,0 +1,176 @@
+import { sql } from 'kysely'
+import type { IdentifierRecord, SessionRecord, TicketRecord, UserRecord, UserWithIdentifiers } from '../domain/records.ts'
+import { type Store, Taken, type UserFilter } from '../domain/store.ts'
+import { count, recorded } from './audit-events.ts'
+import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
+
+const insertUser = insertInto('users')
+const insertIdentifier = insertInto('identifiers')
+const find = prepared<{ id: string }, UserRecord>(sqlFor.selectFrom('users').selectAll().where('id', '=', given('id')))
+const identifiersOf = prepared<{ user_id: string }, IdentifierRecord>(
+  sqlFor.selectFrom('identifiers').selectAll().where('user_id', '=', given('user_id')).orderBy('created_at').orderBy('id'),
+)
+
+const ban = prepared<{ id: string; now: number }, { id: string }>(
+  sqlFor
+    .updateTable('users')
+    .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(given('now'))), updated_at: given('now') }))
+    .where('id', '=', given('id'))
+    .returning('id'),
+)
+
+const remove = prepared<{ id: string }, { id: string }>(sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'))
+
+const revokeSessions = prepared<{ id: string; now: number }, SessionRecord>(
+  sqlFor
+    .updateTable('sessions')
+    .set({ status: 'revoked', updated_at: given('now') })
+    .where('status', '=', 'active')
+    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .returningAll(),
+)
+
+const revokeTickets = prepared<{ id: string; now: number }, TicketRecord>(
+  sqlFor
+    .updateTable('tickets')
+    .set({ status: 'revoked', updated_at: given('now') })
+    .where('status', '=', 'pending')
+    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .returningAll(),
+)
+
+export function users(db: Database): Store['users'] {
+  return {
+    async insert(user, identifiers, event) {
+      await sayTaken(db, identifiers, () =>
+        db.transition(
+          { query: insertUser(user) },
+          ...identifiers.map(identifier => ({ query: insertIdentifier(identifier) })),
+          recorded(event),
+        ),
+      )
+    },
+
+    async find(id) {
+      const user = await db.get(find({ id }))
+      return user && { ...user, identifiers: await db.all(identifiersOf({ user_id: id })) }
+    },
+
+    async list(filter, { limit, offset, order_by, starting_after }) {
+      let query = filtered(filter)
+      const descending = order_by.startsWith('-')
+      const column = order_by.replace(/^[-+ ]/, '')
+      const by = column === 'email_address' || column === 'phone_number' ? firstValue(column) : sql.ref(`users.${column}`)
+      const direction = descending ? 'desc' : 'asc'
+      if (starting_after !== undefined) {
+        const cursor = sqlFor.selectFrom('users').where('users.id', '=', starting_after)
+        const operator = descending ? '<' : '>'
+        query = query.where(eb =>
+          eb(eb.tuple(by as never, eb.ref('users.id')) as never, operator, cursor.select([by.as('by') as never, 'users.id']) as never),
+        )
+      }
+      const rows = await db.all(
+        bound(query.selectAll('users').orderBy(by, direction).orderBy('users.id', direction).limit(limit).offset(offset)),
+      )
+      return withIdentifiers(db, rows)
+    },
+
+    count: filter => count(db, filtered(filter)),
+
+    async update(id, change, event, unless = {}) {
+      let query = sqlFor.updateTable('users').set(change).where('id', '=', id)
+      for (const [column, value] of Object.entries(unless)) query = query.where(column as keyof UserRecord, 'is', value)
+      const changed = await sayTaken(db, [], () =>
+        db.transition({ query: bound(query.returning('id')), required: true }, recorded(event)),
+      )
+      return changed !== undefined
+    },
+
+    async expel(id, how, now, event, events) {
+      const expelled = await db.transition(
+        { query: how === 'ban' ? ban({ id, now }) : remove({ id }), required: true },
+        recorded(event),
+        { query: revokeSessions({ id, now }), then: ended => ended.map(it => recorded(events.session(it as SessionRecord))) },
+        { query: revokeTickets({ id, now }), then: revoked => revoked.map(it => recorded(events.ticket(it as TicketRecord))) },
+      )
+      return expelled !== undefined
+    },
+  }
+}
+
+function filtered(filter: UserFilter) {
+  let query = sqlFor.selectFrom('users')
+  if (filter.user_id) query = query.where('users.id', 'in', filter.user_id)
+  if (filter.external_id) query = query.where('external_id', 'in', filter.external_id)
+  if (filter.username) query = query.where('username', 'in', filter.username)
+  for (const kind of ['email_address', 'phone_number'] as const) {
+    const values = filter[kind]
+    if (values) {
+      const wanted = values.map(value => (kind === 'email_address' ? value.toLowerCase() : value))
+      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', wanted))
+    }
+    const part = filter[`${kind}_query`]
+    if (part) query = query.where('users.id', 'in', identifiersWhere(kind).where(contains('value', part)))
+  }
+  if (filter.username_query) query = query.where(contains('username', filter.username_query))
+  if (filter.name_query) query = query.where(contains(fullName, filter.name_query))
+  const part = filter.query
+  if (part) {
+    query = query.where(eb =>
+      eb.or([
+        ...['users.id', 'external_id', 'username', fullName].map(column => contains(column, part)),
+        eb('users.id', 'in', sqlFor.selectFrom('identifiers').select('user_id').where(contains('value', part))),
+      ]),
+    )
+  }
+  if (filter.banned !== undefined) query = query.where('banned_at', filter.banned ? 'is not' : 'is', null)
+  for (const column of ['last_active_at', 'last_sign_in_at', 'created_at'] as const) {
+    const before = filter[`${column}_before`]
+    const after = filter[`${column}_after`]
+    if (before !== undefined) query = query.where(column, '<', before)
+    if (after !== undefined) query = query.where(column, '>', after)
+  }
+  if (filter.last_active_at_since !== undefined) query = query.where('last_active_at', '>=', filter.last_active_at_since)
+  return query
+}
+
+const fullName = sql<string>`coalesce(first_name, '') || ' ' || coalesce(last_name, '')`
+
+function identifiersWhere(kind: IdentifierRecord['kind']) {
+  return sqlFor.selectFrom('identifiers').select('user_id').where('kind', '=', kind)
+}
+
+function firstValue(kind: IdentifierRecord['kind']) {
+  return sql<string>`(select min(value) from identifiers where identifiers.user_id = users.id and kind = ${kind})`
+}
+
+/** Part of a text, whatever its case; `%` and `_` mean themselves. */
+function contains(column: string | typeof fullName, part: string) {
+  const pattern = `%${part.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
+  return sql<boolean>`lower(${typeof column === 'string' ? sql.ref(column) : column}) like ${pattern} escape '\\'`
+}
+
+async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWithIdentifiers[]> {
+  if (rows.length === 0) return []
+  const ids = rows.map(user => user.id)
+  const all = await db.all(
+    bound(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('created_at').orderBy('id')),
+  )
+  const of = Map.groupBy(all, identifier => identifier.user_id)
+  return rows.map(user => ({ ...user, identifiers: of.get(user.id) ?? [] }))
+}
+
+/** Says which unique value is somebody else's. */
+async function sayTaken<T>(db: Database, identifiers: IdentifierRecord[], change: () => Promise<T>): Promise<T> {
+  try {
+    return await change()
+  } catch (error) {
+    if (!(error instanceof UniqueViolation)) throw error
+    const column = /^users\.(external_id|username)$/.exec(error.columns)?.[1]
+    if (column) throw new Taken(column)
+    for (const { kind, value } of identifiers) {
+      if (await db.get(bound(identifiersWhere(kind).where('value', '=', value)))) throw new Taken(kind)
+    }
+    throw error
+  }
+}
