@@ -7,7 +7,7 @@
  * so that the texts stay as Clerk's clients know them.
  */
 interface ErrorDefinition {
-  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503
+  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503
   message: string
   long_message: string
   action?: string
@@ -67,11 +67,6 @@ const definitions = {
     status: 413,
     message: 'Request body too large',
     long_message: 'The request body is larger than {limit} bytes.',
-  },
-  method_not_allowed: {
-    status: 405,
-    message: 'Method not allowed',
-    long_message: '{method} is not allowed here.',
   },
   form_param_missing: { status: 422, message: 'is missing', long_message: '{param} must be included.' },
   form_param_value_invalid: { status: 422, message: 'is invalid', long_message: '{param} is invalid' },

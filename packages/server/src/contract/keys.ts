@@ -27,7 +27,7 @@ export const getPublicJwks = operation({
   response: JsonWebKeySet,
 })
 
-const Health = z.strictObject({ status: z.enum(['ok', 'unavailable']) }).meta({ id: 'Health' })
+export const Health = z.strictObject({ status: z.enum(['ok', 'unavailable']) }).meta({ id: 'Health' })
 
 const health = (id: string, path: string, summary: string) =>
   operation({ id, method: 'get', path, tag: 'Health', summary, auth: 'none', response: Health, stagedoorOnly: true })

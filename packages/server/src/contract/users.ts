@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeletedObject, flag, Id, JsonObject, limit, many, Milliseconds, milliseconds, offset, operation } from './operation.ts'
+import { DeletedObject, flag, Id, JsonObject, limit, listOf, listQuery, many, Milliseconds, milliseconds, offset, operation } from './operation.ts'
 
 const Metadata = JsonObject.meta({ id: 'Metadata', type: 'object', additionalProperties: true })
 
@@ -181,6 +181,10 @@ const bodyErrors = [
   'form_identifier_exists',
 ] as const
 
+export const TotalCount = z
+  .strictObject({ object: z.literal('total_count'), total_count: z.int().min(0) })
+  .meta({ id: 'TotalCount' })
+
 export const listUsers = operation({
   id: 'GetUserList',
   method: 'get',
@@ -188,8 +192,8 @@ export const listUsers = operation({
   tag: 'Users',
   summary: 'List users',
   auth: 'secret_key',
-  query: z.strictObject({ ...filters, limit, offset, starting_after: Id.optional(), order_by }),
-  response: z.array(User),
+  query: z.strictObject({ ...filters, ...listQuery, starting_after: Id.optional(), order_by }),
+  response: listOf(User),
 })
 
 export const countUsers = operation({
@@ -201,7 +205,7 @@ export const countUsers = operation({
   auth: 'secret_key',
   // Clerk's Node SDK sends the list's paging and order here too; they change no count.
   query: z.strictObject({ ...filters, limit: limit.optional(), offset: offset.optional(), order_by: order_by.optional() }),
-  response: z.strictObject({ object: z.literal('total_count'), total_count: z.int().min(0) }).meta({ id: 'TotalCount' }),
+  response: TotalCount,
 })
 
 export const createUser = operation({

@@ -63,7 +63,7 @@ export interface Signing {
   readClientToken(text: string): ClientClaims | undefined
   /** Signs claims given as JSON text. `version` is the keyring's as just read from the store. */
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
-  jwks(): Promise<{ keys: { kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
+  jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 
 export interface TicketClaims {

@@ -145,7 +145,7 @@ export interface RefusedRequestsRecord {
 
 /** Who asks. */
 export type Principal =
-  | { type: 'secret_key'; id: string }
+  | { type: 'secret_key'; id: string | null }
   | { type: 'client'; id: string | null }
   | { type: 'command_line'; id: string | null }
   | { type: 'system'; id: null }

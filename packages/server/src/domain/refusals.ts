@@ -4,10 +4,11 @@ import type { Context } from './context.ts'
 import type { Store } from './store.ts'
 
 /**
- * Does something that changes state, and writes an audit event if it is refused. (What is done writes its own, in the
- * transaction that does it.) A refusal that names nothing we know is only counted: otherwise anyone could fill the disk.
+ * Does something; if it would have changed state (it has an `action`) and is refused, writes an audit event of that. (What
+ * is done writes its own, in the transaction that does it.) A refusal that names nothing we know is only counted,
+ * otherwise anyone could fill the disk; so is any failed authentication.
  */
-export async function recordingRefusals<T>(ctx: Context, action: string, act: () => T | Promise<T>): Promise<T> {
+export async function recordingRefusals<T>(ctx: Context, action: string | undefined, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (error) {
@@ -17,12 +18,12 @@ export async function recordingRefusals<T>(ctx: Context, action: string, act: ()
   }
 }
 
-async function recordRefusal(ctx: Context, action: string, refusal: ApiError): Promise<void> {
+async function recordRefusal(ctx: Context, action: string | undefined, refusal: ApiError): Promise<void> {
   const about = refusal.options.about ?? {}
   const known = ctx.caller.principal.id !== null || ctx.caller.principal.type === 'command_line'
-  if (known || Object.keys(about).length > 0) {
+  if (action !== undefined && (known || Object.keys(about).length > 0)) {
     await ctx.store.audit.append(auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about }))
-  } else {
+  } else if (action !== undefined || refusal.status === 401) {
     ctx.refusedRequests.count(ctx.clock.now(), ctx.caller.address, refusal.code)
   }
 }

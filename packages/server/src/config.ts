@@ -1,0 +1,143 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+
+/** The only reader of the environment. Each setting: what it is, its unit, its default. docs/reference/config.md is made from here. */
+
+/** Written in docs and examples; a server that has them is a server anyone can enter. */
+const SAMPLE_SECRETS = ['sk_live_your_secret_key', 'sk_test_your_secret_key', 'change-me', 'changeme', 'your_master_key']
+/** What `stagedoor dev` makes; good on a laptop only. */
+export const DEV_MASTER_KEY_PREFIX = 'dev_'
+
+const seconds = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+
+const commaList = z
+  .string()
+  .default('')
+  .transform(text => text.split(',').map(item => item.trim()).filter(item => item !== ''))
+
+const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+
+const origin = url.transform(text => new URL(text).origin)
+
+const schema = z.object({
+  database_url: z
+    .string()
+    .regex(/^sqlite:.+/, { error: 'must be `sqlite:` and a path, like sqlite:./stagedoor.db, or sqlite::memory:' })
+    .default('sqlite:./stagedoor.db')
+    .describe('Where everything is stored: `sqlite:` and a path, or `sqlite::memory:`.'),
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+  port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
+  public_url: origin
+    .optional()
+    .describe('Where browsers reach this server: issuer of session tokens and origin of the Frontend API. Default: http:// and where it listens.'),
+  environment: z
+    .enum(['development', 'production'])
+    .optional()
+    .describe('`production` (`serve`) or `development` (`dev`). Decides the prefix of keys, and whether sessions can be started without a ticket.'),
+  master_key: z
+    .string()
+    .optional()
+    .describe('The one secret everything is derived from or sealed with: 32 random bytes or more, base64 or hex. Make one with `openssl rand -base64 32`. Without it the database cannot be used.'),
+  secret_key: z
+    .string()
+    .regex(/^sk_(test|live)_[\x21-\x7e]{24,200}$/, { error: 'must be sk_live_ or sk_test_ and at least 24 random characters' })
+    .optional()
+    .describe('A secret API key to take as given, at the first start say. Others: `stagedoor keys create`.'),
+  signing_alg: z.enum(['RS256', 'ES256', 'EdDSA']).default('RS256').describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
+  sign_in_url: url.optional().describe('The page of your app that tickets are sent to. Default: `/sign-in` of this server.'),
+  allowed_origins: commaList
+    .pipe(z.array(origin))
+    .describe('Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.'),
+  trusted_proxies: commaList
+    .pipe(z.array(z.string().refine(entry => isIP(entry.split('/')[0] ?? '') > 0, { error: 'must be addresses or networks, 10.0.0.0/8' })))
+    .describe('Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.'),
+  session_idle_timeout_seconds: seconds(60, 86_400, 600).describe('An actor session ends if it is not used for so long, in seconds.'),
+  session_token_lifetime_seconds: seconds(10, 600, 60).describe('Life of a session token, in seconds.'),
+  actor_max_bytes: seconds(64, 2_434, 1_024).describe('Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes.'),
+  actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe('Most that `expires_in_seconds` of an actor token may ask for.'),
+  actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe('Most that `session_max_duration_in_seconds` may ask for.'),
+  log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('How much is logged, as JSON lines on standard output.'),
+})
+
+/** The settings, all checked. Secrets print as themselves nowhere: see `describeSettings`. */
+export type Config = Readonly<z.output<typeof schema>>
+
+/** Name, description and default of every setting, for `stagedoor --help` and the reference. */
+export const settings = Object.entries(schema.shape).map(([field, type]) => ({
+  field,
+  env: envName(field),
+  description: type.description ?? '',
+  usual: usualOf(type),
+}))
+
+export function envName(field: string): string {
+  return `STAGEDOOR_${field.toUpperCase()}`
+}
+
+/** A setting is wrong or missing. The message lists all of them, each with what to do. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the settings from the environment.
+ * @param env `process.env`, or any object of its form
+ * @throws ConfigError naming every problem at once
+ * @example loadConfig({ STAGEDOOR_PORT: '4200' }).port // 4200
+ */
+export function loadConfig(env: Record<string, string | undefined>): Config {
+  const input: Record<string, string> = {}
+  for (const field of Object.keys(schema.shape)) {
+    const value = env[envName(field)]
+    if (value !== undefined && value !== '') input[field] = value
+  }
+  const problems = Object.keys(env)
+    .filter(name => name.startsWith('STAGEDOOR_') && !settings.some(setting => setting.env === name))
+    .map(name => `${name} is not a setting of Stagedoor${nearest(name)}.`)
+  const parsed = schema.safeParse(input)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(`${envName(String(issue.path[0]))}: ${issue.message}.`)
+  }
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(list(problems))
+  return Object.freeze(parsed.data)
+}
+
+/** What a production server must have beside. @throws ConfigError */
+export function assertProduction(config: Config): void {
+  const problems: string[] = []
+  const make = 'Make one with `openssl rand -base64 32` and keep it safe: without it the database cannot be used.'
+  if (config.master_key === undefined) problems.push(`STAGEDOOR_MASTER_KEY is missing. ${make}`)
+  else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX)) problems.push(`STAGEDOOR_MASTER_KEY was made by \`stagedoor dev\` and is good on a laptop only. ${make}`)
+  else if (isSample(config.master_key)) problems.push(`STAGEDOOR_MASTER_KEY is a sample value. ${make}`)
+  else if (masterKeyBytes(config.master_key).length < 32) problems.push(`STAGEDOOR_MASTER_KEY is shorter than 32 bytes. ${make}`)
+  if (config.secret_key !== undefined && isSample(config.secret_key)) problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
+  if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_')) problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
+  if (config.public_url === undefined) problems.push('STAGEDOOR_PUBLIC_URL is missing. Give the address at which browsers reach this server, https://auth.example.com say: it is the issuer of every session token.')
+  if (config.sign_in_url === undefined) problems.push('STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.')
+  if (problems.length > 0) throw new ConfigError(list(problems))
+}
+
+/** 32 bytes or more, from base64, base64url or hex. */
+export function masterKeyBytes(text: string): Buffer {
+  const key = text.startsWith(DEV_MASTER_KEY_PREFIX) ? text.slice(DEV_MASTER_KEY_PREFIX.length) : text
+  return /^([0-9a-f]{2}){32,}$/i.test(key) ? Buffer.from(key, 'hex') : Buffer.from(key, 'base64')
+}
+
+/** A placeholder, or a text with so little variety that nobody drew it at random. */
+function isSample(secret: string): boolean {
+  const plain = secret.toLowerCase()
+  return SAMPLE_SECRETS.some(sample => plain.includes(sample)) || new Set(plain.replace(/^sk_(test|live)_/, '')).size < 8
+}
+
+function list(problems: string[]): string {
+  return problems.length === 1 ? String(problems[0]) : `${problems.length} settings need attention:\n${problems.map(problem => `  - ${problem}`).join('\n')}`
+}
+
+function nearest(name: string): string {
+  const close = settings.find(({ env }) => env.replaceAll('_', '') === name.replaceAll('_', '') || env.startsWith(name) || name.startsWith(env))
+  return close ? `; did you mean ${close.env}?` : '; `stagedoor serve --help` lists them'
+}
+
+function usualOf(type: z.ZodType): string | undefined {
+  const usual = type.safeParse(undefined)
+  if (!usual.success || usual.data === undefined || Array.isArray(usual.data)) return undefined
+  return String(usual.data)
+}

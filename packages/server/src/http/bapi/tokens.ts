@@ -1,0 +1,38 @@
+import * as contract from '../../contract/tokens.ts'
+import { mintSessionToken } from '../../domain/sessions.ts'
+import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } from '../../domain/tickets.ts'
+import { type Http, mount } from '../mount.ts'
+import { presentActorToken, presentList, presentSession, presentSignInToken, presentToken } from '../present.ts'
+
+const actor = { kind: 'actor_token' } as const
+const signIn = { kind: 'sign_in_token' } as const
+
+export function mountTokens(http: Http): void {
+  mount(http, contract.createActorToken, async (ctx, { body }) =>
+    presentActorToken(ctx, await createTicket(ctx, { ...actor, ...body }), true),
+  )
+  mount(http, contract.listActorTokens, async (ctx, { query }) =>
+    presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
+      presentActorToken(ctx, record, false),
+    ),
+  )
+  mount(http, contract.acceptActorToken, async (ctx, { body }) => {
+    const { session } = await acceptTicket(ctx, { ...actor, ticket: body.ticket })
+    const jwt = await mintSessionToken(ctx, { id: session.id })
+    return { session: presentSession(ctx, session), token: presentToken(jwt) }
+  })
+  mount(http, contract.getActorToken, async (ctx, { param }) =>
+    presentActorToken(ctx, await findTicket(ctx, { ...actor, id: param('actor_token_id') }), false),
+  )
+  mount(http, contract.revokeActorToken, async (ctx, { param, body }) =>
+    presentActorToken(ctx, await revokeTicket(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
+  )
+  mount(http, contract.createSignInToken, async (ctx, { body }) => {
+    const { user_id, expires_in_seconds } = body
+    const record = await createTicket(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 })
+    return presentSignInToken(ctx, record, true)
+  })
+  mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
+    presentSignInToken(ctx, await revokeTicket(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
+  )
+}

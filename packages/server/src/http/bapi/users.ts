@@ -1,0 +1,38 @@
+import * as contract from '../../contract/users.ts'
+import {
+  banUser,
+  countUsers,
+  createUser,
+  deleteUser,
+  getUser,
+  listUsers,
+  setUserState,
+  updateUser,
+  updateUserMetadata,
+} from '../../domain/users.ts'
+import { type Http, mount } from '../mount.ts'
+import { presentDeletedUser, presentList, presentTotalCount, presentUser } from '../present.ts'
+
+export function mountUsers(http: Http): void {
+  mount(http, contract.listUsers, async (ctx, { query }) => {
+    const rows = await listUsers(ctx, query)
+    return presentList({ rows, total: query.paginated ? await countUsers(ctx, query) : 0 }, query.paginated, presentUser)
+  })
+  mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
+  mount(http, contract.createUser, async (ctx, { body }) => presentUser(await createUser(ctx, body)))
+  mount(http, contract.getUser, async (ctx, { param }) => presentUser(await getUser(ctx, { id: param('user_id') })))
+  mount(http, contract.updateUser, async (ctx, { param, body }) => presentUser(await updateUser(ctx, { ...body, id: param('user_id') })))
+  mount(http, contract.updateUserMetadata, async (ctx, { param, body }) =>
+    presentUser(await updateUserMetadata(ctx, { ...body, id: param('user_id') })),
+  )
+  mount(http, contract.deleteUser, async (ctx, { param }) => {
+    await deleteUser(ctx, { id: param('user_id') })
+    return presentDeletedUser(param('user_id'))
+  })
+  mount(http, contract.banUser, async (ctx, { param }) => presentUser(await banUser(ctx, { id: param('user_id') })))
+  for (const change of ['unban', 'lock', 'unlock'] as const) {
+    mount(http, contract[`${change}User`], async (ctx, { param }) =>
+      presentUser(await setUserState(ctx, { id: param('user_id'), change })),
+    )
+  }
+}

@@ -1,0 +1,63 @@
+import type { IncomingMessage } from 'node:http'
+import { BlockList, isIP } from 'node:net'
+import { ApiError } from '../contract/errors.ts'
+import type { Caller, Context } from '../domain/context.ts'
+import { authenticateSecretKey } from '../domain/secret-keys.ts'
+
+const MAX_USER_AGENT = 256
+
+/** Who asks, as far as the connection tells. The principal is filled in by whoever authenticates it. */
+export function callerOf(headers: Headers, incoming: IncomingMessage | undefined, trusted: BlockList, traceId: string): Caller {
+  return {
+    principal: { type: 'client', id: null },
+    address: clientAddress(headers, incoming?.socket.remoteAddress, trusted),
+    user_agent: headers.get('user-agent')?.slice(0, MAX_USER_AGENT) ?? null,
+    trace_id: traceId,
+  }
+}
+
+/** Forwarded addresses count only as far as trusted proxies wrote them: read from the right, up to the first stranger. */
+function clientAddress(headers: Headers, remote: string | undefined, trusted: BlockList): string | null {
+  let address = plainAddress(remote ?? '')
+  if (address === null) return null
+  const forwarded = headers.get('x-forwarded-for')?.split(',').map(part => plainAddress(part.trim())) ?? []
+  while (forwarded.length > 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')) {
+    const before = forwarded.pop()
+    if (!before) break
+    address = before
+  }
+  return address
+}
+
+/** One spelling of an address; `::ffff:192.0.2.1` is 192.0.2.1. */
+function plainAddress(text: string): string | null {
+  const address = text.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase()
+  return isIP(address) === 0 ? null : address
+}
+
+/** @param list addresses and networks, `10.0.0.0/8` */
+export function trustedProxies(list: readonly string[]): BlockList {
+  const trusted = new BlockList()
+  for (const entry of list) {
+    const [address = '', prefix] = entry.split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    if (prefix === undefined) trusted.addAddress(address, family)
+    else trusted.addSubnet(address, Number(prefix), family)
+  }
+  return trusted
+}
+
+/**
+ * Takes the secret key from the one Authorization header.
+ * @throws ApiError authorization_header_format_invalid, clerk_key_invalid
+ */
+export async function authenticate(ctx: Context, headers: Headers, incoming: IncomingMessage | undefined): Promise<void> {
+  ctx.caller.principal = { type: 'secret_key', id: null }
+  const header = headers.get('authorization')
+  const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header ?? '') ?? []
+  // Node keeps the first of several Authorization headers; another reader may keep the last.
+  const several = incoming && incoming.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length > 1
+  if (!secret || several) throw new ApiError('authorization_header_format_invalid')
+  const key = await authenticateSecretKey(ctx, secret)
+  ctx.caller.principal = { type: 'secret_key', id: key.id }
+}

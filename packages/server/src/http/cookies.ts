@@ -1,0 +1,18 @@
+/** Every `__client` cookie of a request: someone else on the domain may have planted one beside ours. */
+export function clientCookies(headers: Headers): string[] {
+  const header = headers.get('cookie')
+  if (header === null) return []
+  return header
+    .split(';')
+    .map(pair => pair.trim())
+    .filter(pair => pair.startsWith('__client='))
+    .map(pair => pair.slice('__client='.length))
+}
+
+/** Browsers keep a cookie for 400 days at most. */
+const MAX_AGE_SECONDS = 34_560_000
+
+/** Sets the `__client` cookie: never readable by scripts, never sent by other sites’ requests but for navigation. */
+export function setClientCookie(token: string, secure: boolean): string {
+  return `__client=${token}; Path=/; Max-Age=${MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+}

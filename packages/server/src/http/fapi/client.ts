@@ -1,0 +1,57 @@
+import * as contract from '../../contract/frontend.ts'
+import { readClient, withSessions } from '../../domain/clients.ts'
+import type { Context } from '../../domain/context.ts'
+import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
+import { leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
+import { acceptTicket } from '../../domain/tickets.ts'
+import { clientCookies, setClientCookie } from '../cookies.ts'
+import { type Http, mount } from '../mount.ts'
+import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
+
+export function mountClient(http: Http): void {
+  mount(http, contract.createSignIn, async (ctx, { body, http: { header, req } }) => {
+    const { session, client } = await acceptTicket(ctx, { ticket: body.ticket, client: await currentClient(ctx, req.raw.headers) })
+    header('set-cookie', setClientCookie(client.token, ctx.settings.public_url.startsWith('https:')))
+    return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
+  })
+
+  mount(http, contract.getFrontendClient, async (ctx, { http: { req } }) => {
+    const client = await currentClient(ctx, req.raw.headers)
+    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+  })
+
+  mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) => presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
+  )
+
+  mount(http, contract.touchSession, async (ctx, { param, client }) =>
+    sessionAndClient(ctx, await touchSession(ctx, { id: param('session_id'), client })),
+  )
+  mount(http, contract.endSession, async (ctx, { param, client }) =>
+    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
+  )
+  mount(http, contract.removeSession, async (ctx, { param, client }) =>
+    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'removed' })),
+  )
+}
+
+async function currentClient(ctx: Context, headers: Headers) {
+  for (const cookie of clientCookies(headers)) {
+    const client = await readClient(ctx, cookie)
+    if (client) return client
+  }
+  return undefined
+}
+
+async function sessionAndClient(ctx: Context, session: SessionRecord) {
+  const [client, user] = await Promise.all([ctx.store.clients.find(session.client_id), ctx.store.users.find(session.user_id)])
+  return {
+    response: presentFrontendSession(ctx, { session, user: user ?? null }),
+    client: client ? await frontendClient(ctx, client) : null,
+  }
+}
+
+async function frontendClient(ctx: Context, client: ClientRecord) {
+  const { record, sessions } = await withSessions(ctx, client)
+  const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
+  return presentFrontendClient(ctx, record, sessions.map((session, i) => ({ session, user: users[i] ?? null })))
+}

@@ -1,0 +1,22 @@
+import { getHealth, getPublicJwks, getReadiness } from '../../contract/keys.ts'
+import { type Http, mount } from '../mount.ts'
+import { presentHealth, presentJwks } from '../present.ts'
+
+/** Shorter than the 5 minutes a key is published before its first signature. */
+const JWKS_MAX_AGE_SECONDS = 60
+
+export function mountWellKnown(http: Http): void {
+  mount(http, getPublicJwks, async (ctx, { http: { header } }) => {
+    header('cache-control', `public, max-age=${JWKS_MAX_AGE_SECONDS}`)
+    return presentJwks(await ctx.signing.jwks())
+  })
+  mount(http, getHealth, async () => presentHealth('ok'))
+  mount(http, getReadiness, async (ctx, { http: { json } }) => {
+    try {
+      await ctx.store.ping()
+      return presentHealth('ok')
+    } catch {
+      return json(presentHealth('unavailable'), 503)
+    }
+  })
+}

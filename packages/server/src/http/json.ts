@@ -1,0 +1,98 @@
+import { ApiError, invalidParam } from '../contract/errors.ts'
+
+/** Deep enough for any honest payload, far from where recursion overflows. */
+const MAX_DEPTH = 16
+
+/**
+ * Parses a body so that it means the same to everyone who reads it later: another parser, another database, an auditor.
+ * Refused are duplicate members, `__proto__`, NUL and lone surrogates in strings, numbers that a JavaScript number does
+ * not hold, and deep nesting (checked before anything recurses).
+ * @throws ApiError request_body_invalid if it is not JSON, form_param_value_invalid naming the field if it is refused
+ */
+export function parseJson(text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new ApiError('request_body_invalid', { cause, action: 'Send the body as JSON (RFC 8259), UTF-8, without a byte order mark.' })
+  }
+  assertOneMeaning(text)
+  return value
+}
+
+interface Level {
+  /** Members so far; null in an array. */
+  members: Set<string> | null
+  member: string
+}
+
+/** Walks text that is known to be JSON: strings, numbers and brackets are all there is to look at. */
+function assertOneMeaning(text: string): void {
+  const levels: Level[] = []
+  const refuse = (why: string) => {
+    const path = levels.filter(level => level.members).map(level => level.member)
+    return invalidParam(path.slice(0, 3).join('.') || 'body', why)
+  }
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    const level = levels.at(-1)
+    if (char === QUOTE) {
+      const end = endOfString(text, at)
+      const string = content(text, at, end)
+      if (level?.members && nextCharCode(text, end) === COLON) {
+        level.member = string
+        if (string === '__proto__') throw refuse('`__proto__` is not allowed as a member.')
+        if (level.members.has(string)) throw refuse(`\`${string}\` is given twice.`)
+        level.members.add(string)
+      }
+      if (string.includes('\0')) throw refuse('The character U+0000 is not allowed.')
+      if (!string.isWellFormed()) throw refuse('Lone surrogates are not allowed: they are not Unicode text.')
+      at = end - 1
+    } else if (char === OPEN_BRACE || char === OPEN_BRACKET) {
+      if (levels.length >= MAX_DEPTH) throw refuse(`Nested deeper than ${MAX_DEPTH} levels.`)
+      levels.push({ members: char === OPEN_BRACE ? new Set() : null, member: '' })
+    } else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) {
+      levels.pop()
+    } else if (char === MINUS || (char >= ZERO && char <= NINE)) {
+      const end = endOfNumber(text, at)
+      const number = Number(text.slice(at, end))
+      const kept = Number.isFinite(number) && !Object.is(number, -0) && (!Number.isInteger(number) || Number.isSafeInteger(number))
+      if (!kept) throw refuse(`The number ${text.slice(at, Math.min(end, at + 40))} cannot be kept exactly. Send it as a string.`)
+      at = end - 1
+    }
+  }
+}
+
+const QUOTE = 34
+const COLON = 58
+const BACKSLASH = 92
+const OPEN_BRACE = 123
+const CLOSE_BRACE = 125
+const OPEN_BRACKET = 91
+const CLOSE_BRACKET = 93
+const MINUS = 45
+const ZERO = 48
+const NINE = 57
+
+function endOfString(text: string, start: number): number {
+  let at = start + 1
+  while (text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1
+  return at + 1
+}
+
+function content(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end - 1)
+  return raw.includes('\\') ? JSON.parse(text.slice(start, end)) : raw
+}
+
+function nextCharCode(text: string, from: number): number {
+  let at = from
+  while (' \t\n\r'.includes(text[at] ?? '.')) at++
+  return text.charCodeAt(at)
+}
+
+function endOfNumber(text: string, start: number): number {
+  let at = start
+  while (at < text.length && '+-.0123456789eE'.includes(text[at] as string)) at++
+  return at
+}

@@ -1,0 +1,299 @@
+import type { z } from 'zod'
+import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
+import type { Client } from '../contract/clients.ts'
+import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
+import type { Health, JsonWebKeySet } from '../contract/keys.ts'
+import type { DeletedObject } from '../contract/operation.ts'
+import type { Session, SessionToken } from '../contract/sessions.ts'
+import type { ActorToken, SignInToken } from '../contract/tokens.ts'
+import type { TotalCount, User } from '../contract/users.ts'
+import type { ClientWithSessions } from '../domain/clients.ts'
+import type { Context, Signing } from '../domain/context.ts'
+import type { AuditRecord, ClientRecord, IdentifierRecord, RefusedRequestsRecord, SessionRecord, TicketRecord, UserWithIdentifiers } from '../domain/records.ts'
+import { factorVerificationAge, statusAt } from '../domain/sessions.ts'
+import type { Found } from '../domain/store.ts'
+import { ticketOf } from '../domain/tickets.ts'
+
+/** Records as the wire has them. Each function's type is the contract's: a missing or misspelt field does not compile. */
+
+/** @param fresh with the ticket: right after creation, the one time it is shown */
+export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boolean): z.input<typeof ActorToken> {
+  return {
+    object: 'actor_token',
+    id: record.id,
+    status: record.status,
+    user_id: record.user_id,
+    actor: JSON.parse(record.actor ?? 'null'),
+    ...(record.reason === null ? {} : { reason: record.reason }),
+    ...(fresh ? ticketAndUrl(ctx, record) : {}),
+    ...(fresh ? {} : { expires_at: record.expires_at }),
+    ...(record.session_id === null ? {} : { session_id: record.session_id }),
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: boolean): z.input<typeof SignInToken> {
+  return {
+    object: 'sign_in_token',
+    id: record.id,
+    status: record.status,
+    user_id: record.user_id,
+    ...(fresh ? ticketAndUrl(ctx, record) : {}),
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+function ticketAndUrl(ctx: Context, record: TicketRecord): { token: string; url: string } {
+  const token = ticketOf(ctx, record)
+  return { token, url: `${ctx.settings.public_url}/v1/tickets/accept?ticket=${token}` }
+}
+
+/** The bare array, or with the total count if asked with `paginated=true`. */
+export function presentList<T, P>({ rows, total }: Found<T>, paginated: boolean, present: (row: T) => P) {
+  const data = rows.map(present)
+  return paginated ? { data, total_count: total } : data
+}
+
+export function presentSession(ctx: Context, record: SessionRecord): z.input<typeof Session> {
+  return {
+    object: 'session',
+    id: record.id,
+    user_id: record.user_id,
+    client_id: record.client_id,
+    actor: record.actor === null ? null : JSON.parse(record.actor),
+    status: statusAt(record, ctx.clock.now()),
+    last_active_organization_id: null,
+    last_active_at: record.last_active_at,
+    latest_activity: null,
+    expire_at: record.expire_at,
+    abandon_at: record.abandon_at,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    tasks: null,
+  }
+}
+
+export function presentClient(ctx: Context, { record, sessions }: ClientWithSessions): z.input<typeof Client> {
+  return {
+    object: 'client',
+    id: record.id,
+    session_ids: sessions.map(session => session.id),
+    sessions: sessions.map(session => presentSession(ctx, session)),
+    sign_in_id: null,
+    sign_up_id: null,
+    last_active_session_id: record.last_active_session_id,
+    last_authentication_strategy: sessions.length > 0 ? 'ticket' : null,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
+  return {
+    ...presentFrontendUser(record),
+    private_metadata: JSON.parse(record.private_metadata),
+  }
+}
+
+/** What the browser may see of the user: all but the private metadata. */
+function presentFrontendUser(record: UserWithIdentifiers): Omit<z.input<typeof User>, 'private_metadata'> {
+  return {
+    object: 'user',
+    id: record.id,
+    external_id: record.external_id,
+    username: record.username,
+    first_name: record.first_name,
+    last_name: record.last_name,
+    locale: record.locale,
+    image_url: '',
+    has_image: false,
+    primary_email_address_id: record.primary_email_address_id,
+    primary_phone_number_id: record.primary_phone_number_id,
+    primary_web3_wallet_id: null,
+    email_addresses: identifiers(record, 'email_address').map(identifier => ({
+      object: 'email_address',
+      email_address: identifier.value,
+      ...contact(identifier),
+    })),
+    phone_numbers: identifiers(record, 'phone_number').map(identifier => ({
+      object: 'phone_number',
+      phone_number: identifier.value,
+      reserved_for_second_factor: false,
+      default_second_factor: false,
+      ...contact(identifier),
+    })),
+    web3_wallets: [],
+    passkeys: [],
+    external_accounts: [],
+    saml_accounts: [],
+    enterprise_accounts: [],
+    public_metadata: JSON.parse(record.public_metadata),
+    unsafe_metadata: JSON.parse(record.unsafe_metadata),
+    password_enabled: false,
+    two_factor_enabled: false,
+    totp_enabled: false,
+    backup_code_enabled: false,
+    mfa_enabled_at: null,
+    mfa_disabled_at: null,
+    banned: record.banned_at !== null,
+    locked: record.locked_at !== null,
+    lockout_expires_in_seconds: null,
+    verification_attempts_remaining: null,
+    delete_self_enabled: record.delete_self_enabled === 1,
+    create_organization_enabled: record.create_organization_enabled === 1,
+    legal_accepted_at: record.legal_accepted_at,
+    last_sign_in_at: record.last_sign_in_at,
+    last_active_at: record.last_active_at,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+function identifiers(record: UserWithIdentifiers, kind: IdentifierRecord['kind']): IdentifierRecord[] {
+  return record.identifiers.filter(identifier => identifier.kind === kind)
+}
+
+function contact({ id, created_at, updated_at }: IdentifierRecord) {
+  const verification = {
+    object: 'verification_admin',
+    status: 'verified',
+    strategy: 'admin',
+    attempts: null,
+    expire_at: null,
+  } as const
+  return { id, reserved: false, verification, linked_to: [], created_at, updated_at }
+}
+
+/** A session with its user, null if the user is gone. */
+export interface SessionOfUser {
+  session: SessionRecord
+  user: UserWithIdentifiers | null
+}
+
+export function presentFrontendSession(ctx: Context, { session, user }: SessionOfUser): z.input<typeof FrontendSession> {
+  const now = ctx.clock.now()
+  return {
+    object: 'session',
+    id: session.id,
+    status: statusAt(session, now),
+    actor: session.actor === null ? null : JSON.parse(session.actor),
+    user: user && presentFrontendUser(user),
+    public_user_data: user && {
+      first_name: user.first_name,
+      last_name: user.last_name,
+      image_url: '',
+      has_image: false,
+      identifier: identifierOf(user),
+      user_id: user.id,
+    },
+    factor_verification_age: factorVerificationAge(session, now),
+    last_active_organization_id: null,
+    last_active_token: null,
+    last_active_at: session.last_active_at,
+    expire_at: session.expire_at,
+    abandon_at: session.abandon_at,
+    created_at: session.created_at,
+    updated_at: session.updated_at,
+    tasks: null,
+  }
+}
+
+/** What a person would call the user by. */
+function identifierOf(user: UserWithIdentifiers): string {
+  return user.identifiers[0]?.value ?? user.username ?? user.external_id ?? user.id
+}
+
+export function presentFrontendClient(
+  ctx: Context,
+  record: ClientRecord,
+  sessions: SessionOfUser[],
+): z.input<typeof FrontendClient> {
+  return {
+    object: 'client',
+    id: record.id,
+    sessions: sessions.map(session => presentFrontendSession(ctx, session)),
+    sign_in: null,
+    sign_up: null,
+    last_active_session_id: record.last_active_session_id,
+    last_authentication_strategy: sessions.length > 0 ? 'ticket' : null,
+    cookie_expires_at: null,
+    captcha_bypass: true,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+/** A ticket is redeemed in one step, so the attempt is complete as soon as there is one. */
+export function presentSignIn(session: SessionRecord): z.input<typeof SignIn> {
+  return {
+    object: 'sign_in_attempt',
+    id: session.id.replace('sess_', 'sia_'),
+    status: 'complete',
+    supported_identifiers: [],
+    supported_first_factors: null,
+    supported_second_factors: null,
+    first_factor_verification: {
+      object: 'verification_ticket',
+      status: 'verified',
+      strategy: 'ticket',
+      attempts: null,
+      expire_at: null,
+    },
+    second_factor_verification: null,
+    identifier: null,
+    user_data: null,
+    created_session_id: session.id,
+    abandon_at: session.abandon_at,
+  }
+}
+
+export function presentAuditEvent(record: AuditRecord & { seq: number }): z.input<typeof AuditEvent> {
+  const personal = record.personal === null ? {} : JSON.parse(record.personal)
+  return {
+    object: 'audit_event',
+    id: record.id,
+    seq: record.seq,
+    at: record.at,
+    action: record.action,
+    outcome: record.outcome,
+    code: record.code,
+    principal: { type: record.principal_type, id: record.principal_id },
+    actor_sub: record.actor_sub,
+    actor: personal.actor ?? null,
+    ticket_id: record.ticket_id,
+    session_id: record.session_id,
+    user_id: record.user_id,
+    target_id: record.target_id,
+    reason: personal.reason ?? null,
+    address: personal.address ?? null,
+    user_agent: personal.user_agent ?? null,
+    trace_id: record.trace_id,
+    leaf_hash: record.leaf_hash,
+  }
+}
+
+export function presentRefusedRequests(record: RefusedRequestsRecord): z.input<typeof RefusedRequests> {
+  return { object: 'refused_requests', ...record }
+}
+
+export function presentToken(jwt: string): z.input<typeof SessionToken> {
+  return { object: 'token', jwt }
+}
+
+export function presentTotalCount(total_count: number): z.input<typeof TotalCount> {
+  return { object: 'total_count', total_count }
+}
+
+export function presentDeletedUser(id: string): z.input<typeof DeletedObject> {
+  return { object: 'user', id, deleted: true }
+}
+
+export function presentJwks({ keys }: Awaited<ReturnType<Signing['jwks']>>): z.input<typeof JsonWebKeySet> {
+  return { keys: keys.map(key => ({ ...key, use: 'sig' })) }
+}
+
+export function presentHealth(status: z.input<typeof Health>['status']): z.input<typeof Health> {
+  return { status }
+}

@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import { ApiError, ApiErrors, invalidParam } from '../contract/errors.ts'
+import { plainText } from './body.ts'
+
+/**
+ * Puts input through an operation's schema.
+ * @throws ApiErrors one for each wrong field, in Clerk's words
+ */
+export function validate<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
+  const parsed = schema.safeParse(input)
+  if (parsed.success) return parsed.data
+  const all = parsed.error.issues.flatMap(issue => translate(issue, input))
+  throw new ApiErrors(all as [ApiError, ...ApiError[]])
+}
+
+function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
+  const param = issue.path.join('.')
+  const meta = { param_name: param }
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map(key => {
+        const name = [...issue.path, key].join('.')
+        return new ApiError('form_param_unknown', { params: { param: name }, meta: { param_name: name } })
+      })
+    case 'invalid_type':
+      if (param === '') return [new ApiError('request_body_invalid', { action: 'Send a JSON object.' })]
+      if (valueAt(input, issue.path) === undefined) return [missing(param)]
+      if (issue.expected === 'int') return [invalidParam(param, `\`${param}\` must be a whole number.`)]
+      return [new ApiError('form_param_type_invalid', { params: { param, type: issue.expected }, meta })]
+    case 'custom': {
+      const code = (issue.params as { code?: string } | undefined)?.code
+      if (code === 'missing' || valueAt(input, issue.path) === undefined) return [missing(param)]
+      if (code === 'value') return [invalidParam(param, `\`${param}\` must be ${issue.message}.`)]
+      return [new ApiError('form_param_type_invalid', { params: { param, type: issue.message }, meta })]
+    }
+    case 'too_small':
+      return [invalidParam(param, `\`${param}\` must be at least ${issue.minimum}${unit(issue.origin)}.`)]
+    case 'too_big':
+      return [invalidParam(param, `\`${param}\` must be at most ${issue.maximum}${unit(issue.origin)}.`)]
+    case 'invalid_value':
+      if (valueAt(input, issue.path) === undefined) return [missing(param)]
+      return [invalidParam(param, `\`${param}\` must be ${issue.values.map(value => `\`${String(value)}\``).join(' or ')}.`)]
+    default:
+      return [invalidParam(param, `\`${param}\` must be ${issue.message}.`)]
+  }
+}
+
+function missing(param: string): ApiError {
+  return new ApiError('form_param_missing', { params: { param }, meta: { param_name: param } })
+}
+
+function unit(origin: string): string {
+  if (origin === 'string') return ' characters long'
+  return origin === 'array' ? ' items' : ''
+}
+
+function valueAt(input: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (Object.hasOwn(Object(value), key) ? (value as never)[key] : undefined), input)
+}
+
+/** Reads a query as its schema wants it: lists where it has lists, one value elsewhere. */
+export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Record<string, unknown> {
+  const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
+  const lists = new Set(Object.keys(shape).filter(name => isList(shape[name])))
+  return search => {
+    const query: Record<string, unknown> = {}
+    for (const name of new Set(search.keys())) {
+      // Clerk's clients say who and which version they are in the query.
+      if (name.startsWith('_')) continue
+      const values = search.getAll(name).map(value => plainText(name, value))
+      if (lists.has(name)) query[name] = values
+      else if (values.length > 1) throw invalidParam(name, `\`${name}\` is given more than once.`)
+      else query[name] = values[0]
+    }
+    return query
+  }
+}
+
+function isList(schema: z.ZodType | undefined): boolean {
+  const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema
+  return inner instanceof z.ZodArray
+}

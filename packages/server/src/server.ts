@@ -1,0 +1,168 @@
+import { createServer, type Server as NodeServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { type Logger, pino } from 'pino'
+import { type Config, ConfigError, masterKeyBytes } from './config.ts'
+import { Activity } from './domain/activity.ts'
+import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
+import { systemClock, systemRandom } from './domain/random.ts'
+import { RefusedRequestCounter } from './domain/refusals.ts'
+import { ensureSecretKey } from './domain/secret-keys.ts'
+import { finishOverdueSessions } from './domain/sessions.ts'
+import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
+import type { Store } from './domain/store.ts'
+import { createApp } from './http/app.ts'
+import { trustedProxies } from './http/caller.ts'
+import { LOOPBACK } from './http/origin.ts'
+import { Keyring, keyMaker } from './signing/keyring.ts'
+import { MasterKey } from './signing/master-key.ts'
+import { openSqliteStore } from './store/store.ts'
+
+/** Last activity is written this often at most, ms. */
+const ACTIVITY_INTERVAL = 30_000
+/** How long a stopping server waits for requests under way, ms. */
+const DRAIN_TIMEOUT = 10_000
+const OVERDUE_BATCH = 200
+
+export interface ServerOptions {
+  clock?: Clock
+  random?: Random
+  log?: Logger
+  /** Check every answer against the contract. On in development unless told. */
+  checkResponses?: boolean
+}
+
+/** An instance: its store, its keys, its rules. Serves HTTP once `listen` is called; works in process without. */
+export interface Stagedoor {
+  /** `Request → Response`, for calling the server in process. */
+  fetch(request: Request): Promise<Response>
+  /** A context for work that no request asks for: the command line, start-up. */
+  context(principal: Caller['principal']): Context
+  services: Services
+  makeKey: MakeKey
+  log: Logger
+  listen(): Promise<{ port: number; host: string }>
+  /** Finishes what is under way, writes what is waiting, closes the store. */
+  close(): Promise<void>
+}
+
+/**
+ * Puts an instance together. The only place where the parts meet.
+ * @param config from `loadConfig`; needs a master key and a public URL
+ * @throws ConfigError, or an Error saying what to do if the database cannot be opened with this master key
+ * @example
+ * const stagedoor = await createStagedoor(loadConfig(process.env))
+ * await stagedoor.listen()
+ */
+export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
+  const { clock = systemClock, random = systemRandom } = options
+  const log = options.log ?? pino({ level: config.log_level })
+  if (config.master_key === undefined) throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
+  const masterKey = new MasterKey(masterKeyBytes(config.master_key))
+  const store = openStore(config.database_url)
+
+  const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
+  const public_url = config.public_url ?? `http://${config.host}:${config.port}`
+  const environment = config.environment ?? 'production'
+  const services: Services = {
+    clock,
+    random,
+    store,
+    signing: new Keyring(store, masterKey, config.signing_alg),
+    settings: {
+      instance_id: instance.id,
+      environment,
+      public_url,
+      sign_in_url: config.sign_in_url ?? `${public_url}/sign-in`,
+      session_idle_timeout_seconds: config.session_idle_timeout_seconds,
+      session_token_lifetime_seconds: config.session_token_lifetime_seconds,
+      actor_max_bytes: config.actor_max_bytes,
+      actor_token_max_seconds: config.actor_token_max_seconds,
+      actor_session_max_seconds: config.actor_session_max_seconds,
+    },
+    activity: new Activity(),
+    refusedRequests: new RefusedRequestCounter(),
+  }
+  const context = (principal: Caller['principal']): Context => ({
+    ...services,
+    caller: { principal, address: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
+  })
+  const system = () => context({ type: 'system', id: null })
+  const makeKey = keyMaker(masterKey, random)
+
+  try {
+    await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
+    // Opens the private key: a wrong master key shows now, not at the first token.
+    await services.signing.jwks()
+    if (config.secret_key !== undefined) await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+
+  const pages = [public_url, services.settings.sign_in_url].map(page => new URL(page).origin)
+  const app = createApp(
+    services,
+    {
+      allowedOrigins: new Set([...pages, ...config.allowed_origins, ...(environment === 'development' ? [LOOPBACK] : [])]),
+      trustedProxies: trustedProxies(config.trusted_proxies),
+      checkResponses: options.checkResponses ?? environment === 'development',
+    },
+    log,
+  )
+
+  const timers: NodeJS.Timeout[] = []
+  const every = (interval: number, what: string, work: () => Promise<unknown>) =>
+    timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
+  every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
+  every(ACTIVITY_INTERVAL, 'last activity could not be written', () => services.activity.flush(store))
+  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', () => finishOverdueSessions(system(), { limit: OVERDUE_BATCH }))
+
+  let server: NodeServer | undefined
+  return {
+    fetch: async request => app.fetch(request),
+    context,
+    services,
+    makeKey,
+    log,
+
+    async listen() {
+      server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }))
+      server.headersTimeout = 10_000
+      server.requestTimeout = 30_000
+      await new Promise<void>((resolve, reject) => {
+        server?.once('error', reject).listen(config.port, config.host, resolve)
+      })
+      const { port, address: host } = server.address() as { port: number; address: string }
+      return { port, host }
+    },
+
+    async close() {
+      for (const timer of timers) clearInterval(timer)
+      if (server) await drained(server)
+      await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
+      await services.refusedRequests.flush(store).catch(err => log.error({ err }, 'refused requests could not be counted'))
+      await store.close()
+    },
+  }
+}
+
+function openStore(databaseUrl: string): Store {
+  const path = databaseUrl.slice('sqlite:'.length)
+  try {
+    return openSqliteStore(path)
+  } catch (cause) {
+    throw new ConfigError(`STAGEDOOR_DATABASE_URL: the database ${path} cannot be opened: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** No new requests; those under way are finished, for a while. */
+function drained(server: NodeServer): Promise<void> {
+  return new Promise(resolve => {
+    const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
+    server.close(() => {
+      clearTimeout(giveUp)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
