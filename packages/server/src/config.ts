@@ -7,6 +7,7 @@ import { z } from 'zod'
 const SAMPLE_SECRETS = ['sk_live_your_secret_key', 'sk_test_your_secret_key', 'change-me', 'changeme', 'your_master_key']
 /** What `stagedoor dev` makes; good on a laptop only. */
 export const DEV_MASTER_KEY_PREFIX = 'dev_'
+const DEV_SIGN_IN_URL = 'http://localhost:3000/sign-in'
 
 const seconds = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
 
@@ -44,7 +45,9 @@ const schema = z.object({
     .optional()
     .describe('A secret API key to take as given, at the first start say. Others: `stagedoor keys create`.'),
   signing_alg: z.enum(['RS256', 'ES256', 'EdDSA']).default('RS256').describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
-  sign_in_url: url.optional().describe('The page of your app that tickets are sent to. Default: `/sign-in` of this server.'),
+  sign_in_url: url
+    .default(DEV_SIGN_IN_URL)
+    .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
   allowed_origins: commaList
     .pipe(z.array(origin))
     .describe('Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.'),
@@ -111,7 +114,7 @@ export function assertProduction(config: Config): void {
   if (config.secret_key !== undefined && isSample(config.secret_key)) problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
   if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_')) problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
   if (config.public_url === undefined) problems.push('STAGEDOOR_PUBLIC_URL is missing. Give the address at which browsers reach this server, https://auth.example.com say: it is the issuer of every session token.')
-  if (config.sign_in_url === undefined) problems.push('STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.')
+  if (config.sign_in_url === DEV_SIGN_IN_URL) problems.push('STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.')
   if (problems.length > 0) throw new ConfigError(list(problems))
 }
 

@@ -72,7 +72,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       instance_id: instance.id,
       environment,
       public_url,
-      sign_in_url: config.sign_in_url ?? `${public_url}/sign-in`,
+      sign_in_url: config.sign_in_url,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
       actor_max_bytes: config.actor_max_bytes,

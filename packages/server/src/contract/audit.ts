@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Actor } from './actor.ts'
 import { Id, limit, listOf, listQuery, Milliseconds, milliseconds, offset, operation } from './operation.ts'
 
 /** One fact of the audit log. How its bytes and its hash are made: docs/concepts/audit.md. */
@@ -15,7 +16,7 @@ export const AuditEvent = z
       .strictObject({ type: z.enum(['secret_key', 'client', 'command_line', 'system']), id: z.string().nullable() })
       .describe('Who asked: a secret key (its id, never the key), a client, the command line, or the server itself.'),
     actor_sub: z.string().nullable(),
-    actor: z.record(z.string(), z.unknown()).nullable().describe('The whole actor payload.').meta({ type: 'object' }),
+    actor: Actor.nullable().describe('The whole actor payload.'),
     ticket_id: z.string().nullable().describe('The actor token or sign-in token.'),
     session_id: z.string().nullable(),
     user_id: z.string().nullable(),

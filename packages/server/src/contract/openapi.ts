@@ -1,0 +1,202 @@
+import { z } from 'zod'
+import { type ErrorCode, errors } from './errors.ts'
+import type { Operation } from './operation.ts'
+
+/** JSON Schema as far as our contract needs it. */
+export type JsonSchema = { [keyword: string]: unknown }
+
+export interface OpenApiDocument {
+  openapi: '3.1.0'
+  info: { title: string; version: string; description: string; license: { name: string; identifier: string } }
+  servers: { url: string }[]
+  paths: Record<string, Record<string, JsonSchema>>
+  components: { schemas: Record<string, JsonSchema>; securitySchemes: Record<string, JsonSchema> }
+}
+
+/** What any operation can answer beside its own errors. */
+const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
+  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid'],
+  client: ['origin_invalid'],
+  none: [],
+}
+const WITH_BODY: ErrorCode[] = [
+  'request_body_invalid',
+  'unsupported_content_type',
+  'request_body_too_large',
+  'form_param_missing',
+  'form_param_type_invalid',
+  'form_param_value_invalid',
+  'form_param_unknown',
+]
+const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
+const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
+
+/**
+ * Describes operations as OpenAPI 3.1. Pure: the same contract gives the same document.
+ * @example openApi('Backend API', bapi).paths['/v1/actor_tokens'].post.operationId // 'CreateActorToken'
+ */
+export function openApi(title: string, operations: readonly Operation[], description: string): OpenApiDocument {
+  const schemas: Record<string, JsonSchema> = { Errors: errorsSchema() }
+  const refer = (schema: z.ZodType, io: 'input' | 'output') => hoist(toJsonSchema(schema, io), schemas)
+  const paths: OpenApiDocument['paths'] = {}
+  for (const operation of operations) {
+    const path = paths[operation.path] ?? {}
+    path[operation.method] = describe(operation, refer)
+    paths[operation.path] = path
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title, version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
+    servers: [{ url: 'http://127.0.0.1:4100' }],
+    paths,
+    components: {
+      schemas: Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1))),
+      securitySchemes: {
+        secret_key: { type: 'http', scheme: 'bearer', description: 'A secret API key, `sk_…`.' },
+        client: { type: 'apiKey', in: 'cookie', name: '__client', description: 'The browser’s client.' },
+      },
+    },
+  }
+}
+
+/** Every code an operation can answer. */
+export function errorCodesOf(operation: Operation): ErrorCode[] {
+  return [
+    ...new Set([
+      ...ANYWHERE[operation.auth],
+      ...(operation.body ? WITH_BODY : []),
+      ...(operation.query ? WITH_QUERY : []),
+      ...(operation.errors ?? []),
+      ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
+      ...ALWAYS,
+    ]),
+  ]
+}
+
+type Refer = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
+
+function describe(operation: Operation, refer: Refer): JsonSchema {
+  const { id, tag, summary, description, auth, body, bodyType = 'json', status = 200, stagedoorOnly } = operation
+  const parameters = [...pathParameters(operation), ...queryParameters(operation, refer)]
+  return {
+    operationId: id,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(stagedoorOnly ? { 'x-stagedoor-only': true } : {}),
+    security: auth === 'none' ? [] : [{ [auth]: [] }],
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined ? {} : { requestBody: requestBody(body, bodyType, refer) }),
+    responses: { [status]: success(operation, refer), ...failures(operation) },
+  }
+}
+
+function pathParameters({ path }: Operation): JsonSchema[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
+}
+
+function queryParameters({ query }: Operation, refer: Refer): JsonSchema[] {
+  if (!query) return []
+  const { properties = {}, required = [] } = refer(query, 'input') as { properties?: Record<string, JsonSchema>; required?: string[] }
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    ...(description === undefined ? {} : { description }),
+    schema,
+  }))
+}
+
+function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): JsonSchema {
+  const media = type === 'json' ? 'application/json' : 'application/x-www-form-urlencoded'
+  return { required: !body.safeParse(undefined).success && type === 'json', content: { [media]: { schema: refer(body, 'input') } } }
+}
+
+function success({ response, status = 200, summary }: Operation, refer: Refer): JsonSchema {
+  if (status === 303) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }
+  return { description: summary, content: { 'application/json': { schema: refer(response, 'output') } } }
+}
+
+function failures(operation: Operation): Record<string, JsonSchema> {
+  const byStatus = Map.groupBy(errorCodesOf(operation), code => errors[code].status)
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      status,
+      {
+        description: codes.map(code => `\`${code}\``).join(', '),
+        content: { 'application/json': { schema: { $ref: '#/components/schemas/Errors' } } },
+      },
+    ]),
+  )
+}
+
+function errorsSchema(): JsonSchema {
+  return {
+    type: 'object',
+    description: 'Every refusal.',
+    properties: {
+      errors: {
+        type: 'array',
+        minItems: 1,
+        items: {
+          type: 'object',
+          properties: {
+            code: { type: 'string', enum: Object.keys(errors) },
+            message: { type: 'string' },
+            long_message: { type: 'string' },
+            meta: {
+              type: 'object',
+              properties: {
+                param_name: { type: 'string', description: 'The field that is wrong.' },
+                action: { type: 'string', description: 'What to do.' },
+              },
+              additionalProperties: true,
+            },
+          },
+          required: ['code', 'message', 'long_message', 'meta'],
+        },
+      },
+      clerk_trace_id: { type: 'string', description: 'Names this request in the log and the audit log.' },
+    },
+    required: ['errors', 'clerk_trace_id'],
+  }
+}
+
+function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  return z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => {
+      // A query is text; where `meta` says it stands for a number or a flag, the text's pattern is no news.
+      if (jsonSchema.type === 'integer' || jsonSchema.type === 'boolean') {
+        delete jsonSchema.pattern
+        delete jsonSchema.enum
+      }
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
+    },
+  }) as JsonSchema
+}
+
+/** Moves named schemas to the components and points at them. */
+function hoist(schema: JsonSchema, schemas: Record<string, JsonSchema>): JsonSchema {
+  const { $schema: _, $defs = {}, ...rest } = schema as JsonSchema & { $defs?: Record<string, JsonSchema> }
+  for (const [name, definition] of Object.entries($defs)) {
+    const { id: _id, ...plain } = repoint(definition) as JsonSchema
+    schemas[name] = plain
+  }
+  const { id, ...plain } = repoint(rest) as JsonSchema
+  if (typeof id !== 'string') return plain
+  schemas[id] = plain
+  return { $ref: `#/components/schemas/${id}` }
+}
+
+function repoint(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(repoint)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === '$ref' && typeof inner === 'string' ? inner.replace('#/$defs/', '#/components/schemas/') : repoint(inner),
+    ]),
+  )
+}

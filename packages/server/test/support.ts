@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { loadConfig } from '../src/config.ts'
+import type { Clock } from '../src/domain/context.ts'
+import { createStagedoor, type Stagedoor } from '../src/server.ts'
+
+/** A clock that stands still until told: `clock.advance(seconds)`. */
+export interface TestClock extends Clock {
+  advance(seconds: number): void
+  set(milliseconds: number): void
+}
+
+export function fixedClock(start: string | number = '2026-01-01T00:00:00Z'): TestClock {
+  let now = new Date(start).getTime()
+  return {
+    now: () => now,
+    advance: seconds => {
+      now += seconds * 1_000
+    },
+    set: milliseconds => {
+      now = milliseconds
+    },
+  }
+}
+
+export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
+
+export interface TestServer extends AsyncDisposable {
+  stagedoor: Stagedoor
+  clock: TestClock
+  /** Calls the server in process. Objects are sent as JSON, strings as they are; the secret key goes along unless headers say otherwise. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string | undefined>): Promise<Answer>
+  /** As a browser does: a form, no key. */
+  post(path: string, form: Record<string, string>, headers?: Record<string, string | undefined>): Promise<Answer>
+  createUser(fields?: object): Promise<{ id: string }>
+  /** A pending actor token for a new user, or for the one named. */
+  createActorToken(fields?: object): Promise<{ id: string; token: string; url: string; user_id: string }>
+  /** A session redeemed in a browser, with the cookie it was given. */
+  signIn(fields?: object): Promise<{ session_id: string; cookie: string; user_id: string; client_id: string; ticket: string; token_id: string }>
+  auditEvents(filter?: Record<string, string>): Promise<AuditEventBody[]>
+  listen(): Promise<string>
+}
+
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: bodies are checked against the contract by the server itself
+  body: any
+  text: string
+  /** Error codes, in order. */
+  codes: string[]
+}
+
+export interface AuditEventBody {
+  id: string
+  seq: number
+  action: string
+  outcome: 'done' | 'refused'
+  code: string | null
+  ticket_id: string | null
+  session_id: string | null
+  user_id: string | null
+  actor_sub: string | null
+  principal: { type: string; id: string | null }
+  reason: string | null
+  [member: string]: unknown
+}
+
+export interface TestServerOptions {
+  /** Settings, by their environment names. */
+  env?: Record<string, string>
+  clock?: TestClock
+  /** Take the machine's clock instead of one that stands still. */
+  realTime?: boolean
+}
+
+/** A real server on a real database file, called in process or, after `listen`, over HTTP on a free port. */
+export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'stagedoor-test-'))
+  const clock = options.clock ?? fixedClock()
+  const config = loadConfig({
+    STAGEDOOR_DATABASE_URL: `sqlite:${join(directory, 'test.db')}`,
+    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+    STAGEDOOR_SECRET_KEY: SECRET_KEY,
+    STAGEDOOR_ENVIRONMENT: 'development',
+    STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
+    STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
+    STAGEDOOR_PORT: '0',
+    ...options.env,
+  })
+  const log = pino({ level: 'silent' })
+  const stagedoor = await createStagedoor(config, { ...(options.realTime ? {} : { clock }), log, checkResponses: true })
+
+  const call: TestServer['call'] = async (method, path, body, headers = {}) => {
+    const given = { authorization: `Bearer ${SECRET_KEY}`, 'content-type': body === undefined ? undefined : 'application/json', ...headers }
+    const sent = Object.entries(given).filter((header): header is [string, string] => header[1] !== undefined)
+    const response = await stagedoor.fetch(
+      new Request(`http://127.0.0.1:4100${path}`, {
+        method,
+        headers: sent,
+        redirect: 'manual',
+        ...(body === undefined ? {} : { body: typeof body === 'string' || body instanceof Uint8Array ? (body as string | Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
+      }),
+    )
+    const text = await response.text()
+    const json = response.headers.get('content-type') === 'application/json' ? JSON.parse(text) : undefined
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: json,
+      text,
+      codes: (json?.errors ?? []).map((error: { code: string }) => error.code),
+    }
+  }
+
+  const server: TestServer = {
+    stagedoor,
+    clock,
+    call,
+
+    post: (path, form, headers) =>
+      call('POST', path, new URLSearchParams(form).toString(), {
+        authorization: undefined,
+        'content-type': 'application/x-www-form-urlencoded',
+        ...headers,
+      }),
+
+    async createUser(fields = {}) {
+      return expectOk(await call('POST', '/v1/users', fields))
+    },
+
+    async createActorToken(fields = {}) {
+      const user_id = (fields as { user_id?: string }).user_id ?? (await server.createUser()).id
+      return expectOk(await call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'user_operator' }, ...fields }))
+    },
+
+    async signIn(fields = {}) {
+      const token = await server.createActorToken(fields)
+      const answer = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token })
+      const { response, client } = expectOk(answer)
+      return {
+        session_id: response.created_session_id,
+        cookie: cookieOf(answer),
+        user_id: token.user_id,
+        client_id: client.id,
+        ticket: token.token,
+        token_id: token.id,
+      }
+    },
+
+    async auditEvents(filter = {}) {
+      return expectOk(await call('GET', `/v1/audit_events?${new URLSearchParams({ limit: '500', ...filter })}`))
+    },
+
+    async listen() {
+      const { port } = await stagedoor.listen()
+      return `http://127.0.0.1:${port}`
+    },
+
+    async [Symbol.asyncDispose]() {
+      await stagedoor.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+  return server
+}
+
+/** The body of an answer that must be 200. */
+export function expectOk(answer: Answer): Answer['body'] {
+  if (answer.status !== 200) throw new Error(`expected 200, got ${answer.status}: ${answer.text}`)
+  return answer.body
+}
+
+/** The `__client` cookie an answer sets, as a Cookie header. */
+export function cookieOf(answer: Answer): string {
+  return answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+}
