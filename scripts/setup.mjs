@@ -18,7 +18,12 @@ const OLDEST_NODE = [22, 18]
 /** What decides whether node_modules is current: the lock file and every package.json it was made from. */
 function fingerprint() {
   const hash = createHash('sha256')
-  for (const file of ['package-lock.json', 'package.json', 'packages/server/package.json', 'packages/sdk/package.json']) {
+  for (const file of [
+    'package-lock.json',
+    'package.json',
+    'packages/server/package.json',
+    'packages/sdk/package.json',
+  ]) {
     hash.update(file).update(readFileSync(join(root, file)))
   }
   return hash.digest('hex')
@@ -51,7 +56,9 @@ function findNode() {
   if (existsSync(binary)) return binary
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return process.execPath
-  console.error(`Stagedoor needs Node ${OLDEST_NODE.join('.')} or later; this is ${process.versions.node}, and npm has no pinned Node for ${name}.`)
+  console.error(
+    `Stagedoor needs Node ${OLDEST_NODE.join('.')} or later; this is ${process.versions.node}, and npm has no pinned Node for ${name}.`,
+  )
   console.error('Install a newer Node (https://nodejs.org), then run the command again.')
   process.exit(1)
 }
@@ -66,7 +73,7 @@ function run(file, args) {
     console.error(error.message)
     process.exit(1)
   })
-  child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : code ?? 1))
+  child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : (code ?? 1)))
 }
 
 install()

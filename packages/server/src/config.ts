@@ -4,7 +4,13 @@ import { z } from 'zod'
 /** The only reader of the environment. Each setting: what it is, its unit, its default. docs/reference/config.md is made from here. */
 
 /** Written in docs and examples; a server that has them is a server anyone can enter. */
-const SAMPLE_SECRETS = ['sk_live_your_secret_key', 'sk_test_your_secret_key', 'change-me', 'changeme', 'your_master_key']
+const SAMPLE_SECRETS = [
+  'sk_live_your_secret_key',
+  'sk_test_your_secret_key',
+  'change-me',
+  'changeme',
+  'your_master_key',
+]
 /** What `stagedoor dev` makes; good on a laptop only. */
 export const DEV_MASTER_KEY_PREFIX = 'dev_'
 const DEV_SIGN_IN_URL = 'http://localhost:3000/sign-in'
@@ -14,7 +20,12 @@ const seconds = (from: number, to: number, usual: number) => z.coerce.number().i
 const commaList = z
   .string()
   .default('')
-  .transform(text => text.split(',').map(item => item.trim()).filter(item => item !== ''))
+  .transform(text =>
+    text
+      .split(',')
+      .map(item => item.trim())
+      .filter(item => item !== ''),
+  )
 
 const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
 
@@ -30,36 +41,68 @@ const schema = z.object({
   port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
   public_url: origin
     .optional()
-    .describe('Where browsers reach this server: issuer of session tokens and origin of the Frontend API. Default: http:// and where it listens.'),
+    .describe(
+      'Where browsers reach this server: issuer of session tokens and origin of the Frontend API. Default: http:// and where it listens.',
+    ),
   environment: z
     .enum(['development', 'production'])
     .optional()
-    .describe('`production` (`serve`) or `development` (`dev`). Decides the prefix of keys, and whether sessions can be started without a ticket.'),
+    .describe(
+      '`production` (`serve`) or `development` (`dev`). Decides the prefix of keys, and whether sessions can be started without a ticket.',
+    ),
   master_key: z
     .string()
     .optional()
-    .describe('The one secret everything is derived from or sealed with: 32 random bytes or more, base64 or hex. Make one with `openssl rand -base64 32`. Without it the database cannot be used.'),
+    .describe(
+      'The one secret everything is derived from or sealed with: 32 random bytes or more, base64 or hex. Make one with `openssl rand -base64 32`. Without it the database cannot be used.',
+    ),
   secret_key: z
     .string()
-    .regex(/^sk_(test|live)_[\x21-\x7e]{24,200}$/, { error: 'must be sk_live_ or sk_test_ and at least 24 random characters' })
+    .regex(/^sk_(test|live)_[\x21-\x7e]{24,200}$/, {
+      error: 'must be sk_live_ or sk_test_ and at least 24 random characters',
+    })
     .optional()
     .describe('A secret API key to take as given, at the first start say. Others: `stagedoor keys create`.'),
-  signing_alg: z.enum(['RS256', 'ES256', 'EdDSA']).default('RS256').describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
+  signing_alg: z
+    .enum(['RS256', 'ES256', 'EdDSA'])
+    .default('RS256')
+    .describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
   sign_in_url: url
     .default(DEV_SIGN_IN_URL)
     .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
   allowed_origins: commaList
     .pipe(z.array(origin))
-    .describe('Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.'),
+    .describe(
+      'Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.',
+    ),
   trusted_proxies: commaList
-    .pipe(z.array(z.string().refine(entry => isIP(entry.split('/')[0] ?? '') > 0, { error: 'must be addresses or networks, 10.0.0.0/8' })))
-    .describe('Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.'),
-  session_idle_timeout_seconds: seconds(60, 86_400, 600).describe('An actor session ends if it is not used for so long, in seconds.'),
+    .pipe(
+      z.array(
+        z
+          .string()
+          .refine(entry => isIP(entry.split('/')[0] ?? '') > 0, { error: 'must be addresses or networks, 10.0.0.0/8' }),
+      ),
+    )
+    .describe(
+      'Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.',
+    ),
+  session_idle_timeout_seconds: seconds(60, 86_400, 600).describe(
+    'An actor session ends if it is not used for so long, in seconds.',
+  ),
   session_token_lifetime_seconds: seconds(10, 600, 60).describe('Life of a session token, in seconds.'),
-  actor_max_bytes: seconds(64, 2_434, 1_024).describe('Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes.'),
-  actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe('Most that `expires_in_seconds` of an actor token may ask for.'),
-  actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe('Most that `session_max_duration_in_seconds` may ask for.'),
-  log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('How much is logged, as JSON lines on standard output.'),
+  actor_max_bytes: seconds(64, 2_434, 1_024).describe(
+    'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes.',
+  ),
+  actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe(
+    'Most that `expires_in_seconds` of an actor token may ask for.',
+  ),
+  actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe(
+    'Most that `session_max_duration_in_seconds` may ask for.',
+  ),
+  log_level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+    .default('info')
+    .describe('How much is logged, as JSON lines on standard output.'),
 })
 
 /** The settings, all checked. Secrets print as themselves nowhere: see `describeSettings`. */
@@ -93,7 +136,12 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     if (value !== undefined && value !== '') input[field] = value
   }
   const problems = Object.keys(env)
-    .filter(name => name.startsWith('STAGEDOOR_') && !settings.some(setting => setting.env === name))
+    .filter(
+      name =>
+        name.startsWith('STAGEDOOR_') &&
+        !settings.some(setting => setting.env === name) &&
+        !COMMAND_SETTINGS.includes(name),
+    )
     .map(name => `${name} is not a setting of Stagedoor${nearest(name)}.`)
   const parsed = schema.safeParse(input)
   if (!parsed.success) {
@@ -103,18 +151,50 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   return Object.freeze(parsed.data)
 }
 
+/** Where the commands find the server, if it is not said. */
+const USUAL_SERVER_URL = 'http://127.0.0.1:4100'
+/** Read by the commands, not by the server. */
+const COMMAND_SETTINGS = ['STAGEDOOR_SERVER_URL']
+
+/**
+ * The server that commands talk to, and the key they use.
+ * @throws ConfigError if there is no key and one is needed
+ */
+export function remoteServer(
+  env: Record<string, string | undefined>,
+  { keyNeeded = true } = {},
+): { serverURL: string; secretKey: string } {
+  const secretKey = env.STAGEDOOR_SECRET_KEY ?? ''
+  if (keyNeeded && secretKey === '') {
+    throw new ConfigError(
+      'STAGEDOOR_SECRET_KEY is missing. Give a secret key of the server (`stagedoor keys create` makes one), or run this in a folder where `stagedoor dev` was started.',
+    )
+  }
+  return { serverURL: env.STAGEDOOR_SERVER_URL ?? USUAL_SERVER_URL, secretKey }
+}
+
 /** What a production server must have beside. @throws ConfigError */
 export function assertProduction(config: Config): void {
   const problems: string[] = []
   const make = 'Make one with `openssl rand -base64 32` and keep it safe: without it the database cannot be used.'
   if (config.master_key === undefined) problems.push(`STAGEDOOR_MASTER_KEY is missing. ${make}`)
-  else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX)) problems.push(`STAGEDOOR_MASTER_KEY was made by \`stagedoor dev\` and is good on a laptop only. ${make}`)
+  else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX))
+    problems.push(`STAGEDOOR_MASTER_KEY was made by \`stagedoor dev\` and is good on a laptop only. ${make}`)
   else if (isSample(config.master_key)) problems.push(`STAGEDOOR_MASTER_KEY is a sample value. ${make}`)
-  else if (masterKeyBytes(config.master_key).length < 32) problems.push(`STAGEDOOR_MASTER_KEY is shorter than 32 bytes. ${make}`)
-  if (config.secret_key !== undefined && isSample(config.secret_key)) problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
-  if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_')) problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
-  if (config.public_url === undefined) problems.push('STAGEDOOR_PUBLIC_URL is missing. Give the address at which browsers reach this server, https://auth.example.com say: it is the issuer of every session token.')
-  if (config.sign_in_url === DEV_SIGN_IN_URL) problems.push('STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.')
+  else if (masterKeyBytes(config.master_key).length < 32)
+    problems.push(`STAGEDOOR_MASTER_KEY is shorter than 32 bytes. ${make}`)
+  if (config.secret_key !== undefined && isSample(config.secret_key))
+    problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
+  if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_'))
+    problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
+  if (config.public_url === undefined)
+    problems.push(
+      'STAGEDOOR_PUBLIC_URL is missing. Give the address at which browsers reach this server, https://auth.example.com say: it is the issuer of every session token.',
+    )
+  if (config.sign_in_url === DEV_SIGN_IN_URL)
+    problems.push(
+      'STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.',
+    )
   if (problems.length > 0) throw new ConfigError(list(problems))
 }
 
@@ -127,15 +207,21 @@ export function masterKeyBytes(text: string): Buffer {
 /** A placeholder, or a text with so little variety that nobody drew it at random. */
 function isSample(secret: string): boolean {
   const plain = secret.toLowerCase()
-  return SAMPLE_SECRETS.some(sample => plain.includes(sample)) || new Set(plain.replace(/^sk_(test|live)_/, '')).size < 8
+  return (
+    SAMPLE_SECRETS.some(sample => plain.includes(sample)) || new Set(plain.replace(/^sk_(test|live)_/, '')).size < 8
+  )
 }
 
 function list(problems: string[]): string {
-  return problems.length === 1 ? String(problems[0]) : `${problems.length} settings need attention:\n${problems.map(problem => `  - ${problem}`).join('\n')}`
+  return problems.length === 1
+    ? String(problems[0])
+    : `${problems.length} settings need attention:\n${problems.map(problem => `  - ${problem}`).join('\n')}`
 }
 
 function nearest(name: string): string {
-  const close = settings.find(({ env }) => env.replaceAll('_', '') === name.replaceAll('_', '') || env.startsWith(name) || name.startsWith(env))
+  const close = settings.find(
+    ({ env }) => env.replaceAll('_', '') === name.replaceAll('_', '') || env.startsWith(name) || name.startsWith(env),
+  )
   return close ? `; did you mean ${close.env}?` : '; `stagedoor serve --help` lists them'
 }
 

@@ -15,7 +15,7 @@ import { trustedProxies } from './http/caller.ts'
 import { LOOPBACK } from './http/origin.ts'
 import { Keyring, keyMaker } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
-import { openSqliteStore } from './store/store.ts'
+import { migrateSqlite, openSqliteStore } from './store/store.ts'
 
 /** Last activity is written this often at most, ms. */
 const ACTIVITY_INTERVAL = 30_000
@@ -56,7 +56,8 @@ export interface Stagedoor {
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
   const { clock = systemClock, random = systemRandom } = options
   const log = options.log ?? pino({ level: config.log_level })
-  if (config.master_key === undefined) throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
+  if (config.master_key === undefined)
+    throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
   const store = openStore(config.database_url)
 
@@ -93,7 +94,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
     // Opens the private key: a wrong master key shows now, not at the first token.
     await services.signing.jwks()
-    if (config.secret_key !== undefined) await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+    if (config.secret_key !== undefined)
+      await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
   } catch (error) {
     await store.close()
     throw error
@@ -103,7 +105,11 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const app = createApp(
     services,
     {
-      allowedOrigins: new Set([...pages, ...config.allowed_origins, ...(environment === 'development' ? [LOOPBACK] : [])]),
+      allowedOrigins: new Set([
+        ...pages,
+        ...config.allowed_origins,
+        ...(environment === 'development' ? [LOOPBACK] : []),
+      ]),
       trustedProxies: trustedProxies(config.trusted_proxies),
       checkResponses: options.checkResponses ?? environment === 'development',
     },
@@ -115,7 +121,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(ACTIVITY_INTERVAL, 'last activity could not be written', () => services.activity.flush(store))
-  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', () => finishOverdueSessions(system(), { limit: OVERDUE_BATCH }))
+  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', () =>
+    finishOverdueSessions(system(), { limit: OVERDUE_BATCH }),
+  )
 
   let server: NodeServer | undefined
   return {
@@ -140,18 +148,32 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       for (const timer of timers) clearInterval(timer)
       if (server) await drained(server)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
-      await services.refusedRequests.flush(store).catch(err => log.error({ err }, 'refused requests could not be counted'))
+      await services.refusedRequests
+        .flush(store)
+        .catch(err => log.error({ err }, 'refused requests could not be counted'))
       await store.close()
     },
   }
 }
 
+/** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
+export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
+  return opening(databaseUrl, migrateSqlite)
+}
+
 function openStore(databaseUrl: string): Store {
+  return opening(databaseUrl, openSqliteStore)
+}
+
+function opening<T>(databaseUrl: string, open: (path: string) => T): T {
   const path = databaseUrl.slice('sqlite:'.length)
   try {
-    return openSqliteStore(path)
+    return open(path)
   } catch (cause) {
-    throw new ConfigError(`STAGEDOOR_DATABASE_URL: the database ${path} cannot be opened: ${(cause as Error).message}`, { cause })
+    throw new ConfigError(
+      `STAGEDOOR_DATABASE_URL: the database ${path} cannot be opened: ${(cause as Error).message}`,
+      { cause },
+    )
   }
 }
 

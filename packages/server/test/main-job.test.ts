@@ -8,7 +8,11 @@ describe('the main job', () => {
     const actor = { sub: 'user_operator', role: 'support', nested: { a: [1, null, 'é'] } }
     const { session_id, cookie, user_id } = await server.signIn({ actor })
 
-    const minted = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie, origin: 'http://localhost:3000' })
+    const minted = await server.post(
+      `/v1/client/sessions/${session_id}/tokens`,
+      {},
+      { cookie, origin: 'http://localhost:3000' },
+    )
     const claims = JSON.parse(Buffer.from(minted.body.jwt.split('.')[1], 'base64url').toString())
     const iat = Math.floor(server.clock.now() / 1_000)
     assert.deepEqual(claims.act, actor)

@@ -39,7 +39,16 @@ export interface TestServer extends AsyncDisposable {
   /** A pending actor token for a new user, or for the one named. */
   createActorToken(fields?: object): Promise<{ id: string; token: string; url: string; user_id: string }>
   /** A session redeemed in a browser, with the cookie it was given. */
-  signIn(fields?: object): Promise<{ session_id: string; cookie: string; user_id: string; client_id: string; ticket: string; token_id: string }>
+  signIn(
+    fields?: object,
+  ): Promise<{
+    session_id: string
+    cookie: string
+    user_id: string
+    client_id: string
+    ticket: string
+    token_id: string
+  }>
   auditEvents(filter?: Record<string, string>): Promise<AuditEventBody[]>
   listen(): Promise<string>
 }
@@ -95,14 +104,25 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const stagedoor = await createStagedoor(config, { ...(options.realTime ? {} : { clock }), log, checkResponses: true })
 
   const call: TestServer['call'] = async (method, path, body, headers = {}) => {
-    const given = { authorization: `Bearer ${SECRET_KEY}`, 'content-type': body === undefined ? undefined : 'application/json', ...headers }
+    const given = {
+      authorization: `Bearer ${SECRET_KEY}`,
+      'content-type': body === undefined ? undefined : 'application/json',
+      ...headers,
+    }
     const sent = Object.entries(given).filter((header): header is [string, string] => header[1] !== undefined)
     const response = await stagedoor.fetch(
       new Request(`http://127.0.0.1:4100${path}`, {
         method,
         headers: sent,
         redirect: 'manual',
-        ...(body === undefined ? {} : { body: typeof body === 'string' || body instanceof Uint8Array ? (body as string | Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
+        ...(body === undefined
+          ? {}
+          : {
+              body:
+                typeof body === 'string' || body instanceof Uint8Array
+                  ? (body as string | Uint8Array<ArrayBuffer>)
+                  : JSON.stringify(body),
+            }),
       }),
     )
     const text = await response.text()

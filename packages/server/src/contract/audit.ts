@@ -48,7 +48,9 @@ export const listAuditEvents = operation({
     trace_id: Id.optional(),
     after: milliseconds.optional().describe('Only events at or after this time (ms).'),
     before: milliseconds.optional().describe('Only events before this time (ms).'),
-    before_seq: milliseconds.optional().describe('Only events before this position: pages through any number of events.'),
+    before_seq: milliseconds
+      .optional()
+      .describe('Only events before this position: pages through any number of events.'),
     ...listQuery,
   }),
   response: listOf(AuditEvent),

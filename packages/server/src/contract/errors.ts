@@ -25,7 +25,8 @@ const definitions = {
     status: 401,
     message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
     long_message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
-    action: 'Use a key of this server: `stagedoor keys create` makes one, `stagedoor keys list` shows which are revoked.',
+    action:
+      'Use a key of this server: `stagedoor keys create` makes one, `stagedoor keys list` shows which are revoked.',
   },
   authentication_invalid: {
     status: 401,
@@ -89,8 +90,7 @@ const definitions = {
   actor_token_cannot_be_revoked_code: {
     status: 400,
     message: 'cannot revoke',
-    long_message:
-      'Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked.',
+    long_message: 'Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked.',
     action: 'To end what it started, revoke its session: POST /v1/sessions/{id}/revoke.',
   },
   actor_token_revoked_code: {
@@ -116,8 +116,7 @@ const definitions = {
   sign_in_token_cannot_be_revoked_code: {
     status: 400,
     message: 'cannot revoke',
-    long_message:
-      'Sign in token cannot be revoked because its status is {status}. Only pending tokens can be revoked.',
+    long_message: 'Sign in token cannot be revoked because its status is {status}. Only pending tokens can be revoked.',
   },
   sign_in_token_revoked_code: {
     status: 400,

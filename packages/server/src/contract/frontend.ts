@@ -78,8 +78,7 @@ export const SignIn = z
   .meta({ id: 'SignIn' })
 
 /** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
-const wrapped = <T extends z.ZodType>(response: T) =>
-  z.strictObject({ response, client: FrontendClient.nullable() })
+const wrapped = <T extends z.ZodType>(response: T) => z.strictObject({ response, client: FrontendClient.nullable() })
 
 export const createSignIn = operation({
   id: 'createSignIn',
@@ -108,9 +107,7 @@ export const getFrontendClient = operation({
   tag: 'Client',
   summary: 'The browser’s client and its sessions',
   auth: 'client',
-  response: z
-    .strictObject({ response: FrontendClient.nullable(), client: z.null() })
-    .meta({ id: 'WrappedClient' }),
+  response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
 })
 
 const sessionOperation = (id: string, verb: string, summary: string, action?: string) =>
@@ -128,9 +125,24 @@ const sessionOperation = (id: string, verb: string, summary: string, action?: st
     errors: ['authentication_invalid', 'resource_not_found', 'origin_invalid'],
   })
 
-export const touchSession = sessionOperation('touchSession', 'touch', 'Say the session is in use, and select it', 'session.touch')
-export const endSession = sessionOperation('endSession', 'end', 'Sign out of the session, keeping it on the client', 'session.end')
-export const removeSession = sessionOperation('removeSession', 'remove', 'Sign out of the session and remove it from the client', 'session.remove')
+export const touchSession = sessionOperation(
+  'touchSession',
+  'touch',
+  'Say the session is in use, and select it',
+  'session.touch',
+)
+export const endSession = sessionOperation(
+  'endSession',
+  'end',
+  'Sign out of the session, keeping it on the client',
+  'session.end',
+)
+export const removeSession = sessionOperation(
+  'removeSession',
+  'remove',
+  'Sign out of the session and remove it from the client',
+  'session.remove',
+)
 
 export const createFrontendSessionToken = operation({
   id: 'createSessionToken',

@@ -92,12 +92,20 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
 }
 
 function pathParameters({ path }: Operation): JsonSchema[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }))
 }
 
 function queryParameters({ query }: Operation, refer: Refer): JsonSchema[] {
   if (!query) return []
-  const { properties = {}, required = [] } = refer(query, 'input') as { properties?: Record<string, JsonSchema>; required?: string[] }
+  const { properties = {}, required = [] } = refer(query, 'input') as {
+    properties?: Record<string, JsonSchema>
+    required?: string[]
+  }
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: 'query',
@@ -109,7 +117,10 @@ function queryParameters({ query }: Operation, refer: Refer): JsonSchema[] {
 
 function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): JsonSchema {
   const media = type === 'json' ? 'application/json' : 'application/x-www-form-urlencoded'
-  return { required: !body.safeParse(undefined).success && type === 'json', content: { [media]: { schema: refer(body, 'input') } } }
+  return {
+    required: !body.safeParse(undefined).success && type === 'json',
+    content: { [media]: { schema: refer(body, 'input') } },
+  }
 }
 
 function success({ response, status = 200, summary }: Operation, refer: Refer): JsonSchema {

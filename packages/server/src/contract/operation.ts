@@ -65,7 +65,9 @@ const wholeNumber = (from: number, to: number) =>
     .transform(Number)
     .pipe(z.int().min(from).max(to))
 
-export const limit = wholeNumber(1, MAX_LIMIT).default(10).meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
+export const limit = wholeNumber(1, MAX_LIMIT)
+  .default(10)
+  .meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
 export const offset = wholeNumber(0, 1_000_000_000).default(0).meta({ type: 'integer', minimum: 0, default: 0 })
 export const milliseconds = wholeNumber(0, 8_640_000_000_000_000).meta({ type: 'integer', minimum: 0 })
 

@@ -8,7 +8,11 @@ const status = z.enum(['pending', 'accepted', 'revoked'])
 
 const durationSeconds = z.int().min(1).max(315_360_000)
 
-const reason = z.string().min(1).max(500).describe('Why, for the audit log and for whoever reads it later. Stagedoor only.')
+const reason = z
+  .string()
+  .min(1)
+  .max(500)
+  .describe('Why, for the audit log and for whoever reads it later. Stagedoor only.')
 
 export const ActorToken = z
   .strictObject({
@@ -58,7 +62,12 @@ const RevokeBody = z
   .nullish()
   .transform(body => body ?? {})
 
-const ticketErrors = ['form_param_missing', 'form_param_value_invalid', 'form_param_type_invalid', 'form_param_unknown'] as const
+const ticketErrors = [
+  'form_param_missing',
+  'form_param_value_invalid',
+  'form_param_type_invalid',
+  'form_param_unknown',
+] as const
 
 /** Answers of a redemption that did not happen. */
 export const redemptionErrors = [
@@ -160,7 +169,9 @@ export const createSignInToken = operation({
   body: z
     .strictObject({
       user_id: Id,
-      expires_in_seconds: durationSeconds.default(2_592_000).describe('How long the token can be redeemed, in seconds.'),
+      expires_in_seconds: durationSeconds
+        .default(2_592_000)
+        .describe('How long the token can be redeemed, in seconds.'),
       org_id: z.null().optional().describe('Organizations are not supported: leave it out.'),
     })
     .meta({ id: 'CreateSignInTokenRequestBody' }),

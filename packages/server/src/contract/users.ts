@@ -1,5 +1,18 @@
 import { z } from 'zod'
-import { DeletedObject, flag, Id, JsonObject, limit, listOf, listQuery, many, Milliseconds, milliseconds, offset, operation } from './operation.ts'
+import {
+  DeletedObject,
+  flag,
+  Id,
+  JsonObject,
+  limit,
+  listOf,
+  listQuery,
+  Milliseconds,
+  many,
+  milliseconds,
+  offset,
+  operation,
+} from './operation.ts'
 
 const Metadata = JsonObject.meta({ id: 'Metadata', type: 'object', additionalProperties: true })
 
@@ -81,8 +94,16 @@ export const User = z
 
 const name = z.string().max(255).nullish()
 const identifier = z.string().trim().min(1).max(255).nullish()
-const email = z.string().trim().toLowerCase().max(320).regex(/^[^\s@]+@[^\s@]+$/, { error: 'an e-mail address' })
-const phone = z.string().trim().regex(/^\+[1-9]\d{6,14}$/, { error: 'a phone number in E.164 form, +15555550100' })
+const email = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .max(320)
+  .regex(/^[^\s@]+@[^\s@]+$/, { error: 'an e-mail address' })
+const phone = z
+  .string()
+  .trim()
+  .regex(/^\+[1-9]\d{6,14}$/, { error: 'a phone number in E.164 form, +15555550100' })
 const time = z.iso.datetime({ offset: true, error: 'a time in RFC 3339 form, 2026-01-31T12:00:00Z' }).nullish()
 
 /** Members Clerk's clients send that have nothing to act on here: there are no passwords and no legal checks. */
@@ -169,7 +190,9 @@ export const USER_ORDERS = [
 const order_by = z
   .string()
   // In a query string a bare `+` means a space.
-  .regex(new RegExp(`^[-+ ]?(${USER_ORDERS.join('|')})$`), { error: `one of ${USER_ORDERS.join(', ')}, with - or + before it` })
+  .regex(new RegExp(`^[-+ ]?(${USER_ORDERS.join('|')})$`), {
+    error: `one of ${USER_ORDERS.join(', ')}, with - or + before it`,
+  })
   .default('-created_at')
   .meta({ type: 'string', default: '-created_at' })
 
@@ -204,7 +227,12 @@ export const countUsers = operation({
   summary: 'Count users',
   auth: 'secret_key',
   // Clerk's Node SDK sends the list's paging and order here too; they change no count.
-  query: z.strictObject({ ...filters, limit: limit.optional(), offset: offset.optional(), order_by: order_by.optional() }),
+  query: z.strictObject({
+    ...filters,
+    limit: limit.optional(),
+    offset: offset.optional(),
+    order_by: order_by.optional(),
+  }),
   response: TotalCount,
 })
 
@@ -290,5 +318,10 @@ const change = (id: string, verb: string, summary: string, description?: string)
 const revokes = 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.'
 export const banUser = change('BanUser', 'ban', 'Ban a user', revokes)
 export const unbanUser = change('UnbanUser', 'unban', 'Lift a ban')
-export const lockUser = change('LockUser', 'lock', 'Lock a user', 'Nobody is signed in as the user while locked, and no session token is minted. Sessions go on after unlocking.')
+export const lockUser = change(
+  'LockUser',
+  'lock',
+  'Lock a user',
+  'Nobody is signed in as the user while locked, and no session token is minted. Sessions go on after unlocking.',
+)
 export const unlockUser = change('UnlockUser', 'unlock', 'Unlock a user')

@@ -73,6 +73,9 @@ export function leafHash(event: string): string {
 const LEAF = Buffer.from([0x00])
 
 /** Reads the log, newest first. */
-export function listAuditEvents(ctx: Context, input: AuditFilter & Page): Promise<Found<AuditRecord & { seq: number }>> {
+export function listAuditEvents(
+  ctx: Context,
+  input: AuditFilter & Page,
+): Promise<Found<AuditRecord & { seq: number }>> {
   return ctx.store.audit.list(input, input)
 }

@@ -8,7 +8,11 @@ import type { Store } from './store.ts'
  * is done writes its own, in the transaction that does it.) A refusal that names nothing we know is only counted,
  * otherwise anyone could fill the disk; so is any failed authentication.
  */
-export async function recordingRefusals<T>(ctx: Context, action: string | undefined, act: () => T | Promise<T>): Promise<T> {
+export async function recordingRefusals<T>(
+  ctx: Context,
+  action: string | undefined,
+  act: () => T | Promise<T>,
+): Promise<T> {
   try {
     return await act()
   } catch (error) {

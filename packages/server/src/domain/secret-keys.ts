@@ -22,7 +22,10 @@ export async function createSecretKey(
     created_at: now,
     revoked_at: null,
   }
-  await ctx.store.secretKeys.insert(record, auditEvent(ctx, { action: 'secret_key.create', about: {}, target_id: record.id }))
+  await ctx.store.secretKeys.insert(
+    record,
+    auditEvent(ctx, { action: 'secret_key.create', about: {}, target_id: record.id }),
+  )
   return { record, secret }
 }
 
@@ -50,7 +53,10 @@ export async function revokeSecretKey(ctx: Context, input: { id: string }): Prom
  * The record of a key that may be used here. Found by its hash, so that comparing takes no time that depends on it.
  * @throws ApiError clerk_key_invalid
  */
-export async function authenticateSecretKey(ctx: Pick<Context, 'store' | 'settings'>, secret: string): Promise<SecretKeyRecord> {
+export async function authenticateSecretKey(
+  ctx: Pick<Context, 'store' | 'settings'>,
+  secret: string,
+): Promise<SecretKeyRecord> {
   if (!secret.startsWith(prefix(ctx)) || secret.length > 256) throw new ApiError('clerk_key_invalid')
   const key = await ctx.store.secretKeys.findByHash(hash('sha256', secret))
   if (!key || key.revoked_at !== null) throw new ApiError('clerk_key_invalid')

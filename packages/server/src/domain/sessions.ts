@@ -90,7 +90,10 @@ export function statusAt(session: SessionRecord, now: number): SessionRecord['st
  * Ends a session for good; once this returns nothing more is minted. A session that is over already stays as it is.
  * @throws ApiError resource_not_found
  */
-export async function revokeSession(ctx: Context, input: { id: string; reason?: string | undefined }): Promise<SessionRecord> {
+export async function revokeSession(
+  ctx: Context,
+  input: { id: string; reason?: string | undefined },
+): Promise<SessionRecord> {
   const session = await getSession(ctx, input)
   return finish(ctx, session, 'revoked', 'session.revoke', input.reason)
 }
@@ -115,7 +118,12 @@ export async function touchSession(
   ctx.activity.note(facts.id, now)
   const client = await ctx.store.clients.find(facts.client_id)
   if (client?.last_active_session_id !== facts.id) {
-    const selected = await ctx.store.clients.select(facts.client_id, facts.id, now, sessionEvent(ctx, 'session.select', facts))
+    const selected = await ctx.store.clients.select(
+      facts.client_id,
+      facts.id,
+      now,
+      sessionEvent(ctx, 'session.select', facts),
+    )
     if (!selected) throw dead(facts)
   }
   return withActivity({ ...facts, last_active_at: now })
@@ -146,7 +154,10 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const life = input.expires_in_seconds ?? ctx.settings.session_token_lifetime_seconds
   const iat = Math.floor(now / SECOND)
   const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
-  const { jwt, kid } = await ctx.signing.sessionToken(sessionClaims(ctx, facts, { iat, exp, azp: input.origin }), facts.keyring_version)
+  const { jwt, kid } = await ctx.signing.sessionToken(
+    sessionClaims(ctx, facts, { iat, exp, azp: input.origin }),
+    facts.keyring_version,
+  )
   if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
   return jwt
 }
@@ -180,9 +191,16 @@ export function factorVerificationAge(session: SessionRecord, now: number): [num
 }
 
 /** A session of this very client. Anyone else's does not exist. */
-async function ownedSession(ctx: Context, input: { id: string; client?: ClientClaims | undefined }): Promise<MintFacts> {
+async function ownedSession(
+  ctx: Context,
+  input: { id: string; client?: ClientClaims | undefined },
+): Promise<MintFacts> {
   const facts = input.client && (await ctx.store.sessions.findForMint(input.id))
-  if (!facts || facts.client_id !== input.client?.id || !sameToken(facts.client_token_hash, input.client.rotating_token)) {
+  if (
+    !facts ||
+    facts.client_id !== input.client?.id ||
+    !sameToken(facts.client_token_hash, input.client.rotating_token)
+  ) {
     throw new ApiError('authentication_invalid')
   }
   return facts
@@ -190,11 +208,13 @@ async function ownedSession(ctx: Context, input: { id: string; client?: ClientCl
 
 async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {
   const used = ctx.activity.pending(facts.id)
-  const current = used !== undefined && used > facts.last_active_at ? withActivity({ ...facts, last_active_at: used }) : facts
+  const current =
+    used !== undefined && used > facts.last_active_at ? withActivity({ ...facts, last_active_at: used }) : facts
   const status = statusAt(current, now)
   if (status !== 'active') {
     // Written down, so that a clock turned back does not bring it to life again.
-    if (facts.status === 'active') await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
+    if (facts.status === 'active')
+      await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
     throw dead(facts)
   }
   if (facts.user_found === 0 || facts.user_banned_at !== null || facts.user_locked_at !== null) throw dead(facts)

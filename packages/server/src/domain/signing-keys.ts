@@ -49,10 +49,13 @@ export async function rotateSigningKeys(
   const now = ctx.clock.now()
   const next = keys.find(key => key.alg === input.alg && key.status === 'next')
   const active = keys.find(key => key.alg === input.alg && key.status === 'active')
-  if (!next || !active) throw refuse(`There is no next ${input.alg} key. Start the server once with STAGEDOOR_SIGNING_ALG=${input.alg}.`)
+  if (!next || !active)
+    throw refuse(`There is no next ${input.alg} key. Start the server once with STAGEDOOR_SIGNING_ALG=${input.alg}.`)
   const wait = next.created_at + KEY_SET_CACHE - now
   if (wait > 0 && !input.atOnce) {
-    throw refuse(`The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once (verifiers that do not look up unknown keys may refuse tokens meanwhile).`)
+    throw refuse(
+      `The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once (verifiers that do not look up unknown keys may refuse tokens meanwhile).`,
+    )
   }
   const changed = await change(ctx, version, 'rotate', {
     alg: input.alg,
@@ -100,13 +103,19 @@ function assertDone(key: SigningKeyRecord, now: number): void {
   }
   const until = Math.max((key.retired_at ?? now) + LAST_TOKENS, key.signs_until + LAST_TOKENS)
   if (until > now) {
-    throw refuse(`Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that; or at once with --emergency if it leaked.`)
+    throw refuse(
+      `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that; or at once with --emergency if it leaked.`,
+    )
   }
 }
 
 function change(ctx: Context, version: number, verb: string, what: SigningKeyChange, id?: string): Promise<boolean> {
   const target_id = id ?? what.insert[0]?.id ?? what.update[0]?.id
-  const event = auditEvent(ctx, { action: `signing_key.${verb}`, about: {}, ...(target_id === undefined ? {} : { target_id }) })
+  const event = auditEvent(ctx, {
+    action: `signing_key.${verb}`,
+    about: {},
+    ...(target_id === undefined ? {} : { target_id }),
+  })
   return ctx.store.signingKeys.change(version, what, event)
 }
 

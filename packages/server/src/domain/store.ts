@@ -55,7 +55,10 @@ export interface Store {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */
     insert(user: UserRecord, identifiers: IdentifierRecord[], event: AuditRecord): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
-    list(filter: UserFilter, page: Page & { order_by: string; starting_after?: string | undefined }): Promise<UserWithIdentifiers[]>
+    list(
+      filter: UserFilter,
+      page: Page & { order_by: string; starting_after?: string | undefined },
+    ): Promise<UserWithIdentifiers[]>
     count(filter: UserFilter): Promise<number>
     /** Changes columns; with `unless`, only while those columns still hold these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
@@ -87,6 +90,8 @@ export interface Store {
   instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
   /** Resolves if the database answers. */
   ping(): Promise<void>
+  /** Looks the whole database over. @returns what is wrong with it, in words */
+  check(): Promise<string[]>
   /** Writes what is waiting, then closes. */
   close(): Promise<void>
 }

@@ -63,7 +63,10 @@ export async function revokeTicket(
   const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, ctx.clock.now(), event)
   if (revoked) return revoked
   const { status } = (await ctx.store.tickets.find(ticket.id)) ?? ticket
-  throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, { params: { status, id: ticket.session_id ?? '{id}' }, about: about(ticket) })
+  throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
+    params: { status, id: ticket.session_id ?? '{id}' },
+    about: about(ticket),
+  })
 }
 
 /**
@@ -94,9 +97,13 @@ export async function acceptTicket(
 }
 
 /** The token, of the kind asked for. @throws ApiError resource_not_found */
-export async function findTicket(ctx: Context, input: { id: string; kind: TicketRecord['kind'] }): Promise<TicketRecord> {
+export async function findTicket(
+  ctx: Context,
+  input: { id: string; kind: TicketRecord['kind'] },
+): Promise<TicketRecord> {
   const ticket = await ctx.store.tickets.find(input.id)
-  if (!ticket || ticket.kind !== input.kind) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
+  if (!ticket || ticket.kind !== input.kind)
+    throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
   return ticket
 }
 
@@ -178,7 +185,10 @@ function actorText(actor: object, limit: number): string {
   const text = JSON.stringify(actor)
   const bytes = Buffer.byteLength(text)
   if (bytes > limit) {
-    throw invalidParam('actor', `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: it travels in every session token, which has to fit a cookie. Keep identifiers in it and the rest elsewhere.`)
+    throw invalidParam(
+      'actor',
+      `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: it travels in every session token, which has to fit a cookie. Keep identifiers in it and the rest elsewhere.`,
+    )
   }
   return text
 }

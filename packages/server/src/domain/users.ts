@@ -21,7 +21,14 @@ export async function createUser(ctx: Context, input: CreateUser): Promise<UserW
   const created_at = milliseconds(input.created_at) ?? now
   const id = ctx.random.id('user', now)
   const identifier = (kind: IdentifierRecord['kind']) => (value: string) =>
-    ({ id: ctx.random.id('idn', now), user_id: id, kind, value, created_at: now, updated_at: now }) satisfies IdentifierRecord
+    ({
+      id: ctx.random.id('idn', now),
+      user_id: id,
+      kind,
+      value,
+      created_at: now,
+      updated_at: now,
+    }) satisfies IdentifierRecord
   const emails = [...new Set(input.email_address)].map(identifier('email_address'))
   const phones = [...new Set(input.phone_number)].map(identifier('phone_number'))
   const user: UserRecord = {
@@ -82,7 +89,8 @@ export async function updateUser(ctx: Context, input: UpdateUser & { id: string 
   for (const kind of ['email_address', 'phone_number'] as const) {
     const primary = input[`primary_${kind}_id`]
     if (primary === undefined) continue
-    if (primary !== null && !user.identifiers.some(it => it.id === primary && it.kind === kind)) throw notFound(kind, primary)
+    if (primary !== null && !user.identifiers.some(it => it.id === primary && it.kind === kind))
+      throw notFound(kind, primary)
     change[`primary_${kind}_id`] = primary
   }
   for (const key of ['delete_self_enabled', 'create_organization_enabled'] as const) {
@@ -144,7 +152,11 @@ async function expel(ctx: Context, id: string, how: 'ban' | 'delete'): Promise<v
     ticket: ticket =>
       auditEvent(ctx, {
         action: `${ticket.kind}.revoke`,
-        about: { ticket_id: ticket.id, user_id: ticket.user_id, ...(ticket.actor_sub ? { actor_sub: ticket.actor_sub } : {}) },
+        about: {
+          ticket_id: ticket.id,
+          user_id: ticket.user_id,
+          ...(ticket.actor_sub ? { actor_sub: ticket.actor_sub } : {}),
+        },
         actor: ticket.actor,
         reason: `user.${how}`,
       }),
@@ -164,7 +176,8 @@ export async function setUserState(
     unlock: { locked_at: null },
   }[input.change]
   const event = userEvent(ctx, input.change, input.id)
-  if (!(await ctx.store.users.update(input.id, { ...columns, updated_at: now }, event))) throw notFound('user', input.id)
+  if (!(await ctx.store.users.update(input.id, { ...columns, updated_at: now }, event)))
+    throw notFound('user', input.id)
   return getUser(ctx, input)
 }
 

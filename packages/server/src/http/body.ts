@@ -72,6 +72,7 @@ function parseForm(text: string): Record<string, string> {
 
 /** Text that every database keeps. @throws ApiError form_param_value_invalid */
 export function plainText(name: string, value: string): string {
-  if (value.includes('\0') || value.includes('\uFFFD')) throw invalidParam(name, `\`${name}\` must be UTF-8 text without U+0000.`)
+  if (value.includes('\0') || value.includes('\uFFFD'))
+    throw invalidParam(name, `\`${name}\` must be UTF-8 text without U+0000.`)
   return value
 }

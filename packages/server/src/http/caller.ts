@@ -7,7 +7,12 @@ import { authenticateSecretKey } from '../domain/secret-keys.ts'
 const MAX_USER_AGENT = 256
 
 /** Who asks, as far as the connection tells. The principal is filled in by whoever authenticates it. */
-export function callerOf(headers: Headers, incoming: IncomingMessage | undefined, trusted: BlockList, traceId: string): Caller {
+export function callerOf(
+  headers: Headers,
+  incoming: IncomingMessage | undefined,
+  trusted: BlockList,
+  traceId: string,
+): Caller {
   return {
     principal: { type: 'client', id: null },
     address: clientAddress(headers, incoming?.socket.remoteAddress, trusted),
@@ -20,7 +25,11 @@ export function callerOf(headers: Headers, incoming: IncomingMessage | undefined
 function clientAddress(headers: Headers, remote: string | undefined, trusted: BlockList): string | null {
   let address = plainAddress(remote ?? '')
   if (address === null) return null
-  const forwarded = headers.get('x-forwarded-for')?.split(',').map(part => plainAddress(part.trim())) ?? []
+  const forwarded =
+    headers
+      .get('x-forwarded-for')
+      ?.split(',')
+      .map(part => plainAddress(part.trim())) ?? []
   while (forwarded.length > 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')) {
     const before = forwarded.pop()
     if (!before) break
@@ -51,12 +60,18 @@ export function trustedProxies(list: readonly string[]): BlockList {
  * Takes the secret key from the one Authorization header.
  * @throws ApiError authorization_header_format_invalid, clerk_key_invalid
  */
-export async function authenticate(ctx: Context, headers: Headers, incoming: IncomingMessage | undefined): Promise<void> {
+export async function authenticate(
+  ctx: Context,
+  headers: Headers,
+  incoming: IncomingMessage | undefined,
+): Promise<void> {
   ctx.caller.principal = { type: 'secret_key', id: null }
   const header = headers.get('authorization')
   const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header ?? '') ?? []
   // Node keeps the first of several Authorization headers; another reader may keep the last.
-  const several = incoming && incoming.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length > 1
+  const several =
+    incoming &&
+    incoming.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length > 1
   if (!secret || several) throw new ApiError('authorization_header_format_invalid')
   const key = await authenticateSecretKey(ctx, secret)
   ctx.caller.principal = { type: 'secret_key', id: key.id }

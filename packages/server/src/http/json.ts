@@ -14,7 +14,10 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new ApiError('request_body_invalid', { cause, action: 'Send the body as JSON (RFC 8259), UTF-8, without a byte order mark.' })
+    throw new ApiError('request_body_invalid', {
+      cause,
+      action: 'Send the body as JSON (RFC 8259), UTF-8, without a byte order mark.',
+    })
   }
   assertOneMeaning(text)
   return value
@@ -55,12 +58,21 @@ function assertOneMeaning(text: string): void {
       levels.pop()
     } else if (char === MINUS || (char >= ZERO && char <= NINE)) {
       const end = endOfNumber(text, at)
-      const number = Number(text.slice(at, end))
-      const kept = Number.isFinite(number) && !Object.is(number, -0) && (!Number.isInteger(number) || Number.isSafeInteger(number))
-      if (!kept) throw refuse(`The number ${text.slice(at, Math.min(end, at + 40))} cannot be kept exactly. Send it as a string.`)
+      if (!isKept(text.slice(at, end)))
+        throw refuse(
+          `The number ${text.slice(at, Math.min(end, at + 40))} cannot be kept exactly. Send it as a string.`,
+        )
       at = end - 1
     }
   }
+}
+
+/** Not too large, not so small that it becomes 0, and if it is whole, exact. */
+function isKept(spelt: string): boolean {
+  const number = Number(spelt)
+  if (!Number.isFinite(number) || Object.is(number, -0)) return false
+  if (number === 0) return /^[0.]+(e|$)/i.test(spelt)
+  return !Number.isInteger(number) || Number.isSafeInteger(number)
 }
 
 const QUOTE = 34

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { BlockList } from 'node:net'
-import type { Context as HonoContext, Hono } from 'hono'
+import type { Hono, Context as HonoContext } from 'hono'
 import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
@@ -69,11 +69,19 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         await authenticate(ctx, headers, incoming)
       } else if (operation.auth === 'client') {
         origin = allowedOrigin(http.req.raw, options.allowedOrigins, operation.method === 'get')
-        client = clientCookies(headers).map(cookie => readClientClaims(ctx, cookie)).find(claims => claims !== undefined)
+        client = clientCookies(headers)
+          .map(cookie => readClientClaims(ctx, cookie))
+          .find(claims => claims !== undefined)
         caller.principal = { type: 'client', id: client?.id ?? null }
       }
-      const query = (querySchema && readQuery ? validate(querySchema, readQuery(new URL(http.req.url).searchParams)) : undefined) as z.output<Q>
-      const body = (bodySchema ? validate(bodySchema, (await readBody(http.req.raw, bodyType)) ?? emptyBody(bodySchema, bodyType)) : undefined) as z.output<B>
+      const query = (
+        querySchema && readQuery ? validate(querySchema, readQuery(new URL(http.req.url).searchParams)) : undefined
+      ) as z.output<Q>
+      const body = (
+        bodySchema
+          ? validate(bodySchema, (await readBody(http.req.raw, bodyType)) ?? emptyBody(bodySchema, bodyType))
+          : undefined
+      ) as z.output<B>
       const param = (name: string) => pathParam(http, name)
       const answer = await handler(ctx, { param, body, query, client, origin, http })
       if (answer instanceof Response) return answer
@@ -92,7 +100,8 @@ function emptyBody(schema: z.ZodType, type: 'json' | 'form'): unknown {
 function pathParam(http: HonoContext<Env>, name: string): string {
   const value = http.req.param(name) ?? ''
   // Ids are printable ASCII; anything else names nothing, in any database.
-  if (!/^[\x21-\x7e]{1,255}$/.test(value)) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
+  if (!/^[\x21-\x7e]{1,255}$/.test(value))
+    throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
   return value
 }
 

@@ -21,5 +21,8 @@ export function allowedOrigin(request: Request, allowed: ReadonlySet<string>, sa
 export const LOOPBACK = 'loopback'
 
 export function isAllowed(origin: string, allowed: ReadonlySet<string>): boolean {
-  return allowed.has(origin) || (allowed.has(LOOPBACK) && /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(origin))
+  return (
+    allowed.has(origin) ||
+    (allowed.has(LOOPBACK) && /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(origin))
+  )
 }

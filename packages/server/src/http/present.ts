@@ -9,7 +9,15 @@ import type { ActorToken, SignInToken } from '../contract/tokens.ts'
 import type { TotalCount, User } from '../contract/users.ts'
 import type { ClientWithSessions } from '../domain/clients.ts'
 import type { Context, Signing } from '../domain/context.ts'
-import type { AuditRecord, ClientRecord, IdentifierRecord, RefusedRequestsRecord, SessionRecord, TicketRecord, UserWithIdentifiers } from '../domain/records.ts'
+import type {
+  AuditRecord,
+  ClientRecord,
+  IdentifierRecord,
+  RefusedRequestsRecord,
+  SessionRecord,
+  TicketRecord,
+  UserWithIdentifiers,
+} from '../domain/records.ts'
 import { factorVerificationAge, statusAt } from '../domain/sessions.ts'
 import type { Found } from '../domain/store.ts'
 import { ticketOf } from '../domain/tickets.ts'
@@ -172,7 +180,10 @@ export interface SessionOfUser {
   user: UserWithIdentifiers | null
 }
 
-export function presentFrontendSession(ctx: Context, { session, user }: SessionOfUser): z.input<typeof FrontendSession> {
+export function presentFrontendSession(
+  ctx: Context,
+  { session, user }: SessionOfUser,
+): z.input<typeof FrontendSession> {
   const now = ctx.clock.now()
   return {
     object: 'session',

@@ -39,7 +39,9 @@ function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
       return [invalidParam(param, `\`${param}\` must be at most ${issue.maximum}${unit(issue.origin)}.`)]
     case 'invalid_value':
       if (valueAt(input, issue.path) === undefined) return [missing(param)]
-      return [invalidParam(param, `\`${param}\` must be ${issue.values.map(value => `\`${String(value)}\``).join(' or ')}.`)]
+      return [
+        invalidParam(param, `\`${param}\` must be ${issue.values.map(value => `\`${String(value)}\``).join(' or ')}.`),
+      ]
     default:
       return [invalidParam(param, `\`${param}\` must be ${issue.message}.`)]
   }
@@ -55,7 +57,10 @@ function unit(origin: string): string {
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (Object.hasOwn(Object(value), key) ? (value as never)[key] : undefined), input)
+  return path.reduce<unknown>(
+    (value, key) => (Object.hasOwn(Object(value), key) ? (value as never)[key] : undefined),
+    input,
+  )
 }
 
 /** Reads a query as its schema wants it: lists where it has lists, one value elsewhere. */

@@ -1,5 +1,5 @@
 import type { Store } from '../domain/store.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor, type Step } from './query.ts'
+import { bound, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
 
 const insert = insertInto('audit_events')
 
@@ -14,7 +14,17 @@ export function auditEvents(db: Database): Store['audit'] {
 
     async list(filter, { limit, offset }) {
       let query = sqlFor.selectFrom('audit_events')
-      for (const column of ['action', 'outcome', 'code', 'user_id', 'session_id', 'ticket_id', 'actor_sub', 'principal_id', 'trace_id'] as const) {
+      for (const column of [
+        'action',
+        'outcome',
+        'code',
+        'user_id',
+        'session_id',
+        'ticket_id',
+        'actor_sub',
+        'principal_id',
+        'trace_id',
+      ] as const) {
         const value = filter[column]
         if (value !== undefined) query = query.where(column, '=', value as never)
       }
@@ -47,7 +57,11 @@ export function refusedRequests(db: Database): Store['refusedRequests'] {
     },
 
     list({ limit, offset }) {
-      const newest = sqlFor.selectFrom('refused_requests').selectAll().orderBy('minute', 'desc').orderBy('count', 'desc')
+      const newest = sqlFor
+        .selectFrom('refused_requests')
+        .selectAll()
+        .orderBy('minute', 'desc')
+        .orderBy('count', 'desc')
       return db.all(bound(newest.orderBy('address').orderBy('code').limit(limit).offset(offset)))
     },
   }

@@ -3,7 +3,9 @@ import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
 import { type Database, given, prepared, sqlFor } from './query.ts'
 
-const find = prepared<{ id: string }, ClientRecord>(sqlFor.selectFrom('clients').selectAll().where('id', '=', given('id')))
+const find = prepared<{ id: string }, ClientRecord>(
+  sqlFor.selectFrom('clients').selectAll().where('id', '=', given('id')),
+)
 
 const select = prepared<{ id: string; session_id: string; now: number }, { id: string }>(
   sqlFor
@@ -28,7 +30,9 @@ export function clients(db: Database): Store['clients'] {
     find: id => db.get(find({ id })),
 
     async select(id, session_id, now, event) {
-      return (await db.transition({ query: select({ id, session_id, now }), required: true }, recorded(event))) !== undefined
+      return (
+        (await db.transition({ query: select({ id, session_id, now }), required: true }, recorded(event))) !== undefined
+      )
     },
   }
 }

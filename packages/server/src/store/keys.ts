@@ -36,7 +36,9 @@ export function secretKeys(db: Database): Store['secretKeys'] {
 
 const insertSigningKey = insertInto('signing_keys')
 
-const keyringVersion = prepared<object, { keyring_version: number }>(sqlFor.selectFrom('instance').select('keyring_version'))
+const keyringVersion = prepared<object, { keyring_version: number }>(
+  sqlFor.selectFrom('instance').select('keyring_version'),
+)
 
 /** Wins if nobody changed a key since `version`; and tells every reader that the keys changed. */
 const changeKeyring = prepared<{ version: number }, { id: string }>(
@@ -59,7 +61,9 @@ export function signingKeys(db: Database): Store['signingKeys'] {
   return {
     async keyring() {
       const version = (await db.get(keyringVersion({})))?.keyring_version ?? 0
-      const keys = await db.all(bound(sqlFor.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('id')))
+      const keys = await db.all(
+        bound(sqlFor.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('id')),
+      )
       return { version, keys }
     },
 

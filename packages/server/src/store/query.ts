@@ -1,11 +1,4 @@
-import {
-  type Compilable,
-  DummyDriver,
-  Kysely,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely'
+import { type Compilable, DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
 import { columns, type Tables } from './schema.ts'
 
 /** Writes typed SQL; runs nothing. */
@@ -66,12 +59,12 @@ export function insertInto<T extends keyof typeof columns>(table: T) {
 
 /**
  * One statement of a transition. A `required` one that returns no row ends the whole transition, and nothing of it has
- * happened. `then` adds statements that depend on the rows.
+ * happened. `next` adds statements that depend on the rows.
  */
 export interface Step<R = unknown> {
   query: Bound<R>
   required?: true
-  then?: (rows: R[]) => Step[]
+  next?: (rows: R[]) => Step[]
 }
 
 /** What a database must do for the stores; sqlite.ts does it. */

@@ -22,7 +22,9 @@ const insert = prepared<SessionRecord, { id: string }>(
     .returning('id'),
 )
 
-const find = prepared<{ id: string }, SessionRecord>(sqlFor.selectFrom('sessions').selectAll().where('id', '=', given('id')))
+const find = prepared<{ id: string }, SessionRecord>(
+  sqlFor.selectFrom('sessions').selectAll().where('id', '=', given('id')),
+)
 
 const findForMint = prepared<{ id: string }, MintFacts>(
   sqlFor
@@ -41,7 +43,12 @@ const findForMint = prepared<{ id: string }, MintFacts>(
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
-  sqlFor.selectFrom('sessions').selectAll().where('client_id', '=', given('client_id')).orderBy('created_at', 'desc').orderBy('id', 'desc'),
+  sqlFor
+    .selectFrom('sessions')
+    .selectAll()
+    .where('client_id', '=', given('client_id'))
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc'),
 )
 
 const finish = prepared<{ id: string; status: string; now: number }, SessionRecord>(
@@ -57,7 +64,12 @@ const finishOverdue = prepared<{ now: number; limit: number }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
     .set(eb => ({
-      status: eb.case().when('expire_at', '<=', given('now')).then('expired').else('abandoned').end() as Expression<'expired'>,
+      status: eb
+        .case()
+        .when('expire_at', '<=', given('now'))
+        .then('expired')
+        .else('abandoned')
+        .end() as Expression<'expired'>,
       updated_at: given('now'),
     }))
     .where('status', '=', 'active')
@@ -91,13 +103,20 @@ const noteActivity = prepared<{ id: string; at: number }, { user_id: string; act
 )
 
 const noteUserActive = prepared<{ user_id: string; at: number }>(
-  sqlFor.updateTable('users').set({ last_active_at: given('at') }).where('id', '=', given('user_id')),
+  sqlFor
+    .updateTable('users')
+    .set({ last_active_at: given('at') })
+    .where('id', '=', given('user_id')),
 )
 
 export function sessions(db: Database): Store['sessions'] {
   return {
     async insert(session, client, event) {
-      const begun = await db.transition({ query: insert(session), required: true }, { query: insertClient(client) }, recorded(event))
+      const begun = await db.transition(
+        { query: insert(session), required: true },
+        { query: insertClient(client) },
+        recorded(event),
+      )
       return begun !== undefined
     },
 
@@ -125,7 +144,7 @@ export function sessions(db: Database): Store['sessions'] {
     async finishOverdue(now, limit, event) {
       const finished = await db.transition({
         query: finishOverdue({ now, limit }),
-        then: overdue => overdue.map(session => recorded(event(session))),
+        next: overdue => overdue.map(session => recorded(event(session))),
       })
       return finished?.length ?? 0
     },
@@ -134,8 +153,10 @@ export function sessions(db: Database): Store['sessions'] {
       if (!first) return
       const noted = (activity: { id: string; at: number }) => ({
         query: noteActivity(activity),
-        then: (used: { user_id: string; actor: string | null }[]) =>
-          used.filter(session => session.actor === null).map(session => ({ query: noteUserActive({ ...session, at: activity.at }) })),
+        next: (used: { user_id: string; actor: string | null }[]) =>
+          used
+            .filter(session => session.actor === null)
+            .map(session => ({ query: noteUserActive({ ...session, at: activity.at }) })),
       })
       await db.transition(noted(first), ...more.map(activity => noted(activity) as never))
     },

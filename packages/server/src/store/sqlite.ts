@@ -46,7 +46,9 @@ export class Sqlite implements Database {
         const applied = new Set(this.#db.prepare('select name from migrations').pluck().all() as string[])
         const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
         if (unknown.length > 0) {
-          throw new Error(`The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`)
+          throw new Error(
+            `The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
+          )
         }
         const pending = migrations.filter(migration => !applied.has(migration.name))
         for (const { name, sql } of pending) {
@@ -79,6 +81,14 @@ export class Sqlite implements Database {
 
   ping(): void {
     this.#rows({ sql: 'select 1', values: [] })
+  }
+
+  /** What is wrong with the file or with how it is written. */
+  check(): string[] {
+    const found = this.#db.pragma('quick_check(10)') as { quick_check: string }[]
+    const damage = found.map(row => row.quick_check).filter(text => text !== 'ok')
+    const durable = this.#db.pragma('synchronous', { simple: true }) === 2
+    return durable ? damage : [...damage, 'commits do not wait for the disk']
   }
 
   /** Writes what is waiting, then closes. */
@@ -129,7 +139,7 @@ export class Sqlite implements Database {
   #step<R>(step: Step<R>): R[] {
     const rows = this.#rows(step.query)
     if (step.required && rows.length === 0) throw new NothingFound()
-    for (const next of step.then?.(rows) ?? []) this.#step(next)
+    for (const next of step.next?.(rows) ?? []) this.#step(next)
     return rows
   }
 

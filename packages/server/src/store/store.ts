@@ -8,6 +8,16 @@ import { Sqlite } from './sqlite.ts'
 import { tickets } from './tickets.ts'
 import { users } from './users.ts'
 
+/** Brings the schema at a path up to date. @returns what was done */
+export function migrateSqlite(path: string): string[] {
+  const db = new Sqlite(path)
+  try {
+    return db.migrate()
+  } finally {
+    void db.close()
+  }
+}
+
 /** Opens the embedded store at a path and brings its schema up to date. */
 export function openSqliteStore(path: string): Store {
   const db = new Sqlite(path)
@@ -33,11 +43,20 @@ export function openSqliteStore(path: string): Store {
       if (found) return found
       const row = { ...create(), keyring_version: 0 }
       await db.transition({
-        query: bound(sqlFor.insertInto('instance').columns(['id', 'created_at', 'keyring_version']).expression(
+        query: bound(
           sqlFor
-            .selectNoFrom(eb => [eb.val(row.id).as('id'), eb.val(row.created_at).as('created_at'), eb.val(0).as('keyring_version')])
-            .where(eb => eb.not(eb.exists(eb.selectFrom('instance').select('id')))),
-        )),
+            .insertInto('instance')
+            .columns(['id', 'created_at', 'keyring_version'])
+            .expression(
+              sqlFor
+                .selectNoFrom(eb => [
+                  eb.val(row.id).as('id'),
+                  eb.val(row.created_at).as('created_at'),
+                  eb.val(0).as('keyring_version'),
+                ])
+                .where(eb => eb.not(eb.exists(eb.selectFrom('instance').select('id')))),
+            ),
+        ),
       })
       return (await db.get(query)) ?? row
     },
@@ -46,6 +65,7 @@ export function openSqliteStore(path: string): Store {
       db.ping()
     },
 
+    check: async () => db.check(),
     close: () => db.close(),
   }
 }

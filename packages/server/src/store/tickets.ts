@@ -5,7 +5,12 @@ import { bound, type Database, given, insertInto, prepared, sqlFor } from './que
 import { columns } from './schema.ts'
 
 const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
-  sqlFor.selectFrom('users').select('users.id').where('users.id', '=', userId).where('banned_at', 'is', null).where('locked_at', 'is', null)
+  sqlFor
+    .selectFrom('users')
+    .select('users.id')
+    .where('users.id', '=', userId)
+    .where('banned_at', 'is', null)
+    .where('locked_at', 'is', null)
 
 const insert = prepared<TicketRecord, { id: string }>(
   sqlFor
@@ -30,7 +35,9 @@ const insert = prepared<TicketRecord, { id: string }>(
     .returning('id'),
 )
 
-const find = prepared<{ id: string }, TicketRecord>(sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')))
+const find = prepared<{ id: string }, TicketRecord>(
+  sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')),
+)
 
 const revoke = prepared<{ id: string; kind: string; now: number }, TicketRecord>(
   sqlFor
@@ -117,7 +124,7 @@ export function tickets(db: Database): Store['tickets'] {
         {
           query: accept({ id: ticket_id, session_id: session.id, now }),
           required: true,
-          then: ([ticket]) => (ticket?.actor === null ? [{ query: noteSignIn({ user_id: ticket.user_id, now }) }] : []),
+          next: ([ticket]) => (ticket?.actor === null ? [{ query: noteSignIn({ user_id: ticket.user_id, now }) }] : []),
         },
         { query: upsertClient(client) },
         { query: insertSession(session) },

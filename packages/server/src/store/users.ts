@@ -1,5 +1,11 @@
 import { sql } from 'kysely'
-import type { IdentifierRecord, SessionRecord, TicketRecord, UserRecord, UserWithIdentifiers } from '../domain/records.ts'
+import type {
+  IdentifierRecord,
+  SessionRecord,
+  TicketRecord,
+  UserRecord,
+  UserWithIdentifiers,
+} from '../domain/records.ts'
 import { type Store, Taken, type UserFilter } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
 import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
@@ -8,7 +14,12 @@ const insertUser = insertInto('users')
 const insertIdentifier = insertInto('identifiers')
 const find = prepared<{ id: string }, UserRecord>(sqlFor.selectFrom('users').selectAll().where('id', '=', given('id')))
 const identifiersOf = prepared<{ user_id: string }, IdentifierRecord>(
-  sqlFor.selectFrom('identifiers').selectAll().where('user_id', '=', given('user_id')).orderBy('created_at').orderBy('id'),
+  sqlFor
+    .selectFrom('identifiers')
+    .selectAll()
+    .where('user_id', '=', given('user_id'))
+    .orderBy('created_at')
+    .orderBy('id'),
 )
 
 const ban = prepared<{ id: string; now: number }, { id: string }>(
@@ -19,7 +30,9 @@ const ban = prepared<{ id: string; now: number }, { id: string }>(
     .returning('id'),
 )
 
-const remove = prepared<{ id: string }, { id: string }>(sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'))
+const remove = prepared<{ id: string }, { id: string }>(
+  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'),
+)
 
 const revokeSessions = prepared<{ id: string; now: number }, SessionRecord>(
   sqlFor
@@ -60,17 +73,24 @@ export function users(db: Database): Store['users'] {
       let query = filtered(filter)
       const descending = order_by.startsWith('-')
       const column = order_by.replace(/^[-+ ]/, '')
-      const by = column === 'email_address' || column === 'phone_number' ? firstValue(column) : sql.ref(`users.${column}`)
+      const by =
+        column === 'email_address' || column === 'phone_number' ? firstValue(column) : sql.ref(`users.${column}`)
       const direction = descending ? 'desc' : 'asc'
       if (starting_after !== undefined) {
         const cursor = sqlFor.selectFrom('users').where('users.id', '=', starting_after)
         const operator = descending ? '<' : '>'
         query = query.where(eb =>
-          eb(eb.tuple(by as never, eb.ref('users.id')) as never, operator, cursor.select([by.as('by') as never, 'users.id']) as never),
+          eb(
+            eb.tuple(by as never, eb.ref('users.id')) as never,
+            operator,
+            cursor.select([by.as('by') as never, 'users.id']) as never,
+          ),
         )
       }
       const rows = await db.all(
-        bound(query.selectAll('users').orderBy(by, direction).orderBy('users.id', direction).limit(limit).offset(offset)),
+        bound(
+          query.selectAll('users').orderBy(by, direction).orderBy('users.id', direction).limit(limit).offset(offset),
+        ),
       )
       return withIdentifiers(db, rows)
     },
@@ -90,8 +110,14 @@ export function users(db: Database): Store['users'] {
       const expelled = await db.transition(
         { query: how === 'ban' ? ban({ id, now }) : remove({ id }), required: true },
         recorded(event),
-        { query: revokeSessions({ id, now }), then: ended => ended.map(it => recorded(events.session(it as SessionRecord))) },
-        { query: revokeTickets({ id, now }), then: revoked => revoked.map(it => recorded(events.ticket(it as TicketRecord))) },
+        {
+          query: revokeSessions({ id, now }),
+          next: ended => ended.map(it => recorded(events.session(it as SessionRecord))),
+        },
+        {
+          query: revokeTickets({ id, now }),
+          next: revoked => revoked.map(it => recorded(events.ticket(it as TicketRecord))),
+        },
       )
       return expelled !== undefined
     },
@@ -130,7 +156,8 @@ function filtered(filter: UserFilter) {
     if (before !== undefined) query = query.where(column, '<', before)
     if (after !== undefined) query = query.where(column, '>', after)
   }
-  if (filter.last_active_at_since !== undefined) query = query.where('last_active_at', '>=', filter.last_active_at_since)
+  if (filter.last_active_at_since !== undefined)
+    query = query.where('last_active_at', '>=', filter.last_active_at_since)
   return query
 }
 

@@ -1,22 +1,33 @@
-import { getClient, verifyClient } from '../../domain/clients.ts'
 import * as clients from '../../contract/clients.ts'
 import * as sessions from '../../contract/sessions.ts'
+import { getClient, verifyClient } from '../../domain/clients.ts'
 import { createSession, getSession, listSessions, mintSessionToken, revokeSession } from '../../domain/sessions.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentClient, presentList, presentSession, presentToken } from '../present.ts'
 
 export function mountSessions(http: Http): void {
   mount(http, sessions.listSessions, async (ctx, { query }) =>
-    presentList(await listSessions(ctx, { ...query, counted: query.paginated }), query.paginated, record => presentSession(ctx, record)),
+    presentList(await listSessions(ctx, { ...query, counted: query.paginated }), query.paginated, record =>
+      presentSession(ctx, record),
+    ),
   )
   mount(http, sessions.createSession, async (ctx, { body }) => presentSession(ctx, await createSession(ctx, body)))
-  mount(http, sessions.getSession, async (ctx, { param }) => presentSession(ctx, await getSession(ctx, { id: param('session_id') })))
+  mount(http, sessions.getSession, async (ctx, { param }) =>
+    presentSession(ctx, await getSession(ctx, { id: param('session_id') })),
+  )
   mount(http, sessions.revokeSession, async (ctx, { param, body }) =>
     presentSession(ctx, await revokeSession(ctx, { id: param('session_id'), ...body })),
   )
   mount(http, sessions.createSessionToken, async (ctx, { param, body }) =>
-    presentToken(await mintSessionToken(ctx, { id: param('session_id'), expires_in_seconds: body.expires_in_seconds ?? undefined })),
+    presentToken(
+      await mintSessionToken(ctx, {
+        id: param('session_id'),
+        expires_in_seconds: body.expires_in_seconds ?? undefined,
+      }),
+    ),
   )
-  mount(http, clients.getClient, async (ctx, { param }) => presentClient(ctx, await getClient(ctx, { id: param('client_id') })))
+  mount(http, clients.getClient, async (ctx, { param }) =>
+    presentClient(ctx, await getClient(ctx, { id: param('client_id') })),
+  )
   mount(http, clients.verifyClient, async (ctx, { body }) => presentClient(ctx, await verifyClient(ctx, body)))
 }

@@ -29,7 +29,12 @@ export function mountTokens(http: Http): void {
   )
   mount(http, contract.createSignInToken, async (ctx, { body }) => {
     const { user_id, expires_in_seconds } = body
-    const record = await createTicket(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 })
+    const record = await createTicket(ctx, {
+      ...signIn,
+      user_id,
+      expires_in_seconds,
+      session_max_duration_in_seconds: 0,
+    })
     return presentSignInToken(ctx, record, true)
   })
   mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>

@@ -16,12 +16,18 @@ import { presentDeletedUser, presentList, presentTotalCount, presentUser } from 
 export function mountUsers(http: Http): void {
   mount(http, contract.listUsers, async (ctx, { query }) => {
     const rows = await listUsers(ctx, query)
-    return presentList({ rows, total: query.paginated ? await countUsers(ctx, query) : 0 }, query.paginated, presentUser)
+    return presentList(
+      { rows, total: query.paginated ? await countUsers(ctx, query) : 0 },
+      query.paginated,
+      presentUser,
+    )
   })
   mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
   mount(http, contract.createUser, async (ctx, { body }) => presentUser(await createUser(ctx, body)))
   mount(http, contract.getUser, async (ctx, { param }) => presentUser(await getUser(ctx, { id: param('user_id') })))
-  mount(http, contract.updateUser, async (ctx, { param, body }) => presentUser(await updateUser(ctx, { ...body, id: param('user_id') })))
+  mount(http, contract.updateUser, async (ctx, { param, body }) =>
+    presentUser(await updateUser(ctx, { ...body, id: param('user_id') })),
+  )
   mount(http, contract.updateUserMetadata, async (ctx, { param, body }) =>
     presentUser(await updateUserMetadata(ctx, { ...body, id: param('user_id') })),
   )
@@ -30,8 +36,12 @@ export function mountUsers(http: Http): void {
     return presentDeletedUser(param('user_id'))
   })
   mount(http, contract.banUser, async (ctx, { param }) => presentUser(await banUser(ctx, { id: param('user_id') })))
-  for (const change of ['unban', 'lock', 'unlock'] as const) {
-    mount(http, contract[`${change}User`], async (ctx, { param }) =>
+  for (const [operation, change] of [
+    [contract.unbanUser, 'unban'],
+    [contract.lockUser, 'lock'],
+    [contract.unlockUser, 'unlock'],
+  ] as const) {
+    mount(http, operation, async (ctx, { param }) =>
       presentUser(await setUserState(ctx, { id: param('user_id'), change })),
     )
   }

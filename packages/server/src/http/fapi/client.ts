@@ -10,7 +10,10 @@ import { presentFrontendClient, presentFrontendSession, presentSignIn, presentTo
 
 export function mountClient(http: Http): void {
   mount(http, contract.createSignIn, async (ctx, { body, http: { header, req } }) => {
-    const { session, client } = await acceptTicket(ctx, { ticket: body.ticket, client: await currentClient(ctx, req.raw.headers) })
+    const { session, client } = await acceptTicket(ctx, {
+      ticket: body.ticket,
+      client: await currentClient(ctx, req.raw.headers),
+    })
     header('set-cookie', setClientCookie(client.token, ctx.settings.public_url.startsWith('https:')))
     return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
   })
@@ -20,7 +23,8 @@ export function mountClient(http: Http): void {
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
 
-  mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) => presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
+  mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
+    presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
 
   mount(http, contract.touchSession, async (ctx, { param, client }) =>
@@ -43,7 +47,10 @@ async function currentClient(ctx: Context, headers: Headers) {
 }
 
 async function sessionAndClient(ctx: Context, session: SessionRecord) {
-  const [client, user] = await Promise.all([ctx.store.clients.find(session.client_id), ctx.store.users.find(session.user_id)])
+  const [client, user] = await Promise.all([
+    ctx.store.clients.find(session.client_id),
+    ctx.store.users.find(session.user_id),
+  ])
   return {
     response: presentFrontendSession(ctx, { session, user: user ?? null }),
     client: client ? await frontendClient(ctx, client) : null,
@@ -53,5 +60,9 @@ async function sessionAndClient(ctx: Context, session: SessionRecord) {
 async function frontendClient(ctx: Context, client: ClientRecord) {
   const { record, sessions } = await withSessions(ctx, client)
   const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
-  return presentFrontendClient(ctx, record, sessions.map((session, i) => ({ session, user: users[i] ?? null })))
+  return presentFrontendClient(
+    ctx,
+    record,
+    sessions.map((session, i) => ({ session, user: users[i] ?? null })),
+  )
 }

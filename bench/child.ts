@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+/** Child processes that answer questions: each is a file of this folder, on a core of its own. */
+
+/** Whether processes can be kept on one core here. */
+export const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0
+
+/** A command line that stays on these cores (`0` or `0,1`), if this machine can do that. */
+export function pinned(cores: string, command: string, args: string[]): [string, string[]] {
+  return canPin ? ['taskset', ['-c', cores, command, ...args]] : [command, args]
+}
+
+export interface Child {
+  /** Asks the child one thing at a time; rejects if it cannot do it, or has ended. */
+  ask<A>(question: object): Promise<A>
+  /** Ends it, and waits until it is gone. */
+  end(): Promise<void>
+}
+
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+export interface ChildOptions {
+  cores: string
+  env?: Record<string, string>
+  /** Options of Node itself. */
+  node?: string[]
+}
+
+/** Starts a file of this folder. It calls `answer` below. */
+export function startChild(file: string, { cores, env = {}, node = [] }: ChildOptions): Child {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const [command, args] = pinned(cores, process.execPath, [...node, path])
+  const child = spawn(command, args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  children.add(child)
+  const gone = new Promise<void>(resolve => {
+    child.once('exit', () => resolve())
+    child.once('error', () => resolve())
+  }).then(() => children.delete(child))
+
+  return {
+    ask: question =>
+      new Promise((resolve, reject) => {
+        const ended = (code: unknown) => reject(new Error(`${file} ended (${code})`))
+        child.once('exit', ended)
+        child.once('message', (message: { answer?: unknown; error?: string }) => {
+          child.off('exit', ended)
+          if (message.error === undefined) resolve(message.answer as never)
+          else reject(new Error(`${file}: ${message.error}`))
+        })
+        child.send(question, error => error && reject(error))
+      }),
+    async end() {
+      if (child.connected) child.disconnect()
+      const late = setTimeout(() => child.kill('SIGKILL'), 5_000)
+      await gone
+      clearTimeout(late)
+    },
+  }
+}
+
+/**
+ * The child's side: answers every question until the parent lets go.
+ * @param atEnd what to do before leaving
+ */
+export function answer(handle: (question: never) => unknown, atEnd: () => unknown = () => {}): void {
+  process.on('message', async question => {
+    try {
+      process.send?.({ answer: await handle(question as never) })
+    } catch (error) {
+      process.send?.({ error: (error as Error).stack })
+    }
+  })
+  process.once('disconnect', async () => {
+    await atEnd()
+    process.exit(0)
+  })
+}

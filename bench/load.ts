@@ -1,0 +1,228 @@
+import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { answer } from './child.ts'
+
+/**
+ * The load: a closed loop of keep-alive HTTP/1.1 connections, one request outstanding on each. Every answer has to be
+ * 200 and to hold what it should; anything else is counted as wrong.
+ */
+
+export type Kind = 'create' | 'redeem' | 'mint' | 'constant' | 'bare'
+
+export interface Round {
+  /** Which server; what is made there (users, tickets, sessions) is remembered under its port. */
+  port: number
+  kind: Kind
+  seconds: number
+  connections: number
+  secretKey?: string
+  /** For `bare`: what to POST to. */
+  path?: string
+  alg?: string
+}
+
+export interface Measured {
+  rate: number
+  p50: number
+  p99: number
+  answers: number
+  wrong: number
+  /** The first wrong answer, to see what happened. */
+  example?: string
+}
+
+interface Answer {
+  head: string
+  body: string
+}
+
+/** What a round sends and what it makes of the answers, once they are all there. */
+interface Job {
+  next(): string | undefined
+  finish?(answers: Answer[]): Promise<void> | void
+}
+
+/** Sessions that take turns being minted for. */
+const SESSIONS = 1_000
+const USERS = 200
+/** So many session tokens a round are verified. */
+const VERIFIED = 50
+const CREATE_FIELDS = {
+  actor: { sub: 'user_2OperatorOperatorOperator01', reason: 'ticket 4711' },
+  expires_in_seconds: 3_600,
+}
+
+class Target {
+  users: string[] = []
+  tickets: string[] = []
+  sessions: { id: string; cookie: string }[] = []
+  sampleToken = ''
+}
+
+const targets = new Map<number, Target>()
+
+function post(path: string, type: 'json' | 'x-www-form-urlencoded', body: string, headers = ''): string {
+  return `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: stagedoor-bench\r\nAccept: */*\r\n${headers}Content-Type: application/${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+}
+
+async function jobOf(round: Round, target: Target): Promise<Job> {
+  const authorization = `Authorization: Bearer ${round.secretKey}\r\n`
+  let turn = 0
+  switch (round.kind) {
+    case 'create': {
+      if (target.users.length === 0) {
+        let left = USERS
+        const request = post('/v1/users', 'json', '{}', authorization)
+        const made = await exchange(round.port, 8, 10_000, { next: () => (left-- > 0 ? request : undefined) })
+        target.users = made.answers.map(({ body }) => JSON.parse(body).id as string)
+      }
+      const requests = target.users.map(user_id =>
+        post('/v1/actor_tokens', 'json', JSON.stringify({ user_id, ...CREATE_FIELDS }), authorization),
+      )
+      return {
+        next: () => requests[turn++ % requests.length],
+        finish: answers => {
+          for (const { body } of answers) target.tickets.push(JSON.parse(body).token)
+        },
+      }
+    }
+    case 'redeem':
+      return {
+        next: () => {
+          const ticket = target.tickets.pop()
+          if (ticket === undefined) return undefined
+          return post('/v1/client/sign_ins', 'x-www-form-urlencoded', `strategy=ticket&ticket=${ticket}`)
+        },
+        finish: answers => {
+          for (const { head, body } of answers) {
+            const cookie = /^set-cookie: (__client=[^;]+)/im.exec(head)?.[1]
+            const { response } = JSON.parse(body)
+            if (cookie === undefined || response.status !== 'complete') throw new Error(`not redeemed: ${body}`)
+            if (target.sessions.length < SESSIONS) target.sessions.push({ id: response.created_session_id, cookie })
+          }
+        },
+      }
+    case 'mint': {
+      if (target.sessions.length === 0) throw new Error('nothing to mint for: redeem first')
+      const requests = target.sessions.map(({ id, cookie }) =>
+        post(`/v1/client/sessions/${id}/tokens`, 'x-www-form-urlencoded', '', `Cookie: ${cookie}\r\n`),
+      )
+      return {
+        next: () => requests[turn++ % requests.length],
+        finish: answers => verifySample(round, target, answers),
+      }
+    }
+    case 'constant':
+    case 'bare': {
+      const body = round.path === '/create' ? JSON.stringify({ user_id: 'user_2abc', ...CREATE_FIELDS }) : ''
+      const request = post(round.path ?? '/constant', 'json', body)
+      return { next: () => request }
+    }
+  }
+}
+
+/** The tokens are what they should be: signed with the published key, of the actor, all different. */
+async function verifySample({ port, alg }: Round, target: Target, answers: Answer[]): Promise<void> {
+  const tokens = answers.slice(-VERIFIED).map(({ body }) => JSON.parse(body).jwt as string)
+  if (new Set(tokens).size !== tokens.length) throw new Error('two session tokens are the same')
+  const { keys } = (await (await fetch(`http://127.0.0.1:${port}/.well-known/jwks.json`)).json()) as {
+    keys: JsonWebKey[]
+  }
+  for (const token of tokens) {
+    const [header = '', payload = '', signature = ''] = token.split('.')
+    const { kid, alg: signedWith } = JSON.parse(Buffer.from(header, 'base64url').toString())
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
+    const key = createPublicKey({ key: keys.find(it => it.kid === kid) as JsonWebKey, format: 'jwk' })
+    const signed = Buffer.from(`${header}.${payload}`)
+    const hash = alg === 'EdDSA' ? null : 'sha256'
+    const good = verify(hash, signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
+    if (!good || signedWith !== alg || claims.act?.sub !== CREATE_FIELDS.actor.sub)
+      throw new Error(`a wrong token: ${token}`)
+  }
+  target.sampleToken = tokens[0] ?? ''
+}
+
+interface Exchanged {
+  answers: Answer[]
+  latencies: number[]
+  elapsed: number
+  wrong: number
+  example?: string
+}
+
+/** Sends requests on all connections until the job has no more or the time is over. */
+async function exchange(port: number, connections: number, milliseconds: number, job: Job): Promise<Exchanged> {
+  const sockets = await Promise.all(Array.from({ length: connections }, () => opened(port)))
+  const result: Exchanged = { answers: [], latencies: [], elapsed: 0, wrong: 0 }
+  const start = performance.now()
+  const deadline = start + milliseconds
+  await Promise.all(sockets.map(socket => converse(socket, job, deadline, result)))
+  result.elapsed = performance.now() - start
+  for (const socket of sockets) socket.destroy()
+  return result
+}
+
+function opened(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    socket.once('connect', () => resolve(socket)).once('error', reject)
+  })
+}
+
+function converse(socket: Socket, job: Job, deadline: number, result: Exchanged): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let received = ''
+    let sent = 0
+    const send = () => {
+      const now = performance.now()
+      const request = now < deadline ? job.next() : undefined
+      if (request === undefined) return resolve()
+      sent = now
+      socket.write(request, 'latin1')
+    }
+    socket.setTimeout(20_000, () => reject(new Error('no answer for 20 s')))
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('the server closed a connection')))
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk: string) => {
+      received = received === '' ? chunk : received + chunk
+      const headEnd = received.indexOf('\r\n\r\n')
+      if (headEnd < 0) return
+      const head = received.slice(0, headEnd)
+      const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1]
+      if (length === undefined) return reject(new Error(`an answer without Content-Length:\n${head}`))
+      const end = headEnd + 4 + Number(length)
+      if (received.length < end) return
+      result.latencies.push(performance.now() - sent)
+      const body = received.slice(headEnd + 4)
+      if (head.startsWith('HTTP/1.1 200 ') && received.length === end) result.answers.push({ head, body })
+      else {
+        result.wrong++
+        result.example ??= received
+      }
+      received = ''
+      send()
+    })
+    send()
+  })
+}
+
+answer(async (question: Round | { sampleOf: number }): Promise<Measured | string> => {
+  if ('sampleOf' in question) return targets.get(question.sampleOf)?.sampleToken ?? ''
+  const { port, seconds, connections } = question
+  const target = targets.get(port) ?? new Target()
+  targets.set(port, target)
+  const job = await jobOf(question, target)
+  const { answers, latencies, elapsed, wrong, example } = await exchange(port, connections, seconds * 1_000, job)
+  await job.finish?.(answers)
+  latencies.sort((a, b) => a - b)
+  const percentile = (part: number) => latencies[Math.floor(latencies.length * part)] ?? Number.NaN
+  return {
+    rate: (answers.length * 1_000) / elapsed,
+    p50: percentile(0.5),
+    p99: percentile(0.99),
+    answers: answers.length,
+    wrong,
+    ...(example === undefined ? {} : { example }),
+  }
+})

@@ -1,0 +1,305 @@
+import { execFileSync } from 'node:child_process'
+import { type JsonWebKey, randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, release, totalmem, type } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type Child, canPin, startChild } from './child.ts'
+import type { Kind, Measured, Round } from './load.ts'
+import { type OpensslRates, opensslRates } from './openssl.ts'
+
+/**
+ * Measures Stagedoor beside what the machine itself can do, in one run: several short rounds, each of every measurement
+ * in turn, and medians over the rounds. What it measures and how to read it: README.md.
+ */
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    connections: { type: 'string', default: '64' },
+    /** A folder for CPU profiles of the servers. */
+    profile: { type: 'string' },
+  },
+})
+const rounds = Number(options.rounds ?? (options.quick ? 2 : 5))
+const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 1.5))
+const connections = Number(options.connections)
+
+const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const
+const OPENSSL_NAMES = ['rsa2048', 'ecdsap256', 'ed25519']
+const LOAD_CORE = cpus().length > 1 ? '1' : '0'
+const BOTH = cpus().length > 1 ? '0,1' : '0'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+// Beside the code, not in /tmp: that may be memory, and then fdatasync costs nothing.
+const cache = join(root, 'node_modules', '.cache')
+mkdirSync(cache, { recursive: true })
+const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
+/** What was measured under a name, a sample a round. */
+type Sample = Pick<Measured, 'rate'> & Partial<Measured>
+const samples = new Map<string, Sample[]>()
+const record = (name: string, sample: Sample) => samples.set(name, [...(samples.get(name) ?? []), sample])
+const notes: string[] = []
+
+const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
+const children: Child[] = []
+
+function started(file: string, cores: string, env: Record<string, string> = {}): Child {
+  const profile = options.profile && file === 'server.ts' ? ['--cpu-prof', '--cpu-prof-dir', options.profile] : []
+  const child = startChild(file, { cores, env, node: profile })
+  children.push(child)
+  return child
+}
+
+/** A server of its own on a database of its own. @returns its port */
+function serve(alg: string, cores: string): Promise<number> {
+  return started('server.ts', cores, {
+    STAGEDOOR_DATABASE_URL: `sqlite:${join(folder, `${alg}-${cores}.db`)}`,
+    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+    STAGEDOOR_SECRET_KEY: secretKey,
+    STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
+    STAGEDOOR_SIGNING_ALG: alg,
+    STAGEDOOR_PORT: '0',
+    STAGEDOOR_LOG_LEVEL: 'error',
+  }).ask<number>({})
+}
+
+const bare = (name: string, cores: string) =>
+  started('bare.ts', cores, { BENCH_DATABASE: join(folder, name) }).ask<number>({})
+
+async function measure(
+  name: string | undefined,
+  load: Child,
+  round: Pick<Round, 'port' | 'kind' | 'path' | 'alg'>,
+  length = seconds,
+) {
+  const measured = await load.ask<Measured>({ ...round, seconds: length, connections, secretKey })
+  if (measured.wrong > 0 || measured.answers === 0) {
+    throw new Error(
+      `${name ?? `${round.kind} (warm-up)`}: ${measured.wrong} wrong answers, ${measured.answers} right ones.\n${measured.example ?? ''}`,
+    )
+  }
+  if (name !== undefined) record(name, measured)
+}
+
+const load = started('load.ts', LOAD_CORE)
+const sharedLoad = started('load.ts', BOTH)
+const disk = started('disk.ts', '0')
+const verifier = started('verify.ts', '0')
+const ports = Object.fromEntries(await Promise.all(ALGORITHMS.map(async alg => [alg, await serve(alg, '0')] as const)))
+const sharedPort = await serve('RS256', BOTH)
+const barePort = await bare('bare.db', '0')
+const sharedBarePort = await bare('shared-bare.db', BOTH)
+const server = ports.RS256 as number
+
+interface Step {
+  name: string
+  run(): Promise<void>
+}
+
+const overHttp = (
+  name: string,
+  from: Child,
+  port: number,
+  kind: Kind,
+  more: { path?: string; alg?: string } = {},
+): Step => ({
+  name,
+  run: () => measure(name, from, { port, kind, ...more }),
+})
+
+let missing = false
+/** Rates of the openssl command; without it, its lines are left out. */
+const openssl = (name: string, algorithms: string[], where: { cores: string; processes?: number }): Step => ({
+  name,
+  async run() {
+    const rates: OpensslRates | undefined = missing ? undefined : opensslRates(algorithms, seconds, where)
+    if (!rates && !missing) notes.push('openssl is not here or does not work: its lines and ratios are left out.')
+    missing ||= !rates
+    for (const [alg, rate] of Object.entries(rates?.sign ?? {})) record(`${name} ${alg} sign`, { rate })
+    for (const [alg, rate] of Object.entries(rates?.verify ?? {})) record(`${name} ${alg} verify`, { rate })
+  },
+})
+
+const verification = (name: string, who: string): Step => ({
+  name,
+  async run() {
+    const token = await load.ask<string>({ sampleOf: server })
+    const { keys } = (await (await fetch(`http://127.0.0.1:${server}/.well-known/jwks.json`)).json()) as {
+      keys: JsonWebKey[]
+    }
+    const { kid } = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString())
+    const question = {
+      who,
+      token,
+      jwk: keys.find(key => key.kid === kid),
+      issuer: 'https://auth.example.com',
+      seconds: Math.min(seconds, 1),
+    }
+    const rate = await verifier.ask<number | undefined>(question)
+    if (rate !== undefined) record(name, { rate })
+    else if (!notes.includes(NO_SDK)) notes.push(NO_SDK)
+  },
+})
+const NO_SDK = 'packages/sdk/src/verify.ts is not there: verification is not measured.'
+
+const steps: Step[] = [
+  {
+    name: 'disk',
+    async run() {
+      const rates = await disk.ask<{ append: number; overwrite: number }>({ folder, seconds })
+      record('disk: append + fdatasync', { rate: rates.append })
+      record('disk: overwrite + fdatasync', { rate: rates.overwrite })
+    },
+  },
+  overHttp('create', load, server, 'create'),
+  overHttp('bare create', load, barePort, 'bare', { path: '/create' }),
+  overHttp('redeem', load, server, 'redeem'),
+  openssl('openssl', OPENSSL_NAMES, { cores: '0' }),
+  ...ALGORITHMS.flatMap(alg => [
+    overHttp(`mint ${alg}`, load, ports[alg] as number, 'mint', { alg }),
+    overHttp(`bare sign ${alg}`, load, barePort, 'bare', { path: `/sign/${alg}` }),
+  ]),
+  overHttp('bare constant', load, barePort, 'constant'),
+  openssl('openssl × 2', ['rsa2048'], { cores: BOTH, processes: 2 }),
+  overHttp('mint RS256, two cores', sharedLoad, sharedPort, 'mint', { alg: 'RS256' }),
+  overHttp('bare sign RS256, two cores', sharedLoad, sharedBarePort, 'bare', { path: '/sign/RS256' }),
+  verification('verify: stagedoor', 'stagedoor'),
+  verification('verify: @clerk/backend', 'clerk'),
+  verification('verify: node:crypto alone', 'node:crypto'),
+]
+
+/** Compiles what will be measured, and makes the sessions to mint for. */
+async function warmUp(): Promise<void> {
+  const short = Math.min(1, seconds)
+  for (const [from, port, alg] of [
+    ...ALGORITHMS.map(alg => [load, ports[alg] as number, alg] as const),
+    [sharedLoad, sharedPort, 'RS256'] as const,
+  ]) {
+    for (const kind of ['create', 'redeem', 'mint'] as const) await measure(undefined, from, { port, kind, alg }, short)
+  }
+  for (const path of ['/create', '/sign/RS256']) {
+    await measure(undefined, load, { port: barePort, kind: 'bare', path }, short)
+    await measure(undefined, sharedLoad, { port: sharedBarePort, kind: 'bare', path }, short)
+  }
+}
+
+const say = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : '')
+say('warming up…')
+await warmUp()
+for (let round = 1; round <= rounds; round++) {
+  for (const step of steps) {
+    say(`round ${round} of ${rounds}: ${step.name}`)
+    await step.run()
+  }
+}
+say('')
+for (const child of children) await child.end()
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+}
+
+/** The median of the rounds' own ratios: what slows the machine for a while slows both. */
+function ratio(name: string, limit: string): number | undefined {
+  const [ours, limits] = [samples.get(name), samples.get(limit)]
+  if (!ours || !limits) return undefined
+  return median(ours.map((sample, round) => sample.rate / (limits[round]?.rate ?? Number.NaN)))
+}
+
+function git(...args: string[]): string {
+  try {
+    return execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return ''
+  }
+}
+
+const machine = {
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: cpus().length,
+  memory_gib: Math.round(totalmem() / 2 ** 30),
+  kernel: `${type()} ${release()}`,
+  node: process.version,
+  node_openssl: process.versions.openssl,
+  commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', 'packages') === '' ? '' : ' + changes'),
+  pinned: canPin,
+}
+
+const figures = [...samples].map(([name, rounds]) => {
+  const of = (field: 'rate' | 'p50' | 'p99') => {
+    const values = rounds.map(round => round[field]).filter(value => value !== undefined)
+    return values.length > 0 ? median(values) : undefined
+  }
+  return { name, rate: of('rate'), p50: of('p50'), p99: of('p99'), rates: rounds.map(round => Math.round(round.rate)) }
+})
+
+const targets = [
+  { name: 'create', limit: 'disk: append + fdatasync', target: 0.9 },
+  { name: 'redeem', limit: 'disk: append + fdatasync', target: 0.7 },
+  { name: 'mint RS256', limit: 'openssl RS256 sign', target: 0.75 },
+  { name: 'mint RS256, two cores', limit: 'openssl × 2 RS256 sign', target: 0.65 },
+  { name: 'verify: stagedoor', limit: 'openssl RS256 verify', target: 0.45 },
+  { name: 'verify: stagedoor', limit: 'verify: @clerk/backend', target: 5 },
+].map(entry => ({ ...entry, ratio: ratio(entry.name, entry.limit) }))
+
+const others = [
+  ['create', 'disk: overwrite + fdatasync'],
+  ['redeem', 'disk: overwrite + fdatasync'],
+  ['create', 'bare create'],
+  ...ALGORITHMS.map(alg => [`mint ${alg}`, `bare sign ${alg}`] as const),
+  ['mint ES256', 'openssl ES256 sign'],
+  ['mint EdDSA', 'openssl EdDSA sign'],
+  ['mint RS256, two cores', 'bare sign RS256, two cores'],
+  ['bare sign RS256', 'openssl RS256 sign'],
+  ['bare sign RS256, two cores', 'openssl × 2 RS256 sign'],
+  ['verify: node:crypto alone', 'openssl RS256 verify'],
+].map(([name = '', limit = '']) => ({ name, limit, ratio: ratio(name, limit) }))
+
+const count = (value: number | undefined) => (value === undefined ? '' : Math.round(value).toLocaleString('en'))
+const time = (value: number | undefined) => (value === undefined ? '' : `${value.toFixed(1)} ms`)
+const row = (first: string, ...cells: string[]) =>
+  console.log(first.padEnd(60) + cells.map(cell => cell.padStart(10)).join(''))
+
+console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}, commit ${machine.commit}`)
+console.log(
+  `${rounds} rounds of ${seconds} s, ${connections} connections; server ${canPin ? 'on core 0, load on core 1' : 'not pinned: there is no taskset'}\n`,
+)
+row('median of the rounds', 'per second', 'p50', 'p99')
+for (const { name, rate, p50, p99 } of figures) row(name, count(rate), time(p50), time(p99))
+console.log()
+row('promised', 'ratio', 'target', '')
+for (const { name, limit, ratio, target } of targets) {
+  const verdict = ratio === undefined ? 'skipped' : ratio >= target ? 'reached' : 'MISSED'
+  row(`${name} ÷ ${limit}`, ratio?.toFixed(2) ?? '', `≥ ${target}`, verdict)
+}
+console.log()
+row('beside it', 'ratio')
+for (const { name, limit, ratio } of others) if (ratio !== undefined) row(`${name} ÷ ${limit}`, ratio.toFixed(2))
+for (const note of notes) console.log(`\n${note}`)
+
+if (options.json) {
+  const result = {
+    date: new Date().toISOString(),
+    machine,
+    rounds,
+    seconds,
+    connections,
+    figures,
+    targets,
+    others,
+    notes,
+  }
+  writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
+}

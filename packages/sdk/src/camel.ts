@@ -1,0 +1,39 @@
+/**
+ * Between the wire's snake_case and the public camelCase, in types and in values. Only names of ours are converted:
+ * what belongs to the caller (the actor, metadata, the members of a key) goes through untouched.
+ */
+export type Camel<T> = T extends readonly (infer Item)[]
+  ? Camel<Item>[]
+  : T extends object
+    ? // An open object (index signature) is the caller's own: Actor, Metadata, JsonWebKey.
+      string extends keyof T
+      ? T
+      : { [Key in keyof T as CamelKey<Key & string>]: Camel<T[Key]> }
+    : T
+
+type CamelKey<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : S
+
+/** Members whose values are not converted, by their names on the wire. */
+const OPAQUE = new Set(['actor', 'public_metadata', 'private_metadata', 'unsafe_metadata', 'keys'])
+
+export function camelOf<T>(value: T): Camel<T> {
+  return convert(value, key => [key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()), key]) as Camel<T>
+}
+
+export function snakeOf(value: unknown): unknown {
+  return convert(value, key => {
+    const snake = key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+    return [snake, snake]
+  })
+}
+
+function convert(value: unknown, names: (key: string) => [converted: string, wire: string]): unknown {
+  if (Array.isArray(value)) return value.map(item => convert(item, names))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => {
+      const [converted, wire] = names(key)
+      return [converted, OPAQUE.has(wire) ? member : convert(member, names)]
+    }),
+  )
+}

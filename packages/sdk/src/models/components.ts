@@ -1,0 +1,45 @@
+import type { Camel } from '../camel.ts'
+import type * as wire from '../wire.ts'
+
+/** What the server answers with, made from the contract: the wire's own types in camelCase. Times are Unix milliseconds. */
+
+export type { Actor, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Milliseconds } from '../wire.ts'
+
+/** A one-time grant to act as a user. `token` is the ticket; it is shown on creation only. */
+export interface ActorToken extends Camel<wire.ActorToken> {}
+
+/** What redeeming a ticket gives: the session, and its first session token. */
+export interface AcceptedActorToken extends Camel<wire.AcceptedActorToken> {}
+
+/** A one-time grant to sign in as oneself. */
+export interface SignInToken extends Camel<wire.SignInToken> {}
+
+/** A session. `actor` says who is really acting; null in a session of the user's own. */
+export interface Session extends Camel<wire.Session> {}
+
+/** A short-lived JWT (`jwt`) that proves a session. Check it with `@stagedoor/sdk/verify`. */
+export interface SessionToken extends Camel<wire.SessionToken> {}
+
+/** A user. Metadata is kept as it was given. */
+export interface User extends Camel<wire.User> {}
+
+export interface EmailAddress extends Camel<wire.EmailAddress> {}
+
+export interface PhoneNumber extends Camel<wire.PhoneNumber> {}
+
+export interface DeletedObject extends Camel<wire.DeletedObject> {}
+
+/** A browser (or backend) that holds sessions. */
+export interface Client extends Camel<wire.Client> {}
+
+/** One entry of the audit log. */
+export interface AuditEvent extends Camel<wire.AuditEvent> {}
+
+/** Requests that named nothing known, counted per minute, address and code. */
+export interface RefusedRequests extends Camel<wire.RefusedRequests> {}
+
+/** A page of a list, and how many there are in all. */
+export interface Page<T> {
+  data: T[]
+  totalCount: number
+}

@@ -1,0 +1,92 @@
+import { type Http, path } from '../http.ts'
+import type { AcceptedActorToken, ActorToken, Page } from '../models/components.ts'
+import type {
+  AcceptActorTokenRequestBody,
+  CreateActorTokenRequestBody,
+  GetActorTokenListQuery,
+  RevokeRequestBody,
+} from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** One-time grants to act as a user. */
+export class ActorTokens {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Creates an actor token: a one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in a browser
+   * by opening `url` or in a backend with {@link accept}; this answer is the only one that has them.
+   *
+   * @param request `userId`; `actor`, any JSON object with a string `sub`; seconds in `expiresInSeconds` (3600) and
+   *   `sessionMaxDurationInSeconds` (1800); `reason` for the audit log
+   * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
+   *   `form_param_missing`, `form_param_value_invalid`, `form_param_type_invalid`
+   * @see `POST /v1/actor_tokens` (CreateActorToken, as at Clerk)
+   * @example
+   * const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, reason: 'ticket 4711' })
+   */
+  create(request: CreateActorTokenRequestBody): Promise<ActorToken> {
+    return this.#http.post<wire.ActorToken>('/v1/actor_tokens', request)
+  }
+
+  /**
+   * Lists actor tokens, newest first, without their tickets.
+   *
+   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`, `actorSub`; `limit` 1 to 500 (10), `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/actor_tokens` (Stagedoor only)
+   * @example
+   * const { data, totalCount } = await stagedoor.actorTokens.list({ status: 'pending', actorSub: 'user_2OEpK' })
+   */
+  list(query?: GetActorTokenListQuery): Promise<Page<ActorToken>> {
+    return this.#http.list<wire.ActorToken>('/v1/actor_tokens', query)
+  }
+
+  /**
+   * Reads an actor token, without its ticket.
+   *
+   * @param id `act_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `GET /v1/actor_tokens/{id}` (Stagedoor only)
+   * @example
+   * const { status, sessionId } = await stagedoor.actorTokens.get('act_2f8d')
+   */
+  get(id: string): Promise<ActorToken> {
+    return this.#http.get<wire.ActorToken>(path`/v1/actor_tokens/${id}`)
+  }
+
+  /**
+   * Revokes a pending actor token. One that was redeemed is over; end the session it started with `sessions.revoke`.
+   *
+   * @param id `act_…`
+   * @param request `reason` for the audit log
+   * @throws StagedoorError `actor_token_cannot_be_revoked_code` (it is not pending), `resource_not_found`
+   * @see `POST /v1/actor_tokens/{id}/revoke` (RevokeActorToken, as at Clerk)
+   * @example
+   * await stagedoor.actorTokens.revoke('act_2f8d', { reason: 'no longer needed' })
+   */
+  revoke(id: string, request?: RevokeRequestBody): Promise<ActorToken> {
+    return this.#http.post<wire.ActorToken>(path`/v1/actor_tokens/${id}/revoke`, request)
+  }
+
+  /**
+   * Redeems a ticket in a backend, without a browser: for apps that keep their own login. A ticket is redeemed once,
+   * so this is never tried again by itself.
+   *
+   * @param request `ticket`: an actor token's `token`
+   * @returns the session that has begun, and its first session token (60 seconds; more with `sessions.getToken`)
+   * @throws StagedoorError `ticket_invalid_code`, `ticket_expired_code`, `actor_token_already_used_code`,
+   *   `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`
+   * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
+   * @example
+   * const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
+   * const { session, token } = await stagedoor.actorTokens.accept({ ticket })
+   * console.log(session.actor?.sub, session.expireAt, token.jwt)
+   */
+  accept(request: AcceptActorTokenRequestBody): Promise<AcceptedActorToken> {
+    return this.#http.post<wire.AcceptedActorToken>('/v1/actor_tokens/accept', request)
+  }
+}

@@ -1,0 +1,49 @@
+import type { Http } from '../http.ts'
+import type { AuditEvent, Page, RefusedRequests as RefusedRequestsEntry } from '../models/components.ts'
+import type { GetAuditEventListQuery, GetRefusedRequestsListQuery } from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** What was done, by whom, as whom, and what was refused. */
+export class AuditEvents {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Reads the audit log, newest first. To go through all of it, pass the last `seq` as the next `beforeSeq`.
+   *
+   * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `ticketId`, `actorSub`,
+   *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10), `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/audit_events` (Stagedoor only)
+   * @example
+   * const { data } = await stagedoor.auditEvents.list({ actorSub: 'user_2OEpK', limit: 100 })
+   */
+  list(query?: GetAuditEventListQuery): Promise<Page<AuditEvent>> {
+    return this.#http.list<wire.AuditEvent>('/v1/audit_events', query)
+  }
+}
+
+/** Requests that named nothing known: counted, not stored one by one. */
+export class RefusedRequests {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Counts refused requests per minute, address and code, newest first.
+   *
+   * @param query `limit` 1 to 500 (10), `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/refused_requests` (Stagedoor only)
+   * @example
+   * const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+   */
+  list(query?: GetRefusedRequestsListQuery): Promise<RefusedRequestsEntry[]> {
+    return this.#http.get<wire.RefusedRequests[]>('/v1/refused_requests', query)
+  }
+}

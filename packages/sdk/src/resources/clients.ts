@@ -1,0 +1,39 @@
+import { type Http, path } from '../http.ts'
+import type { Client } from '../models/components.ts'
+import type { VerifyClientRequestBody } from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** Browsers (and backends) that hold sessions. */
+export class Clients {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Reads a client and its active sessions.
+   *
+   * @param id `client_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `GET /v1/clients/{id}` (GetClient, as at Clerk)
+   * @example
+   * const { sessions, lastActiveSessionId } = await stagedoor.clients.get('client_2f8d')
+   */
+  get(id: string): Promise<Client> {
+    return this.#http.get<wire.Client>(path`/v1/clients/${id}`)
+  }
+
+  /**
+   * Asks the server whose `__client` cookie this is.
+   *
+   * @param request `token`: the cookie's value
+   * @throws StagedoorError `authentication_invalid` (it is no cookie of this server's, or of no client any more)
+   * @see `POST /v1/clients/verify` (VerifyClient, as at Clerk)
+   * @example
+   * const client = await stagedoor.clients.verify({ token: 'eyJhbGciOi…' })
+   */
+  verify(request: VerifyClientRequestBody): Promise<Client> {
+    return this.#http.post<wire.Client>('/v1/clients/verify', request)
+  }
+}

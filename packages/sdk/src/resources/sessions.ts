@@ -1,0 +1,87 @@
+import { type Http, path } from '../http.ts'
+import type { Page, Session, SessionToken } from '../models/components.ts'
+import type {
+  CreateSessionRequestBody,
+  CreateSessionTokenRequestBody,
+  GetSessionListQuery,
+  RevokeRequestBody,
+} from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** Sessions: users' own, and those in which an actor acts. */
+export class Sessions {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Lists sessions, newest first.
+   *
+   * @param query `userId`, `clientId`, `actorSub` (sessions in which this actor acts), `status`; `limit` 1 to 500 (10),
+   *   `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/sessions` (GetSessionList, as at Clerk)
+   * @example
+   * const { data } = await stagedoor.sessions.list({ actorSub: 'user_2OEpK', status: 'active' })
+   */
+  list(query?: GetSessionListQuery): Promise<Page<Session>> {
+    return this.#http.list<wire.Session>('/v1/sessions', query)
+  }
+
+  /**
+   * Reads a session.
+   *
+   * @param id `sess_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `GET /v1/sessions/{id}` (GetSession, as at Clerk)
+   * @example
+   * const { status, actor, expireAt } = await stagedoor.sessions.get('sess_2f8d')
+   */
+  get(id: string): Promise<Session> {
+    return this.#http.get<wire.Session>(path`/v1/sessions/${id}`)
+  }
+
+  /**
+   * Revokes a session: once this is answered, nothing more is minted for it. One that has ended already is answered as
+   * it is.
+   *
+   * @param id `sess_…`
+   * @param request `reason` for the audit log
+   * @throws StagedoorError `resource_not_found`
+   * @see `POST /v1/sessions/{id}/revoke` (RevokeSession, as at Clerk)
+   * @example
+   * await stagedoor.sessions.revoke('sess_2f8d', { reason: 'done' })
+   */
+  revoke(id: string, request?: RevokeRequestBody): Promise<Session> {
+    return this.#http.post<wire.Session>(path`/v1/sessions/${id}/revoke`, request)
+  }
+
+  /**
+   * Starts a session of the user's own, without a ticket: for tests, on development instances only.
+   *
+   * @param request `userId`
+   * @throws StagedoorError `development_only`, `resource_not_found`, `user_banned`, `user_locked`
+   * @see `POST /v1/sessions` (createSession, as at Clerk)
+   * @example
+   * const session = await stagedoor.sessions.create({ userId: 'user_29w83' })
+   */
+  create(request: CreateSessionRequestBody): Promise<Session> {
+    return this.#http.post<wire.Session>('/v1/sessions', request)
+  }
+
+  /**
+   * Mints a session token, which also counts as use of the session. Tokens minted here name no page (`azp`).
+   *
+   * @param id `sess_…`
+   * @param request `expiresInSeconds`: 60 unless given, at least 30, and never past the end of the session
+   * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found`
+   * @see `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk)
+   * @example
+   * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
+   */
+  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken> {
+    return this.#http.post<wire.SessionToken>(path`/v1/sessions/${id}/tokens`, request)
+  }
+}

@@ -1,0 +1,41 @@
+import { type Http, path } from '../http.ts'
+import type { SignInToken } from '../models/components.ts'
+import type { CreateSignInTokenRequestBody, RevokeRequestBody } from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** One-time grants to sign in as oneself. */
+export class SignInTokens {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Creates a sign-in token: as an actor token, but the session is the user's own and has no actor.
+   *
+   * @param request `userId`; `expiresInSeconds` (2592000, which is 30 days)
+   * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `form_param_missing`,
+   *   `form_param_value_invalid`
+   * @see `POST /v1/sign_in_tokens` (CreateSignInToken, as at Clerk)
+   * @example
+   * const { url } = await stagedoor.signInTokens.create({ userId: 'user_29w83', expiresInSeconds: 600 })
+   */
+  create(request: CreateSignInTokenRequestBody): Promise<SignInToken> {
+    return this.#http.post<wire.SignInToken>('/v1/sign_in_tokens', request)
+  }
+
+  /**
+   * Revokes a pending sign-in token.
+   *
+   * @param id the sign-in token's id
+   * @param request `reason` for the audit log
+   * @throws StagedoorError `sign_in_token_cannot_be_revoked_code` (it is not pending), `resource_not_found`
+   * @see `POST /v1/sign_in_tokens/{id}/revoke` (RevokeSignInToken, as at Clerk)
+   * @example
+   * await stagedoor.signInTokens.revoke('sit_2f8d')
+   */
+  revoke(id: string, request?: RevokeRequestBody): Promise<SignInToken> {
+    return this.#http.post<wire.SignInToken>(path`/v1/sign_in_tokens/${id}/revoke`, request)
+  }
+}

@@ -1,0 +1,167 @@
+import { type Http, path } from '../http.ts'
+import type { DeletedObject, Page, User } from '../models/components.ts'
+import type {
+  CreateUserRequestBody,
+  GetUserListQuery,
+  GetUsersCountQuery,
+  UpdateUserMetadataRequestBody,
+  UpdateUserRequestBody,
+} from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** The people who may be acted for. */
+export class Users {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Creates a user. Stagedoor keeps no passwords: your own login stays yours.
+   *
+   * @param request all optional: `externalId` (your own id of the user, unique), `emailAddress` and `phoneNumber`
+   *   (lists), `username`, `firstName`, `lastName`, `publicMetadata`, `privateMetadata`, `unsafeMetadata`, …
+   * @throws StagedoorError `form_identifier_exists`, `form_param_value_invalid`, `form_param_type_invalid`
+   * @see `POST /v1/users` (CreateUser, as at Clerk)
+   * @example
+   * const user = await stagedoor.users.create({ externalId: 'customer-17', emailAddress: ['ada@example.com'] })
+   */
+  create(request: CreateUserRequestBody = {}): Promise<User> {
+    return this.#http.post<wire.User>('/v1/users', request)
+  }
+
+  /**
+   * Reads a user.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `GET /v1/users/{id}` (GetUser, as at Clerk)
+   * @example
+   * const { emailAddresses } = await stagedoor.users.get('user_29w83')
+   */
+  get(id: string): Promise<User> {
+    return this.#http.get<wire.User>(path`/v1/users/${id}`)
+  }
+
+  /**
+   * Lists users, newest first unless `orderBy` says otherwise.
+   *
+   * @param query lists of `userId`, `emailAddress`, `phoneNumber`, `externalId`, `username`; `query`, part of an id, a
+   *   name or an address; times in Unix milliseconds; `orderBy` (`-created_at`); `limit` 1 to 500 (10), `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/users` (GetUserList, as at Clerk)
+   * @example
+   * const { data: [user] } = await stagedoor.users.list({ externalId: ['customer-17'] })
+   */
+  list(query?: GetUserListQuery): Promise<Page<User>> {
+    return this.#http.list<wire.User>('/v1/users', query)
+  }
+
+  /**
+   * Counts users.
+   *
+   * @param query the filters of {@link list}
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/users/count` (GetUsersCount, as at Clerk)
+   * @example
+   * const banned = await stagedoor.users.count({ banned: true })
+   */
+  async count(query?: GetUsersCountQuery): Promise<number> {
+    return (await this.#http.get<wire.TotalCount>('/v1/users/count', query)).totalCount
+  }
+
+  /**
+   * Changes a user: what is left out stays, null clears.
+   *
+   * @param id `user_…`
+   * @param request as for {@link create}, and `primaryEmailAddressId`, `primaryPhoneNumberId`. Metadata given here
+   *   replaces; {@link updateMetadata} merges
+   * @throws StagedoorError `resource_not_found`, `form_identifier_exists`, `form_param_value_invalid`
+   * @see `PATCH /v1/users/{id}` (UpdateUser, as at Clerk)
+   * @example
+   * await stagedoor.users.update('user_29w83', { firstName: 'Ada', locale: null })
+   */
+  update(id: string, request: UpdateUserRequestBody): Promise<User> {
+    return this.#http.patch<wire.User>(path`/v1/users/${id}`, request)
+  }
+
+  /**
+   * Merges into a user's metadata, deeply; a member set to null is removed (RFC 7396).
+   *
+   * @param id `user_…`
+   * @param request `publicMetadata`, `privateMetadata`, `unsafeMetadata`: JSON objects
+   * @throws StagedoorError `resource_not_found`, `form_param_type_invalid`
+   * @see `PATCH /v1/users/{id}/metadata` (UpdateUserMetadata, as at Clerk)
+   * @example
+   * await stagedoor.users.updateMetadata('user_29w83', { publicMetadata: { plan: 'pro', trial_ends: null } })
+   */
+  updateMetadata(id: string, request: UpdateUserMetadataRequestBody): Promise<User> {
+    return this.#http.patch<wire.User>(path`/v1/users/${id}/metadata`, request)
+  }
+
+  /**
+   * Deletes a user. Revokes the user's sessions and pending tokens, and those in which the user is the actor.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `DELETE /v1/users/{id}` (DeleteUser, as at Clerk)
+   * @example
+   * await stagedoor.users.delete('user_29w83')
+   */
+  delete(id: string): Promise<DeletedObject> {
+    return this.#http.delete<wire.DeletedObject>(path`/v1/users/${id}`)
+  }
+
+  /**
+   * Bans a user. Revokes the user's sessions and pending tokens, and those in which the user is the actor.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `POST /v1/users/{id}/ban` (BanUser, as at Clerk)
+   * @example
+   * await stagedoor.users.ban('user_29w83')
+   */
+  ban(id: string): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/ban`)
+  }
+
+  /**
+   * Lifts a ban. What the ban revoked stays revoked.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `POST /v1/users/{id}/unban` (UnbanUser, as at Clerk)
+   * @example
+   * await stagedoor.users.unban('user_29w83')
+   */
+  unban(id: string): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/unban`)
+  }
+
+  /**
+   * Locks a user: nobody is signed in as the user, and no session token is minted, until {@link unlock}.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `POST /v1/users/{id}/lock` (LockUser, as at Clerk)
+   * @example
+   * await stagedoor.users.lock('user_29w83')
+   */
+  lock(id: string): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/lock`)
+  }
+
+  /**
+   * Unlocks a user. Sessions that have not ended meanwhile go on.
+   *
+   * @param id `user_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `POST /v1/users/{id}/unlock` (UnlockUser, as at Clerk)
+   * @example
+   * await stagedoor.users.unlock('user_29w83')
+   */
+  unlock(id: string): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/unlock`)
+  }
+}

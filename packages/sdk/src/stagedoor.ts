@@ -1,0 +1,44 @@
+import { Http, type StagedoorOptions } from './http.ts'
+import { ActorTokens } from './resources/actor-tokens.ts'
+import { AuditEvents, RefusedRequests } from './resources/audit.ts'
+import { Clients } from './resources/clients.ts'
+import { Jwks } from './resources/jwks.ts'
+import { Sessions } from './resources/sessions.ts'
+import { SignInTokens } from './resources/sign-in-tokens.ts'
+import { Users } from './resources/users.ts'
+
+/**
+ * A client of a Stagedoor server, for backends.
+ *
+ * Reading (GET) is tried up to three times when there is no connection or the server answers 503, after the time it
+ * asks for (`Retry-After`). Nothing else is ever tried again, so nothing is ever done twice.
+ *
+ * @throws StagedoorError `secret_key_missing`, `secret_key_invalid`, `server_url_invalid`
+ * @example
+ * import { Stagedoor } from '@stagedoor/sdk'
+ *
+ * const stagedoor = new Stagedoor({ secretKey: process.env.STAGEDOOR_SECRET_KEY, serverURL: 'http://127.0.0.1:4100' })
+ * const { url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
+ */
+export class Stagedoor {
+  readonly actorTokens: ActorTokens
+  readonly signInTokens: SignInTokens
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly clients: Clients
+  readonly jwks: Jwks
+  readonly auditEvents: AuditEvents
+  readonly refusedRequests: RefusedRequests
+
+  constructor(options: StagedoorOptions) {
+    const http = new Http(options)
+    this.actorTokens = new ActorTokens(http)
+    this.signInTokens = new SignInTokens(http)
+    this.users = new Users(http)
+    this.sessions = new Sessions(http)
+    this.clients = new Clients(http)
+    this.jwks = new Jwks(http)
+    this.auditEvents = new AuditEvents(http)
+    this.refusedRequests = new RefusedRequests(http)
+  }
+}

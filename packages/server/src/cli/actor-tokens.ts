@@ -1,0 +1,120 @@
+import type { Command } from 'commander'
+import { remote } from './environment.ts'
+import { type OutputOptions, printList, printOne, time, UsageError, wholeNumber } from './output.ts'
+
+interface CreateOptions extends OutputOptions {
+  user: string
+  actor?: string
+  actorJson?: string
+  expiresIn?: number
+  sessionMaxDuration?: number
+  reason?: string
+}
+
+export function addActorTokens(program: Command): void {
+  const group = program.command('actor-tokens').description('create, list, show and revoke actor tokens')
+
+  group
+    .command('create')
+    .description('create a one-time token to act as a user, and print its link')
+    .requiredOption('--user <id>', 'the user to act as')
+    .option('--actor <sub>', 'who is really acting: an id')
+    .option('--actor-json <json>', 'the whole actor payload, with a "sub"')
+    .option('--expires-in <seconds>', 'how long it can be redeemed (3600)', wholeNumber)
+    .option('--session-max-duration <seconds>', 'the longest the session may last (1800)', wholeNumber)
+    .option('--reason <text>', 'why; kept in the audit log')
+    .option('--json', 'print JSON')
+    .action(async (options: CreateOptions) => {
+      const token = await remote().actorTokens.create({
+        userId: options.user,
+        actor: actorOf(options),
+        ...(options.expiresIn === undefined ? {} : { expiresInSeconds: options.expiresIn }),
+        ...(options.sessionMaxDuration === undefined
+          ? {}
+          : { sessionMaxDurationInSeconds: options.sessionMaxDuration }),
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+      })
+      printOne(options, token, {
+        id: token.id,
+        user: token.userId,
+        actor: token.actor,
+        url: token.url,
+        ticket: token.token,
+      })
+    })
+
+  group
+    .command('list')
+    .description('list actor tokens, newest first')
+    .option('--user <id>', 'only for this user')
+    .option('--actor <sub>', 'only of this actor')
+    .option('--status <status>', 'pending, accepted or revoked')
+    .option('--limit <count>', 'at most so many (10)', wholeNumber)
+    .option('--offset <count>', 'skip so many', wholeNumber)
+    .option('--json', 'print JSON')
+    .action(
+      async (
+        options: OutputOptions & { user?: string; actor?: string; status?: string; limit?: number; offset?: number },
+      ) => {
+        const { data } = await remote().actorTokens.list({
+          userId: options.user,
+          actorSub: options.actor,
+          status: options.status as 'pending' | undefined,
+          limit: options.limit,
+          offset: options.offset,
+        })
+        printList(
+          options,
+          data,
+          {
+            id: token => token.id,
+            status: token =>
+              token.status === 'pending' && (token.expiresAt ?? 0) <= Date.now() ? 'pending (expired)' : token.status,
+            user: token => token.userId,
+            actor: token => token.actor.sub,
+            created: token => time(token.createdAt),
+            session: token => token.sessionId,
+          },
+          'No actor tokens.',
+        )
+      },
+    )
+
+  group
+    .command('show <id>')
+    .description('show an actor token')
+    .option('--json', 'print JSON')
+    .action(async (id: string, options: OutputOptions) => {
+      const token = await remote().actorTokens.get(id)
+      printOne(options, token, {
+        ...token,
+        expiresAt: time(token.expiresAt),
+        createdAt: time(token.createdAt),
+        updatedAt: time(token.updatedAt),
+      })
+    })
+
+  group
+    .command('revoke <id>')
+    .description('revoke a pending actor token')
+    .option('--reason <text>', 'why; kept in the audit log')
+    .option('--json', 'print JSON')
+    .action(async (id: string, options: OutputOptions & { reason?: string }) => {
+      const token = await remote().actorTokens.revoke(
+        id,
+        options.reason === undefined ? {} : { reason: options.reason },
+      )
+      printOne(options, token, { id: token.id, status: token.status })
+    })
+}
+
+function actorOf({ actor, actorJson }: CreateOptions): { sub: string; [member: string]: unknown } {
+  if ((actor === undefined) === (actorJson === undefined))
+    throw new UsageError('Say who is acting, with --actor <sub> or with --actor-json <json>.')
+  if (actor !== undefined) return { sub: actor }
+  try {
+    return JSON.parse(actorJson ?? '')
+  } catch {
+    throw new UsageError('--actor-json is not JSON. Example: --actor-json \'{"sub":"user_1","name":"Olivia"}\'')
+  }
+}

@@ -1,0 +1,169 @@
+import { createServer } from 'node:net'
+import { Stagedoor as Client, StagedoorError } from '@stagedoor/sdk'
+import type { User } from '@stagedoor/sdk/models/components'
+import { verifySessionToken } from '@stagedoor/sdk/verify'
+import type { Command } from 'commander'
+import { pino } from 'pino'
+import { loadConfig } from '../config.ts'
+import { createStagedoor } from '../server.ts'
+import { DEV_DIRECTORY, devEnvironment } from './environment.ts'
+import { note, print, time } from './output.ts'
+import { stopOnSignal } from './serve.ts'
+
+/** Ports tried after the wanted one. */
+const MORE_PORTS = 20
+
+export function addDev(program: Command): void {
+  program
+    .command('dev')
+    .description('start a development server: sample users, the main job once, then it keeps serving')
+    .option('--once', 'exit after the main job')
+    .option('--port <port>', 'port to listen on (default 4100, or STAGEDOOR_PORT)')
+    .addHelpText('after', `\nKeeps its database and its secrets in ./${DEV_DIRECTORY}. Listens on 127.0.0.1 only.`)
+    .action(async (options: { once?: boolean; port?: string }) => {
+      const env = {
+        STAGEDOOR_LOG_LEVEL: 'warn',
+        ...devEnvironment(),
+        ...process.env,
+        ...(options.port ? { STAGEDOOR_PORT: options.port } : {}),
+      }
+      const wanted = loadConfig(env)
+      const port = await freePort(wanted.host, wanted.port)
+      if (port !== wanted.port && wanted.port !== 0)
+        note(`Port ${wanted.port} is taken, by another server or another \`npm start\`; using ${port}.`)
+      const serverURL = wanted.public_url ?? `http://${wanted.host}:${port}`
+      const config = loadConfig({ ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL })
+      const stagedoor = await createStagedoor(config, { log: pino({ level: config.log_level }) })
+      try {
+        await stagedoor.listen()
+        const here = `http://${config.host}:${port}`
+        const secretKey = config.secret_key ?? ''
+        print(`\nStagedoor is up: ${here}\n`)
+        await mainJob(new Client({ secretKey, serverURL: here }), here, serverURL)
+        printAddresses(here, serverURL, secretKey, config.sign_in_url)
+        if (options.once) return
+        print('Serving. Ctrl+C stops it; what is stored stays.')
+        await stopOnSignal()
+        print('\nStopped.')
+      } finally {
+        await stagedoor.close()
+      }
+    })
+}
+
+/** The whole way of an actor token, each step against the running server, in about a dozen lines. */
+async function mainJob(client: Client, here: string, issuer: string): Promise<void> {
+  const operator = await sampleUser(client, {
+    externalId: 'sample_operator',
+    firstName: 'Olivia',
+    lastName: 'Operator',
+    emailAddress: ['olivia@support.example'],
+  })
+  const customer = await sampleUser(client, {
+    externalId: 'sample_customer',
+    firstName: 'Carl',
+    lastName: 'Customer',
+    emailAddress: ['carl@customer.example'],
+  })
+  print('The main job, once, against this server:')
+  step('users', `${operator.firstName} (support) acts as ${customer.firstName} (customer), ${customer.id}`)
+
+  const token = await client.actorTokens.create({
+    userId: customer.id,
+    actor: { sub: operator.id, name: 'Olivia Operator' },
+    reason: 'Looking into the sample ticket',
+  })
+  step('created', `${token.id}, to be redeemed once within the hour`)
+
+  const opened = await fetch(token.url ?? '', { redirect: 'manual' })
+  step('opened', `GET …/v1/tickets/accept: ${opened.status}, on to the app’s sign-in page; consumed nothing`)
+
+  const redeem = () =>
+    fetch(`${here}/v1/client/sign_ins`, {
+      method: 'POST',
+      body: new URLSearchParams({ strategy: 'ticket', ticket: token.token ?? '' }),
+    })
+  const first = await redeem()
+  const { response } = (await first.json()) as { response: { created_session_id: string } }
+  const session = await client.sessions.get(response.created_session_id)
+  step('redeemed', `${session.id}, over at ${time(session.expireAt)} whatever happens`)
+  const { errors } = (await (await redeem()).json()) as { errors: { code: string }[] }
+  step('again', `refused: ${errors[0]?.code}`)
+
+  const { jwt } = await client.sessions.getToken(session.id)
+  const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+  const shown = { sub: claims.sub, act: claims.act, sid: claims.sid, exp: claims.exp, iss: claims.iss }
+  step('minted', `a session token, 60 s:\n${indent(JSON.stringify(shown, null, 2))}`)
+
+  const { userId, actor } = await verifySessionToken(jwt, { issuer, jwks: await client.jwks.get() })
+  step('verified', `without network: user ${userId}, really ${String(actor?.sub)}`)
+
+  await client.sessions.revoke(session.id, { reason: 'The sample is over' })
+  const refusal = await client.sessions.getToken(session.id).catch(error => error)
+  step(
+    'revoked',
+    `the session; the next token is refused: ${refusal instanceof StagedoorError ? refusal.code : 'NOT REFUSED'}`,
+  )
+
+  const events = await client.auditEvents.list({ ticketId: token.id, limit: 100 })
+  step(
+    'recorded',
+    `${events.data.length} audit events: ${events.data
+      .map(event => event.action + (event.outcome === 'refused' ? ' (refused)' : ''))
+      .reverse()
+      .join(', ')}\n`,
+  )
+}
+
+async function sampleUser(
+  client: Client,
+  fields: { externalId: string; firstName: string; lastName: string; emailAddress: string[] },
+): Promise<User> {
+  const known = await client.users.list({ externalId: [fields.externalId] })
+  return known.data[0] ?? (await client.users.create(fields))
+}
+
+function step(what: string, text: string): void {
+  print(`  ${what.padEnd(9)} ${text}`)
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, '              ')
+}
+
+function printAddresses(here: string, publicURL: string, secretKey: string, signInURL: string): void {
+  const publishableKey = `pk_test_${Buffer.from(`${new URL(publicURL).host}$`)
+    .toString('base64')
+    .replace(/=+$/, '')}`
+  print(`Backend API       ${here}/v1            docs/reference/api.md`)
+  print(`Public keys       ${here}/.well-known/jwks.json`)
+  print(`Tickets are sent  to ${signInURL}     STAGEDOOR_SIGN_IN_URL changes it`)
+  print(`Kept in           ./${DEV_DIRECTORY}`)
+  print('\nFor an app with @stagedoor/sdk, or the commands of `stagedoor`:')
+  print(`  STAGEDOOR_SERVER_URL=${here}\n  STAGEDOOR_SECRET_KEY=${secretKey}`)
+  print('For an app with Clerk’s SDKs:')
+  print(`  CLERK_API_URL=${here}\n  CLERK_SECRET_KEY=${secretKey}\n  CLERK_PUBLISHABLE_KEY=${publishableKey}\n`)
+}
+
+/** The port, or the next free one. */
+async function freePort(host: string, wanted: number): Promise<number> {
+  for (let port = wanted; port <= Math.min(wanted + MORE_PORTS, 65_535); port++) {
+    const free = await tryPort(host, port)
+    if (free !== undefined) return free
+  }
+  throw new Error(`No port from ${wanted} to ${wanted + MORE_PORTS} is free on ${host}. Give another one with --port.`)
+}
+
+function tryPort(host: string, port: number): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(undefined)
+      else reject(error)
+    })
+    probe.listen(port, host, () => {
+      const { port: free } = probe.address() as { port: number }
+      probe.close(() => resolve(free))
+    })
+  })
+}

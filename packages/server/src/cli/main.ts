@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { Command } from 'commander'
+import manifest from '../../package.json' with { type: 'json' }
+import { addActorTokens } from './actor-tokens.ts'
+import { addAudit } from './audit.ts'
+import { addDev } from './dev.ts'
+import { addDoctor } from './doctor.ts'
+import { addKeys } from './keys.ts'
+import { addMigrate } from './migrate.ts'
+import { reportError } from './output.ts'
+import { addServe } from './serve.ts'
+import { addSessions } from './sessions.ts'
+import { addSigningKeys } from './signing-keys.ts'
+import { addToken } from './token.ts'
+import { addUsers } from './users.ts'
+
+const program = new Command('stagedoor')
+  .description('Act as a user, accountably: actor tokens, short sessions that name the actor, revocation and proof.')
+  .version(manifest.version)
+  .showHelpAfterError('(`--help` shows how)')
+  .addHelpText(
+    'after',
+    `
+Commands about tokens, users, sessions and the audit log talk to a server: STAGEDOOR_SERVER_URL (http://127.0.0.1:4100)
+and STAGEDOOR_SECRET_KEY. The others work on its database: STAGEDOOR_DATABASE_URL and STAGEDOOR_MASTER_KEY. Without
+either, commands use the development server of this folder.
+
+Exit codes: 0 done, 1 it could not be done, 2 asked for wrongly or a setting is wrong.`,
+  )
+
+for (const add of [
+  addDev,
+  addServe,
+  addActorTokens,
+  addUsers,
+  addSessions,
+  addKeys,
+  addSigningKeys,
+  addAudit,
+  addToken,
+  addMigrate,
+  addDoctor,
+]) {
+  add(program)
+}
+throwInsteadOfExiting(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = reportError(error, process.argv.includes('--json'))
+}
+
+function throwInsteadOfExiting(command: Command): void {
+  command.exitOverride()
+  command.commands.forEach(throwInsteadOfExiting)
+}

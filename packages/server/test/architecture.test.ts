@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join, normalize } from 'node:path'
+import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const files = globSync(['packages/server/src/**/*.ts', 'packages/sdk/src/**/*.ts'], { cwd: root })
+
+/** Without the lines of doc comments. */
+function codeOf(file: string): string {
+  return readFileSync(join(root, file), 'utf8').replace(/^ *\/?\*.*$/gm, '')
+}
+
+interface Import {
+  from: string
+  /** A file of ours, or the name of a package. */
+  to: string
+  typeOnly: boolean
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/^(?:import|export) (type )?(?:[\w*{}\s,]+ from )?'([^']+)'/gm)].map(
+    ([, type, specifier = '']) => ({
+      from: file,
+      to: specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier,
+      typeOnly: type !== undefined,
+    }),
+  )
+}
+
+/** `packages/server/src/http/bapi/users.ts` is in the room `http`; files beside the rooms are named themselves. */
+function roomOf(file: string): string {
+  const server = /^packages\/server\/src\/(?:(\w+)\/|([\w-]+\.ts))/.exec(file)
+  if (server) return server[1] ?? server[2] ?? ''
+  return file.startsWith('packages/sdk/') ? 'sdk' : file
+}
+
+/** What each room may import: rooms, then packages. `node:` stands for any module of Node. */
+const rules: Record<string, string[]> = {
+  contract: ['contract', 'zod'],
+  domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
+  store: ['store', 'domain', 'kysely', 'better-sqlite3', 'node:'],
+  signing: ['signing', 'domain', 'node:crypto', 'node:util'],
+  http: ['http', 'contract', 'domain', 'hono', 'zod', 'pino (types)', 'node:'],
+  cli: [
+    'cli',
+    'server.ts',
+    'config.ts',
+    'domain',
+    'contract',
+    'sdk',
+    '@stagedoor/sdk',
+    'commander',
+    'csv-parse',
+    'pino',
+    'node:',
+    'packages/server/package.json',
+  ],
+  'config.ts': ['zod', 'node:net'],
+  'server.ts': ['config.ts', 'domain', 'http', 'signing', 'store', 'hono', '@hono/node-server', 'pino', 'node:'],
+  sdk: ['sdk', 'jose', 'node:'],
+}
+
+function allowed({ from, to, typeOnly }: Import): boolean {
+  const rule = rules[roomOf(from)] ?? []
+  const target = to.startsWith('packages/') && to.endsWith('.ts') ? roomOf(to) : to
+  return rule.some(entry => {
+    if (entry.endsWith(' (types)')) return typeOnly && entry === `${target} (types)`
+    if (entry === 'node:') return target.startsWith('node:')
+    return target === entry || (entry.startsWith('@') && target.startsWith(`${entry}/`))
+  })
+}
+
+describe('architecture', () => {
+  const imports = files.flatMap(importsOf)
+
+  it('finds the code', () => {
+    assert.ok(files.length > 50 && imports.length > 150, `${files.length} files, ${imports.length} imports`)
+  })
+
+  it('imports point one way: contract ← domain ← store, signing; http → contract, domain; only server.ts wires', () => {
+    const wrong = imports.filter(each => !allowed(each)).map(({ from, to }) => `${from} imports ${to}`)
+    assert.deepEqual(wrong, [])
+  })
+
+  it('has no import cycle', () => {
+    const next = Map.groupBy(
+      imports.filter(each => !each.typeOnly),
+      each => each.from,
+    )
+    const done = new Set<string>()
+    const visit = (file: string, path: string[]): void => {
+      const start = path.indexOf(file)
+      assert.equal(start, -1, `cycle: ${[...path.slice(start), file].join(' → ')}`)
+      if (done.has(file)) return
+      for (const { to } of next.get(file) ?? []) visit(to, [...path, file])
+      done.add(file)
+    }
+    for (const file of files) visit(file, [])
+  })
+
+  it('takes time, ids and randomness from ctx', () => {
+    const sources = ['packages/server/src/domain/random.ts']
+    const pattern = /Date\.now\(|new Date\(\)|Math\.random|random(Bytes|UUID|FillSync|Int)\(/
+    const offenders = files
+      .filter(file => /src\/(contract|domain|store|http)\//.test(file) && !sources.includes(file))
+      .filter(file => pattern.test(codeOf(file)))
+    assert.deepEqual(offenders, [])
+  })
+
+  it('reads the environment in one place', () => {
+    const offenders = files.filter(file => !/src\/(config\.ts|cli\/)/.test(file) && /process\.env/.test(codeOf(file)))
+    assert.deepEqual(offenders, [])
+  })
+
+  it('pins every dependency exactly and uses every one it has', () => {
+    for (const folder of ['.', 'packages/server', 'packages/sdk']) {
+      const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+      const all = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies }
+      for (const [name, version] of Object.entries(all)) {
+        assert.match(String(version), /^\d+\.\d+\.\d+$/, `${folder}: ${name} ${String(version)}`)
+      }
+      const used = new Set(imports.filter(each => each.from.startsWith(folder)).map(each => each.to))
+      const unused = Object.keys(manifest.dependencies ?? {}).filter(
+        name => ![...used].some(to => to === name || to.startsWith(`${name}/`)),
+      )
+      assert.deepEqual(unused, [], `${folder} depends on what it does not import`)
+    }
+  })
+
+  it('names no module of Node without node:', () => {
+    assert.deepEqual(
+      imports.filter(each => builtinModules.includes(each.to)),
+      [],
+    )
+  })
+})

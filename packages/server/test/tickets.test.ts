@@ -1,0 +1,520 @@
+import assert from 'node:assert/strict'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { randomBytes, randomInt } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { describe, it } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { MasterKey } from '../src/signing/master-key.ts'
+import { SealedClaims } from '../src/signing/sealed-claims.ts'
+import { claimsOf, part, testDatabase } from './database.ts'
+import { type Answer, SECRET_KEY, type TestServer, testServer } from './support.ts'
+
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
+
+/** The two ways to redeem. */
+const redeem = (server: TestServer, ticket: string, headers?: Record<string, string>) =>
+  server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket }, headers)
+const accept = (server: TestServer, ticket: string) => server.call('POST', '/v1/actor_tokens/accept', { ticket })
+const ways = { 'in a browser': redeem, 'in a backend': accept }
+
+const statusOf = async (server: TestServer, id: string) =>
+  (await server.call('GET', `/v1/actor_tokens/${id}`)).body.status
+const sessionsOf = async (server: TestServer, user_id: string) =>
+  (await server.call('GET', `/v1/sessions?user_id=${user_id}&limit=500`)).body as { id: string; status: string }[]
+
+function assertRefused(answer: Answer, status: number, code: string): void {
+  assert.deepEqual([answer.status, answer.codes], [status, [code]], answer.text)
+}
+
+describe('a ticket is redeemed once', () => {
+  for (const [way, use] of Object.entries(ways)) {
+    it(`R1 refuses the replay ${way}`, async () => {
+      await using server = await testServer({ env })
+      const { token, id, user_id } = await server.createActorToken()
+      assert.equal((await use(server, token)).status, 200)
+      assertRefused(await use(server, token), 400, 'actor_token_already_used_code')
+      assertRefused(await redeem(server, token), 400, 'actor_token_already_used_code')
+      assert.equal((await sessionsOf(server, user_id)).length, 1)
+      assert.equal(await statusOf(server, id), 'accepted')
+      const accepted = await server.auditEvents({ ticket_id: id, action: 'actor_token.accept', outcome: 'done' })
+      assert.equal(accepted.length, 1)
+    })
+  }
+
+  it('R2 gives 64 who ask at the same time one session for each of 100 tickets', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    for (let i = 0; i < 100; i++) {
+      const { token } = await server.createActorToken({ user_id })
+      const answers = await Promise.all(
+        Array.from({ length: 64 }, (_, n) => (n % 2 === 0 ? redeem(server, token) : accept(server, token))),
+      )
+      assert.equal(answers.filter(answer => answer.status === 200).length, 1)
+      const refused = answers.filter(answer => answer.status !== 200)
+      assert.deepEqual(
+        new Set(refused.flatMap(answer => [answer.status, ...answer.codes])),
+        new Set([400, 'actor_token_already_used_code']),
+      )
+    }
+    assert.equal((await sessionsOf(server, user_id)).length, 100)
+  })
+
+  it('R3 gives two processes on one database one session a ticket', { timeout: 60_000 }, async () => {
+    using database = testDatabase()
+    const tickets = await pendingTickets(database, 300)
+    const file = ticketFile(database.path, tickets)
+    const workers = [redeemWorker(database.env, file), redeemWorker(database.env, file)]
+    await Promise.all(workers.map(worker => worker.ready))
+    for (const worker of workers) worker.go()
+    const answers = (await Promise.all(workers.map(worker => worker.done))).flat()
+
+    assert.equal(answers.length, 600)
+    const done = answers.filter(answer => answer.status === 200)
+    assert.equal(done.length, 300)
+    assert.equal(new Set(done.map(answer => answer.id)).size, 300)
+    const refused = answers.filter(answer => answer.status !== 200)
+    assert.deepEqual(new Set(refused.map(answer => answer.code)), new Set(['actor_token_already_used_code']))
+    assertConsistent(database)
+    assert.equal(database.rows('select id from sessions').length, 300)
+  })
+
+  it('R4 lets either the redemption or the revocation win, never both', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    const wins = { redeemed: 0, revoked: 0 }
+    const waits = (turns: number) => async () => {
+      for (let i = 0; i < turns; i++) await nextTurn()
+    }
+    for (let i = 0; i < 500; i++) {
+      const { id, token } = await server.createActorToken({ user_id })
+      const [redeemed, revoked] = await Promise.all([
+        waits(randomInt(4))().then(() => redeem(server, token)),
+        waits(randomInt(4))().then(() => server.call('POST', `/v1/actor_tokens/${id}/revoke`)),
+      ])
+      const { body } = await server.call('GET', `/v1/actor_tokens/${id}`)
+      if (redeemed.status === 200) {
+        assertRefused(revoked, 400, 'actor_token_cannot_be_revoked_code')
+        assert.equal(body.session_id, redeemed.body.response.created_session_id)
+        assert.equal(body.status, 'accepted')
+        wins.redeemed++
+      } else {
+        assertRefused(redeemed, 400, 'actor_token_revoked_code')
+        assert.deepEqual(
+          [revoked.status, revoked.body.status, body.status, body.session_id],
+          [200, 'revoked', 'revoked', undefined],
+        )
+        wins.revoked++
+      }
+    }
+    assert.equal((await sessionsOf(server, user_id)).length, wins.redeemed)
+    // Otherwise this was no race.
+    assert.ok(wins.redeemed > 20 && wins.revoked > 20, JSON.stringify(wins))
+  })
+
+  it('R5 has a session and an audit event for an accepted ticket, wherever the process is killed', {
+    timeout: 60_000,
+  }, async () => {
+    using database = testDatabase()
+    const tickets = await pendingTickets(database, 3_000)
+    const acknowledged = new Set<string>()
+    let left = tickets
+    let kills = 0
+    for (let i = 0; i < 10; i++) {
+      const worker = redeemWorker(database.env, ticketFile(database.path, left))
+      await worker.ready
+      worker.go()
+      await new Promise(resolve => setTimeout(resolve, randomInt(5, 60)))
+      if (worker.kill()) kills++
+      for (const { id, status } of await worker.done) {
+        assert.equal(status, 200)
+        acknowledged.add(id)
+      }
+      assertConsistent(database)
+      const accepted = acceptedIn(database)
+      for (const id of acknowledged) assert.ok(accepted.has(id), `${id} was answered and is not stored`)
+      left = tickets.filter(ticket => !accepted.has(ticket.id))
+    }
+    assert.equal(kills, 10)
+    assert.ok(acknowledged.size > 0, 'nothing was redeemed before the process was killed')
+    assert.ok(left.length > 0, 'everything was redeemed before the process was killed')
+    assert.deepEqual(database.rows('pragma integrity_check'), [{ integrity_check: 'ok' }])
+  })
+
+  it('R6 counts the ticket as used if the answer is lost; the backend still finds and ends the session', async () => {
+    await using server = await testServer({ env })
+    const before = await server.signIn()
+    const { id, token, user_id } = await server.createActorToken()
+    const lost = await redeem(server, token, { cookie: before.cookie })
+    assert.equal(lost.status, 200)
+    assertRefused(await redeem(server, token, { cookie: before.cookie }), 400, 'actor_token_already_used_code')
+    const { session_id } = (await server.call('GET', `/v1/actor_tokens/${id}`)).body
+    assert.deepEqual(
+      (await sessionsOf(server, user_id)).map(session => session.id),
+      [session_id],
+    )
+    assert.equal((await server.call('POST', `/v1/sessions/${session_id}/revoke`)).body.status, 'revoked')
+  })
+})
+
+describe('a ticket has its time', () => {
+  for (const [way, use] of Object.entries(ways)) {
+    it(`R7 is good until the very millisecond ${way}`, async () => {
+      await using server = await testServer({ env })
+      const inTime = await server.createActorToken({ expires_in_seconds: 1 })
+      const late = await server.createActorToken({ expires_in_seconds: 1 })
+      const later = await server.createActorToken({ expires_in_seconds: 1 })
+      server.clock.advance(0.999)
+      assert.equal((await use(server, inTime.token)).status, 200)
+      server.clock.advance(0.001)
+      assertRefused(await use(server, late.token), 400, 'ticket_expired_code')
+      server.clock.advance(0.1)
+      assertRefused(await use(server, later.token), 400, 'ticket_expired_code')
+      assert.equal(await statusOf(server, late.id), 'pending')
+    })
+  }
+
+  it('R7 stays expired when the clock is turned back', async () => {
+    await using server = await testServer({ env })
+    const { token, user_id } = await server.createActorToken({ expires_in_seconds: 60 })
+    server.clock.advance(61)
+    assertRefused(await redeem(server, token), 400, 'ticket_expired_code')
+    server.clock.advance(-3_600)
+    assertRefused(await redeem(server, token), 400, 'ticket_expired_code')
+    assertRefused(await accept(server, token), 400, 'ticket_expired_code')
+    assert.deepEqual(await sessionsOf(server, user_id), [])
+  })
+
+  it('R7 an expired ticket can still be revoked, and is then a revoked one', async () => {
+    await using server = await testServer({ env })
+    const { id, token } = await server.createActorToken({ expires_in_seconds: 1 })
+    server.clock.advance(2)
+    assert.equal((await server.call('POST', `/v1/actor_tokens/${id}/revoke`)).body.status, 'revoked')
+    assertRefused(await redeem(server, token), 400, 'actor_token_revoked_code')
+  })
+
+  it('R8 is worthless once revoked, and revoked once', async () => {
+    await using server = await testServer({ env })
+    const { id, token, user_id } = await server.createActorToken()
+    const revoked = await server.call('POST', `/v1/actor_tokens/${id}/revoke`)
+    assert.deepEqual([revoked.status, revoked.body.status, revoked.body.token], [200, 'revoked', undefined])
+    assertRefused(await redeem(server, token), 400, 'actor_token_revoked_code')
+    assertRefused(await accept(server, token), 400, 'actor_token_revoked_code')
+    const again = await server.call('POST', `/v1/actor_tokens/${id}/revoke`)
+    assertRefused(again, 400, 'actor_token_cannot_be_revoked_code')
+    assert.match(again.body.errors[0].long_message, /its status is revoked/)
+    assert.deepEqual(await sessionsOf(server, user_id), [])
+  })
+
+  it('R8 revoking a used one is refused and leaves its session alone', async () => {
+    await using server = await testServer({ env })
+    const { session_id, token_id } = await server.signIn()
+    const refused = await server.call('POST', `/v1/actor_tokens/${token_id}/revoke`)
+    assertRefused(refused, 400, 'actor_token_cannot_be_revoked_code')
+    assert.match(refused.body.errors[0].long_message, /its status is accepted/)
+    assert.ok(refused.text.includes(session_id), 'says which session to revoke instead')
+    assert.equal((await server.call('GET', `/v1/sessions/${session_id}`)).body.status, 'active')
+  })
+})
+
+describe('R9 a ticket of another instance', () => {
+  it('is refused where the master key is another', async () => {
+    await using ours = await testServer({ env })
+    await using theirs = await testServer({ env })
+    await assertForeign(ours, theirs)
+  })
+
+  it('is refused where the master key is the same and the database is not', async () => {
+    const shared = { ...env, STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64') }
+    await using ours = await testServer({ env: shared })
+    await using theirs = await testServer({ env: shared })
+    await assertForeign(ours, theirs)
+  })
+})
+
+describe('a ticket is whole and unchanged', () => {
+  it('R10 R11 refuses claims that its record does not have, though the signature is good', async () => {
+    using database = testDatabase()
+    await using server = await testServer({ env: database.env })
+    const first = await server.createActorToken()
+    const second = await server.createActorToken({ expires_in_seconds: 7 })
+    const signIn = (await server.call('POST', '/v1/sign_in_tokens', { user_id: first.user_id })).body
+    const forger = new SealedClaims<object>(
+      'ticket+jwt',
+      new MasterKey(database.masterKey).derive('ticket'),
+      () => true,
+    )
+    const claims = claimsOf(first.token)
+    assert.equal(forger.sign(claims), first.token, 'the forger writes as the server does')
+
+    const { sid: _, ...withoutId } = claims
+    const forged: Record<string, object> = {
+      'another token': { ...claims, sid: second.id },
+      'a sign-in token': { ...claims, sid: signIn.id },
+      'a sign-in token, kind and all': { ...claims, sid: signIn.id, st: 'sign_in_token' },
+      nobody: { ...claims, sid: 'act_000000000000000000000000000' },
+      'another instance': { ...claims, iid: 'ins_000000000000000000000000000' },
+      'a later expiry': { ...claims, exp: Number(claims['exp']) + 86_400 },
+      'a longer life': { ...claims, eis: Number(claims['eis']) + 86_400 },
+      'another kind': { ...claims, st: 'sign_in_token' },
+      'an invitation': { ...claims, st: 'invitation' },
+      'a redirect': { ...claims, rurl: 'https://evil.example' },
+      'claims in another order': Object.fromEntries(Object.entries(claims).reverse()),
+      'no id': withoutId,
+      'a list of ids': { ...claims, sid: [first.id] },
+      'no expiry': { ...claims, exp: undefined },
+      'an expiry as text': { ...claims, exp: String(claims['exp']) },
+      'an endless expiry': { ...claims, exp: 1e308 },
+      nothing: {},
+      'a list': [claims],
+    }
+    for (const [what, it] of Object.entries(forged)) {
+      for (const use of Object.values(ways)) {
+        const answer = await use(server, forger.sign(it))
+        assert.deepEqual([answer.status, answer.codes], [400, ['ticket_invalid_code']], what)
+      }
+    }
+    for (const { id } of [first, second]) assert.equal(await statusOf(server, id), 'pending')
+    assert.equal(database.rows('select id from sessions').length, 0)
+    assert.deepEqual(database.rows("select id from tickets where status <> 'pending'"), [])
+    assert.equal((await redeem(server, first.token)).status, 200)
+  })
+
+  it('R10 refuses every ticket that differs in one character', async () => {
+    await using server = await testServer({ env })
+    const { id, token } = await server.createActorToken()
+    for (let at = 0; at < token.length; at++) {
+      const other = token[at] === 'A' ? 'B' : 'A'
+      const answer = await redeem(server, `${token.slice(0, at)}${other}${token.slice(at + 1)}`)
+      assert.deepEqual([answer.status, answer.codes], [400, ['ticket_invalid_code']], `character ${at}`)
+    }
+    assert.equal(await statusOf(server, id), 'pending')
+    assert.equal((await redeem(server, token)).status, 200)
+  })
+
+  it('R10 refuses parts put together from two tickets', async () => {
+    await using server = await testServer({ env })
+    const tokens = [await server.createActorToken(), await server.createActorToken()]
+    const [[header, payload, mac] = [], [, otherPayload, otherMac] = []] = tokens.map(({ token }) => token.split('.'))
+    const mixed = [
+      `${header}.${payload}.${otherMac}`,
+      `${header}.${otherPayload}.${mac}`,
+      `${header}..${mac}`,
+      `${header}.${payload}.`,
+      `.${payload}.${mac}`,
+      `${header}.${payload}`,
+      `${header}.${payload}.${mac}.${mac}`,
+      `${part({ alg: 'none', typ: 'ticket+jwt' })}.${payload}.`,
+    ]
+    for (const ticket of mixed) assertRefused(await redeem(server, ticket), 400, 'ticket_invalid_code')
+    for (const { token } of tokens) assert.equal((await redeem(server, token)).status, 200)
+  })
+
+  it('R12 refuses a ticket cut at any place, from either end, and one with more behind it', async () => {
+    await using server = await testServer({ env })
+    const { id, token } = await server.createActorToken()
+    const spoilt: string[] = []
+    for (let at = 1; at < token.length; at++) spoilt.push(token.slice(0, at), token.slice(at))
+    for (const more of ['A', '=', '==', '.', ' ', '\n', '\t', '%00', 'AA', '.AAAA', `.${token}`, token]) {
+      spoilt.push(token + more, more + token)
+    }
+    for (const ticket of spoilt) {
+      const answer = await redeem(server, ticket)
+      assert.deepEqual([answer.status, answer.codes], [400, ['ticket_invalid_code']], JSON.stringify(ticket))
+    }
+    for (const ticket of spoilt.filter((_, i) => i % 7 === 0)) {
+      assertRefused(await accept(server, ticket), 400, 'ticket_invalid_code')
+    }
+    for (const ticket of ['', '\0', `${token}\0`]) {
+      const answer = await redeem(server, ticket)
+      assert.equal(answer.status, 422, JSON.stringify(ticket))
+    }
+    assert.equal(await statusOf(server, id), 'pending')
+    assert.equal((await redeem(server, token)).status, 200)
+  })
+})
+
+describe('opening the link', () => {
+  it('R14 changes nothing, whatever opens it', async () => {
+    await using server = await testServer({ env })
+    const { id, url, token } = await server.createActorToken()
+    const { pathname, search } = new URL(url)
+    for (let i = 0; i < 20; i++) {
+      for (const method of ['GET', 'HEAD']) {
+        const headers =
+          i % 2 === 0 ? { 'sec-purpose': 'prefetch;prerender' } : { 'user-agent': 'Barracuda Sentinel (EE)' }
+        const answer = await server.call(method, `${pathname}${search}`, undefined, {
+          authorization: undefined,
+          ...headers,
+        })
+        assert.equal(answer.status, 303)
+        assert.equal(answer.headers.get('referrer-policy'), 'no-referrer')
+        assert.equal(answer.headers.get('set-cookie'), null)
+        const to = new URL(answer.headers.get('location') ?? '')
+        assert.deepEqual(
+          [to.origin + to.pathname, to.searchParams.get('__clerk_ticket')],
+          ['http://127.0.0.1:4101/sign-in', token],
+        )
+      }
+    }
+    assert.equal(await statusOf(server, id), 'pending')
+    assert.equal((await redeem(server, token)).status, 200)
+  })
+})
+
+describe('sign-in tokens', () => {
+  const create = async (server: TestServer, fields: object = {}) => {
+    const user_id = (await server.createUser()).id
+    const answer = await server.call('POST', '/v1/sign_in_tokens', { user_id, ...fields })
+    assert.equal(answer.status, 200, answer.text)
+    return answer.body as { id: string; token: string; user_id: string }
+  }
+
+  it('start one session, of the user’s own', async () => {
+    await using server = await testServer({ env })
+    const { token, user_id } = await create(server)
+    const answer = await redeem(server, token)
+    assert.equal(answer.status, 200)
+    const [session] = answer.body.client.sessions
+    assert.deepEqual([session.actor, session.user.id, session.status], [null, user_id, 'active'])
+    assertRefused(await redeem(server, token), 400, 'sign_in_token_already_used_code')
+    assert.equal((await sessionsOf(server, user_id)).length, 1)
+  })
+
+  it('are revoked while pending only', async () => {
+    await using server = await testServer({ env })
+    const revoke = (id: string) => server.call('POST', `/v1/sign_in_tokens/${id}/revoke`)
+    const revoked = await create(server)
+    assert.equal((await revoke(revoked.id)).body.status, 'revoked')
+    assertRefused(await revoke(revoked.id), 400, 'sign_in_token_cannot_be_revoked_code')
+    assertRefused(await redeem(server, revoked.token), 400, 'sign_in_token_revoked_code')
+    const used = await create(server)
+    assert.equal((await redeem(server, used.token)).status, 200)
+    assertRefused(await revoke(used.id), 400, 'sign_in_token_cannot_be_revoked_code')
+  })
+
+  it('expire', async () => {
+    await using server = await testServer({ env })
+    const { token } = await create(server, { expires_in_seconds: 5 })
+    server.clock.advance(5)
+    assertRefused(await redeem(server, token), 400, 'ticket_expired_code')
+  })
+
+  it('R11 are not actor tokens, nor the other way about', async () => {
+    await using server = await testServer({ env })
+    const signIn = await create(server)
+    const actor = await server.createActorToken()
+    assertRefused(await accept(server, signIn.token), 400, 'ticket_invalid_code')
+    for (const [method, path] of [
+      ['GET', `/v1/actor_tokens/${signIn.id}`],
+      ['POST', `/v1/actor_tokens/${signIn.id}/revoke`],
+      ['POST', `/v1/sign_in_tokens/${actor.id}/revoke`],
+    ] as const) {
+      assertRefused(await server.call(method, path), 404, 'resource_not_found')
+    }
+    const listed = (await server.call('GET', '/v1/actor_tokens')).body as { id: string }[]
+    assert.deepEqual(
+      listed.map(token => token.id),
+      [actor.id],
+    )
+    assert.equal((await redeem(server, signIn.token)).status, 200)
+    assert.equal((await accept(server, actor.token)).status, 200)
+  })
+})
+
+async function assertForeign(ours: TestServer, theirs: TestServer): Promise<void> {
+  const { id, token, user_id } = await ours.createActorToken()
+  for (const use of Object.values(ways)) assertRefused(await use(theirs, token), 400, 'ticket_invalid_code')
+  const opened = await theirs.call('GET', `/v1/tickets/accept?ticket=${token}`, undefined, { authorization: undefined })
+  assertRefused(opened, 400, 'ticket_invalid_code')
+  assert.deepEqual((await theirs.call('GET', '/v1/sessions')).body, [])
+  assert.equal(await statusOf(ours, id), 'pending')
+  assert.equal((await redeem(ours, token)).status, 200)
+  assert.equal((await sessionsOf(ours, user_id)).length, 1)
+}
+
+async function pendingTickets(database: { env: Record<string, string> }, count: number) {
+  await using server = await testServer({ env: database.env, realTime: true })
+  const { id: user_id } = await server.createUser()
+  return await Promise.all(Array.from({ length: count }, () => server.createActorToken({ user_id })))
+}
+
+function ticketFile(path: string, tickets: { id: string; token: string }[]): string {
+  const file = join(path, '..', `tickets-${randomInt(1e9)}.json`)
+  writeFileSync(file, JSON.stringify(tickets.map(({ id, token }) => ({ id, token }))))
+  return file
+}
+
+interface RedeemWorker {
+  ready: Promise<void>
+  go(): void
+  /** False if it was gone already. */
+  kill(): boolean
+  /** What it said, once it is gone. */
+  done: Promise<{ id: string; status: number; code: string }[]>
+}
+
+/** A second process on the database: redeem-worker.ts. */
+function redeemWorker(settings: Record<string, string>, file: string): RedeemWorker {
+  const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
+    process.execPath,
+    [join(import.meta.dirname, 'redeem-worker.ts'), file],
+    {
+      env: {
+        ...settings,
+        STAGEDOOR_SECRET_KEY: SECRET_KEY,
+        STAGEDOOR_ENVIRONMENT: 'development',
+        STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
+      },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
+  child.stdin.on('error', () => {})
+  let said = ''
+  const exited = new Promise<void>(resolve => child.once('close', () => resolve()))
+  const ready = new Promise<void>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      if (said.startsWith('ready\n')) resolve()
+    })
+    void exited.then(() => reject(new Error('the worker did not start')))
+  })
+  return {
+    ready,
+    go: () => void child.stdin.write('go\n'),
+    kill: () => child.exitCode === null && child.kill('SIGKILL'),
+    done: exited.then(() =>
+      said
+        .split('\n')
+        .slice(1, -1)
+        .map(line => {
+          const [id = '', status, code = ''] = line.split(' ')
+          return { id, status: Number(status), code }
+        }),
+    ),
+  }
+}
+
+type Rows = Pick<ReturnType<typeof testDatabase>, 'rows'>
+
+function acceptedIn(database: Rows): Set<string> {
+  return new Set(database.rows<{ id: string }>("select id from tickets where status = 'accepted'").map(row => row.id))
+}
+
+/** Ticket accepted ⇔ session exists ⇔ audit event exists; each once, each naming the others. */
+function assertConsistent(database: Rows): void {
+  const pairs = (sql: string) =>
+    database
+      .rows<{ pair: string }>(sql)
+      .map(row => row.pair)
+      .sort()
+  const tickets = pairs("select id || ' ' || session_id as pair from tickets where status = 'accepted'")
+  const sessions = pairs("select ticket_id || ' ' || id as pair from sessions")
+  const events = pairs(
+    "select ticket_id || ' ' || session_id as pair from audit_events where action = 'actor_token.accept' and outcome = 'done'",
+  )
+  assert.deepEqual(sessions, tickets)
+  assert.deepEqual(events, tickets)
+  assert.deepEqual(database.rows("select id from tickets where status = 'pending' and session_id is not null"), [])
+}

@@ -1,0 +1,53 @@
+/** Everything continuous integration runs: checks, then every test. `--deep` runs the long forms too. */
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const [...words] = process.argv.slice(2)
+const deep = words.includes('--deep')
+/** `npm test -- tickets` runs the files whose path has that word, and skips the checks. */
+const wanted = words.filter(word => !word.startsWith('-'))
+
+if (wanted.length === 0) {
+  const checks = spawnSync(process.execPath, [join(root, 'scripts/check.ts')], { stdio: 'inherit' })
+  if (checks.status !== 0) process.exit(checks.status ?? 1)
+}
+
+const files = globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
+  .filter(file => wanted.length === 0 || wanted.some(word => file.includes(word)))
+  .map(file => join(root, file))
+  .sort()
+if (files.length === 0) {
+  console.error(`No test file has ${wanted.join(' or ')} in its path.`)
+  process.exit(1)
+}
+
+if (deep) process.env.TEST_DEEP = '1'
+const counts = { passed: 0, failed: 0, skipped: 0 }
+const started = performance.now()
+const tests = run({ files, concurrency: availableParallelism(), timeout: deep ? 3_600_000 : 300_000 })
+const leaf = (data: { details: { type?: string | undefined } }) => data.details.type !== 'suite'
+tests.on('test:pass', data => {
+  if (!leaf(data)) return
+  if (data.skip || data.todo) counts.skipped += 1
+  else counts.passed += 1
+})
+tests.on('test:fail', data => {
+  // A file that fails as a whole, or a test in it.
+  if (leaf(data) || data.nesting === 0) counts.failed += 1
+  process.exitCode = 1
+})
+tests.on('end', () => {
+  const seconds = ((performance.now() - started) / 1_000).toFixed(0)
+  setImmediate(() => {
+    console.log(`\n${files.length} files, ${seconds} s`)
+    console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
+    if (counts.passed === 0) process.exitCode = 1
+  })
+})
+tests.compose(spec).pipe(process.stdout)
