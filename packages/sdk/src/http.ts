@@ -1,5 +1,6 @@
 import { type Camel, camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
+import { originOf } from './server-url.ts'
 
 /** How to reach a server. */
 export interface StagedoorOptions {
@@ -157,18 +158,6 @@ function checkedKey(key: string | undefined): string {
     )
   }
   return key
-}
-
-function originOf(serverURL: string): string {
-  const url = URL.canParse(serverURL) ? new URL(serverURL) : undefined
-  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search || url.hash) {
-    throw failure(
-      'server_url_invalid',
-      `serverURL is not the address of a server: ${JSON.stringify(serverURL)}`,
-      'Give it like http://127.0.0.1:4100 or https://stagedoor.example.com.',
-    )
-  }
-  return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')
 }
 
 function parsed(text: string): unknown {

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { loadConfig } from '../src/config.ts'
 import type { Clock } from '../src/domain/context.ts'
 import { createStagedoor, type Stagedoor } from '../src/server.ts'
+import { assertInContract } from './contract.ts'
 
 /** A clock that stands still until told: `clock.advance(seconds)`. */
 export interface TestClock extends Clock {
@@ -39,9 +40,7 @@ export interface TestServer extends AsyncDisposable {
   /** A pending actor token for a new user, or for the one named. */
   createActorToken(fields?: object): Promise<{ id: string; token: string; url: string; user_id: string }>
   /** A session redeemed in a browser, with the cookie it was given. */
-  signIn(
-    fields?: object,
-  ): Promise<{
+  signIn(fields?: object): Promise<{
     session_id: string
     cookie: string
     user_id: string
@@ -126,7 +125,10 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
       }),
     )
     const text = await response.text()
-    const json = response.headers.get('content-type') === 'application/json' ? JSON.parse(text) : undefined
+    const json =
+      response.headers.get('content-type') === 'application/json' && text !== '' ? JSON.parse(text) : undefined
+    // Every answer of every test is held against our own OpenAPI.
+    assertInContract(method, path, response.status, json)
     return {
       status: response.status,
       headers: response.headers,
@@ -197,4 +199,10 @@ export function expectOk(answer: Answer): Answer['body'] {
 /** The `__client` cookie an answer sets, as a Cookie header. */
 export function cookieOf(answer: Answer): string {
   return answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+}
+
+/** What a JWT says, unchecked. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look at single claims
+export function claimsOf(jwt: string): any {
+  return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
 }

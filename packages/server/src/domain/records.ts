@@ -82,6 +82,8 @@ export interface IdentifierRecord {
   user_id: string
   kind: 'email_address' | 'phone_number'
   value: string
+  /** Order among the user's own, from 0. */
+  position: number
   created_at: number
   updated_at: number
 }

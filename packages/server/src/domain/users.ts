@@ -20,12 +20,13 @@ export async function createUser(ctx: Context, input: CreateUser): Promise<UserW
   const now = ctx.clock.now()
   const created_at = milliseconds(input.created_at) ?? now
   const id = ctx.random.id('user', now)
-  const identifier = (kind: IdentifierRecord['kind']) => (value: string) =>
+  const identifier = (kind: IdentifierRecord['kind']) => (value: string, position: number) =>
     ({
       id: ctx.random.id('idn', now),
       user_id: id,
       kind,
       value,
+      position,
       created_at: now,
       updated_at: now,
     }) satisfies IdentifierRecord

@@ -33,8 +33,8 @@ export class SealedClaims<T extends object> {
     const expected = Buffer.from(this.#mac(`${header}.${payload}`))
     const given = Buffer.from(mac)
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Partial<T>
-    return this.#check(claims) ? (claims as T) : undefined
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Partial<T> | null
+    return claims !== null && this.#check(claims) ? (claims as T) : undefined
   }
 
   #mac(signed: string): string {

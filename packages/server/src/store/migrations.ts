@@ -46,6 +46,7 @@ create table identifiers (
   user_id text not null references users (id) on delete cascade,
   kind text not null check (kind in ('email_address', 'phone_number')),
   value text not null,
+  position integer not null,
   created_at integer not null,
   updated_at integer not null,
   unique (kind, value)

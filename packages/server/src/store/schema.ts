@@ -81,7 +81,7 @@ export const columns = {
     'created_at',
     'updated_at',
   ],
-  identifiers: ['id', 'user_id', 'kind', 'value', 'created_at', 'updated_at'],
+  identifiers: ['id', 'user_id', 'kind', 'value', 'position', 'created_at', 'updated_at'],
   secret_keys: ['id', 'name', 'hash', 'hint', 'created_at', 'revoked_at'],
   signing_keys: ['id', 'alg', 'status', 'public_jwk', 'sealed_private_key', 'signs_until', 'created_at', 'retired_at'],
   audit_events: [

@@ -18,7 +18,7 @@ const identifiersOf = prepared<{ user_id: string }, IdentifierRecord>(
     .selectFrom('identifiers')
     .selectAll()
     .where('user_id', '=', given('user_id'))
-    .orderBy('created_at')
+    .orderBy('position')
     .orderBy('id'),
 )
 
@@ -181,7 +181,7 @@ async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWi
   if (rows.length === 0) return []
   const ids = rows.map(user => user.id)
   const all = await db.all(
-    bound(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('created_at').orderBy('id')),
+    bound(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('position').orderBy('id')),
   )
   const of = Map.groupBy(all, identifier => identifier.user_id)
   return rows.map(user => ({ ...user, identifiers: of.get(user.id) ?? [] }))

@@ -1,0 +1,141 @@
+import { type CryptoKey, createLocalJWKSet, createRemoteJWKSet, errors, importSPKI } from 'jose'
+import { originOf } from '../server-url.ts'
+import type { JsonWebKeySet } from '../wire.ts'
+import { TokenError } from './token-error.ts'
+
+/** What session tokens may be signed with. No symmetric algorithm, and never `none` (RFC 8725 §3.1, §3.2). */
+const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const
+export type Algorithm = (typeof ALGORITHMS)[number]
+
+export interface KeyName {
+  alg: Algorithm
+  kid: string | undefined
+}
+
+/** Finds the key that a token names, made for the algorithm it names. @throws TokenError */
+export type FindKey = (name: KeyName) => Promise<CryptoKey>
+
+/** A server's keys, fetched when needed and kept: what {@link remoteJwks} gives. */
+export type RemoteJwks = ReturnType<typeof createRemoteJWKSet>
+
+/** Where the keys come from: a key set, a server, or one key as PEM. */
+export type KeyOptions =
+  | { jwks: JsonWebKeySet | RemoteJwks; publicKey?: undefined }
+  | { publicKey: string; jwks?: undefined }
+
+/** How long fetched keys are used. A key is published five minutes before it signs anything. */
+const CACHE_MAX_AGE_MS = 300_000
+const FETCH_TIMEOUT_MS = 5_000
+
+const remoteSets = new Map<string, RemoteJwks>()
+
+/**
+ * The keys of a server, fetched when they are first needed, kept for five minutes, and fetched again at once (at most
+ * every 30 seconds) when a token names a new one. Asking for the same server gives the same keys: call it as often as
+ * you like.
+ *
+ * @param serverURL where the server is: `http://127.0.0.1:4100`
+ * @returns keys for `createVerifier` and `verifySessionToken`
+ * @throws StagedoorError `server_url_invalid`
+ * @see `GET /.well-known/jwks.json`, RFC 7517
+ * @example
+ * import { createVerifier, remoteJwks } from '@stagedoor/sdk/verify'
+ *
+ * const verify = createVerifier({ issuer: 'http://127.0.0.1:4100', jwks: remoteJwks('http://127.0.0.1:4100') })
+ */
+export function remoteJwks(serverURL: string): RemoteJwks {
+  const address = `${originOf(serverURL)}/.well-known/jwks.json`
+  const known = remoteSets.get(address)
+  if (known) return known
+  const keys = createRemoteJWKSet(new URL(address), {
+    cacheMaxAge: CACHE_MAX_AGE_MS,
+    timeoutDuration: FETCH_TIMEOUT_MS,
+  })
+  remoteSets.set(address, keys)
+  return keys
+}
+
+export function keyFinder({ jwks, publicKey }: KeyOptions): FindKey {
+  if ((jwks === undefined) === (publicKey === undefined)) {
+    throw new TypeError('Give the keys once: `jwks` (a key set, or remoteJwks(serverURL)) or `publicKey` (PEM).')
+  }
+  return jwks === undefined ? inPem(publicKey as string) : inSet(typeof jwks === 'function' ? jwks : localSet(jwks))
+}
+
+/** Importing a key takes longer than checking a signature, so it is done once for each set and each PEM. */
+const localSets = new WeakMap<JsonWebKeySet, ReturnType<typeof createLocalJWKSet>>()
+const pems = new Map<string, Promise<{ alg: Algorithm; key: CryptoKey }>>()
+const MAX_PEMS = 32
+
+function localSet(jwks: JsonWebKeySet): ReturnType<typeof createLocalJWKSet> {
+  const known = localSets.get(jwks)
+  if (known) return known
+  try {
+    const set = createLocalJWKSet(jwks as unknown as Parameters<typeof createLocalJWKSet>[0])
+    localSets.set(jwks, set)
+    return set
+  } catch (cause) {
+    throw new TypeError('`jwks` is not a key set: it should look like { "keys": [ … ] }.', { cause })
+  }
+}
+
+function inSet(set: RemoteJwks | ReturnType<typeof createLocalJWKSet>): FindKey {
+  return async ({ alg, kid }) => {
+    if (kid === undefined) throw new TokenError('key-unknown')
+    let key: CryptoKey
+    try {
+      // Finds by kid, alg, kty, crv, use and key_ops together: a key does for one algorithm only.
+      key = await set({ alg, kid })
+    } catch (cause) {
+      const unknown = cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys
+      throw new TokenError(unknown ? 'key-unknown' : 'keys-unavailable', cause)
+    }
+    return strong(key)
+  }
+}
+
+function inPem(pem: string): FindKey {
+  if (typeof pem !== 'string' || !pem.trim().startsWith('-----BEGIN PUBLIC KEY-----')) {
+    throw new TypeError('`publicKey` is not a public key as PEM: it should begin with -----BEGIN PUBLIC KEY-----.')
+  }
+  let imported = pems.get(pem)
+  if (!imported) {
+    imported = importPem(pem.trim())
+    imported.catch(() => pems.delete(pem))
+    if (pems.size >= MAX_PEMS) pems.clear()
+    pems.set(pem, imported)
+  }
+  return async ({ alg }) => {
+    const found = await imported
+    if (found.alg !== alg) throw new TokenError('token-wrong-algorithm')
+    return strong(found.key)
+  }
+}
+
+/** A PEM does not say its algorithm, but each kind of key has only one here. */
+async function importPem(pem: string): Promise<{ alg: Algorithm; key: CryptoKey }> {
+  let problem: unknown
+  for (const alg of ALGORITHMS) {
+    try {
+      return { alg, key: await importSPKI(pem, alg) }
+    } catch (cause) {
+      problem = cause
+    }
+  }
+  throw new TokenError('keys-unavailable', problem)
+}
+
+function strong(key: CryptoKey): CryptoKey {
+  const { modulusLength = 2_048 } = key.algorithm as { modulusLength?: number }
+  if (modulusLength < 2_048)
+    throw new TokenError('keys-unavailable', new Error('The RSA key is shorter than 2048 bits.'))
+  return key
+}
+
+/** The key a header names. @throws TokenError token-wrong-algorithm, token-malformed */
+export function keyNameOf({ alg, kid }: Record<string, unknown>): KeyName {
+  const accepted = ALGORITHMS.find(each => each === alg)
+  if (accepted === undefined) throw new TokenError('token-wrong-algorithm')
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 128)) throw new TokenError('token-malformed')
+  return { alg: accepted, kid }
+}

@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import type { OpenApiDocument } from '../src/contract/openapi.ts'
+
+/** The generated documents, as a client would read them. */
+const documents = ['bapi', 'fapi'].map(
+  name =>
+    JSON.parse(
+      readFileSync(fileURLToPath(new URL(`../../../openapi/${name}.json`, import.meta.url)), 'utf8'),
+    ) as OpenApiDocument,
+)
+
+const ajv = new Ajv2020({ strict: false, allErrors: true })
+documents.forEach((document, i) => {
+  ajv.addSchema(document, `document-${i}`)
+})
+
+interface Route {
+  method: string
+  pattern: RegExp
+  literal: boolean
+  responses: Map<number, ValidateFunction | undefined>
+}
+
+const routes: Route[] = documents.flatMap((document, i) =>
+  Object.entries(document.paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+      literal: !path.includes('{'),
+      responses: new Map(
+        Object.entries(operation.responses as Record<string, { content?: object }>).map(([status, { content }]) => [
+          Number(status),
+          content &&
+            ajv.compile({
+              $ref: `document-${i}#/paths/${pointer(path)}/${method}/responses/${status}/content/application~1json/schema`,
+            }),
+        ]),
+      ),
+    })),
+  ),
+)
+
+function pointer(path: string): string {
+  return encodeURIComponent(path.replaceAll('~', '~0').replaceAll('/', '~1'))
+}
+
+/**
+ * Fails if an answer is not one that our own OpenAPI documents allow for this request: another status, or another form.
+ * Paths that are in neither document must be answered 404.
+ */
+export function assertInContract(method: string, path: string, status: number, body: unknown): void {
+  const plain = path.split('?')[0] ?? ''
+  const wanted = method === 'HEAD' ? 'GET' : method
+  const matching = routes.filter(route => route.method === wanted && route.pattern.test(plain))
+  const route = matching.find(each => each.literal) ?? matching[0]
+  if (!route) {
+    if (status !== 404 && !(status === 204 && method === 'OPTIONS'))
+      throw new Error(`${method} ${plain} is not in the contract, and was answered ${status}`)
+    return
+  }
+  if (!route.responses.has(status))
+    throw new Error(`${method} ${plain} was answered ${status}, which the contract does not have`)
+  const validate = route.responses.get(status)
+  if (method === 'HEAD' || !validate || validate(body)) return
+  throw new Error(
+    `${method} ${plain} ${status} breaks the contract: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(body)}`,
+  )
+}

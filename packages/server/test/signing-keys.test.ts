@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { createPublicKey, verify } from 'node:crypto'
+import { describe, it } from 'node:test'
+import { listSigningKeys, removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
+import { joseSignature } from '../src/signing/keyring.ts'
+import { expectOk, type TestServer, testServer } from './support.ts'
+
+type Jwk = { kid: string; alg: string; kty: string; [member: string]: unknown }
+
+const keySet = async (server: TestServer): Promise<Jwk[]> =>
+  expectOk(await server.call('GET', '/.well-known/jwks.json', undefined, { authorization: undefined })).keys
+
+/** With Node's own crypto, so that signing is not checked by the code that signs. */
+function isSignedBy(jwt: string, keys: Jwk[]): boolean {
+  const [header = '', payload = '', signature = ''] = jwt.split('.')
+  const { kid, alg } = JSON.parse(Buffer.from(header, 'base64url').toString())
+  const jwk = keys.find(key => key.kid === kid)
+  if (!jwk || jwk.alg !== alg) return false
+  const key = createPublicKey({ key: jwk as never, format: 'jwk' })
+  const data = Buffer.from(`${header}.${payload}`)
+  const bytes = Buffer.from(signature, 'base64url')
+  if (alg === 'ES256') return verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, bytes)
+  return verify(alg === 'EdDSA' ? null : 'sha256', data, key, bytes)
+}
+
+function keyCommands(server: TestServer, alg: 'RS256' | 'ES256' | 'EdDSA' = 'RS256') {
+  const { stagedoor } = server
+  const ctx = () => stagedoor.context({ type: 'command_line', id: 'tester' })
+  return {
+    list: () => listSigningKeys(ctx()),
+    rotate: (atOnce = false) => rotateSigningKeys(ctx(), { alg, make: stagedoor.makeKey, atOnce }),
+    remove: (id: string, emergency = false) => removeSigningKey(ctx(), { id, make: stagedoor.makeKey, emergency }),
+  }
+}
+
+describe('signing keys', () => {
+  for (const alg of ['RS256', 'ES256', 'EdDSA'] as const) {
+    it(`sign with ${alg}`, async () => {
+      await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: alg } })
+      const { session_id } = await server.signIn()
+      const keys = await keySet(server)
+      for (let i = 0; i < 50; i++) {
+        const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`))
+        assert.ok(isSignedBy(jwt, keys))
+      }
+      assert.deepEqual(
+        keys.map(key => [key.alg, key.use]),
+        [
+          [alg, 'sig'],
+          [alg, 'sig'],
+        ],
+      )
+    })
+  }
+
+  it('rotate with no verification failing, also with a key set that is 5 minutes old', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
+    const { session_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    const commands = keyCommands(server, 'ES256')
+    let old = await keySet(server)
+    const jwts: { jwt: string; until: number }[] = []
+    for (let turn = 0; turn < 10; turn++) {
+      server.clock.advance(300)
+      for (const step of [() => commands.rotate(), async () => commands.list()]) {
+        const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`))
+        jwts.push({ jwt, until: server.clock.now() + 60_000 })
+        await step()
+        const after = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`)).jwt
+        jwts.push({ jwt: after, until: server.clock.now() + 60_000 })
+        const fresh = await keySet(server)
+        for (const each of jwts.filter(token => token.until > server.clock.now())) {
+          assert.ok(isSignedBy(each.jwt, fresh), 'a fresh key set')
+        }
+        assert.ok(isSignedBy(after, old), 'a key set 5 minutes old')
+      }
+      server.clock.advance(150)
+      for (const key of await commands.list()) if (key.status === 'retiring') await commands.remove(key.id)
+      assert.deepEqual(
+        (await commands.list())
+          .filter(key => key.status !== 'removed')
+          .map(key => key.status)
+          .sort(),
+        ['active', 'next'],
+      )
+      old = await keySet(server)
+    }
+  })
+
+  it('do not rotate before verifiers can know the next key, unless told', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+    const commands = keyCommands(server, 'EdDSA')
+    server.clock.advance(299)
+    await assert.rejects(commands.rotate(), { code: 'request_invalid' })
+    const [before] = (await commands.list()).filter(key => key.status === 'active')
+    await commands.rotate(true)
+    assert.equal((await commands.list()).find(key => key.id === before?.id)?.status, 'retiring')
+  })
+
+  it('are not removed while their tokens live, long-lived ones included', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+    const commands = keyCommands(server, 'EdDSA')
+    const { session_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`, { expires_in_seconds: 7_200 }))
+    const active = (await commands.list()).find(key => key.status === 'active')
+    assert.ok(active)
+    await assert.rejects(commands.remove(active.id), { code: 'request_invalid' })
+    server.clock.advance(300)
+    await commands.rotate()
+    for (const wait of [60, 600, 6_000]) {
+      server.clock.advance(wait)
+      await assert.rejects(commands.remove(active.id), { code: 'request_invalid' })
+    }
+    server.clock.advance(600)
+    await commands.remove(active.id)
+    await assert.rejects(commands.remove(active.id), { code: 'resource_not_found' })
+  })
+
+  it('are removed at once in an emergency: neither published nor used again, and the private key is forgotten', async () => {
+    await using server = await testServer()
+    const commands = keyCommands(server)
+    const { session_id } = await server.signIn()
+    const stolen = (await commands.list()).find(key => key.status === 'active')
+    assert.ok(stolen)
+    const old = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`)).jwt
+    await commands.remove(stolen.id, true)
+    const keys = await keySet(server)
+    assert.equal(
+      keys.some(key => key.kid === stolen.id),
+      false,
+    )
+    assert.equal(isSignedBy(old, keys), false)
+    const fresh = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`)).jwt
+    assert.ok(isSignedBy(fresh, keys))
+    assert.equal((await commands.list()).find(key => key.id === stolen.id)?.sealed_private_key, null)
+    assert.deepEqual(
+      (await commands.list())
+        .filter(key => key.status !== 'removed')
+        .map(key => key.status)
+        .sort(),
+      ['active', 'next'],
+    )
+    assert.deepEqual(
+      (await server.auditEvents({ action: 'signing_key.remove' })).map(event => [event.target_id, event.principal.id]),
+      [[stolen.id, 'tester']],
+    )
+  })
+
+  it('change hands once when several rotate at the same time', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+    const commands = keyCommands(server, 'EdDSA')
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => commands.rotate(true)))
+    assert.equal(results.filter(result => result.status === 'fulfilled').length, 1)
+    assert.equal((await commands.list()).length, 3)
+  })
+
+  it('write ECDSA signatures as JOSE has them, short numbers included', () => {
+    const one = joseSignature(Buffer.from('3006020101020102', 'hex'))
+    assert.equal(one.toString('hex'), `${'00'.repeat(31)}01${'00'.repeat(31)}02`)
+    const high = `00${'ff'.repeat(32)}`
+    const two = joseSignature(Buffer.from(`30460221${high}0221${high}`, 'hex'))
+    assert.equal(two.toString('hex'), 'ff'.repeat(64))
+  })
+})
