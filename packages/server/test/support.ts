@@ -36,7 +36,8 @@ export interface TestServer extends AsyncDisposable {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string | undefined>): Promise<Answer>
   /** As a browser does: a form, no key. */
   post(path: string, form: Record<string, string>, headers?: Record<string, string | undefined>): Promise<Answer>
-  createUser(fields?: object): Promise<{ id: string }>
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  createUser(fields?: object): Promise<{ id: string; [member: string]: any }>
   /** A pending actor token for a new user, or for the one named. */
   createActorToken(fields?: object): Promise<{ id: string; token: string; url: string; user_id: string }>
   /** A session redeemed in a browser, with the cookie it was given. */

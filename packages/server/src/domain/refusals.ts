@@ -61,7 +61,17 @@ export class RefusedRequestCounter {
     if (this.#counts.size === 0) return
     const counts = this.#counts
     this.#counts = new Map()
-    await store.refusedRequests.add([...counts.values()])
+    try {
+      await store.refusedRequests.add([...counts.values()])
+    } catch (error) {
+      for (const [key, counted] of counts) {
+        const newer = this.#counts.get(key)
+        if (newer) newer.count += counted.count
+        // A store that is away for long must not fill the memory.
+        else if (this.#counts.size < 10 * MAX_COUNTERS) this.#counts.set(key, counted)
+      }
+      throw error
+    }
   }
 }
 

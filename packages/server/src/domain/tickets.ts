@@ -62,10 +62,11 @@ export async function revokeTicket(
   const event = ticketEvent(ctx, 'revoke', ticket, input.reason)
   const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, ctx.clock.now(), event)
   if (revoked) return revoked
-  const { status } = (await ctx.store.tickets.find(ticket.id)) ?? ticket
+  const found = (await ctx.store.tickets.find(ticket.id)) ?? ticket
   throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
-    params: { status, id: ticket.session_id ?? '{id}' },
-    about: about(ticket),
+    params: { status: found.status, id: found.session_id ?? '' },
+    about: about(found),
+    ...(found.session_id === null ? { action: 'It cannot be used any more: there is nothing left to revoke.' } : {}),
   })
 }
 

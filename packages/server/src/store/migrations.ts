@@ -151,6 +151,10 @@ create index audit_events_actor_sub on audit_events (actor_sub, seq) where actor
 -- The log is only ever added to. Erasing the personal part is the one change there is, and it can only be emptied.
 create trigger audit_events_no_delete before delete on audit_events
 begin select raise(abort, 'audit events are never deleted'); end;
+-- REPLACE deletes without asking the trigger above.
+create trigger audit_events_no_replace before insert on audit_events
+when exists (select 1 from audit_events where seq = new.seq)
+begin select raise(abort, 'audit events are never changed'); end;
 create trigger audit_events_no_update before update on audit_events
 when new.personal is not null
   or (old.seq, old.id, old.at, old.action, old.outcome, old.code, old.principal_type, old.principal_id, old.actor_sub,

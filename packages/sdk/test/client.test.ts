@@ -1,0 +1,492 @@
+import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { inspect } from 'node:util'
+import { Stagedoor, StagedoorError } from '@stagedoor/sdk'
+import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
+
+const actor = {
+  sub: 'user_operator',
+  reason_code: 'support',
+  nestedNames: { snake_case: [1, null, 'é'], camelCase: true },
+}
+
+let server: TestServer
+let serverURL: string
+let stagedoor: Stagedoor
+
+before(async () => {
+  server = await testServer({ realTime: true })
+  serverURL = await server.listen()
+  stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
+})
+
+after(() => server[Symbol.asyncDispose]())
+
+describe('actorTokens', () => {
+  it('creates, and keeps the actor value for value', async () => {
+    const user = await stagedoor.users.create()
+    const token = await stagedoor.actorTokens.create({
+      userId: user.id,
+      actor,
+      expiresInSeconds: 600,
+      sessionMaxDurationInSeconds: 900,
+      reason: 'ticket 4711',
+    })
+    assert.deepEqual(token.actor, actor)
+    assert.equal(token.userId, user.id)
+    assert.equal(token.reason, 'ticket 4711')
+    assert.equal(typeof token.token, 'string')
+    assert.match(token.url ?? '', /\/v1\/tickets\/accept\?ticket=/)
+
+    const read = await stagedoor.actorTokens.get(token.id)
+    assert.deepEqual(read.actor, actor)
+    assert.equal(read.token, undefined)
+    assert.equal((read.expiresAt ?? 0) - read.createdAt, 600_000)
+  })
+
+  it('lists with the total count', async () => {
+    const user = await stagedoor.users.create()
+    for (const sub of ['a', 'a', 'b']) await stagedoor.actorTokens.create({ userId: user.id, actor: { sub } })
+    const { data, totalCount } = await stagedoor.actorTokens.list({
+      userId: user.id,
+      actorSub: 'a',
+      status: 'pending',
+      limit: 1,
+      offset: 1,
+    })
+    assert.equal(totalCount, 2)
+    assert.equal(data.length, 1)
+    assert.equal(data[0]?.userId, user.id)
+  })
+
+  it('revokes, with or without a reason, and only what is pending', async () => {
+    const { id } = await server.createActorToken()
+    assert.equal((await stagedoor.actorTokens.revoke(id, { reason: 'not needed' })).status, 'revoked')
+    const [event] = (await stagedoor.auditEvents.list({ ticketId: id, action: 'actor_token.revoke' })).data
+    assert.equal(event?.reason, 'not needed')
+    await assert.rejects(stagedoor.actorTokens.revoke(id), (error: StagedoorError) => {
+      assert.equal(error.status, 400)
+      assert.equal(error.code, 'actor_token_cannot_be_revoked_code')
+      assert.match(error.message, /its status is revoked.*revoke its session/)
+      return true
+    })
+    const another = await server.createActorToken()
+    assert.equal((await stagedoor.actorTokens.revoke(another.id)).status, 'revoked')
+  })
+
+  it('accepts a ticket once', async () => {
+    const created = await server.createActorToken({ actor })
+    const { session, token } = await stagedoor.actorTokens.accept({ ticket: created.token })
+    assert.equal(session.userId, created.user_id)
+    assert.equal(session.status, 'active')
+    assert.deepEqual(session.actor, actor)
+    assert.equal(token.object, 'token')
+    assert.equal(token.jwt.split('.').length, 3)
+    const accepted = await stagedoor.actorTokens.get(created.id)
+    assert.equal(accepted.status, 'accepted')
+    assert.equal(accepted.sessionId, session.id)
+    await assert.rejects(stagedoor.actorTokens.accept({ ticket: created.token }), {
+      code: 'actor_token_already_used_code',
+    })
+  })
+})
+
+describe('signInTokens', () => {
+  it('creates and revokes', async () => {
+    const user = await stagedoor.users.create()
+    const token = await stagedoor.signInTokens.create({ userId: user.id, expiresInSeconds: 60 })
+    assert.equal(token.object, 'sign_in_token')
+    assert.equal(typeof token.url, 'string')
+    assert.equal((await stagedoor.signInTokens.revoke(token.id)).status, 'revoked')
+    await assert.rejects(stagedoor.signInTokens.revoke(token.id), { code: 'sign_in_token_cannot_be_revoked_code' })
+  })
+})
+
+describe('users', () => {
+  it('creates, with metadata value for value, and reads', async () => {
+    const publicMetadata = { snake_case: 1, camelCase: { inner_one: [true] } }
+    const created = await stagedoor.users.create({
+      externalId: 'customer-1',
+      emailAddress: ['ada@example.com'],
+      phoneNumber: ['+15555550100'],
+      firstName: 'Ada',
+      publicMetadata,
+    })
+    const user = await stagedoor.users.get(created.id)
+    assert.deepEqual(user, created)
+    assert.equal(user.externalId, 'customer-1')
+    assert.equal(user.emailAddresses[0]?.emailAddress, 'ada@example.com')
+    assert.equal(user.emailAddresses[0]?.verification.expireAt, null)
+    assert.equal(user.phoneNumbers[0]?.reservedForSecondFactor, false)
+    assert.equal(user.primaryWeb3WalletId, null)
+    assert.deepEqual(user.publicMetadata, publicMetadata)
+  })
+
+  it('lists and counts by repeated parameters', async () => {
+    for (const externalId of ['list-1', 'list-2', 'list-3']) await stagedoor.users.create({ externalId })
+    const query = { externalId: ['list-1', 'list-3', 'nobody'] }
+    const { data, totalCount } = await stagedoor.users.list({ ...query, orderBy: '+created_at', limit: 1 })
+    assert.equal(totalCount, 2)
+    assert.deepEqual(
+      data.map(user => user.externalId),
+      ['list-1'],
+    )
+    assert.equal(await stagedoor.users.count(query), 2)
+    assert.equal((await stagedoor.users.list()).data.length > 0, true)
+    assert.equal((await stagedoor.users.count()) >= 3, true)
+  })
+
+  it('updates what is given, clears what is null', async () => {
+    const { id } = await stagedoor.users.create({ firstName: 'Ada', lastName: 'L', publicMetadata: { a: 1 } })
+    const user = await stagedoor.users.update(id, { firstName: 'Grace', lastName: null, publicMetadata: { b: 2 } })
+    assert.equal(user.firstName, 'Grace')
+    assert.equal(user.lastName, null)
+    assert.deepEqual(user.publicMetadata, { b: 2 })
+    const merged = await stagedoor.users.updateMetadata(id, {
+      publicMetadata: { b: null, c_d: { e: 3 } },
+      privateMetadata: { x: 1 },
+    })
+    assert.deepEqual(merged.publicMetadata, { c_d: { e: 3 } })
+    assert.deepEqual(merged.privateMetadata, { x: 1 })
+  })
+
+  it('bans, unbans, locks, unlocks and deletes', async () => {
+    const { id } = await stagedoor.users.create()
+    assert.equal((await stagedoor.users.ban(id)).banned, true)
+    await assert.rejects(stagedoor.actorTokens.create({ userId: id, actor }), { code: 'user_banned', status: 403 })
+    assert.equal((await stagedoor.users.unban(id)).banned, false)
+    assert.equal((await stagedoor.users.lock(id)).locked, true)
+    assert.equal((await stagedoor.users.unlock(id)).locked, false)
+    assert.deepEqual(await stagedoor.users.delete(id), { object: 'user', id, deleted: true })
+    await assert.rejects(stagedoor.users.get(id), { code: 'resource_not_found' })
+  })
+})
+
+describe('sessions', () => {
+  it('creates, reads, lists and revokes; a revoked session gets no token', async () => {
+    const user = await stagedoor.users.create()
+    const session = await stagedoor.sessions.create({ userId: user.id })
+    assert.equal(session.actor, null)
+    assert.deepEqual(await stagedoor.sessions.get(session.id), session)
+    const { data, totalCount } = await stagedoor.sessions.list({ userId: user.id, status: 'active' })
+    assert.equal(totalCount, 1)
+    assert.deepEqual(data, [session])
+    assert.equal((await stagedoor.sessions.revoke(session.id, { reason: 'done' })).status, 'revoked')
+    await assert.rejects(stagedoor.sessions.getToken(session.id), { status: 401, code: 'authentication_invalid' })
+  })
+
+  it('finds sessions by who is acting', async () => {
+    const { session_id } = await server.signIn({ actor: { sub: 'user_only_here' } })
+    const { data } = await stagedoor.sessions.list({ actorSub: 'user_only_here' })
+    assert.deepEqual(
+      data.map(session => session.id),
+      [session_id],
+    )
+  })
+
+  it('mints tokens of the life asked for', async () => {
+    const { session_id } = await server.signIn({ actor })
+    for (const [request, life] of [
+      [undefined, 60],
+      [{}, 60],
+      [{ expiresInSeconds: 120 }, 120],
+    ] as const) {
+      const { jwt } = await stagedoor.sessions.getToken(session_id, request)
+      const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+      assert.equal(claims.exp - claims.iat, life)
+      assert.deepEqual(claims.act, actor)
+    }
+  })
+})
+
+describe('clients, keys and the audit log', () => {
+  it('reads a client, and whose a cookie is', async () => {
+    const { client_id, session_id, cookie } = await server.signIn({ actor })
+    const client = await stagedoor.clients.get(client_id)
+    assert.deepEqual(client.sessionIds, [session_id])
+    assert.deepEqual(client.sessions[0]?.actor, actor)
+    const verified = await stagedoor.clients.verify({ token: cookie.replace('__client=', '') })
+    assert.equal(verified.id, client_id)
+    await assert.rejects(stagedoor.clients.verify({ token: 'no' }), { code: 'authentication_invalid' })
+  })
+
+  it('reads the public keys as they are', async () => {
+    const { keys } = await stagedoor.jwks.get()
+    assert.deepEqual(keys, (await server.call('GET', '/.well-known/jwks.json')).body.keys)
+  })
+
+  it('reads the audit log, page by page', async () => {
+    const { session_id, user_id } = await server.signIn({ actor })
+    await stagedoor.sessions.revoke(session_id)
+    const first = await stagedoor.auditEvents.list({ userId: user_id, limit: 2 })
+    assert.equal(first.totalCount, 4)
+    assert.deepEqual(
+      first.data.map(event => event.action),
+      ['session.revoke', 'actor_token.accept'],
+    )
+    assert.deepEqual(first.data[0]?.actor, actor)
+    assert.equal(first.data[0]?.actorSub, actor.sub)
+    assert.equal(first.data[0]?.principal.type, 'secret_key')
+    assert.equal(first.data[0]?.userAgent, 'stagedoor-sdk-js')
+    const rest = await stagedoor.auditEvents.list({ userId: user_id, beforeSeq: first.data[1]?.seq })
+    assert.deepEqual(
+      rest.data.map(event => event.action),
+      ['actor_token.create', 'user.create'],
+    )
+  })
+
+  it('counts refused requests', async () => {
+    const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
+    await assert.rejects(stranger.users.list(), { status: 401, code: 'clerk_key_invalid' })
+    const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+    assert.ok(entries.some(entry => entry.code === 'clerk_key_invalid' && entry.count >= 1))
+  })
+})
+
+describe('errors', () => {
+  it('say what is wrong, where, and what to do', async () => {
+    await assert.rejects(stagedoor.actorTokens.create({ userId: 'user_1', actor: {} } as never), (error: unknown) => {
+      assert.ok(error instanceof StagedoorError)
+      assert.equal(error.status, 422)
+      assert.equal(error.code, 'form_param_missing')
+      assert.equal(error.paramName, 'actor.sub')
+      assert.equal(error.message, 'actor.sub must be included.')
+      assert.match(error.traceId ?? '', /^[0-9a-f]{32}$/)
+      return true
+    })
+    const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
+    await assert.rejects(stranger.users.list(), {
+      message: /Secret Key is invalid\..*stagedoor keys create/,
+      action: /stagedoor keys create/,
+    })
+  })
+
+  it('name every wrong field', async () => {
+    await assert.rejects(stagedoor.actorTokens.create({ userID: 'user_1' } as never), (error: StagedoorError) => {
+      const fields = error.errors.map(each => `${each.code} ${each.paramName}`)
+      assert.deepEqual(fields.sort(), [
+        'form_param_missing actor',
+        'form_param_missing user_id',
+        'form_param_unknown user_i_d',
+      ])
+      return true
+    })
+  })
+
+  it('refuse ids that would name another address', async () => {
+    for (const id of ['', '.', '..', undefined as never]) {
+      await assert.rejects(async () => stagedoor.users.delete(id), { code: 'resource_not_found', status: 404 })
+    }
+    await assert.rejects(stagedoor.users.get('../sessions'), { code: 'resource_not_found' })
+    await assert.rejects(stagedoor.users.get('a/b?c#d'), { code: 'resource_not_found' })
+  })
+
+  it('say what a client needs', () => {
+    for (const secretKey of ['', undefined]) {
+      assert.throws(() => new Stagedoor({ secretKey }), {
+        code: 'secret_key_missing',
+        status: 0,
+        message: /stagedoor keys create/,
+      })
+    }
+    assert.throws(
+      () => new Stagedoor({ secretKey: 'sk_test_hush\n' }),
+      (error: StagedoorError) => {
+        assert.equal(error.code, 'secret_key_invalid')
+        assert.doesNotMatch(inspect(error), /hush/)
+        return true
+      },
+    )
+    for (const url of ['localhost:4100', 'ftp://a', 'http://user:pass@a', 'http://a?b', '']) {
+      assert.throws(() => new Stagedoor({ secretKey: 'sk_test_1', serverURL: url }), { code: 'server_url_invalid' })
+    }
+  })
+})
+
+describe('the secret key', () => {
+  it('is not in the client, however it is looked at', () => {
+    const client = new Stagedoor({ secretKey: 'sk_test_hush' })
+    const looks = [
+      JSON.stringify(client),
+      inspect(client, { depth: 9, showHidden: true }),
+      inspect(client.users, { depth: 9, showHidden: true, showProxy: true }),
+      String(client),
+    ]
+    for (const look of looks) assert.doesNotMatch(look, /hush/)
+  })
+
+  it('is in no error', async () => {
+    const refusing = await serverOf((_, response) =>
+      response.writeHead(401, json).end('{"errors":[{"code":"clerk_key_invalid","message":"no"}]}'),
+    )
+    const places = [refusing.url, await closedPort(), refusing.url.replace('http', 'https')]
+    for (const url of places) {
+      const client = new Stagedoor({ secretKey: 'sk_test_hush', serverURL: url })
+      await assert.rejects(client.users.create(), (error: unknown) => {
+        assert.ok(error instanceof StagedoorError)
+        assert.doesNotMatch(
+          inspect(error, { depth: 12, showHidden: true }) + JSON.stringify(error) + error.stack,
+          /hush/,
+        )
+        return true
+      })
+    }
+    refusing.close()
+  })
+})
+
+describe('the address', () => {
+  it('may end with a slash, /v1, both, or neither', async () => {
+    for (const end of ['', '/', '/v1', '/v1/']) {
+      const client = new Stagedoor({ secretKey: SECRET_KEY, serverURL: `${serverURL}${end}` })
+      assert.equal((await client.jwks.get()).keys.length > 0, true)
+    }
+  })
+
+  it('may have a path', async () => {
+    const seen: (string | undefined)[] = []
+    const proxy = await serverOf((request, response) => {
+      seen.push(request.url)
+      response.writeHead(200, json).end('{"object":"total_count","total_count":7}')
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: `${proxy.url}/auth/v1/` })
+    assert.equal(
+      await client.users.count({ query: 'a b&c', banned: false, userId: ['x', 'y'], limit: undefined } as never),
+      7,
+    )
+    assert.deepEqual(seen, ['/auth/v1/users/count?query=a+b%26c&banned=false&user_id=x&user_id=y'])
+    proxy.close()
+  })
+
+  it('may be a server in the same process', async () => {
+    const client = new Stagedoor({ secretKey: SECRET_KEY, fetch: request => server.stagedoor.fetch(request) })
+    const user = await client.users.create({ firstName: 'Ada' })
+    assert.equal((await client.users.get(user.id)).firstName, 'Ada')
+  })
+})
+
+describe('when the server cannot be reached', () => {
+  it('says where it looked and what to do', async () => {
+    const url = await closedPort()
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: url })
+    await assert.rejects(client.users.get('user_1'), (error: unknown) => {
+      assert.ok(error instanceof StagedoorError)
+      assert.equal(error.code, 'connection_failed')
+      assert.equal(error.status, 0)
+      assert.match(
+        error.message,
+        new RegExp(`GET ${url}/v1/users/user_1 failed.*ECONNREFUSED.*stagedoor dev.*serverURL`),
+      )
+      assert.ok(error.cause instanceof Error)
+      return true
+    })
+  })
+
+  it('tries a GET three times, and never anything else', async () => {
+    let connections = 0
+    const cutting = await serverOf((request, response) => {
+      connections += 1
+      if (connections === 3 && request.method === 'GET')
+        response.writeHead(200, json).end('{"object":"user","id":"user_1"}')
+      else request.socket.destroy()
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: cutting.url })
+    assert.equal((await client.users.get('user_1')).id, 'user_1')
+    assert.equal(connections, 3)
+    for (const call of [
+      () => client.users.create(),
+      () => client.users.update('user_1', {}),
+      () => client.users.delete('user_1'),
+    ]) {
+      connections = 0
+      await assert.rejects(call(), { code: 'connection_failed' })
+      assert.equal(connections, 1)
+    }
+    cutting.close()
+  })
+
+  it('waits as long as a 503 asks for, but not longer than an attempt may take', async () => {
+    const times: number[] = []
+    let retryAfter = '1'
+    const busy = await serverOf((_, response) => {
+      times.push(Date.now())
+      if (times.length === 2) response.writeHead(200, json).end('{"keys":[]}')
+      else
+        response
+          .writeHead(503, { ...json, 'retry-after': retryAfter })
+          .end('{"errors":[{"code":"service_unavailable","message":"no"}]}')
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: busy.url, timeoutMs: 5_000 })
+    await client.jwks.get()
+    assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 990)
+    retryAfter = '6'
+    times.length = 0
+    await assert.rejects(client.jwks.get(), { code: 'service_unavailable', status: 503 })
+    assert.equal(times.length, 1)
+    retryAfter = '0'
+    times.length = 2
+    await assert.rejects(client.jwks.get(), { code: 'service_unavailable' })
+    assert.equal(times.length, 5)
+    times.length = 2
+    await assert.rejects(client.users.create(), { code: 'service_unavailable' })
+    assert.equal(times.length, 3)
+    busy.close()
+  })
+
+  it('gives up after the time-out, on the headers and on the body', async () => {
+    const slow = await serverOf((request, response) => {
+      if (request.method === 'POST') response.writeHead(200, json).write('{"object":')
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: slow.url, timeoutMs: 60 })
+    await assert.rejects(client.users.get('user_1'), {
+      code: 'timeout',
+      message: /GET .*\/v1\/users\/user_1 was not answered within 60 ms.*timeoutMs/,
+    })
+    await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been done/ })
+    slow.close()
+  })
+
+  it('says when something else answers', async () => {
+    const answers: [number, Record<string, string>, string][] = [
+      [200, { 'content-type': 'text/html' }, '<h1>Welcome</h1>'],
+      [502, { 'content-type': 'text/html' }, '<h1>Bad gateway</h1>'],
+      [301, { location: 'https://elsewhere.example.com/' }, ''],
+      [400, json, '{"error":"no"}'],
+      [400, json, '{"errors":[]}'],
+      [500, json, 'null'],
+    ]
+    for (const [status, headers, body] of answers) {
+      const other = await serverOf((_, response) => response.writeHead(status, headers).end(body))
+      const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: other.url })
+      await assert.rejects(client.users.create(), {
+        code: 'response_invalid',
+        status,
+        message: /answered \d+.*Check `serverURL`/,
+      })
+      other.close()
+    }
+  })
+})
+
+const json = { 'content-type': 'application/json' }
+
+async function serverOf(listener: RequestListener<typeof IncomingMessage>): Promise<{ url: string; close(): void }> {
+  const http = createServer(listener)
+  await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+  return {
+    url,
+    close: () => {
+      http.closeAllConnections()
+      http.close()
+    },
+  }
+}
+
+async function closedPort(): Promise<string> {
+  const { url, close } = await serverOf(() => {})
+  close()
+  return url
+}

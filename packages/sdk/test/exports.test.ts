@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { Stagedoor } from '@stagedoor/sdk'
+
+/** What the package promises. A name leaves only with a new major version. */
+const exported: Record<string, string[]> = {
+  '@stagedoor/sdk': ['Stagedoor', 'StagedoorError'],
+  '@stagedoor/sdk/models/components': [],
+  '@stagedoor/sdk/models/operations': [],
+  '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'remoteJwks', 'verifySessionToken'],
+}
+
+const methods: Record<string, string[]> = {
+  actorTokens: ['accept', 'create', 'get', 'list', 'revoke'],
+  auditEvents: ['list'],
+  clients: ['get', 'verify'],
+  jwks: ['get'],
+  refusedRequests: ['list'],
+  sessions: ['create', 'get', 'getToken', 'list', 'revoke'],
+  signInTokens: ['create', 'revoke'],
+  users: ['ban', 'count', 'create', 'delete', 'get', 'list', 'lock', 'unban', 'unlock', 'update', 'updateMetadata'],
+}
+
+const types: Record<string, string[]> = {
+  'models/components.ts': [
+    'AcceptedActorToken',
+    'Actor',
+    'ActorToken',
+    'AuditEvent',
+    'Client',
+    'DeletedObject',
+    'EmailAddress',
+    'ErrorCode',
+    'JsonWebKey',
+    'JsonWebKeySet',
+    'Metadata',
+    'Milliseconds',
+    'Page',
+    'PhoneNumber',
+    'RefusedRequests',
+    'Session',
+    'SessionToken',
+    'SignInToken',
+    'User',
+  ],
+  'models/operations.ts': [
+    'AcceptActorTokenRequestBody',
+    'Actor',
+    'CreateActorTokenRequestBody',
+    'CreateSessionRequestBody',
+    'CreateSessionTokenRequestBody',
+    'CreateSignInTokenRequestBody',
+    'CreateUserRequestBody',
+    'GetActorTokenListQuery',
+    'GetAuditEventListQuery',
+    'GetRefusedRequestsListQuery',
+    'GetSessionListQuery',
+    'GetUserListQuery',
+    'GetUsersCountQuery',
+    'Metadata',
+    'RevokeRequestBody',
+    'UpdateUserMetadataRequestBody',
+    'UpdateUserRequestBody',
+    'VerifyClientRequestBody',
+  ],
+}
+
+describe('the public names', () => {
+  for (const [specifier, names] of Object.entries(exported)) {
+    it(`of ${specifier} are these`, async () => {
+      assert.deepEqual(Object.keys(await import(specifier)).sort(), names)
+    })
+  }
+
+  it('of the package are all its entry points', () => {
+    const { exports } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    assert.deepEqual(
+      Object.keys(exports)
+        .map(path => path.replace('.', '@stagedoor/sdk'))
+        .sort(),
+      Object.keys(exported),
+    )
+  })
+
+  it('of the client are these', () => {
+    const client = new Stagedoor({ secretKey: 'sk_test_1' })
+    const found = Object.entries(client).map(([name, resource]) => [
+      name,
+      Object.getOwnPropertyNames(Object.getPrototypeOf(resource))
+        .filter(method => method !== 'constructor')
+        .sort(),
+    ])
+    assert.deepEqual(Object.fromEntries(found.sort()), methods)
+  })
+
+  for (const [file, names] of Object.entries(types)) {
+    it(`of the types in ${file} are these`, () => {
+      const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8')
+      const own = [...source.matchAll(/^export interface (\w+)/gm)].map(match => match[1] as string)
+      const passedOn = [...source.matchAll(/^export type \{([^}]+)\}/gm)].flatMap(match =>
+        (match[1] as string).split(',').map(name => name.trim()),
+      )
+      assert.deepEqual([...own, ...passedOn.filter(Boolean)].sort(), names)
+    })
+  }
+})

@@ -1,0 +1,648 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import {
+  constants,
+  createHmac,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  type KeyPairKeyObjectResult,
+  sign,
+} from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, it } from 'node:test'
+import { Stagedoor } from '@stagedoor/sdk'
+import {
+  createVerifier,
+  type JsonWebKey,
+  remoteJwks,
+  TokenError,
+  type TokenErrorReason,
+  type VerifyOptions,
+  verifySessionToken,
+} from '@stagedoor/sdk/verify'
+import { SECRET_KEY, testServer } from '../../server/test/support.ts'
+
+type Alg = 'RS256' | 'ES256' | 'EdDSA'
+
+const pairs: Record<Alg, KeyPairKeyObjectResult> = {
+  RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  EdDSA: generateKeyPairSync('ed25519'),
+}
+const algs = Object.keys(pairs) as Alg[]
+const jwkOf = (alg: Alg) =>
+  ({ ...pairs[alg].publicKey.export({ format: 'jwk' }), kid: `kid_${alg}`, alg, use: 'sig' }) as JsonWebKey
+const pemOf = (alg: Alg) => pairs[alg].publicKey.export({ format: 'pem', type: 'spki' }) as string
+const jwks = { keys: algs.map(jwkOf) }
+
+const issuer = 'https://stagedoor.example.com'
+const NOW = 1_800_000_000
+const now = () => NOW * 1_000
+const options = { issuer, jwks, now }
+const actor = { sub: 'user_operator', act: { sub: 'user_before' }, nested_member: [1, null] }
+const usual = {
+  azp: 'https://app.example.com',
+  exp: NOW + 60,
+  iat: NOW,
+  iss: issuer,
+  nbf: NOW - 10,
+  sid: 'sess_1',
+  sts: 'active',
+  sub: 'user_1',
+  v: 2,
+}
+const headerOf = (alg: Alg) => ({ alg, cat: 'cl_B7d4PD111AAA', kid: `kid_${alg}`, typ: 'JWT' })
+
+const encode = (value: unknown) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
+
+interface Parts {
+  alg?: Alg
+  /** Members, or the whole JSON text. */
+  header?: object | string
+  claims?: object | string
+  sign?: (input: Buffer) => Buffer
+}
+
+/** A valid token, but for what is given. A claim given as undefined is left out. */
+function token({ alg = 'RS256', header = {}, claims = {}, sign: signer = signerOf(alg) }: Parts = {}): string {
+  const input = `${encode(typeof header === 'string' ? header : { ...headerOf(alg), ...header })}.${encode(typeof claims === 'string' ? claims : { ...usual, ...claims })}`
+  return `${input}.${signer(Buffer.from(input)).toString('base64url')}`
+}
+
+function signerOf(alg: Alg): (input: Buffer) => Buffer {
+  const { privateKey } = pairs[alg]
+  return input => sign(alg === 'EdDSA' ? null : 'sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' })
+}
+
+const verify = createVerifier(options)
+
+async function refused(text: unknown, reason: TokenErrorReason, given: VerifyOptions = options): Promise<void> {
+  const label = String(text).slice(0, 60)
+  for (const check of [createVerifier(given), (each: string) => verifySessionToken(each, given)]) {
+    await assert.rejects(check(text as string), (error: unknown) => {
+      assert.ok(error instanceof TokenError, `${label}: ${error}`)
+      assert.equal(error.reason, reason, label)
+      return true
+    })
+  }
+}
+
+describe('a valid token', () => {
+  for (const alg of algs) {
+    it(`of ${alg} says who the user is and who is acting, by key set and by PEM`, async () => {
+      for (const keys of [{ jwks }, { publicKey: pemOf(alg) }]) {
+        const found = await verifySessionToken(token({ alg, claims: { act: actor } }), { issuer, now, ...keys })
+        assert.equal(found.userId, 'user_1')
+        assert.equal(found.sessionId, 'sess_1')
+        assert.deepEqual(found.actor, actor)
+        assert.deepEqual(found.claims, { ...usual, act: actor })
+      }
+    })
+  }
+
+  it('of the user’s own session has no actor', async () => {
+    assert.equal((await verify(token())).actor, undefined)
+  })
+
+  it('names its actor, not the actors before', async () => {
+    assert.equal((await verify(token({ claims: { act: actor } }))).actor?.sub, 'user_operator')
+  })
+
+  it('may say things added later', async () => {
+    assert.equal((await verify(token({ header: { oiat: 1 }, claims: { later: { x: 1 } } }))).userId, 'user_1')
+  })
+})
+
+describe('algorithms and keys', () => {
+  it('J1: none, in any spelling, with or without a signature', async () => {
+    for (const alg of ['none', 'None', 'nOnE', 'NONE', '', ' RS256', 'rs256', null, 1, ['RS256']]) {
+      const kept = token({ header: { alg } })
+      await refused(kept, 'token-wrong-algorithm')
+      await refused(kept.replace(/[^.]*$/, ''), 'token-malformed')
+    }
+  })
+
+  it('J2, J3: HMAC with anything public, or nothing, as the secret', async () => {
+    const pem = pemOf('RS256')
+    const jwk = JSON.stringify(jwkOf('RS256'))
+    const der = pairs.RS256.publicKey.export({ format: 'der', type: 'spki' })
+    for (const secret of [
+      pem,
+      `${pem}\n`,
+      pem.trim(),
+      ` ${pem}`,
+      `\uFEFF${pem}`,
+      `\u200B${pem}`,
+      der,
+      jwk,
+      JSON.stringify(jwks),
+      '',
+      Buffer.alloc(32),
+    ]) {
+      const hmac = (input: Buffer) => createHmac('sha256', secret).update(input).digest()
+      await refused(token({ header: { alg: 'HS256' }, sign: hmac }), 'token-wrong-algorithm')
+      await refused(token({ header: { alg: 'HS256' }, sign: hmac }), 'token-wrong-algorithm', {
+        issuer,
+        now,
+        publicKey: pem,
+      })
+      await refused(token({ sign: hmac }), 'token-invalid-signature')
+    }
+    await refused(token(), 'key-unknown', {
+      issuer,
+      now,
+      jwks: { keys: [{ kty: 'oct', k: encode('secret'), kid: 'kid_RS256', use: 'sig', alg: 'RS256' }] },
+    })
+  })
+
+  it('J4: another algorithm of the same key', async () => {
+    const { privateKey } = pairs.RS256
+    const pss = (input: Buffer) =>
+      sign('sha256', input, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
+    await refused(token({ header: { alg: 'PS256' }, sign: pss }), 'token-wrong-algorithm')
+    await refused(token({ sign: pss }), 'token-invalid-signature')
+    await refused(
+      token({ header: { alg: 'RS512' }, sign: input => sign('sha512', input, privateKey) }),
+      'token-wrong-algorithm',
+    )
+    await refused(token({ alg: 'ES256', header: { alg: 'ES384' } }), 'token-wrong-algorithm')
+    for (const theirs of algs) {
+      for (const named of algs.filter(alg => alg !== theirs)) {
+        await refused(token({ alg: theirs, header: { alg: named } }), 'key-unknown')
+        await refused(token({ alg: theirs, header: { alg: named } }), 'token-wrong-algorithm', {
+          issuer,
+          now,
+          publicKey: pemOf(theirs),
+        })
+        await refused(token({ alg: theirs, header: { kid: `kid_${named}` } }), 'key-unknown')
+      }
+    }
+    const mislabelled = { keys: [{ ...jwkOf('ES256'), alg: 'RS256' as const }] }
+    await refused(token({ alg: 'ES256', header: { alg: 'RS256' } }), 'key-unknown', { issuer, now, jwks: mislabelled })
+  })
+
+  it('J5, J6: a kid that is a path, a query, a member of every object, or no text', async () => {
+    const texts = [
+      '../../../../dev/null',
+      '/proc/self/environ',
+      'file:///etc/passwd',
+      "' OR 1=1--",
+      "x' UNION SELECT 'secret'--",
+      '__proto__',
+      'constructor',
+      'toString',
+      '',
+      '0',
+      'KID_RS256',
+      'kid_RS256 ',
+      'k'.repeat(128),
+    ]
+    for (const kid of [...texts, undefined]) await refused(token({ header: { kid } }), 'key-unknown')
+    for (const kid of [null, 1, {}, [], ['kid_RS256'], 'k'.repeat(129), 'k'.repeat(4_000)])
+      await refused(token({ header: { kid } }), 'token-malformed')
+    await refused(token({ header: { kid: 'k'.repeat(10_000) } }), 'token-malformed')
+  })
+
+  it('J7: a key, or the address of one, inside the token', async () => {
+    let connections = 0
+    const http = createServer((_, response) => response.end(JSON.stringify(jwks)))
+    http.on('connection', () => {
+      connections += 1
+    })
+    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/jwks.json`
+    const attacker = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const jwk = attacker.publicKey.export({ format: 'jwk' })
+    for (const header of [{ jku: url }, { x5u: url }, { jwk }, { x5c: [] }]) {
+      await refused(token({ header, sign: input => sign('sha256', input, attacker.privateKey) }), 'token-malformed')
+      await refused(token({ header }), 'token-malformed')
+    }
+    assert.equal(connections, 0)
+    http.close()
+  })
+
+  it('J8: header members that change what the signature means', async () => {
+    for (const header of [
+      { crit: ['exp'] },
+      { crit: [] },
+      { b64: false },
+      { b64: true },
+      { zip: 'DEF' },
+      { enc: 'A256GCM' },
+    ]) {
+      await refused(token({ header }), 'token-malformed')
+    }
+    // Of two members of one name the last counts, for everything.
+    const twice = (first: string, last: string) =>
+      `{"alg":"${first}","alg":"${last}","cat":"cl_B7d4PD111AAA","kid":"kid_RS256","typ":"JWT"}`
+    assert.equal((await verify(token({ header: twice('none', 'RS256') }))).userId, 'user_1')
+    await refused(token({ header: twice('RS256', 'none') }), 'token-wrong-algorithm')
+  })
+
+  it('J9: signatures of zeros, as DER, or of the wrong length', async () => {
+    const der = (input: Buffer) => sign('sha256', input, pairs.ES256.privateKey)
+    const right = signerOf('ES256')
+    const forms = [
+      () => Buffer.alloc(64),
+      () => Buffer.alloc(64, 0xff),
+      der,
+      (input: Buffer) => right(input).subarray(0, 63),
+      (input: Buffer) => Buffer.concat([right(input), Buffer.alloc(1)]),
+    ]
+    for (const form of forms) await refused(token({ alg: 'ES256', sign: form }), 'token-invalid-signature')
+    for (const size of [1, 63, 64, 65, 96])
+      await refused(token({ alg: 'EdDSA', sign: () => Buffer.alloc(size) }), 'token-invalid-signature')
+    for (const size of [1, 255, 256, 257])
+      await refused(token({ sign: () => Buffer.alloc(size) }), 'token-invalid-signature')
+    const longer = (input: Buffer) => Buffer.concat([Buffer.alloc(1), signerOf('RS256')(input)])
+    await refused(token({ sign: longer }), 'token-invalid-signature')
+  })
+
+  it('any change of any part', async () => {
+    for (const alg of algs) {
+      const [header = '', claims = '', signature = ''] = token({ alg }).split('.')
+      await refused([header, encode({ ...usual, sub: 'user_2' }), signature].join('.'), 'token-invalid-signature')
+      const bytes = Buffer.from(signature, 'base64url')
+      bytes[10] = (bytes[10] as number) ^ 1
+      await refused([header, claims, bytes.toString('base64url')].join('.'), 'token-invalid-signature')
+    }
+  })
+
+  it('RSA keys of less than 2048 bits', async () => {
+    const weak = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    const jwk = {
+      ...weak.publicKey.export({ format: 'jwk' }),
+      kid: 'kid_RS256',
+      alg: 'RS256',
+      use: 'sig',
+    } as JsonWebKey
+    await refused(token({ sign: input => sign('sha256', input, weak.privateKey) }), 'keys-unavailable', {
+      issuer,
+      now,
+      jwks: { keys: [jwk] },
+    })
+  })
+
+  it('keys for encryption, and two keys of one name', async () => {
+    await refused(token(), 'key-unknown', { issuer, now, jwks: { keys: [{ ...jwkOf('RS256'), use: 'enc' as never }] } })
+    await refused(token(), 'key-unknown', { issuer, now, jwks: { keys: [jwkOf('RS256'), jwkOf('RS256')] } })
+  })
+})
+
+describe('the text of a token', () => {
+  it('J10: is written in one way only', async () => {
+    const good = token()
+    const [header = '', claims = '', signature = ''] = good.split('.')
+    // 256 bytes leave 4 loose bits in the last character.
+    await refused(`${header}.${claims}.${loosened(signature)}`, 'token-malformed')
+    for (const form of [
+      `${good}=`,
+      `${good} `,
+      ` ${good}`,
+      `${good}\n`,
+      `\n${good}`,
+      `${good}.`,
+      `${good}.x`,
+      `.${good}`,
+      `${header}=.${claims}.${signature}`,
+      `${header}.${claims}==.${signature}`,
+    ]) {
+      await refused(form, 'token-malformed')
+    }
+    const plain = good
+      .split('.')
+      .map(part => Buffer.from(part, 'base64url').toString('base64'))
+      .join('.')
+    await refused(plain, 'token-malformed')
+    await refused(`${header}.${claims.slice(0, 8)} ${claims.slice(8)}.${signature}`, 'token-malformed')
+    await refused(JSON.stringify({ payload: claims, protected: header, signature }), 'token-malformed')
+    await refused(
+      JSON.stringify({ payload: claims, signatures: [{ protected: header, signature }] }),
+      'token-malformed',
+    )
+  })
+
+  it('J10: is text of three parts, each of them a JSON object', async () => {
+    for (const form of ['', '.', '..', 'a.b', 'a.b.c', '...', undefined, null, 1, {}, [], Buffer.from(token())])
+      await refused(form, 'token-malformed')
+    for (const json of ['null', '[]', '1', '"x"', '{', '', '{}x', '\uFEFF{}']) {
+      await refused(token({ header: json }), 'token-malformed')
+      await refused(token({ claims: json }), 'token-malformed')
+    }
+    const [header = ''] = token().split('.')
+    const input = `${header}.${Buffer.concat([Buffer.from('{"sub":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]).toString('base64url')}`
+    await refused(`${input}.${signerOf('RS256')(Buffer.from(input)).toString('base64url')}`, 'token-malformed')
+  })
+
+  it('J24: is at most 8 kB, which is looked at first', async () => {
+    const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`
+    for (const form of [
+      'x'.repeat(1_000_000),
+      '.'.repeat(100_000),
+      `${token()}${'.'.repeat(100_000)}`,
+      token({ claims: `{"sub":${deep}}` }),
+      token({ claims: { pad: 'x'.repeat(8_192) } }),
+    ]) {
+      const start = performance.now()
+      await refused(form, 'token-malformed')
+      assert.ok(performance.now() - start < 50)
+    }
+    const large = { sub: 'user_operator', note: 'x'.repeat(4_000) }
+    assert.deepEqual((await verify(token({ claims: { act: large } }))).actor, large)
+  })
+})
+
+describe('the kind', () => {
+  it('J11: is the one of session tokens', async () => {
+    for (const typ of [
+      'ticket+jwt',
+      'client+jwt',
+      'at+jwt',
+      'secevent+jwt',
+      'client-authentication+jwt',
+      'jwt',
+      '',
+      undefined,
+      null,
+      ['JWT'],
+    ]) {
+      await refused(token({ header: { typ } }), 'token-wrong-kind')
+    }
+    for (const cat of ['cl_B7d4PD222AAA', 'cl_B7d4PD333AAA', 'cl_I7d4PD111III', '', undefined, null]) {
+      await refused(token({ header: { cat } }), 'token-wrong-kind')
+    }
+  })
+
+  it('J16: names no audience', async () => {
+    for (const aud of ['https://api.example.com', issuer, ['a', 'b'], null, ''])
+      await refused(token({ claims: { aud } }), 'token-wrong-kind')
+  })
+
+  it('is an active session', async () => {
+    await refused(token({ claims: { sts: 'pending' } }), 'session-not-active')
+    assert.equal((await verify(token({ claims: { sts: undefined } }))).userId, 'user_1')
+  })
+})
+
+describe('the claims', () => {
+  it('J12: all that are required are required', async () => {
+    for (const claim of ['exp', 'iat', 'nbf', 'sub', 'sid', 'iss']) {
+      for (const value of [undefined, null, '', [], {}])
+        await refused(token({ claims: { [claim]: value } }), 'token-malformed')
+    }
+  })
+
+  it('J13: times are whole numbers', async () => {
+    const text = (claim: string, value: string) =>
+      JSON.stringify({ ...usual, [claim]: 0 }).replace(`"${claim}":0`, `"${claim}":${value}`)
+    const forms = [
+      `"${NOW + 60}"`,
+      `${NOW + 60}.5`,
+      '-1',
+      '1e400',
+      '-1e400',
+      '9007199254740992',
+      'null',
+      `[${NOW + 60}]`,
+      'true',
+      '{}',
+    ]
+    for (const claim of ['exp', 'iat', 'nbf']) {
+      for (const form of forms) await refused(token({ claims: text(claim, form) }), 'token-malformed')
+    }
+  })
+
+  it('J14: ends exactly at exp, and the skew allowed', async () => {
+    const at = (seconds: number, clockSkewInSeconds?: number) => ({
+      ...options,
+      clockSkewInSeconds,
+      now: () => seconds * 1_000,
+    })
+    const { exp, nbf, iat } = usual
+    for (const time of [exp - 1, exp, exp + 4, exp + 4.999])
+      assert.equal((await verifySessionToken(token(), at(time))).userId, 'user_1')
+    for (const time of [exp + 5, exp + 6]) await refused(token(), 'token-expired', at(time))
+    assert.equal((await verifySessionToken(token(), at(exp - 1, 0))).userId, 'user_1')
+    await refused(token(), 'token-expired', at(exp, 0))
+    assert.equal((await verifySessionToken(token({ claims: { iat: nbf } }), at(nbf - 5))).userId, 'user_1')
+    await refused(token({ claims: { iat: nbf } }), 'token-not-active-yet', at(nbf - 6))
+    assert.equal((await verifySessionToken(token(), at(iat - 5))).userId, 'user_1')
+    await refused(token(), 'token-not-active-yet', at(iat - 6))
+    await refused(token(), 'token-expired', at(Number.NaN))
+  })
+
+  it('J15: is from this very issuer', async () => {
+    for (const iss of [
+      `${issuer}/`,
+      issuer.toUpperCase(),
+      'https://STAGEDOOR.example.com',
+      'http://stagedoor.example.com',
+      `${issuer}:443`,
+      ` ${issuer}`,
+      `${issuer}.evil.com`,
+    ]) {
+      await refused(token({ claims: { iss } }), 'token-wrong-issuer')
+    }
+    await refused(token({ claims: { iss: [issuer] } }), 'token-malformed')
+    await refused(token({ claims: { iss: [issuer, 'https://evil.com'] } }), 'token-malformed')
+  })
+
+  it('J17: is for one of the pages named', async () => {
+    const given = { ...options, authorizedParties: ['https://app.example.com', 'https://admin.example.com'] }
+    assert.equal((await verifySessionToken(token(), given)).claims.azp, 'https://app.example.com')
+    for (const azp of [
+      'https://evil.example.com',
+      'https://app.example.com/',
+      'https://app.example.com.evil.com',
+      '',
+      undefined,
+    ]) {
+      await refused(token({ claims: { azp } }), 'token-wrong-party', given)
+    }
+    await refused(token({ claims: { azp: ['https://app.example.com'] } }), 'token-malformed', given)
+    assert.equal((await verify(token({ claims: { azp: 'https://anywhere.example.com' } }))).userId, 'user_1')
+  })
+
+  it('an actor that cannot be read is never taken for none', async () => {
+    for (const act of [null, false, '', 'user_operator', 0, [], {}, { sub: 1 }, { sub: null }]) {
+      await refused(token({ claims: { act } }), 'token-malformed')
+    }
+  })
+
+  it('J23: are those of the token in hand', async () => {
+    const tokens = Array.from({ length: 50 }, (_, index) =>
+      token({ claims: { sub: `user_${index}`, sid: `sess_${index}` } }),
+    )
+    const found = await Promise.all([...tokens, ...tokens].map(verify))
+    assert.deepEqual(
+      found.map(each => each.userId),
+      [...tokens, ...tokens].map((_, index) => `user_${index % 50}`),
+    )
+    const [first, second] = tokens.map(each => each.split('.'))
+    await refused([first?.[0], first?.[1], second?.[2]].join('.'), 'token-invalid-signature')
+  })
+})
+
+describe('the options', () => {
+  it('must make sense', () => {
+    const wrong: [object, RegExp][] = [
+      [{ jwks }, /`issuer` is missing/],
+      [{ issuer: '', jwks }, /`issuer` is missing/],
+      [{ issuer }, /Give the keys once/],
+      [{ issuer, jwks, publicKey: pemOf('RS256') }, /Give the keys once/],
+      [{ issuer, jwks: {} }, /not a key set/],
+      [{ issuer, jwks: 'http://127.0.0.1:4100' }, /not a key set/],
+      [{ issuer, publicKey: 'MIIB' }, /not a public key as PEM/],
+      [
+        { issuer, publicKey: pairs.RS256.privateKey.export({ format: 'pem', type: 'pkcs8' }) },
+        /not a public key as PEM/,
+      ],
+      [{ issuer, jwks, authorizedParties: [] }, /names no page/],
+      [{ issuer, jwks, authorizedParties: [''] }, /names no page/],
+      [{ issuer, jwks, clockSkewInSeconds: -1 }, /clockSkewInSeconds/],
+      [{ issuer, jwks, clockSkewInSeconds: Number.NaN }, /clockSkewInSeconds/],
+      [{ issuer, jwks, clockSkewInSeconds: 5_000 }, /clockSkewInSeconds/],
+    ]
+    for (const [given, message] of wrong)
+      assert.throws(() => createVerifier(given as VerifyOptions), { name: 'TypeError', message })
+  })
+
+  it('a PEM that holds no usable key is said to be so', async () => {
+    const others = [generateKeyPairSync('ec', { namedCurve: 'P-384' }), generateKeyPairSync('x25519')]
+    for (const { publicKey } of others) {
+      await refused(token(), 'keys-unavailable', {
+        issuer,
+        now,
+        publicKey: publicKey.export({ format: 'pem', type: 'spki' }) as string,
+      })
+    }
+    await refused(token(), 'keys-unavailable', {
+      issuer,
+      now,
+      publicKey: '-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----',
+    })
+  })
+
+  it('a key set may change afterwards without changing what is accepted', async () => {
+    const set = { keys: [jwkOf('RS256')] }
+    const check = createVerifier({ issuer, now, jwks: set })
+    set.keys.pop()
+    assert.equal((await check(token())).userId, 'user_1')
+  })
+})
+
+describe('keys from a server', () => {
+  it('are fetched once for all, and again for a key not seen before', async () => {
+    let requests = 0
+    const http = createServer((_, response) => {
+      requests += 1
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks))
+    })
+    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    assert.equal(remoteJwks(url), remoteJwks(`${url}/v1/`))
+    const given = () => ({ issuer, now, jwks: remoteJwks(url) })
+    await Promise.all(Array.from({ length: 20 }, () => verifySessionToken(token(), given())))
+    assert.equal(requests, 1)
+    for (let index = 0; index < 20; index++)
+      await refused(token({ header: { kid: `kid_${index}` } }), 'key-unknown', given())
+    assert.equal(requests, 1)
+    http.close()
+  })
+
+  it('that cannot be fetched are said to be so', async () => {
+    const http = createServer((_, response) => response.writeHead(500).end())
+    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    await refused(token(), 'keys-unavailable', { issuer, now, jwks: remoteJwks(url) })
+    http.closeAllConnections()
+    await new Promise(resolve => http.close(resolve))
+    await refused(token(), 'keys-unavailable', { issuer, now, jwks: remoteJwks(url) })
+    assert.throws(() => remoteJwks('127.0.0.1:4100'), { code: 'server_url_invalid' })
+  })
+})
+
+describe('real tokens', () => {
+  for (const alg of algs) {
+    it(`signed with ${alg} by a real server`, async () => {
+      await using server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: alg } })
+      const serverURL = await server.listen()
+      const real = 'http://127.0.0.1:4100'
+      const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
+      const { session_id, user_id, cookie, ticket } = await server.signIn({ actor })
+      const { jwt } = await stagedoor.sessions.getToken(session_id)
+      const keys = await stagedoor.jwks.get()
+      const { kid } = JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString())
+      const jwk = keys.keys.find(key => key.kid === kid)
+      assert.equal(jwk?.alg, alg)
+      const publicKey = publicKeyPem(createPublicKey({ key: jwk as never, format: 'jwk' }))
+      for (const from of [{ jwks: keys }, { publicKey }, { jwks: remoteJwks(serverURL) }]) {
+        const found = await verifySessionToken(jwt, { issuer: real, ...from })
+        assert.equal(found.userId, user_id)
+        assert.equal(found.sessionId, session_id)
+        assert.deepEqual(found.actor, actor)
+        for (const other of [ticket, cookie.replace('__client=', '')]) {
+          await assert.rejects(verifySessionToken(other, { issuer: real, ...from }), TokenError)
+        }
+      }
+      const given = { issuer: real, jwks: keys, authorizedParties: ['http://localhost:3000'] }
+      await refused(jwt, 'token-wrong-party', given)
+      const minted = await server.post(
+        `/v1/client/sessions/${session_id}/tokens`,
+        {},
+        { cookie, origin: 'http://localhost:3000' },
+      )
+      assert.equal((await verifySessionToken(minted.body.jwt, given)).claims.azp, 'http://localhost:3000')
+      await refused(jwt, 'token-expired', { issuer: real, jwks: keys, now: () => Date.now() + 66_000 })
+      await refused(jwt, 'token-wrong-issuer', { issuer: serverURL, jwks: keys })
+    })
+  }
+})
+
+describe('without node:crypto and Buffer', () => {
+  it('checks the same with Web Crypto', () => {
+    const good = algs.map(alg => token({ alg, claims: { act: actor } }))
+    const bad = algs.map(alg => token({ alg, sign: input => signerOf(alg)(Buffer.concat([input, input])) }))
+    const loose = `${good[0]?.slice(0, -1)}${loosened(good[0] ?? '').at(-1)}`
+    const source = `
+      const { getBuiltinModule } = process
+      process.getBuiltinModule = undefined
+      delete globalThis.Buffer
+      const { verifySessionToken } = await import(${JSON.stringify(import.meta.resolve('@stagedoor/sdk/verify'))})
+      const { tokens, jwks, pems, issuer, now } = ${JSON.stringify({ tokens: [...good, ...bad, loose], jwks, pems: algs.map(pemOf), issuer, now: now() })}
+      const results = []
+      for (const [index, token] of tokens.entries()) {
+        for (const keys of [{ jwks }, { publicKey: pems[index % 3] }]) {
+          results.push(await verifySessionToken(token, { issuer, now: () => now, ...keys }).then(found => found.actor.sub, error => error.reason))
+        }
+      }
+      console.log(JSON.stringify(results))
+    `
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' })
+    const expected = [
+      ...Array(6).fill('user_operator'),
+      ...Array(6).fill('token-invalid-signature'),
+      'token-malformed',
+      'token-malformed',
+    ]
+    assert.deepEqual(JSON.parse(output), expected)
+  })
+})
+
+/** The same bytes, written with another last character. */
+function loosened(part: string): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const other = part.slice(0, -1) + alphabet[alphabet.indexOf(part.at(-1) ?? '') ^ 1]
+  assert.deepEqual(
+    Buffer.from(other.split('.').at(-1) ?? '', 'base64url'),
+    Buffer.from(part.split('.').at(-1) ?? '', 'base64url'),
+  )
+  return other
+}
+
+function publicKeyPem(key: KeyObject): string {
+  return key.export({ format: 'pem', type: 'spki' }) as string
+}

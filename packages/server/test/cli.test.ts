@@ -1,0 +1,426 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const README = fileURLToPath(new URL('../../../README.md', import.meta.url))
+
+interface Result {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** The environment of a stranger: nothing of ours in it. */
+function environment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
+  const plain = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('STAGEDOOR_') && !name.startsWith('NODE_TEST'),
+  )
+  return { ...Object.fromEntries(plain), ...extra }
+}
+
+function start(cwd: string, args: string[], extra: Record<string, string | undefined> = {}): ChildProcess {
+  return spawn(process.execPath, [MAIN, ...args], { cwd, env: environment(extra), stdio: ['pipe', 'pipe', 'pipe'] })
+}
+
+function finished(child: ChildProcess, input = ''): Promise<Result> {
+  return new Promise(resolve => {
+    let stdout = ''
+    let stderr = ''
+    child.stdout?.on('data', chunk => {
+      stdout += chunk
+    })
+    child.stderr?.on('data', chunk => {
+      stderr += chunk
+    })
+    child.stdin?.end(input)
+    child.on('close', code => resolve({ code, stdout, stderr }))
+  })
+}
+
+/** The text a process has printed, once it matches. */
+function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const read = (chunk: Buffer) => {
+      text += chunk
+      if (pattern.test(text)) resolve(text)
+    }
+    child.stdout?.on('data', read)
+    child.stderr?.on('data', read)
+    child.on('close', code => reject(new Error(`ended with ${code} before ${pattern}: ${text}`)))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => probe.once('listening', resolve))
+  const { port } = probe.address() as { port: number }
+  await new Promise(resolve => probe.close(resolve))
+  return port
+}
+
+function folder(): string {
+  return mkdtempSync(join(tmpdir(), 'stagedoor-cli-'))
+}
+
+describe('stagedoor dev', () => {
+  const cwd = folder()
+  after(() => rmSync(cwd, { recursive: true, force: true }))
+
+  it('shows the main job and exits 0 with --once; a second start keeps its data', async () => {
+    const port = String(await freePort())
+    const first = await finished(start(cwd, ['dev', '--once', '--port', port]))
+    assert.equal(first.code, 0, first.stderr)
+    for (const line of [
+      'created',
+      'opened .*303',
+      'redeemed',
+      'again .*actor_token_already_used_code',
+      'act  \\{"sub":"user_',
+      'verified .*really user_',
+      'revoked .*authentication_invalid',
+      'recorded .*4 audit events',
+      'CLERK_API_URL=http://127.0.0.1:',
+      'STAGEDOOR_SECRET_KEY=sk_test_',
+    ]) {
+      assert.match(first.stdout, new RegExp(line))
+    }
+    assert.equal(statSync(join(cwd, '.stagedoor/dev.env')).mode & 0o777, 0o600)
+    assert.equal(statSync(join(cwd, '.stagedoor/dev.db')).mode & 0o777, 0o600)
+    const second = await finished(start(cwd, ['dev', '--once', '--port', port]))
+    const customer = /\(customer\), (user_\w+)/
+    assert.equal(customer.exec(second.stdout)?.[1], customer.exec(first.stdout)?.[1])
+    const key = /SECRET_KEY=(\w+)/
+    assert.equal(key.exec(second.stdout)?.[1], key.exec(first.stdout)?.[1])
+  })
+
+  it('takes the next port if its own is taken, says so, and stops on SIGTERM', async () => {
+    const port = await freePort()
+    const other = createServer().listen(port, '127.0.0.1')
+    await new Promise(resolve => other.once('listening', resolve))
+    const child = start(cwd, ['dev', '--port', String(port)])
+    const text = await printed(child, /Serving\./)
+    const [, url = '', taken] = /up: (http:\/\/127\.0\.0\.1:(\d+))/.exec(text) ?? []
+    assert.match(text, new RegExp(`Port ${port} is taken`))
+    assert.notEqual(Number(taken), port)
+    assert.deepEqual(await (await fetch(`${url}/health`)).json(), { status: 'ok' })
+    const ended = finished(child)
+    child.kill('SIGTERM')
+    assert.equal((await ended).code, 0)
+    other.close()
+  })
+})
+
+describe('stagedoor serve', () => {
+  it('refuses missing and sample secrets, all at once, and exits 2', async () => {
+    const cwd = folder()
+    const none = await finished(start(cwd, ['serve']))
+    assert.equal(none.code, 2)
+    for (const name of ['STAGEDOOR_MASTER_KEY', 'STAGEDOOR_PUBLIC_URL', 'STAGEDOOR_SIGN_IN_URL'])
+      assert.match(none.stderr, new RegExp(name))
+    const sample = await finished(
+      start(cwd, ['serve'], {
+        STAGEDOOR_MASTER_KEY: 'change-me-please-change-me-please-change-me-',
+        STAGEDOOR_PUBLIC_URL: 'https://a.example',
+        STAGEDOOR_SIGN_IN_URL: 'https://b.example/in',
+      }),
+    )
+    assert.equal(sample.code, 2)
+    assert.match(sample.stderr, /sample value/)
+    assert.doesNotMatch(sample.stderr, /change-me/)
+    rmSync(cwd, { recursive: true })
+  })
+
+  it('serves, logs JSON lines without secrets, finishes what is under way on SIGTERM and exits 0', async () => {
+    const cwd = folder()
+    const port = await freePort()
+    const key = `sk_live_${randomBytes(24).toString('hex')}`
+    const master = randomBytes(32).toString('base64')
+    const env = {
+      STAGEDOOR_MASTER_KEY: master,
+      STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
+      STAGEDOOR_SIGN_IN_URL: 'https://app.example.com/sign-in',
+      STAGEDOOR_SECRET_KEY: key,
+      STAGEDOOR_PORT: String(port),
+      STAGEDOOR_LOG_LEVEL: 'debug',
+    }
+    const child = start(cwd, ['serve'], env)
+    await printed(child, /"serving"/)
+    const ended = finished(child)
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const requests = Array.from({ length: 50 }, () =>
+      fetch(`http://127.0.0.1:${port}/v1/users`, { method: 'POST', headers, body: '{}' }).then(
+        response => response.status,
+      ),
+    )
+    const [first] = await Promise.all([Promise.race(requests)])
+    assert.equal(first, 200)
+    child.kill('SIGTERM')
+    const statuses = await Promise.allSettled(requests)
+    assert.ok(
+      statuses.every(status => status.status === 'rejected' || status.value === 200),
+      JSON.stringify(statuses),
+    )
+    const { code, stdout } = await ended
+    assert.equal(code, 0)
+    for (const line of stdout.trim().split('\n')) JSON.parse(line)
+    assert.ok(!stdout.includes(key) && !stdout.includes(master))
+
+    const wrong = await finished(
+      start(cwd, ['serve'], { ...env, STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64') }),
+    )
+    assert.notEqual(wrong.code, 0)
+    assert.match(wrong.stderr, /STAGEDOOR_MASTER_KEY is not the one/)
+    rmSync(cwd, { recursive: true })
+  })
+})
+
+describe('the commands', () => {
+  const cwd = folder()
+  let server: ChildProcess
+  let url = ''
+  const run = (args: string[], input?: string, extra: Record<string, string> = {}) =>
+    finished(start(cwd, args, { STAGEDOOR_SERVER_URL: url, ...extra }), input)
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the command prints
+  const json = async (args: string[], input?: string): Promise<any> => {
+    const { code, stdout, stderr } = await run([...args, '--json'], input)
+    assert.equal(code, 0, `${args.join(' ')}: ${stderr}`)
+    return JSON.parse(stdout)
+  }
+
+  before(async () => {
+    server = start(cwd, ['dev', '--port', String(await freePort())])
+    url = /up: (\S+)/.exec(await printed(server, /Serving\./))?.[1] ?? ''
+  })
+  after(async () => {
+    const ended = finished(server)
+    server.kill('SIGTERM')
+    await ended
+    rmSync(cwd, { recursive: true, force: true })
+  })
+
+  it('create, list, show and revoke actor tokens', async () => {
+    const user = await json([
+      'users',
+      'create',
+      '--external-id',
+      'cli-1',
+      '--email',
+      'cli@example.com',
+      '--first-name',
+      'Cli',
+    ])
+    const token = await json([
+      'actor-tokens',
+      'create',
+      '--user',
+      user.id,
+      '--actor',
+      'ops',
+      '--reason',
+      'because',
+      '--expires-in',
+      '60',
+    ])
+    assert.ok(token.url.startsWith(url))
+    const listed = await json(['actor-tokens', 'list', '--user', user.id])
+    assert.deepEqual(
+      listed.map((each: { id: string }) => each.id),
+      [token.id],
+    )
+    assert.equal(listed[0].token, undefined)
+    assert.equal((await json(['actor-tokens', 'show', token.id])).reason, 'because')
+    assert.equal((await json(['actor-tokens', 'revoke', token.id])).status, 'revoked')
+    const again = await run(['actor-tokens', 'revoke', token.id])
+    assert.equal(again.code, 1)
+    assert.match(again.stderr, /cannot be revoked because its status is revoked/)
+    assert.match((await run(['actor-tokens', 'list'])).stdout, /^ID +STATUS +USER/)
+    const whole = await json([
+      'actor-tokens',
+      'create',
+      '--user',
+      user.id,
+      '--actor-json',
+      '{"sub":"agent_1","type":"agent"}',
+    ])
+    assert.deepEqual(whole.actor, { sub: 'agent_1', type: 'agent' })
+  })
+
+  it('import users from JSON lines and CSV, say which lines are wrong, and can be run again', async () => {
+    const lines = [
+      ...Array.from({ length: 200 }, (_, i) =>
+        JSON.stringify({ external_id: `jsonl-${i}`, email_address: `j${i}@example.com`, public_metadata: { i } }),
+      ),
+      '{"external_id": "bad", "nope": 1}',
+      'not json',
+      '',
+    ]
+    writeFileSync(join(cwd, 'users.jsonl'), lines.join('\n'))
+    const first = await run(['users', 'import', 'users.jsonl', '--json'])
+    assert.equal(first.code, 1)
+    const counted = JSON.parse(first.stdout)
+    assert.deepEqual([counted.created, counted.existing, counted.failed], [200, 0, 2])
+    assert.deepEqual(counted.failures.map((failure: { line: number }) => failure.line).sort(), [201, 202])
+    const second = JSON.parse((await run(['users', 'import', 'users.jsonl', '--json'])).stdout)
+    assert.deepEqual([second.created, second.existing], [0, 200])
+
+    writeFileSync(
+      join(cwd, 'users.csv'),
+      '\ufeffexternal_id,first_name,email_address,public_metadata\ncsv-1,"Ann, ""A""",a1@example.com; a2@example.com,"{""plan"":""pro""}"\ncsv-2,Bob,,\n',
+    )
+    const csv = await json(['users', 'import', 'users.csv'])
+    assert.deepEqual([csv.created, csv.failed], [2, 0])
+    const [ann] = await json(['users', 'list', '--external-id', 'csv-1'])
+    assert.equal(ann.firstName, 'Ann, "A"')
+    assert.equal(ann.emailAddresses.length, 2)
+    assert.deepEqual(ann.publicMetadata, { plan: 'pro' })
+    assert.equal((await run(['users', 'import', 'none.csv'])).code, 2)
+    assert.equal((await run(['users', 'import', 'users.txt'])).code, 2)
+  })
+
+  it('list and revoke sessions, and read the audit log', async () => {
+    const [session] = await json(['sessions', 'list', '--status', 'revoked'])
+    assert.ok(session.id)
+    assert.equal((await json(['sessions', 'revoke', session.id])).status, 'revoked')
+    const events = await json(['audit', 'list', '--session', session.id])
+    assert.ok(events.some((event: { action: string }) => event.action === 'session.revoke'))
+    assert.match(
+      (await run(['audit', 'list', '--outcome', 'refused', '--action', 'ticket.accept'])).stdout,
+      /ticket\.accept/,
+    )
+    assert.equal((await run(['audit', 'list', '--counts'])).code, 0)
+  })
+
+  it('create, list and revoke secret keys beside the running server, which heeds them at once', async () => {
+    const made = await json(['keys', 'create', '--name', 'test'])
+    const use = () =>
+      fetch(`${url}/v1/users/count`, { headers: { authorization: `Bearer ${made.secret_key}` } }).then(
+        response => response.status,
+      )
+    assert.equal(await use(), 200)
+    assert.ok((await json(['keys', 'list'])).some((key: { id: string }) => key.id === made.id))
+    assert.ok(!(await run(['keys', 'list'])).stdout.includes(made.secret_key))
+    await json(['keys', 'revoke', made.id])
+    assert.equal(await use(), 401)
+    assert.equal((await run(['keys', 'revoke', 'key_none'])).code, 1)
+  })
+
+  it('list, rotate and remove signing keys beside the running server', async () => {
+    const before = await json(['signing-keys', 'list'])
+    const active = before.find((key: { status: string }) => key.status === 'active')
+    const early = await run(['signing-keys', 'rotate'])
+    assert.equal(early.code, 1)
+    assert.match(early.stderr, /--at-once/)
+    await json(['signing-keys', 'rotate', '--at-once'])
+    const kids = async () =>
+      ((await (await fetch(`${url}/.well-known/jwks.json`)).json()) as { keys: { kid: string }[] }).keys.map(
+        key => key.kid,
+      )
+    assert.ok((await kids()).includes(active.id))
+    assert.equal((await run(['signing-keys', 'remove', active.id])).code, 1)
+    await json(['signing-keys', 'remove', active.id, '--emergency'])
+    assert.ok(!(await kids()).includes(active.id))
+  })
+
+  it('decode and verify tokens', async () => {
+    const [user] = await json(['users', 'list'])
+    const { secret_key } = await json(['keys', 'create', '--name', 'tokens'])
+    const headers = { authorization: `Bearer ${secret_key}`, 'content-type': 'application/json' }
+    const post = async (path: string, body?: object) =>
+      (await (
+        await fetch(url + path, { method: 'POST', headers, ...(body ? { body: JSON.stringify(body) } : {}) })
+      ).json()) as { id: string; token: string; jwt: string }
+    const session = await post('/v1/sessions', { user_id: user.id })
+    const { jwt } = await post(`/v1/sessions/${session.id}/tokens`)
+    const decoded = await run(['token', 'decode', jwt])
+    assert.equal(JSON.parse(decoded.stdout).payload.sub, user.id)
+    assert.match(decoded.stderr, /Not checked/)
+    const verified = await json(['token', 'verify'], jwt)
+    assert.equal(verified.userId, user.id)
+    const tampered = `${jwt.slice(0, -6)}AAAAAA`
+    const refused = await run(['token', 'verify', tampered])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /token-invalid-signature/)
+  })
+
+  it('look everything over and bring the schema up to date', async () => {
+    const findings = await json(['doctor'])
+    assert.deepEqual(
+      findings.filter((finding: { result: string }) => finding.result === 'fail'),
+      [],
+    )
+    for (const check of ['Node', 'settings', 'database', 'keys', 'server']) {
+      assert.equal(findings.find((finding: { check: string }) => finding.check === check)?.result, 'ok', check)
+    }
+    assert.deepEqual((await json(['migrate'])).applied, [])
+  })
+
+  it('explain themselves, and what was asked for wrongly', async () => {
+    const helps = [
+      [],
+      ['serve'],
+      ['actor-tokens'],
+      ['actor-tokens', 'create'],
+      ['users', 'import'],
+      ['signing-keys'],
+      ['token', 'verify'],
+      ['doctor'],
+    ]
+    await Promise.all(
+      helps.map(async args => {
+        const { code, stdout } = await run([...args, '--help'])
+        assert.equal(code, 0, args.join(' '))
+        assert.match(stdout, /Usage: stagedoor/)
+      }),
+    )
+    assert.match((await run(['serve', '--help'])).stdout, /STAGEDOOR_MASTER_KEY/)
+    const wrongs = [
+      ['nonsense'],
+      ['actor-tokens', 'create'],
+      ['actor-tokens', 'create', '--user', 'u'],
+      ['actor-tokens', 'list', '--limit', 'x'],
+      ['actor-tokens', 'create', '--user', 'u', '--actor-json', '{'],
+    ]
+    await Promise.all(
+      wrongs.map(async args => {
+        const { code, stderr } = await run(args)
+        assert.equal(code, 2, args.join(' '))
+        assert.ok(stderr.length > 0)
+      }),
+    )
+    const refused = await run(['actor-tokens', 'show', 'act_none', '--json'])
+    assert.equal(refused.code, 1)
+    assert.equal(JSON.parse(refused.stderr).error.code, 'resource_not_found')
+    const unreachable = await run(['sessions', 'list'], '', { STAGEDOOR_SERVER_URL: 'http://127.0.0.1:9' })
+    assert.equal(unreachable.code, 1)
+    assert.match(unreachable.stderr, /127\.0\.0\.1:9/)
+    const keyless = await finished(
+      spawn(process.execPath, [MAIN, 'sessions', 'list'], { cwd: tmpdir(), env: environment() }),
+    )
+    assert.equal(keyless.code, 2)
+    assert.match(keyless.stderr, /STAGEDOOR_SECRET_KEY is missing/)
+  })
+
+  it('and the README’s curl commands work as they stand', async () => {
+    const [, script = ''] = /```sh\n([\s\S]*?)```/.exec(readFileSync(README, 'utf8')) ?? []
+    assert.ok(script.includes('/v1/actor_tokens/accept'))
+    const { secret_key } = await json(['keys', 'create', '--name', 'readme'])
+    const shell = spawn('bash', ['-eu', '-o', 'pipefail'], {
+      env: environment({ STAGEDOOR_SERVER_URL: url, STAGEDOOR_SECRET_KEY: secret_key }),
+    })
+    const { code, stdout, stderr } = await finished(shell, script)
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /"act":\{"sub":"olivia@support"\}/)
+    assert.match(stdout, /"status":"revoked"/)
+    assert.match(stdout, /"action":"session.revoke"/)
+    assert.match(stdout, /"reason":"Ticket 1234"/)
+    assert.doesNotMatch(stdout, /"errors"/)
+  })
+})

@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { z } from 'zod'
+import { bapi } from '../src/contract/bapi.ts'
+import { type ErrorCode, errors } from '../src/contract/errors.ts'
+import { fapi } from '../src/contract/fapi.ts'
+import type { Operation } from '../src/contract/operation.ts'
+import { type Answer, SECRET_KEY, type TestServer, testServer } from './support.ts'
+
+/** The envelope of every refusal (WIRE.md 7.1). */
+const ErrorEnvelope = z.strictObject({
+  errors: z
+    .array(
+      z.strictObject({
+        message: z.string().min(1),
+        long_message: z.string().min(1),
+        code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
+        meta: z.looseObject({ param_name: z.string().optional(), action: z.string().optional() }),
+      }),
+    )
+    .min(1),
+  clerk_trace_id: z.string().regex(/^[0-9a-f]{32}$/),
+})
+
+/** Refusals that any operation may answer with; the others it declares itself. */
+const COMMON: ErrorCode[] = [
+  'authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'origin_invalid', 'request_body_invalid', 'unsupported_content_type', 'request_body_too_large', 'form_param_missing',
+  'form_param_value_invalid', 'form_param_type_invalid', 'form_param_unknown', 'resource_not_found', 'authentication_invalid',
+]
+
+/** Things that are there, for requests that get somewhere. */
+interface World {
+  ids: Record<string, string[]>
+  tickets: string[]
+  cookies: string[]
+}
+
+async function newWorld(server: TestServer): Promise<World> {
+  const users = await Promise.all(Array.from({ length: 3 }, (_, n) => server.createUser({ email_address: [`user${n}@example.com`], external_id: `external_${n}`, username: `user${n}` })))
+  const signed = await Promise.all(users.map(({ id }) => server.signIn({ user_id: id })))
+  const tokens = await Promise.all(users.map(({ id }) => server.createActorToken({ user_id: id })))
+  const signIns = await Promise.all(users.map(async ({ id }) => (await server.call('POST', '/v1/sign_in_tokens', { user_id: id })).body))
+  return {
+    ids: {
+      user_id: users.map(user => user.id), session_id: signed.map(session => session.session_id), client_id: signed.map(session => session.client_id), actor_token_id: tokens.map(token => token.id),
+      sign_in_token_id: signIns.map(token => token.id),
+    },
+    tickets: [...tokens, ...signIns].map(token => token.token),
+    cookies: signed.map(session => session.cookie),
+  }
+}
+
+const oddText = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+  fc.constantFrom('', ' ', '\0', '\ud800', '\ufffd', '%', '%00', "'", '"; drop table users; --', '__proto__', 'constructor', '-created_at', 'null', '0', '-1', '1e3', '9'.repeat(30), 'x'.repeat(300), '2026-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999999999Z', 'a@b', '+15555550100'),
+)
+const oddNumber = fc.oneof(fc.integer(), fc.double(), fc.constantFrom(0, -0, -1, 1, 0.5, 60, 3_600, 2 ** 31, 2 ** 53, 1e300, Number.MAX_SAFE_INTEGER))
+const oddValue: fc.Arbitrary<unknown> = fc.oneof(oddText, oddNumber, fc.constantFrom(null, true, false), fc.jsonValue(), fc.array(oddText, { maxLength: 3 }))
+
+/** Mostly what the schema asks for, now and then something else. */
+function nearly(right: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: 5, arbitrary: right }, { weight: 1, arbitrary: oddValue })
+}
+
+interface JsonSchema {
+  $ref?: string
+  type?: string
+  enum?: unknown[]
+  const?: unknown
+  anyOf?: JsonSchema[]
+  oneOf?: JsonSchema[]
+  allOf?: JsonSchema[]
+  properties?: Record<string, JsonSchema>
+  required?: string[]
+  items?: JsonSchema
+  minimum?: number
+  maximum?: number
+  maxLength?: number
+  format?: string
+  pattern?: string
+}
+
+/** Values for a field of the contract; names of ids are given real ids. */
+function valueOf(schema: JsonSchema, name: string, world: World): fc.Arbitrary<unknown> {
+  const known = world.ids[name]
+  if (known && schema.type !== 'array') return nearly(fc.constantFrom(...known))
+  if (name === 'ticket') return nearly(fc.constantFrom(...world.tickets))
+  if (name === 'token') return nearly(fc.constantFrom(...world.cookies.map(cookie => cookie.replace('__client=', '')), ...world.tickets))
+  const options = schema.anyOf ?? schema.oneOf ?? schema.allOf
+  if (options && options.length > 0) return fc.oneof(...options.map(option => valueOf(option, name, world)))
+  if (schema.enum) return nearly(fc.constantFrom(...schema.enum))
+  if (schema.const !== undefined) return nearly(fc.constant(schema.const))
+  switch (schema.type) {
+    case 'object':
+      return nearly(objectOf(schema, world))
+    case 'array':
+      return nearly(fc.array(valueOf(schema.items ?? {}, name, world), { maxLength: 3 }))
+    case 'integer':
+    case 'number':
+      return nearly(fc.integer({ min: Math.max(schema.minimum ?? 0, -(2 ** 31)), max: Math.min(schema.maximum ?? 1e6, 2 ** 31 - 1) }))
+    case 'boolean':
+      return nearly(fc.boolean())
+    case 'null':
+      return nearly(fc.constant(null))
+    case 'string':
+      if (schema.format === 'date-time') return nearly(fc.date({ noInvalidDate: true, min: new Date('0000-01-01'), max: new Date('9999-12-31') }).map(date => date.toISOString()))
+      if (name.includes('email')) return nearly(fc.emailAddress())
+      if (name.includes('phone')) return nearly(fc.integer({ min: 1_000_000, max: 2 ** 31 - 1 }).map(number => `+1${number}`))
+      return nearly(fc.oneof(fc.string({ minLength: 1, maxLength: Math.min(schema.maxLength ?? 30, 30) }), oddText))
+    default:
+      return oddValue
+  }
+}
+
+function objectOf(schema: JsonSchema, world: World): fc.Arbitrary<Record<string, unknown>> {
+  const properties = schema.properties ?? {}
+  const known = fc.record(Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, valueOf(property, name, world)])), {
+    // Now and then a required one is left out too.
+    requiredKeys: [],
+  })
+  const required = Object.fromEntries((schema.required ?? []).filter(name => properties[name]).map(name => [name, valueOf(properties[name] ?? {}, name, world)]))
+  const extra = fc.oneof({ weight: 6, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: fc.dictionary(oddText, oddValue, { maxKeys: 2 }) })
+  return fc
+    .tuple(known, fc.record(required), extra, fc.integer({ min: 0, max: 9 }))
+    .map(([some, all, more, chance]) => ({ ...some, ...(chance === 0 ? {} : all), ...more }))
+}
+
+const inputOf = (schema: z.ZodType | undefined): JsonSchema => (schema === undefined ? {} : (z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchema))
+
+/** Follows `$ref` into `$defs`. */
+function inlined(schema: unknown, defs: Record<string, unknown> = (schema as { $defs?: Record<string, unknown> }).$defs ?? {}): unknown {
+  if (Array.isArray(schema)) return schema.map(item => inlined(item, defs))
+  if (typeof schema !== 'object' || schema === null) return schema
+  const ref = (schema as JsonSchema).$ref
+  if (ref !== undefined) return inlined(defs[ref.replace('#/$defs/', '')], defs)
+  return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== '$defs').map(([name, value]) => [name, inlined(value, defs)]))
+}
+
+interface Sent {
+  operation: Operation
+  path: string
+  body: string | undefined
+  headers: Record<string, string | undefined>
+}
+
+function request(operation: Operation, world: World): fc.Arbitrary<Sent> {
+  const body = inlined(inputOf(operation.body)) as JsonSchema
+  const query = inlined(inputOf(operation.query)) as JsonSchema
+  const id = (name: string) => fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...(world.ids[name] ?? ['x'])) }, { weight: 1, arbitrary: fc.constantFrom(...Object.values(world.ids).flat()) }, { weight: 1, arbitrary: oddText })
+  const names = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+  const params = fc.tuple(...names.map(id)).map(values => values.reduce<string>((path, value, i) => path.replace(`{${names[i]}}`, () => encoded(value)), operation.path))
+  const form = operation.bodyType === 'form'
+
+  const sentBody: fc.Arbitrary<string | undefined> =
+    operation.body === undefined
+      ? fc.constantFrom(undefined, undefined, '{}', 'x')
+      : fc.oneof(
+          { weight: 8, arbitrary: objectOf(hasProperties(body), world).map(value => (form ? formText(value) : JSON.stringify(value))) },
+          { weight: 1, arbitrary: fc.oneof(oddText, fc.json(), fc.constantFrom(undefined, '', 'null', '{', '[]', '"x"', '{"a":1,"a":2}', '{"__proto__":{}}', '['.repeat(5_000))) },
+        )
+  const sentQuery = fc.oneof(
+    { weight: 3, arbitrary: fc.constant('') },
+    { weight: 5, arbitrary: objectOf(query, world).map(value => `?${formText(value)}`) },
+    { weight: 1, arbitrary: oddText.map(text => `?${text.replace(/[#\s\0]/g, '')}`) },
+  )
+  const type = form ? 'application/x-www-form-urlencoded' : 'application/json'
+  const headers = fc
+    .record({
+      authorization: fc.oneof(
+        { weight: 8, arbitrary: fc.constant(operation.auth === 'secret_key' ? `Bearer ${SECRET_KEY}` : undefined) },
+        { weight: 1, arbitrary: fc.constantFrom(undefined, '', 'Bearer', 'Bearer x', `Basic ${SECRET_KEY}`, `Bearer sk_test_${'0'.repeat(32)}`) },
+      ),
+      'content-type': fc.oneof({ weight: 8, arbitrary: fc.constant<string | undefined>(type) }, { weight: 1, arbitrary: fc.constantFrom(undefined, 'text/plain', `${type}; charset=utf-8`, `${type}; charset=utf-16`, '') }),
+      origin: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constantFrom('http://localhost:3000', 'https://evil.example', 'null', '') }),
+      cookie: fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...world.cookies) }, { weight: 1, arbitrary: fc.constantFrom(undefined, '', '__client=', '__client=x', '__client; __client=a.b.c', ';;=;', ...world.cookies.map(cookie => `__client=x; ${cookie}`)) }),
+      'clerk-api-version': fc.constantFrom(undefined, undefined, undefined, '2025-11-10'),
+      'user-agent': fc.constantFrom(undefined, 'x', 'x'.repeat(2_000)),
+      'x-forwarded-for': fc.constantFrom(undefined, undefined, '1.2.3.4', 'x, ::1, 1.2.3.4'),
+    })
+    .map(given => Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== undefined || name === 'authorization' || name === 'content-type')))
+
+  return fc.record({ operation: fc.constant(operation), path: fc.tuple(params, sentQuery).map(([path, search]) => path + search), body: operation.method === 'get' ? fc.constant(undefined) : sentBody, headers })
+}
+
+/** A body that may be left out has its fields one level down. */
+function hasProperties(schema: JsonSchema): JsonSchema {
+  return schema.properties ? schema : ((schema.anyOf ?? []).map(hasProperties).find(option => option.properties) ?? schema)
+}
+
+function encoded(value: string): string {
+  try {
+    return encodeURIComponent(value) || 'x'
+  } catch {
+    return '%ed%a0%80'
+  }
+}
+
+function formText(value: Record<string, unknown>): string {
+  return Object.entries(value)
+    .flatMap(([name, member]) => (Array.isArray(member) ? member : [member]).map(item => `${encoded(name)}=${encoded(typeof item === 'string' ? item : (JSON.stringify(item) ?? ''))}`))
+    .join('&')
+}
+
+/** The answer is one the contract allows. */
+function assertAllowed({ operation, path, body, headers }: Sent, answer: Answer): void {
+  const what = `${operation.id}: ${operation.method} ${path} ${JSON.stringify(headers)} ${body?.slice(0, 2_000)} → ${answer.status} ${answer.text}`
+  assert.ok(answer.status < 500, what)
+  if (answer.status === (operation.status ?? 200)) {
+    if (answer.status === 303) assert.ok(answer.headers.get('location')?.startsWith('http://127.0.0.1:4101/sign-in?'), what)
+    else assert.equal(operation.response.safeParse(answer.body).success, true, what)
+    return
+  }
+  const envelope = ErrorEnvelope.safeParse(answer.body)
+  assert.equal(envelope.success, true, what)
+  const codes = envelope.data?.errors.map(error => error.code) ?? []
+  const [first] = codes
+  assert.equal(first && errors[first].status, answer.status, what)
+  for (const code of codes) assert.ok([...COMMON, ...(operation.errors ?? [])].includes(code), `${code} is not declared. ${what}`)
+  assert.doesNotMatch(answer.text, /\{\w+\}/, `a text with a hole: ${what}`)
+}
+
+describe('any request to any operation', () => {
+  const reached = new Map<string, Set<number>>()
+
+  for (const operation of [...bapi, ...fapi]) {
+    it(`${operation.id}: no 5xx, and only answers of the contract`, async () => {
+      await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+      const world = await newWorld(server)
+      const statuses = new Set<number>()
+      reached.set(operation.id, statuses)
+      await fc.assert(
+        fc.asyncProperty(request(operation, world), async sent => {
+          const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
+          statuses.add(answer.status)
+          assertAllowed(sent, answer)
+        }),
+        { numRuns: 150, endOnFailure: false },
+      )
+      // Requests that all fail at the door test nothing.
+      assert.ok(statuses.has(operation.status ?? 200), `none succeeded: ${[...statuses]}`)
+    })
+  }
+
+  it('all together, one after another, leave a server that works', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+    const world = await newWorld(server)
+    const any = fc.oneof(...[...bapi, ...fapi].map(operation => request(operation, world)))
+    await fc.assert(
+      fc.asyncProperty(fc.array(any, { minLength: 1, maxLength: 20 }), async requests => {
+        const answers = await Promise.all(requests.map(sent => server.call(sent.operation.method.toUpperCase(), sent.path, sent.body, sent.headers)))
+        for (const [i, answer] of answers.entries()) assertAllowed(requests[i] as Sent, answer)
+      }),
+      { numRuns: 150 },
+    )
+    const { user_id } = await server.signIn()
+    assert.equal((await server.auditEvents({ user_id })).length, 3)
+  })
+})
