@@ -17,6 +17,8 @@ import { Keyring, keyMaker } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrateSqlite, openSqliteStore } from './store/store.ts'
 
+export { type Config, ConfigError, loadConfig } from './config.ts'
+
 /** Last activity is written this often at most, ms. */
 const ACTIVITY_INTERVAL = 30_000
 /** How long a stopping server waits for requests under way, ms. */

@@ -15,7 +15,12 @@ import { type Answer, type AuditEventBody, expectOk, SECRET_KEY, type TestServer
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex')
 
-type Fact = Partial<Record<'action' | 'outcome' | 'code' | 'ticket_id' | 'session_id' | 'user_id' | 'actor_sub' | 'reason' | 'target_id', string | null>> & {
+type Fact = Partial<
+  Record<
+    'action' | 'outcome' | 'code' | 'ticket_id' | 'session_id' | 'user_id' | 'actor_sub' | 'reason' | 'target_id',
+    string | null
+  >
+> & {
   by?: AuditEventBody['principal']
   actor?: object | null
 }
@@ -26,19 +31,44 @@ async function left(server: TestServer, act: () => Promise<unknown>): Promise<Re
   await act()
   const events = (await server.auditEvents()).filter(event => event.seq > before).reverse()
   return events.map(event => ({
-    action: event.action, outcome: event.outcome, code: event.code, by: event.principal, ticket_id: event.ticket_id, session_id: event.session_id, user_id: event.user_id, actor_sub: event.actor_sub,
-    actor: event['actor'] as object | null, reason: event.reason, target_id: event['target_id'] as string | null,
+    action: event.action,
+    outcome: event.outcome,
+    code: event.code,
+    by: event.principal,
+    ticket_id: event.ticket_id,
+    session_id: event.session_id,
+    user_id: event.user_id,
+    actor_sub: event.actor_sub,
+    actor: event['actor'] as object | null,
+    reason: event.reason,
+    target_id: event['target_id'] as string | null,
   }))
 }
 
 /** An event with these facts and no others. */
 function event(by: AuditEventBody['principal'], facts: Fact): Required<Fact> {
-  return { outcome: 'done', code: null, ticket_id: null, session_id: null, user_id: null, actor_sub: null, actor: null, reason: null, target_id: null, action: '', by, ...facts }
+  return {
+    outcome: 'done',
+    code: null,
+    ticket_id: null,
+    session_id: null,
+    user_id: null,
+    actor_sub: null,
+    actor: null,
+    reason: null,
+    target_id: null,
+    action: '',
+    by,
+    ...facts,
+  }
 }
 
 const client = (id: string | null) => ({ type: 'client' as const, id })
 const system = { type: 'system' as const, id: null }
-const keyOf = async (server: TestServer) => ({ type: 'secret_key' as const, id: (await server.stagedoor.services.store.secretKeys.list())[0]?.id ?? '' })
+const keyOf = async (server: TestServer) => ({
+  type: 'secret_key' as const,
+  id: (await server.stagedoor.services.store.secretKeys.list())[0]?.id ?? '',
+})
 const status = async (answer: Promise<Answer>, expected: number, code?: string) => {
   const { status, text, codes } = await answer
   assert.deepEqual([status, codes], [expected, code === undefined ? [] : [code]], text)
@@ -54,8 +84,13 @@ describe('what is done leaves one audit event', () => {
     })
     assert.deepEqual(created, [event(by, { action: 'user.create', user_id })])
     for (const [method, path, action, body] of [
-      ['PATCH', '', 'user.update', { first_name: 'Ada' }], ['PATCH', '/metadata', 'user.update_metadata', { public_metadata: { a: 1 } }], ['POST', '/lock', 'user.lock'], ['POST', '/unlock', 'user.unlock'],
-      ['POST', '/ban', 'user.ban'], ['POST', '/unban', 'user.unban'], ['DELETE', '', 'user.delete'],
+      ['PATCH', '', 'user.update', { first_name: 'Ada' }],
+      ['PATCH', '/metadata', 'user.update_metadata', { public_metadata: { a: 1 } }],
+      ['POST', '/lock', 'user.lock'],
+      ['POST', '/unlock', 'user.unlock'],
+      ['POST', '/ban', 'user.ban'],
+      ['POST', '/unban', 'user.unban'],
+      ['DELETE', '', 'user.delete'],
     ] as const) {
       const events = await left(server, () => status(server.call(method, `/v1/users/${user_id}${path}`, body), 200))
       assert.deepEqual(events, [event(by, { action, user_id })])
@@ -81,22 +116,45 @@ describe('what is done leaves one audit event', () => {
     })
     const session_id = answer?.body.response.created_session_id
     const cookie = answer?.headers.get('set-cookie')?.split(';')[0] ?? ''
-    assert.deepEqual(accepted, [event(client(null), { ...of, action: 'actor_token.accept', session_id, reason: 'case 4711' })])
+    assert.deepEqual(accepted, [
+      event(client(null), { ...of, action: 'actor_token.accept', session_id, reason: 'case 4711' }),
+    ])
     const session = { ...of, session_id }
 
-    assert.deepEqual(await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie }), 200)), [], 'a mint is no event')
-    assert.deepEqual(await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/touch`, {}, { cookie }), 200)), [], 'a touch is none')
-    const revoked = await left(server, () => status(server.call('POST', `/v1/sessions/${session_id}/revoke`, { reason: 'enough' }), 200))
+    assert.deepEqual(
+      await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie }), 200)),
+      [],
+      'a mint is no event',
+    )
+    assert.deepEqual(
+      await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/touch`, {}, { cookie }), 200)),
+      [],
+      'a touch is none',
+    )
+    const revoked = await left(server, () =>
+      status(server.call('POST', `/v1/sessions/${session_id}/revoke`, { reason: 'enough' }), 200),
+    )
     assert.deepEqual(revoked, [event(by, { ...session, action: 'session.revoke', reason: 'enough' })])
-    assert.deepEqual(await left(server, () => status(server.call('POST', `/v1/sessions/${session_id}/revoke`), 200)), [], 'what is over cannot end again')
+    assert.deepEqual(
+      await left(server, () => status(server.call('POST', `/v1/sessions/${session_id}/revoke`), 200)),
+      [],
+      'what is over cannot end again',
+    )
   })
 
   it('for a token revoked, and one redeemed by a backend', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const first = await server.createActorToken()
-    const of = { ticket_id: first.id, user_id: first.user_id, actor_sub: 'user_operator', actor: { sub: 'user_operator' } }
-    const revoked = await left(server, () => status(server.call('POST', `/v1/actor_tokens/${first.id}/revoke`, { reason: 'by mistake' }), 200))
+    const of = {
+      ticket_id: first.id,
+      user_id: first.user_id,
+      actor_sub: 'user_operator',
+      actor: { sub: 'user_operator' },
+    }
+    const revoked = await left(server, () =>
+      status(server.call('POST', `/v1/actor_tokens/${first.id}/revoke`, { reason: 'by mistake' }), 200),
+    )
     assert.deepEqual(revoked, [event(by, { ...of, action: 'actor_token.revoke', reason: 'by mistake' })])
     const { id, token, user_id } = await server.createActorToken()
     let session_id = ''
@@ -112,18 +170,33 @@ describe('what is done leaves one audit event', () => {
     const token = await server.createActorToken()
     let answer: Answer | undefined
     const accepted = await left(server, async () => {
-      answer = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token }, { cookie: first.cookie })
+      answer = await server.post(
+        '/v1/client/sign_ins',
+        { strategy: 'ticket', ticket: token.token },
+        { cookie: first.cookie },
+      )
     })
     const by = client(first.client_id)
     const second = answer?.body.response.created_session_id
     const cookie = answer?.headers.get('set-cookie')?.split(';')[0] ?? ''
     const actor = { actor_sub: 'user_operator', actor: { sub: 'user_operator' } }
-    const of = (session_id: string) => ({ ...actor, session_id, ...(session_id === second ? { ticket_id: token.id, user_id: token.user_id } : { ticket_id: first.token_id, user_id: first.user_id }) })
+    const of = (session_id: string) => ({
+      ...actor,
+      session_id,
+      ...(session_id === second
+        ? { ticket_id: token.id, user_id: token.user_id }
+        : { ticket_id: first.token_id, user_id: first.user_id }),
+    })
     assert.deepEqual(accepted, [event(by, { ...of(second), action: 'actor_token.accept' })])
-    const post = (id: string, verb: string) => left(server, () => status(server.post(`/v1/client/sessions/${id}/${verb}`, {}, { cookie }), 200))
-    assert.deepEqual(await post(first.session_id, 'touch'), [event(by, { ...of(first.session_id), action: 'session.select' })])
+    const post = (id: string, verb: string) =>
+      left(server, () => status(server.post(`/v1/client/sessions/${id}/${verb}`, {}, { cookie }), 200))
+    assert.deepEqual(await post(first.session_id, 'touch'), [
+      event(by, { ...of(first.session_id), action: 'session.select' }),
+    ])
     assert.deepEqual(await post(second, 'end'), [event(by, { ...of(second), action: 'session.end' })])
-    assert.deepEqual(await post(first.session_id, 'remove'), [event(by, { ...of(first.session_id), action: 'session.remove' })])
+    assert.deepEqual(await post(first.session_id, 'remove'), [
+      event(by, { ...of(first.session_id), action: 'session.remove' }),
+    ])
   })
 
   it('for sign-in tokens and sessions without one', async () => {
@@ -134,15 +207,22 @@ describe('what is done leaves one audit event', () => {
     const events = await left(server, async () => {
       for (let i = 0; i < 2; i++) created.push(expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id })))
     })
-    assert.deepEqual(events, created.map(({ id }) => event(by, { action: 'sign_in_token.create', user_id, ticket_id: id })))
+    assert.deepEqual(
+      events,
+      created.map(({ id }) => event(by, { action: 'sign_in_token.create', user_id, ticket_id: id })),
+    )
     const [first, second] = created
     const revoked = await left(server, () => status(server.call('POST', `/v1/sign_in_tokens/${first?.id}/revoke`), 200))
     assert.deepEqual(revoked, [event(by, { action: 'sign_in_token.revoke', user_id, ticket_id: first?.id ?? '' })])
     let session_id = ''
     const accepted = await left(server, async () => {
-      session_id = expectOk(await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: second?.token ?? '' })).response.created_session_id
+      session_id = expectOk(
+        await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: second?.token ?? '' }),
+      ).response.created_session_id
     })
-    assert.deepEqual(accepted, [event(client(null), { action: 'sign_in_token.accept', user_id, ticket_id: second?.id ?? '', session_id })])
+    assert.deepEqual(accepted, [
+      event(client(null), { action: 'sign_in_token.accept', user_id, ticket_id: second?.id ?? '', session_id }),
+    ])
     const started = await left(server, async () => {
       session_id = expectOk(await server.call('POST', '/v1/sessions', { user_id })).id
     })
@@ -158,36 +238,79 @@ describe('what is done leaves one audit event', () => {
       const asActor = await server.signIn({ actor: { sub: id } })
       const pending = await server.createActorToken({ user_id: id })
       const acting = await server.createActorToken({ actor: { sub: id } })
-      const events = await left(server, () => status(server.call(how === 'ban' ? 'POST' : 'DELETE', `/v1/users/${id}${how === 'ban' ? '/ban' : ''}`), 200))
-      const sorted = (list: Required<Fact>[]) => list.toSorted((a, b) => `${a.action} ${a.ticket_id}`.localeCompare(`${b.action} ${b.ticket_id}`))
+      const events = await left(server, () =>
+        status(server.call(how === 'ban' ? 'POST' : 'DELETE', `/v1/users/${id}${how === 'ban' ? '/ban' : ''}`), 200),
+      )
+      const sorted = (list: Required<Fact>[]) =>
+        list.toSorted((a, b) => `${a.action} ${a.ticket_id}`.localeCompare(`${b.action} ${b.ticket_id}`))
       const operator = { actor_sub: 'user_operator', actor: { sub: 'user_operator' } }
       const self = { actor_sub: id, actor: { sub: id } }
       const reason = `user.${how}`
-      assert.deepEqual(sorted(events), sorted([
-        event(by, { action: reason, user_id: id }),
-        event(by, { ...operator, action: 'session.revoke', user_id: id, session_id: asSubject.session_id, ticket_id: asSubject.token_id, reason }),
-        event(by, { ...self, action: 'session.revoke', user_id: asActor.user_id, session_id: asActor.session_id, ticket_id: asActor.token_id, reason }),
-        event(by, { ...operator, action: 'actor_token.revoke', user_id: id, ticket_id: pending.id, reason }),
-        event(by, { ...self, action: 'actor_token.revoke', user_id: acting.user_id, ticket_id: acting.id, reason }),
-      ]))
+      assert.deepEqual(
+        sorted(events),
+        sorted([
+          event(by, { action: reason, user_id: id }),
+          event(by, {
+            ...operator,
+            action: 'session.revoke',
+            user_id: id,
+            session_id: asSubject.session_id,
+            ticket_id: asSubject.token_id,
+            reason,
+          }),
+          event(by, {
+            ...self,
+            action: 'session.revoke',
+            user_id: asActor.user_id,
+            session_id: asActor.session_id,
+            ticket_id: asActor.token_id,
+            reason,
+          }),
+          event(by, { ...operator, action: 'actor_token.revoke', user_id: id, ticket_id: pending.id, reason }),
+          event(by, { ...self, action: 'actor_token.revoke', user_id: acting.user_id, ticket_id: acting.id, reason }),
+        ]),
+      )
     })
   }
 
   it('for a session whose time has come, once, whoever notices', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
-    const [noticed, idle, swept] = [await server.signIn({ session_max_duration_in_seconds: 60 }), await server.signIn(), await server.signIn()]
-    const of = (signed: typeof noticed) => ({ session_id: signed.session_id, user_id: signed.user_id, ticket_id: signed.token_id, actor_sub: 'user_operator', actor: { sub: 'user_operator' } })
+    const [noticed, idle, swept] = [
+      await server.signIn({ session_max_duration_in_seconds: 60 }),
+      await server.signIn(),
+      await server.signIn(),
+    ]
+    const of = (signed: typeof noticed) => ({
+      session_id: signed.session_id,
+      user_id: signed.user_id,
+      ticket_id: signed.token_id,
+      actor_sub: 'user_operator',
+      actor: { sub: 'user_operator' },
+    })
     server.clock.advance(60)
-    const expired = await left(server, () => status(server.call('POST', `/v1/sessions/${noticed.session_id}/tokens`), 401, 'authentication_invalid'))
+    const expired = await left(server, () =>
+      status(server.call('POST', `/v1/sessions/${noticed.session_id}/tokens`), 401, 'authentication_invalid'),
+    )
     assert.deepEqual(expired, [event(by, { ...of(noticed), action: 'session.expire' })])
     server.clock.advance(540)
-    const abandoned = await left(server, () => status(server.post(`/v1/client/sessions/${idle.session_id}/tokens`, {}, { cookie: idle.cookie }), 401, 'authentication_invalid'))
+    const abandoned = await left(server, () =>
+      status(
+        server.post(`/v1/client/sessions/${idle.session_id}/tokens`, {}, { cookie: idle.cookie }),
+        401,
+        'authentication_invalid',
+      ),
+    )
     assert.deepEqual(abandoned, [event(client(idle.client_id), { ...of(idle), action: 'session.abandon' })])
     const sweep = () => finishOverdueSessions(server.stagedoor.context(system), { limit: 100 })
     assert.deepEqual(await left(server, sweep), [event(system, { ...of(swept), action: 'session.abandon' })])
     assert.deepEqual(await left(server, sweep), [])
-    assert.deepEqual(await left(server, () => status(server.call('POST', `/v1/sessions/${noticed.session_id}/tokens`), 401, 'authentication_invalid')), [])
+    assert.deepEqual(
+      await left(server, () =>
+        status(server.call('POST', `/v1/sessions/${noticed.session_id}/tokens`), 401, 'authentication_invalid'),
+      ),
+      [],
+    )
   })
 
   it('for keys', async () => {
@@ -201,7 +324,9 @@ describe('what is done leaves one audit event', () => {
       target_id = (await createSecretKey(ctx(), { name: 'x' })).record.id
     })
     assert.deepEqual(created, [event(principal, { action: 'secret_key.create', target_id })])
-    assert.deepEqual(await left(server, () => revokeSecretKey(ctx(), { id: target_id })), [event(principal, { action: 'secret_key.revoke', target_id })])
+    assert.deepEqual(await left(server, () => revokeSecretKey(ctx(), { id: target_id })), [
+      event(principal, { action: 'secret_key.revoke', target_id }),
+    ])
     assert.deepEqual(await left(server, () => revokeSecretKey(ctx(), { id: target_id })), [])
     let keys: { id: string; status: string }[] = []
     const rotated = await left(server, async () => {
@@ -210,7 +335,9 @@ describe('what is done leaves one audit event', () => {
     const next = keys.find(key => key.status === 'next')?.id ?? ''
     assert.deepEqual(rotated, [event(principal, { action: 'signing_key.rotate', target_id: next })])
     const old = keys.find(key => key.status === 'retiring')?.id ?? ''
-    const removed = await left(server, () => removeSigningKey(ctx(), { id: old, make: server.stagedoor.makeKey, emergency: true }))
+    const removed = await left(server, () =>
+      removeSigningKey(ctx(), { id: old, make: server.stagedoor.makeKey, emergency: true }),
+    )
     assert.deepEqual(removed, [event(principal, { action: 'signing_key.remove', target_id: old })])
   })
 })
@@ -230,16 +357,28 @@ describe('what is refused leaves one audit event', () => {
       await using server = await testServer({ env })
       const by = await keyOf(server)
       const path = operation.path.replace(/\{\w+\}/, 'x_unknown')
-      const requests: [unknown, Record<string, string>][] = operation.body === undefined ? [[undefined, {}]] : [
-        [{ unknown_member: 1 }, {}], ['{"a":1,"a":2}', {}], ['not json', {}], ['{}', { 'content-type': 'text/plain' }], ['[]', {}], [`"${'x'.repeat(300_000)}"`, {}],
-      ]
+      const requests: [unknown, Record<string, string>][] =
+        operation.body === undefined
+          ? [[undefined, {}]]
+          : [
+              [{ unknown_member: 1 }, {}],
+              ['{"a":1,"a":2}', {}],
+              ['not json', {}],
+              ['{}', { 'content-type': 'text/plain' }],
+              ['[]', {}],
+              [`"${'x'.repeat(300_000)}"`, {}],
+            ]
       for (const [body, headers] of requests) {
         let answer: Answer | undefined
         const events = await left(server, async () => {
           answer = await server.call(operation.method.toUpperCase(), path, body, headers)
         })
         assert.ok(answer && answer.status >= 400 && answer.status < 500, answer?.text)
-        assert.deepEqual(events, [event(by, { action: operation.action ?? '', outcome: 'refused', code: answer.codes[0] ?? '' })], answer.text)
+        assert.deepEqual(
+          events,
+          [event(by, { action: operation.action ?? '', outcome: 'refused', code: answer.codes[0] ?? '' })],
+          answer.text,
+        )
       }
     })
   }
@@ -256,12 +395,17 @@ describe('what is refused leaves one audit event', () => {
     const used = await server.signIn()
     const ofUsed = { ...operator, ticket_id: used.token_id, user_id: used.user_id, ...refused }
     const code = 'actor_token_already_used_code'
-    assert.deepEqual(await left(server, () => status(redeem(used.ticket), 400, code)), [event(nobody, { ...ofUsed, session_id: used.session_id, action: 'ticket.accept', code })])
-    assert.deepEqual(await left(server, () => status(accept(used.ticket), 400, code)), [event(by, { ...ofUsed, session_id: used.session_id, action: 'actor_token.accept', code })])
-    const cannot = 'actor_token_cannot_be_revoked_code'
-    assert.deepEqual(await left(server, () => status(server.call('POST', `/v1/actor_tokens/${used.token_id}/revoke`), 400, cannot)), [
-      event(by, { ...ofUsed, session_id: used.session_id, action: 'actor_token.revoke', code: cannot }),
+    assert.deepEqual(await left(server, () => status(redeem(used.ticket), 400, code)), [
+      event(nobody, { ...ofUsed, session_id: used.session_id, action: 'ticket.accept', code }),
     ])
+    assert.deepEqual(await left(server, () => status(accept(used.ticket), 400, code)), [
+      event(by, { ...ofUsed, session_id: used.session_id, action: 'actor_token.accept', code }),
+    ])
+    const cannot = 'actor_token_cannot_be_revoked_code'
+    assert.deepEqual(
+      await left(server, () => status(server.call('POST', `/v1/actor_tokens/${used.token_id}/revoke`), 400, cannot)),
+      [event(by, { ...ofUsed, session_id: used.session_id, action: 'actor_token.revoke', code: cannot })],
+    )
 
     const revoked = await server.createActorToken()
     await server.call('POST', `/v1/actor_tokens/${revoked.id}/revoke`)
@@ -269,49 +413,99 @@ describe('what is refused leaves one audit event', () => {
     server.clock.advance(1)
     const banned = await server.createActorToken()
     await server.call('POST', `/v1/users/${banned.user_id}/lock`)
-    for (const [token, code, http] of [[revoked, 'actor_token_revoked_code', 400], [late, 'ticket_expired_code', 400], [banned, 'user_locked', 403]] as const) {
+    for (const [token, code, http] of [
+      [revoked, 'actor_token_revoked_code', 400],
+      [late, 'ticket_expired_code', 400],
+      [banned, 'user_locked', 403],
+    ] as const) {
       const of = { ...operator, ...refused, ticket_id: token.id, user_id: token.user_id, code }
-      assert.deepEqual(await left(server, () => status(redeem(token.token), http, code)), [event(nobody, { ...of, action: 'ticket.accept' })])
-      assert.deepEqual(await left(server, () => status(accept(token.token), http, code)), [event(by, { ...of, action: 'actor_token.accept' })])
+      assert.deepEqual(await left(server, () => status(redeem(token.token), http, code)), [
+        event(nobody, { ...of, action: 'ticket.accept' }),
+      ])
+      assert.deepEqual(await left(server, () => status(accept(token.token), http, code)), [
+        event(by, { ...of, action: 'actor_token.accept' }),
+      ])
     }
     const signIn = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: used.user_id }))
     assert.deepEqual(await left(server, () => status(accept(signIn.token), 400, 'ticket_invalid_code')), [
-      event(by, { ...refused, action: 'actor_token.accept', code: 'ticket_invalid_code', ticket_id: signIn.id, user_id: used.user_id }),
+      event(by, {
+        ...refused,
+        action: 'actor_token.accept',
+        code: 'ticket_invalid_code',
+        ticket_id: signIn.id,
+        user_id: used.user_id,
+      }),
     ])
-    const create = (body: object, http: number, code: string) => left(server, () => status(server.call('POST', '/v1/actor_tokens', body), http, code))
+    const create = (body: object, http: number, code: string) =>
+      left(server, () => status(server.call('POST', '/v1/actor_tokens', body), http, code))
     const action = 'actor_token.create'
-    assert.deepEqual(await create({ user_id: banned.user_id, actor: { sub: 'a' } }, 403, 'user_locked'), [event(by, { ...refused, action, code: 'user_locked', user_id: banned.user_id, actor_sub: 'a' })])
+    assert.deepEqual(await create({ user_id: banned.user_id, actor: { sub: 'a' } }, 403, 'user_locked'), [
+      event(by, { ...refused, action, code: 'user_locked', user_id: banned.user_id, actor_sub: 'a' }),
+    ])
     assert.deepEqual(await create({ user_id: used.user_id, actor: { sub: banned.user_id } }, 403, 'actor_banned'), [
       event(by, { ...refused, action, code: 'actor_banned', user_id: used.user_id, actor_sub: banned.user_id }),
     ])
-    assert.deepEqual(await create({ user_id: 'user_x', actor: { sub: 'a' } }, 404, 'resource_not_found'), [event(by, { ...refused, action, code: 'resource_not_found' })])
+    assert.deepEqual(await create({ user_id: 'user_x', actor: { sub: 'a' } }, 404, 'resource_not_found'), [
+      event(by, { ...refused, action, code: 'resource_not_found' }),
+    ])
 
     await server.call('POST', `/v1/sessions/${used.session_id}/revoke`)
-    const touch = () => status(server.post(`/v1/client/sessions/${used.session_id}/touch`, {}, { cookie: used.cookie }), 401, 'authentication_invalid')
-    assert.deepEqual(await left(server, touch), [event(client(used.client_id), { ...ofUsed, action: 'session.touch', code: 'authentication_invalid', session_id: used.session_id })])
+    const touch = () =>
+      status(
+        server.post(`/v1/client/sessions/${used.session_id}/touch`, {}, { cookie: used.cookie }),
+        401,
+        'authentication_invalid',
+      )
+    assert.deepEqual(await left(server, touch), [
+      event(client(used.client_id), {
+        ...ofUsed,
+        action: 'session.touch',
+        code: 'authentication_invalid',
+        session_id: used.session_id,
+      }),
+    ])
   })
 
   it('when a browser with a client of ours brings garbage', async () => {
     await using server = await testServer({ env })
     const { cookie, client_id } = await server.signIn()
-    const events = await left(server, () => status(server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: 'x' }, { cookie }), 400, 'ticket_invalid_code'))
-    assert.deepEqual(events, [event(client(client_id), { action: 'ticket.accept', outcome: 'refused', code: 'ticket_invalid_code' })])
+    const events = await left(server, () =>
+      status(
+        server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: 'x' }, { cookie }),
+        400,
+        'ticket_invalid_code',
+      ),
+    )
+    assert.deepEqual(events, [
+      event(client(client_id), { action: 'ticket.accept', outcome: 'refused', code: 'ticket_invalid_code' }),
+    ])
   })
 })
 
 describe('refused garbage', () => {
-  const counts = async (server: TestServer) => expectOk(await server.call('GET', '/v1/refused_requests')) as { minute: number; address: string; code: string; count: number }[]
+  const counts = async (server: TestServer) =>
+    expectOk(await server.call('GET', '/v1/refused_requests')) as {
+      minute: number
+      address: string
+      code: string
+      count: number
+    }[]
 
   it('is counted, by minute, address and code', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' } })
     const origin = await server.listen()
     const send = (path: string, from: string | undefined, init: RequestInit = {}) =>
-      fetch(`${origin}${path}`, { ...init, headers: { ...(from === undefined ? {} : { 'x-forwarded-for': from }), ...init.headers } }).then(response => response.text())
+      fetch(`${origin}${path}`, {
+        ...init,
+        headers: { ...(from === undefined ? {} : { 'x-forwarded-for': from }), ...init.headers },
+      }).then(response => response.text())
     const badKey = { headers: { authorization: 'Bearer sk_test_000000000000000000000000' } }
     const minute = server.clock.now() - (server.clock.now() % 60_000)
     for (let i = 0; i < 5; i++) await send('/v1/users', undefined, badKey)
-    for (const from of ['192.0.2.1', '192.0.2.1', '6.6.6.6, 192.0.2.1', '::ffff:192.0.2.1']) await send('/v1/users', from, badKey)
-    for (const from of ['2001:db8:1:2::1', '2001:DB8:1:2:ffff::2', '2001:db8:1:3::1']) await send('/v1/users', from, badKey)
+    for (const from of ['192.0.2.1', '192.0.2.1', '6.6.6.6, 192.0.2.1', '::ffff:192.0.2.1'])
+      await send('/v1/users', from, badKey)
+    for (const from of ['2001:db8:1:2::1', '2001:DB8:1:2:ffff::2', '2001:db8:1:3::1'])
+      await send('/v1/users', from, badKey)
     await send('/v1/users', undefined)
     const form = (ticket: string) => ({ method: 'POST', body: new URLSearchParams({ strategy: 'ticket', ticket }) })
     for (let i = 0; i < 3; i++) await send('/v1/client/sign_ins', undefined, form(`x${i}`))
@@ -327,7 +521,10 @@ describe('refused garbage', () => {
       { minute, address: '127.0.0.1', code: 'authorization_header_format_invalid', count: 1 },
       { minute, address: '2001:db8:1:3::/64', code: 'clerk_key_invalid', count: 1 },
     ]
-    assert.deepEqual((await counts(server)).map(({ minute, address, code, count }) => ({ minute, address, code, count })), expected)
+    assert.deepEqual(
+      (await counts(server)).map(({ minute, address, code, count }) => ({ minute, address, code, count })),
+      expected,
+    )
     await send('/v1/users', undefined, badKey)
     assert.deepEqual((await counts(server))[0]?.count, 2, 'added to what was written already')
     assert.deepEqual(await server.auditEvents({ outcome: 'refused' }), [])
@@ -339,7 +536,8 @@ describe('refused garbage', () => {
     for (let i = 0; i < 500; i++) await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: `x${i}` })
     const minted = await server.signIn()
     await server.call('POST', `/v1/sessions/${minted.session_id}/revoke`)
-    for (let i = 0; i < 20; i++) await server.post(`/v1/client/sessions/${minted.session_id}/tokens`, {}, { cookie: minted.cookie })
+    for (let i = 0; i < 20; i++)
+      await server.post(`/v1/client/sessions/${minted.session_id}/tokens`, {}, { cookie: minted.cookie })
     await counts(server)
     assert.deepEqual(database.rows('select code, count from refused_requests order by code'), [
       { code: 'authentication_invalid', count: 20 },
@@ -352,7 +550,8 @@ describe('refused garbage', () => {
     using database = testDatabase({ STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' })
     await using server = await testServer({ env: database.env })
     const { refusedRequests, store } = server.stagedoor.services
-    for (let i = 0; i < 5_000; i++) refusedRequests.count(server.clock.now(), `10.0.${i >> 8}.${i & 255}`, 'clerk_key_invalid')
+    for (let i = 0; i < 5_000; i++)
+      refusedRequests.count(server.clock.now(), `10.0.${i >> 8}.${i & 255}`, 'clerk_key_invalid')
     await refusedRequests.flush(store)
     const rows = database.rows<{ address: string; count: number }>('select address, count from refused_requests')
     assert.equal(rows.length, 1_001)
@@ -365,10 +564,15 @@ describe('refused garbage', () => {
     const db = database.open()
     try {
       await server.call('GET', '/v1/users', undefined, { authorization: undefined })
-      db.exec("create trigger no_counts before insert on refused_requests begin select raise(abort, 'no counts today'); end")
+      db.exec(
+        "create trigger no_counts before insert on refused_requests begin select raise(abort, 'no counts today'); end",
+      )
       assert.equal((await server.call('GET', '/v1/refused_requests')).status, 500)
       db.exec('drop trigger no_counts')
-      assert.deepEqual((await counts(server)).map(({ code, count }) => [code, count]), [['authorization_header_format_invalid', 1]])
+      assert.deepEqual(
+        (await counts(server)).map(({ code, count }) => [code, count]),
+        [['authorization_header_format_invalid', 1]],
+      )
     } finally {
       db.close()
     }
@@ -385,7 +589,13 @@ describe('D4 an audit event that cannot be written', () => {
     const ticket = await server.createActorToken({ user_id })
     const signIn = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id }))
     const other = await server.signIn()
-    const second = expectOk(await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: (await server.createActorToken()).token }, { cookie: other.cookie }))
+    const second = expectOk(
+      await server.post(
+        '/v1/client/sign_ins',
+        { strategy: 'ticket', ticket: (await server.createActorToken()).token },
+        { cookie: other.cookie },
+      ),
+    )
     server.clock.advance(1)
     const cookie = { cookie: signed.cookie }
     const attempts: Record<string, () => Promise<Answer>> = {
@@ -398,11 +608,13 @@ describe('D4 an audit event that cannot be written', () => {
       'create an actor token': () => server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'a' } }),
       'revoke it': () => server.call('POST', `/v1/actor_tokens/${ticket.id}/revoke`),
       'redeem it in a browser': () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: ticket.token }),
-      'redeem it in a browser with a client': () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: ticket.token }, cookie),
+      'redeem it in a browser with a client': () =>
+        server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: ticket.token }, cookie),
       'redeem it in a backend': () => server.call('POST', '/v1/actor_tokens/accept', { ticket: ticket.token }),
       'create a sign-in token': () => server.call('POST', '/v1/sign_in_tokens', { user_id }),
       'revoke the sign-in token': () => server.call('POST', `/v1/sign_in_tokens/${signIn.id}/revoke`),
-      'redeem the sign-in token': () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: signIn.token }),
+      'redeem the sign-in token': () =>
+        server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: signIn.token }),
       'start a session': () => server.call('POST', '/v1/sessions', { user_id }),
       'revoke a session': () => server.call('POST', `/v1/sessions/${signed.session_id}/revoke`),
       'end a session': () => server.post(`/v1/client/sessions/${signed.session_id}/end`, {}, cookie),
@@ -436,15 +648,38 @@ describe('D4 an audit event that cannot be written', () => {
     } finally {
       db.close()
     }
-    const last = ['delete a user', 'ban a user', 'redeem a used ticket', 'mint for an expired session', 'lock a user', 'redeem it in a browser with a client', 'redeem it in a backend', 'redeem it in a browser', 'revoke it', 'revoke the sign-in token', 'redeem the sign-in token']
-    for (const [what, attempt] of Object.entries(attempts).filter(([name]) => !last.includes(name))) assert.equal((await attempt()).status, 200, `${what}, now that there is a log again`)
+    const last = [
+      'delete a user',
+      'ban a user',
+      'redeem a used ticket',
+      'mint for an expired session',
+      'lock a user',
+      'redeem it in a browser with a client',
+      'redeem it in a backend',
+      'redeem it in a browser',
+      'revoke it',
+      'revoke the sign-in token',
+      'redeem the sign-in token',
+    ]
+    for (const [what, attempt] of Object.entries(attempts).filter(([name]) => !last.includes(name)))
+      assert.equal((await attempt()).status, 200, `${what}, now that there is a log again`)
     assert.equal((await attempts['redeem it in a backend']?.())?.status, 200)
     assert.equal((await attempts['delete a user']?.())?.status, 200)
   })
 
   /** Every row of every table but the log itself. */
   function contents(database: TestDatabase): Record<string, unknown[]> {
-    const tables = ['instance', 'users', 'identifiers', 'tickets', 'clients', 'sessions', 'secret_keys', 'signing_keys', 'audit_events']
+    const tables = [
+      'instance',
+      'users',
+      'identifiers',
+      'tickets',
+      'clients',
+      'sessions',
+      'secret_keys',
+      'signing_keys',
+      'audit_events',
+    ]
     return Object.fromEntries(tables.map(table => [table, database.rows(`select * from ${table} order by 1`)]))
   }
 })
@@ -453,16 +688,40 @@ describe('the log as stored', () => {
   /** Some of everything, with personal data all over. */
   async function busy(server: TestServer) {
     const headers = { 'user-agent': 'Canary-Agent/1.0 (private)' }
-    const user = expectOk(await server.call('POST', '/v1/users', { first_name: 'Canaryname', email_address: ['canary@example.com'], external_id: 'canary-external' }, headers))
-    const body = { user_id: user.id, actor: { sub: 'operator_1', name: 'Canary Actor', iss: 'canary-issuer' }, reason: 'Canary reason é😀' }
+    const user = expectOk(
+      await server.call(
+        'POST',
+        '/v1/users',
+        { first_name: 'Canaryname', email_address: ['canary@example.com'], external_id: 'canary-external' },
+        headers,
+      ),
+    )
+    const body = {
+      user_id: user.id,
+      actor: { sub: 'operator_1', name: 'Canary Actor', iss: 'canary-issuer' },
+      reason: 'Canary reason é😀',
+    }
     const token = expectOk(await server.call('POST', '/v1/actor_tokens', body, headers))
     const accepted = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token }, headers)
     await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token }, headers)
-    await server.call('POST', `/v1/sessions/${accepted.body.response.created_session_id}/revoke`, { reason: 'Canary end' }, headers)
+    await server.call(
+      'POST',
+      `/v1/sessions/${accepted.body.response.created_session_id}/revoke`,
+      { reason: 'Canary end' },
+      headers,
+    )
     await server.call('POST', '/v1/actor_tokens', { canary: 1 }, headers)
     return user.id as string
   }
-  interface Row { seq: number; id: string; at: number; event: string; personal: string | null; leaf_hash: string; [column: string]: unknown }
+  interface Row {
+    seq: number
+    id: string
+    at: number
+    event: string
+    personal: string | null
+    leaf_hash: string
+    [column: string]: unknown
+  }
   const rowsOf = (database: TestDatabase) => database.rows<Row>('select * from audit_events order by seq')
 
   it('each leaf hash is SHA-256 over 0x00 and the canonical text, which says what the columns say', async () => {
@@ -471,18 +730,54 @@ describe('the log as stored', () => {
     await busy(server)
     const rows = rowsOf(database)
     assert.ok(rows.length >= 8)
-    assert.deepEqual(rows.map(row => row.seq), rows.map((_, i) => i + 1), 'without a gap')
+    assert.deepEqual(
+      rows.map(row => row.seq),
+      rows.map((_, i) => i + 1),
+      'without a gap',
+    )
     for (const row of rows) {
       assert.equal(row.leaf_hash, sha256(Buffer.concat([Buffer.from([0]), Buffer.from(row.event)])))
       assert.equal(leafHash(row.event), row.leaf_hash)
       const event = JSON.parse(row.event)
       assert.equal(canonicalJson(event), row.event)
-      const { action, actor_sub, at, code, id, outcome, principal_id, principal_type, session_id, target_id, ticket_id, trace_id, user_id } = row
-      assert.deepEqual(event, { action, actor_sub, at, code, id, outcome, personal_hash: sha256(row.personal ?? ''), principal: { id: principal_id, type: principal_type }, session_id, target_id, ticket_id, trace_id, user_id, v: 1 })
+      const {
+        action,
+        actor_sub,
+        at,
+        code,
+        id,
+        outcome,
+        principal_id,
+        principal_type,
+        session_id,
+        target_id,
+        ticket_id,
+        trace_id,
+        user_id,
+      } = row
+      assert.deepEqual(event, {
+        action,
+        actor_sub,
+        at,
+        code,
+        id,
+        outcome,
+        personal_hash: sha256(row.personal ?? ''),
+        principal: { id: principal_id, type: principal_type },
+        session_id,
+        target_id,
+        ticket_id,
+        trace_id,
+        user_id,
+        v: 1,
+      })
       assert.equal(canonicalJson(JSON.parse(row.personal ?? '')), row.personal)
     }
     const shown = (await server.auditEvents()).reverse()
-    assert.deepEqual(shown.map(event => [event.seq, event['leaf_hash']]), rows.map(row => [row.seq, row.leaf_hash]))
+    assert.deepEqual(
+      shown.map(event => [event.seq, event['leaf_hash']]),
+      rows.map(row => [row.seq, row.leaf_hash]),
+    )
     assert.equal(new Set(rows.map(row => row.id)).size, rows.length)
   })
 
@@ -509,7 +804,12 @@ describe('the log as stored', () => {
     assert.equal(salts.size, rows.length)
     const created = rows.find(row => row['action'] === 'actor_token.create' && row['outcome'] === 'done')
     const { salt: _, ...personal } = JSON.parse(created?.personal ?? '{}')
-    assert.deepEqual(personal, { actor: { iss: 'canary-issuer', name: 'Canary Actor', sub: 'operator_1' }, address: null, reason: 'Canary reason é😀', user_agent: 'Canary-Agent/1.0 (private)' })
+    assert.deepEqual(personal, {
+      actor: { iss: 'canary-issuer', name: 'Canary Actor', sub: 'operator_1' },
+      address: null,
+      reason: 'Canary reason é😀',
+      user_agent: 'Canary-Agent/1.0 (private)',
+    })
   })
 
   it('R17 holds no ticket, key or cookie, not even in the personal part', async () => {
@@ -520,7 +820,8 @@ describe('the log as stored', () => {
     await server.call('POST', '/v1/clients/verify', { token: cookie.replace('__client=', '') })
     await server.call('POST', `/v1/actor_tokens/${encodeURIComponent(ticket.slice(0, 200))}/revoke`)
     const text = JSON.stringify(rowsOf(database))
-    for (const secret of [ticket, ticket.split('.')[2] ?? '-', cookie.replace('__client=', ''), SECRET_KEY]) assert.ok(!text.includes(secret))
+    for (const secret of [ticket, ticket.split('.')[2] ?? '-', cookie.replace('__client=', ''), SECRET_KEY])
+      assert.ok(!text.includes(secret))
   })
 
   it('D6 cannot be changed, replaced or deleted', async () => {
@@ -534,16 +835,30 @@ describe('the log as stored', () => {
       assert.equal(columns.length, 17)
       for (const column of columns) {
         for (const value of ["'x'", '9', `${column} || 'x'`]) {
-          assert.throws(() => db.exec(`update audit_events set ${column} = ${value}`), /never changed|datatype mismatch|cannot store/, `${column} = ${value}`)
+          assert.throws(
+            () => db.exec(`update audit_events set ${column} = ${value}`),
+            /never changed|datatype mismatch|cannot store/,
+            `${column} = ${value}`,
+          )
         }
         const nullable = column === 'personal'
-        if (!nullable) assert.throws(() => db.exec(`update audit_events set ${column} = null where ${column} is not null`), /never changed|NOT NULL|datatype mismatch/, column)
+        if (!nullable)
+          assert.throws(
+            () => db.exec(`update audit_events set ${column} = null where ${column} is not null`),
+            /never changed|NOT NULL|datatype mismatch/,
+            column,
+          )
       }
       for (const sql of [
-        'delete from audit_events', 'delete from audit_events where seq = 1', 'delete from audit_events where seq = (select max(seq) from audit_events)', 'update audit_events set seq = seq + 1000',
-        "update audit_events set outcome = 'refused', personal = null", 'insert or replace into audit_events select * from audit_events where seq = 1',
+        'delete from audit_events',
+        'delete from audit_events where seq = 1',
+        'delete from audit_events where seq = (select max(seq) from audit_events)',
+        'update audit_events set seq = seq + 1000',
+        "update audit_events set outcome = 'refused', personal = null",
+        'insert or replace into audit_events select * from audit_events where seq = 1',
         "insert or replace into audit_events select seq, id, at, 'nothing.happened', outcome, code, principal_type, principal_id, actor_sub, ticket_id, session_id, user_id, target_id, trace_id, event, personal, leaf_hash from audit_events where seq = 1",
-        'replace into audit_events select * from audit_events', 'update or replace audit_events set seq = 1 where seq = 2',
+        'replace into audit_events select * from audit_events',
+        'update or replace audit_events set seq = 1 where seq = 2',
         "insert into audit_events select * from audit_events where seq = 1 on conflict do update set action = 'x'",
       ]) {
         assert.throws(() => db.exec(sql), /never/, sql)
@@ -567,18 +882,35 @@ describe('the log as stored', () => {
       db.close()
     }
     const after = rowsOf(database)
-    assert.deepEqual(after.map(row => ({ ...row, personal: '' })), before.map(row => ({ ...row, personal: '' })))
+    assert.deepEqual(
+      after.map(row => ({ ...row, personal: '' })),
+      before.map(row => ({ ...row, personal: '' })),
+    )
     assert.doesNotMatch(JSON.stringify(after.filter(row => row['user_id'] === user_id)), /canary/i)
     for (const row of after) assert.equal(leafHash(row.event), row.leaf_hash)
-    for (const event of await server.auditEvents({ user_id })) assert.deepEqual([event['actor'], event.reason, event['address'], event['user_agent']], [null, null, null, null])
+    for (const event of await server.auditEvents({ user_id }))
+      assert.deepEqual([event['actor'], event.reason, event['address'], event['user_agent']], [null, null, null, null])
   })
 })
 
 describe('canonical JSON', () => {
   it('writes RFC 8785’s own examples', () => {
-    const parsed = JSON.parse('{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],"string":"\\u20ac$\\u000F\\u000aA\'\\u0042\\u0022\\u005c\\\\\\"\\/","literals":[null,true,false]}')
-    assert.equal(canonicalJson(parsed), '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}')
-    const members = { '\u20ac': 'Euro Sign', '\r': 'Carriage Return', '\ufb33': 'Hebrew Letter Dalet With Dagesh', '1': 'One', '\ud83d\ude00': 'Emoji: Grinning Face', '\u0080': 'Control', '\u00f6': 'Latin Small Letter O With Diaeresis' }
+    const parsed = JSON.parse(
+      '{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],"string":"\\u20ac$\\u000F\\u000aA\'\\u0042\\u0022\\u005c\\\\\\"\\/","literals":[null,true,false]}',
+    )
+    assert.equal(
+      canonicalJson(parsed),
+      '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
+    )
+    const members = {
+      '\u20ac': 'Euro Sign',
+      '\r': 'Carriage Return',
+      '\ufb33': 'Hebrew Letter Dalet With Dagesh',
+      '1': 'One',
+      '\ud83d\ude00': 'Emoji: Grinning Face',
+      '\u0080': 'Control',
+      '\u00f6': 'Latin Small Letter O With Diaeresis',
+    }
     assert.deepEqual(Object.values(JSON.parse(canonicalJson(members))).length, 7)
     assert.equal(
       canonicalJson(members),
@@ -588,13 +920,40 @@ describe('canonical JSON', () => {
 
   it('writes numbers as RFC 8785’s appendix B', () => {
     for (const [number, text] of [
-      [0, '0'], [-0, '0'], [5e-324, '5e-324'], [-5e-324, '-5e-324'], [1.7976931348623157e308, '1.7976931348623157e+308'], [9007199254740992, '9007199254740992'], [295147905179352830000, '295147905179352830000'],
-      [9.999999999999997e22, '9.999999999999997e+22'], [1e23, '1e+23'], [999999999999999700000, '999999999999999700000'], [1e21, '1e+21'], [9.999999999999997e-7, '9.999999999999997e-7'], [0.000001, '0.000001'], [333333333.3333332, '333333333.3333332'],
-    ] as const) assert.equal(canonicalJson(number), text)
+      [0, '0'],
+      [-0, '0'],
+      [5e-324, '5e-324'],
+      [-5e-324, '-5e-324'],
+      [1.7976931348623157e308, '1.7976931348623157e+308'],
+      [9007199254740992, '9007199254740992'],
+      [295147905179352830000, '295147905179352830000'],
+      [9.999999999999997e22, '9.999999999999997e+22'],
+      [1e23, '1e+23'],
+      [999999999999999700000, '999999999999999700000'],
+      [1e21, '1e+21'],
+      [9.999999999999997e-7, '9.999999999999997e-7'],
+      [0.000001, '0.000001'],
+      [333333333.3333332, '333333333.3333332'],
+    ] as const)
+      assert.equal(canonicalJson(number), text)
   })
 
   it('has no spelling for what is not JSON', () => {
-    for (const value of [undefined, Number.NaN, Infinity, -Infinity, () => 1, Symbol('x'), 1n, '\ud800', 'a\udc00', { '\ud800': 1 }, { a: undefined }, [undefined], { a: [Number.NaN] }]) {
+    for (const value of [
+      undefined,
+      Number.NaN,
+      Infinity,
+      -Infinity,
+      () => 1,
+      Symbol('x'),
+      1n,
+      '\ud800',
+      'a\udc00',
+      { '\ud800': 1 },
+      { a: undefined },
+      [undefined],
+      { a: [Number.NaN] },
+    ]) {
       assert.throws(() => canonicalJson(value), TypeError)
     }
   })
@@ -602,7 +961,12 @@ describe('canonical JSON', () => {
   it('is one text for one value, and that value again when read', () => {
     const shuffled = (value: unknown): unknown => {
       if (Array.isArray(value)) return value.map(shuffled)
-      if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).reverse().map(([name, member]) => [name, shuffled(member)]))
+      if (typeof value === 'object' && value !== null)
+        return Object.fromEntries(
+          Object.entries(value)
+            .reverse()
+            .map(([name, member]) => [name, shuffled(member)]),
+        )
       return value
     }
     fc.assert(

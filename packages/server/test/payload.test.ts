@@ -377,7 +377,7 @@ describe('P5 the actor', () => {
       noncharacters: '\ufffe\uffff\ufffd',
       sql: "'; drop table tickets; --",
       html: '</script><img src=x onerror=alert(1)>',
-      format: '%s %n ${x} {{x}}',
+      format: '%s %n $x {{x}}',
       'members too: é\n"😀\u202e': 'x',
       combining: 'Z͑ͫ̓ͪ̂ͫ̽',
       json: '{"sub":"b"}',

@@ -8,6 +8,9 @@ import { fapi } from '../src/contract/fapi.ts'
 import type { Operation } from '../src/contract/operation.ts'
 import { type Answer, SECRET_KEY, type TestServer, testServer } from './support.ts'
 
+// What is tested here is the answers, not the disk.
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: 'sqlite::memory:' }
+
 /** The envelope of every refusal (WIRE.md 7.1). */
 const ErrorEnvelope = z.strictObject({
   errors: z
@@ -25,8 +28,19 @@ const ErrorEnvelope = z.strictObject({
 
 /** Refusals that any operation may answer with; the others it declares itself. */
 const COMMON: ErrorCode[] = [
-  'authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'origin_invalid', 'request_body_invalid', 'unsupported_content_type', 'request_body_too_large', 'form_param_missing',
-  'form_param_value_invalid', 'form_param_type_invalid', 'form_param_unknown', 'resource_not_found', 'authentication_invalid',
+  'authorization_header_format_invalid',
+  'clerk_key_invalid',
+  'api_version_invalid',
+  'origin_invalid',
+  'request_body_invalid',
+  'unsupported_content_type',
+  'request_body_too_large',
+  'form_param_missing',
+  'form_param_value_invalid',
+  'form_param_type_invalid',
+  'form_param_unknown',
+  'resource_not_found',
+  'authentication_invalid',
 ]
 
 /** Things that are there, for requests that get somewhere. */
@@ -37,13 +51,27 @@ interface World {
 }
 
 async function newWorld(server: TestServer): Promise<World> {
-  const users = await Promise.all(Array.from({ length: 3 }, (_, n) => server.createUser({ email_address: [`user${n}@example.com`], external_id: `external_${n}`, username: `user${n}` })))
+  const users = await Promise.all(
+    Array.from({ length: 3 }, (_, n) =>
+      server.createUser({
+        email_address: [`user${n}@example.com`],
+        external_id: `external_${n}`,
+        username: `user${n}`,
+      }),
+    ),
+  )
   const signed = await Promise.all(users.map(({ id }) => server.signIn({ user_id: id })))
   const tokens = await Promise.all(users.map(({ id }) => server.createActorToken({ user_id: id })))
-  const signIns = await Promise.all(users.map(async ({ id }) => (await server.call('POST', '/v1/sign_in_tokens', { user_id: id })).body))
+  const signIns = await Promise.all(
+    users.map(async ({ id }) => (await server.call('POST', '/v1/sign_in_tokens', { user_id: id })).body),
+  )
   return {
     ids: {
-      user_id: users.map(user => user.id), session_id: signed.map(session => session.session_id), client_id: signed.map(session => session.client_id), actor_token_id: tokens.map(token => token.id),
+      user_id: users.map(user => user.id),
+      session_id: signed.map(session => session.session_id),
+      identification_id: users.map(user => user['primary_email_address_id']),
+      client_id: signed.map(session => session.client_id),
+      actor_token_id: tokens.map(token => token.id),
       sign_in_token_id: signIns.map(token => token.id),
     },
     tickets: [...tokens, ...signIns].map(token => token.token),
@@ -54,14 +82,48 @@ async function newWorld(server: TestServer): Promise<World> {
 const oddText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
   fc.string({ unit: 'grapheme', maxLength: 20 }),
-  fc.constantFrom('', ' ', '\0', '\ud800', '\ufffd', '%', '%00', "'", '"; drop table users; --', '__proto__', 'constructor', '-created_at', 'null', '0', '-1', '1e3', '9'.repeat(30), 'x'.repeat(300), '2026-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999999999Z', 'a@b', '+15555550100'),
+  fc.constantFrom(
+    '',
+    ' ',
+    '\0',
+    '\ud800',
+    '\ufffd',
+    '%',
+    '%00',
+    "'",
+    '"; drop table users; --',
+    '__proto__',
+    'constructor',
+    '-created_at',
+    'null',
+    '0',
+    '-1',
+    '1e3',
+    '9'.repeat(30),
+    'x'.repeat(300),
+    '2026-01-01T00:00:00Z',
+    '0001-01-01T00:00:00Z',
+    '9999-12-31T23:59:59.999999999Z',
+    'a@b',
+    '+15555550100',
+  ),
 )
-const oddNumber = fc.oneof(fc.integer(), fc.double(), fc.constantFrom(0, -0, -1, 1, 0.5, 60, 3_600, 2 ** 31, 2 ** 53, 1e300, Number.MAX_SAFE_INTEGER))
-const oddValue: fc.Arbitrary<unknown> = fc.oneof(oddText, oddNumber, fc.constantFrom(null, true, false), fc.jsonValue(), fc.array(oddText, { maxLength: 3 }))
+const oddNumber = fc.oneof(
+  fc.integer(),
+  fc.double(),
+  fc.constantFrom(0, -0, -1, 1, 0.5, 60, 3_600, 2 ** 31, 2 ** 53, 1e300, Number.MAX_SAFE_INTEGER),
+)
+const oddValue: fc.Arbitrary<unknown> = fc.oneof(
+  oddText,
+  oddNumber,
+  fc.constantFrom(null, true, false),
+  fc.jsonValue(),
+  fc.array(oddText, { maxLength: 3 }),
+)
 
-/** Mostly what the schema asks for, now and then something else. */
-function nearly(right: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
-  return fc.oneof({ weight: 5, arbitrary: right }, { weight: 1, arbitrary: oddValue })
+/** What the schema asks for; in a wild request now and then something else. */
+function nearly(right: fc.Arbitrary<unknown>, wild: boolean): fc.Arbitrary<unknown> {
+  return wild ? fc.oneof({ weight: 5, arbitrary: right }, { weight: 1, arbitrary: oddValue }) : right
 }
 
 interface JsonSchema {
@@ -73,6 +135,7 @@ interface JsonSchema {
   oneOf?: JsonSchema[]
   allOf?: JsonSchema[]
   properties?: Record<string, JsonSchema>
+  additionalProperties?: unknown
   required?: string[]
   items?: JsonSchema
   minimum?: number
@@ -83,86 +146,186 @@ interface JsonSchema {
 }
 
 /** Values for a field of the contract; names of ids are given real ids. */
-function valueOf(schema: JsonSchema, name: string, world: World): fc.Arbitrary<unknown> {
+function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean): fc.Arbitrary<unknown> {
   const known = world.ids[name]
-  if (known && schema.type !== 'array') return nearly(fc.constantFrom(...known))
-  if (name === 'ticket') return nearly(fc.constantFrom(...world.tickets))
-  if (name === 'token') return nearly(fc.constantFrom(...world.cookies.map(cookie => cookie.replace('__client=', '')), ...world.tickets))
+  if (known && schema.type !== 'array') return nearly(fc.constantFrom(...known), wild)
+  if (name === 'ticket') return nearly(fc.constantFrom(...world.tickets), wild)
+  if (name === 'token')
+    return nearly(
+      fc.constantFrom(...world.cookies.map(cookie => cookie.replace('__client=', '')), ...world.tickets),
+      wild,
+    )
+  if (name === 'order_by')
+    return nearly(fc.constantFrom('-created_at', '+email_address', 'username', 'last_active_at'), wild)
+  if (name.startsWith('primary_')) return nearly(fc.constantFrom(null, ...(world.ids['identification_id'] ?? [])), wild)
+  if (name === 'starting_after') return nearly(fc.constantFrom(...(world.ids['user_id'] ?? [])), wild)
   const options = schema.anyOf ?? schema.oneOf ?? schema.allOf
-  if (options && options.length > 0) return fc.oneof(...options.map(option => valueOf(option, name, world)))
-  if (schema.enum) return nearly(fc.constantFrom(...schema.enum))
-  if (schema.const !== undefined) return nearly(fc.constant(schema.const))
+  if (options && options.length > 0) return fc.oneof(...options.map(option => valuesFor(option, name, world, wild)))
+  if (schema.enum) return nearly(fc.constantFrom(...schema.enum), wild)
+  if (schema.const !== undefined) return nearly(fc.constant(schema.const), wild)
   switch (schema.type) {
     case 'object':
-      return nearly(objectOf(schema, world))
+      return nearly(objectOf(schema, world, wild), wild)
     case 'array':
-      return nearly(fc.array(valueOf(schema.items ?? {}, name, world), { maxLength: 3 }))
+      return nearly(fc.array(valuesFor(schema.items ?? {}, name, world, wild), { maxLength: 3 }), wild)
     case 'integer':
     case 'number':
-      return nearly(fc.integer({ min: Math.max(schema.minimum ?? 0, -(2 ** 31)), max: Math.min(schema.maximum ?? 1e6, 2 ** 31 - 1) }))
+      return nearly(
+        fc.integer({
+          min: Math.max(schema.minimum ?? 0, -(2 ** 31)),
+          max: Math.min(schema.maximum ?? 1e6, 2 ** 31 - 1),
+        }),
+        wild,
+      )
     case 'boolean':
-      return nearly(fc.boolean())
+      return nearly(fc.boolean(), wild)
     case 'null':
-      return nearly(fc.constant(null))
+      return nearly(fc.constant(null), wild)
     case 'string':
-      if (schema.format === 'date-time') return nearly(fc.date({ noInvalidDate: true, min: new Date('0000-01-01'), max: new Date('9999-12-31') }).map(date => date.toISOString()))
-      if (name.includes('email')) return nearly(fc.emailAddress())
-      if (name.includes('phone')) return nearly(fc.integer({ min: 1_000_000, max: 2 ** 31 - 1 }).map(number => `+1${number}`))
-      return nearly(fc.oneof(fc.string({ minLength: 1, maxLength: Math.min(schema.maxLength ?? 30, 30) }), oddText))
+      if (schema.format === 'date-time')
+        return nearly(
+          fc
+            .date({ noInvalidDate: true, min: new Date('0000-01-01'), max: new Date('9999-12-31') })
+            .map(date => date.toISOString()),
+          wild,
+        )
+      if (name.includes('email')) return nearly(fc.emailAddress(), wild)
+      if (name.includes('phone'))
+        return nearly(
+          fc.integer({ min: 1_000_000, max: 2 ** 31 - 1 }).map(number => `+1${number}`),
+          wild,
+        )
+      return nearly(wild ? oddText : fc.string({ minLength: 1, maxLength: Math.min(schema.maxLength ?? 30, 30) }), wild)
     default:
       return oddValue
   }
 }
 
-function objectOf(schema: JsonSchema, world: World): fc.Arbitrary<Record<string, unknown>> {
+function objectOf(schema: JsonSchema, world: World, wild: boolean): fc.Arbitrary<Record<string, unknown>> {
   const properties = schema.properties ?? {}
-  const known = fc.record(Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, valueOf(property, name, world)])), {
-    // Now and then a required one is left out too.
-    requiredKeys: [],
-  })
-  const required = Object.fromEntries((schema.required ?? []).filter(name => properties[name]).map(name => [name, valueOf(properties[name] ?? {}, name, world)]))
-  const extra = fc.oneof({ weight: 6, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: fc.dictionary(oddText, oddValue, { maxKeys: 2 }) })
+  const known = fc.record(
+    Object.fromEntries(
+      Object.entries(properties).map(([name, property]) => [name, valuesFor(property, name, world, wild)]),
+    ),
+    {
+      // Now and then a required one is left out too.
+      requiredKeys: [],
+    },
+  )
+  const required = Object.fromEntries(
+    (schema.required ?? [])
+      .filter(name => properties[name])
+      .map(name => [name, valuesFor(properties[name] ?? {}, name, world, wild)]),
+  )
+  if (!wild) {
+    const member = fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(fc.string(), { maxLength: 2 }),
+    )
+    const own =
+      schema.additionalProperties === true
+        ? fc.dictionary(fc.string({ maxLength: 20 }), member, { maxKeys: 4, noNullPrototype: true })
+        : fc.constant({})
+    return fc.tuple(own, known, fc.record(required)).map(([mine, some, all]) => ({ ...mine, ...some, ...all }))
+  }
+  const extra = fc.oneof(
+    { weight: 6, arbitrary: fc.constant({}) },
+    { weight: 1, arbitrary: fc.dictionary(oddText, oddValue, { maxKeys: 2 }) },
+  )
   return fc
     .tuple(known, fc.record(required), extra, fc.integer({ min: 0, max: 9 }))
     .map(([some, all, more, chance]) => ({ ...some, ...(chance === 0 ? {} : all), ...more }))
 }
 
-const inputOf = (schema: z.ZodType | undefined): JsonSchema => (schema === undefined ? {} : (z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchema))
+const inputOf = (schema: z.ZodType | undefined): JsonSchema =>
+  schema === undefined
+    ? {}
+    : (z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchema)
 
 /** Follows `$ref` into `$defs`. */
-function inlined(schema: unknown, defs: Record<string, unknown> = (schema as { $defs?: Record<string, unknown> }).$defs ?? {}): unknown {
+function inlined(
+  schema: unknown,
+  defs: Record<string, unknown> = (schema as { $defs?: Record<string, unknown> }).$defs ?? {},
+): unknown {
   if (Array.isArray(schema)) return schema.map(item => inlined(item, defs))
   if (typeof schema !== 'object' || schema === null) return schema
   const ref = (schema as JsonSchema).$ref
   if (ref !== undefined) return inlined(defs[ref.replace('#/$defs/', '')], defs)
-  return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== '$defs').map(([name, value]) => [name, inlined(value, defs)]))
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([name]) => name !== '$defs')
+      .map(([name, value]) => [name, inlined(value, defs)]),
+  )
 }
 
 interface Sent {
-  operation: Operation
+  operation: string
   path: string
   body: string | undefined
   headers: Record<string, string | undefined>
 }
 
+const operations = new Map([...bapi, ...fapi].map(operation => [operation.id, operation]))
+
 function request(operation: Operation, world: World): fc.Arbitrary<Sent> {
+  return fc.oneof(
+    { weight: 3, arbitrary: requestOf(operation, world, false) },
+    { weight: 2, arbitrary: requestOf(operation, world, true) },
+  )
+}
+
+function requestOf(operation: Operation, world: World, wild: boolean): fc.Arbitrary<Sent> {
   const body = inlined(inputOf(operation.body)) as JsonSchema
   const query = inlined(inputOf(operation.query)) as JsonSchema
-  const id = (name: string) => fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...(world.ids[name] ?? ['x'])) }, { weight: 1, arbitrary: fc.constantFrom(...Object.values(world.ids).flat()) }, { weight: 1, arbitrary: oddText })
+  const id = (name: string) =>
+    fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom(...(world.ids[name] ?? ['x'])) },
+      { weight: 1, arbitrary: fc.constantFrom(...Object.values(world.ids).flat()) },
+      { weight: 1, arbitrary: oddText },
+    )
   const names = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
-  const params = fc.tuple(...names.map(id)).map(values => values.reduce<string>((path, value, i) => path.replace(`{${names[i]}}`, () => encoded(value)), operation.path))
+  const params = fc
+    .tuple(...names.map(id))
+    .map(values =>
+      values.reduce<string>((path, value, i) => path.replace(`{${names[i]}}`, () => encoded(value)), operation.path),
+    )
   const form = operation.bodyType === 'form'
 
   const sentBody: fc.Arbitrary<string | undefined> =
     operation.body === undefined
       ? fc.constantFrom(undefined, undefined, '{}', 'x')
       : fc.oneof(
-          { weight: 8, arbitrary: objectOf(hasProperties(body), world).map(value => (form ? formText(value) : JSON.stringify(value))) },
-          { weight: 1, arbitrary: fc.oneof(oddText, fc.json(), fc.constantFrom(undefined, '', 'null', '{', '[]', '"x"', '{"a":1,"a":2}', '{"__proto__":{}}', '['.repeat(5_000))) },
+          {
+            weight: 8,
+            arbitrary: objectOf(hasProperties(body), world, wild).map(value =>
+              form ? formText(value) : JSON.stringify(value),
+            ),
+          },
+          {
+            weight: 1,
+            arbitrary: fc.oneof(
+              oddText,
+              fc.json(),
+              fc.constantFrom(
+                undefined,
+                '',
+                'null',
+                '{',
+                '[]',
+                '"x"',
+                '{"a":1,"a":2}',
+                '{"__proto__":{}}',
+                '['.repeat(5_000),
+              ),
+            ),
+          },
         )
   const sentQuery = fc.oneof(
     { weight: 3, arbitrary: fc.constant('') },
-    { weight: 5, arbitrary: objectOf(query, world).map(value => `?${formText(value)}`) },
+    { weight: 5, arbitrary: objectOf(query, world, wild).map(value => `?${formText(value)}`) },
     { weight: 1, arbitrary: oddText.map(text => `?${text.replace(/[#\s\0]/g, '')}`) },
   )
   const type = form ? 'application/x-www-form-urlencoded' : 'application/json'
@@ -170,23 +333,69 @@ function request(operation: Operation, world: World): fc.Arbitrary<Sent> {
     .record({
       authorization: fc.oneof(
         { weight: 8, arbitrary: fc.constant(operation.auth === 'secret_key' ? `Bearer ${SECRET_KEY}` : undefined) },
-        { weight: 1, arbitrary: fc.constantFrom(undefined, '', 'Bearer', 'Bearer x', `Basic ${SECRET_KEY}`, `Bearer sk_test_${'0'.repeat(32)}`) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(
+            undefined,
+            '',
+            'Bearer',
+            'Bearer x',
+            `Basic ${SECRET_KEY}`,
+            `Bearer sk_test_${'0'.repeat(32)}`,
+          ),
+        },
       ),
-      'content-type': fc.oneof({ weight: 8, arbitrary: fc.constant<string | undefined>(type) }, { weight: 1, arbitrary: fc.constantFrom(undefined, 'text/plain', `${type}; charset=utf-8`, `${type}; charset=utf-16`, '') }),
-      origin: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constantFrom('http://localhost:3000', 'https://evil.example', 'null', '') }),
-      cookie: fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...world.cookies) }, { weight: 1, arbitrary: fc.constantFrom(undefined, '', '__client=', '__client=x', '__client; __client=a.b.c', ';;=;', ...world.cookies.map(cookie => `__client=x; ${cookie}`)) }),
+      'content-type': fc.oneof(
+        { weight: 8, arbitrary: fc.constant<string | undefined>(type) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(undefined, 'text/plain', `${type}; charset=utf-8`, `${type}; charset=utf-16`, ''),
+        },
+      ),
+      origin: fc.oneof(
+        { weight: 5, arbitrary: fc.constant(undefined) },
+        { weight: 1, arbitrary: fc.constantFrom('http://localhost:3000', 'https://evil.example', 'null', '') },
+      ),
+      cookie: fc.oneof(
+        { weight: 5, arbitrary: fc.constantFrom(...world.cookies) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(
+            undefined,
+            '',
+            '__client=',
+            '__client=x',
+            '__client; __client=a.b.c',
+            ';;=;',
+            ...world.cookies.map(cookie => `__client=x; ${cookie}`),
+          ),
+        },
+      ),
       'clerk-api-version': fc.constantFrom(undefined, undefined, undefined, '2025-11-10'),
       'user-agent': fc.constantFrom(undefined, 'x', 'x'.repeat(2_000)),
       'x-forwarded-for': fc.constantFrom(undefined, undefined, '1.2.3.4', 'x, ::1, 1.2.3.4'),
     })
-    .map(given => Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== undefined || name === 'authorization' || name === 'content-type')))
+    .map(given =>
+      Object.fromEntries(
+        Object.entries(given).filter(
+          ([name, value]) => value !== undefined || name === 'authorization' || name === 'content-type',
+        ),
+      ),
+    )
 
-  return fc.record({ operation: fc.constant(operation), path: fc.tuple(params, sentQuery).map(([path, search]) => path + search), body: operation.method === 'get' ? fc.constant(undefined) : sentBody, headers })
+  return fc.record({
+    operation: fc.constant(operation.id),
+    path: fc.tuple(params, sentQuery).map(([path, search]) => path + search),
+    body: operation.method === 'get' ? fc.constant(undefined) : sentBody,
+    headers,
+  })
 }
 
 /** A body that may be left out has its fields one level down. */
 function hasProperties(schema: JsonSchema): JsonSchema {
-  return schema.properties ? schema : ((schema.anyOf ?? []).map(hasProperties).find(option => option.properties) ?? schema)
+  return schema.properties
+    ? schema
+    : ((schema.anyOf ?? []).map(hasProperties).find(option => option.properties) ?? schema)
 }
 
 function encoded(value: string): string {
@@ -199,16 +408,22 @@ function encoded(value: string): string {
 
 function formText(value: Record<string, unknown>): string {
   return Object.entries(value)
-    .flatMap(([name, member]) => (Array.isArray(member) ? member : [member]).map(item => `${encoded(name)}=${encoded(typeof item === 'string' ? item : (JSON.stringify(item) ?? ''))}`))
+    .flatMap(([name, member]) =>
+      (Array.isArray(member) ? member : [member]).map(
+        item => `${encoded(name)}=${encoded(typeof item === 'string' ? item : (JSON.stringify(item) ?? ''))}`,
+      ),
+    )
     .join('&')
 }
 
 /** The answer is one the contract allows. */
-function assertAllowed({ operation, path, body, headers }: Sent, answer: Answer): void {
+function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Answer): void {
+  const operation = operations.get(id) as Operation
   const what = `${operation.id}: ${operation.method} ${path} ${JSON.stringify(headers)} ${body?.slice(0, 2_000)} → ${answer.status} ${answer.text}`
   assert.ok(answer.status < 500, what)
   if (answer.status === (operation.status ?? 200)) {
-    if (answer.status === 303) assert.ok(answer.headers.get('location')?.startsWith('http://127.0.0.1:4101/sign-in?'), what)
+    if (answer.status === 303)
+      assert.ok(answer.headers.get('location')?.startsWith('http://127.0.0.1:4101/sign-in?'), what)
     else assert.equal(operation.response.safeParse(answer.body).success, true, what)
     return
   }
@@ -217,26 +432,28 @@ function assertAllowed({ operation, path, body, headers }: Sent, answer: Answer)
   const codes = envelope.data?.errors.map(error => error.code) ?? []
   const [first] = codes
   assert.equal(first && errors[first].status, answer.status, what)
-  for (const code of codes) assert.ok([...COMMON, ...(operation.errors ?? [])].includes(code), `${code} is not declared. ${what}`)
-  assert.doesNotMatch(answer.text, /\{\w+\}/, `a text with a hole: ${what}`)
+  for (const code of codes)
+    assert.ok([...COMMON, ...(operation.errors ?? [])].includes(code), `${code} is not declared. ${what}`)
+  for (const { code, long_message } of envelope.data?.errors ?? []) {
+    for (const hole of errors[code].long_message.match(/\{\w+\}/g) ?? []) {
+      assert.ok(!long_message.includes(hole) || `${path}${body}`.includes(hole), `a text with a hole: ${what}`)
+    }
+  }
 }
 
 describe('any request to any operation', () => {
-  const reached = new Map<string, Set<number>>()
-
   for (const operation of [...bapi, ...fapi]) {
     it(`${operation.id}: no 5xx, and only answers of the contract`, async () => {
-      await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+      await using server = await testServer({ env })
       const world = await newWorld(server)
       const statuses = new Set<number>()
-      reached.set(operation.id, statuses)
       await fc.assert(
         fc.asyncProperty(request(operation, world), async sent => {
           const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
           statuses.add(answer.status)
           assertAllowed(sent, answer)
         }),
-        { numRuns: 150, endOnFailure: false },
+        { numRuns: 120 },
       )
       // Requests that all fail at the door test nothing.
       assert.ok(statuses.has(operation.status ?? 200), `none succeeded: ${[...statuses]}`)
@@ -244,12 +461,21 @@ describe('any request to any operation', () => {
   }
 
   it('all together, one after another, leave a server that works', async () => {
-    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
+    await using server = await testServer({ env })
     const world = await newWorld(server)
     const any = fc.oneof(...[...bapi, ...fapi].map(operation => request(operation, world)))
     await fc.assert(
       fc.asyncProperty(fc.array(any, { minLength: 1, maxLength: 20 }), async requests => {
-        const answers = await Promise.all(requests.map(sent => server.call(sent.operation.method.toUpperCase(), sent.path, sent.body, sent.headers)))
+        const answers = await Promise.all(
+          requests.map(sent =>
+            server.call(
+              (operations.get(sent.operation) as Operation).method.toUpperCase(),
+              sent.path,
+              sent.body,
+              sent.headers,
+            ),
+          ),
+        )
         for (const [i, answer] of answers.entries()) assertAllowed(requests[i] as Sent, answer)
       }),
       { numRuns: 150 },

@@ -16,15 +16,21 @@ const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 function withItems(database: TestDatabase): Sqlite {
   const db = new Sqlite(database.path)
   const other = database.open()
-  other.exec('create table item (id integer primary key, name text unique, parent integer references item (id) deferrable initially deferred, pad blob) strict')
+  other.exec(
+    'create table item (id integer primary key, name text unique, parent integer references item (id) deferrable initially deferred, pad blob) strict',
+  )
   other.close()
   return db
 }
 
 const add = (id: number, fields: { name?: string; parent?: number; pad?: number } = {}): Step => ({
-  query: { sql: 'insert into item (id, name, parent, pad) values (?, ?, ?, zeroblob(?))', values: [id, fields.name ?? `item ${id}`, fields.parent ?? null, fields.pad ?? 0] },
+  query: {
+    sql: 'insert into item (id, name, parent, pad) values (?, ?, ?, zeroblob(?))',
+    values: [id, fields.name ?? `item ${id}`, fields.parent ?? null, fields.pad ?? 0],
+  },
 })
-const ids = (database: TestDatabase) => database.rows<{ id: number }>('select id from item order by id').map(row => row.id)
+const ids = (database: TestDatabase) =>
+  database.rows<{ id: number }>('select id from item order by id').map(row => row.id)
 const outcomes = async (all: Promise<unknown>[]) => (await Promise.allSettled(all)).map(it => it.status)
 
 describe('group commit', () => {
@@ -43,23 +49,43 @@ describe('group commit', () => {
     using database = testDatabase()
     const db = withItems(database)
     await db.transition(add(1, { name: 'taken' }))
-    const all = [db.transition(add(2)), db.transition(add(3, { name: 'taken' })), db.transition(add(4)), db.transition(add(4)), db.transition(add(5))]
+    const all = [
+      db.transition(add(2)),
+      db.transition(add(3, { name: 'taken' })),
+      db.transition(add(4)),
+      db.transition(add(4)),
+      db.transition(add(5)),
+    ]
     assert.deepEqual(await outcomes(all), ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
     assert.deepEqual(ids(database), [1, 2, 4, 5])
-    await assert.rejects(all[1] as Promise<unknown>, (error: unknown) => error instanceof UniqueViolation && error.columns === 'item.name')
+    await assert.rejects(
+      all[1] as Promise<unknown>,
+      (error: unknown) => error instanceof UniqueViolation && error.columns === 'item.name',
+    )
     await db.close()
   })
 
   it('an item of several steps happens whole or not at all', async () => {
     using database = testDatabase()
     const db = withItems(database)
-    const nothing: Step = { query: { sql: 'update item set name = ? where id = ? returning id', values: ['x', 99] }, required: true }
+    const nothing: Step = {
+      query: { sql: 'update item set name = ? where id = ? returning id', values: ['x', 99] },
+      required: true,
+    }
     const all = [
       db.transition(add(1), add(2)),
       db.transition(add(3), add(1)),
       db.transition(add(4), nothing),
-      db.transition({ query: { sql: 'insert into item (id) values (5) returning id', values: [] }, next: ([row]) => [add(Number((row as { id: number }).id) + 1), add(1)] }),
-      db.transition({ query: { sql: 'insert into item (id) values (7) returning id', values: [] }, next: () => { throw new Error('a bug in between') } }),
+      db.transition({
+        query: { sql: 'insert into item (id) values (5) returning id', values: [] },
+        next: ([row]) => [add(Number((row as { id: number }).id) + 1), add(1)],
+      }),
+      db.transition({
+        query: { sql: 'insert into item (id) values (7) returning id', values: [] },
+        next: () => {
+          throw new Error('a bug in between')
+        },
+      }),
       db.transition(add(8)),
     ]
     assert.deepEqual(await outcomes(all), ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'rejected', 'fulfilled'])
@@ -75,7 +101,10 @@ describe('group commit', () => {
     const all = [db.transition(add(1)), db.transition(add(2, { parent: 99 })), db.transition(add(3))]
     assert.deepEqual(await outcomes(all), ['rejected', 'rejected', 'rejected'])
     assert.deepEqual(ids(database), [])
-    assert.deepEqual(await outcomes([db.transition(add(4)), db.transition(add(5, { parent: 4 }))]), ['fulfilled', 'fulfilled'])
+    assert.deepEqual(await outcomes([db.transition(add(4)), db.transition(add(5, { parent: 4 }))]), [
+      'fulfilled',
+      'fulfilled',
+    ])
     assert.deepEqual(ids(database), [4, 5])
     await db.close()
   })
@@ -100,7 +129,11 @@ describe('group commit', () => {
       assert.deepEqual(ids(database), acknowledged)
     }
     assert.ok(acknowledged.length > 0 && refused > 0, `${acknowledged.length} stored, ${refused} refused`)
-    assert.equal((await db.all({ sql: 'select id from item', values: [] })).length, acknowledged.length, 'reading goes on')
+    assert.equal(
+      (await db.all({ sql: 'select id from item', values: [] })).length,
+      acknowledged.length,
+      'reading goes on',
+    )
     await db.all({ sql: 'pragma max_page_count = 100000', values: [] })
     await db.transition(add(1_000, { pad: 100_000 }))
     assert.ok(ids(database).includes(1_000))
@@ -115,7 +148,10 @@ describe('group commit', () => {
     const other = database.open()
     other.exec('begin immediate')
     const from = performance.now()
-    await assert.rejects(db.transition(add(2)), (error: unknown) => error instanceof StoreUnavailable && /SQLITE_BUSY/.test(error.message))
+    await assert.rejects(
+      db.transition(add(2)),
+      (error: unknown) => error instanceof StoreUnavailable && /SQLITE_BUSY/.test(error.message),
+    )
     assert.ok(performance.now() - from > 1_500, 'it waits first')
     assert.deepEqual(await db.all({ sql: 'select id from item', values: [] }), [{ id: 1 }])
     other.exec('rollback')
@@ -130,7 +166,10 @@ describe('group commit', () => {
     const db = withItems(database)
     const order: number[] = []
     await Promise.all(Array.from({ length: 1_500 }, (_, i) => db.transition(add(i + 1)).then(() => order.push(i + 1))))
-    assert.deepEqual(order, Array.from({ length: 1_500 }, (_, i) => i + 1))
+    assert.deepEqual(
+      order,
+      Array.from({ length: 1_500 }, (_, i) => i + 1),
+    )
     assert.equal(ids(database).length, 1_500)
     await db.close()
   })
@@ -152,8 +191,18 @@ describe('durability', () => {
   it('D9 every commit is on disk before it is answered: WAL, synchronous FULL', async () => {
     using database = testDatabase()
     const db = withItems(database)
-    const pragma = async (name: string) => Object.values((await db.get<object>({ sql: `pragma ${name}`, values: [] })) ?? {})[0]
-    assert.deepEqual([await pragma('journal_mode'), await pragma('synchronous'), await pragma('foreign_keys'), await pragma('trusted_schema'), await pragma('temp_store')], ['wal', 2, 1, 0, 2])
+    const pragma = async (name: string) =>
+      Object.values((await db.get<object>({ sql: `pragma ${name}`, values: [] })) ?? {})[0]
+    assert.deepEqual(
+      [
+        await pragma('journal_mode'),
+        await pragma('synchronous'),
+        await pragma('foreign_keys'),
+        await pragma('trusted_schema'),
+        await pragma('temp_store'),
+      ],
+      ['wal', 2, 1, 0, 2],
+    )
     await db.close()
   })
 
@@ -171,10 +220,14 @@ describe('durability', () => {
       await server.call('POST', `/v1/actor_tokens/${revoked.id}/revoke`)
     }
     await using server = await testServer({ env: database.env })
-    const mint = (of: typeof signed) => server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
+    const mint = (of: typeof signed) =>
+      server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
     assert.deepEqual([(await mint(signed)).status, (await mint(alive)).status], [401, 200])
     const redeem = (ticket: string) => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket })
-    assert.deepEqual([(await redeem(revoked.token)).codes, (await redeem(alive.ticket)).codes], [['actor_token_revoked_code'], ['actor_token_already_used_code']])
+    assert.deepEqual(
+      [(await redeem(revoked.token)).codes, (await redeem(alive.ticket)).codes],
+      [['actor_token_revoked_code'], ['actor_token_already_used_code']],
+    )
   })
 })
 
@@ -182,7 +235,10 @@ describe('migrations', () => {
   it('run once', async () => {
     using database = testDatabase()
     const db = new Sqlite(database.path)
-    assert.deepEqual(db.migrate(), migrations.map(migration => migration.name))
+    assert.deepEqual(
+      db.migrate(),
+      migrations.map(migration => migration.name),
+    )
     assert.deepEqual(db.migrate(), [])
     await db.close()
     const schema = database.rows('select * from sqlite_schema order by name')
@@ -190,7 +246,10 @@ describe('migrations', () => {
     assert.deepEqual(again.migrate(), [])
     await again.close()
     assert.deepEqual(database.rows('select * from sqlite_schema order by name'), schema)
-    assert.deepEqual(database.rows('select name from migrations'), migrations.map(({ name }) => ({ name })))
+    assert.deepEqual(
+      database.rows('select name from migrations'),
+      migrations.map(({ name }) => ({ name })),
+    )
   })
 
   it('that fail half-way leave nothing', async () => {
@@ -199,8 +258,13 @@ describe('migrations', () => {
     other.exec('create table refused_requests (mine text)')
     other.close()
     assert.throws(() => openSqliteStore(database.path), /already exists/)
-    const tables = database.rows<{ name: string }>("select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name")
-    assert.deepEqual(tables.map(({ name }) => name), ['migrations', 'refused_requests'])
+    const tables = database.rows<{ name: string }>(
+      "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name",
+    )
+    assert.deepEqual(
+      tables.map(({ name }) => name),
+      ['migrations', 'refused_requests'],
+    )
     assert.deepEqual(database.rows('select * from migrations'), [])
   })
 
@@ -234,7 +298,10 @@ describe('a server whose database cannot be written', () => {
       // Another process holds the write lock, as a full or failing disk would: no write can be done.
       other.exec('begin immediate')
       const create = await server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'a' } })
-      assert.deepEqual([create.status, create.codes, create.headers.get('retry-after')], [503, ['service_unavailable'], '1'])
+      assert.deepEqual(
+        [create.status, create.codes, create.headers.get('retry-after')],
+        [503, ['service_unavailable'], '1'],
+      )
       const redeem = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token })
       assert.deepEqual([redeem.status, redeem.headers.getSetCookie()], [503, []])
       assert.equal((await server.call('GET', `/v1/actor_tokens/${id}`)).body.status, 'pending')

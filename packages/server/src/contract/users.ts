@@ -104,7 +104,10 @@ const phone = z
   .string()
   .trim()
   .regex(/^\+[1-9]\d{6,14}$/, { error: 'a phone number in E.164 form, +15555550100' })
-const time = z.iso.datetime({ offset: true, error: 'a time in RFC 3339 form, 2026-01-31T12:00:00Z' }).nullish()
+const time = z.iso
+  .datetime({ offset: true, error: 'a time in RFC 3339 form, 2026-01-31T12:00:00Z' })
+  .refine(text => !(Date.parse(text) < 0), { params: { code: 'value' }, error: 'a time since 1970' })
+  .nullish()
 
 /** Members Clerk's clients send that have nothing to act on here: there are no passwords and no legal checks. */
 const withoutEffect = {

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 
 /** Longer than any of ours. */
 const MAX_LENGTH = 4_096
@@ -9,13 +9,14 @@ const MAX_LENGTH = 4_096
  * ourselves: there is no algorithm to choose, and no second spelling of a token that is taken too.
  */
 export class SealedClaims<T extends object> {
-  readonly #key: Buffer
+  readonly #key: KeyObject
   readonly #header: string
   readonly #check: (claims: Partial<T>) => boolean
 
   /** @param check whether parsed claims have the right shape */
   constructor(typ: string, key: Buffer, check: (claims: Partial<T>) => boolean) {
-    this.#key = key
+    // Made once: given the bytes, Node makes a key object for every MAC, which takes seven times as long as the MAC.
+    this.#key = createSecretKey(key)
     this.#header = Buffer.from(JSON.stringify({ alg: 'HS256', typ })).toString('base64url')
     this.#check = check
   }

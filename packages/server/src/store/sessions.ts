@@ -2,7 +2,7 @@ import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, givenText, insertInto, prepared, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
 const insertClient = insertInto('clients')
@@ -39,14 +39,14 @@ const findForMint = prepared<{ id: string }, MintFacts>(
       eb => eb.case().when('users.id', 'is', null).then(0).else(1).end().as('user_found'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
     ])
-    .where('sessions.id', '=', given('id')) as never,
+    .where('sessions.id', '=', givenText('id')) as never,
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
   sqlFor
     .selectFrom('sessions')
     .selectAll()
-    .where('client_id', '=', given('client_id'))
+    .where('client_id', '=', givenText('client_id'))
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc'),
 )
