@@ -123,9 +123,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(ACTIVITY_INTERVAL, 'last activity could not be written', () => services.activity.flush(store))
-  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', () =>
-    finishOverdueSessions(system(), { limit: OVERDUE_BATCH }),
-  )
+  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', async () => {
+    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
+  })
 
   let server: NodeServer | undefined
   return {

@@ -113,6 +113,17 @@ describe('P1 P2 P3 durations', () => {
     })
   }
 
+  it('P3 a time before 1970 is not one this server can keep', async () => {
+    await using server = await testServer({ env })
+    for (const field of ['created_at', 'legal_accepted_at']) {
+      for (const time of ['1969-12-31T23:59:59.999Z', '1970-01-01T00:00:00+00:01', '0001-01-01T00:00:00Z']) {
+        assertInvalid(await server.call('POST', '/v1/users', { [field]: time }), 'form_param_value_invalid', field)
+      }
+      const user = await server.call('POST', '/v1/users', { [field]: '1970-01-01T00:00:00Z' })
+      assert.deepEqual([user.status, user.body[field]], [200, 0])
+    }
+  })
+
   it('P4 a session of 30 days does not end after a moment', async () => {
     await using server = await testServer({ env })
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 30 * DAY })

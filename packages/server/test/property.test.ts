@@ -203,15 +203,12 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
 
 function objectOf(schema: JsonSchema, world: World, wild: boolean): fc.Arbitrary<Record<string, unknown>> {
   const properties = schema.properties ?? {}
-  const known = fc.record(
-    Object.fromEntries(
-      Object.entries(properties).map(([name, property]) => [name, valuesFor(property, name, world, wild)]),
-    ),
-    {
-      // Now and then a required one is left out too.
-      requiredKeys: [],
-    },
-  )
+  // A few at a time: of twenty fields at once, one is always wrong.
+  const known = fc
+    .subarray(Object.keys(properties), { maxLength: Math.min(3, Object.keys(properties).length) })
+    .chain(names =>
+      fc.record(Object.fromEntries(names.map(name => [name, valuesFor(properties[name] ?? {}, name, world, wild)]))),
+    )
   const required = Object.fromEntries(
     (schema.required ?? [])
       .filter(name => properties[name])
@@ -451,6 +448,7 @@ describe('any request to any operation', () => {
         fc.asyncProperty(request(operation, world), async sent => {
           const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
           statuses.add(answer.status)
+          if (answer.status === (operation.status ?? 200)) oks++
           assertAllowed(sent, answer)
         }),
         { numRuns: 120 },

@@ -33,18 +33,11 @@ const definitions = {
     message: 'Invalid authentication',
     long_message: 'Unable to authenticate the request, you need to supply an active session',
   },
-  signed_out: { status: 401, message: 'Signed out', long_message: 'You are signed out' },
   origin_invalid: {
     status: 400,
     message: 'Invalid origin',
     long_message: 'The origin of this request is not allowed to use this server.',
     action: 'Add the origin to STAGEDOOR_ALLOWED_ORIGINS.',
-  },
-  origin_authorization_headers_conflict: {
-    status: 400,
-    message: 'Setting both the Origin and Authorization headers is forbidden',
-    long_message:
-      "For security purposes, only one of the 'Origin' and 'Authorization' headers should be provided, but not both.",
   },
 
   // The request itself

@@ -33,13 +33,15 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const LENGTH = 27
 
 /**
- * A KSUID: seconds since 2014 in 4 bytes, then 16 random bytes, as 27 base62 digits. Sorts by second of creation.
+ * A KSUID (20 bytes as 27 base62 digits: seconds since 2014 in 4 bytes, then random ones), with the milliseconds in the
+ * first 10 of its 128 random bits. So ids sort by the millisecond of their creation, and lists need no other order.
  * @param now Unix ms
+ * @param random 16 random bytes
  */
 export function ksuid(now: number, random: Buffer): string {
   const words = [
     (Math.floor(now / 1_000) - EPOCH_SECONDS) >>> 0,
-    random.readUInt32BE(0),
+    (((now % 1_000) << 22) | (random.readUInt32BE(0) >>> 10)) >>> 0,
     random.readUInt32BE(4),
     random.readUInt32BE(8),
     random.readUInt32BE(12),

@@ -2,7 +2,7 @@ import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, givenText, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
 const insertClient = insertInto('clients')
@@ -39,16 +39,11 @@ const findForMint = prepared<{ id: string }, MintFacts>(
       eb => eb.case().when('users.id', 'is', null).then(0).else(1).end().as('user_found'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
     ])
-    .where('sessions.id', '=', givenText('id')) as never,
+    .where('sessions.id', '=', given('id')) as never,
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
-  sqlFor
-    .selectFrom('sessions')
-    .selectAll()
-    .where('client_id', '=', givenText('client_id'))
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc'),
+  sqlFor.selectFrom('sessions').selectAll().where('client_id', '=', given('client_id')).orderBy('id', 'desc'),
 )
 
 const finish = prepared<{ id: string; status: string; now: number }, SessionRecord>(
@@ -77,7 +72,8 @@ const finishOverdue = prepared<{ now: number; limit: number }, SessionRecord>(
       eb
         .selectFrom('sessions as overdue')
         .select('overdue.id')
-        .where('overdue.status', '=', 'active')
+        // A literal, so that the indexes of active sessions can be used.
+        .where('overdue.status', '=', sql.lit('active'))
         .where(at => at.or([at('overdue.expire_at', '<=', given('now')), at('overdue.abandon_at', '<=', given('now'))]))
         .limit(given('limit')),
     )
@@ -132,7 +128,7 @@ export function sessions(db: Database): Store['sessions'] {
       }
       if (filter.status !== undefined) query = query.where(statusAt(filter.now), '=', filter.status)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc')
+      const newest = query.selectAll().orderBy('id', 'desc')
       return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
     },
 

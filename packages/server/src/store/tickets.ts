@@ -110,7 +110,7 @@ export function tickets(db: Database): Store['tickets'] {
       if (filter.user_id !== undefined) query = query.where('user_id', '=', filter.user_id)
       if (filter.actor_sub !== undefined) query = query.where('actor_sub', '=', filter.actor_sub)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc')
+      const newest = query.selectAll().orderBy('id', 'desc')
       return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
     },
 
