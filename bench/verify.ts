@@ -23,8 +23,9 @@ async function verifierOf({ who, token, jwk, issuer }: Question): Promise<Verifi
   if (who === 'clerk') return () => verifyToken(token, { jwtKey })
   if (who === 'stagedoor') {
     if (!existsSync(SDK)) return undefined
-    const { verifySession } = await import(SDK.href)
-    return () => verifySession(token, { jwtKey, issuer })
+    const { createVerifier } = (await import(SDK.href)) as typeof import('../packages/sdk/src/verify.ts')
+    const verifySession = createVerifier({ issuer, jwks: { keys: [jwk as never] } })
+    return () => verifySession(token)
   }
   const [header, payload, signature = ''] = token.split('.')
   return () => {

@@ -59,7 +59,7 @@ export class Http {
   /** Only a GET is tried again: anything else may have been done although its answer was lost. */
   async #send<T>(method: string, path: string, parameters: Parameters = {}): Promise<Camel<T>> {
     const url = `${this.#origin}${path}${search(parameters.query)}`
-    const waits = [...RETRY_WAITS_MS]
+    const waits = method === 'GET' ? [...RETRY_WAITS_MS] : []
     for (;;) {
       const { answer, error, retryAfterMs } = await this.#attempt(method, url, parameters.body)
       if (error === undefined) return camelOf(answer as T)

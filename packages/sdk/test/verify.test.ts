@@ -207,21 +207,15 @@ describe('algorithms and keys', () => {
   })
 
   it('J7: a key, or the address of one, inside the token', async () => {
-    let connections = 0
-    const http = createServer((_, response) => response.end(JSON.stringify(jwks)))
-    http.on('connection', () => {
-      connections += 1
-    })
-    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/jwks.json`
+    await using keyServer = await serverOfKeys()
+    const { url } = keyServer
     const attacker = generateKeyPairSync('rsa', { modulusLength: 2048 })
     const jwk = attacker.publicKey.export({ format: 'jwk' })
     for (const header of [{ jku: url }, { x5u: url }, { jwk }, { x5c: [] }]) {
       await refused(token({ header, sign: input => sign('sha256', input, attacker.privateKey) }), 'token-malformed')
       await refused(token({ header }), 'token-malformed')
     }
-    assert.equal(connections, 0)
-    http.close()
+    assert.equal(keyServer.requests(), 0)
   })
 
   it('J8: header members that change what the signature means', async () => {
@@ -536,30 +530,24 @@ describe('the options', () => {
 
 describe('keys from a server', () => {
   it('are fetched once for all, and again for a key not seen before', async () => {
-    let requests = 0
-    const http = createServer((_, response) => {
-      requests += 1
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks))
-    })
-    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    await using keyServer = await serverOfKeys()
+    const { url } = keyServer
     assert.equal(remoteJwks(url), remoteJwks(`${url}/v1/`))
     const given = () => ({ issuer, now, jwks: remoteJwks(url) })
     await Promise.all(Array.from({ length: 20 }, () => verifySessionToken(token(), given())))
-    assert.equal(requests, 1)
+    assert.equal(keyServer.requests(), 1)
     for (let index = 0; index < 20; index++)
       await refused(token({ header: { kid: `kid_${index}` } }), 'key-unknown', given())
-    assert.equal(requests, 1)
-    http.close()
+    assert.equal(keyServer.requests(), 1)
   })
 
   it('that cannot be fetched are said to be so', async () => {
-    const http = createServer((_, response) => response.writeHead(500).end())
-    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
-    await refused(token(), 'keys-unavailable', { issuer, now, jwks: remoteJwks(url) })
-    http.closeAllConnections()
-    await new Promise(resolve => http.close(resolve))
+    let url: string
+    {
+      await using keyServer = await serverOfKeys(500)
+      url = keyServer.url
+      await refused(token(), 'keys-unavailable', { issuer, now, jwks: remoteJwks(url) })
+    }
     await refused(token(), 'keys-unavailable', { issuer, now, jwks: remoteJwks(url) })
     assert.throws(() => remoteJwks('127.0.0.1:4100'), { code: 'server_url_invalid' })
   })
@@ -631,6 +619,23 @@ describe('without node:crypto and Buffer', () => {
     assert.deepEqual(JSON.parse(output), expected)
   })
 })
+
+async function serverOfKeys(status = 200): Promise<AsyncDisposable & { url: string; requests(): number }> {
+  let requests = 0
+  const http = createServer((_, response) => {
+    requests += 1
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(jwks))
+  })
+  await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    requests: () => requests,
+    async [Symbol.asyncDispose]() {
+      http.closeAllConnections()
+      await new Promise(resolve => http.close(resolve))
+    },
+  }
+}
 
 /** The same bytes, written with another last character. */
 function loosened(part: string): string {

@@ -192,7 +192,6 @@ describe('every operation of the contract', () => {
       ['DELETE', '/v1/audit_events'],
       ['PATCH', '/v1/audit_events'],
       ['DELETE', '/v1/audit_events/evt_1'],
-      ['TRACE', '/v1/users'],
       ['GET', '/.env'],
       ['GET', '/metrics'],
     ] as const) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { type ClerkClient, createClerkClient, verifyToken } from '@clerk/backend'
-import { isClerkAPIResponseError } from '@clerk/shared/error'
+import { isClerkAPIResponseError } from '@clerk/backend/errors'
 import { SECRET_KEY, type TestServer, testServer } from './support.ts'
 
 /** Clerk's own client, as npm has it, with a key and a URL changed. */

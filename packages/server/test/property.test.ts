@@ -185,7 +185,7 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
       if (schema.format === 'date-time')
         return nearly(
           fc
-            .date({ noInvalidDate: true, min: new Date('0000-01-01'), max: new Date('9999-12-31') })
+            .date({ noInvalidDate: true, min: new Date('1930-01-01'), max: new Date('2100-01-01') })
             .map(date => date.toISOString()),
           wild,
         )
@@ -448,7 +448,6 @@ describe('any request to any operation', () => {
         fc.asyncProperty(request(operation, world), async sent => {
           const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
           statuses.add(answer.status)
-          if (answer.status === (operation.status ?? 200)) oks++
           assertAllowed(sent, answer)
         }),
         { numRuns: 120 },

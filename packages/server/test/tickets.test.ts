@@ -117,7 +117,7 @@ describe('a ticket is redeemed once', () => {
     timeout: 60_000,
   }, async () => {
     using database = testDatabase()
-    const tickets = await pendingTickets(database, 3_000)
+    const tickets = await pendingTickets(database, 1_500)
     const acknowledged = new Set<string>()
     let left = tickets
     let kills = 0
@@ -125,7 +125,8 @@ describe('a ticket is redeemed once', () => {
       const worker = redeemWorker(database.env, ticketFile(database.path, left))
       await worker.ready
       worker.go()
-      await new Promise(resolve => setTimeout(resolve, randomInt(5, 60)))
+      await worker.answered(i * 4)
+      await new Promise(resolve => setTimeout(resolve, randomInt(20)))
       if (worker.kill()) kills++
       for (const { id, status } of await worker.done) {
         assert.equal(status, 200)
@@ -136,7 +137,6 @@ describe('a ticket is redeemed once', () => {
       for (const id of acknowledged) assert.ok(accepted.has(id), `${id} was answered and is not stored`)
       left = tickets.filter(ticket => !accepted.has(ticket.id))
     }
-    console.log('DEBUG', acknowledged.size, left.length)
     assert.equal(kills, 10)
     assert.ok(acknowledged.size > 0, 'nothing was redeemed before the process was killed')
     assert.ok(left.length > 0, 'everything was redeemed before the process was killed')
@@ -217,6 +217,21 @@ describe('a ticket has its time', () => {
     assert.ok(refused.text.includes(session_id), 'says which session to revoke instead')
     assert.equal((await server.call('GET', `/v1/sessions/${session_id}`)).body.status, 'active')
   })
+})
+
+describe('Z4 a ticket whose actor may no longer act', () => {
+  for (const [way, use] of Object.entries(ways)) {
+    it(`is refused ${way} while the actor is locked, and is not used up`, async () => {
+      await using server = await testServer({ env })
+      const { id: sub } = await server.createUser()
+      const { id, token } = await server.createActorToken({ actor: { sub } })
+      await server.call('POST', `/v1/users/${sub}/lock`)
+      assertRefused(await use(server, token), 403, 'actor_banned')
+      assert.equal(await statusOf(server, id), 'pending')
+      await server.call('POST', `/v1/users/${sub}/unlock`)
+      assert.equal((await use(server, token)).status, 200)
+    })
+  }
 })
 
 describe('R9 a ticket of another instance', () => {
@@ -450,6 +465,8 @@ function ticketFile(path: string, tickets: { id: string; token: string }[]): str
 interface RedeemWorker {
   ready: Promise<void>
   go(): void
+  /** When it has had so many answers. */
+  answered(count: number): Promise<void>
   /** False if it was gone already. */
   kill(): boolean
   /** What it said, once it is gone. */
@@ -474,16 +491,23 @@ function redeemWorker(settings: Record<string, string>, file: string): RedeemWor
   child.stdin.on('error', () => {})
   let said = ''
   const exited = new Promise<void>(resolve => child.once('close', () => resolve()))
-  const ready = new Promise<void>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      said += text
-      if (said.startsWith('ready\n')) resolve()
-    })
-    void exited.then(() => reject(new Error('the worker did not start')))
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
   })
+  const lines = (count: number) =>
+    new Promise<void>((resolve, reject) => {
+      const look = () => {
+        if (said.split('\n').length > count) resolve()
+      }
+      child.stdout.on('data', look)
+      void exited.then(() => reject(new Error(`the worker ended after ${said.split('\n').length - 1} lines`)))
+      look()
+    })
+  const ready = lines(1)
   return {
     ready,
     go: () => void child.stdin.write('go\n'),
+    answered: count => lines(1 + count),
     kill: () => child.exitCode === null && child.kill('SIGKILL'),
     done: exited.then(() =>
       said

@@ -151,6 +151,8 @@ async function whyNotAccepted(ctx: Context, ticket: TicketRecord, now: number): 
   if (!user) return refuse(`${ticket.kind}_subject_not_found`)
   if (user.banned_at !== null) return refuse('user_banned')
   if (user.locked_at !== null) return refuse('user_locked')
+  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.find(ticket.actor_sub)
+  if (actor && (actor.banned_at !== null || actor.locked_at !== null)) return refuse('actor_banned')
   return refuse(`${ticket.kind}_cannot_be_used_code`)
 }
 

@@ -12,6 +12,14 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     .where('banned_at', 'is', null)
     .where('locked_at', 'is', null)
 
+/** The actor, if that is a user of ours who may not act. */
+const barred = (actorSub: ReturnType<typeof given>) =>
+  sqlFor
+    .selectFrom('users')
+    .select('users.id')
+    .where('users.id', '=', actorSub)
+    .where(actor => actor.or([actor('banned_at', 'is not', null), actor('locked_at', 'is not', null)]))
+
 const insert = prepared<TicketRecord, { id: string }>(
   sqlFor
     .insertInto('tickets')
@@ -20,17 +28,7 @@ const insert = prepared<TicketRecord, { id: string }>(
       sqlFor
         .selectNoFrom(eb => columns.tickets.map(column => eb.val(given(column)).as(column)))
         .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
-        .where(eb =>
-          eb.not(
-            eb.exists(
-              sqlFor
-                .selectFrom('users')
-                .select('users.id')
-                .where('users.id', '=', given('actor_sub'))
-                .where(actor => actor.or([actor('banned_at', 'is not', null), actor('locked_at', 'is not', null)])),
-            ),
-          ),
-        ) as never,
+        .where(eb => eb.not(eb.exists(barred(given('actor_sub'))))) as never,
     )
     .returning('id'),
 )
@@ -49,7 +47,7 @@ const revoke = prepared<{ id: string; kind: string; now: number }, TicketRecord>
     .returningAll(),
 )
 
-/** The one statement that decides who redeems: pending, in time, never seen expired, and the user may be signed in. */
+/** The one statement that decides who redeems: pending, in time, never seen expired, and neither user nor actor is barred. */
 const accept = prepared<{ id: string; session_id: string; now: number }, { user_id: string; actor: string | null }>(
   sqlFor
     .updateTable('tickets')
@@ -59,6 +57,7 @@ const accept = prepared<{ id: string; session_id: string; now: number }, { user_
     .where('expires_at', '>', given('now'))
     .where('expired_at', 'is', null)
     .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
+    .where(eb => eb.not(eb.exists(barred(eb.ref('tickets.actor_sub')))))
     .returning(['user_id', 'actor']),
 )
 
