@@ -136,7 +136,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     log,
 
     async listen() {
-      server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }))
+      server = createServer(getRequestListener(app.fetch))
       server.headersTimeout = 10_000
       server.requestTimeout = 30_000
       await new Promise<void>((resolve, reject) => {

@@ -254,6 +254,17 @@ describe('a user who may not be signed in', () => {
     assert.equal((await read(server, session.session_id)).status, 'revoked')
   })
 
+  it('does nothing as others while locked', async () => {
+    await using server = await testServer()
+    const operator = await server.createUser()
+    const session = await server.signIn({ actor: { sub: operator.id } })
+    await server.call('POST', `/v1/users/${operator.id}/lock`)
+    assert.equal((await mint(server, session)).status, 401)
+    assert.equal((await touch(server, session)).status, 401)
+    await server.call('POST', `/v1/users/${operator.id}/unlock`)
+    assert.equal((await mint(server, session)).status, 200)
+  })
+
   it('ends what they do as others too', async () => {
     await using server = await testServer()
     const operator = await server.createUser()

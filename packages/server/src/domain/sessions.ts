@@ -217,7 +217,7 @@ async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promis
       await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
     throw dead(facts)
   }
-  if (facts.user_found === 0 || facts.user_banned_at !== null || facts.user_locked_at !== null) throw dead(facts)
+  if (facts.barred === 1) throw dead(facts)
 }
 
 function withActivity<T extends SessionRecord>(session: T): T {

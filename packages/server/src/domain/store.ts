@@ -123,9 +123,8 @@ export interface Acceptance {
 
 export interface MintFacts extends SessionRecord {
   client_token_hash: string
-  user_found: 0 | 1
-  user_banned_at: number | null
-  user_locked_at: number | null
+  /** The user is gone, banned or locked; or the actor is a user of ours who is banned or locked. */
+  barred: 0 | 1
   keyring_version: number
 }
 

@@ -25,14 +25,13 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
     http.header('cache-control', 'no-store, private')
     http.header('x-content-type-options', 'nosniff')
     http.header('referrer-policy', 'no-referrer')
+    // Always, so that no cache gives one origin's answer to another.
+    http.header('vary', 'Origin')
     const origin = http.req.header('origin')
-    if (origin !== undefined) {
-      http.header('vary', 'Origin')
-      if (isAllowed(origin, options.allowedOrigins)) {
-        http.header('access-control-allow-origin', origin)
-        http.header('access-control-allow-credentials', 'true')
-        http.header('access-control-expose-headers', 'Authorization, Retry-After, Clerk-Trace-Id')
-      }
+    if (origin !== undefined && isAllowed(origin, options.allowedOrigins)) {
+      http.header('access-control-allow-origin', origin)
+      http.header('access-control-allow-credentials', 'true')
+      http.header('access-control-expose-headers', 'Authorization, Retry-After, Clerk-Trace-Id')
     }
     await next()
   })

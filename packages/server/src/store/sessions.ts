@@ -31,12 +31,25 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
     .leftJoin('users', 'users.id', 'sessions.user_id')
+    .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
       'clients.rotating_token_hash as client_token_hash',
-      'users.banned_at as user_banned_at',
-      'users.locked_at as user_locked_at',
-      eb => eb.case().when('users.id', 'is', null).then(0).else(1).end().as('user_found'),
+      eb =>
+        eb
+          .case()
+          .when(
+            eb.or([
+              eb('users.id', 'is', null),
+              ...(['users.banned_at', 'users.locked_at', 'actors.banned_at', 'actors.locked_at'] as const).map(column =>
+                eb(column, 'is not', null),
+              ),
+            ]),
+          )
+          .then(1)
+          .else(0)
+          .end()
+          .as('barred'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
     ])
     .where('sessions.id', '=', given('id')) as never,

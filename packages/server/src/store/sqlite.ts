@@ -61,7 +61,7 @@ export class Sqlite implements Database {
   }
 
   async get<R>(query: Bound<R>): Promise<R | undefined> {
-    return this.#rows(query)[0]
+    return this.#guarded(() => this.#statement(query.sql).get(query.values) as R | undefined)
   }
 
   async all<R>(query: Bound<R>): Promise<R[]> {
@@ -144,11 +144,17 @@ export class Sqlite implements Database {
   }
 
   #rows<R>({ sql, values }: Bound<R>): R[] {
-    try {
+    return this.#guarded(() => {
       const statement = this.#statement(sql)
       if (statement.reader) return statement.all(values) as R[]
       statement.run(values)
       return []
+    })
+  }
+
+  #guarded<T>(run: () => T): T {
+    try {
+      return run()
     } catch (error) {
       throw translated(error)
     }
