@@ -69,11 +69,19 @@ function run(file, args) {
     // A terminal sends Ctrl+C to the child as well; a second signal is harmless there.
     process.on(signal, () => child.kill(signal))
   }
+  stopWithNpm(child)
   child.on('error', error => {
     console.error(error.message)
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : (code ?? 1)))
+}
+
+/** npm runs a script through a shell that dies of a signal without passing it on: stop when it is gone. */
+function stopWithNpm(child) {
+  if (process.env.npm_lifecycle_event === undefined) return
+  const shell = process.ppid
+  setInterval(() => process.ppid !== shell && child.kill('SIGTERM'), 500).unref()
 }
 
 install()
