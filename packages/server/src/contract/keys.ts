@@ -27,10 +27,14 @@ export const getPublicJwks = operation({
   response: JsonWebKeySet,
 })
 
-export const Health = z.strictObject({ status: z.enum(['ok', 'unavailable']) }).meta({ id: 'Health' })
+export const Health = z.strictObject({ status: z.literal('ok') }).meta({ id: 'Health' })
 
 const health = (id: string, path: string, summary: string) =>
   operation({ id, method: 'get', path, tag: 'Health', summary, auth: 'none', response: Health, stagedoorOnly: true })
 
 export const getHealth = health('GetHealth', '/health', 'The process is up')
-export const getReadiness = health('GetReadiness', '/ready', 'The server can do its work: its store answers')
+export const getReadiness = health(
+  'GetReadiness',
+  '/ready',
+  'The server can do its work: its store answers; 503 if not',
+)

@@ -1,4 +1,5 @@
 import { ApiError, invalidParam } from '../contract/errors.ts'
+import type { HeaderReader } from './headers.ts'
 import { parseJson } from './json.ts'
 
 /** The largest body read, in bytes. */
@@ -11,10 +12,10 @@ const expected = { json: 'application/json', form: 'application/x-www-form-urlen
  * them.
  * @throws ApiError unsupported_content_type, request_body_too_large, request_body_invalid, form_param_value_invalid
  */
-export async function readBody(request: Request, type: 'json' | 'form'): Promise<unknown> {
-  const bytes = await readBytes(request)
+export async function readBody(request: Request, header: HeaderReader, type: 'json' | 'form'): Promise<unknown> {
+  const bytes = await readBytes(request, header)
   if (bytes.length === 0) return undefined
-  assertContentType(request.headers, expected[type])
+  assertContentType(header, expected[type])
   let text: string
   try {
     text = utf8.decode(bytes)
@@ -26,9 +27,9 @@ export async function readBody(request: Request, type: 'json' | 'form'): Promise
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-async function readBytes(request: Request): Promise<Uint8Array> {
-  const declared = request.headers.get('content-length')
-  if (declared !== null) {
+async function readBytes(request: Request, header: HeaderReader): Promise<Uint8Array> {
+  const declared = header('content-length')
+  if (declared !== undefined) {
     // The HTTP parser holds a body to its declared length.
     if (Number(declared) > MAX_BODY_BYTES) throw tooLarge()
     return Number(declared) === 0 ? new Uint8Array() : new Uint8Array(await request.arrayBuffer())
@@ -48,13 +49,13 @@ function tooLarge(): ApiError {
   return new ApiError('request_body_too_large', { params: { limit: MAX_BODY_BYTES } })
 }
 
-function assertContentType(headers: Headers, wanted: string): void {
-  const actual = headers.get('content-type') ?? ''
-  const encoding = headers.get('content-encoding')
+function assertContentType(header: HeaderReader, wanted: string): void {
+  const actual = header('content-type') ?? ''
+  const encoding = header('content-encoding')
   const [type, ...parameters] = actual.toLowerCase().split(';')
   const plain = parameters.every(parameter => /^ ?charset="?utf-8"?$/.test(parameter))
-  if (type !== wanted || !plain || (encoding !== null && encoding !== 'identity')) {
-    const shown = encoding === null ? actual : `${actual} (${encoding})`
+  if (type !== wanted || !plain || (encoding !== undefined && encoding !== 'identity')) {
+    const shown = encoding === undefined ? actual : `${actual} (${encoding})`
     throw new ApiError('unsupported_content_type', { params: { actual: shown || '(none)', expected: wanted } })
   }
 }

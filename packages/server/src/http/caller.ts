@@ -3,31 +3,31 @@ import { BlockList, isIP } from 'node:net'
 import { ApiError } from '../contract/errors.ts'
 import type { Caller, Context } from '../domain/context.ts'
 import { authenticateSecretKey } from '../domain/secret-keys.ts'
+import type { HeaderReader } from './headers.ts'
 
 const MAX_USER_AGENT = 256
 
 /** Who asks, as far as the connection tells. The principal is filled in by whoever authenticates it. */
 export function callerOf(
-  headers: Headers,
+  header: HeaderReader,
   incoming: IncomingMessage | undefined,
   trusted: BlockList,
   traceId: string,
 ): Caller {
   return {
     principal: { type: 'client', id: null },
-    address: clientAddress(headers, incoming?.socket.remoteAddress, trusted),
-    user_agent: headers.get('user-agent')?.slice(0, MAX_USER_AGENT) ?? null,
+    address: clientAddress(header, incoming?.socket.remoteAddress, trusted),
+    user_agent: header('user-agent')?.slice(0, MAX_USER_AGENT) ?? null,
     trace_id: traceId,
   }
 }
 
 /** Forwarded addresses count only as far as trusted proxies wrote them: read from the right, up to the first stranger. */
-function clientAddress(headers: Headers, remote: string | undefined, trusted: BlockList): string | null {
+function clientAddress(header: HeaderReader, remote: string | undefined, trusted: BlockList): string | null {
   let address = plainAddress(remote ?? '')
   if (address === null) return null
   const forwarded =
-    headers
-      .get('x-forwarded-for')
+    header('x-forwarded-for')
       ?.split(',')
       .map(part => plainAddress(part.trim())) ?? []
   while (forwarded.length > 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')) {
@@ -62,12 +62,11 @@ export function trustedProxies(list: readonly string[]): BlockList {
  */
 export async function authenticate(
   ctx: Context,
-  headers: Headers,
+  header: HeaderReader,
   incoming: IncomingMessage | undefined,
 ): Promise<void> {
   ctx.caller.principal = { type: 'secret_key', id: null }
-  const header = headers.get('authorization')
-  const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header ?? '') ?? []
+  const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header('authorization') ?? '') ?? []
   // Node keeps the first of several Authorization headers; another reader may keep the last.
   const several =
     incoming &&

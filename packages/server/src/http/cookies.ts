@@ -1,7 +1,6 @@
 /** Every `__client` cookie of a request: someone else on the domain may have planted one beside ours. */
-export function clientCookies(headers: Headers): string[] {
-  const header = headers.get('cookie')
-  if (header === null) return []
+export function clientCookies(header: string | undefined): string[] {
+  if (header === undefined) return []
   return header
     .split(';')
     .map(pair => pair.trim())

@@ -1,21 +1,23 @@
 import type { IncomingMessage } from 'node:http'
 import type { BlockList } from 'node:net'
 import type { Hono, Context as HonoContext } from 'hono'
+import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import { readClientClaims } from '../domain/clients.ts'
 import type { ClientClaims, Context, Services } from '../domain/context.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
+import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
 import { authenticate, callerOf } from './caller.ts'
 import { clientCookies } from './cookies.ts'
+import { headerReader } from './headers.ts'
 import { allowedOrigin } from './origin.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
   Bindings: { incoming?: IncomingMessage }
-  Variables: { traceId: string }
 }
 
 /** What the HTTP layer knows beside the domain's services. */
@@ -30,6 +32,7 @@ export interface Http {
   app: Hono<Env>
   services: Services
   options: HttpOptions
+  log: Logger
 }
 
 /** Input that has passed authentication and validation. */
@@ -38,57 +41,74 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   param(name: string): string
   body: z.output<B>
   query: z.output<Q>
-  /** What the browser's cookie says; undefined without one of ours. */
+  /** Every `__client` cookie of the browser. */
+  cookies: string[]
+  /** What the first of them that is ours says; whether it is still good, the store knows. */
   client: ClientClaims | undefined
   /** The page asking, if it is one that may. */
   origin: string | undefined
-  http: HonoContext<Env>
+  /** What the answer says beside its body. */
+  headers: AnswerHeaders
 }
 
 /** Connects an operation to its handler: authenticate → validate → run → answer. */
 export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
-  { app, services, options }: Http,
+  { app, services, options, log }: Http,
   operation: Operation<B, Q, R>,
-  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>> | Response>,
+  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>>>,
 ): void {
-  const { action, body: bodySchema, query: querySchema, bodyType = 'json' } = operation
+  const { action, auth, method, body: bodySchema, query: querySchema, bodyType = 'json', status = 200 } = operation
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
-  app.on(operation.method.toUpperCase(), path, async http => {
-    const { headers } = http.req.raw
+  app.on(method.toUpperCase(), path, async http => {
+    const { raw: request } = http.req
     const incoming = http.env?.incoming
-    const caller = callerOf(headers, incoming, options.trustedProxies, http.get('traceId'))
-    const ctx: Context = { ...services, caller }
+    const header = headerReader(request, incoming)
+    const traceId = newTraceId(services)
+    const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
+    const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
-    return recordingRefusals(ctx, action, async () => {
+    const run = async (): Promise<z.input<R>> => {
+      let cookies: string[] = []
       let client: ClientClaims | undefined
       let origin: string | undefined
-      if (operation.auth === 'secret_key') {
+      if (auth === 'secret_key') {
         assertOneApiVersion(http)
-        await authenticate(ctx, headers, incoming)
-      } else if (operation.auth === 'client') {
-        origin = allowedOrigin(http.req.raw, options.allowedOrigins, operation.method === 'get')
-        client = clientCookies(headers)
-          .map(cookie => readClientClaims(ctx, cookie))
-          .find(claims => claims !== undefined)
-        caller.principal = { type: 'client', id: client?.id ?? null }
+        await authenticate(ctx, header, incoming)
+      } else if (auth === 'client') {
+        origin = allowedOrigin(header, options.allowedOrigins, method === 'get')
+        cookies = clientCookies(header('cookie'))
+        for (const cookie of cookies) client ??= readClientClaims(ctx, cookie)
+        ctx.caller.principal = { type: 'client', id: client?.id ?? null }
       }
-      const query = (
-        querySchema && readQuery ? validate(querySchema, readQuery(new URL(http.req.url).searchParams)) : undefined
-      ) as z.output<Q>
-      const body = (
-        bodySchema
-          ? validate(bodySchema, (await readBody(http.req.raw, bodyType)) ?? emptyBody(bodySchema, bodyType))
-          : undefined
-      ) as z.output<B>
-      const param = (name: string) => pathParam(http, name)
-      const answer = await handler(ctx, { param, body, query, client, origin, http })
-      if (answer instanceof Response) return answer
+      const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
+      const body =
+        bodySchema &&
+        validate(bodySchema, (await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      return handler(ctx, {
+        param: name => pathParam(http, name),
+        body: body as z.output<B>,
+        query: query as z.output<Q>,
+        cookies,
+        client,
+        origin,
+        headers,
+      })
+    }
+    try {
+      const answer = await recordingRefusals(ctx, action, run)
       if (options.checkResponses) operation.response.parse(answer)
-      return http.json(answer as object)
-    })
+      return answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
+    } catch (error) {
+      return answerError(error, headers, log, { method: http.req.method, path: http.req.path })
+    }
   })
+}
+
+/** Names a request in its answer, in the log and in the audit log. */
+export function newTraceId({ random }: Pick<Services, 'random'>): string {
+  return random.bytes(16).toString('hex')
 }
 
 /** No body is an empty form; as JSON it is nothing at all, which most operations refuse. */

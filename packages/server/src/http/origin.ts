@@ -1,4 +1,5 @@
 import { ApiError } from '../contract/errors.ts'
+import type { HeaderReader } from './headers.ts'
 
 /**
  * The page asking. A state-changing call is taken from pages of the allowed origins only: forms need no preflight, so
@@ -6,13 +7,13 @@ import { ApiError } from '../contract/errors.ts'
  * @returns the Origin, undefined where there is none and none is needed
  * @throws ApiError origin_invalid
  */
-export function allowedOrigin(request: Request, allowed: ReadonlySet<string>, safe: boolean): string | undefined {
-  const origin = request.headers.get('origin')
-  if (origin !== null) {
+export function allowedOrigin(header: HeaderReader, allowed: ReadonlySet<string>, safe: boolean): string | undefined {
+  const origin = header('origin')
+  if (origin !== undefined) {
     if (!isAllowed(origin, allowed)) throw new ApiError('origin_invalid')
     return origin
   }
-  const site = request.headers.get('sec-fetch-site')
+  const site = header('sec-fetch-site')
   if (!safe && (site === 'cross-site' || site === 'same-site')) throw new ApiError('origin_invalid')
   return undefined
 }

@@ -4,22 +4,22 @@ import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
 import { leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
-import { clientCookies, setClientCookie } from '../cookies.ts'
+import { setClientCookie } from '../cookies.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {
-  mount(http, contract.createSignIn, async (ctx, { body, http: { header, req } }) => {
+  mount(http, contract.createSignIn, async (ctx, { body, cookies, headers }) => {
     const { session, client } = await acceptTicket(ctx, {
       ticket: body.ticket,
-      client: await currentClient(ctx, req.raw.headers),
+      client: await currentClient(ctx, cookies),
     })
-    header('set-cookie', setClientCookie(client.token, ctx.settings.public_url.startsWith('https:')))
+    headers['set-cookie'] = setClientCookie(client.token, ctx.settings.public_url.startsWith('https:'))
     return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { http: { req } }) => {
-    const client = await currentClient(ctx, req.raw.headers)
+  mount(http, contract.getFrontendClient, async (ctx, { cookies }) => {
+    const client = await currentClient(ctx, cookies)
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
 
@@ -38,8 +38,8 @@ export function mountClient(http: Http): void {
   )
 }
 
-async function currentClient(ctx: Context, headers: Headers) {
-  for (const cookie of clientCookies(headers)) {
+async function currentClient(ctx: Context, cookies: string[]) {
+  for (const cookie of cookies) {
     const client = await readClient(ctx, cookie)
     if (client) return client
   }

@@ -6,17 +6,13 @@ import { presentHealth, presentJwks } from '../present.ts'
 const JWKS_MAX_AGE_SECONDS = 60
 
 export function mountWellKnown(http: Http): void {
-  mount(http, getPublicJwks, async (ctx, { http: { header } }) => {
-    header('cache-control', `public, max-age=${JWKS_MAX_AGE_SECONDS}`)
+  mount(http, getPublicJwks, async (ctx, { headers }) => {
+    headers['cache-control'] = `public, max-age=${JWKS_MAX_AGE_SECONDS}`
     return presentJwks(await ctx.signing.jwks())
   })
   mount(http, getHealth, async () => presentHealth('ok'))
-  mount(http, getReadiness, async (ctx, { http: { json } }) => {
-    try {
-      await ctx.store.ping()
-      return presentHealth('ok')
-    } catch {
-      return json(presentHealth('unavailable'), 503)
-    }
+  mount(http, getReadiness, async ctx => {
+    await ctx.store.ping()
+    return presentHealth('ok')
   })
 }

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino'
+import { ApiError, ApiErrors } from '../contract/errors.ts'
+import { StoreUnavailable } from '../domain/store.ts'
+import { isAllowed } from './origin.ts'
+
+/** Headers of an answer. A plain object, which Node's server writes as it is. */
+export type AnswerHeaders = Record<string, string>
+
+/** What every answer says, whatever it is. */
+export function standardHeaders(
+  traceId: string,
+  origin: string | undefined,
+  allowed: ReadonlySet<string>,
+): AnswerHeaders {
+  const headers: AnswerHeaders = {
+    'clerk-trace-id': traceId,
+    'cache-control': 'no-store, private',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    // Always, so that no cache gives one origin's answer to another.
+    vary: 'Origin',
+  }
+  if (origin !== undefined && isAllowed(origin, allowed)) {
+    headers['access-control-allow-origin'] = origin
+    headers['access-control-allow-credentials'] = 'true'
+    headers['access-control-expose-headers'] = 'Authorization, Retry-After, Clerk-Trace-Id'
+  }
+  return headers
+}
+
+/** JSON, with the bare content type that Clerk's SDKs ask for. */
+export function answerJson(value: unknown, status: number, headers: AnswerHeaders): Response {
+  return new Response(JSON.stringify(value), { status, headers: { ...headers, 'content-type': 'application/json' } })
+}
+
+/** An error as Clerk's envelope. Anything not thrown on purpose is a bug: the caller is told no more than the trace id. */
+export function answerError(
+  error: unknown,
+  headers: AnswerHeaders,
+  log: Logger,
+  at: { method: string; path: string },
+): Response {
+  const traceId = headers['clerk-trace-id']
+  const errors = asApiErrors(error)
+  const [{ status }] = errors
+  if (status >= 500) log.error({ err: error, trace_id: traceId, ...at }, 'request failed')
+  const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
+  return answerJson(body, status, status === 503 ? { ...headers, 'retry-after': '1' } : headers)
+}
+
+function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {
+  if (error instanceof ApiErrors) return error.errors
+  if (error instanceof ApiError) return [error]
+  if (error instanceof StoreUnavailable) return [new ApiError('service_unavailable', { cause: error })]
+  return [new ApiError('internal_clerk_error', { cause: error })]
+}
