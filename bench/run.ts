@@ -143,8 +143,7 @@ const verification = (name: string, who: string): Step => ({
       issuer: 'https://auth.example.com',
       seconds: Math.min(seconds, 1),
     }
-    const rate = await verifier.ask<number | undefined>(question)
-    if (rate !== undefined) record(name, { rate })
+    record(name, { rate: await verifier.ask<number>(question) })
     else if (!notes.includes(NO_SDK)) notes.push(NO_SDK)
   },
 })

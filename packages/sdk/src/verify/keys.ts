@@ -59,23 +59,39 @@ export function keyFinder({ jwks, publicKey }: KeyOptions): FindKey {
   if ((jwks === undefined) === (publicKey === undefined)) {
     throw new TypeError('Give the keys once: `jwks` (a key set, or remoteJwks(serverURL)) or `publicKey` (PEM).')
   }
-  return jwks === undefined ? inPem(publicKey as string) : inSet(typeof jwks === 'function' ? jwks : localSet(jwks))
+  if (jwks === undefined) return inPem(publicKey as string)
+  return typeof jwks === 'function' ? inSet(jwks) : inLocalSet(jwks)
 }
 
 /** Importing a key takes longer than checking a signature, so it is done once for each set and each PEM. */
-const localSets = new WeakMap<JsonWebKeySet, ReturnType<typeof createLocalJWKSet>>()
+const localSets = new WeakMap<JsonWebKeySet, FindKey>()
 const pems = new Map<string, Promise<{ alg: Algorithm; key: CryptoKey }>>()
 const MAX_PEMS = 32
 
-function localSet(jwks: JsonWebKeySet): ReturnType<typeof createLocalJWKSet> {
+function inLocalSet(jwks: JsonWebKeySet): FindKey {
   const known = localSets.get(jwks)
   if (known) return known
+  let find: FindKey
   try {
-    const set = createLocalJWKSet(jwks as unknown as Parameters<typeof createLocalJWKSet>[0])
-    localSets.set(jwks, set)
-    return set
+    // Copies the set: it means the same for as long as it is used.
+    find = remembering(inSet(createLocalJWKSet(jwks as unknown as Parameters<typeof createLocalJWKSet>[0])))
   } catch (cause) {
     throw new TypeError('`jwks` is not a key set: it should look like { "keys": [ … ] }.', { cause })
+  }
+  localSets.set(jwks, find)
+  return find
+}
+
+/** Finding a key again costs as much as half a signature. Only what was found is kept, so no token can fill this. */
+function remembering(find: FindKey): FindKey {
+  const found = new Map<string, CryptoKey>()
+  return async name => {
+    const label = `${name.alg} ${name.kid}`
+    const known = found.get(label)
+    if (known) return known
+    const key = await find(name)
+    found.set(label, key)
+    return key
   }
 }
 
