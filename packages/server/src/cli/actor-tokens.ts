@@ -1,6 +1,15 @@
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
-import { type OutputOptions, printList, printOne, time, UsageError, wholeNumber } from './output.ts'
+import {
+  type OutputOptions,
+  type PageOptions,
+  paged,
+  printList,
+  printOne,
+  time,
+  UsageError,
+  wholeNumber,
+} from './output.ts'
 
 interface CreateOptions extends OutputOptions {
   user: string
@@ -43,42 +52,36 @@ export function addActorTokens(program: Command): void {
       })
     })
 
-  group
-    .command('list')
-    .description('list actor tokens, newest first')
-    .option('--user <id>', 'only for this user')
-    .option('--actor <sub>', 'only of this actor')
-    .option('--status <status>', 'pending, accepted or revoked')
-    .option('--limit <count>', 'at most so many (10)', wholeNumber)
-    .option('--offset <count>', 'skip so many', wholeNumber)
-    .option('--json', 'print JSON')
-    .action(
-      async (
-        options: OutputOptions & { user?: string; actor?: string; status?: string; limit?: number; offset?: number },
-      ) => {
-        const { data } = await remote().actorTokens.list({
-          userId: options.user,
-          actorSub: options.actor,
-          status: options.status as 'pending' | undefined,
-          limit: options.limit,
-          offset: options.offset,
-        })
-        printList(
-          options,
-          data,
-          {
-            id: token => token.id,
-            status: token =>
-              token.status === 'pending' && (token.expiresAt ?? 0) <= Date.now() ? 'pending (expired)' : token.status,
-            user: token => token.userId,
-            actor: token => token.actor.sub,
-            created: token => time(token.createdAt),
-            session: token => token.sessionId,
-          },
-          'No actor tokens.',
-        )
+  paged(
+    group
+      .command('list')
+      .description('list actor tokens, newest first')
+      .option('--user <id>', 'only for this user')
+      .option('--actor <sub>', 'only of this actor')
+      .option('--status <status>', 'pending, accepted or revoked'),
+  ).action(async (options: PageOptions & { user?: string; actor?: string; status?: string }) => {
+    const { data } = await remote().actorTokens.list({
+      userId: options.user,
+      actorSub: options.actor,
+      status: options.status as 'pending' | undefined,
+      limit: options.limit,
+      offset: options.offset,
+    })
+    printList(
+      options,
+      data,
+      {
+        id: token => token.id,
+        status: token =>
+          token.status === 'pending' && (token.expiresAt ?? 0) <= Date.now() ? 'pending (expired)' : token.status,
+        user: token => token.userId,
+        actor: token => token.actor.sub,
+        created: token => time(token.createdAt),
+        session: token => token.sessionId,
       },
+      'No actor tokens.',
     )
+  })
 
   group
     .command('show <id>')

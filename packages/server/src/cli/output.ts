@@ -1,5 +1,5 @@
 import { StagedoorError } from '@stagedoor/sdk'
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 
@@ -8,6 +8,19 @@ export const EXIT = { done: 0, failed: 1, usage: 2 } as const
 
 export interface OutputOptions {
   json?: boolean
+}
+
+export interface PageOptions extends OutputOptions {
+  limit?: number
+  offset?: number
+}
+
+/** The options that every list has. */
+export function paged(command: Command): Command {
+  return command
+    .option('--limit <count>', 'at most so many (10)', wholeNumber)
+    .option('--offset <count>', 'skip so many', wholeNumber)
+    .option('--json', 'print JSON')
 }
 
 /** One thing: as JSON, or as `name  value` lines. */

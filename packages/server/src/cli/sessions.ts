@@ -1,45 +1,39 @@
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
-import { type OutputOptions, printList, printOne, time, wholeNumber } from './output.ts'
+import { type OutputOptions, type PageOptions, paged, printList, printOne, time } from './output.ts'
 
 export function addSessions(program: Command): void {
   const group = program.command('sessions').description('list and revoke sessions')
 
-  group
-    .command('list')
-    .description('list sessions, newest first')
-    .option('--user <id>', 'only of this user')
-    .option('--actor <sub>', 'only those in which this actor is acting')
-    .option('--status <status>', 'active, revoked, ended, expired, …')
-    .option('--limit <count>', 'at most so many (10)', wholeNumber)
-    .option('--offset <count>', 'skip so many', wholeNumber)
-    .option('--json', 'print JSON')
-    .action(
-      async (
-        options: OutputOptions & { user?: string; actor?: string; status?: string; limit?: number; offset?: number },
-      ) => {
-        const { data } = await remote().sessions.list({
-          userId: options.user,
-          actorSub: options.actor,
-          status: options.status as 'active' | undefined,
-          limit: options.limit,
-          offset: options.offset,
-        })
-        printList(
-          options,
-          data,
-          {
-            id: session => session.id,
-            status: session => session.status,
-            user: session => session.userId,
-            actor: session => session.actor?.sub,
-            created: session => time(session.createdAt),
-            ends: session => time(session.expireAt),
-          },
-          'No sessions.',
-        )
+  paged(
+    group
+      .command('list')
+      .description('list sessions, newest first')
+      .option('--user <id>', 'only of this user')
+      .option('--actor <sub>', 'only those in which this actor is acting')
+      .option('--status <status>', 'active, revoked, ended, expired, …'),
+  ).action(async (options: PageOptions & { user?: string; actor?: string; status?: string }) => {
+    const { data } = await remote().sessions.list({
+      userId: options.user,
+      actorSub: options.actor,
+      status: options.status as 'active' | undefined,
+      limit: options.limit,
+      offset: options.offset,
+    })
+    printList(
+      options,
+      data,
+      {
+        id: session => session.id,
+        status: session => session.status,
+        user: session => session.userId,
+        actor: session => session.actor?.sub,
+        created: session => time(session.createdAt),
+        ends: session => time(session.expireAt),
       },
+      'No sessions.',
     )
+  })
 
   group
     .command('revoke <id...>')

@@ -5,7 +5,18 @@ import { type Stagedoor as Client, StagedoorError } from '@stagedoor/sdk'
 import type { Command } from 'commander'
 import { parse as parseCsv } from 'csv-parse'
 import { remote } from './environment.ts'
-import { EXIT, note, type OutputOptions, printList, printOne, time, UsageError, wholeNumber } from './output.ts'
+import {
+  EXIT,
+  note,
+  type OutputOptions,
+  type PageOptions,
+  paged,
+  printList,
+  printOne,
+  time,
+  UsageError,
+  wholeNumber,
+} from './output.ts'
 
 type NewUser = Parameters<Client['users']['create']>[0]
 
@@ -41,42 +52,30 @@ export function addUsers(program: Command): void {
       },
     )
 
-  group
-    .command('list')
-    .description('list users')
-    .option('--query <text>', 'part of an id, name, e-mail address or phone number')
-    .option('--external-id <id...>', 'only these')
-    .option('--order-by <column>', 'created_at, -created_at (default), first_name, …')
-    .option('--limit <count>', 'at most so many (10)', wholeNumber)
-    .option('--offset <count>', 'skip so many', wholeNumber)
-    .option('--json', 'print JSON')
-    .action(
-      async (
-        options: OutputOptions & {
-          query?: string
-          externalId?: string[]
-          orderBy?: string
-          limit?: number
-          offset?: number
-        },
-      ) => {
-        const { query, externalId, orderBy, limit, offset } = options
-        const { data } = await remote().users.list({ query, externalId, orderBy, limit, offset })
-        printList(
-          options,
-          data,
-          {
-            id: user => user.id,
-            external_id: user => user.externalId,
-            name: user => [user.firstName, user.lastName].filter(Boolean).join(' '),
-            email: user => user.emailAddresses[0]?.emailAddress,
-            state: user => (user.banned ? 'banned' : user.locked ? 'locked' : ''),
-            created: user => time(user.createdAt),
-          },
-          'No users.',
-        )
+  paged(
+    group
+      .command('list')
+      .description('list users')
+      .option('--query <text>', 'part of an id, name, e-mail address or phone number')
+      .option('--external-id <id...>', 'only these')
+      .option('--order-by <column>', 'created_at, -created_at (default), first_name, …'),
+  ).action(async (options: PageOptions & { query?: string; externalId?: string[]; orderBy?: string }) => {
+    const { query, externalId, orderBy, limit, offset } = options
+    const { data } = await remote().users.list({ query, externalId, orderBy, limit, offset })
+    printList(
+      options,
+      data,
+      {
+        id: user => user.id,
+        external_id: user => user.externalId,
+        name: user => [user.firstName, user.lastName].filter(Boolean).join(' '),
+        email: user => user.emailAddresses[0]?.emailAddress,
+        state: user => (user.banned ? 'banned' : user.locked ? 'locked' : ''),
+        created: user => time(user.createdAt),
       },
+      'No users.',
     )
+  })
 
   group
     .command('import <file>')

@@ -1,6 +1,6 @@
 import type { Activity } from './activity.ts'
 import type { Principal, SigningAlg } from './records.ts'
-import type { RefusedRequestCounter } from './refusals.ts'
+import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { Store } from './store.ts'
 
 /** Every rule is a plain function `(ctx, input)`: what it needs of the world is here, and nothing else is used. */

@@ -1,0 +1,54 @@
+import type { Store } from './store.ts'
+
+const MINUTE = 60_000
+/** Beyond so many addresses and codes in one minute, the rest is counted together. */
+const MAX_COUNTERS = 1_000
+
+/** Counts refusals per minute, address and code, and hands the counts to the store once a second. */
+export class RefusedRequestCounter {
+  #counts = new Map<string, { minute: number; address: string; code: string; count: number }>()
+  #minute = 0
+  #seen = new Set<string>()
+
+  count(now: number, address: string | null, code: string): void {
+    const minute = now - (now % MINUTE)
+    if (minute !== this.#minute) {
+      this.#minute = minute
+      this.#seen.clear()
+    }
+    let from = network(address ?? 'unknown')
+    if (this.#seen.size >= MAX_COUNTERS && !this.#seen.has(`${from} ${code}`)) from = 'others'
+    this.#seen.add(`${from} ${code}`)
+    const key = `${minute} ${from} ${code}`
+    const counted = this.#counts.get(key)
+    if (counted) counted.count += 1
+    else this.#counts.set(key, { minute, address: from, code, count: 1 })
+  }
+
+  async flush(store: Store): Promise<void> {
+    if (this.#counts.size === 0) return
+    const counts = this.#counts
+    this.#counts = new Map()
+    try {
+      await store.refusedRequests.add([...counts.values()])
+    } catch (error) {
+      for (const [key, counted] of counts) {
+        const newer = this.#counts.get(key)
+        if (newer) newer.count += counted.count
+        // A store that is away for long must not fill the memory.
+        else if (this.#counts.size < 10 * MAX_COUNTERS) this.#counts.set(key, counted)
+      }
+      throw error
+    }
+  }
+}
+
+/** One household or server owns a whole IPv6 /64, so it counts as one address. */
+function network(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  return `${[...left, ...Array<string>(zeros).fill('0'), ...right].slice(0, 4).join(':')}::/64`
+}
