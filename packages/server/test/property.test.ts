@@ -6,7 +6,7 @@ import { bapi } from '../src/contract/bapi.ts'
 import { type ErrorCode, errors } from '../src/contract/errors.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import type { Operation } from '../src/contract/operation.ts'
-import { type Answer, SECRET_KEY, type TestServer, testServer } from './support.ts'
+import { type Answer, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
 // What is tested here is the answers, not the disk.
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: 'sqlite::memory:' }
@@ -450,7 +450,7 @@ describe('any request to any operation', () => {
           statuses.add(answer.status)
           assertAllowed(sent, answer)
         }),
-        { numRuns: 120 },
+        { numRuns: times(120, 5_000) },
       )
       // Requests that all fail at the door test nothing.
       assert.ok(statuses.has(operation.status ?? 200), `none succeeded: ${[...statuses]}`)
@@ -475,7 +475,7 @@ describe('any request to any operation', () => {
         )
         for (const [i, answer] of answers.entries()) assertAllowed(requests[i] as Sent, answer)
       }),
-      { numRuns: 150 },
+      { numRuns: times(150, 3_000) },
     )
     const { user_id } = await server.signIn()
     assert.equal((await server.auditEvents({ user_id })).length, 3)

@@ -27,6 +27,11 @@ export function fixedClock(start: string | number = '2026-01-01T00:00:00Z'): Tes
   }
 }
 
+/** How often something is tried: seldom in `npm test`, often in `npm run test:deep`. */
+export function times(usual: number, deep: number): number {
+  return process.env.TEST_DEEP === undefined ? usual : deep
+}
+
 export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
 
 export interface TestServer extends AsyncDisposable {

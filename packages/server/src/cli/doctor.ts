@@ -55,14 +55,11 @@ async function examine(findings: Finding[]): Promise<void> {
   })
   if (!settingsFine || !config) return
   const known = config
-  await check(
-    'production',
-    () => {
-      assertProduction(known)
-      return 'has what `stagedoor serve` needs'
-    },
-    'warn',
-  )
+  await check('secrets', () => {
+    if (known.environment === 'development') return 'those of a development server'
+    assertProduction(known)
+    return 'real ones, as `stagedoor serve` needs them'
+  })
   const path = known.database_url.slice('sqlite:'.length)
   if (path !== ':memory:') {
     await check('file', () => databaseFile(path), 'warn')
