@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { loadConfig } from '../src/config.ts'
 import type { Clock } from '../src/domain/context.ts'
 import { createStagedoor, type Stagedoor } from '../src/server.ts'
@@ -87,6 +87,8 @@ export interface TestServerOptions {
   /** Settings, by their environment names. */
   env?: Record<string, string>
   clock?: TestClock
+  /** Where the server logs to; nowhere unless given. */
+  log?: Logger
   /** Take the machine's clock instead of one that stands still. */
   realTime?: boolean
 }
@@ -105,7 +107,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     STAGEDOOR_PORT: '0',
     ...options.env,
   })
-  const log = pino({ level: 'silent' })
+  const log = options.log ?? pino({ level: 'silent' })
   const stagedoor = await createStagedoor(config, { ...(options.realTime ? {} : { clock }), log, checkResponses: true })
 
   const call: TestServer['call'] = async (method, path, body, headers = {}) => {

@@ -26,7 +26,13 @@ function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
       if (param === '') return [new ApiError('request_body_invalid', { action: 'Send a JSON object.' })]
       if (valueAt(input, issue.path) === undefined) return [missing(param)]
       if (issue.expected === 'int') return [invalidParam(param, `\`${param}\` must be a whole number.`)]
-      return [new ApiError('form_param_type_invalid', { params: { param, type: issue.expected }, meta })]
+      // Every number of the contract is a whole one.
+      return [
+        new ApiError('form_param_type_invalid', {
+          params: { param, type: issue.expected === 'number' ? 'integer' : issue.expected },
+          meta,
+        }),
+      ]
     case 'custom': {
       const code = (issue.params as { code?: string } | undefined)?.code
       if (code === 'missing' || valueAt(input, issue.path) === undefined) return [missing(param)]
