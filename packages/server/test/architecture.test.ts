@@ -70,7 +70,7 @@ function allowed({ from, to, typeOnly }: Import): boolean {
   return rule.some(entry => {
     if (entry.endsWith(' (types)')) return typeOnly && entry === `${target} (types)`
     if (entry === 'node:') return target.startsWith('node:')
-    return target === entry || (entry.startsWith('@') && target.startsWith(`${entry}/`))
+    return target === entry || (!/[.:]/.test(entry) && target.startsWith(`${entry}/`))
   })
 }
 

@@ -1,3 +1,4 @@
+import * as environment from './environment.ts'
 import * as frontend from './frontend.ts'
 import * as keys from './keys.ts'
 import type { Operation } from './operation.ts'
@@ -8,10 +9,15 @@ export const fapi: Operation[] = [
   tokens.acceptTicket,
   frontend.createSignIn,
   frontend.getFrontendClient,
+  frontend.endAllSessions,
+  frontend.deleteClient,
+  frontend.getFrontendSession,
   frontend.createFrontendSessionToken,
   frontend.touchSession,
   frontend.endSession,
   frontend.removeSession,
+  environment.getEnvironment,
+  environment.updateEnvironment,
   keys.getPublicJwks,
   keys.getHealth,
   keys.getReadiness,

@@ -110,6 +110,41 @@ export const getFrontendClient = operation({
   response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
 })
 
+const leaveAll = (id: string, path: string, summary: string) =>
+  operation({
+    id,
+    method: 'delete',
+    path,
+    tag: 'Client',
+    summary,
+    auth: 'client',
+    action: 'client.sign_out',
+    response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
+    errors: ['origin_invalid'],
+  })
+
+export const endAllSessions = leaveAll(
+  'removeClientSessionsAndRetainCookie',
+  '/v1/client/sessions',
+  'Sign out of every session of the client',
+)
+export const deleteClient = leaveAll(
+  'deleteClientSessions',
+  '/v1/client',
+  'Sign out of every session and forget the client',
+)
+
+export const getFrontendSession = operation({
+  id: 'getSession',
+  method: 'get',
+  path: '/v1/client/sessions/{session_id}',
+  tag: 'Sessions',
+  summary: 'Read a session of the client',
+  auth: 'client',
+  response: wrapped(FrontendSession).meta({ id: 'WrappedSession' }),
+  errors: ['authentication_invalid'],
+})
+
 const sessionOperation = (id: string, verb: string, summary: string, action?: string) =>
   operation({
     id,

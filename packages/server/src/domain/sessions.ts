@@ -107,6 +107,21 @@ export async function leaveSession(
   return finish(ctx, facts, input.status, input.status === 'ended' ? 'session.end' : 'session.remove')
 }
 
+/** Signs the browser out of all of its sessions. */
+export async function leaveAllSessions(ctx: Context, input: { client_id: string }): Promise<void> {
+  for (const session of await ctx.store.sessions.listOfClient(input.client_id)) {
+    if (session.status === 'active') await finish(ctx, session, 'ended', 'session.end')
+  }
+}
+
+/** A session of this browser. @throws ApiError authentication_invalid */
+export function getOwnSession(
+  ctx: Context,
+  input: { id: string; client: ClientClaims | undefined },
+): Promise<SessionRecord> {
+  return ownedSession(ctx, input)
+}
+
 /** Says that the session is in use, and makes it the client's selected one. @throws ApiError authentication_invalid */
 export async function touchSession(
   ctx: Context,

@@ -8,14 +8,16 @@ import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
 import { mountClient } from './fapi/client.ts'
+import { mountEnvironment } from './fapi/environment.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
+import { routedPath } from './method-override.ts'
 import { type Env, type HttpOptions, newTraceId } from './mount.ts'
 
 /** The whole HTTP surface: a `Request → Response` function, served by Node or called in process. */
 export function createApp(services: Services, options: HttpOptions, log: Logger): Hono<Env> {
   // Paths mean what they say: `/v1/users/` is not `/v1/users`.
-  const app = new Hono<Env>({ strict: true })
+  const app = new Hono<Env>({ strict: true, getPath: routedPath })
   const http = { app, services, options, log }
   mountTokens(http)
   mountUsers(http)
@@ -24,6 +26,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountJwks(http)
   mountTickets(http)
   mountClient(http)
+  mountEnvironment(http)
   mountWellKnown(http)
 
   const refuse = (error: unknown, request: Request, path: string) => {

@@ -13,5 +13,13 @@ const MAX_AGE_SECONDS = 34_560_000
 
 /** Sets the `__client` cookie: never readable by scripts, never sent by other sites’ requests but for navigation. */
 export function setClientCookie(token: string, secure: boolean): string {
-  return `__client=${token}; Path=/; Max-Age=${MAX_AGE_SECONDS}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+  return clientCookie(token, MAX_AGE_SECONDS, secure)
+}
+
+export function forgetClientCookie(secure: boolean): string {
+  return clientCookie('', 0, secure)
+}
+
+function clientCookie(value: string, maxAge: number, secure: boolean): string {
+  return `__client=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
 }

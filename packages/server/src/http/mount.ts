@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { BlockList } from 'node:net'
-import type { Hono, Context as HonoContext } from 'hono'
+import type { Handler, Hono, Context as HonoContext } from 'hono'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
@@ -13,6 +13,7 @@ import { readBody } from './body.ts'
 import { authenticate, callerOf } from './caller.ts'
 import { clientCookies } from './cookies.ts'
 import { headerReader } from './headers.ts'
+import { overridePath } from './method-override.ts'
 import { allowedOrigin } from './origin.ts'
 import { queryReader, validate } from './validate.ts'
 
@@ -61,7 +62,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
-  app.on(method.toUpperCase(), path, async http => {
+  const handle: Handler<Env> = async http => {
     const { raw: request } = http.req
     const incoming = http.env?.incoming
     const header = headerReader(request, incoming)
@@ -103,7 +104,9 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     } catch (error) {
       return answerError(error, headers, log, { method: http.req.method, path: http.req.path })
     }
-  })
+  }
+  app.on(method.toUpperCase(), path, handle)
+  if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
 }
 
 /** Names a request in its answer, in the log and in the audit log. */

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
+import type { Environment } from '../contract/environment.ts'
 import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
 import type { DeletedObject } from '../contract/operation.ts'
@@ -8,7 +9,7 @@ import type { Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
 import type { TotalCount, User } from '../contract/users.ts'
 import type { ClientWithSessions } from '../domain/clients.ts'
-import type { Context, Signing } from '../domain/context.ts'
+import type { Context, Settings, Signing } from '../domain/context.ts'
 import type {
   AuditRecord,
   ClientRecord,
@@ -307,4 +308,65 @@ export function presentJwks({ keys }: Awaited<ReturnType<Signing['jwks']>>): z.i
 
 export function presentHealth(status: z.input<typeof Health>['status']): z.input<typeof Health> {
   return { status }
+}
+
+/** The pages are the app's: the one that tickets are sent to, and the top of its site. */
+export function presentEnvironment(settings: Settings): z.input<typeof Environment> {
+  const signIn = settings.sign_in_url
+  const home = new URL('/', signIn).href
+  return {
+    auth_config: {
+      object: 'auth_config',
+      id: `aconf_${settings.instance_id}`,
+      single_session_mode: false,
+      claimed_at: null,
+      reverification: false,
+    },
+    display_config: {
+      object: 'display_config',
+      id: `display_config_${settings.instance_id}`,
+      instance_environment_type: settings.environment,
+      application_name: new URL(signIn).host,
+      theme: { general: { color: '#1f2937' }, buttons: {}, accounts: {} },
+      preferred_sign_in_strategy: 'otp',
+      home_url: home,
+      sign_in_url: signIn,
+      sign_up_url: signIn,
+      after_sign_in_url: home,
+      after_sign_up_url: home,
+      after_sign_out_one_url: home,
+      after_sign_out_all_url: home,
+      after_switch_session_url: home,
+      branded: false,
+      show_devmode_warning: false,
+      captcha_public_key: null,
+    },
+    user_settings: {
+      attributes: {
+        email_address: {
+          enabled: true,
+          required: true,
+          used_for_first_factor: true,
+          first_factors: ['email_code'],
+          used_for_second_factor: false,
+          second_factors: [],
+          verifications: ['email_code'],
+          verify_at_sign_up: true,
+        },
+      },
+      actions: { delete_self: false, create_organization: false },
+      social: {},
+      sign_in: { second_factor: { required: false } },
+      sign_up: { captcha_enabled: false, mode: 'restricted' },
+      saml: { enabled: false },
+      password_settings: {},
+      username_settings: {},
+    },
+    organization_settings: {
+      enabled: false,
+      actions: { admin_delete: false },
+      domains: { enabled: false, enrollment_modes: [] },
+    },
+    maintenance_mode: false,
+  }
 }

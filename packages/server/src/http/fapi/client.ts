@@ -2,9 +2,9 @@ import * as contract from '../../contract/frontend.ts'
 import { readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
-import { leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
+import { getOwnSession, leaveAllSessions, leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
-import { setClientCookie } from '../cookies.ts'
+import { forgetClientCookie, setClientCookie } from '../cookies.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
@@ -23,6 +23,21 @@ export function mountClient(http: Http): void {
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
 
+  mount(http, contract.endAllSessions, async (ctx, { cookies }) => {
+    const client = await currentClient(ctx, cookies)
+    if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
+    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+  })
+  mount(http, contract.deleteClient, async (ctx, { cookies, headers }) => {
+    const client = await currentClient(ctx, cookies)
+    if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
+    headers['set-cookie'] = forgetClientCookie(ctx.settings.public_url.startsWith('https:'))
+    return { response: null, client: null }
+  })
+
+  mount(http, contract.getFrontendSession, async (ctx, { param, client }) =>
+    sessionAndClient(ctx, await getOwnSession(ctx, { id: param('session_id'), client })),
+  )
   mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )

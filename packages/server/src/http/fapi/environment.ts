@@ -1,0 +1,9 @@
+import { getEnvironment, updateEnvironment } from '../../contract/environment.ts'
+import { type Http, mount } from '../mount.ts'
+import { presentEnvironment } from '../present.ts'
+
+export function mountEnvironment(http: Http): void {
+  for (const operation of [getEnvironment, updateEnvironment]) {
+    mount(http, operation, async ctx => presentEnvironment(ctx.settings))
+  }
+}

@@ -1,0 +1,25 @@
+import { getPath } from 'hono/utils/url'
+
+/**
+ * Clerk's browser SDK sends PATCH, PUT and DELETE as POST with `_method` in the query, so that no request needs a
+ * preflight. Only a POST is ever taken for something else, and only for these: no GET, prefetch or image can be.
+ */
+const METHODS = ['PATCH', 'PUT', 'DELETE']
+
+/** Where such a request is routed: in a room of their own, which no path leads to. */
+export function overridePath(method: string, path: string): string {
+  return `${ROOM}${method.toUpperCase()}${path}`
+}
+
+const ROOM = '/ '
+const NOWHERE = '/'
+
+/** The path a request is routed by. */
+export function routedPath(request: Request): string {
+  const path = getPath(request)
+  // Decoded, so somebody may have written the way into that room.
+  if (path.startsWith(ROOM)) return NOWHERE
+  if (request.method !== 'POST' || !request.url.includes('_method=')) return path
+  const method = new URL(request.url).searchParams.get('_method')
+  return method !== null && METHODS.includes(method) ? overridePath(method, path) : path
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { cookieOf, expectOk, type TestServer, testServer } from './support.ts'
+
+/** A browser with two sessions. */
+async function twoSessions(server: TestServer) {
+  const first = await server.signIn()
+  const token = await server.createActorToken()
+  const answer = await server.post(
+    '/v1/client/sign_ins',
+    { strategy: 'ticket', ticket: token.token },
+    { cookie: first.cookie },
+  )
+  return {
+    cookie: cookieOf(answer),
+    ids: expectOk(answer).client.sessions.map((session: { id: string }) => session.id) as string[],
+  }
+}
+
+describe('the environment', () => {
+  it('is told by GET and by what Clerk’s development builds send, and never lets a session end another', async () => {
+    await using server = await testServer()
+    const asked = await server.call('GET', '/v1/environment', undefined, { authorization: undefined })
+    const { auth_config, display_config } = expectOk(asked)
+    assert.equal(auth_config.single_session_mode, false)
+    assert.equal(display_config.sign_in_url, 'http://127.0.0.1:4101/sign-in')
+    assert.equal(display_config.instance_environment_type, 'development')
+    for (const query of ['_method=PATCH', '__clerk_api_version=2026-08-20&_clerk_js_version=6.40.0&_method=PATCH']) {
+      assert.deepEqual((await server.post(`/v1/environment?${query}`, {})).body, asked.body)
+    }
+  })
+})
+
+describe('the method override', () => {
+  it('is taken from a POST only, from the query only, and for no other method', async () => {
+    await using server = await testServer()
+    const { cookie, ids } = await twoSessions(server)
+    const stillThere = async () => {
+      const client = expectOk(await server.call('GET', '/v1/client', undefined, { authorization: undefined, cookie }))
+      assert.deepEqual(client.response.sessions.map((session: { id: string }) => session.id).sort(), [...ids].sort())
+    }
+    const attempts: [string, string, Record<string, string>][] = [
+      ['GET', '/v1/client/sessions?_method=DELETE', {}],
+      ['HEAD', '/v1/client/sessions?_method=DELETE', {}],
+      ['POST', '/v1/client/sessions?_method=delete', {}],
+      ['POST', '/v1/client/sessions?_method=GET', {}],
+      ['POST', '/v1/client/sessions?_METHOD=DELETE', {}],
+      ['POST', '/v1/client/sessions', { 'x-http-method-override': 'DELETE' }],
+      ['POST', '/%20DELETE/v1/client/sessions', {}],
+      ['POST', '/ DELETE/v1/client/sessions', {}],
+      ['PUT', '/v1/client/sessions?_method=DELETE', {}],
+    ]
+    for (const [method, path, headers] of attempts) {
+      const answer = await server.call(method, path, undefined, { authorization: undefined, cookie, ...headers })
+      assert.equal(answer.status, 404, `${method} ${path}`)
+      await stillThere()
+    }
+    const foreign = await server.post(
+      '/v1/client/sessions?_method=DELETE',
+      {},
+      { cookie, origin: 'https://evil.example' },
+    )
+    assert.deepEqual(foreign.codes, ['origin_invalid'])
+    await stillThere()
+    // The Backend API has no override: its clients can send any method.
+    assert.equal((await server.call('POST', '/v1/users/user_x?_method=DELETE')).status, 404)
+  })
+})
+
+describe('signing out of everything', () => {
+  it('ends every session of the client, keeps the client, and is recorded', async () => {
+    await using server = await testServer()
+    const { cookie, ids } = await twoSessions(server)
+    const answer = expectOk(await server.post('/v1/client/sessions?_method=DELETE', {}, { cookie }))
+    assert.deepEqual(answer.response.sessions, [])
+    assert.equal(answer.client, null)
+    for (const id of ids) {
+      assert.equal(expectOk(await server.call('GET', `/v1/sessions/${id}`)).status, 'ended')
+      assert.equal((await server.post(`/v1/client/sessions/${id}/tokens`, {}, { cookie })).status, 401)
+      assert.equal((await server.auditEvents({ session_id: id, action: 'session.end' })).length, 1)
+    }
+    assert.deepEqual((await server.post('/v1/client/sessions?_method=DELETE', {})).body, {
+      response: null,
+      client: null,
+    })
+  })
+
+  it('forgets the client if asked to', async () => {
+    await using server = await testServer()
+    const { cookie, ids } = await twoSessions(server)
+    const answer = await server.call('DELETE', '/v1/client', undefined, { authorization: undefined, cookie })
+    assert.deepEqual(expectOk(answer), { response: null, client: null })
+    assert.match(answer.headers.get('set-cookie') ?? '', /^__client=; Path=\/; Max-Age=0;/)
+    for (const id of ids) assert.equal(expectOk(await server.call('GET', `/v1/sessions/${id}`)).status, 'ended')
+  })
+
+  it('reads one session of the client, and nobody else’s', async () => {
+    await using server = await testServer()
+    const mine = await server.signIn()
+    const other = await server.signIn()
+    const read = (id: string, cookie: string) =>
+      server.call('GET', `/v1/client/sessions/${id}`, undefined, { authorization: undefined, cookie })
+    assert.equal(expectOk(await read(mine.session_id, mine.cookie)).response.id, mine.session_id)
+    assert.equal((await read(other.session_id, mine.cookie)).status, 401)
+  })
+})
