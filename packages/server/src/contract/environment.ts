@@ -38,18 +38,7 @@ export const Environment = z
       captcha_public_key: z.null(),
     }),
     user_settings: z.strictObject({
-      attributes: z.strictObject({
-        email_address: z.strictObject({
-          enabled: z.boolean(),
-          required: z.boolean(),
-          used_for_first_factor: z.boolean(),
-          first_factors: z.array(z.string()),
-          used_for_second_factor: z.boolean(),
-          second_factors: z.array(z.string()),
-          verifications: z.array(z.string()),
-          verify_at_sign_up: z.boolean(),
-        }),
-      }),
+      attributes: z.strictObject({}),
       actions: z.strictObject({ delete_self: z.literal(false), create_organization: z.literal(false) }),
       social: z.strictObject({}),
       sign_in: z.strictObject({ second_factor: z.strictObject({ required: z.literal(false) }) }),

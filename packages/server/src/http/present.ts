@@ -342,18 +342,8 @@ export function presentEnvironment(settings: Settings): z.input<typeof Environme
       captcha_public_key: null,
     },
     user_settings: {
-      attributes: {
-        email_address: {
-          enabled: true,
-          required: true,
-          used_for_first_factor: true,
-          first_factors: ['email_code'],
-          used_for_second_factor: false,
-          second_factors: [],
-          verifications: ['email_code'],
-          verify_at_sign_up: true,
-        },
-      },
+      // None: a form for an e-mail address would lead nowhere. People sign in by ticket.
+      attributes: {},
       actions: { delete_self: false, create_organization: false },
       social: {},
       sign_in: { second_factor: { required: false } },
