@@ -13,7 +13,7 @@ import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
 import { LOOPBACK } from './http/origin.ts'
-import { Keyring, keyMaker } from './signing/keyring.ts'
+import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrateSqlite, openSqliteStore } from './store/store.ts'
 
@@ -31,6 +31,8 @@ export interface ServerOptions {
   log?: Logger
   /** Check every answer against the contract. On in development unless told. */
   checkResponses?: boolean
+  /** False for commands: nothing is made ready for serving, and no setting of theirs leaves a trace in the database. */
+  serves?: boolean
 }
 
 /** An instance: its store, its keys, its rules. Serves HTTP once `listen` is called; works in process without. */
@@ -93,11 +95,14 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const makeKey = keyMaker(masterKey, random)
 
   try {
-    await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
-    // Opens the private key: a wrong master key shows now, not at the first token.
-    await services.signing.jwks()
-    if (config.secret_key !== undefined)
-      await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+    // A wrong master key shows now, not at the first token.
+    const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
+    if (sealed) openPrivateKey(sealed, masterKey)
+    if (options.serves ?? true) {
+      await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
+      if (config.secret_key !== undefined)
+        await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+    }
   } catch (error) {
     await store.close()
     throw error
@@ -122,8 +127,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const every = (interval: number, what: string, work: () => Promise<unknown>) =>
     timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(ACTIVITY_INTERVAL, 'last activity could not be written', () => services.activity.flush(store))
-  every(ACTIVITY_INTERVAL, 'overdue sessions could not be written', async () => {
+  every(ACTIVITY_INTERVAL, 'last activity and overdue sessions could not be written', async () => {
+    // In this order: a session used a moment ago is not overdue.
+    await services.activity.flush(store)
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
   })
 

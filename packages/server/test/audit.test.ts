@@ -344,7 +344,7 @@ describe('what is done leaves one audit event', () => {
     assert.deepEqual(rotated, [event(principal, { action: 'signing_key.rotate', target_id: next })])
     const old = keys.find(key => key.status === 'retiring')?.id ?? ''
     const removed = await left(server, () =>
-      removeSigningKey(ctx(), { id: old, make: server.stagedoor.makeKey, emergency: true }),
+      removeSigningKey(ctx(), { id: old, alg: 'RS256', make: server.stagedoor.makeKey, emergency: true }),
     )
     assert.deepEqual(removed, [event(principal, { action: 'signing_key.remove', target_id: old })])
   })

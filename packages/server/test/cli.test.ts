@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parseEnv } from 'node:util'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const README = fileURLToPath(new URL('../../../README.md', import.meta.url))
@@ -310,6 +311,24 @@ describe('the commands', () => {
     await json(['keys', 'revoke', made.id])
     assert.equal(await use(), 401)
     assert.equal((await run(['keys', 'revoke', 'key_none'])).code, 1)
+  })
+
+  it('leave no setting of their own shell in the database', async () => {
+    const [before, keysBefore] = [await json(['signing-keys', 'list']), await json(['keys', 'list'])]
+    const devEnv = parseEnv(readFileSync(join(cwd, '.stagedoor/dev.env'), 'utf8'))
+    const shell = {
+      STAGEDOOR_DATABASE_URL: 'sqlite:.stagedoor/dev.db',
+      STAGEDOOR_ENVIRONMENT: 'development',
+      STAGEDOOR_MASTER_KEY: devEnv.STAGEDOOR_MASTER_KEY ?? '',
+      STAGEDOOR_SECRET_KEY: `sk_test_${randomBytes(24).toString('hex')}`,
+      STAGEDOOR_SIGNING_ALG: 'EdDSA',
+    }
+    for (const args of [['keys', 'list'], ['signing-keys', 'list'], ['doctor']])
+      assert.equal((await run(args, '', shell)).code, 0)
+    const refused = await run(['signing-keys', 'rotate', '--at-once'], '', shell)
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /there are RS256/)
+    assert.deepEqual([await json(['signing-keys', 'list']), await json(['keys', 'list'])], [before, keysBefore])
   })
 
   it('list, rotate and remove signing keys beside the running server', async () => {

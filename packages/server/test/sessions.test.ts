@@ -72,6 +72,23 @@ describe('an actor session', () => {
     assert.equal(activity.pending(session.session_id), undefined)
   })
 
+  it('is shown, listed for its browser and kept as long as it is used, also before its use is written', async () => {
+    await using server = await testServer()
+    const session = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    server.clock.advance(590)
+    await mint(server, session)
+    server.clock.advance(20)
+    assert.equal((await read(server, session.session_id)).status, 'active')
+    const client = await server.call('GET', '/v1/client', undefined, {
+      authorization: undefined,
+      cookie: session.cookie,
+    })
+    assert.equal(expectOk(client).response.sessions.length, 1)
+    await server.stagedoor.services.activity.flush(server.stagedoor.services.store)
+    assert.equal(await overdueSessionsMarked(server), 0)
+    assert.equal((await mint(server, session)).status, 200)
+  })
+
   it('mints with one read and writes nothing', async () => {
     await using server = await testServer()
     const session = await server.signIn()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, verify } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { listSigningKeys, removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
+import { ensureSigningKeys, listSigningKeys, removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
 import { joseSignature } from '../src/signing/keyring.ts'
 import { expectOk, type TestServer, testServer } from './support.ts'
 
@@ -29,7 +29,7 @@ function keyCommands(server: TestServer, alg: 'RS256' | 'ES256' | 'EdDSA' = 'RS2
   return {
     list: () => listSigningKeys(ctx()),
     rotate: (atOnce = false) => rotateSigningKeys(ctx(), { alg, make: stagedoor.makeKey, atOnce }),
-    remove: (id: string, emergency = false) => removeSigningKey(ctx(), { id, make: stagedoor.makeKey, emergency }),
+    remove: (id: string, emergency = false) => removeSigningKey(ctx(), { id, alg, make: stagedoor.makeKey, emergency }),
   }
 }
 
@@ -142,6 +142,26 @@ describe('signing keys', () => {
     assert.deepEqual(
       (await server.auditEvents({ action: 'signing_key.remove' })).map(event => [event.target_id, event.principal.id]),
       [[stolen.id, 'tester']],
+    )
+  })
+
+  it('of another algorithm stay as they are when a server starts, and go for good when removed', async () => {
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
+    const { session_id } = await server.signIn()
+    const { stagedoor } = server
+    const ctx = stagedoor.context({ type: 'system', id: null })
+    await ensureSigningKeys(ctx, { alg: 'EdDSA', make: stagedoor.makeKey })
+    assert.deepEqual((await keySet(server)).map(key => key.alg).sort(), ['ES256', 'ES256', 'EdDSA', 'EdDSA'])
+    assert.ok(
+      isSignedBy(expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`)).jwt, await keySet(server)),
+    )
+    await assert.rejects(keyCommands(server, 'RS256').rotate(true), /Request invalid/)
+    for (const key of await keySet(server)) {
+      if (key.alg === 'EdDSA') await keyCommands(server, 'ES256').remove(key.kid, true)
+    }
+    assert.deepEqual(
+      (await keySet(server)).map(key => key.alg),
+      ['ES256', 'ES256'],
     )
   })
 

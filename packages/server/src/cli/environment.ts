@@ -46,7 +46,7 @@ export function remote(): Client {
 /** Works on the instance's own database, beside a running server or without one. */
 export async function withInstance<T>(work: (stagedoor: Stagedoor, config: Config) => Promise<T>): Promise<T> {
   const config = loadConfig(commandEnvironment())
-  const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }) })
+  const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
   try {
     return await work(stagedoor, config)
   } finally {

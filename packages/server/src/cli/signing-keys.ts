@@ -48,9 +48,10 @@ no verifier ever meets a key it does not know. A running server sees a change at
     )
     .option('--json', 'print JSON')
     .action(async (id: string, options: OutputOptions & { emergency?: boolean }) => {
-      const keys = await withInstance(stagedoor =>
+      const keys = await withInstance((stagedoor, config) =>
         removeSigningKey(stagedoor.context(commandLine()), {
           id,
+          alg: config.signing_alg,
           make: stagedoor.makeKey,
           emergency: options.emergency ?? false,
         }),

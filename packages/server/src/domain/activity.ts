@@ -1,3 +1,4 @@
+import type { SessionRecord } from './records.ts'
 import type { Store } from './store.ts'
 
 /**
@@ -14,6 +15,14 @@ export class Activity {
   /** Last use not yet written, Unix ms. */
   pending(sessionId: string): number | undefined {
     return this.#lastActive.get(sessionId)
+  }
+
+  /** The session as it is now, with its last use that may not have been written yet. */
+  current<T extends SessionRecord>(session: T): T {
+    const used = this.#lastActive.get(session.id)
+    if (used === undefined || used <= session.last_active_at) return session
+    const { idle_timeout_seconds: idle } = session
+    return { ...session, last_active_at: used, ...(idle === null ? {} : { abandon_at: used + idle * 1_000 }) }
   }
 
   async flush(store: Store): Promise<void> {

@@ -64,9 +64,9 @@ export interface ClientWithSessions {
 export async function withSessions(ctx: Context, record: ClientRecord): Promise<ClientWithSessions> {
   const now = ctx.clock.now()
   const all = await ctx.store.sessions.listOfClient(record.id)
-  const sessions = all.filter(
-    session => session.status === 'active' && session.expire_at > now && session.abandon_at > now,
-  )
+  const sessions = all
+    .map(session => ctx.activity.current(session))
+    .filter(session => session.status === 'active' && session.expire_at > now && session.abandon_at > now)
   const selected = sessions.find(session => session.id === record.last_active_session_id) ?? sessions[0]
   return { record: { ...record, last_active_session_id: selected?.id ?? null }, sessions }
 }

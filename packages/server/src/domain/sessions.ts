@@ -141,7 +141,7 @@ export async function touchSession(
     )
     if (!selected) throw dead(facts)
   }
-  return withActivity({ ...facts, last_active_at: now })
+  return ctx.activity.current(facts)
 }
 
 export interface MintInput {
@@ -222,10 +222,7 @@ async function ownedSession(
 }
 
 async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {
-  const used = ctx.activity.pending(facts.id)
-  const current =
-    used !== undefined && used > facts.last_active_at ? withActivity({ ...facts, last_active_at: used }) : facts
-  const status = statusAt(current, now)
+  const status = statusAt(ctx.activity.current(facts), now)
   if (status !== 'active') {
     // Written down, so that a clock turned back does not bring it to life again.
     if (facts.status === 'active')
@@ -233,11 +230,6 @@ async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promis
     throw dead(facts)
   }
   if (facts.barred === 1) throw dead(facts)
-}
-
-function withActivity<T extends SessionRecord>(session: T): T {
-  if (session.idle_timeout_seconds === null) return session
-  return { ...session, abandon_at: session.last_active_at + session.idle_timeout_seconds * SECOND }
 }
 
 function dead(session: SessionRecord): ApiError {

@@ -21,7 +21,10 @@ export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]>
   return (await ctx.store.signingKeys.keyring()).keys
 }
 
-/** At the first start, or after the setting of the algorithm changed: an active key and the next one. */
+/**
+ * At a server's first start, or after the setting of the algorithm changed: an active key and the next one. Keys of
+ * other algorithms stay as they are: another server may be signing with them.
+ */
 export async function ensureSigningKeys(ctx: Context, input: { alg: SigningAlg; make: MakeKey }): Promise<void> {
   const { version, keys } = await ctx.store.signingKeys.keyring()
   const now = ctx.clock.now()
@@ -29,16 +32,14 @@ export async function ensureSigningKeys(ctx: Context, input: { alg: SigningAlg; 
   const insert = []
   if (!has('active')) insert.push(await input.make(input.alg, 'active', now))
   if (!has('next')) insert.push(await input.make(input.alg, 'next', now))
-  const others = keys.filter(key => key.alg !== input.alg && key.status === 'active')
-  const update = others.map(key => ({ id: key.id, status: 'retiring' as const, retired_at: now }))
-  if (insert.length === 0 && update.length === 0) return
+  if (insert.length === 0) return
   // When two servers start at once one of them wins; the other finds the keys there.
-  await change(ctx, version, 'create', { alg: input.alg, insert, update })
+  await change(ctx, version, 'create', { insert, update: [] })
 }
 
 /**
  * next becomes active, active becomes retiring, and a new next is made.
- * @param input.now do not wait until every verifier knows the next key
+ * @param input.atOnce do not wait until every verifier knows the next key
  * @throws ApiError request_invalid if verifiers may not know the next key yet
  */
 export async function rotateSigningKeys(
@@ -50,7 +51,9 @@ export async function rotateSigningKeys(
   const next = keys.find(key => key.alg === input.alg && key.status === 'next')
   const active = keys.find(key => key.alg === input.alg && key.status === 'active')
   if (!next || !active)
-    throw refuse(`There is no next ${input.alg} key. Start the server once with STAGEDOOR_SIGNING_ALG=${input.alg}.`)
+    throw refuse(
+      `There is no ${input.alg} key to rotate; there are ${[...new Set(keys.map(key => key.alg))].join(' and ') || 'none'}. Give the STAGEDOOR_SIGNING_ALG that the server has.`,
+    )
   const wait = next.created_at + KEY_SET_CACHE - now
   if (wait > 0 && !input.atOnce) {
     throw refuse(
@@ -58,7 +61,6 @@ export async function rotateSigningKeys(
     )
   }
   const changed = await change(ctx, version, 'rotate', {
-    alg: input.alg,
     insert: [await input.make(input.alg, 'next', now)],
     update: [
       { id: active.id, status: 'retiring', retired_at: now },
@@ -71,12 +73,12 @@ export async function rotateSigningKeys(
 
 /**
  * Removes a key for good: its private part is forgotten and it is published no more. An emergency removes any key at
- * once; if it was the active one, the next takes its place. Verifiers may trust a removed key until their cache ends.
+ * once; if it was the active one, the next takes its place, unless its algorithm is no longer used. Verifiers may trust a removed key until their cache ends.
  * @throws ApiError resource_not_found, request_invalid if its tokens may still be in use
  */
 export async function removeSigningKey(
   ctx: Context,
-  input: { id: string; make: MakeKey; emergency?: boolean },
+  input: { id: string; alg: SigningAlg; make: MakeKey; emergency?: boolean },
 ): Promise<SigningKeyRecord[]> {
   const { version, keys } = await ctx.store.signingKeys.keyring()
   const key = keys.find(it => it.id === input.id)
@@ -86,13 +88,14 @@ export async function removeSigningKey(
 
   const update: SigningKeyChange['update'] = [{ id: key.id, status: 'removed', forget: true }]
   const insert: SigningKeyRecord[] = []
-  if (key.status === 'active') {
+  const used = key.alg === input.alg
+  if (used && key.status === 'active') {
     const next = keys.find(it => it.alg === key.alg && it.status === 'next')
     if (next) update.push({ id: next.id, status: 'active' })
     else insert.push(await input.make(key.alg, 'active', now))
   }
-  if (key.status === 'active' || key.status === 'next') insert.push(await input.make(key.alg, 'next', now))
-  const changed = await change(ctx, version, 'remove', { alg: key.alg, insert, update }, key.id)
+  if (used && (key.status === 'active' || key.status === 'next')) insert.push(await input.make(key.alg, 'next', now))
+  const changed = await change(ctx, version, 'remove', { insert, update }, key.id)
   if (!changed) throw refuse('Somebody else changed the signing keys at the same time. Look at them, then try again.')
   return listSigningKeys(ctx)
 }

@@ -6,7 +6,6 @@ import type {
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
-  SigningAlg,
   SigningKeyRecord,
   TicketRecord,
   UserRecord,
@@ -131,7 +130,6 @@ export interface MintFacts extends SessionRecord {
 export interface SigningKeyChange {
   insert: SigningKeyRecord[]
   update: { id: string; status: SigningKeyRecord['status']; retired_at?: number; forget?: true }[]
-  alg: SigningAlg
 }
 
 export interface Page {

@@ -65,7 +65,8 @@ export function presentList<T, P>({ rows, total }: Found<T>, paginated: boolean,
   return paginated ? { data, total_count: total } : data
 }
 
-export function presentSession(ctx: Context, record: SessionRecord): z.input<typeof Session> {
+export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
+  const record = ctx.activity.current(stored)
   return {
     object: 'session',
     id: record.id,
@@ -183,8 +184,9 @@ export interface SessionOfUser {
 
 export function presentFrontendSession(
   ctx: Context,
-  { session, user }: SessionOfUser,
+  { session: stored, user }: SessionOfUser,
 ): z.input<typeof FrontendSession> {
+  const session = ctx.activity.current(stored)
   const now = ctx.clock.now()
   return {
     object: 'session',
