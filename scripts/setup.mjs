@@ -2,6 +2,7 @@
 //
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
+//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=deep with Next.js too
 //
 // Plain JavaScript for Node 18 and later: it starts before anything is installed, on whatever Node the machine has.
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
@@ -15,27 +16,34 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const OLDEST_NODE = [22, 18]
 
+/** What each kind of command needs; every one has what those before it have. */
+const SCOPES = {
+  start: ['packages/server', 'packages/sdk'],
+  test: ['test', 'examples/bolt-on-express', 'examples/clerk-express'],
+  deep: ['examples/clerk-nextjs'],
+}
+const ORDER = Object.keys(SCOPES)
+
 /** What decides whether node_modules is current: the lock file and every package.json it was made from. */
 function fingerprint() {
   const hash = createHash('sha256')
-  for (const file of [
-    'package-lock.json',
-    'package.json',
-    'packages/server/package.json',
-    'packages/sdk/package.json',
-  ]) {
+  const workspaces = Object.values(SCOPES).flat()
+  for (const file of ['package-lock.json', 'package.json', ...workspaces.map(name => `${name}/package.json`)]) {
     hash.update(file).update(readFileSync(join(root, file)))
   }
   return hash.digest('hex')
 }
 
-function install() {
+function install(scope) {
   const stamp = join(root, 'node_modules', '.stagedoor-setup')
   const wanted = fingerprint()
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  const [installed, installedScope] = existsSync(stamp) ? readFileSync(stamp, 'utf8').split(' ') : []
+  if (installed === wanted && ORDER.indexOf(installedScope) >= ORDER.indexOf(scope)) return
   console.error('Setting up: installing dependencies (about a minute, once)…')
+  const workspaces = ORDER.slice(0, ORDER.indexOf(scope) + 1).flatMap(name => SCOPES[name])
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const done = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const only = ['--include-workspace-root', ...workspaces.map(name => `--workspace=${name}`)]
+  const done = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...only], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
@@ -45,8 +53,37 @@ function install() {
     console.error('Check that npm can reach its registry, then run the command again.')
     process.exit(1)
   }
-  writeFileSync(stamp, wanted)
+  writeFileSync(stamp, `${wanted} ${scope}`)
 }
+
+/** The tests drive a real Chromium: the machine's, or Debian's, installed here if we may. They find it in `CHROMIUM`. */
+function installChromium() {
+  const found = () => (process.env.CHROMIUM ??= CHROMIUMS.find(path => existsSync(path)))
+  if (found()) return
+  const commands = [
+    ['apt-get', 'update', '-qq'],
+    ['apt-get', 'install', '-qq', '-y', '--no-install-recommends', 'chromium'],
+  ]
+  const may = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
+  if (may) {
+    console.error('Setting up: installing Chromium for the tests in a browser…')
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    const stdio = ['ignore', 'ignore', 'inherit']
+    if (commands.every(([command, ...args]) => spawnSync(command, args, { env, stdio }).status === 0) && found()) return
+  }
+  console.error('The tests in a browser need Chromium, and none was found. On Debian and Ubuntu:')
+  for (const command of commands) console.error(`  sudo ${command.join(' ')}`)
+  console.error('Elsewhere install Chrome or Chromium, or say where it is: CHROMIUM=/path/to/chromium npm test')
+  process.exit(1)
+}
+
+const CHROMIUMS = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
+]
 
 /** The pinned Node from npm if this platform has one, else the machine's own if it is new enough. */
 function findNode() {
@@ -84,7 +121,10 @@ function stopWithNpm(child) {
   setInterval(() => process.ppid !== shell && child.kill('SIGTERM'), 500).unref()
 }
 
-install()
-const [command, file, ...args] = process.argv.slice(2)
-if (command === 'run') run(file, args)
+const args = process.argv.slice(2)
+const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length) : 'start'
+const [command, file, ...rest] = args
+install(scope)
+if (scope !== 'start') installChromium()
+if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

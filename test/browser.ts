@@ -1,0 +1,167 @@
+/** A real browser and a tiny app with Clerk's own browser builds, unmodified, for the tests that need both. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Page, chromium as playwright } from 'playwright-core'
+
+const modules = fileURLToPath(new URL('../node_modules/@clerk/', import.meta.url))
+
+/** A page of a browser with a fresh profile, and what went wrong on it. */
+export interface Browser extends AsyncDisposable {
+  page: Page
+  /** Exceptions nobody caught, and what was logged as an error. */
+  errors: string[]
+}
+
+/** Found or installed by scripts/setup.mjs. */
+function chromium(): string {
+  const path = process.env.CHROMIUM
+  if (path === undefined) throw new Error('CHROMIUM is not set: run the tests with `npm test`.')
+  return path
+}
+
+export async function launchBrowser(): Promise<Browser> {
+  const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
+  const context = await playwright.launchPersistentContext(profile, {
+    executablePath: chromium(),
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-dev-shm-usage',
+    ],
+  })
+  // Nothing of a test leaves the machine (Clerk’s components ask img.clerk.com and the like for pictures).
+  await context.route(
+    url => url.hostname !== '127.0.0.1',
+    route => route.abort(),
+  )
+  const page = context.pages()[0] ?? (await context.newPage())
+  page.setDefaultTimeout(15_000)
+  const errors: string[] = []
+  page.on('pageerror', error => errors.push(String(error)))
+  page.on('console', message => message.type() === 'error' && errors.push(message.text()))
+  return {
+    page,
+    errors,
+    async [Symbol.asyncDispose]() {
+      await context.close()
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** A port nobody listens on, to be named in settings before the server starts. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  const port = await listen(server, 0)
+  await close(server)
+  return port
+}
+
+export interface TestApp extends AsyncDisposable {
+  url: string
+}
+
+/**
+ * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too.
+ * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it
+ */
+export async function testApp(options: { serverURL: string; kind: 'test' | 'live'; port?: number }): Promise<TestApp> {
+  const html = page(publishableKey(options.serverURL, options.kind), options.serverURL)
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://app')
+    const build = /^\/clerk\/((?:clerk-js|ui)\/[\w.-]+\.js)$/.exec(pathname)?.[1]
+    const file = build && join(modules, build.replace('/', '/dist/'))
+    if (file && existsSync(file)) {
+      response.setHeader('content-type', 'text/javascript').end(readFileSync(file))
+    } else if (extname(pathname) === '') {
+      response.setHeader('content-type', 'text/html; charset=utf-8').end(html)
+    } else {
+      response.writeHead(404).end()
+    }
+  })
+  const port = await listen(server, options.port ?? 0)
+  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => close(server) }
+}
+
+/** Says where the Frontend API is, in Clerk’s way. */
+export function publishableKey(serverURL: string, kind: 'test' | 'live'): string {
+  return `pk_${kind}_${Buffer.from(`${new URL(serverURL).host}$`).toString('base64')}`
+}
+
+const page = (key: string, serverURL: string) => `<!doctype html>
+<html lang="en">
+<title>App</title>
+<link rel="icon" href="data:,">
+<main data-status="loading">
+  <p id="user"></p>
+  <p id="session"></p>
+  <p id="actor"></p>
+  <div id="sign-in"></div>
+</main>
+<script src="/clerk/ui/ui.browser.js"></script>
+<script src="/clerk/clerk-js/clerk.browser.js" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${serverURL}"></script>
+<script type="module">
+  const { Clerk } = window
+  const show = (id, text) => { document.getElementById(id).textContent = text ?? '' }
+  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor }, signInUrl: '/sign-in' })
+  Clerk.addListener(({ user, session }) => {
+    show('user', user?.id)
+    show('session', session?.id)
+    show('actor', session && JSON.stringify(session.actor))
+    document.querySelector('main').dataset.status = session ? 'signed-in' : 'signed-out'
+  })
+  if (location.pathname.startsWith('/sign-in')) Clerk.mountSignIn(document.getElementById('sign-in'))
+</script>
+`
+
+/** Who the page says is signed in. */
+export interface Shown {
+  user_id: string
+  session_id: string
+  actor: unknown
+}
+
+/** Waits until the page, any page of the app but `/sign-in`, shows the user signed in. */
+export async function signedIn(page: Page, user_id: string): Promise<Shown> {
+  await page.waitForURL(url => !url.pathname.startsWith('/sign-in') && !url.pathname.startsWith('/v1/'))
+  await page.locator('main[data-status=signed-in] #user', { hasText: user_id }).waitFor()
+  return {
+    user_id,
+    session_id: await page.locator('#session').innerText(),
+    actor: JSON.parse(await page.locator('#actor').innerText()),
+  }
+}
+
+/** Waits until the page shows nobody signed in. */
+export async function signedOut(page: Page): Promise<void> {
+  await page.locator('main[data-status=signed-out]').waitFor({ state: 'attached' })
+}
+
+/** Runs an expression of Clerk’s global object in the page: `clerk(page, 'session.getToken()')`. */
+// biome-ignore lint/suspicious/noExplicitAny: whatever clerk-js answers
+export function clerk(page: Page, expression: string): Promise<any> {
+  return page.evaluate(`window.Clerk.${expression}`)
+}
+
+async function listen(server: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', resolve)
+  })
+  return (server.address() as AddressInfo).port
+}
+
+async function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise(resolve => server.close(resolve))
+}
