@@ -9,6 +9,7 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/banner': ['StagedoorBanner', 'followClerk'],
   '@stagedoor/sdk/models/components': [],
   '@stagedoor/sdk/models/operations': [],
+  '@stagedoor/sdk/react': ['ActingBanner'],
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'remoteJwks', 'verifySessionToken'],
 }
 

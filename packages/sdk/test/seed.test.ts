@@ -83,14 +83,14 @@ describe('the examples', () => {
 
   it('of what runs in browsers compile', () => {
     const examples = forBrowsers.flatMap(file => examplesOf(readFileSync(join(sdk, file), 'utf8')))
-    assert.equal(examples.length, 2)
+    assert.equal(examples.length, 3)
     const files = examples.map((_, index) => `browser-${index}.tsx`)
     for (const [index, file] of files.entries()) write(file, examples[index] ?? '')
     compile(files, { lib: ['es2024', 'dom'], jsx: 'react-jsx', types: [] })
   })
 })
 
-const forBrowsers = ['src/banner.ts']
+const forBrowsers = ['src/banner.ts', 'src/react.ts']
 
 /** The value the document makes. */
 async function seedValue(): Promise<CreateActorTokenRequestBody> {
