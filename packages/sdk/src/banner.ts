@@ -189,7 +189,7 @@ export class StagedoorBanner extends Base {
     // To move is to remove, too: look again when whoever does it is done.
     queueMicrotask(() => {
       if (this.isConnected) return
-      if (this.#phase === 'idle') {
+      if (this.#phase === 'idle' || this.#phase === 'over') {
         this.#retire()
         return
       }
@@ -235,7 +235,7 @@ export class StagedoorBanner extends Base {
     on(window, 'pagehide', () => this.#phase === 'leaving' && this.#tellTabs('leave'))
     on(window, 'pageshow', event => this.#phase === 'leaving' && (event as PageTransitionEvent).persisted && visit())
     const opened = new MutationObserver(() => this.#keepInSight())
-    opened.observe(document, { subtree: true, attributeFilter: ['open'] })
+    opened.observe(document, { subtree: true, attributeFilter: ['open', 'inert', 'aria-hidden'] })
     const resized = new ResizeObserver(() => this.#measure())
     resized.observe(bar)
     const channel = globalThis.BroadcastChannel && new BroadcastChannel('stagedoor')
@@ -465,10 +465,14 @@ export class StagedoorBanner extends Base {
     if (this.session) this.#channel?.postMessage({ type, session: this.session, page: PAGE })
   }
 
-  #hear({ type, session, page }: { type: string; session: string; page: string }): void {
+  #hear(data: { type: string; session: string; page: string } | null): void {
+    const { type, session, page } = data ?? {}
+    if (!type || !session || page === PAGE) return
+    // On its way already, and perhaps to another page.
+    if (this.#phase === 'leaving' || this.#phase === 'over') return
     const mine = this.#phase === 'idle' ? null : this.session
-    if (page === PAGE || (type === 'start') === (session === mine)) return
-    if (this.#phase === 'acting') this.#phase = 'over'
+    if ((type === 'start') === (session === mine)) return
+    if (mine) this.#phase = 'over'
     this.#stale = true
     this.#wake()
   }
@@ -488,8 +492,9 @@ export class StagedoorBanner extends Base {
     if (this.#phase === 'idle' || !this.isConnected || this.#printing) return
     if (this.#home && !this.closest('dialog')?.matches(':modal')) this.#goHome()
     const page = document.documentElement
-    if (this.getClientRects().length === 0) {
-      // Something around it is not displayed, or the whole page is not.
+    const isOutOfReach = this.getClientRects().length === 0 || this.closest('[inert], [aria-hidden=true]')
+    if (isOutOfReach && (this.parentNode !== page || page.getClientRects().length === 0)) {
+      // What it stands in, or the whole page, is not displayed or not to be used.
       this.#stray = true
       page.insertBefore(this, document.body)
       if (page.getClientRects().length === 0) reserve(1, true)
@@ -524,12 +529,9 @@ export class StagedoorBanner extends Base {
     else this.#move(parent, next?.parentNode === parent ? next : null)
   }
 
-  /** Moves it with its focus, which a move would lose. */
   #move(parent: Node, before: Node | null): void {
-    const focused = this.shadowRoot?.activeElement as HTMLElement | null | undefined
     parent.insertBefore(this, before)
     this.#raise()
-    focused?.focus()
   }
 
   /** Into the top layer: above everything that is not in it, or, `again`, above all that is. */
@@ -944,7 +946,8 @@ const STYLE = `
 [hidden] { display: none }
 .bar {
   --back: #ffc02e; --text: #221600; --edge: #8a5a00; --button: #221600; --on-button: #fff;
-  display: grid; grid-template-columns: auto minmax(0, 1fr) repeat(3, auto); align-items: center; gap: .25em 1em;
+  display: grid; grid-template-columns: auto minmax(0, 1fr); grid-auto-flow: column;
+  align-items: center; gap: .25em 1em;
   min-height: 3.5em; padding: .4em max(1em, env(safe-area-inset-right)) .4em max(1em, env(safe-area-inset-left));
   padding-top: max(.4em, env(safe-area-inset-top)); border-bottom: 2px solid var(--edge);
   background: var(--back); color: var(--text); print-color-adjust: exact; -webkit-print-color-adjust: exact;
