@@ -5,7 +5,10 @@ export type AcceptActorTokenRequestBody = {
 }
 
 export type AcceptedActorToken = {
+  actor_token: ActorToken
   session: Session
+  user: User
+  /** The first session token. */
   token: SessionToken
 }
 
@@ -23,6 +26,8 @@ export type ActorToken = {
   actor: Actor
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
+  /** Where the browser goes when acting is over. Stagedoor only. */
+  return_url?: string | undefined
   /** The ticket. Present while the token can still be used, on creation. */
   token?: string | undefined
   /** Opens the ticket in a browser. */
@@ -91,6 +96,8 @@ export type CreateActorTokenRequestBody = {
   session_max_duration_in_seconds?: number | undefined
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
+  /** Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only. */
+  return_url?: string | undefined
 }
 
 export type CreateSessionRequestBody = {
@@ -152,6 +159,11 @@ export type EmailAddress = {
   linked_to: never[]
   created_at: Milliseconds
   updated_at: Milliseconds
+}
+
+export type HandshakePayload = {
+  /** Values of Set-Cookie headers. */
+  directives: string[]
 }
 
 /** A public key (RFC 7517). */
@@ -393,6 +405,10 @@ export type GetSessionListQuery = {
   paginated?: boolean | undefined
 }
 
+export type GetHandshakePayloadQuery = {
+  nonce: string
+}
+
 export type GetAuditEventListQuery = {
   action?: string | undefined
   outcome?: 'done' | 'refused' | undefined
@@ -425,6 +441,14 @@ export type ErrorCode =
   | 'clerk_key_invalid'
   | 'authentication_invalid'
   | 'origin_invalid'
+  | 'origin_authorization_headers_conflict'
+  | 'third_party_cookies_blocked'
+  | 'not_while_prefetching'
+  | 'proxy_request_missing_secret_key'
+  | 'proxy_request_invalid_secret_key'
+  | 'invalid_redirect_url'
+  | 'prohibited_redirect_url'
+  | 'invalid_handshake'
   | 'api_version_invalid'
   | 'request_body_invalid'
   | 'request_invalid'

@@ -13,7 +13,8 @@ const SAMPLE_SECRETS = [
 ]
 /** What `stagedoor dev` makes; good on a laptop only. */
 export const DEV_MASTER_KEY_PREFIX = 'dev_'
-const DEV_SIGN_IN_URL = 'http://localhost:3000/sign-in'
+/** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
+const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
 const seconds = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
 
@@ -70,6 +71,12 @@ const schema = z.object({
   sign_in_url: url
     .default(DEV_SIGN_IN_URL)
     .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
+  accept_page: z
+    .enum(['confirm', 'redirect'])
+    .default('confirm')
+    .describe(
+      '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
+    ),
   allowed_origins: commaList
     .pipe(z.array(origin))
     .describe(

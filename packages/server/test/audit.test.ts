@@ -358,7 +358,7 @@ describe('what is refused leaves one audit event', () => {
     const silent = reading.filter(operation => operation.method !== 'get').map(operation => operation.id)
     assert.deepEqual(
       silent.sort(),
-      ['CreateSessionToken', 'VerifyClient', 'createSessionToken', 'updateEnvironment'].sort(),
+      ['CreateSessionToken', 'VerifyClient', 'confirmTicket', 'createSessionToken', 'updateEnvironment'].sort(),
     )
     assert.ok(changing.length >= 15)
   })

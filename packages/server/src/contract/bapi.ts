@@ -31,6 +31,7 @@ export const bapi: Operation[] = [
   sessions.getSession,
   sessions.revokeSession,
   sessions.createSessionToken,
+  clients.getHandshakePayload,
   clients.getClient,
   clients.verifyClient,
   keys.getJwks,

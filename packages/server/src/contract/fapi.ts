@@ -7,8 +7,10 @@ import * as tokens from './tokens.ts'
 /** Every operation of the Frontend API and the public addresses, in the order of the reference. */
 export const fapi: Operation[] = [
   tokens.acceptTicket,
+  tokens.confirmTicket,
   frontend.createSignIn,
   frontend.getFrontendClient,
+  frontend.handshakeClient,
   frontend.endAllSessions,
   frontend.deleteClient,
   frontend.getFrontendSession,

@@ -14,17 +14,18 @@ const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 /** The session a ticket starts: `expire_at` is fixed here and never moved. */
 export function newSession(
   ctx: Context,
-  input: { ticket: TicketRecord; client_id: string; now: number },
+  input: { ticket: TicketRecord; client_id: string; parked_session_id: string | null; now: number },
 ): SessionRecord {
-  const { ticket, client_id, now } = input
+  const { ticket, client_id, parked_session_id, now } = input
   const idle = ctx.settings.session_idle_timeout_seconds
   const session = ownSession(ctx, { user_id: ticket.user_id, client_id, now })
-  if (ticket.actor === null) return { ...session, ticket_id: ticket.id }
+  if (ticket.actor === null) return { ...session, ticket_id: ticket.id, parked_session_id }
   return {
     ...session,
     actor: ticket.actor,
     actor_sub: ticket.actor_sub,
     ticket_id: ticket.id,
+    parked_session_id,
     idle_timeout_seconds: idle,
     expire_at: now + ticket.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
@@ -41,6 +42,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
     actor: null,
     actor_sub: null,
     ticket_id: null,
+    parked_session_id: null,
     idle_timeout_seconds: null,
     last_active_at: now,
     expire_at: now + OWN_SESSION_LIFETIME,
@@ -57,7 +59,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
 export async function createSession(ctx: Context, input: { user_id: string }): Promise<SessionRecord> {
   if (ctx.settings.environment !== 'development') throw new ApiError('development_only')
   const now = ctx.clock.now()
-  const client = renewedClient(ctx, undefined, now)
+  const client = renewedClient(ctx, {}, now)
   const session = ownSession(ctx, { user_id: input.user_id, client_id: client.record.id, now })
   client.record.last_active_session_id = session.id
   const event = sessionEvent(ctx, 'session.create', session)
@@ -122,15 +124,20 @@ export function getOwnSession(
   return ownedSession(ctx, input)
 }
 
-/** Says that the session is in use, and makes it the client's selected one. @throws ApiError authentication_invalid */
+/**
+ * Says that the session is in use; unless it is only looked at again (another tab may show another session), makes it
+ * the client's selected one.
+ * @throws ApiError authentication_invalid
+ */
 export async function touchSession(
   ctx: Context,
-  input: { id: string; client: ClientClaims | undefined },
+  input: { id: string; client: ClientClaims | undefined; select: boolean },
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
   const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
   ctx.activity.note(facts.id, now)
+  if (!input.select) return ctx.activity.current(facts)
   const client = await ctx.store.clients.find(facts.client_id)
   if (client?.last_active_session_id !== facts.id) {
     const selected = await ctx.store.clients.select(
@@ -219,6 +226,11 @@ async function ownedSession(
     throw new ApiError('authentication_invalid')
   }
   return facts
+}
+
+/** Whether more may be minted for a session: it goes on, and neither its user nor its actor is barred. */
+export function isUsable(ctx: Context, facts: MintFacts, now: number): boolean {
+  return facts.barred === 0 && statusAt(ctx.activity.current(facts), now) === 'active'
 }
 
 async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {

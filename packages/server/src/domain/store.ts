@@ -49,6 +49,8 @@ export interface Store {
     find(id: string): Promise<ClientRecord | undefined>
     /** Makes an active session of the client its selected one. */
     select(id: string, sessionId: string, now: number, event: AuditRecord): Promise<boolean>
+    /** Gives a browser a new token that shows the one its last sign-in replaced. */
+    renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
   }
   users: {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */

@@ -10,11 +10,12 @@ import type { ClientClaims, Context, Services } from '../domain/context.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
-import { authenticate, callerOf } from './caller.ts'
-import { clientCookies } from './cookies.ts'
-import { headerReader } from './headers.ts'
+import { authenticate, authenticateProxy, callerOf } from './caller.ts'
+import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
+import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
-import { allowedOrigin } from './origin.ts'
+import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
+import { errorPage, wantsPage } from './pages.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
@@ -42,10 +43,13 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   param(name: string): string
   body: z.output<B>
   query: z.output<Q>
-  /** Every `__client` cookie of the browser. */
-  cookies: string[]
-  /** What the first of them that is ours says; whether it is still good, the store knows. */
+  header: HeaderReader
+  /** How the browser shows which client it is. */
+  clientToken: ClientToken
+  /** What the first token it shows that is ours says; whether it is still good, the store knows. */
   client: ClientClaims | undefined
+  /** Where the browser sees this server: behind Clerk's proxy that is an address of the app. */
+  serverURL: string
   /** The page asking, if it is one that may. */
   origin: string | undefined
   /** What the answer says beside its body. */
@@ -56,9 +60,18 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
 export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
   { app, services, options, log }: Http,
   operation: Operation<B, Q, R>,
-  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>>>,
+  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>> | Response>,
 ): void {
-  const { action, auth, method, body: bodySchema, query: querySchema, bodyType = 'json', status = 200 } = operation
+  const {
+    action,
+    auth,
+    method,
+    body: bodySchema,
+    query: querySchema,
+    bodyType = 'json',
+    status = 200,
+    page,
+  } = operation
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
@@ -70,17 +83,24 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
-    const run = async (): Promise<z.input<R>> => {
-      let cookies: string[] = []
+    const run = async (): Promise<z.input<R> | Response> => {
+      let serverURL = services.settings.public_url
+      let clientToken: ClientToken = clientCookie(header, headers, serverURL.startsWith('https:'))
       let client: ClientClaims | undefined
       let origin: string | undefined
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
         await authenticate(ctx, header, incoming)
       } else if (auth === 'client') {
-        origin = allowedOrigin(header, options.allowedOrigins, method === 'get')
-        cookies = clientCookies(header('cookie'))
-        for (const cookie of cookies) client ??= readClientClaims(ctx, cookie)
+        const safe = method === 'get'
+        serverURL = (await authenticateProxy(ctx, header)) ?? serverURL
+        const native = isNative(http.req.url)
+        origin = allowedOrigin(header, options.allowedOrigins, { safe, native })
+        if (!safe) assertSomebodyLooks(header)
+        clientToken = native
+          ? clientHeader(header, headers)
+          : clientCookie(header, headers, serverURL.startsWith('https:'))
+        for (const token of clientToken.shown) client ??= readClientClaims(ctx, token)
         ctx.caller.principal = { type: 'client', id: client?.id ?? null }
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
@@ -91,22 +111,31 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         param: name => pathParam(http, name),
         body: body as z.output<B>,
         query: query as z.output<Q>,
-        cookies,
+        header,
+        clientToken,
         client,
+        serverURL,
         origin,
         headers,
       })
     }
     try {
       const answer = await recordingRefusals(ctx, action, run)
+      if (answer instanceof Response) return answer
       if (options.checkResponses) operation.response.parse(answer)
       return answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
     } catch (error) {
-      return answerError(error, headers, log, { method: http.req.method, path: http.req.path })
+      const at = { method: http.req.method, path: http.req.path }
+      return page && wantsPage(header) ? errorPage(error, headers, log, at) : answerError(error, headers, log, at)
     }
   }
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
+}
+
+/** Apps without cookies say so in the query, as Clerk's SDKs for them do. */
+function isNative(url: string): boolean {
+  return url.includes('_is_native=') && ['1', 'true'].includes(new URL(url).searchParams.get('_is_native') ?? '')
 }
 
 /** Names a request in its answer, in the log and in the audit log. */

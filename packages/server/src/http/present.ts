@@ -34,6 +34,7 @@ export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boo
     user_id: record.user_id,
     actor: JSON.parse(record.actor ?? 'null'),
     ...(record.reason === null ? {} : { reason: record.reason }),
+    ...(record.return_url === null ? {} : { return_url: record.return_url }),
     ...(fresh ? ticketAndUrl(ctx, record) : {}),
     ...(fresh ? {} : { expires_at: record.expires_at }),
     ...(record.session_id === null ? {} : { session_id: record.session_id }),
@@ -215,7 +216,7 @@ export function presentFrontendSession(
 }
 
 /** What a person would call the user by. */
-function identifierOf(user: UserWithIdentifiers): string {
+export function identifierOf(user: UserWithIdentifiers): string {
   return user.identifiers[0]?.value ?? user.username ?? user.external_id ?? user.id
 }
 

@@ -172,4 +172,12 @@ create table refused_requests (
 ) strict;
 `,
   },
+  {
+    name: '0003_in_the_browser',
+    sql: `
+alter table tickets add column return_url text;
+alter table sessions add column parked_session_id text;
+alter table clients add column previous_token_hash text;
+`,
+  },
 ]

@@ -1,49 +1,62 @@
+import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend.ts'
-import { readClient, withSessions } from '../../domain/clients.ts'
+import { anonymousClientToken, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
 import { getOwnSession, leaveAllSessions, leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
-import { forgetClientCookie, setClientCookie } from '../cookies.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {
-  mount(http, contract.createSignIn, async (ctx, { body, cookies, headers }) => {
+  mount(http, contract.createSignIn, async (ctx, { body, client: claims, clientToken, header, origin, serverURL }) => {
+    // Refused before anything is used up: the browser would not keep the cookie, and nobody would have the session.
+    if (clientToken.kind === 'cookie' && header('sec-fetch-site') === 'cross-site')
+      throw new ApiError('third_party_cookies_blocked', {
+        params: { origin: origin ?? 'this page', server: new URL(serverURL).origin },
+      })
     const { session, client } = await acceptTicket(ctx, {
       ticket: body.ticket,
-      client: await currentClient(ctx, cookies),
+      shown: { claims, client: await currentClient(ctx, clientToken.shown) },
     })
-    headers['set-cookie'] = setClientCookie(client.token, ctx.settings.public_url.startsWith('https:'))
+    clientToken.keep(client.token)
     return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { cookies }) => {
-    const client = await currentClient(ctx, cookies)
+  mount(http, contract.getFrontendClient, async (ctx, { client: claims, clientToken }) => {
+    const client = await currentClient(ctx, clientToken.shown)
+    if (!claims) clientToken.keep(anonymousClientToken(ctx))
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
 
-  mount(http, contract.endAllSessions, async (ctx, { cookies }) => {
-    const client = await currentClient(ctx, cookies)
+  mount(http, contract.endAllSessions, async (ctx, { clientToken }) => {
+    const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
-  mount(http, contract.deleteClient, async (ctx, { cookies, headers }) => {
-    const client = await currentClient(ctx, cookies)
+  mount(http, contract.deleteClient, async (ctx, { clientToken }) => {
+    const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    headers['set-cookie'] = forgetClientCookie(ctx.settings.public_url.startsWith('https:'))
+    clientToken.forget()
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await getOwnSession(ctx, { id: param('session_id'), client })),
-  )
+  mount(http, contract.getFrontendSession, async (ctx, { param, client }) => {
+    const session = await getOwnSession(ctx, { id: param('session_id'), client })
+    const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
+    const answer = await sessionAndClient(ctx, session)
+    const { reason = null, return_url = null } = ticket ?? {}
+    return { ...answer, response: { ...answer.response, reason, return_url } }
+  })
   mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
 
-  mount(http, contract.touchSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await touchSession(ctx, { id: param('session_id'), client })),
+  mount(http, contract.touchSession, async (ctx, { param, body, client }) =>
+    sessionAndClient(
+      ctx,
+      await touchSession(ctx, { id: param('session_id'), client, select: body.intent !== 'focus' }),
+    ),
   )
   mount(http, contract.endSession, async (ctx, { param, client }) =>
     sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
@@ -53,9 +66,10 @@ export function mountClient(http: Http): void {
   )
 }
 
-async function currentClient(ctx: Context, cookies: string[]) {
-  for (const cookie of cookies) {
-    const client = await readClient(ctx, cookie)
+/** The client of the first token shown that is good. */
+export async function currentClient(ctx: Context, shown: string[]) {
+  for (const token of shown) {
+    const client = await readClient(ctx, token)
     if (client) return client
   }
   return undefined
