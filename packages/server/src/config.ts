@@ -32,6 +32,10 @@ const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' 
 
 const origin = url.transform(text => new URL(text).origin)
 
+const originOfPages = z.union([origin, z.string().regex(/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/)], {
+  error: 'must be http or https URLs, or origins of browser extensions',
+})
+
 const schema = z.object({
   database_url: z
     .string()
@@ -78,7 +82,7 @@ const schema = z.object({
       '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
     ),
   allowed_origins: commaList
-    .pipe(z.array(origin))
+    .pipe(z.array(originOfPages))
     .describe(
       'Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.',
     ),

@@ -18,7 +18,8 @@ const signIn = { kind: 'sign_in_token' } as const
 
 export function mountTokens(http: Http): void {
   mount(http, contract.createActorToken, async (ctx, { body }) => {
-    const return_url = body.return_url && allowedRedirect(body.return_url, http.options.allowedOrigins).href
+    const return_url =
+      body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
     return presentActorToken(ctx, await createTicket(ctx, { ...actor, ...body, return_url }), true)
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
