@@ -1,4 +1,6 @@
 /** A real browser and a tiny app with Clerk's own browser builds, unmodified, for the tests that need both. */
+
+import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,6 +18,33 @@ export interface Browser extends AsyncDisposable {
   errors: string[]
 }
 
+const SWITCHES = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
+]
+
+/** Opens a page in a Chromium that no debugger is attached to: with one it prerenders nothing. */
+export function openUnwatched(url: string): AsyncDisposable {
+  const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
+  const child = spawn(chromium(), ['--headless=new', ...SWITCHES, `--user-data-dir=${profile}`, url], {
+    stdio: 'ignore',
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      const gone = new Promise(resolve => child.once('exit', resolve))
+      child.kill()
+      await gone
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+    },
+  }
+}
+
 /** Found or installed by scripts/setup.mjs. */
 function chromium(): string {
   const path = process.env.CHROMIUM
@@ -23,21 +52,13 @@ function chromium(): string {
   return path
 }
 
-export async function launchBrowser(): Promise<Browser> {
+export async function launchBrowser(options: { javaScriptEnabled?: boolean } = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
   const context = await playwright.launchPersistentContext(profile, {
+    ...options,
     executablePath: chromium(),
     headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-dev-shm-usage',
-    ],
+    args: SWITCHES,
   })
   // Nothing of a test leaves the machine (Clerk’s components ask img.clerk.com and the like for pictures).
   await context.route(

@@ -58,7 +58,7 @@ ${facts([
     'How long',
     `At most ${duration(ticket.session_max_duration_in_seconds)}; it ends after ${duration(idleSeconds)} without use, and whenever you leave.`,
   ],
-  ['This link', `Opens once, within ${duration(Math.max(1, Math.ceil((ticket.expires_at - now) / 1_000)))}.`],
+  ['This link', `Opens once, within ${timeLeft(ticket.expires_at - now)}.`],
 ])}${form}
 <p class="quiet">What is done is recorded under both names.</p>`
 }
@@ -105,6 +105,12 @@ function person(name: string, details: string[]): Html {
 
 function nameOf(user: UserWithIdentifiers): string {
   return [user.first_name, user.last_name].filter(Boolean).join(' ') || identifierOf(user)
+}
+
+/** By the minute, until the last two: nobody minds the second that the page took. */
+function timeLeft(milliseconds: number): string {
+  const seconds = Math.max(1, Math.ceil(milliseconds / 1_000))
+  return duration(seconds > 120 ? Math.ceil(seconds / 60) * 60 : seconds)
 }
 
 /** `30 minutes`, `1 hour and 5 minutes`, `45 seconds`. */
