@@ -78,6 +78,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       environment,
       public_url,
       sign_in_url: config.sign_in_url,
+      signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
       actor_max_bytes: config.actor_max_bytes,

@@ -13,6 +13,7 @@ export const fapi: Operation[] = [
   frontend.deleteClient,
   frontend.getFrontendSession,
   frontend.createFrontendSessionToken,
+  frontend.createFrontendSessionTokenFromTemplate,
   frontend.touchSession,
   frontend.endSession,
   frontend.removeSession,

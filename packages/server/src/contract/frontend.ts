@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, Milliseconds, operation } from './operation.ts'
-import { SessionStatus, SessionToken } from './sessions.ts'
+import { SessionStatus, SessionToken, templateErrors } from './sessions.ts'
 import { redemptionErrors } from './tokens.ts'
 import { User } from './users.ts'
 
@@ -190,4 +190,18 @@ export const createFrontendSessionToken = operation({
   body: z.looseObject({}),
   response: SessionToken,
   errors: ['authentication_invalid', 'origin_invalid'],
+})
+
+export const createFrontendSessionTokenFromTemplate = operation({
+  id: 'createSessionTokenWithTemplate',
+  method: 'post',
+  path: '/v1/client/sessions/{session_id}/tokens/{template_name}',
+  tag: 'Sessions',
+  summary: 'Mint a token from a JWT template for the browser',
+  description: 'For another service: no session token, and refused as one.',
+  auth: 'client',
+  bodyType: 'form',
+  body: z.looseObject({}),
+  response: SessionToken,
+  errors: ['authentication_invalid', 'origin_invalid', ...templateErrors],
 })

@@ -46,6 +46,8 @@ export interface Settings {
   public_url: string
   /** The app's page that tickets are sent to. */
   sign_in_url: string
+  /** How tokens are signed. */
+  signing_alg: SigningAlg
   session_idle_timeout_seconds: number
   session_token_lifetime_seconds: number
   actor_max_bytes: number
@@ -63,6 +65,8 @@ export interface Signing {
   readClientToken(text: string): ClientClaims | undefined
   /** Signs claims given as JSON text. `version` is the keyring's as just read from the store. */
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
+  /** The same with another category in the header: nobody takes it for a session token. */
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
   jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 

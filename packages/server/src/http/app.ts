@@ -4,6 +4,7 @@ import { ApiError } from '../contract/errors.ts'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
+import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
@@ -22,6 +23,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountTokens(http)
   mountUsers(http)
   mountSessions(http)
+  mountJwtTemplates(http)
   mountAudit(http)
   mountJwks(http)
   mountTickets(http)

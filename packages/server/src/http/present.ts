@@ -3,6 +3,7 @@ import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
 import type { Environment } from '../contract/environment.ts'
 import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
+import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { Session, SessionToken } from '../contract/sessions.ts'
@@ -14,6 +15,7 @@ import type {
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SessionRecord,
   TicketRecord,
@@ -300,8 +302,23 @@ export function presentTotalCount(total_count: number): z.input<typeof TotalCoun
   return { object: 'total_count', total_count }
 }
 
-export function presentDeletedUser(id: string): z.input<typeof DeletedObject> {
-  return { object: 'user', id, deleted: true }
+export function presentDeleted(object: 'user' | 'jwt_template', id: string): z.input<typeof DeletedObject> {
+  return { object, id, deleted: true }
+}
+
+export function presentJwtTemplate(ctx: Context, record: JwtTemplateRecord): z.input<typeof JwtTemplate> {
+  return {
+    object: 'jwt_template',
+    id: record.id,
+    name: record.name,
+    claims: JSON.parse(record.claims),
+    lifetime: record.lifetime,
+    allowed_clock_skew: record.allowed_clock_skew,
+    custom_signing_key: false,
+    signing_algorithm: ctx.settings.signing_alg,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
 }
 
 export function presentJwks({ keys }: Awaited<ReturnType<Signing['jwks']>>): z.input<typeof JsonWebKeySet> {

@@ -7,12 +7,12 @@ import type { Store } from '../domain/store.ts'
 import type { MasterKey } from './master-key.ts'
 import { SealedClaims } from './sealed-claims.ts'
 
-/** Clerk's category of session tokens. */
-const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
+/** Clerk's categories of tokens: `cat` in the header. */
+const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA' }
 
 interface ActiveKey {
   kid: string
-  header: string
+  headers: typeof CATEGORIES
   sign(data: string): Promise<string> | string
 }
 
@@ -59,9 +59,17 @@ export class Keyring implements Signing {
     return this.#clients.read(text)
   }
 
-  async sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+  sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('session', claims, version)
+  }
+
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('template', claims, version)
+  }
+
+  async #token(kind: keyof typeof CATEGORIES, claims: string, version: number): Promise<{ jwt: string; kid: string }> {
     const { active } = this.#loaded?.version === version ? this.#loaded : await this.#load()
-    const signed = `${active.header}.${Buffer.from(claims).toString('base64url')}`
+    const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
     return { jwt: `${signed}.${await active.sign(signed)}`, kid: active.kid }
   }
 
@@ -93,10 +101,11 @@ export class Keyring implements Signing {
 }
 
 function activeKey(record: SigningKeyRecord, masterKey: MasterKey): ActiveKey {
-  const header = { alg: record.alg, cat: SESSION_TOKEN_CATEGORY, kid: record.id, typ: 'JWT' }
+  const header = (cat: string) =>
+    Buffer.from(JSON.stringify({ alg: record.alg, cat, kid: record.id, typ: 'JWT' })).toString('base64url')
   return {
     kid: record.id,
-    header: Buffer.from(JSON.stringify(header)).toString('base64url'),
+    headers: { session: header(CATEGORIES.session), template: header(CATEGORIES.template) },
     sign: signers[record.alg](openPrivateKey(record, masterKey)),
   }
 }

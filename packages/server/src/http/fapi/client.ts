@@ -41,6 +41,11 @@ export function mountClient(http: Http): void {
   mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
+  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, client, origin }) =>
+    presentToken(
+      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), client, origin }),
+    ),
+  )
 
   mount(http, contract.touchSession, async (ctx, { param, client }) =>
     sessionAndClient(ctx, await touchSession(ctx, { id: param('session_id'), client })),
