@@ -59,6 +59,24 @@ for (const kind of ['test', 'live'] as const) {
       )
     })
 
+    test('getToken with a template gives a token of that template, from its page', async () => {
+      await using browser = await launchBrowser()
+      const name = `template_${kind}`
+      expectOk(await server.call('POST', '/v1/jwt_templates', { name, claims: { acting: '{{session.actor.sub}}' } }))
+      const { user_id } = await actAs(browser)
+      const token = await clerk(browser.page, `session.getToken({ template: '${name}' })`)
+      const { sub, acting, azp, sid } = claimsOf(token)
+      assert.deepEqual([sub, acting, azp, sid], [user_id, actor.sub, app.url, undefined])
+    })
+
+    test('user.getSessions shows the user who acted', async () => {
+      await using browser = await launchBrowser()
+      const { session_id } = await actAs(browser)
+      const shown =
+        'user.getSessions().then(all => all.map(each => [each.id, each.actor, each.latestActivity.isMobile]))'
+      assert.deepEqual(await clerk(browser.page, shown), [[session_id, actor, false]])
+    })
+
     test('a revoked session is signed out of the page at its next token', async () => {
       await using browser = await launchBrowser()
       const { session_id } = await actAs(browser)

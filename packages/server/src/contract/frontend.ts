@@ -7,7 +7,7 @@ import { User } from './users.ts'
 
 /** The Frontend API: what a browser says, with the `__client` cookie. Bodies are forms; answers are `{ response, client }`. */
 
-const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
+export const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
 
 export const FrontendSession = z
   .strictObject({
@@ -78,7 +78,8 @@ export const SignIn = z
   .meta({ id: 'SignIn' })
 
 /** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
-const wrapped = <T extends z.ZodType>(response: T) => z.strictObject({ response, client: FrontendClient.nullable() })
+export const wrapped = <T extends z.ZodType>(response: T) =>
+  z.strictObject({ response, client: FrontendClient.nullable() })
 
 export const createSignIn = operation({
   id: 'createSignIn',

@@ -10,6 +10,7 @@ import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
+import { mountMe } from './fapi/me.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
@@ -28,6 +29,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountJwks(http)
   mountTickets(http)
   mountClient(http)
+  mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
 

@@ -2,9 +2,10 @@ import type { z } from 'zod'
 import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
 import type { Environment } from '../contract/environment.ts'
-import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
+import type { FrontendClient, FrontendSession, FrontendUser, SignIn } from '../contract/frontend.ts'
 import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
+import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
@@ -110,7 +111,7 @@ export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
 }
 
 /** What the browser may see of the user: all but the private metadata. */
-function presentFrontendUser(record: UserWithIdentifiers): Omit<z.input<typeof User>, 'private_metadata'> {
+export function presentFrontendUser(record: UserWithIdentifiers): z.input<typeof FrontendUser> {
   return {
     object: 'user',
     id: record.id,
@@ -213,6 +214,18 @@ export function presentFrontendSession(
     created_at: session.created_at,
     updated_at: session.updated_at,
     tasks: null,
+  }
+}
+
+/** In a list of the user's own: whose they are goes without saying. */
+export function presentSessionWithActivities(
+  ctx: Context,
+  ofUser: SessionOfUser,
+): z.input<typeof SessionWithActivities> {
+  const { user: _, ...session } = presentFrontendSession(ctx, ofUser)
+  return {
+    ...session,
+    latest_activity: { object: 'session_activity', id: session.id.replace('sess_', 'sact_'), is_mobile: false },
   }
 }
 

@@ -58,7 +58,7 @@ export function mountClient(http: Http): void {
   )
 }
 
-async function currentClient(ctx: Context, cookies: string[]) {
+export async function currentClient(ctx: Context, cookies: string[]) {
   for (const cookie of cookies) {
     const client = await readClient(ctx, cookie)
     if (client) return client
@@ -77,7 +77,7 @@ async function sessionAndClient(ctx: Context, session: SessionRecord) {
   }
 }
 
-async function frontendClient(ctx: Context, client: ClientRecord) {
+export async function frontendClient(ctx: Context, client: ClientRecord) {
   const { record, sessions } = await withSessions(ctx, client)
   const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
   return presentFrontendClient(
