@@ -362,6 +362,7 @@ describe('what is refused leaves one audit event', () => {
         'CreateSessionToken',
         'CreateSessionTokenFromTemplate',
         'VerifyClient',
+        'createDevBrowser',
         'createSessionToken',
         'createSessionTokenWithTemplate',
         'updateEnvironment',

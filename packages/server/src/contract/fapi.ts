@@ -26,6 +26,7 @@ export const fapi: Operation[] = [
   me.listMyOrganizationMemberships,
   environment.getEnvironment,
   environment.updateEnvironment,
+  environment.createDevBrowser,
   keys.getPublicJwks,
   keys.getHealth,
   keys.getReadiness,
