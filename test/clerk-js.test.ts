@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { claimsOf, expectOk, type TestServer, testServer } from '../packages/server/test/support.ts'
 import { type Browser, clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './browser.ts'
 
@@ -20,6 +21,7 @@ for (const kind of ['test', 'live'] as const) {
           STAGEDOOR_PORT: `${port}`,
           STAGEDOOR_PUBLIC_URL: serverURL,
           STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+          STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
         },
       })
       await server.listen()

@@ -120,6 +120,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       ]),
       trustedProxies: trustedProxies(config.trusted_proxies),
       checkResponses: options.checkResponses ?? environment === 'development',
+      packagesDirectory: config.packages_directory,
     },
     log,
   )

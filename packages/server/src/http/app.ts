@@ -11,6 +11,7 @@ import { mountUsers } from './bapi/users.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountMe } from './fapi/me.ts'
+import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
@@ -32,6 +33,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
+  mountNpm(http)
 
   const refuse = (error: unknown, request: Request, path: string) => {
     const headers = standardHeaders(
