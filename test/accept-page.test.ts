@@ -143,7 +143,7 @@ describe('what the browser does by itself', () => {
     const front = createServer((incoming, outgoing) => {
       const { pathname, searchParams } = new URL(incoming.url ?? '', origin)
       seen.push({ method: incoming.method, path: pathname, purpose: incoming.headers['sec-purpose'] as string })
-      if (pathname !== '/links') return pass(incoming, outgoing, pathname.startsWith('/v1/') ? upstream : behind.url)
+      if (pathname !== '/links') return pass(incoming, outgoing, /^\/(v1|npm)\//.test(pathname) ? upstream : behind.url)
       const url = searchParams.get('url') ?? ''
       const rules = { [searchParams.get('way') ?? '']: [{ urls: [url], eagerness: 'immediate' }] }
       outgoing.setHeader('content-type', 'text/html; charset=utf-8')

@@ -1,15 +1,11 @@
 /** A real browser and a tiny app with Clerk's own browser builds, unmodified, for the tests that need both. */
-
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Page, chromium as playwright } from 'playwright-core'
-
-const modules = fileURLToPath(new URL('../node_modules/@clerk/', import.meta.url))
 
 /** A page of a browser with a fresh profile, and what went wrong on it. */
 export interface Browser extends AsyncDisposable {
@@ -93,18 +89,14 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /**
- * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too.
+ * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too. Clerk's builds come from the server.
  * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it
  */
 export async function testApp(options: { serverURL: string; kind: 'test' | 'live'; port?: number }): Promise<TestApp> {
   const html = page(publishableKey(options.serverURL, options.kind), options.serverURL)
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://app')
-    const build = /^\/clerk\/((?:clerk-js|ui)\/[\w.-]+\.js)$/.exec(pathname)?.[1]
-    const file = build && join(modules, build.replace('/', '/dist/'))
-    if (file && existsSync(file)) {
-      response.setHeader('content-type', 'text/javascript').end(readFileSync(file))
-    } else if (extname(pathname) === '') {
+    if (extname(pathname) === '') {
       response.setHeader('content-type', 'text/html; charset=utf-8').end(html)
     } else {
       response.writeHead(404).end()
@@ -129,12 +121,12 @@ const page = (key: string, serverURL: string) => `<!doctype html>
   <p id="actor"></p>
   <div id="sign-in"></div>
 </main>
-<script src="/clerk/ui/ui.browser.js"></script>
-<script src="/clerk/clerk-js/clerk.browser.js" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${serverURL}"></script>
+<script src="${serverURL}/npm/@clerk/ui@1/dist/ui.browser.js" crossorigin="anonymous"></script>
+<script src="${serverURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js" crossorigin="anonymous" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${serverURL}"></script>
 <script type="module">
   const { Clerk } = window
   const show = (id, text) => { document.getElementById(id).textContent = text ?? '' }
-  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor }, signInUrl: '/sign-in' })
+  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor }, signInUrl: '/sign-in', afterMultiSessionSingleSignOutUrl: '/left' })
   Clerk.addListener(({ user, session }) => {
     show('user', user?.id)
     show('session', session?.id)

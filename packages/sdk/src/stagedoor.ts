@@ -3,6 +3,7 @@ import { ActorTokens } from './resources/actor-tokens.ts'
 import { AuditEvents, RefusedRequests } from './resources/audit.ts'
 import { Clients } from './resources/clients.ts'
 import { Jwks } from './resources/jwks.ts'
+import { JwtTemplates } from './resources/jwt-templates.ts'
 import { Sessions } from './resources/sessions.ts'
 import { SignInTokens } from './resources/sign-in-tokens.ts'
 import { Users } from './resources/users.ts'
@@ -25,6 +26,7 @@ export class Stagedoor {
   readonly signInTokens: SignInTokens
   readonly users: Users
   readonly sessions: Sessions
+  readonly jwtTemplates: JwtTemplates
   readonly clients: Clients
   readonly jwks: Jwks
   readonly auditEvents: AuditEvents
@@ -36,6 +38,7 @@ export class Stagedoor {
     this.signInTokens = new SignInTokens(http)
     this.users = new Users(http)
     this.sessions = new Sessions(http)
+    this.jwtTemplates = new JwtTemplates(http)
     this.clients = new Clients(http)
     this.jwks = new Jwks(http)
     this.auditEvents = new AuditEvents(http)

@@ -164,6 +164,50 @@ describe('users', () => {
   })
 })
 
+describe('jwtTemplates', () => {
+  it('creates, reads, lists, updates, deletes; the claims are the caller’s own', async () => {
+    const claims = { snake_case: 1, camelCase: { inner_one: '{{user.id}}', innerTwo: [null] } }
+    const created = await stagedoor.jwtTemplates.create({ name: 'one', claims, lifetime: 90, allowedClockSkew: 0 })
+    assert.deepEqual(created.claims, claims)
+    assert.deepEqual([created.lifetime, created.allowedClockSkew, created.customSigningKey], [90, 0, false])
+    assert.deepEqual(await stagedoor.jwtTemplates.get(created.id), created)
+    assert.deepEqual(await stagedoor.jwtTemplates.list({ limit: 10 }), { data: [created], totalCount: 1 })
+    const updated = await stagedoor.jwtTemplates.update(created.id, { claims: { otherClaim: 1 }, lifetime: null })
+    assert.deepEqual([updated.name, updated.claims, updated.lifetime], ['one', { otherClaim: 1 }, 60])
+    await assert.rejects(stagedoor.jwtTemplates.create({ name: 'one', claims }), {
+      code: 'form_identifier_exists',
+      paramName: 'name',
+    })
+    await assert.rejects(
+      stagedoor.jwtTemplates.update(created.id, { claims: { x: '{{user.shoe_size}}' } }),
+      (error: StagedoorError) => error.paramName === 'claims' && /\{\{user\.shoe_size\}\}/.test(error.message),
+    )
+    assert.deepEqual(await stagedoor.jwtTemplates.delete(created.id), {
+      object: 'jwt_template',
+      id: created.id,
+      deleted: true,
+    })
+    await assert.rejects(stagedoor.jwtTemplates.get(created.id), { code: 'resource_not_found' })
+  })
+
+  it('are what sessions.getToken mints from', async () => {
+    await stagedoor.jwtTemplates.create({ name: 'two', claims: { act: '{{session.actor}}' }, lifetime: 90 })
+    const { session_id } = await server.signIn({ actor })
+    for (const [name, life, expected] of [
+      ['two', undefined, 90],
+      ['two', 45, 45],
+      [undefined, undefined, 60],
+      [undefined, 45, 45],
+    ] as const) {
+      const { jwt } = await stagedoor.sessions.getToken(session_id, name, life)
+      const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+      assert.deepEqual([claims.exp - claims.iat, claims.act, claims.v], [expected, actor, name ? undefined : 2])
+    }
+    await assert.rejects(stagedoor.sessions.getToken(session_id, 'none'), { code: 'resource_not_found' })
+    await assert.rejects(stagedoor.sessions.getToken(session_id, '../revoke'), { code: 'resource_not_found' })
+  })
+})
+
 describe('sessions', () => {
   it('creates, reads, lists and revokes; a revoked session gets no token', async () => {
     const user = await stagedoor.users.create()

@@ -110,6 +110,13 @@ const schema = z.object({
   actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe(
     'Most that `session_max_duration_in_seconds` may ask for.',
   ),
+  packages_directory: z
+    .string()
+    .min(1)
+    .default('.')
+    .describe(
+      'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
+    ),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')

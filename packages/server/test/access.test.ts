@@ -22,6 +22,7 @@ const prefixes: Record<string, string> = {
   user: 'user',
   session: 'sess',
   client: 'client',
+  template: 'jtmp',
 }
 const bodyOf = (operation: Operation) => (operation.body === undefined ? undefined : BODY)
 const name = (operation: Operation) => `${operation.method.toUpperCase()} ${operation.path}`
@@ -576,7 +577,10 @@ async function succeeding(server: TestServer, operation: Operation) {
   const { session_id, client_id, cookie, user_id } = await server.signIn()
   const actor = await server.createActorToken({ user_id })
   const signIn = (await server.call('POST', '/v1/sign_in_tokens', { user_id })).body
+  const template = (await server.call('POST', '/v1/jwt_templates', { name: 'one', claims: {} })).body
   const ids: Record<string, string> = {
+    template_id: template.id,
+    template_name: template.name,
     actor_token_id: actor.id,
     sign_in_token_id: signIn.id,
     user_id,
@@ -591,6 +595,8 @@ async function succeeding(server: TestServer, operation: Operation) {
     createSession: { user_id },
     VerifyClient: { token: cookie.replace('__client=', '') },
     CreateUser: {},
+    CreateJWTTemplate: { name: 'another', claims: {} },
+    UpdateJWTTemplate: { lifetime: 90 },
     UpdateUser: { first_name: 'x' },
     UpdateUserMetadata: { public_metadata: { x: 1 } },
   }

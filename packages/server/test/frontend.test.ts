@@ -31,6 +31,24 @@ describe('the environment', () => {
   })
 })
 
+describe('a development browser', () => {
+  it('is given a name, and nothing is kept of it', async () => {
+    await using server = await testServer()
+    const events = (await server.auditEvents()).length
+    const origin = 'http://localhost:3000'
+    const named = await Promise.all(
+      [1, 2].map(() => server.post('/v1/dev_browser?_clerk_js_version=6', {}, { origin })),
+    )
+    for (const answer of named) {
+      assert.match(expectOk(answer).id, /^dvb_[0-9A-Za-z]{27}$/)
+      assert.equal(answer.headers.get('access-control-allow-origin'), origin)
+      assert.equal(answer.headers.get('set-cookie'), null)
+    }
+    assert.notEqual(named[0]?.body.id, named[1]?.body.id)
+    assert.equal((await server.auditEvents()).length, events)
+  })
+})
+
 describe('the method override', () => {
   it('is taken from a POST only, from the query only, and for no other method', async () => {
     await using server = await testServer()

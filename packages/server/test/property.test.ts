@@ -66,11 +66,19 @@ async function newWorld(server: TestServer): Promise<World> {
   const signIns = await Promise.all(
     users.map(async ({ id }) => (await server.call('POST', '/v1/sign_in_tokens', { user_id: id })).body),
   )
+  const templates = await Promise.all(
+    ['one', 'two'].map(async name => {
+      const claims = { name: '{{user.full_name || "nobody"}}', act: '{{session.actor}}' }
+      return (await server.call('POST', '/v1/jwt_templates', { name, claims })).body
+    }),
+  )
   return {
     ids: {
       user_id: users.map(user => user.id),
       session_id: signed.map(session => session.session_id),
       identification_id: users.map(user => user['primary_email_address_id']),
+      template_id: templates.map(template => template.id),
+      template_name: templates.map(template => template.name),
       client_id: signed.map(session => session.client_id),
       actor_token_id: tokens.map(token => token.id),
       sign_in_token_id: signIns.map(token => token.id),
@@ -200,6 +208,7 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
             .map(date => date.toISOString()),
           wild,
         )
+      if (name === 'name' && schema.pattern) return nearly(fc.stringMatching(new RegExp(schema.pattern)), wild)
       if (name.includes('email')) return nearly(fc.emailAddress(), wild)
       if (name.includes('phone'))
         return nearly(

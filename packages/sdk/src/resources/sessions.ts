@@ -81,7 +81,30 @@ export class Sessions {
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
    */
-  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken> {
-    return this.#http.post<wire.SessionToken>(path`/v1/sessions/${id}/tokens`, request)
+  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken>
+  /**
+   * Mints a token from a JWT template, for another service; without one, a session token.
+   *
+   * @param id `sess_…`
+   * @param template the name of a JWT template
+   * @param expiresInSeconds the template's `lifetime` unless given, at least 30, and never past the end of the session
+   * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found` (no such session, or no
+   *   such template), `request_invalid` (the token would be too large)
+   * @see `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)
+   * @example
+   * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', 'supabase')
+   */
+  getToken(id: string, template: string | undefined, expiresInSeconds?: number): Promise<SessionToken>
+  getToken(
+    id: string,
+    what?: string | CreateSessionTokenRequestBody,
+    expiresInSeconds?: number,
+  ): Promise<SessionToken> {
+    const tokens = path`/v1/sessions/${id}/tokens`
+    if (typeof what === 'object') return this.#http.post<wire.SessionToken>(tokens, what)
+    return this.#http.post<wire.SessionToken>(
+      what === undefined ? tokens : tokens + path`/${what}`,
+      expiresInSeconds === undefined ? undefined : { expiresInSeconds },
+    )
   }
 }

@@ -233,6 +233,12 @@ const definitions = {
   },
 
   // Rules
+  jwt_template_reserved_claim: {
+    status: 400,
+    message: 'reserved claim used',
+    long_message: "You can't use the reserved claim: '{claim}'",
+    action: 'Give it another name.',
+  },
   user_banned: {
     status: 403,
     message: 'User banned',

@@ -1,6 +1,7 @@
 import * as environment from './environment.ts'
 import * as frontend from './frontend.ts'
 import * as keys from './keys.ts'
+import * as me from './me.ts'
 import type { Operation } from './operation.ts'
 import * as tokens from './tokens.ts'
 
@@ -15,11 +16,19 @@ export const fapi: Operation[] = [
   frontend.deleteClient,
   frontend.getFrontendSession,
   frontend.createFrontendSessionToken,
+  frontend.createFrontendSessionTokenFromTemplate,
   frontend.touchSession,
   frontend.endSession,
   frontend.removeSession,
+  me.getMe,
+  me.listMySessions,
+  me.listMyActiveSessions,
+  me.listMyEmailAddresses,
+  me.listMyPhoneNumbers,
+  me.listMyOrganizationMemberships,
   environment.getEnvironment,
   environment.updateEnvironment,
+  environment.createDevBrowser,
   keys.getPublicJwks,
   keys.getHealth,
   keys.getReadiness,

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, Milliseconds, operation } from './operation.ts'
-import { SessionStatus, SessionToken } from './sessions.ts'
+import { SessionStatus, SessionToken, templateErrors } from './sessions.ts'
 import { redemptionErrors } from './tokens.ts'
 import { User } from './users.ts'
 
 /** The Frontend API: what a browser says, with the `__client` cookie. Bodies are forms; answers are `{ response, client }`. */
 
-const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
+export const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
 
 export const FrontendSession = z
   .strictObject({
@@ -84,7 +84,8 @@ export const SignIn = z
   .meta({ id: 'SignIn' })
 
 /** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
-const wrapped = <T extends z.ZodType>(response: T) => z.strictObject({ response, client: FrontendClient.nullable() })
+export const wrapped = <T extends z.ZodType>(response: T) =>
+  z.strictObject({ response, client: FrontendClient.nullable() })
 
 export const createSignIn = operation({
   id: 'createSignIn',
@@ -232,4 +233,18 @@ export const handshakeClient = operation({
   status: 307,
   page: true,
   errors: ['invalid_redirect_url', 'prohibited_redirect_url'],
+})
+
+export const createFrontendSessionTokenFromTemplate = operation({
+  id: 'createSessionTokenWithTemplate',
+  method: 'post',
+  path: '/v1/client/sessions/{session_id}/tokens/{template_name}',
+  tag: 'Sessions',
+  summary: 'Mint a token from a JWT template for the browser',
+  description: 'For another service: no session token, and refused as one.',
+  auth: 'client',
+  bodyType: 'form',
+  body: z.looseObject({}),
+  response: SessionToken,
+  errors: ['authentication_invalid', 'origin_invalid', ...templateErrors],
 })

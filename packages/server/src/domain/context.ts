@@ -48,6 +48,8 @@ export interface Settings {
   sign_in_url: string
   /** Whether opening a ticket shows a page that asks, or sends the browser straight on. */
   accept_page: 'confirm' | 'redirect'
+  /** How tokens are signed. */
+  signing_alg: SigningAlg
   session_idle_timeout_seconds: number
   session_token_lifetime_seconds: number
   actor_max_bytes: number
@@ -69,6 +71,8 @@ export interface Signing {
   handshakeToken(claims: string): Promise<string>
   /** Signs claims given as JSON text. `version` is the keyring's as just read from the store. */
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
+  /** The same with another category in the header: nobody takes it for a session token. */
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
   jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 

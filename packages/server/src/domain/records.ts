@@ -110,6 +110,19 @@ export interface SecretKeyRecord {
   revoked_at: number | null
 }
 
+/** Says what is in the tokens that are asked for by its name. */
+export interface JwtTemplateRecord {
+  id: string
+  name: string
+  /** JSON object; its texts hold shortcodes. */
+  claims: string
+  /** Seconds. */
+  lifetime: number
+  allowed_clock_skew: number
+  created_at: number
+  updated_at: number
+}
+
 export type SigningAlg = 'RS256' | 'ES256' | 'EdDSA'
 
 export interface SigningKeyRecord {

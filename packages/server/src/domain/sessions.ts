@@ -2,6 +2,7 @@ import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
 import { renewedClient, sameToken } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
+import { findTemplateByName, templateClaims } from './jwt-templates.ts'
 import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -158,28 +159,32 @@ export interface MintInput {
   /** The page that will use the token: `azp`. */
   origin?: string | undefined
   expires_in_seconds?: number | undefined
+  /** The name of a JWT template: a token for another service, which nobody takes for a session token. */
+  template?: string | undefined
 }
 
 /**
  * Mints a session token: one read, one signature, no write.
- * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value
+ * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value. From a template: its claims
  * @throws ApiError authentication_invalid if the session is over, its user may not be signed in, or it is not the
- *   client's; resource_not_found to a secret key that names no session
+ *   client's; resource_not_found to a secret key that names no session, and for a template that is not there;
+ *   request_invalid if a template makes too large a token
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
   const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
   const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
+  const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
   ctx.activity.note(facts.id, now)
 
-  const life = input.expires_in_seconds ?? ctx.settings.session_token_lifetime_seconds
+  const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
   const iat = Math.floor(now / SECOND)
   const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
-  const { jwt, kid } = await ctx.signing.sessionToken(
-    sessionClaims(ctx, facts, { iat, exp, azp: input.origin }),
-    facts.keyring_version,
-  )
+  const times = { iat, exp, azp: input.origin }
+  const { jwt, kid } = template
+    ? await ctx.signing.templateToken(await templateClaims(ctx, template, facts, times), facts.keyring_version)
+    : await ctx.signing.sessionToken(sessionClaims(ctx, facts, times), facts.keyring_version)
   if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
   return jwt
 }

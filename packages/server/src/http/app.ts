@@ -4,12 +4,15 @@ import { ApiError } from '../contract/errors.ts'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
+import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountHandshake } from './fapi/handshake.ts'
+import { mountMe } from './fapi/me.ts'
+import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
@@ -25,12 +28,15 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountUsers(http)
   mountHandshake(http)
   mountSessions(http)
+  mountJwtTemplates(http)
   mountAudit(http)
   mountJwks(http)
   mountTickets(http)
   mountClient(http)
+  mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
+  mountNpm(http)
 
   const refuse = (error: unknown, request: Request, path: string) => {
     const headers = standardHeaders(

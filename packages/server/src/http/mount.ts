@@ -28,6 +28,8 @@ export interface HttpOptions {
   trustedProxies: BlockList
   /** Check every answer against its schema: on in development and tests. */
   checkResponses: boolean
+  /** Where the npm packages with Clerk's browser builds are looked for. */
+  packagesDirectory: string
 }
 
 export interface Http {

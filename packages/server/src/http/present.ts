@@ -2,8 +2,10 @@ import type { z } from 'zod'
 import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
 import type { Environment } from '../contract/environment.ts'
-import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
+import type { FrontendClient, FrontendSession, FrontendUser, SignIn } from '../contract/frontend.ts'
+import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
+import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
@@ -14,6 +16,7 @@ import type {
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SessionRecord,
   TicketRecord,
@@ -109,7 +112,7 @@ export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
 }
 
 /** What the browser may see of the user: all but the private metadata. */
-function presentFrontendUser(record: UserWithIdentifiers): Omit<z.input<typeof User>, 'private_metadata'> {
+export function presentFrontendUser(record: UserWithIdentifiers): z.input<typeof FrontendUser> {
   return {
     object: 'user',
     id: record.id,
@@ -215,6 +218,18 @@ export function presentFrontendSession(
   }
 }
 
+/** In a list of the user's own: whose they are goes without saying. */
+export function presentSessionWithActivities(
+  ctx: Context,
+  ofUser: SessionOfUser,
+): z.input<typeof SessionWithActivities> {
+  const { user: _, ...session } = presentFrontendSession(ctx, ofUser)
+  return {
+    ...session,
+    latest_activity: { object: 'session_activity', id: session.id.replace('sess_', 'sact_'), is_mobile: false },
+  }
+}
+
 /** What a person would call the user by. */
 export function identifierOf(user: UserWithIdentifiers): string {
   return user.identifiers[0]?.value ?? user.username ?? user.external_id ?? user.id
@@ -301,8 +316,23 @@ export function presentTotalCount(total_count: number): z.input<typeof TotalCoun
   return { object: 'total_count', total_count }
 }
 
-export function presentDeletedUser(id: string): z.input<typeof DeletedObject> {
-  return { object: 'user', id, deleted: true }
+export function presentDeleted(object: 'user' | 'jwt_template', id: string): z.input<typeof DeletedObject> {
+  return { object, id, deleted: true }
+}
+
+export function presentJwtTemplate(ctx: Context, record: JwtTemplateRecord): z.input<typeof JwtTemplate> {
+  return {
+    object: 'jwt_template',
+    id: record.id,
+    name: record.name,
+    claims: JSON.parse(record.claims),
+    lifetime: record.lifetime,
+    allowed_clock_skew: record.allowed_clock_skew,
+    custom_signing_key: false,
+    signing_algorithm: ctx.settings.signing_alg,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
 }
 
 export function presentJwks({ keys }: Awaited<ReturnType<Signing['jwks']>>): z.input<typeof JsonWebKeySet> {

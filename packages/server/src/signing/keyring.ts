@@ -7,13 +7,12 @@ import type { Store } from '../domain/store.ts'
 import type { MasterKey } from './master-key.ts'
 import { SealedClaims } from './sealed-claims.ts'
 
-/** Clerk's category of session tokens. */
-const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
+/** Clerk's categories of tokens: `cat` in the header. A handshake has none, so that nobody takes it for a session token. */
+const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
 interface ActiveKey {
   kid: string
-  alg: SigningAlg
-  header: string
+  headers: Record<keyof typeof CATEGORIES, string>
   sign(data: string): Promise<string> | string
 }
 
@@ -62,9 +61,17 @@ export class Keyring implements Signing {
     return this.#clients.read(text)
   }
 
-  async sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
-    const { active } = this.#loaded?.version === version ? this.#loaded : await this.#load()
-    const signed = `${active.header}.${Buffer.from(claims).toString('base64url')}`
+  sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('session', claims, version)
+  }
+
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('template', claims, version)
+  }
+
+  async #token(kind: keyof typeof CATEGORIES, claims: string, version?: number): Promise<{ jwt: string; kid: string }> {
+    const { active } = this.#loaded && this.#loaded.version === version ? this.#loaded : await this.#load()
+    const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
     return { jwt: `${signed}.${await active.sign(signed)}`, kid: active.kid }
   }
 
@@ -77,11 +84,7 @@ export class Keyring implements Signing {
   }
 
   async handshakeToken(claims: string): Promise<string> {
-    const { active } = await this.#load()
-    // Without a category: nobody takes it for a session token.
-    const header = JSON.stringify({ alg: active.alg, kid: active.kid, typ: 'JWT' })
-    const signed = `${Buffer.from(header).toString('base64url')}.${Buffer.from(claims).toString('base64url')}`
-    return `${signed}.${await active.sign(signed)}`
+    return (await this.#token('handshake', claims)).jwt
   }
 
   async jwks(): Promise<LoadedKeys['jwks']> {
@@ -112,11 +115,15 @@ export class Keyring implements Signing {
 }
 
 function activeKey(record: SigningKeyRecord, masterKey: MasterKey): ActiveKey {
-  const header = { alg: record.alg, cat: SESSION_TOKEN_CATEGORY, kid: record.id, typ: 'JWT' }
+  const header = (cat: string | undefined) =>
+    Buffer.from(JSON.stringify({ alg: record.alg, cat, kid: record.id, typ: 'JWT' })).toString('base64url')
   return {
     kid: record.id,
-    alg: record.alg,
-    header: Buffer.from(JSON.stringify(header)).toString('base64url'),
+    headers: {
+      session: header(CATEGORIES.session),
+      template: header(CATEGORIES.template),
+      handshake: header(CATEGORIES.handshake),
+    },
     sign: signers[record.alg](openPrivateKey(record, masterKey)),
   }
 }

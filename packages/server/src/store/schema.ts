@@ -3,6 +3,7 @@ import type {
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -19,6 +20,7 @@ export interface Tables {
   clients: ClientRecord
   users: UserRecord
   identifiers: IdentifierRecord
+  jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
@@ -84,6 +86,7 @@ export const columns = {
     'updated_at',
   ],
   identifiers: ['id', 'user_id', 'kind', 'value', 'position', 'created_at', 'updated_at'],
+  jwt_templates: ['id', 'name', 'claims', 'lifetime', 'allowed_clock_skew', 'created_at', 'updated_at'],
   secret_keys: ['id', 'name', 'hash', 'hint', 'created_at', 'revoked_at'],
   signing_keys: ['id', 'alg', 'status', 'public_jwk', 'sealed_private_key', 'signs_until', 'created_at', 'retired_at'],
   audit_events: [

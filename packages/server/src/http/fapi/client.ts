@@ -51,6 +51,11 @@ export function mountClient(http: Http): void {
   mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
+  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, client, origin }) =>
+    presentToken(
+      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), client, origin }),
+    ),
+  )
 
   mount(http, contract.touchSession, async (ctx, { param, body, client }) =>
     sessionAndClient(
@@ -86,7 +91,7 @@ async function sessionAndClient(ctx: Context, session: SessionRecord) {
   }
 }
 
-async function frontendClient(ctx: Context, client: ClientRecord) {
+export async function frontendClient(ctx: Context, client: ClientRecord) {
   const { record, sessions } = await withSessions(ctx, client)
   const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
   return presentFrontendClient(
