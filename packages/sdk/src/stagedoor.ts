@@ -18,7 +18,8 @@ import { Users } from './resources/users.ts'
  * @example
  * import { Stagedoor } from '@stagedoor/sdk'
  *
- * const stagedoor = new Stagedoor({ secretKey: process.env.STAGEDOOR_SECRET_KEY, serverURL: 'http://127.0.0.1:4100' })
+ * // With STAGEDOOR_SERVER_URL and STAGEDOOR_SECRET_KEY in the environment; or `{ serverURL, secretKey }`.
+ * const stagedoor = new Stagedoor()
  * const { url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
  */
 export class Stagedoor {
@@ -32,7 +33,7 @@ export class Stagedoor {
   readonly auditEvents: AuditEvents
   readonly refusedRequests: RefusedRequests
 
-  constructor(options: StagedoorOptions) {
+  constructor(options: StagedoorOptions = {}) {
     const http = new Http(options)
     this.actorTokens = new ActorTokens(http)
     this.signInTokens = new SignInTokens(http)

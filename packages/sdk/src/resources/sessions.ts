@@ -1,3 +1,4 @@
+import { StagedoorError } from '../errors.ts'
 import { type Http, path } from '../http.ts'
 import type { Page, Session, SessionToken } from '../models/components.ts'
 import type {
@@ -7,6 +8,9 @@ import type {
   RevokeRequestBody,
 } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
+
+/** What the server answers when it mints nothing more for a session. */
+const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
 
 /** Sessions: users' own, and those in which an actor acts. */
 export class Sessions {
@@ -69,6 +73,26 @@ export class Sessions {
    */
   create(request: CreateSessionRequestBody): Promise<Session> {
     return this.#http.post<wire.Session>('/v1/sessions', request)
+  }
+
+  /**
+   * Whether a session goes on: it has not ended, and neither its user nor its actor is banned or locked. Asking counts
+   * as use of the session. For an app that keeps a session of its own and asks on every request.
+   *
+   * @param id `sess_…`
+   * @throws StagedoorError anything but that the session is over: where that cannot be found out, let nobody act
+   * @see `POST /v1/sessions/{id}/tokens`
+   * @example
+   * if (!(await stagedoor.sessions.isActive('sess_2f8d'))) endMySession()
+   */
+  async isActive(id: string): Promise<boolean> {
+    try {
+      await this.getToken(id)
+      return true
+    } catch (error) {
+      if (error instanceof StagedoorError && OVER.has(error.code)) return false
+      throw error
+    }
   }
 
   /**

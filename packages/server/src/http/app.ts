@@ -8,6 +8,7 @@ import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
+import { mountBanner } from './fapi/banner.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountHandshake } from './fapi/handshake.ts'
@@ -37,6 +38,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountEnvironment(http)
   mountWellKnown(http)
   mountNpm(http)
+  mountBanner(http)
 
   const refuse = (error: unknown, request: Request, path: string) => {
     const headers = standardHeaders(
