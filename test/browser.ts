@@ -58,7 +58,7 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean } = {
   })
   // Nothing of a test leaves the machine (Clerk’s components ask img.clerk.com and the like for pictures).
   await context.route(
-    url => url.hostname !== '127.0.0.1',
+    url => !['127.0.0.1', 'localhost'].includes(url.hostname),
     route => route.abort(),
   )
   const page = context.pages()[0] ?? (await context.newPage())

@@ -102,7 +102,7 @@ const schema = z.object({
   ),
   session_token_lifetime_seconds: seconds(10, 600, 60).describe('Life of a session token, in seconds.'),
   actor_max_bytes: seconds(64, 2_434, 1_024).describe(
-    'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes.',
+    'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes. Above 1,600, proxies before your app need larger header buffers than nginx has by default.',
   ),
   actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe(
     'Most that `expires_in_seconds` of an actor token may ask for.',

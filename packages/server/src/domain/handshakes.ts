@@ -12,6 +12,8 @@ import { mintSessionToken } from './sessions.ts'
 
 /** How long the browser has for its way back, ms. */
 const NONCE_LIFETIME = 60_000
+/** Longest session token to go out under two names: nginx takes 4 kB of headers of an answer, the app's own included. */
+const TWICE_AT_MOST = 1_200
 const YEAR_SECONDS = 31_536_000
 
 export interface StartHandshake {
@@ -58,12 +60,17 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
   const cookie = (name: string, value: string, maxAge: number) =>
     `${name}=${value}; Path=/; SameSite=Lax; Max-Age=${maxAge}${secure}`
   const [key = '', padded = ''] = publishableKeys(ctx, claims.key)
-  const suffixes = ['', `_${cookieSuffix(key)}`]
+  // The plain name last: SDKs read it where the other is missing, and of one answer the last.
+  const suffixes = [`_${cookieSuffix(key)}`, '']
   // Signing out has to reach whatever spelling of the key the app has; there is no room for the token under three names.
-  if (!jwt && padded !== key) suffixes.push(`_${cookieSuffix(padded)}`)
+  if (!jwt && padded !== key) suffixes.unshift(`_${cookieSuffix(padded)}`)
+  const session = (suffix: string) =>
+    jwt && (suffix === '' || jwt.length <= TWICE_AT_MOST)
+      ? cookie(`__session${suffix}`, jwt, YEAR_SECONDS)
+      : cookie(`__session${suffix}`, '', 0)
   return [
     ...suffixes.flatMap(suffix => [
-      jwt ? cookie(`__session${suffix}`, jwt, YEAR_SECONDS) : cookie(`__session${suffix}`, '', 0),
+      session(suffix),
       cookie(`__client_uat${suffix}`, String(jwt ? claims.uat : 0), YEAR_SECONDS),
       ...(claims.dvb === null ? [] : [cookie(`__clerk_db_jwt${suffix}`, claims.dvb, YEAR_SECONDS)]),
     ]),
