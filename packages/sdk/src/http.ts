@@ -22,8 +22,8 @@ interface Parameters {
 /** Waits before the second and third attempt of a GET, in milliseconds; `Retry-After` goes before. */
 const RETRY_WAITS_MS = [100, 400]
 
-/** Where there is one: browsers and some workers have none. */
-const environment = globalThis.process?.env ?? {}
+/** Browsers and some workers have none. */
+const environment = (): Record<string, string | undefined> => globalThis.process?.env ?? {}
 
 /** Sends requests and reads answers: the only place that knows the secret key, and the only one that retries. */
 export class Http {
@@ -33,8 +33,8 @@ export class Http {
   readonly #timeoutMs: number
 
   constructor({ secretKey, serverURL, fetch: send, timeoutMs = 10_000 }: StagedoorOptions) {
-    this.#secretKey = checkedKey(secretKey ?? environment.STAGEDOOR_SECRET_KEY)
-    this.#origin = originOf(serverURL ?? environment.STAGEDOOR_SERVER_URL ?? 'http://127.0.0.1:4100')
+    this.#secretKey = checkedKey(secretKey ?? environment().STAGEDOOR_SECRET_KEY)
+    this.#origin = originOf(serverURL ?? environment().STAGEDOOR_SERVER_URL ?? 'http://127.0.0.1:4100')
     this.#fetch = send ?? (request => fetch(request))
     this.#timeoutMs = timeoutMs
   }

@@ -18,9 +18,22 @@ const methods: Record<string, string[]> = {
   jwks: ['get'],
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
-  sessions: ['create', 'get', 'getToken', 'list', 'revoke'],
+  sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke'],
   signInTokens: ['create', 'revoke'],
-  users: ['ban', 'count', 'create', 'delete', 'get', 'list', 'lock', 'unban', 'unlock', 'update', 'updateMetadata'],
+  users: [
+    'ban',
+    'count',
+    'create',
+    'delete',
+    'findOrCreate',
+    'get',
+    'list',
+    'lock',
+    'unban',
+    'unlock',
+    'update',
+    'updateMetadata',
+  ],
 }
 
 const types: Record<string, string[]> = {

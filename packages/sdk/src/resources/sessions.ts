@@ -83,7 +83,7 @@ export class Sessions {
    * @throws StagedoorError anything but that the session is over: where that cannot be found out, let nobody act
    * @see `POST /v1/sessions/{id}/tokens`
    * @example
-   * if (!(await stagedoor.sessions.isActive('sess_2f8d'))) endMySession()
+   * const goesOn = await stagedoor.sessions.isActive('sess_2f8d')
    */
   async isActive(id: string): Promise<boolean> {
     try {
