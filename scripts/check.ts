@@ -9,6 +9,7 @@ const bin = (name: string) => join(root, 'node_modules/.bin', name)
 const checks: [string, string, string[]][] = [
   ['lint and format', bin('biome'), ['check', '--error-on-warnings']],
   ['types', bin('tsc'), ['-p', 'tsconfig.json']],
+  ['types of what runs in browsers', bin('tsc'), ['-p', 'tsconfig.browser.json']],
   ['generated files', process.execPath, ['scripts/generate.ts', '--check']],
 ]
 

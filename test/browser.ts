@@ -90,13 +90,23 @@ export interface TestApp extends AsyncDisposable {
 
 /**
  * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too. Clerk's builds come from the server.
- * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it
+ * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it; `inside` stands
+ *   at the top of every page, and `scripts` are served by their paths
  */
-export async function testApp(options: { serverURL: string; kind: 'test' | 'live'; port?: number }): Promise<TestApp> {
-  const html = page(publishableKey(options.serverURL, options.kind), options.serverURL)
+export async function testApp(options: {
+  serverURL: string
+  kind: 'test' | 'live'
+  port?: number
+  inside?: string
+  scripts?: Record<string, string>
+}): Promise<TestApp> {
+  const html = page(publishableKey(options.serverURL, options.kind), options.serverURL, options.inside ?? '')
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://app')
-    if (extname(pathname) === '') {
+    const script = options.scripts?.[pathname]
+    if (script !== undefined) {
+      response.setHeader('content-type', 'text/javascript').end(script)
+    } else if (extname(pathname) === '') {
       response.setHeader('content-type', 'text/html; charset=utf-8').end(html)
     } else {
       response.writeHead(404).end()
@@ -111,10 +121,11 @@ export function publishableKey(serverURL: string, kind: 'test' | 'live'): string
   return `pk_${kind}_${Buffer.from(`${new URL(serverURL).host}$`).toString('base64')}`
 }
 
-const page = (key: string, serverURL: string) => `<!doctype html>
+const page = (key: string, serverURL: string, inside: string) => `<!doctype html>
 <html lang="en">
 <title>App</title>
 <link rel="icon" href="data:,">
+${inside}
 <main data-status="loading">
   <p id="user"></p>
   <p id="session"></p>

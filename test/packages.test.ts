@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -28,6 +28,8 @@ describe('the packages', () => {
     writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
     const tarballs = readdirSync(built).map(file => join(built, file))
     run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', ...tarballs], project)
+    // What an app that imports `@stagedoor/sdk/react` has itself.
+    cpSync(join(root, 'node_modules/react'), join(project, 'node_modules/react'), { recursive: true })
   })
   after(() => {
     for (const folder of [project, built]) rmSync(folder, { recursive: true, force: true })
@@ -75,6 +77,8 @@ import { createStagedoor, loadConfig } from '@stagedoor/server'
 import type { CreateActorTokenRequestBody } from '@stagedoor/sdk/models/operations'
 import type { ActorToken } from '@stagedoor/sdk/models/components'
 import { verifySessionToken } from '@stagedoor/sdk/verify'
+import type { StagedoorBanner } from '@stagedoor/sdk/banner'
+export const leave = (banner: StagedoorBanner): void => banner.leave()
 const body: CreateActorTokenRequestBody = { userId: 'u', actor: { sub: 'a', extra: [1] } }
 export async function main(): Promise<string | undefined> {
   const stagedoor = await createStagedoor(loadConfig({}))

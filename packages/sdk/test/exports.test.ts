@@ -6,8 +6,10 @@ import { Stagedoor } from '@stagedoor/sdk'
 /** What the package promises. A name leaves only with a new major version. */
 const exported: Record<string, string[]> = {
   '@stagedoor/sdk': ['Stagedoor', 'StagedoorError'],
+  '@stagedoor/sdk/banner': ['StagedoorBanner', 'followClerk'],
   '@stagedoor/sdk/models/components': [],
   '@stagedoor/sdk/models/operations': [],
+  '@stagedoor/sdk/react': ['ActingBanner'],
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'remoteJwks', 'verifySessionToken'],
 }
 

@@ -24,7 +24,7 @@ before(async () => {
     mkdirSync(join(directory, 'node_modules', scope), { recursive: true })
   symlinkSync(sdk, join(directory, 'node_modules/@clerk/backend-api-client'))
   symlinkSync(sdk, join(directory, 'node_modules/@stagedoor/sdk'))
-  for (const name of ['jose', '@types/node', 'undici-types'])
+  for (const name of ['jose', 'react', '@types/node', '@types/react', 'csstype', 'undici-types'])
     symlinkSync(join(root, 'node_modules', name), join(directory, 'node_modules', name))
   server = await testServer({ realTime: true })
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL: await server.listen() })
@@ -64,7 +64,9 @@ describe('the document this began from', () => {
 
 describe('the examples', () => {
   it('of the doc comments and the README compile', () => {
-    const sources = globSync('src/**/*.ts', { cwd: sdk }).filter(file => file !== 'src/http.ts')
+    const sources = globSync('src/**/*.ts', { cwd: sdk }).filter(
+      file => !['src/http.ts', ...forBrowsers].includes(file),
+    )
     const examples = sources.flatMap(file => examplesOf(readFileSync(join(sdk, file), 'utf8')))
     const all = [...examples, ...codeBlocks(readFileSync(join(sdk, 'README.md'), 'utf8'))]
     assert.ok(all.length > 30, `only ${all.length} examples found`)
@@ -78,7 +80,17 @@ describe('the examples', () => {
     })
     compile(files)
   })
+
+  it('of what runs in browsers compile', () => {
+    const examples = forBrowsers.flatMap(file => examplesOf(readFileSync(join(sdk, file), 'utf8')))
+    assert.equal(examples.length, 3)
+    const files = examples.map((_, index) => `browser-${index}.tsx`)
+    for (const [index, file] of files.entries()) write(file, examples[index] ?? '')
+    compile(files, { lib: ['es2024', 'dom'], jsx: 'react-jsx', types: [] })
+  })
 })
+
+const forBrowsers = ['src/banner.ts', 'src/react.ts']
 
 /** The value the document makes. */
 async function seedValue(): Promise<CreateActorTokenRequestBody> {

@@ -61,7 +61,7 @@ const rules: Record<string, string[]> = {
   ],
   'config.ts': ['zod', 'node:net'],
   'server.ts': ['config.ts', 'domain', 'http', 'signing', 'store', 'hono', '@hono/node-server', 'pino', 'node:'],
-  sdk: ['sdk', 'jose', 'node:'],
+  sdk: ['sdk', 'jose', 'react', 'node:'],
 }
 
 function allowed({ from, to, typeOnly }: Import): boolean {

@@ -1,0 +1,791 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
+import type { StagedoorBanner } from '../packages/sdk/src/banner.ts'
+import {
+  ACTING,
+  type Attributes,
+  type BannerApp,
+  bannerApp,
+  inMinutes,
+  OLIVIA,
+  pageWith,
+  ROBOT,
+  STRICT,
+  shown,
+  underLeave,
+} from './banner-app.ts'
+import { type Browser, launchBrowser } from './browser.ts'
+
+const axe = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
+/** For the pages of tests that need styles of their own. */
+const STYLED = `${STRICT}; style-src 'unsafe-inline'`
+const LONG: Attributes = {
+  session: 'sess_1',
+  actor: { sub: 'x', name: 'Dr. Maximiliane Wolkenstein-Rodenegg von und zu Trostburg (Support, EMEA, on call)' },
+  user: 'شركة الأمثلة 🧑‍🚀 carl.friedrich.hieronymus@averyveryveryveryveryveryverylongsubdomain.example.com',
+  reason: 'The invoice of October is shown twice and the export to CSV stops after 1000 rows. '.repeat(6),
+}
+
+describe('<stagedoor-banner>', () => {
+  let browser: Browser
+  let app: BannerApp
+  let page: Page
+
+  before(async () => {
+    browser = await launchBrowser()
+    app = await bannerApp()
+  })
+  after(async () => {
+    await app?.[Symbol.asyncDispose]()
+    await browser?.[Symbol.asyncDispose]()
+  })
+  beforeEach(async () => {
+    app.requests.length = 0
+    app.answers = {}
+    app.pages = { '/after': () => '<!doctype html><title>After</title>' }
+    browser.errors.length = 0
+    page = await newPage()
+  })
+  afterEach(async () => {
+    for (const each of page.context().pages()) if (each !== browser.page) await each.close()
+  })
+
+  async function newPage() {
+    const made = await browser.page.context().newPage()
+    made.setDefaultTimeout(5_000)
+    made.on('pageerror', error => browser.errors.push(String(error)))
+    made.on('console', message => message.type() === 'error' && browser.errors.push(message.text()))
+    return made
+  }
+
+  /** Opens a page with this banner in it. */
+  async function open(attributes: Attributes, inner: { body?: string; inside?: string; policy?: string } = {}) {
+    app.pages['/'] = () => pageWith(attributes, inner)
+    await page.goto(`${app.url}/${inner.policy ? `?policy=${encodeURIComponent(inner.policy)}` : ''}`)
+    if ('actor' in attributes) await shown(page)
+  }
+
+  const banner = () => page.locator('stagedoor-banner')
+  const button = () => page.getByRole('button', { name: 'Leave' })
+  const text = () => page.evaluate(() => document.querySelector('stagedoor-banner')?.shadowRoot?.textContent ?? '')
+  const announced = () => page.locator('stagedoor-banner [role=status]').textContent()
+  /** Counts the documents this page has loaded since. */
+  function loads(of = page) {
+    const count = { loads: 0 }
+    of.on('domcontentloaded', () => {
+      count.loads += 1
+    })
+    return count
+  }
+
+  describe('says', () => {
+    test('who is acting as whom, why, and for how long', async () => {
+      await open({ ...ACTING, 'expires-at': inMinutes(12.5) })
+      const region = await shown(page)
+      const said = (await region.innerText()).replace(/\s+/g, ' ')
+      assert.match(said, /^Olivia Park is acting as carl@example\.com\. Reason: Ticket 1234 12:\d\d left Leave$/)
+      assert.match(
+        await region.ariaSnapshot(),
+        /region "Acting as another user":\s+- paragraph: "Olivia Park is acting as carl@example\.com\. Reason: Ticket 1234"\s+- time: 1\d:\d\d left\s+- 'button "Leave: stop acting as carl@example\.com"/,
+      )
+    })
+
+    test('the actor’s name, else the e-mail address, else the sub, else that it is someone', async () => {
+      for (const [actor, name] of [
+        [OLIVIA, 'Olivia Park'],
+        [{ sub: 'o', name: '', email: 'o@example.com' }, 'o@example.com'],
+        [{ sub: 'olivia@support', name: 7 }, 'olivia@support'],
+        [{}, 'Someone'],
+      ] as const) {
+        await open({ actor })
+        assert.match(await text(), new RegExp(`^ ${name} is acting as another user\\.`))
+      }
+      await open({ actor: 'not json' as never })
+      assert.match(await text(), /^ not json is acting/)
+    })
+
+    test('that it is an AI agent', async () => {
+      await open({ ...ACTING, actor: ROBOT })
+      assert.match(await text(), /^AI agent Refund helper is acting as carl@example\.com\./)
+      const back = () =>
+        page.evaluate(() => {
+          const bar = document.querySelector('stagedoor-banner')?.shadowRoot?.querySelector('section')
+          return getComputedStyle(bar as Element).backgroundColor
+        })
+      const agent = await back()
+      await open(ACTING)
+      assert.doesNotMatch(await text(), /AI agent/)
+      assert.notEqual(await back(), agent)
+    })
+
+    test('nothing without an actor, and everything once there is one', async () => {
+      for (const actor of [undefined, '', 'null']) {
+        await open({ session: 'sess_1' })
+        if (actor !== undefined) await banner().evaluate((each, value) => each.setAttribute('actor', value), actor)
+        assert.equal(await banner().isVisible(), false)
+        assert.equal(await paddingOf(page), 0)
+      }
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.actor = { sub: 'olivia@support' }
+        each.user = 'carl@example.com'
+        each.expiresAt = new Date(Date.now() + 90_000)
+      })
+      await shown(page)
+      assert.match(await text(), /olivia@support is acting as carl@example\.com\..*1:\d\d left/)
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.actor = null
+      })
+      await banner().waitFor({ state: 'hidden' })
+      assert.equal(await paddingOf(page), 0)
+    })
+
+    test('what its properties say, which are its attributes', async () => {
+      await open({
+        ...ACTING,
+        'leave-url': '/leave',
+        'status-url': '/s',
+        'return-url': '/after',
+        'expires-at': '2100-01-01',
+      })
+      const values = await banner().evaluate((each: StagedoorBanner) => {
+        const { session, actor, user, reason, expiresAt, leaveUrl, statusUrl, returnUrl, now, clerk } = each
+        return { session, actor, user, reason, expiresAt, leaveUrl, statusUrl, returnUrl, now, clerk }
+      })
+      assert.deepEqual(values, {
+        session: 'sess_1',
+        actor: OLIVIA,
+        user: 'carl@example.com',
+        reason: 'Ticket 1234',
+        expiresAt: Date.parse('2100-01-01'),
+        leaveUrl: '/leave',
+        statusUrl: '/s',
+        returnUrl: '/after',
+        now: null,
+        clerk: false,
+      })
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.reason = 'Another'
+        each.user = null
+      })
+      assert.match(await text(), /another user\. Reason: Another/)
+      assert.equal(await banner().getAttribute('reason'), 'Another')
+    })
+
+    test('it in other words', async () => {
+      await open(ACTING)
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.labels = { acting: 'Für {user} handelt {actor}.', leave: 'Beenden', region: 'Vertretung' }
+      })
+      await page.getByRole('region', { name: 'Vertretung' }).waitFor()
+      assert.match(await text(), /Für carl@example\.com handelt Olivia Park\. Reason: Ticket 1234.*Beenden/)
+    })
+
+    test('markup as text, wherever it comes from', async () => {
+      const attack = '<img src=x onerror="document.title=1">'
+      await open({ session: attack, actor: { sub: 's', name: attack }, user: attack, reason: attack })
+      await banner().evaluate((each: StagedoorBanner, value) => {
+        each.labels = { acting: `${value}{actor}{user}`, leave: value }
+      }, attack)
+      assert.ok((await text()).split(attack).length >= 6, await text())
+      const made = await page.evaluate(() =>
+        document.querySelector('stagedoor-banner')?.shadowRoot?.querySelector('img'),
+      )
+      assert.equal(made, null)
+      assert.equal(await page.title(), 'Orders')
+    })
+  })
+
+  describe('in a page', () => {
+    test('breaks no strict Content-Security-Policy', async () => {
+      app.answers = { '/status': { body: '{"active":true}' }, '/leave': { status: 303, location: '/after' } }
+      await open({ ...ACTING, 'expires-at': inMinutes(5), 'status-url': '/status', 'leave-url': '/leave' })
+      await banner().evaluate((each: StagedoorBanner) => each.check())
+      assert.deepEqual(
+        app.requests.map(({ path }) => path),
+        ['/status'],
+      )
+      assert.equal(await backgroundOf(page), 'rgb(255, 192, 46)')
+      await button().click()
+      await page.waitForURL('**/after')
+      assert.deepEqual(browser.errors, [])
+    })
+
+    const hostile = {
+      'everything hidden': '* { display: none !important }',
+      'itself hidden':
+        'stagedoor-banner { display: none !important; visibility: hidden !important; opacity: 0 !important }',
+      'all unset': '* { all: unset !important }',
+      'moved away':
+        'stagedoor-banner { position: absolute !important; top: -999px !important; transform: scale(0) !important }',
+      'made nothing':
+        '* { width: 0 !important; height: 0 !important; overflow: hidden !important; clip-path: inset(50%) !important }',
+      unreachable: '* { pointer-events: none !important; user-select: none !important; z-index: -1 !important }',
+      'under something': 'main { position: fixed; inset: 0; z-index: 2147483647; background: white }',
+      'with a backdrop': '::backdrop { display: block !important; background: red !important }',
+      'hidden body': 'body { display: none !important } html { visibility: hidden; opacity: 0; filter: opacity(0) }',
+    }
+    test('is there whatever its style sheets do', async () => {
+      for (const [name, css] of Object.entries(hostile)) {
+        await open(ACTING, { body: `<style>${css}</style><h1>Orders</h1>`, policy: STYLED })
+        const box = await banner().boundingBox()
+        assert.ok(box && box.y === 0 && box.width > 1_000 && box.height > 50, `${name} ${JSON.stringify(box)}`)
+        assert.equal(await underLeave(page), 'stagedoor-banner', name)
+        assert.equal(await backgroundOf(page), 'rgb(255, 192, 46)', name)
+        await button().click({ trial: true })
+      }
+    })
+
+    test('is there whatever attributes it is given', async () => {
+      await open(
+        { ...ACTING, hidden: '', inert: '', 'aria-hidden': 'true', style: 'display:none !important' },
+        { policy: STYLED },
+      )
+      await shown(page)
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.hidden = true
+        each.inert = true
+        each.ariaHidden = 'true'
+        each.style.cssText = 'display: none !important; opacity: 0 !important'
+      })
+      await shown(page)
+      await button().click({ trial: true })
+    })
+
+    test('covers nothing, and gives the room back', async () => {
+      await open(ACTING, { body: '<style>html { padding-top: 10px }</style><h1>Orders</h1>', policy: STYLED })
+      const height = Math.round((await banner().boundingBox())?.height ?? 0)
+      const top = (await page.locator('main').boundingBox())?.y ?? 0
+      assert.ok(top >= height + 10, `${top} ${height}`)
+      const variable = "getComputedStyle(document.documentElement).getPropertyValue('--stagedoor-banner-height')"
+      assert.equal(await page.evaluate(variable), `${height}px`)
+      await banner().evaluate(each => each.removeAttribute('actor'))
+      await banner().waitFor({ state: 'hidden' })
+      assert.equal(await paddingOf(page), 10)
+      assert.equal(await page.evaluate(variable), '')
+    })
+
+    test('its button can be pressed over any modal dialog', async () => {
+      await open(ACTING, {
+        body: `<dialog id="one"><button id="in-one">One</button></dialog><dialog id="two">Two</dialog>
+          <div id="pop" popover><p>Menu</p></div><div id="host"></div>`,
+      })
+      const parent = () => page.evaluate(() => document.querySelector('stagedoor-banner')?.parentElement?.id)
+      const reachable = async () => {
+        await button().click({ trial: true })
+        assert.equal(await underLeave(page), 'stagedoor-banner')
+      }
+      await page.evaluate("document.querySelector('#one').showModal()")
+      await reachable()
+      await page.locator('#in-one').click({ trial: true })
+      await page.evaluate("document.querySelector('#two').showModal()")
+      await reachable()
+      assert.equal(await parent(), 'two')
+      await page.evaluate("document.querySelector('#two').close()")
+      await reachable()
+      assert.equal(await parent(), 'one')
+      await page.keyboard.press('Escape')
+      await reachable()
+      assert.equal(
+        await page.evaluate("document.querySelector('stagedoor-banner').nextElementSibling.localName"),
+        'main',
+      )
+
+      // In a shadow tree no event and no mutation tells of it: the next second does.
+      await page.evaluate(() => {
+        const root = document.querySelector('#host')?.attachShadow({ mode: 'open' })
+        const dialog = document.createElement('dialog')
+        root?.append(dialog)
+        dialog.showModal()
+      })
+      await page.waitForFunction(() => document.querySelector('stagedoor-banner') === null)
+      await button().click({ trial: true })
+      await page.evaluate("document.querySelector('#host').remove()")
+      await reachable()
+
+      await page.evaluate(() => {
+        const pop = document.querySelector<HTMLElement>('#pop')
+        pop?.showPopover()
+      })
+      await reachable()
+    })
+
+    test('keeps the focus when a dialog opens and closes around it', async () => {
+      await open(ACTING, { body: '<dialog id="one">One</dialog>' })
+      await page.evaluate("document.querySelector('#one').showModal()")
+      await button().focus()
+      await page.evaluate("document.querySelector('#one').close()")
+      await page.waitForFunction(() => document.querySelector('stagedoor-banner')?.parentElement === document.body)
+      await button().focus()
+      await page.evaluate("document.querySelector('#one').showModal(); document.querySelector('#one').close()")
+      await banner().evaluate((each: StagedoorBanner) => each.check())
+      assert.match(
+        await page.evaluate(() => document.activeElement?.shadowRoot?.activeElement?.textContent ?? ''),
+        /Leave/,
+      )
+    })
+
+    test('comes back when a script takes it away, and stays away when acting is over', async () => {
+      await open(ACTING)
+      await page.evaluate("document.body.textContent = ''")
+      await shown(page)
+      await banner().evaluate(each => each.remove())
+      await shown(page)
+      assert.equal(await underLeave(page), 'stagedoor-banner')
+      await page.evaluate("document.documentElement.replaceChild(document.createElement('body'), document.body)")
+      await shown(page)
+      await banner().evaluate(each => {
+        each.removeAttribute('actor')
+      })
+      await banner().waitFor({ state: 'hidden' })
+      await banner().evaluate(each => each.remove())
+      await page.waitForTimeout(50)
+      assert.equal(await banner().count(), 0)
+    })
+
+    test('does not fight with a script that takes it away for ever', async () => {
+      await open(ACTING)
+      const times = await page.evaluate(async () => {
+        let removed = 0
+        const observer = new MutationObserver(() => {
+          const each = document.querySelector('stagedoor-banner')
+          if (each) removed += 1
+          each?.remove()
+        })
+        observer.observe(document, { childList: true, subtree: true })
+        document.querySelector('stagedoor-banner')?.remove()
+        await new Promise(resolve => setTimeout(resolve, 300))
+        observer.disconnect()
+        return removed
+      })
+      assert.ok(times >= 2 && times <= 4, `${times}`)
+      await shown(page)
+    })
+
+    test('leaves the place to the app’s own when that is put up again', async () => {
+      await open(ACTING)
+      await page.evaluate(() => {
+        document.querySelector('stagedoor-banner')?.remove()
+      })
+      await shown(page)
+      await page.evaluate(() => {
+        const fresh = document.createElement('stagedoor-banner')
+        fresh.id = 'fresh'
+        document.body.append(fresh)
+      })
+      await page.waitForFunction(() => document.querySelectorAll('stagedoor-banner').length === 1)
+      assert.equal(await banner().getAttribute('id'), 'fresh')
+      assert.equal(await banner().isVisible(), false)
+      assert.equal(await paddingOf(page), 0)
+    })
+
+    test('is on paper', async () => {
+      await open(ACTING)
+      await page.evaluate("dispatchEvent(new Event('beforeprint'))")
+      await page.emulateMedia({ media: 'print' })
+      await (await shown(page)).waitFor()
+      assert.equal(await banner().evaluate(each => getComputedStyle(each).position), 'static')
+      assert.equal(await button().isVisible(), false)
+      const [box, main] = [await banner().boundingBox(), await page.locator('main').boundingBox()]
+      assert.ok(box && main && box.y + box.height <= main.y, JSON.stringify([box, main]))
+      await page.emulateMedia({ media: null })
+      await page.evaluate("dispatchEvent(new Event('afterprint'))")
+      assert.equal(await underLeave(page), 'stagedoor-banner')
+    })
+  })
+
+  describe('time', () => {
+    test('counts down, and is announced when it begins, at 5 minutes, at 1 minute and at the end', async () => {
+      await page.clock.install()
+      await open({ ...ACTING, 'expires-at': inMinutes(7) })
+      await page.evaluate(() => {
+        const root = document.querySelector('stagedoor-banner')?.shadowRoot
+        const status = root?.querySelector('[role=status]') as Element
+        Object.assign(window, { said: [] as string[] })
+        const note = () => (window as unknown as { said: string[] }).said.push(status.textContent ?? '')
+        new MutationObserver(note).observe(status, { childList: true, characterData: true, subtree: true })
+        document.addEventListener('stagedoor-end', event => event.preventDefault())
+      })
+      for (let i = 0; i < 8 * 60; i += 1) await page.clock.runFor(1_000)
+      const said = await page.evaluate('said')
+      assert.deepEqual(said, [
+        'Olivia Park is acting as carl@example.com. Reason: Ticket 1234',
+        '5 minutes left.',
+        '1 minute left.',
+        'Time is up.',
+      ])
+      assert.equal(await page.locator('stagedoor-banner time').textContent(), 'Time is up.')
+    })
+
+    test('is over: the event, then the return-url', async () => {
+      await page.clock.install()
+      await open({ ...ACTING, 'expires-at': inMinutes(1), 'return-url': '/after' })
+      await page.evaluate(() =>
+        document.addEventListener('stagedoor-end', event => {
+          const { detail } = event as CustomEvent
+          // biome-ignore lint/suspicious/noDocumentCookie: as apps do, and synchronous
+          document.cookie = `ended=${encodeURIComponent(JSON.stringify(detail))}`
+        }),
+      )
+      await page.clock.fastForward(61_000)
+      await page.waitForURL('**/after')
+      const ended = decodeURIComponent(await page.evaluate(() => document.cookie))
+      assert.match(ended, /ended=\{"session":"sess_1","reason":"expired"\}/)
+    })
+
+    test('is over: without a return-url the page is loaded anew, but not for ever', async () => {
+      let loads = 0
+      await open({ ...ACTING, 'expires-at': Date.now() - 1_000 })
+      app.pages['/'] = () => {
+        loads += 1
+        return pageWith({ ...ACTING, 'expires-at': Date.now() - 1_000 })
+      }
+      await page.evaluate(() => sessionStorage.clear())
+      await page.reload()
+      await page.waitForTimeout(1_500)
+      assert.equal(loads, 6)
+      assert.match(await text(), /Time is up\./)
+      await button().click({ trial: true })
+    })
+
+    test('is over: an app can take over', async () => {
+      await page.clock.install()
+      await open({ ...ACTING, 'expires-at': inMinutes(1), 'return-url': '/after' })
+      await page.evaluate(() => document.addEventListener('stagedoor-end', event => event.preventDefault()))
+      await page.clock.fastForward(61_000)
+      await page.waitForTimeout(300)
+      assert.equal(new URL(page.url()).pathname, '/')
+    })
+
+    test('is over only when the server says so, too, if it can be asked', async () => {
+      app.answers = { '/status': { body: '{"active":true}' } }
+      await page.clock.install()
+      await open({ ...ACTING, 'expires-at': inMinutes(1), 'status-url': '/status', 'return-url': '/after' })
+      await page.clock.fastForward(61_000)
+      await page.waitForTimeout(300)
+      assert.equal(app.requests.length, 1)
+      assert.equal(new URL(page.url()).pathname, '/')
+      app.answers = { '/status': { body: '{"active":false}' } }
+      await banner().evaluate((each: StagedoorBanner) => each.check())
+      await page.waitForURL('**/after')
+    })
+
+    test('is the server’s where the browser’s clock is wrong', async () => {
+      const serverTime = inMinutes(-180)
+      await open({ ...ACTING, 'expires-at': serverTime + 60_000 * 10 + 900, now: serverTime })
+      assert.match(await text(), /(10:0\d|9:5\d) left/)
+    })
+
+    test('goes nowhere that is not a web page', async () => {
+      for (const url of ['javascript:document.title=1', 'data:text/html,x', 'file:///etc/passwd']) {
+        await open({ ...ACTING, 'return-url': url, 'leave-url': url })
+        const reloaded = page.waitForEvent('domcontentloaded')
+        await banner().evaluate((each: StagedoorBanner) => each.end())
+        await reloaded
+        await shown(page)
+        await button().click()
+        await page.getByText('Leaving did not work.').waitFor()
+        assert.equal(page.url(), `${app.url}/`)
+        assert.equal(await page.title(), 'Orders')
+      }
+    })
+  })
+
+  describe('Leave', () => {
+    test('posts a form to the leave-url, with the app’s cookie and its own fields', async () => {
+      app.answers = { '/leave': { status: 303, location: '/after', delay: 300 } }
+      await open({ ...ACTING, 'leave-url': '/leave' }, { inside: '<input type="hidden" name="csrf" value="t0ken&">' })
+      await page.evaluate(() => {
+        // biome-ignore lint/suspicious/noDocumentCookie: as apps do, and synchronous
+        document.cookie = 'session=carl'
+      })
+      const busy = await button().evaluate((leave: HTMLElement) => {
+        for (let i = 0; i < 3; i += 1) leave.click()
+        return [leave.textContent, leave.ariaDisabled]
+      })
+      assert.deepEqual(busy, ['Leaving…', 'true'])
+      await page.waitForURL('**/after')
+      assert.equal(app.requests.length, 1)
+      const { method, path, cookie, body } = app.requests[0] as BannerApp['requests'][0]
+      assert.deepEqual({ method, path, body }, { method: 'POST', path: '/leave', body: 'csrf=t0ken%26' })
+      assert.match(cookie, /session=carl/)
+    })
+
+    test('says so before, and an app can take over', async () => {
+      await open({ ...ACTING, 'leave-url': '/leave' })
+      await page.evaluate(() => {
+        document.addEventListener('stagedoor-leave', event => {
+          event.preventDefault()
+          document.title = JSON.stringify((event as CustomEvent).detail)
+        })
+      })
+      await button().click()
+      await page.waitForTimeout(100)
+      assert.equal(await page.title(), '{"session":"sess_1"}')
+      assert.deepEqual(app.requests, [])
+    })
+
+    test('says when it did not work, and can be tried again', async () => {
+      await open({ ...ACTING, 'return-url': '/after' })
+      await banner().evaluate((each: StagedoorBanner) => {
+        let tries = 0
+        each.handlers = {
+          leave: async () => {
+            tries += 1
+            if (tries === 1) throw new Error('no network')
+            location.assign('/after')
+          },
+        }
+      })
+      await button().click()
+      await page.getByRole('alert').getByText('Leaving did not work. You are still acting.').waitFor()
+      await page.getByRole('button', { name: 'Try again' }).click()
+      await page.waitForURL('**/after')
+    })
+
+    test('does not wait for ever', async () => {
+      app.answers = { '/leave': { status: 204 } }
+      await page.clock.install()
+      await open({ ...ACTING, 'leave-url': '/leave' })
+      await button().click()
+      await page.getByRole('button', { name: 'Leaving…' }).waitFor()
+      await page.clock.runFor(16_000)
+      await page.getByRole('button', { name: 'Try again' }).click()
+      await page.waitForTimeout(100)
+      assert.equal(app.requests.length, 2)
+    })
+
+    test('is reached and pressed with the keyboard alone, and shows where one is', async () => {
+      app.answers = { '/leave': { status: 303, location: '/after' } }
+      await open({ ...ACTING, 'leave-url': '/leave' }, { body: '<a href="/x">Next</a>' })
+      await page.keyboard.press('Tab')
+      const outline = await page.evaluate(() => {
+        const focused = document.activeElement?.shadowRoot?.activeElement
+        return focused && `${focused.className} ${getComputedStyle(focused).outlineStyle}`
+      })
+      assert.equal(outline, 'leave solid')
+      const box = await button().boundingBox()
+      assert.ok(box && box.width >= 44 && box.height >= 44, JSON.stringify(box))
+      await page.keyboard.press('Enter')
+      await page.waitForURL('**/after')
+    })
+  })
+
+  describe('status-url', () => {
+    test('loads the page anew when acting is over, or nothing is told of it', async () => {
+      for (const over of [{ body: '{"active":false}' }, { status: 401 }, { status: 403 }, { status: 404 }]) {
+        app.answers = { '/status': over }
+        await open({ ...ACTING, 'status-url': '/status' })
+        app.pages['/'] = () => pageWith({})
+        await page.evaluate(() => {
+          document.querySelector('stagedoor-banner')?.check()
+        })
+        await page.waitForFunction(() => document.querySelector('stagedoor-banner')?.actor === null)
+        assert.equal(await banner().isVisible(), false)
+      }
+    })
+
+    test('is asked every 10 seconds and when the page is looked at again; no answer changes nothing', async () => {
+      await page.clock.install()
+      const count = loads()
+      await open({ ...ACTING, 'status-url': '/status' })
+      assert.equal(app.requests.length, 0)
+      for (const [i, answer] of [
+        { body: '{"active":true}' },
+        { status: 500 },
+        { body: 'x' },
+        { body: '{}' },
+      ].entries()) {
+        app.answers = { '/status': answer }
+        await page.clock.runFor(10_500)
+        await page.waitForTimeout(50)
+        assert.equal(app.requests.length, i + 1)
+      }
+      await page.clock.runFor(3_000)
+      await page.evaluate("dispatchEvent(new Event('focus'))")
+      await page.waitForTimeout(50)
+      assert.equal(app.requests.length, 5)
+      assert.equal(count.loads, 1)
+
+      await hide(page)
+      await page.clock.runFor(30_000)
+      assert.equal(app.requests.length, 5)
+    })
+
+    test('on another origin is never asked', async () => {
+      await using other = await bannerApp()
+      other.answers = { '/status': { body: '{"active":false}' } }
+      await open({ ...ACTING, 'status-url': `${other.url}/status` })
+      await banner().evaluate((each: StagedoorBanner) => each.check())
+      assert.deepEqual(other.requests, [])
+      await shown(page)
+    })
+  })
+
+  describe('other tabs', () => {
+    /** The app's server: who is acting in this browser. */
+    let acting: string | null
+    let tab: Page
+
+    beforeEach(async () => {
+      acting = null
+      await page.goto(`${app.url}/after`)
+      await page.evaluate(() => localStorage.clear())
+      app.pages['/'] = () => pageWith(acting ? { ...ACTING, session: acting, 'leave-url': '/leave' } : {})
+      tab = await newPage()
+      await tab.goto(app.url)
+    })
+
+    test('follow when acting begins, and when it is left', async () => {
+      acting = 'sess_1'
+      await page.goto(app.url)
+      await shown(page)
+      await shown(tab)
+      acting = null
+      app.answers = { '/leave': { status: 303, location: '/after' } }
+      await button().click()
+      await page.waitForURL('**/after')
+      await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
+    })
+
+    test('follow when it ends, and when another session begins', async () => {
+      acting = 'sess_1'
+      await page.goto(app.url)
+      await shown(tab)
+      acting = 'sess_2'
+      await page.reload()
+      await tab.waitForFunction(() => document.querySelector('stagedoor-banner')?.session === 'sess_2')
+      acting = null
+      await banner().evaluate((each: StagedoorBanner) => each.end())
+      await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
+    })
+
+    test('wait until they are looked at', async () => {
+      await hide(tab)
+      acting = 'sess_1'
+      await page.goto(app.url)
+      await shown(page)
+      const count = loads(tab)
+      await page.waitForTimeout(300)
+      assert.equal(count.loads, 0)
+      await hide(tab, false)
+      await shown(tab)
+    })
+
+    test('that cannot follow do not send each other on for ever', async () => {
+      // Pages that say different things, whatever is loaded how often.
+      let [loadsOfPage, loadsOfTab] = [0, 0]
+      app.pages['/static'] = () => {
+        loadsOfTab += 1
+        return pageWith({ ...ACTING, session: `sess_other` })
+      }
+      app.pages['/'] = () => {
+        loadsOfPage += 1
+        return pageWith({ ...ACTING, session: 'sess_1' })
+      }
+      await tab.goto(`${app.url}/static`)
+      await page.goto(app.url)
+      await page.waitForTimeout(1_000)
+      // The one reload of the first tab, when the second said that it acts.
+      assert.deepEqual({ loadsOfPage, loadsOfTab }, { loadsOfPage: 1, loadsOfTab: 2 })
+    })
+  })
+
+  describe('for everybody', () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const [kind, attributes] of Object.entries({
+        person: ACTING,
+        agent: { ...ACTING, actor: ROBOT },
+        'long text': LONG,
+      })) {
+        test(`no finding by axe: ${colorScheme}, ${kind}`, async () => {
+          await page.emulateMedia({ colorScheme })
+          await open({ ...attributes, 'expires-at': inMinutes(10), 'leave-url': '/leave' })
+          await page.evaluate(axe)
+          const { violations, passes } = (await page.evaluate('axe.run()')) as Record<string, { id: string }[]>
+          assert.deepEqual(violations, [])
+          assert.ok(passes?.some(({ id }) => id === 'color-contrast'))
+        })
+      }
+    }
+
+    test('fits any width, with all of the text within reach', async () => {
+      for (const width of [320, 390, 1_280]) {
+        await page.setViewportSize({ width, height: 600 })
+        for (const attributes of [ACTING, LONG]) {
+          await open({ ...attributes, 'expires-at': inMinutes(10) })
+          const { scrolls, overflow } = await page.evaluate(() => {
+            const root = document.querySelector('stagedoor-banner')?.shadowRoot as ShadowRoot
+            const beyond = [...root.querySelectorAll('section *')].filter(
+              each => each.getBoundingClientRect().right > innerWidth,
+            )
+            return { scrolls: document.documentElement.scrollWidth, overflow: beyond.map(each => each.className) }
+          })
+          assert.deepEqual({ width, scrolls, overflow }, { width, scrolls: width, overflow: [] })
+          await button().click({ trial: true })
+          const more = page.getByRole('button', { name: 'Show all' })
+          assert.equal(await more.isVisible(), attributes === LONG, `${width}`)
+          if (attributes === ACTING) continue
+          await more.click()
+          const cut = await page.evaluate(() => {
+            const root = document.querySelector('stagedoor-banner')?.shadowRoot as ShadowRoot
+            const names = [...root.querySelectorAll('.what bdi')]
+            return names.filter(each => each.scrollWidth > each.clientWidth && each.clientWidth > 0).length
+          })
+          assert.equal(cut, 0)
+          assert.ok(((await banner().boundingBox())?.height ?? 0) < 420)
+          await page.getByRole('button', { name: 'Show less', expanded: true }).click()
+        }
+      }
+    })
+
+    test('can be told from the page in forced colours, and moves for nobody', async () => {
+      await page.emulateMedia({ forcedColors: 'active', reducedMotion: 'reduce' })
+      await open({ ...ACTING, actor: ROBOT })
+      const { border, edge, moving } = await page.evaluate(() => {
+        const root = document.querySelector('stagedoor-banner')?.shadowRoot as ShadowRoot
+        const style = (selector: string) => getComputedStyle(root.querySelector(selector) as Element)
+        const { borderTopWidth, borderTopColor } = style('form button')
+        const { backgroundColor } = style('form button')
+        return {
+          border: borderTopColor !== backgroundColor && borderTopWidth === '1px',
+          edge: style('section').borderBottomWidth,
+          moving: document.getAnimations().length,
+        }
+      })
+      assert.deepEqual({ border, edge, moving }, { border: true, edge: '2px', moving: 0 })
+      assert.match(await text(), /AI agent/)
+    })
+
+    test('announces that acting has begun', async () => {
+      await open(ACTING)
+      await page.waitForTimeout(200)
+      assert.equal(await announced(), 'Olivia Park is acting as carl@example.com. Reason: Ticket 1234')
+      assert.equal(await page.locator('stagedoor-banner [role=status] time').count(), 0)
+    })
+  })
+})
+
+function paddingOf(page: Page): Promise<number> {
+  return page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).paddingTop))
+}
+
+function backgroundOf(page: Page): Promise<string | undefined> {
+  return page.evaluate(() => {
+    const bar = document.querySelector('stagedoor-banner')?.shadowRoot?.querySelector('section')
+    return bar ? getComputedStyle(bar).backgroundColor : undefined
+  })
+}
+
+/** What happens to a page when another tab is opened over it: headless browsers show every tab. */
+function hide(page: Page, hidden = true): Promise<void> {
+  return page.evaluate(
+    state => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state })
+      document.dispatchEvent(new Event('visibilitychange'))
+    },
+    hidden ? 'hidden' : 'visible',
+  )
+}
