@@ -22,7 +22,7 @@ app.disable('x-powered-by')
 app.use((_req, res, next) => {
   res.set({
     // Strict, and it need not be loosened but for where the banner's script comes from, and the link to act.
-    'content-security-policy': `default-src 'none'; script-src ${STAGEDOOR_SERVER_URL}; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self' ${STAGEDOOR_SERVER_URL}; base-uri 'none'; frame-ancestors 'none'`,
+    'content-security-policy': `default-src 'none'; script-src ${STAGEDOOR_SERVER_URL}; connect-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self' ${STAGEDOOR_SERVER_URL}; base-uri 'none'; frame-ancestors 'none'`,
     'referrer-policy': 'same-origin',
     'cache-control': 'no-store',
   })
