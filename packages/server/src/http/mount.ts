@@ -5,16 +5,14 @@ import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
-import { readClientClaims } from '../domain/clients.ts'
-import type { ClientClaims, Context, Services } from '../domain/context.ts'
+import type { Context, Services } from '../domain/context.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
-import { authenticate, authenticateProxy, callerOf } from './caller.ts'
-import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
+import { askingBrowser, type Browser } from './browser.ts'
+import { authenticate, callerOf } from './caller.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
-import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
 import { errorPage, wantsPage } from './pages.ts'
 import { queryReader, validate } from './validate.ts'
 
@@ -45,15 +43,9 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   param(name: string): string
   body: z.output<B>
   query: z.output<Q>
+  /** In operations of browsers only. */
+  browser: Browser
   header: HeaderReader
-  /** How the browser shows which client it is. */
-  clientToken: ClientToken
-  /** What the first token it shows that is ours says; whether it is still good, the store knows. */
-  client: ClientClaims | undefined
-  /** Where the browser sees this server: behind Clerk's proxy that is an address of the app. */
-  serverURL: string
-  /** The page asking, if it is one that may. */
-  origin: string | undefined
   /** What the answer says beside its body. */
   headers: AnswerHeaders
 }
@@ -86,24 +78,17 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
     const run = async (): Promise<z.input<R> | Response> => {
-      let serverURL = services.settings.public_url
-      let clientToken: ClientToken = clientCookie(header, headers, serverURL.startsWith('https:'))
-      let client: ClientClaims | undefined
-      let origin: string | undefined
+      let browser: Browser | undefined
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
         await authenticate(ctx, header, incoming)
       } else if (auth === 'client') {
-        const safe = method === 'get'
-        serverURL = (await authenticateProxy(ctx, header)) ?? serverURL
-        const native = isNative(http.req.url)
-        origin = allowedOrigin(header, options.allowedOrigins, { safe, native })
-        if (!safe) assertSomebodyLooks(header)
-        clientToken = native
-          ? clientHeader(header, headers)
-          : clientCookie(header, headers, serverURL.startsWith('https:'))
-        for (const token of clientToken.shown) client ??= readClientClaims(ctx, token)
-        ctx.caller.principal = { type: 'client', id: client?.id ?? null }
+        const { allowedOrigins } = options
+        browser = await askingBrowser(ctx, header, headers, {
+          url: http.req.url,
+          safe: method === 'get',
+          allowedOrigins,
+        })
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
       const body =
@@ -113,11 +98,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         param: name => pathParam(http, name),
         body: body as z.output<B>,
         query: query as z.output<Q>,
+        browser: browser as Browser,
         header,
-        clientToken,
-        client,
-        serverURL,
-        origin,
         headers,
       })
     }
@@ -133,11 +115,6 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   }
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
-}
-
-/** Apps without cookies say so in the query, as Clerk's SDKs for them do. */
-function isNative(url: string): boolean {
-  return url.includes('_is_native=') && ['1', 'true'].includes(new URL(url).searchParams.get('_is_native') ?? '')
 }
 
 /** Names a request in its answer, in the log and in the audit log. */

@@ -9,7 +9,8 @@ import { type Http, mount } from '../mount.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {
-  mount(http, contract.createSignIn, async (ctx, { body, client: claims, clientToken, header, origin, serverURL }) => {
+  mount(http, contract.createSignIn, async (ctx, { body, browser, header }) => {
+    const { client: claims, clientToken, origin, serverURL } = browser
     // Refused before anything is used up: the browser would not keep the cookie, and nobody would have the session.
     if (clientToken.kind === 'cookie' && header('sec-fetch-site') === 'cross-site')
       throw new ApiError('third_party_cookies_blocked', {
@@ -23,50 +24,50 @@ export function mountClient(http: Http): void {
     return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { client: claims, clientToken }) => {
+  mount(http, contract.getFrontendClient, async (ctx, { browser: { client: claims, clientToken } }) => {
     const client = await currentClient(ctx, clientToken.shown)
     if (!claims) clientToken.keep(anonymousClientToken(ctx))
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
 
-  mount(http, contract.endAllSessions, async (ctx, { clientToken }) => {
+  mount(http, contract.endAllSessions, async (ctx, { browser: { clientToken } }) => {
     const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
     return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
   })
-  mount(http, contract.deleteClient, async (ctx, { clientToken }) => {
+  mount(http, contract.deleteClient, async (ctx, { browser: { clientToken } }) => {
     const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
     clientToken.forget()
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, client }) => {
+  mount(http, contract.getFrontendSession, async (ctx, { param, browser: { client } }) => {
     const session = await getOwnSession(ctx, { id: param('session_id'), client })
     const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
     const answer = await sessionAndClient(ctx, session)
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
   })
-  mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
+  mount(http, contract.createFrontendSessionToken, async (ctx, { param, browser: { client, origin } }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
-  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, client, origin }) =>
+  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, browser: { client, origin } }) =>
     presentToken(
       await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), client, origin }),
     ),
   )
 
-  mount(http, contract.touchSession, async (ctx, { param, body, client }) =>
+  mount(http, contract.touchSession, async (ctx, { param, body, browser: { client } }) =>
     sessionAndClient(
       ctx,
       await touchSession(ctx, { id: param('session_id'), client, select: body.intent !== 'focus' }),
     ),
   )
-  mount(http, contract.endSession, async (ctx, { param, client }) =>
+  mount(http, contract.endSession, async (ctx, { param, browser: { client } }) =>
     sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
   )
-  mount(http, contract.removeSession, async (ctx, { param, client }) =>
+  mount(http, contract.removeSession, async (ctx, { param, browser: { client } }) =>
     sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'removed' })),
   )
 }

@@ -6,7 +6,7 @@ import { allowedRedirect } from '../redirect.ts'
 import { currentClient } from './client.ts'
 
 export function mountHandshake(http: Http): void {
-  mount(http, handshakeClient, async (ctx, { query, clientToken, headers, serverURL }) => {
+  mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, headers }) => {
     const back = allowedRedirect(query.redirect_url, http.options.allowedOrigins)
     const claims = await startHandshake(ctx, {
       client: await currentClient(ctx, clientToken.shown),

@@ -1,6 +1,7 @@
 import * as contract from '../../contract/me.ts'
 import type { Context } from '../../domain/context.ts'
 import { listMySessions, readMe } from '../../domain/me.ts'
+import type { Browser } from '../browser.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendUser, presentSessionWithActivities } from '../present.ts'
 import { currentClient, frontendClient } from './client.ts'
@@ -39,10 +40,7 @@ export function mountMe(http: Http): void {
   })
 }
 
-async function me(
-  ctx: Context,
-  input: { clientToken: { shown: string[] }; query: { _clerk_session_id?: string | undefined } },
-) {
-  const client = await currentClient(ctx, input.clientToken.shown)
+async function me(ctx: Context, input: { browser: Browser; query: { _clerk_session_id?: string | undefined } }) {
+  const client = await currentClient(ctx, input.browser.clientToken.shown)
   return readMe(ctx, { client: client?.record, session_id: input.query._clerk_session_id })
 }

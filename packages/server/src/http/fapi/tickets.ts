@@ -8,7 +8,8 @@ import { confirmPage } from '../pages.ts'
 
 export function mountTickets(http: Http): void {
   // Whoever opens the link, a person or a mail scanner: nothing changes.
-  mount(http, contract.acceptTicket, async (ctx, { query, client, clientToken, header, headers, serverURL }) => {
+  mount(http, contract.acceptTicket, async (ctx, { query, browser, header, headers }) => {
+    const { client, clientToken, serverURL } = browser
     const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, claims: client })
     if (!client) clientToken.keep(anonymousClientToken(ctx))
     const next = signInPage(ctx, query.ticket)
@@ -31,7 +32,7 @@ export function mountTickets(http: Http): void {
     )
   })
 
-  mount(http, contract.confirmTicket, async (ctx, { body, client, headers }) => {
+  mount(http, contract.confirmTicket, async (ctx, { body, browser: { client }, headers }) => {
     await previewTicket(ctx, { ticket: body.ticket, claims: client })
     headers.location = signInPage(ctx, body.ticket).href
     return null
