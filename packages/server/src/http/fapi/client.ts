@@ -3,8 +3,16 @@ import * as contract from '../../contract/frontend.ts'
 import { anonymousClientToken, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
-import { getOwnSession, leaveAllSessions, leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
+import {
+  getOwnSession,
+  leaveAllSessions,
+  leaveSession,
+  mintIfUsable,
+  mintSessionToken,
+  touchSession,
+} from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
+import type { ClientToken } from '../client-token.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
@@ -20,19 +28,25 @@ export function mountClient(http: Http): void {
       shown: { claims, client: await currentClient(ctx, clientToken.shown) },
     })
     clientToken.keep(client.token)
-    return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
+    return {
+      response: presentSignIn(session),
+      client: await frontendClient(ctx, client.record, { clientToken, origin }),
+    }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { client: claims, clientToken }) => {
+  mount(http, contract.getFrontendClient, async (ctx, { client: claims, clientToken, origin }) => {
     const client = await currentClient(ctx, clientToken.shown)
     if (!claims) clientToken.keep(anonymousClientToken(ctx))
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+    // Asked when a page loads; the page then has a token and may ask for none before it is left.
+    const page = { clientToken, origin, counts: true }
+    return { response: client ? await frontendClient(ctx, client.record, page) : null, client: null }
   })
 
-  mount(http, contract.endAllSessions, async (ctx, { clientToken }) => {
+  mount(http, contract.endAllSessions, async (ctx, { clientToken, origin }) => {
     const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+    const page = { clientToken, origin }
+    return { response: client ? await frontendClient(ctx, client.record, page) : null, client: null }
   })
   mount(http, contract.deleteClient, async (ctx, { clientToken }) => {
     const client = await currentClient(ctx, clientToken.shown)
@@ -41,10 +55,10 @@ export function mountClient(http: Http): void {
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, client }) => {
+  mount(http, contract.getFrontendSession, async (ctx, { param, client, clientToken, origin }) => {
     const session = await getOwnSession(ctx, { id: param('session_id'), client })
     const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
-    const answer = await sessionAndClient(ctx, session)
+    const answer = await sessionAndClient(ctx, session, { clientToken, origin })
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
   })
@@ -57,18 +71,20 @@ export function mountClient(http: Http): void {
     ),
   )
 
-  mount(http, contract.touchSession, async (ctx, { param, body, client }) =>
-    sessionAndClient(
-      ctx,
-      await touchSession(ctx, { id: param('session_id'), client, select: body.intent !== 'focus' }),
-    ),
-  )
-  mount(http, contract.endSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
-  )
-  mount(http, contract.removeSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'removed' })),
-  )
+  mount(http, contract.touchSession, async (ctx, { param, body, client, clientToken, origin }) => {
+    const select = body.intent !== 'focus'
+    const session = await touchSession(ctx, { id: param('session_id'), client, select })
+    return sessionAndClient(ctx, session, { clientToken, origin })
+  })
+  for (const [operation, status] of [
+    [contract.endSession, 'ended'],
+    [contract.removeSession, 'removed'],
+  ] as const) {
+    mount(http, operation, async (ctx, { param, client, clientToken, origin }) => {
+      const session = await leaveSession(ctx, { id: param('session_id'), client, status })
+      return sessionAndClient(ctx, session, { clientToken, origin })
+    })
+  }
 }
 
 /** The client of the first token shown that is good. */
@@ -80,23 +96,42 @@ export async function currentClient(ctx: Context, shown: string[]) {
   return undefined
 }
 
-async function sessionAndClient(ctx: Context, session: SessionRecord) {
-  const [client, user] = await Promise.all([
+/** Who is given session tokens: the page, or an app without cookies. */
+interface Page {
+  clientToken: ClientToken
+  origin: string | undefined
+  /** Whether the selected session is used by this. */
+  counts?: boolean
+}
+
+async function sessionAndClient(ctx: Context, session: SessionRecord, page: Page) {
+  const [record, user] = await Promise.all([
     ctx.store.clients.find(session.client_id),
     ctx.store.users.find(session.user_id),
   ])
-  return {
-    response: presentFrontendSession(ctx, { session, user: user ?? null }),
-    client: client ? await frontendClient(ctx, client) : null,
-  }
+  const client = record ? await frontendClient(ctx, record, page) : null
+  const token = client?.sessions.find(({ id }) => id === session.id)?.last_active_token?.jwt
+  return { response: presentFrontendSession(ctx, { session, user: user ?? null, token }), client }
 }
 
-export async function frontendClient(ctx: Context, client: ClientRecord) {
+/**
+ * The client with a fresh token of each of its sessions. From every answer clerk-js takes the token of the session that
+ * its tab shows, and without one it takes the session cookie off the page until it has fetched another.
+ */
+export async function frontendClient(ctx: Context, client: ClientRecord, { clientToken, origin, counts }: Page) {
   const { record, sessions } = await withSessions(ctx, client)
-  const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
-  return presentFrontendClient(
-    ctx,
-    record,
-    sessions.map((session, i) => ({ session, user: users[i] ?? null })),
-  )
+  // A token for a cookie names the page it is for.
+  const minting = origin !== undefined || clientToken.kind === 'header'
+  const shown = sessions.map(async session => ({
+    session,
+    user: (await ctx.store.users.find(session.user_id)) ?? null,
+    token: minting
+      ? await mintIfUsable(ctx, {
+          id: session.id,
+          origin,
+          counts: counts === true && session.id === record.last_active_session_id,
+        })
+      : undefined,
+  }))
+  return presentFrontendClient(ctx, record, await Promise.all(shown))
 }
