@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
 import {
   claimsOf,
   expectOk,
@@ -133,6 +134,17 @@ async function plainBrowser({ server, app }: Setting, signedIn: { session_id: st
   const { session_id, cookie } = signedIn
   const minted = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie, origin: app.url })
   return new PlainBrowser({ __client: cookie.replace('__client=', ''), __session: expectOk(minted).jwt })
+}
+
+/** A page with clerk-js, of somebody signed in. From the first moment on it leaves the session cookie in its place. */
+async function clerkPage(page: Page, app: App): Promise<void> {
+  await page.addInitScript(
+    'missing = 0; setInterval(() => { missing += !/(^|; )__session=/.test(document.cookie) }, 1)',
+  )
+  await page.goto(`${app.url}/sign-in?stay`)
+  await page.waitForFunction('window.Clerk?.loaded')
+  await clerk(page, 'session.touch()')
+  assert.equal(await page.evaluate('missing'), 0)
 }
 
 /** A session token that has run out. */
@@ -346,8 +358,7 @@ for (const sdk of SDKS) {
           assert.equal(page.url(), `${app.url}/?tab=1`)
         }
 
-        await page.goto(`${app.url}/sign-in?stay`)
-        await page.waitForFunction('window.Clerk?.loaded')
+        await clerkPage(page, app)
         assert.equal((await clerk(page, 'session.actor')).sub, actor.sub)
         await clerk(page, 'signOut()')
         await page.goto(`${app.url}/`)
@@ -459,8 +470,7 @@ for (const [sdk, kind] of [
       await page.goto(`${app.url}/?tab=1`)
       assert.deepEqual(said({ text: await page.content() }), first)
       assert.equal(page.url(), `${app.url}/?tab=1`)
-      await page.goto(`${app.url}/sign-in?stay`)
-      await page.waitForFunction('window.Clerk?.loaded')
+      await clerkPage(page, app)
       await clerk(page, 'signOut()')
       await page.goto(`${app.url}/`)
       assert.deepEqual(said({ text: await page.content() }), NOBODY)

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { ApiError } from '../contract/errors.ts'
 import { type ClientToken, withSessions } from './clients.ts'
 import type { Context, HandshakeClaims } from './context.ts'
-import { mintSessionToken } from './sessions.ts'
+import { mintIfUsable } from './sessions.ts'
 
 /**
  * Clerk's handshake: a page's session cookie is missing or old, so the app's server sends the browser here, and it comes
@@ -55,7 +55,7 @@ export function readHandshake(ctx: Context, nonce: string): HandshakeClaims {
  * key, so that apps of several instances on one host do not overwrite each other's.
  */
 export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims): Promise<string[]> {
-  const jwt = claims.sid === null ? undefined : await sessionToken(ctx, claims.sid, claims.azp)
+  const jwt = claims.sid === null ? undefined : await mintIfUsable(ctx, { id: claims.sid, origin: claims.azp })
   const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
   const cookie = (name: string, value: string, maxAge: number) =>
     `${name}=${value}; Path=/; SameSite=Lax; Max-Age=${maxAge}${secure}`
@@ -80,16 +80,6 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
 
 /** Carries the nonce where the app and this server share a host, so that it stays out of the address bar. */
 export const NONCE_COOKIE = '__clerk_handshake_nonce'
-
-async function sessionToken(ctx: Context, id: string, origin: string): Promise<string | undefined> {
-  try {
-    return await mintSessionToken(ctx, { id, origin })
-  } catch (error) {
-    // The session ended on the way.
-    if (error instanceof ApiError && error.status < 500) return undefined
-    throw error
-  }
-}
 
 /** The publishable keys that name this server: as Clerk writes them, and with the padding that Base64 asks for. */
 export function publishableKeys({ settings }: Pick<Context, 'settings'>, kind: 'test' | 'live'): string[] {

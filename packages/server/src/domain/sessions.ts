@@ -159,6 +159,8 @@ export interface MintInput {
   /** The page that will use the token: `azp`. */
   origin?: string | undefined
   expires_in_seconds?: number | undefined
+  /** False if nobody uses the session by this: it goes on to idle. */
+  counts?: boolean
   /** The name of a JWT template: a token for another service, which nobody takes for a session token. */
   template?: string | undefined
 }
@@ -176,7 +178,7 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
-  ctx.activity.note(facts.id, now)
+  if (input.counts ?? true) ctx.activity.note(facts.id, now)
 
   const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
   const iat = Math.floor(now / SECOND)
@@ -187,6 +189,16 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
     : await ctx.signing.sessionToken(sessionClaims(ctx, facts, times), facts.keyring_version)
   if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
   return jwt
+}
+
+/** The same, or undefined if there is nothing to mint: the session is over, or who it is about may not be signed in. */
+export async function mintIfUsable(ctx: Context, input: MintInput): Promise<string | undefined> {
+  try {
+    return await mintSessionToken(ctx, input)
+  } catch (error) {
+    if (error instanceof ApiError && error.status < 500) return undefined
+    throw error
+  }
 }
 
 /** Claims v2 (https://clerk.com/docs/guides/sessions/session-tokens). The stored text of `act` goes in as it stands. */

@@ -21,6 +21,11 @@ export function allowedOrigin(
     return origin
   }
   const site = header('sec-fetch-site')
+  // Behind a proxy on the app's own origin a GET has no Origin.
+  if (safe && site === 'same-origin') {
+    const page = URL.parse(header('referer') ?? '')?.origin
+    if (page !== undefined && isAllowed(page, allowed)) return page
+  }
   if (!safe && !native && (site === 'cross-site' || site === 'same-site')) throw new ApiError('origin_invalid')
   return undefined
 }

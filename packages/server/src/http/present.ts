@@ -180,15 +180,16 @@ function contact({ id, created_at, updated_at }: IdentifierRecord) {
   return { id, reserved: false, verification, linked_to: [], created_at, updated_at }
 }
 
-/** A session with its user, null if the user is gone. */
+/** A session with its user, null if the user is gone, and a fresh token of it if the browser is given one. */
 export interface SessionOfUser {
   session: SessionRecord
   user: UserWithIdentifiers | null
+  token?: string | undefined
 }
 
 export function presentFrontendSession(
   ctx: Context,
-  { session: stored, user }: SessionOfUser,
+  { session: stored, user, token }: SessionOfUser,
 ): z.input<typeof FrontendSession> {
   const session = ctx.activity.current(stored)
   const now = ctx.clock.now()
@@ -208,7 +209,7 @@ export function presentFrontendSession(
     },
     factor_verification_age: factorVerificationAge(session, now),
     last_active_organization_id: null,
-    last_active_token: null,
+    last_active_token: token === undefined ? null : presentToken(token),
     last_active_at: session.last_active_at,
     expire_at: session.expire_at,
     abandon_at: session.abandon_at,

@@ -3,9 +3,18 @@ import * as contract from '../../contract/frontend.ts'
 import { anonymousClientToken, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
-import { getOwnSession, leaveAllSessions, leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
+import {
+  getOwnSession,
+  leaveAllSessions,
+  leaveSession,
+  mintIfUsable,
+  mintSessionToken,
+  touchSession,
+} from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
+import type { Browser } from '../browser.ts'
 import { type Http, mount } from '../mount.ts'
+import { isPrefetch } from '../origin.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {
@@ -21,19 +30,24 @@ export function mountClient(http: Http): void {
       shown: { claims, client: await currentClient(ctx, clientToken.shown) },
     })
     clientToken.keep(client.token)
-    return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
+    return {
+      response: presentSignIn(session),
+      client: await frontendClient(ctx, client.record, browser),
+    }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { browser: { client: claims, clientToken } }) => {
-    const client = await currentClient(ctx, clientToken.shown)
-    if (!claims) clientToken.keep(anonymousClientToken(ctx))
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+  mount(http, contract.getFrontendClient, async (ctx, { browser, header }) => {
+    const client = await currentClient(ctx, browser.clientToken.shown)
+    if (!browser.client) browser.clientToken.keep(anonymousClientToken(ctx))
+    // Asked when a page loads; the page then has a token, and may ask for none before it is left.
+    const counts = !isPrefetch(header)
+    return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
   })
 
-  mount(http, contract.endAllSessions, async (ctx, { browser: { clientToken } }) => {
-    const client = await currentClient(ctx, clientToken.shown)
+  mount(http, contract.endAllSessions, async (ctx, { browser }) => {
+    const client = await currentClient(ctx, browser.clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+    return { response: client ? await frontendClient(ctx, client.record, browser) : null, client: null }
   })
   mount(http, contract.deleteClient, async (ctx, { browser: { clientToken } }) => {
     const client = await currentClient(ctx, clientToken.shown)
@@ -42,10 +56,10 @@ export function mountClient(http: Http): void {
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, browser: { client } }) => {
-    const session = await getOwnSession(ctx, { id: param('session_id'), client })
+  mount(http, contract.getFrontendSession, async (ctx, { param, browser }) => {
+    const session = await getOwnSession(ctx, { id: param('session_id'), client: browser.client })
     const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
-    const answer = await sessionAndClient(ctx, session)
+    const answer = await sessionAndClient(ctx, session, browser)
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
   })
@@ -58,18 +72,20 @@ export function mountClient(http: Http): void {
     ),
   )
 
-  mount(http, contract.touchSession, async (ctx, { param, body, browser: { client } }) =>
-    sessionAndClient(
-      ctx,
-      await touchSession(ctx, { id: param('session_id'), client, select: body.intent !== 'focus' }),
-    ),
-  )
-  mount(http, contract.endSession, async (ctx, { param, browser: { client } }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
-  )
-  mount(http, contract.removeSession, async (ctx, { param, browser: { client } }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'removed' })),
-  )
+  mount(http, contract.touchSession, async (ctx, { param, body, browser }) => {
+    const select = body.intent !== 'focus'
+    const session = await touchSession(ctx, { id: param('session_id'), client: browser.client, select })
+    return sessionAndClient(ctx, session, browser)
+  })
+  for (const [operation, status] of [
+    [contract.endSession, 'ended'],
+    [contract.removeSession, 'removed'],
+  ] as const) {
+    mount(http, operation, async (ctx, { param, browser }) => {
+      const session = await leaveSession(ctx, { id: param('session_id'), client: browser.client, status })
+      return sessionAndClient(ctx, session, browser)
+    })
+  }
 }
 
 /** The client of the first token shown that is good. */
@@ -81,23 +97,40 @@ export async function currentClient(ctx: Context, shown: string[]) {
   return undefined
 }
 
-async function sessionAndClient(ctx: Context, session: SessionRecord) {
-  const [client, user] = await Promise.all([
+async function sessionAndClient(ctx: Context, session: SessionRecord, browser: Browser) {
+  const [record, user] = await Promise.all([
     ctx.store.clients.find(session.client_id),
     ctx.store.users.find(session.user_id),
   ])
-  return {
-    response: presentFrontendSession(ctx, { session, user: user ?? null }),
-    client: client ? await frontendClient(ctx, client) : null,
-  }
+  const client = record ? await frontendClient(ctx, record, browser) : null
+  const token = client?.sessions.find(({ id }) => id === session.id)?.last_active_token?.jwt
+  return { response: presentFrontendSession(ctx, { session, user: user ?? null, token }), client }
 }
 
-export async function frontendClient(ctx: Context, client: ClientRecord) {
+/**
+ * The client with a fresh token of each of its sessions. From every answer clerk-js takes the token of the session that
+ * its tab shows, and without one it takes the session cookie off the page until it has fetched another.
+ * @param counts whether the selected session is used by this
+ */
+export async function frontendClient(
+  ctx: Context,
+  client: ClientRecord,
+  { clientToken, origin }: Browser,
+  counts = false,
+) {
   const { record, sessions } = await withSessions(ctx, client)
-  const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
-  return presentFrontendClient(
-    ctx,
-    record,
-    sessions.map((session, i) => ({ session, user: users[i] ?? null })),
-  )
+  // A token for a cookie names the page it is for.
+  const minting = origin !== undefined || clientToken.kind === 'header'
+  const shown = sessions.map(async session => ({
+    session,
+    user: (await ctx.store.users.find(session.user_id)) ?? null,
+    token: minting
+      ? await mintIfUsable(ctx, {
+          id: session.id,
+          origin,
+          counts: counts && session.id === record.last_active_session_id,
+        })
+      : undefined,
+  }))
+  return presentFrontendClient(ctx, record, await Promise.all(shown))
 }

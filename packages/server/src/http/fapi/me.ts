@@ -9,7 +9,7 @@ import { currentClient, frontendClient } from './client.ts'
 export function mountMe(http: Http): void {
   mount(http, contract.getMe, async (ctx, input) => {
     const { user, client } = await me(ctx, input)
-    return { response: presentFrontendUser(user), client: await frontendClient(ctx, client) }
+    return { response: presentFrontendUser(user), client: await frontendClient(ctx, client, input.browser) }
   })
   for (const [operation, active] of [
     [contract.listMySessions, false],
@@ -35,7 +35,7 @@ export function mountMe(http: Http): void {
     const { client } = await me(ctx, input)
     return {
       response: input.query.paginated ? { data: [], total_count: 0 } : [],
-      client: await frontendClient(ctx, client),
+      client: await frontendClient(ctx, client, input.browser),
     }
   })
 }
