@@ -108,7 +108,15 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     const own = await operator(browser)
     const { session_id } = await actAs(page)
     expectOk(await server.call('POST', `/v1/sessions/${session_id}/revoke`))
-    await page.evaluate("dispatchEvent(new Event('focus')); setTimeout(() => dispatchEvent(new Event('focus')), 1100)")
+    const ended = page.evaluate(async () => {
+      let ended = false
+      document.addEventListener('stagedoor-end', () => {
+        ended = true
+      })
+      await document.querySelector('stagedoor-banner')?.check()
+      return ended
+    })
+    assert.equal(await ended, true)
     await isBack(page, own)
   })
 
@@ -182,6 +190,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     const tab = await page.context().newPage()
     await tab.goto(`${app.url}/customers/7`)
     await signedIn(tab, own.id)
+    await tab.waitForFunction(() => localStorage.getItem('stagedoor:from')?.endsWith('/customers/7'))
     const { user_id } = await actAs(page)
     await signedIn(tab, user_id)
     await shown(tab)

@@ -138,6 +138,7 @@ describe('<ActingBanner/> in a browser', () => {
 
   test('follows the Clerk it is given', async () => {
     await open({ actor: null })
+    app.answers['/fapi/v1/client/sessions/sess_9'] = { body: '{"response":{"status":"active"}}' }
     // The shape of clerk-js; with the real one the element is tested by itself.
     await page.evaluate(`
       window.given = {

@@ -26,7 +26,7 @@ const LONG: Attributes = {
   session: 'sess_1',
   actor: { sub: 'x', name: 'Dr. Maximiliane Wolkenstein-Rodenegg von und zu Trostburg (Support, EMEA, on call)' },
   user: 'شركة الأمثلة 🧑‍🚀 carl.friedrich.hieronymus@averyveryveryveryveryveryverylongsubdomain.example.com',
-  reason: 'The invoice of October is shown twice and the export to CSV stops after 1000 rows. '.repeat(6),
+  reason: `See ${'x'.repeat(200)}. ${'The invoice of October is shown twice and the export to CSV stops after 1000 rows. '.repeat(6)}`,
 }
 
 describe('<stagedoor-banner>', () => {
@@ -234,6 +234,7 @@ describe('<stagedoor-banner>', () => {
         assert.ok(box && box.y === 0 && box.width > 1_000 && box.height > 50, `${name} ${JSON.stringify(box)}`)
         assert.equal(await underLeave(page), 'stagedoor-banner', name)
         assert.equal(await backgroundOf(page), 'rgb(255, 192, 46)', name)
+        assert.equal(await banner().evaluate(each => getComputedStyle(each, '::backdrop').display), 'none', name)
         await button().click({ trial: true })
       }
     })
@@ -252,6 +253,23 @@ describe('<stagedoor-banner>', () => {
       })
       await shown(page)
       await button().click({ trial: true })
+    })
+
+    test('is within reach where what it stands in is not', async () => {
+      for (const attribute of ['inert', 'aria-hidden=true', 'hidden']) {
+        await open(ACTING, { body: '<div id="root"></div>' })
+        await page.evaluate(text => {
+          const root = document.querySelector('#root') as Element
+          root.append(document.querySelector('stagedoor-banner') as Element)
+          const [name = '', value = ''] = text.split('=')
+          root.setAttribute(name, value)
+        }, attribute)
+        await page.waitForFunction(
+          () => document.querySelector('stagedoor-banner')?.parentElement?.localName === 'html',
+        )
+        await shown(page)
+        await button().click({ trial: true })
+      }
     })
 
     test('covers nothing, and gives the room back', async () => {
@@ -312,24 +330,15 @@ describe('<stagedoor-banner>', () => {
       await reachable()
     })
 
-    test('keeps the focus when a dialog opens and closes around it', async () => {
-      await open(ACTING, { body: '<dialog id="one">One</dialog>' })
-      await page.evaluate("document.querySelector('#one').showModal()")
-      await button().focus()
-      await page.evaluate("document.querySelector('#one').close()")
-      await page.waitForFunction(() => document.querySelector('stagedoor-banner')?.parentElement === document.body)
-      await button().focus()
-      await page.evaluate("document.querySelector('#one').showModal(); document.querySelector('#one').close()")
-      await banner().evaluate((each: StagedoorBanner) => each.check())
-      assert.match(
-        await page.evaluate(() => document.activeElement?.shadowRoot?.activeElement?.textContent ?? ''),
-        /Leave/,
-      )
-    })
-
     test('comes back when a script takes it away, and stays away when acting is over', async () => {
       await open(ACTING)
-      await page.evaluate("document.body.textContent = ''")
+      // At once: before anything is painted without it.
+      const emptied = page.evaluate(async () => {
+        document.body.textContent = ''
+        await Promise.resolve()
+        return document.querySelector('stagedoor-banner') !== null
+      })
+      assert.equal(await emptied, true)
       await shown(page)
       await banner().evaluate(each => each.remove())
       await shown(page)
@@ -403,7 +412,7 @@ describe('<stagedoor-banner>', () => {
       await page.evaluate(() => {
         const root = document.querySelector('stagedoor-banner')?.shadowRoot
         const status = root?.querySelector('[role=status]') as Element
-        Object.assign(window, { said: [] as string[] })
+        Object.assign(window, { said: [status.textContent].filter(Boolean) })
         const note = () => (window as unknown as { said: string[] }).said.push(status.textContent ?? '')
         new MutationObserver(note).observe(status, { childList: true, characterData: true, subtree: true })
         document.addEventListener('stagedoor-end', event => event.preventDefault())
@@ -444,7 +453,8 @@ describe('<stagedoor-banner>', () => {
       }
       await page.evaluate(() => sessionStorage.clear())
       await page.reload()
-      await page.waitForTimeout(1_500)
+      await until(() => loads === 6)
+      await page.waitForTimeout(400)
       assert.equal(loads, 6)
       assert.match(await text(), /Time is up\./)
       await button().click({ trial: true })
@@ -464,8 +474,8 @@ describe('<stagedoor-banner>', () => {
       await page.clock.install()
       await open({ ...ACTING, 'expires-at': inMinutes(1), 'status-url': '/status', 'return-url': '/after' })
       await page.clock.fastForward(61_000)
-      await page.waitForTimeout(300)
-      assert.equal(app.requests.length, 1)
+      await until(() => app.requests.length === 1)
+      await page.waitForTimeout(100)
       assert.equal(new URL(page.url()).pathname, '/')
       app.answers = { '/status': { body: '{"active":false}' } }
       await banner().evaluate((each: StagedoorBanner) => each.check())
@@ -501,11 +511,15 @@ describe('<stagedoor-banner>', () => {
         // biome-ignore lint/suspicious/noDocumentCookie: as apps do, and synchronous
         document.cookie = 'session=carl'
       })
-      const busy = await button().evaluate((leave: HTMLElement) => {
+      const pressed = await button().evaluate((leave: HTMLElement) => {
+        let events = 0
+        document.addEventListener('stagedoor-leave', () => {
+          events += 1
+        })
         for (let i = 0; i < 3; i += 1) leave.click()
-        return [leave.textContent, leave.ariaDisabled]
+        return [events, leave.textContent, leave.ariaDisabled]
       })
-      assert.deepEqual(busy, ['Leaving…', 'true'])
+      assert.deepEqual(pressed, [1, 'Leaving…', 'true'])
       await page.waitForURL('**/after')
       assert.equal(app.requests.length, 1)
       const { method, path, cookie, body } = app.requests[0] as BannerApp['requests'][0]
@@ -522,8 +536,8 @@ describe('<stagedoor-banner>', () => {
         })
       })
       await button().click()
-      await page.waitForTimeout(100)
-      assert.equal(await page.title(), '{"session":"sess_1"}')
+      await page.waitForFunction(() => document.title === '{"session":"sess_1"}')
+      await page.getByRole('button', { name: 'Leaving…' }).waitFor()
       assert.deepEqual(app.requests, [])
     })
 
@@ -553,8 +567,7 @@ describe('<stagedoor-banner>', () => {
       await page.getByRole('button', { name: 'Leaving…' }).waitFor()
       await page.clock.runFor(16_000)
       await page.getByRole('button', { name: 'Try again' }).click()
-      await page.waitForTimeout(100)
-      assert.equal(app.requests.length, 2)
+      await until(() => app.requests.length === 2)
     })
 
     test('is reached and pressed with the keyboard alone, and shows where one is', async () => {
@@ -591,6 +604,7 @@ describe('<stagedoor-banner>', () => {
       await page.clock.install()
       const count = loads()
       await open({ ...ACTING, 'status-url': '/status' })
+      await page.clock.pauseAt(Date.now() + 2_000)
       assert.equal(app.requests.length, 0)
       for (const [i, answer] of [
         { body: '{"active":true}' },
@@ -600,24 +614,25 @@ describe('<stagedoor-banner>', () => {
       ].entries()) {
         app.answers = { '/status': answer }
         await page.clock.runFor(10_500)
-        await page.waitForTimeout(50)
-        assert.equal(app.requests.length, i + 1)
+        await until(() => app.requests.length === i + 1)
       }
       await page.clock.runFor(3_000)
       await page.evaluate("dispatchEvent(new Event('focus'))")
-      await page.waitForTimeout(50)
-      assert.equal(app.requests.length, 5)
+      await until(() => app.requests.length === 5)
       assert.equal(count.loads, 1)
 
       await hide(page)
-      await page.clock.runFor(30_000)
+      for (let i = 0; i < 3; i += 1) {
+        await page.clock.runFor(10_500)
+        await page.waitForTimeout(100)
+      }
       assert.equal(app.requests.length, 5)
     })
 
     test('on another origin is never asked', async () => {
       await using other = await bannerApp()
       other.answers = { '/status': { body: '{"active":false}' } }
-      await open({ ...ACTING, 'status-url': `${other.url}/status` })
+      await open({ ...ACTING, 'status-url': `${other.url}/status` }, { policy: 'default-src *' })
       await banner().evaluate((each: StagedoorBanner) => each.check())
       assert.deepEqual(other.requests, [])
       await shown(page)
@@ -648,6 +663,17 @@ describe('<stagedoor-banner>', () => {
       await button().click()
       await page.waitForURL('**/after')
       await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
+    })
+
+    test('take no notice of messages that are not the banner’s', async () => {
+      const count = loads(tab)
+      await tab.evaluate(() => {
+        const channel = new BroadcastChannel('stagedoor')
+        for (const data of [null, 'x', 7, {}, { type: 'start' }, { session: 'sess_1' }]) channel.postMessage(data)
+      })
+      await tab.waitForTimeout(200)
+      assert.equal(count.loads, 0)
+      assert.deepEqual(browser.errors, [])
     })
 
     test('follow when it ends, and when another session begins', async () => {
@@ -687,7 +713,8 @@ describe('<stagedoor-banner>', () => {
       }
       await tab.goto(`${app.url}/static`)
       await page.goto(app.url)
-      await page.waitForTimeout(1_000)
+      await until(() => loadsOfTab === 2)
+      await page.waitForTimeout(700)
       // The one reload of the first tab, when the second said that it acts.
       assert.deepEqual({ loadsOfPage, loadsOfTab }, { loadsOfPage: 1, loadsOfTab: 2 })
     })
@@ -761,12 +788,21 @@ describe('<stagedoor-banner>', () => {
 
     test('announces that acting has begun', async () => {
       await open(ACTING)
-      await page.waitForTimeout(200)
+      await until(async () => (await announced()) !== '')
       assert.equal(await announced(), 'Olivia Park is acting as carl@example.com. Reason: Ticket 1234')
       assert.equal(await page.locator('stagedoor-banner [role=status] time').count(), 0)
     })
   })
 })
+
+/** Waits for what cannot be seen in a page. */
+async function until(check: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 200; i += 1) {
+    if (await check()) return
+    await new Promise(resolve => setTimeout(resolve, 25))
+  }
+  assert.fail(`never: ${String(check)}`)
+}
 
 function paddingOf(page: Page): Promise<number> {
   return page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).paddingTop))

@@ -10,6 +10,8 @@ import express from 'express'
 
 if (existsSync('.env')) process.loadEnvFile()
 const { CLERK_PUBLISHABLE_KEY, CLERK_PROXY_URL, HOST = '127.0.0.1', PORT = '3000' } = process.env
+// Stagedoor serves it. Elsewhere: `@stagedoor/sdk/banner`, from npm, in a bundle.
+const BANNER_URL = process.env.BANNER_URL ?? `${CLERK_PROXY_URL}/banner.js`
 
 const app = express()
 
@@ -27,12 +29,12 @@ app.get('/', (request, response) => {
     ? `<p>You are signed in as <code id="user-id">${html(auth.userId)}</code>.</p>
 <form method="post" action="/account/delete"><button>Delete my account</button></form>`
     : '<p><a href="/sign-in">Sign in</a></p>'
-  response.send(page('Home', auth, body))
+  response.send(page('Home', body))
 })
 
 // Tickets come here: <SignIn/> finds `__clerk_ticket` in the address and redeems it.
-app.get('/sign-in', (request, response) => {
-  response.send(page('Sign in', getAuth(request), '<div id="sign-in"></div>'))
+app.get('/sign-in', (_request, response) => {
+  response.send(page('Sign in', '<div id="sign-in"></div>'))
 })
 
 // ---- Support acts as a user ----
@@ -43,7 +45,7 @@ async function supportOnly(request, response, next) {
   if (!userId) return response.redirect('/sign-in')
   const user = await clerkClient.users.getUser(userId)
   if (actor || user.publicMetadata.role !== 'support')
-    return response.status(403).send(page('Support', getAuth(request), '<p>This page is for support.</p>'))
+    return response.status(403).send(page('Support', '<p>This page is for support.</p>'))
   response.locals.operator = user
   next()
 }
@@ -56,7 +58,7 @@ app.get('/support', supportOnly, async (request, response) => {
       user => `<li>${html(nameOf(user))}
 <form method="post" action="/support/act-as/${encodeURIComponent(user.id)}"><button>Act as ${html(nameOf(user))}</button></form></li>`,
     )
-  response.send(page('Support', getAuth(request), `<ul>${rows.join('')}</ul>`))
+  response.send(page('Support', `<ul>${rows.join('')}</ul>`))
 })
 
 // A POST: the session cookie is SameSite=Lax, so no other site can make a signed-in browser send this.
@@ -76,8 +78,7 @@ app.post('/support/act-as/:id', supportOnly, async (request, response) => {
 app.post('/account/delete', async (request, response) => {
   const auth = getAuth(request)
   if (!auth.userId) return response.redirect(303, '/sign-in')
-  if (auth.actor)
-    return response.status(403).send(page('Not allowed', auth, '<p>Not while acting as somebody else.</p>'))
+  if (auth.actor) return response.status(403).send(page('Not allowed', '<p>Not while acting as somebody else.</p>'))
   await clerkClient.users.deleteUser(auth.userId)
   response.redirect(303, '/')
 })
@@ -86,11 +87,11 @@ app.post('/account/delete', async (request, response) => {
 app.use((error, _request, response, next) => {
   const [refusal] = error.errors ?? []
   if (!refusal) return next(error)
-  response.status(error.status ?? 500).send(page('That did not work', {}, `<p>${html(refusal.longMessage)}</p>`))
+  response.status(error.status ?? 500).send(page('That did not work', `<p>${html(refusal.longMessage)}</p>`))
 })
 
-/** Every page. clerk-js runs on all of them and keeps the session cookie fresh. */
-function page(title, { actor }, body) {
+/** Every page. clerk-js runs on all of them and keeps the session cookie fresh; the banner says who is acting. */
+function page(title, body) {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -98,10 +99,10 @@ function page(title, { actor }, body) {
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>${html(title)}</title>
   <link rel="icon" href="data:,">
+  <script type="module" src="${html(BANNER_URL)}"></script>
 </head>
 <body>
-  <!-- The banner that says who is acting goes here, above everything else. -->
-  ${actor ? `<p role="status">${html(actor.name ?? actor.sub)} is acting. <button id="leave">Leave</button></p>` : ''}
+  <stagedoor-banner clerk return-url="/support"></stagedoor-banner>
   <nav><a href="/">Home</a> <a href="/support">Support</a> <span id="user"></span></nav>
   <main>
     <h1>${html(title)}</h1>
@@ -121,10 +122,6 @@ function page(title, { actor }, body) {
     const signIn = document.getElementById('sign-in')
     if (signIn) Clerk.mountSignIn(signIn)
     if (Clerk.user) Clerk.mountUserButton(document.getElementById('user'))
-    // Only this session ends; the operator's own, parked beside it, takes over.
-    document
-      .getElementById('leave')
-      ?.addEventListener('click', () => Clerk.signOut({ sessionId: Clerk.session.id, redirectUrl: '/support' }))
   </script>
 </body>
 </html>

@@ -96,8 +96,8 @@ export class StagedoorBanner extends Base {
   #checkedAt = 0
   /** Whether the rest was left to us by who heard `stagedoor-end`; undefined until it is fired. */
   #endIsOurs: boolean | undefined
-  /** Another tab changed who is acting. */
-  #stale = false
+  /** Another tab changed who is acting: where to go, null or undefined to stay and reload; false if none did. */
+  #stale: string | null | undefined | false = false
   #printing = false
   /** Not where the app put it, because a script took it from there. */
   #stray = false
@@ -189,7 +189,7 @@ export class StagedoorBanner extends Base {
     // To move is to remove, too: look again when whoever does it is done.
     queueMicrotask(() => {
       if (this.isConnected) return
-      if (this.#phase === 'idle') {
+      if (this.#phase === 'idle' || this.#phase === 'over') {
         this.#retire()
         return
       }
@@ -235,7 +235,7 @@ export class StagedoorBanner extends Base {
     on(window, 'pagehide', () => this.#phase === 'leaving' && this.#tellTabs('leave'))
     on(window, 'pageshow', event => this.#phase === 'leaving' && (event as PageTransitionEvent).persisted && visit())
     const opened = new MutationObserver(() => this.#keepInSight())
-    opened.observe(document, { subtree: true, attributeFilter: ['open'] })
+    opened.observe(document, { subtree: true, attributeFilter: ['open', 'inert', 'aria-hidden'] })
     const resized = new ResizeObserver(() => this.#measure())
     resized.observe(bar)
     const channel = globalThis.BroadcastChannel && new BroadcastChannel('stagedoor')
@@ -465,20 +465,25 @@ export class StagedoorBanner extends Base {
     if (this.session) this.#channel?.postMessage({ type, session: this.session, page: PAGE })
   }
 
-  #hear({ type, session, page }: { type: string; session: string; page: string }): void {
+  #hear(data: { type: string; session: string; page: string } | null): void {
+    const { type, session, page } = data ?? {}
+    if (!type || !session || page === PAGE) return
+    // On its way already, and perhaps to another page.
+    if (this.#phase === 'leaving' || this.#phase === 'over') return
     const mine = this.#phase === 'idle' ? null : this.session
-    if (page === PAGE || (type === 'start') === (session === mine)) return
-    if (this.#phase === 'acting') this.#phase = 'over'
-    this.#stale = true
+    if ((type === 'start') === (session === mine)) return
+    if (mine) this.#phase = 'over'
+    // Whoever acted here is back in their own session: on the page that says so, if this is not it.
+    this.#stale = mine && type !== 'start' ? this.returnUrl : undefined
     this.#wake()
   }
 
   #wake(event?: Event): void {
     if (!isSeen()) return
-    if (this.#stale) {
+    if (this.#stale !== false) {
       // clerk-js would tell the server that the session of this page, not the one of the other tabs, is in use.
       event?.stopImmediatePropagation()
-      visit()
+      visit(this.#stale)
     } else if (this.#phase !== 'idle' && Date.now() - this.#checkedAt > 1_000) this.check()
   }
 
@@ -488,8 +493,9 @@ export class StagedoorBanner extends Base {
     if (this.#phase === 'idle' || !this.isConnected || this.#printing) return
     if (this.#home && !this.closest('dialog')?.matches(':modal')) this.#goHome()
     const page = document.documentElement
-    if (this.getClientRects().length === 0) {
-      // Something around it is not displayed, or the whole page is not.
+    const isOutOfReach = this.getClientRects().length === 0 || this.closest('[inert], [aria-hidden=true]')
+    if (isOutOfReach && (this.parentNode !== page || page.getClientRects().length === 0)) {
+      // What it stands in, or the whole page, is not displayed or not to be used.
       this.#stray = true
       page.insertBefore(this, document.body)
       if (page.getClientRects().length === 0) reserve(1, true)
@@ -801,7 +807,7 @@ function visit(url?: string | null): void {
   const visits = (recall('stagedoor:visits', 'sessionStorage') ?? '')
     .split(' ')
     .filter(time => now - Number(time) < 60_000)
-  if (visits.length >= 5) return
+
   remember('stagedoor:visits', [...visits, now].join(' '), 'sessionStorage')
   const target = webUrl(url)
   const pageOf = ({ href }: { href: string }) => href.split('#')[0]
@@ -950,7 +956,8 @@ const STYLE = `
 [hidden] { display: none }
 .bar {
   --back: #ffc02e; --text: #221600; --edge: #8a5a00; --button: #221600; --on-button: #fff;
-  display: grid; grid-template-columns: auto minmax(0, 1fr) repeat(3, auto); align-items: center; gap: .25em 1em;
+  display: grid; grid-template-columns: auto minmax(0, 1fr); grid-auto-flow: column;
+  align-items: center; gap: .25em 1em;
   min-height: 3.5em; padding: .4em max(1em, env(safe-area-inset-right)) .4em max(1em, env(safe-area-inset-left));
   padding-top: max(.4em, env(safe-area-inset-top)); border-bottom: 2px solid var(--edge);
   background: var(--back); color: var(--text); print-color-adjust: exact; -webkit-print-color-adjust: exact;

@@ -69,7 +69,11 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
     if (banner.current && labels) banner.current.labels = labels as BannerLabels
   }, [labels])
 
-  const element = createElement('stagedoor-banner', { ref: banner, ...attributesOf(props) }, plainText(props))
+  const element = createElement(
+    'stagedoor-banner',
+    { ref: banner, suppressHydrationWarning: true, ...attributesOf(props) },
+    plainText(props),
+  )
   // React takes out what it has put in, from where it put it: this, whether or not the banner is still inside.
   return createElement('div', null, element)
 }
