@@ -149,7 +149,11 @@ function apiReference(): string {
     'API reference',
     'Two APIs on one server. The whole contract as OpenAPI 3.1: [`openapi/bapi.json`](../../openapi/bapi.json), [`openapi/fapi.json`](../../openapi/fapi.json).',
     section('Backend API', 'For servers: `Authorization: Bearer sk_…`, JSON.', bapi),
-    section('Frontend API', 'For browsers: the `__client` cookie, forms. And the public addresses.', fapi),
+    section(
+      'Frontend API',
+      'For browsers: the `__client` cookie, forms. And the public addresses. Beside these, `GET /npm/@clerk/{clerk-js,ui}@<version>/dist/<file>` serves the browser builds that Clerk’s loaders ask for, from the npm packages where they are installed ([`STAGEDOOR_PACKAGES_DIRECTORY`](config.md)).',
+      fapi,
+    ),
   )
 }
 

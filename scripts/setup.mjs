@@ -101,7 +101,10 @@ function findNode() {
 }
 
 function run(file, args) {
-  const child = spawn(findNode(), [join(root, file), ...args], { stdio: 'inherit' })
+  // Node strips the types of what is run from source; it need not say so each time.
+  const child = spawn(findNode(), ['--disable-warning=ExperimentalWarning', join(root, file), ...args], {
+    stdio: 'inherit',
+  })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     // A terminal sends Ctrl+C to the child as well; a second signal is harmless there.
     process.on(signal, () => child.kill(signal))

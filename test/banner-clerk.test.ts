@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import type { Clerk } from '@clerk/clerk-js'
 import type { Page } from 'playwright-core'
 import type { ClerkLike } from '../packages/sdk/src/banner.ts'
@@ -27,6 +28,8 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
         STAGEDOOR_PORT: `${port}`,
         STAGEDOOR_PUBLIC_URL: serverURL,
         STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+        STAGEDOOR_ACCEPT_PAGE: 'redirect',
+        STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
       },
     })
     await server.listen()

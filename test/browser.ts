@@ -1,19 +1,44 @@
 /** A real browser and a tiny app with Clerk's own browser builds, unmodified, for the tests that need both. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Page, chromium as playwright } from 'playwright-core'
-
-const modules = fileURLToPath(new URL('../node_modules/@clerk/', import.meta.url))
 
 /** A page of a browser with a fresh profile, and what went wrong on it. */
 export interface Browser extends AsyncDisposable {
   page: Page
   /** Exceptions nobody caught, and what was logged as an error. */
   errors: string[]
+}
+
+const SWITCHES = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
+]
+
+/** Opens a page in a Chromium that no debugger is attached to: with one it prerenders nothing. */
+export function openUnwatched(url: string): AsyncDisposable {
+  const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
+  const child = spawn(chromium(), ['--headless=new', ...SWITCHES, `--user-data-dir=${profile}`, url], {
+    stdio: 'ignore',
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      const gone = new Promise(resolve => child.once('exit', resolve))
+      child.kill()
+      await gone
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+    },
+  }
 }
 
 /** Found or installed by scripts/setup.mjs. */
@@ -23,25 +48,17 @@ function chromium(): string {
   return path
 }
 
-export async function launchBrowser(): Promise<Browser> {
+export async function launchBrowser(options: { javaScriptEnabled?: boolean } = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
   const context = await playwright.launchPersistentContext(profile, {
+    ...options,
     executablePath: chromium(),
     headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-dev-shm-usage',
-    ],
+    args: SWITCHES,
   })
   // Nothing of a test leaves the machine (Clerk’s components ask img.clerk.com and the like for pictures).
   await context.route(
-    url => url.hostname !== '127.0.0.1',
+    url => !['127.0.0.1', 'localhost'].includes(url.hostname),
     route => route.abort(),
   )
   const page = context.pages()[0] ?? (await context.newPage())
@@ -72,7 +89,7 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /**
- * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too.
+ * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too. Clerk's builds come from the server.
  * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it; `inside` stands
  *   at the top of every page, and `scripts` are served by their paths
  */
@@ -86,13 +103,9 @@ export async function testApp(options: {
   const html = page(publishableKey(options.serverURL, options.kind), options.serverURL, options.inside ?? '')
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://app')
-    const build = /^\/clerk\/((?:clerk-js|ui)\/[\w.-]+\.js)$/.exec(pathname)?.[1]
-    const file = build && join(modules, build.replace('/', '/dist/'))
     const script = options.scripts?.[pathname]
     if (script !== undefined) {
       response.setHeader('content-type', 'text/javascript').end(script)
-    } else if (file && existsSync(file)) {
-      response.setHeader('content-type', 'text/javascript').end(readFileSync(file))
     } else if (extname(pathname) === '') {
       response.setHeader('content-type', 'text/html; charset=utf-8').end(html)
     } else {
@@ -119,12 +132,12 @@ ${inside}
   <p id="actor"></p>
   <div id="sign-in"></div>
 </main>
-<script src="/clerk/ui/ui.browser.js"></script>
-<script src="/clerk/clerk-js/clerk.browser.js" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${serverURL}"></script>
+<script src="${serverURL}/npm/@clerk/ui@1/dist/ui.browser.js" crossorigin="anonymous"></script>
+<script src="${serverURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js" crossorigin="anonymous" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${serverURL}"></script>
 <script type="module">
   const { Clerk } = window
   const show = (id, text) => { document.getElementById(id).textContent = text ?? '' }
-  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor }, signInUrl: '/sign-in' })
+  await Clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor }, signInUrl: '/sign-in', afterMultiSessionSingleSignOutUrl: '/left' })
   Clerk.addListener(({ user, session }) => {
     show('user', user?.id)
     show('session', session?.id)

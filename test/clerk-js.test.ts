@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { claimsOf, expectOk, type TestServer, testServer } from '../packages/server/test/support.ts'
+import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
+import { claimsOf, expectOk, type TestServer, testServer, times } from '../packages/server/test/support.ts'
 import { type Browser, clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './browser.ts'
 
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
@@ -20,6 +22,9 @@ for (const kind of ['test', 'live'] as const) {
           STAGEDOOR_PORT: `${port}`,
           STAGEDOOR_PUBLIC_URL: serverURL,
           STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+          STAGEDOOR_ACCEPT_PAGE: kind === 'test' ? 'redirect' : 'confirm',
+          STAGEDOOR_ACTOR_MAX_BYTES: '2434',
+          STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
         },
       })
       await server.listen()
@@ -32,14 +37,36 @@ for (const kind of ['test', 'live'] as const) {
 
     async function actAs({ page }: Browser, fields: object = {}) {
       const token = await server.createActorToken({ actor, ...fields })
-      await page.goto(token.url)
+      await open(page, token.url)
       return signedIn(page, token.user_id)
     }
+    /** Opens a link, and goes on if asked. */
+    async function open(page: Page, url: string) {
+      await page.goto(url)
+      if (kind === 'live') await page.getByRole('button', { name: /^(Act|Sign in) as/ }).click()
+    }
+    async function signInAsOneself({ page }: Browser) {
+      const operator = await server.createUser({ first_name: 'Olivia' })
+      const own = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: operator.id }))
+      await open(page, own.url)
+      return signedIn(page, operator.id)
+    }
+    /** Written by clerk-js once it has a token. */
+    async function sessionCookie(page: Page) {
+      for (let i = 0; i < 50; i++) {
+        const cookies = await page.context().cookies(app.url)
+        const value = cookies.find(({ name }) => name === '__session')?.value
+        if (value) return value
+        await page.waitForTimeout(100)
+      }
+      throw new Error('there is no __session cookie')
+    }
+    const statusOf = async (id: string) => expectOk(await server.call('GET', `/v1/sessions/${id}`)).status
 
     test('opening the url of an actor token signs in as its user, with its actor', async () => {
       await using browser = await launchBrowser()
       const token = await server.createActorToken({ actor })
-      await browser.page.goto(token.url)
+      await open(browser.page, token.url)
       const shown = await signedIn(browser.page, token.user_id)
       assert.deepEqual(shown.actor, actor)
       assert.equal(new URL(browser.page.url()).searchParams.get('__clerk_ticket'), null)
@@ -57,6 +84,24 @@ for (const kind of ['test', 'live'] as const) {
         { sub, sid, act, iss, azp },
         { sub: user_id, sid: session_id, act: actor, iss: serverURL, azp: app.url },
       )
+    })
+
+    test('getToken with a template gives a token of that template, from its page', async () => {
+      await using browser = await launchBrowser()
+      const name = `template_${kind}`
+      expectOk(await server.call('POST', '/v1/jwt_templates', { name, claims: { acting: '{{session.actor.sub}}' } }))
+      const { user_id } = await actAs(browser)
+      const token = await clerk(browser.page, `session.getToken({ template: '${name}' })`)
+      const { sub, acting, azp, sid } = claimsOf(token)
+      assert.deepEqual([sub, acting, azp, sid], [user_id, actor.sub, app.url, undefined])
+    })
+
+    test('user.getSessions shows the user who acted', async () => {
+      await using browser = await launchBrowser()
+      const { session_id } = await actAs(browser)
+      const shown =
+        'user.getSessions().then(all => all.map(each => [each.id, each.actor, each.latestActivity.isMobile]))'
+      assert.deepEqual(await clerk(browser.page, shown), [[session_id, actor, false]])
     })
 
     test('a revoked session is signed out of the page at its next token', async () => {
@@ -83,10 +128,7 @@ for (const kind of ['test', 'live'] as const) {
     test('acting while signed in as oneself, and back', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
-      const operator = await server.createUser()
-      const own = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: operator.id }))
-      await page.goto(`${app.url}/sign-in?__clerk_ticket=${own.token}&__clerk_status=sign_in`)
-      const first = await signedIn(page, operator.id)
+      const first = await signInAsOneself(browser)
       assert.equal(first.actor, null)
 
       const acting = await actAs(browser)
@@ -97,8 +139,84 @@ for (const kind of ['test', 'live'] as const) {
 
       await clerk(page, 'session.remove()')
       await page.goto(app.url)
-      assert.deepEqual(await signedIn(page, operator.id), first)
+      assert.deepEqual(await signedIn(page, first.user_id), first)
       assert.equal(claimsOf(await clerk(page, 'session.getToken()')).act, undefined)
+    })
+
+    test('touch and end, and the session that is left', async () => {
+      await using browser = await launchBrowser()
+      const { page } = browser
+      const first = await signInAsOneself(browser)
+      const acting = await actAs(browser)
+      await clerk(page, 'session.touch()')
+      assert.equal(await statusOf(acting.session_id), 'active')
+      await clerk(page, 'session.end()')
+      assert.equal(await statusOf(acting.session_id), 'ended')
+      assert.equal(await statusOf(first.session_id), 'active')
+      await page.goto(app.url)
+      assert.deepEqual(await signedIn(page, first.user_id), first)
+    })
+
+    test('Clerk’s own impersonation button shows, and leaves to the page the app says', async () => {
+      await using browser = await launchBrowser()
+      const { page } = browser
+      const first = await signInAsOneself(browser)
+      const acting = await actAs(browser)
+      const button = page.locator('.cl-impersonationFab, [class*=impersonationFab]').first()
+      await button.waitFor({ state: 'attached' })
+      assert.match((await button.innerText()).replace(/\s+/g, ' '), /Signed in as/)
+      await button.hover()
+      await page.getByText('Sign out', { exact: true }).click()
+      await page.waitForURL(`${app.url}/left`)
+      assert.deepEqual(await signedIn(page, first.user_id), first)
+      assert.equal(await statusOf(acting.session_id), 'removed')
+      assert.equal(await statusOf(first.session_id), 'active')
+    })
+
+    const once = kind === 'live' || times(0, 1) === 1
+    test('its tokens are renewed by themselves past their 60 seconds', { skip: !once }, async () => {
+      await using browser = await launchBrowser()
+      const { page } = browser
+      await actAs(browser)
+      const expiry = async () => claimsOf(await clerk(page, 'session.getToken()')).exp
+      const first = await expiry()
+      // The first minute is over: what is in the cookie was asked for by nobody but clerk-js.
+      await page.waitForTimeout(63_000)
+      const { exp, act } = claimsOf(await sessionCookie(page))
+      assert.ok(exp > first, `${exp} is not after ${first}`)
+      assert.ok(exp > Date.now() / 1_000)
+      assert.deepEqual(act, actor)
+    })
+
+    for (const limit of [1_024, 2_434]) {
+      test(`P10 the largest actor of ${limit} bytes signs in, and is in the cookie`, async () => {
+        await using browser = await launchBrowser()
+        const { page } = browser
+        const room = limit - Buffer.byteLength(JSON.stringify({ sub: 'user_operator', x: '' }))
+        const largest = { sub: 'user_operator', x: 'é'.repeat(Math.floor(room / 2)) + 'x'.repeat(room % 2) }
+        const shown = await actAs(browser, { actor: largest })
+        assert.deepEqual(shown.actor, largest)
+        await clerk(page, 'session.getToken()')
+        const cookie = await sessionCookie(page)
+        assert.deepEqual(claimsOf(cookie).act, largest)
+        assert.ok('__session='.length + cookie.length <= 4_096, `${cookie.length}`)
+        await page.reload()
+        assert.deepEqual(await signedIn(page, shown.user_id), shown)
+      })
+    }
+
+    test('P10 one byte more is refused when the token is made, and says why', async () => {
+      const user = await server.createUser()
+      const room = 2_434 - Buffer.byteLength(JSON.stringify({ sub: 'user_operator', x: '' }))
+      const answer = await server.call('POST', '/v1/actor_tokens', {
+        user_id: user.id,
+        actor: { sub: 'user_operator', x: 'x'.repeat(room + 1) },
+      })
+      assert.deepEqual([answer.status, answer.codes], [422, ['form_param_value_invalid']])
+      assert.match(
+        answer.body.errors[0].meta.action,
+        /2435 bytes as JSON and at most 2434 are allowed.*has to fit a cookie/,
+      )
     })
   })
 }

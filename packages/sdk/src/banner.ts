@@ -96,8 +96,8 @@ export class StagedoorBanner extends Base {
   #checkedAt = 0
   /** Whether the rest was left to us by who heard `stagedoor-end`; undefined until it is fired. */
   #endIsOurs: boolean | undefined
-  /** Another tab changed who is acting. */
-  #stale = false
+  /** Another tab changed who is acting: where to go, null or undefined to stay and reload; false if none did. */
+  #stale: string | null | undefined | false = false
   #printing = false
   /** Not where the app put it, because a script took it from there. */
   #stray = false
@@ -473,16 +473,17 @@ export class StagedoorBanner extends Base {
     const mine = this.#phase === 'idle' ? null : this.session
     if ((type === 'start') === (session === mine)) return
     if (mine) this.#phase = 'over'
-    this.#stale = true
+    // Whoever acted here is back in their own session: on the page that says so, if this is not it.
+    this.#stale = mine && type !== 'start' ? this.returnUrl : undefined
     this.#wake()
   }
 
   #wake(event?: Event): void {
     if (!isSeen()) return
-    if (this.#stale) {
+    if (this.#stale !== false) {
       // clerk-js would tell the server that the session of this page, not the one of the other tabs, is in use.
       event?.stopImmediatePropagation()
-      visit()
+      visit(this.#stale)
     } else if (this.#phase !== 'idle' && Date.now() - this.#checkedAt > 1_000) this.check()
   }
 
@@ -782,8 +783,14 @@ async function askStatus(url: string | null): Promise<boolean | undefined> {
 
 /** @returns the answer; `false` if it is refused; `undefined` if there is none to go by */
 async function ask(url: string, credentials: RequestCredentials): Promise<Record<string, unknown> | false | undefined> {
-  const answer = await fetch(url, { credentials, cache: 'no-store', signal: AbortSignal.timeout(8_000) })
-  if ([401, 403, 404].includes(answer.status)) return false
+  // Sent somewhere else: the app has taken the request for the operator's, who is to go on at another page.
+  const answer = await fetch(url, {
+    credentials,
+    cache: 'no-store',
+    redirect: 'manual',
+    signal: AbortSignal.timeout(8_000),
+  })
+  if (answer.type === 'opaqueredirect' || [401, 403, 404].includes(answer.status)) return false
   return answer.ok ? answer.json() : undefined
 }
 

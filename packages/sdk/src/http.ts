@@ -4,9 +4,9 @@ import { originOf } from './server-url.ts'
 
 /** How to reach a server. */
 export interface StagedoorOptions {
-  /** `sk_…`: what `stagedoor keys create` prints. Keep it on servers. */
-  secretKey: string | undefined
-  /** Where the server is, with or without `/v1`. `http://127.0.0.1:4100` unless given. */
+  /** `sk_…`: what `stagedoor keys create` prints. Keep it on servers. The environment's STAGEDOOR_SECRET_KEY unless given. */
+  secretKey?: string | undefined
+  /** Where the server is, with or without `/v1`. The environment's STAGEDOOR_SERVER_URL, or `http://127.0.0.1:4100`, unless given. */
   serverURL?: string | undefined
   /** Instead of the global `fetch`: a proxy, a test, or a server in the same process. */
   fetch?: ((request: Request) => Response | Promise<Response>) | undefined
@@ -22,6 +22,9 @@ interface Parameters {
 /** Waits before the second and third attempt of a GET, in milliseconds; `Retry-After` goes before. */
 const RETRY_WAITS_MS = [100, 400]
 
+/** Browsers and some workers have none. */
+const environment = (): Record<string, string | undefined> => globalThis.process?.env ?? {}
+
 /** Sends requests and reads answers: the only place that knows the secret key, and the only one that retries. */
 export class Http {
   readonly #secretKey: string
@@ -29,9 +32,9 @@ export class Http {
   readonly #fetch: (request: Request) => Response | Promise<Response>
   readonly #timeoutMs: number
 
-  constructor({ secretKey, serverURL = 'http://127.0.0.1:4100', fetch: send, timeoutMs = 10_000 }: StagedoorOptions) {
-    this.#secretKey = checkedKey(secretKey)
-    this.#origin = originOf(serverURL)
+  constructor({ secretKey, serverURL, fetch: send, timeoutMs = 10_000 }: StagedoorOptions) {
+    this.#secretKey = checkedKey(secretKey ?? environment().STAGEDOOR_SECRET_KEY)
+    this.#origin = originOf(serverURL ?? environment().STAGEDOOR_SERVER_URL ?? 'http://127.0.0.1:4100')
     this.#fetch = send ?? (request => fetch(request))
     this.#timeoutMs = timeoutMs
   }

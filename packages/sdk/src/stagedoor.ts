@@ -3,6 +3,7 @@ import { ActorTokens } from './resources/actor-tokens.ts'
 import { AuditEvents, RefusedRequests } from './resources/audit.ts'
 import { Clients } from './resources/clients.ts'
 import { Jwks } from './resources/jwks.ts'
+import { JwtTemplates } from './resources/jwt-templates.ts'
 import { Sessions } from './resources/sessions.ts'
 import { SignInTokens } from './resources/sign-in-tokens.ts'
 import { Users } from './resources/users.ts'
@@ -17,7 +18,8 @@ import { Users } from './resources/users.ts'
  * @example
  * import { Stagedoor } from '@stagedoor/sdk'
  *
- * const stagedoor = new Stagedoor({ secretKey: process.env.STAGEDOOR_SECRET_KEY, serverURL: 'http://127.0.0.1:4100' })
+ * // With STAGEDOOR_SERVER_URL and STAGEDOOR_SECRET_KEY in the environment; or `{ serverURL, secretKey }`.
+ * const stagedoor = new Stagedoor()
  * const { url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
  */
 export class Stagedoor {
@@ -25,17 +27,19 @@ export class Stagedoor {
   readonly signInTokens: SignInTokens
   readonly users: Users
   readonly sessions: Sessions
+  readonly jwtTemplates: JwtTemplates
   readonly clients: Clients
   readonly jwks: Jwks
   readonly auditEvents: AuditEvents
   readonly refusedRequests: RefusedRequests
 
-  constructor(options: StagedoorOptions) {
+  constructor(options: StagedoorOptions = {}) {
     const http = new Http(options)
     this.actorTokens = new ActorTokens(http)
     this.signInTokens = new SignInTokens(http)
     this.users = new Users(http)
     this.sessions = new Sessions(http)
+    this.jwtTemplates = new JwtTemplates(http)
     this.clients = new Clients(http)
     this.jwks = new Jwks(http)
     this.auditEvents = new AuditEvents(http)

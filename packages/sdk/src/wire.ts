@@ -5,7 +5,10 @@ export type AcceptActorTokenRequestBody = {
 }
 
 export type AcceptedActorToken = {
+  actor_token: ActorToken
   session: Session
+  user: User
+  /** The first session token. */
   token: SessionToken
 }
 
@@ -23,6 +26,8 @@ export type ActorToken = {
   actor: Actor
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
+  /** Where the browser goes when acting is over. Stagedoor only. */
+  return_url?: string | undefined
   /** The ticket. Present while the token can still be used, on creation. */
   token?: string | undefined
   /** Opens the ticket in a browser. */
@@ -68,6 +73,11 @@ export type AuditEvent = {
   leaf_hash: string
 }
 
+/** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
+export type Claims = {
+  [member: string]: unknown
+}
+
 export type Client = {
   object: 'client'
   id: string
@@ -91,6 +101,24 @@ export type CreateActorTokenRequestBody = {
   session_max_duration_in_seconds?: number | undefined
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
+  /** Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only. */
+  return_url?: string | undefined
+}
+
+export type CreateJWTTemplateRequestBody = {
+  /** Unique; tokens are asked for by it. */
+  name: string
+  claims: Claims
+  /** Life of its tokens, in seconds; 60 unless told. */
+  lifetime?: number | null | undefined
+  /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
+  allowed_clock_skew?: number | null | undefined
+  /** Tokens are signed with the server’s own key: `false`. */
+  custom_signing_key?: boolean | null | undefined
+  /** The server’s own, or nothing. */
+  signing_algorithm?: string | null | undefined
+  /** Not supported: leave it out. */
+  signing_key?: string | null | undefined
 }
 
 export type CreateSessionRequestBody = {
@@ -150,6 +178,25 @@ export type EmailAddress = {
     expire_at: null
   }
   linked_to: never[]
+  created_at: Milliseconds
+  updated_at: Milliseconds
+}
+
+export type HandshakePayload = {
+  /** Values of Set-Cookie headers. */
+  directives: string[]
+}
+
+export type JWTTemplate = {
+  object: 'jwt_template'
+  id: string
+  name: string
+  claims: Claims
+  lifetime: number
+  allowed_clock_skew: number
+  custom_signing_key: false
+  /** The server’s own. */
+  signing_algorithm: 'RS256' | 'ES256' | 'EdDSA'
   created_at: Milliseconds
   updated_at: Milliseconds
 }
@@ -242,6 +289,22 @@ export type SignInToken = {
 export type TotalCount = {
   object: 'total_count'
   total_count: number
+}
+
+export type UpdateJWTTemplateRequestBody = {
+  /** Unique; tokens are asked for by it. */
+  name?: string | undefined
+  claims?: Claims | undefined
+  /** Life of its tokens, in seconds; 60 unless told. */
+  lifetime?: number | null | undefined
+  /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
+  allowed_clock_skew?: number | null | undefined
+  /** Tokens are signed with the server’s own key: `false`. */
+  custom_signing_key?: boolean | null | undefined
+  /** The server’s own, or nothing. */
+  signing_algorithm?: string | null | undefined
+  /** Not supported: leave it out. */
+  signing_key?: string | null | undefined
 }
 
 export type UpdateUserMetadataRequestBody = {
@@ -393,6 +456,16 @@ export type GetSessionListQuery = {
   paginated?: boolean | undefined
 }
 
+export type GetHandshakePayloadQuery = {
+  nonce: string
+}
+
+export type ListJWTTemplatesQuery = {
+  limit?: number | undefined
+  offset?: number | undefined
+  paginated?: boolean | undefined
+}
+
 export type GetAuditEventListQuery = {
   action?: string | undefined
   outcome?: 'done' | 'refused' | undefined
@@ -425,6 +498,14 @@ export type ErrorCode =
   | 'clerk_key_invalid'
   | 'authentication_invalid'
   | 'origin_invalid'
+  | 'origin_authorization_headers_conflict'
+  | 'third_party_cookies_blocked'
+  | 'not_while_prefetching'
+  | 'proxy_request_missing_secret_key'
+  | 'proxy_request_invalid_secret_key'
+  | 'invalid_redirect_url'
+  | 'prohibited_redirect_url'
+  | 'invalid_handshake'
   | 'api_version_invalid'
   | 'request_body_invalid'
   | 'request_invalid'
@@ -448,6 +529,7 @@ export type ErrorCode =
   | 'sign_in_token_subject_not_found'
   | 'ticket_expired_code'
   | 'ticket_invalid_code'
+  | 'jwt_template_reserved_claim'
   | 'user_banned'
   | 'user_locked'
   | 'actor_banned'

@@ -138,6 +138,17 @@ describe('users', () => {
     assert.equal((await stagedoor.users.count()) >= 3, true)
   })
 
+  it('finds or creates by an id of the app’s own, however many ask at once', async () => {
+    const request = { externalId: 'customer_7', firstName: 'Ada', emailAddress: ['ada7@example.com'] }
+    const all = await Promise.all(Array.from({ length: 8 }, () => stagedoor.users.findOrCreate(request)))
+    assert.equal(new Set(all.map(user => user.id)).size, 1)
+    const known = await stagedoor.users.findOrCreate({ externalId: 'customer_7', firstName: 'Other' })
+    assert.deepEqual([known.id, known.firstName], [all[0]?.id, 'Ada'], 'what is there stays as it is')
+    await assert.rejects(stagedoor.users.findOrCreate({ ...request, externalId: 'customer_8' }), {
+      code: 'form_identifier_exists',
+    })
+  })
+
   it('updates what is given, clears what is null', async () => {
     const { id } = await stagedoor.users.create({ firstName: 'Ada', lastName: 'L', publicMetadata: { a: 1 } })
     const user = await stagedoor.users.update(id, { firstName: 'Grace', lastName: null, publicMetadata: { b: 2 } })
@@ -164,6 +175,50 @@ describe('users', () => {
   })
 })
 
+describe('jwtTemplates', () => {
+  it('creates, reads, lists, updates, deletes; the claims are the caller’s own', async () => {
+    const claims = { snake_case: 1, camelCase: { inner_one: '{{user.id}}', innerTwo: [null] } }
+    const created = await stagedoor.jwtTemplates.create({ name: 'one', claims, lifetime: 90, allowedClockSkew: 0 })
+    assert.deepEqual(created.claims, claims)
+    assert.deepEqual([created.lifetime, created.allowedClockSkew, created.customSigningKey], [90, 0, false])
+    assert.deepEqual(await stagedoor.jwtTemplates.get(created.id), created)
+    assert.deepEqual(await stagedoor.jwtTemplates.list({ limit: 10 }), { data: [created], totalCount: 1 })
+    const updated = await stagedoor.jwtTemplates.update(created.id, { claims: { otherClaim: 1 }, lifetime: null })
+    assert.deepEqual([updated.name, updated.claims, updated.lifetime], ['one', { otherClaim: 1 }, 60])
+    await assert.rejects(stagedoor.jwtTemplates.create({ name: 'one', claims }), {
+      code: 'form_identifier_exists',
+      paramName: 'name',
+    })
+    await assert.rejects(
+      stagedoor.jwtTemplates.update(created.id, { claims: { x: '{{user.shoe_size}}' } }),
+      (error: StagedoorError) => error.paramName === 'claims' && /\{\{user\.shoe_size\}\}/.test(error.message),
+    )
+    assert.deepEqual(await stagedoor.jwtTemplates.delete(created.id), {
+      object: 'jwt_template',
+      id: created.id,
+      deleted: true,
+    })
+    await assert.rejects(stagedoor.jwtTemplates.get(created.id), { code: 'resource_not_found' })
+  })
+
+  it('are what sessions.getToken mints from', async () => {
+    await stagedoor.jwtTemplates.create({ name: 'two', claims: { act: '{{session.actor}}' }, lifetime: 90 })
+    const { session_id } = await server.signIn({ actor })
+    for (const [name, life, expected] of [
+      ['two', undefined, 90],
+      ['two', 45, 45],
+      [undefined, undefined, 60],
+      [undefined, 45, 45],
+    ] as const) {
+      const { jwt } = await stagedoor.sessions.getToken(session_id, name, life)
+      const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+      assert.deepEqual([claims.exp - claims.iat, claims.act, claims.v], [expected, actor, name ? undefined : 2])
+    }
+    await assert.rejects(stagedoor.sessions.getToken(session_id, 'none'), { code: 'resource_not_found' })
+    await assert.rejects(stagedoor.sessions.getToken(session_id, '../revoke'), { code: 'resource_not_found' })
+  })
+})
+
 describe('sessions', () => {
   it('creates, reads, lists and revokes; a revoked session gets no token', async () => {
     const user = await stagedoor.users.create()
@@ -175,6 +230,23 @@ describe('sessions', () => {
     assert.deepEqual(data, [session])
     assert.equal((await stagedoor.sessions.revoke(session.id, { reason: 'done' })).status, 'revoked')
     await assert.rejects(stagedoor.sessions.getToken(session.id), { status: 401, code: 'authentication_invalid' })
+  })
+
+  it('says whether a session goes on; asking counts as use', async () => {
+    const user = await stagedoor.users.create()
+    const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor })
+    const { session } = await stagedoor.actorTokens.accept({ ticket: token ?? '' })
+    assert.equal(await stagedoor.sessions.isActive(session.id), true)
+    await stagedoor.users.lock(user.id)
+    assert.equal(await stagedoor.sessions.isActive(session.id), false)
+    await stagedoor.users.unlock(user.id)
+    assert.equal(await stagedoor.sessions.isActive(session.id), true)
+    assert.ok((await stagedoor.sessions.get(session.id)).lastActiveAt > session.lastActiveAt)
+    await stagedoor.sessions.revoke(session.id)
+    assert.equal(await stagedoor.sessions.isActive(session.id), false)
+    assert.equal(await stagedoor.sessions.isActive('sess_nobody'), false)
+    const other = new Stagedoor({ secretKey: `sk_test_${'0'.repeat(32)}`, serverURL })
+    await assert.rejects(other.sessions.isActive(session.id), { code: 'clerk_key_invalid' })
   })
 
   it('finds sessions by who is acting', async () => {
@@ -284,6 +356,7 @@ describe('errors', () => {
   })
 
   it('say what a client needs', () => {
+    delete process.env.STAGEDOOR_SECRET_KEY
     for (const secretKey of ['', undefined]) {
       assert.throws(() => new Stagedoor({ secretKey }), {
         code: 'secret_key_missing',
@@ -332,6 +405,19 @@ describe('the secret key', () => {
         )
         return true
       })
+    }
+  })
+})
+
+describe('the environment', () => {
+  it('has the address and the key, unless they are given', async () => {
+    process.env.STAGEDOOR_SECRET_KEY = SECRET_KEY
+    process.env.STAGEDOOR_SERVER_URL = serverURL
+    try {
+      assert.equal((await new Stagedoor().users.list({ limit: 1 })).data.length, 1)
+    } finally {
+      delete process.env.STAGEDOOR_SECRET_KEY
+      delete process.env.STAGEDOOR_SERVER_URL
     }
   })
 })

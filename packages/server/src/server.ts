@@ -78,6 +78,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       environment,
       public_url,
       sign_in_url: config.sign_in_url,
+      accept_page: config.accept_page,
+      signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
       actor_max_bytes: config.actor_max_bytes,
@@ -119,6 +121,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       ]),
       trustedProxies: trustedProxies(config.trusted_proxies),
       checkResponses: options.checkResponses ?? environment === 'development',
+      packagesDirectory: config.packages_directory,
     },
     log,
   )

@@ -192,6 +192,51 @@ describe('@clerk/backend sessions', () => {
   })
 })
 
+describe('@clerk/backend jwtTemplates', () => {
+  it('creates, lists, reads, updates and deletes', async () => {
+    const claims = { snake_case: '{{user.id}}', camelCase: { inner_one: ['{{session.actor.sub}}', 1, null] } }
+    const created = await clerk.jwtTemplates.create({ name: 'crud', claims, lifetime: 120 })
+    assert.deepEqual(created.claims, claims)
+    assert.deepEqual(
+      [created.lifetime, created.allowedClockSkew, created.customSigningKey, created.signingAlgorithm],
+      [120, 5, false, 'RS256'],
+    )
+    assert.deepEqual(await clerk.jwtTemplates.get(created.id), created)
+    const { data, totalCount } = await clerk.jwtTemplates.list()
+    assert.equal(totalCount, 1)
+    assert.deepEqual(data, [created])
+    const updated = await clerk.jwtTemplates.update({ templateId: created.id, name: 'crud', claims: { a: 1 } })
+    assert.deepEqual([updated.claims, updated.lifetime], [{ a: 1 }, 120])
+    assert.equal((await clerk.jwtTemplates.delete(created.id)).deleted, true)
+    await refused(clerk.jwtTemplates.get(created.id), 404, 'resource_not_found')
+    await refused(clerk.jwtTemplates.create({ name: 'x', claims: { sub: 'x' } }), 400, 'jwt_template_reserved_claim')
+  })
+
+  it('mints from a template; what it mints signs nobody in', async () => {
+    await clerk.jwtTemplates.create({
+      name: 'minted',
+      claims: { act: '{{session.actor}}', sid: '{{session.id}}', greeting: 'Hello {{user.first_name || "there"}}' },
+    })
+    const { session_id, user_id } = await server.signIn({ actor })
+    for (const [expiresInSeconds, life] of [
+      [undefined, 60],
+      [300, 300],
+    ] as const) {
+      const { jwt } = await clerk.sessions.getToken(session_id, 'minted', expiresInSeconds)
+      // verifyToken checks any JWT of the instance.
+      const claims = await verifyToken(jwt, { secretKey: SECRET_KEY, apiUrl })
+      assert.deepEqual(
+        [claims.sub, claims.sid, claims.act, claims['greeting'], claims.exp - claims.iat, claims.iat - claims.nbf],
+        [user_id, session_id, actor, 'Hello there', life, 5],
+      )
+      const request = new Request('http://localhost:3000/', { headers: { authorization: `Bearer ${jwt}` } })
+      const state = await clerk.authenticateRequest(request)
+      assert.deepEqual([state.isAuthenticated, state.reason], [false, 'token-type-mismatch'])
+    }
+    await refused(clerk.sessions.getToken(session_id, 'none'), 404, 'resource_not_found')
+  })
+})
+
 describe('@clerk/backend signInTokens and clients', () => {
   it('creates and revokes sign-in tokens', async () => {
     const user = await clerk.users.createUser({})

@@ -81,7 +81,7 @@ describe('stagedoor dev', () => {
     assert.equal(first.code, 0, first.stderr)
     for (const line of [
       'created',
-      'opened .*303',
+      'opened .*200',
       'redeemed',
       'again .*actor_token_already_used_code',
       'act  \\{"sub":"user_',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { cookieOf, expectOk, type TestServer, testServer } from './support.ts'
+import { claimsOf, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
 
 /** A browser with two sessions. */
 async function twoSessions(server: TestServer) {
@@ -28,6 +28,24 @@ describe('the environment', () => {
     for (const query of ['_method=PATCH', '__clerk_api_version=2026-08-20&_clerk_js_version=6.40.0&_method=PATCH']) {
       assert.deepEqual((await server.post(`/v1/environment?${query}`, {})).body, asked.body)
     }
+  })
+})
+
+describe('a development browser', () => {
+  it('is given a name, and nothing is kept of it', async () => {
+    await using server = await testServer()
+    const events = (await server.auditEvents()).length
+    const origin = 'http://localhost:3000'
+    const named = await Promise.all(
+      [1, 2].map(() => server.post('/v1/dev_browser?_clerk_js_version=6', {}, { origin })),
+    )
+    for (const answer of named) {
+      assert.match(expectOk(answer).id, /^dvb_[0-9A-Za-z]{27}$/)
+      assert.equal(answer.headers.get('access-control-allow-origin'), origin)
+      assert.equal(answer.headers.get('set-cookie'), null)
+    }
+    assert.notEqual(named[0]?.body.id, named[1]?.body.id)
+    assert.equal((await server.auditEvents()).length, events)
   })
 })
 
@@ -102,5 +120,87 @@ describe('signing out of everything', () => {
       server.call('GET', `/v1/client/sessions/${id}`, undefined, { authorization: undefined, cookie })
     assert.equal(expectOk(await read(mine.session_id, mine.cookie)).response.id, mine.session_id)
     assert.equal((await read(other.session_id, mine.cookie)).status, 401)
+  })
+})
+
+describe('the session tokens that come with a client', () => {
+  const origin = 'http://127.0.0.1:4101'
+  interface Session {
+    id: string
+    last_active_at: number
+    last_active_token: { jwt: string } | null
+  }
+  const clientOf = async (server: TestServer, headers: Record<string, string>, query = '') =>
+    expectOk(await server.call('GET', `/v1/client${query}`, undefined, { authorization: undefined, ...headers }))
+      .response.sessions as Session[]
+
+  it('are one for each session, for the page that asks, and in every answer that has the client', async () => {
+    await using server = await testServer()
+    const { cookie, ids } = await twoSessions(server)
+    const last = ids.at(-1)
+    const answers = [
+      await clientOf(server, { cookie, origin }),
+      expectOk(await server.post(`/v1/client/sessions/${last}/touch`, {}, { cookie, origin })).client.sessions,
+    ] as Session[][]
+    for (const sessions of answers) {
+      assert.equal(sessions.length, 2)
+      for (const { id, last_active_token } of sessions) {
+        const { sid, azp } = claimsOf(last_active_token?.jwt ?? '')
+        assert.deepEqual({ sid, azp }, { sid: id, azp: origin })
+      }
+    }
+    const { response, client } = expectOk(
+      await server.post(`/v1/client/sessions/${last}/remove`, {}, { cookie, origin }),
+    )
+    assert.equal(response.last_active_token, null)
+    assert.deepEqual(
+      client.sessions.map((session: Session) => claimsOf(session.last_active_token?.jwt ?? '').sid),
+      [ids[0]],
+    )
+  })
+
+  it('name the page behind a proxy on its own origin, are none for a page unnamed, and name none for an app', async () => {
+    await using server = await testServer()
+    const { cookie } = await server.signIn()
+    const same = { cookie, 'sec-fetch-site': 'same-origin' }
+    const azp = async (headers: Record<string, string>, query?: string) => {
+      const [session] = await clientOf(server, headers, query)
+      return session?.last_active_token && claimsOf(session.last_active_token.jwt).azp
+    }
+    assert.equal(await azp({ ...same, referer: `${origin}/users?tab=1` }), origin)
+    for (const headers of [
+      { cookie },
+      same,
+      { cookie, referer: `${origin}/` },
+      { ...same, referer: 'https://evil.example/' },
+      { ...same, referer: 'nonsense' },
+    ])
+      assert.equal(await azp(headers), null, JSON.stringify(headers))
+    assert.equal(await azp({ authorization: cookie.replace('__client=', '') }, '?_is_native=1'), undefined)
+  })
+
+  it('count as a use of the selected session when a page loads, of no other, and not when it is looked at', async () => {
+    await using server = await testServer()
+    const { cookie, ids } = await twoSessions(server)
+    const before = new Map(
+      (await clientOf(server, { cookie, origin })).map(({ id, last_active_at }) => [id, last_active_at]),
+    )
+    const [parked = '', selected = ''] = ids
+    server.clock.advance(60)
+    const headers = { authorization: undefined, cookie, origin }
+    expectOk(await server.call('GET', `/v1/client/sessions/${selected}`, undefined, headers))
+    const used = async (id: string) => expectOk(await server.call('GET', `/v1/sessions/${id}`)).last_active_at
+    assert.equal(await used(selected), before.get(selected))
+    await clientOf(server, { cookie, origin })
+    assert.equal(await used(selected), server.clock.now())
+    assert.equal(await used(parked), before.get(parked))
+  })
+
+  it('are none of a session whose user is barred', async () => {
+    await using server = await testServer()
+    const { cookie, user_id } = await server.signIn()
+    expectOk(await server.call('POST', `/v1/users/${user_id}/lock`))
+    const [session] = await clientOf(server, { cookie, origin })
+    assert.equal(session?.last_active_token, null)
   })
 })

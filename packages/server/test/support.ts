@@ -136,7 +136,8 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     const json =
       response.headers.get('content-type') === 'application/json' && text !== '' ? JSON.parse(text) : undefined
     // Every answer of every test is held against our own OpenAPI.
-    assertInContract(method, path, response.status, json)
+    const isPage = response.headers.get('content-type')?.startsWith('text/html') === true
+    assertInContract(method, path, response.status, json, isPage)
     return {
       status: response.status,
       headers: response.headers,

@@ -3,7 +3,7 @@ import type * as wire from '../wire.ts'
 
 /** What the server answers with, made from the contract: the wire's own types in camelCase. Times are Unix milliseconds. */
 
-export type { Actor, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Milliseconds } from '../wire.ts'
+export type { Actor, Claims, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Milliseconds } from '../wire.ts'
 
 /** A one-time grant to act as a user. `token` is the ticket; it is shown on creation only. */
 export interface ActorToken extends Camel<wire.ActorToken> {}
@@ -19,6 +19,9 @@ export interface Session extends Camel<wire.Session> {}
 
 /** A short-lived JWT (`jwt`) that proves a session. Check it with `@stagedoor/sdk/verify`. */
 export interface SessionToken extends Camel<wire.SessionToken> {}
+
+/** Says what is in the tokens asked for by its `name`. `claims` is kept as it was given. */
+export interface JwtTemplate extends Camel<wire.JWTTemplate> {}
 
 /** A user. Metadata is kept as it was given. */
 export interface User extends Camel<wire.User> {}

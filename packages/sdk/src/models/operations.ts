@@ -3,7 +3,7 @@ import type * as wire from '../wire.ts'
 
 /** What requests are made of, made from the contract: the wire's own types in camelCase. Durations are whole seconds. */
 
-export type { Actor, Metadata } from '../wire.ts'
+export type { Actor, Claims, Metadata } from '../wire.ts'
 
 /** A new actor token. */
 export interface CreateActorTokenRequestBody extends Camel<wire.CreateActorTokenRequestBody> {
@@ -45,6 +45,12 @@ export interface CreateSessionTokenRequestBody {
   expiresInSeconds?: number | undefined
 }
 
+/** A new JWT template. `lifetime` (60) and `allowedClockSkew` (5) are seconds. */
+export interface CreateJwtTemplateRequestBody extends Camel<wire.CreateJWTTemplateRequestBody> {}
+
+/** What changes of a JWT template; null brings back a default. */
+export interface UpdateJwtTemplateRequestBody extends Camel<wire.UpdateJWTTemplateRequestBody> {}
+
 /** The value of a browser's `__client` cookie. */
 export interface VerifyClientRequestBody extends Camel<wire.VerifyClientRequestBody> {}
 
@@ -55,6 +61,8 @@ export interface GetUserListQuery extends Omit<Camel<wire.GetUserListQuery>, 'pa
 export interface GetUsersCountQuery extends Omit<Camel<wire.GetUsersCountQuery>, 'limit' | 'offset' | 'orderBy'> {}
 
 export interface GetSessionListQuery extends Omit<Camel<wire.GetSessionListQuery>, 'paginated'> {}
+
+export interface ListJwtTemplatesQuery extends Omit<Camel<wire.ListJWTTemplatesQuery>, 'paginated'> {}
 
 export interface GetAuditEventListQuery extends Omit<Camel<wire.GetAuditEventListQuery>, 'paginated'> {}
 

@@ -1,3 +1,4 @@
+import { StagedoorError } from '../errors.ts'
 import { type Http, path } from '../http.ts'
 import type { Page, Session, SessionToken } from '../models/components.ts'
 import type {
@@ -7,6 +8,9 @@ import type {
   RevokeRequestBody,
 } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
+
+/** What the server answers when it mints nothing more for a session. */
+const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
 
 /** Sessions: users' own, and those in which an actor acts. */
 export class Sessions {
@@ -72,6 +76,26 @@ export class Sessions {
   }
 
   /**
+   * Whether a session goes on: it has not ended, and neither its user nor its actor is banned or locked. Asking counts
+   * as use of the session. For an app that keeps a session of its own and asks on every request.
+   *
+   * @param id `sess_…`
+   * @throws StagedoorError anything but that the session is over: where that cannot be found out, let nobody act
+   * @see `POST /v1/sessions/{id}/tokens`
+   * @example
+   * const goesOn = await stagedoor.sessions.isActive('sess_2f8d')
+   */
+  async isActive(id: string): Promise<boolean> {
+    try {
+      await this.getToken(id)
+      return true
+    } catch (error) {
+      if (error instanceof StagedoorError && OVER.has(error.code)) return false
+      throw error
+    }
+  }
+
+  /**
    * Mints a session token, which also counts as use of the session. Tokens minted here name no page (`azp`).
    *
    * @param id `sess_…`
@@ -81,7 +105,30 @@ export class Sessions {
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
    */
-  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken> {
-    return this.#http.post<wire.SessionToken>(path`/v1/sessions/${id}/tokens`, request)
+  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken>
+  /**
+   * Mints a token from a JWT template, for another service; without one, a session token.
+   *
+   * @param id `sess_…`
+   * @param template the name of a JWT template
+   * @param expiresInSeconds the template's `lifetime` unless given, at least 30, and never past the end of the session
+   * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found` (no such session, or no
+   *   such template), `request_invalid` (the token would be too large)
+   * @see `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)
+   * @example
+   * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', 'supabase')
+   */
+  getToken(id: string, template: string | undefined, expiresInSeconds?: number): Promise<SessionToken>
+  getToken(
+    id: string,
+    what?: string | CreateSessionTokenRequestBody,
+    expiresInSeconds?: number,
+  ): Promise<SessionToken> {
+    const tokens = path`/v1/sessions/${id}/tokens`
+    if (typeof what === 'object') return this.#http.post<wire.SessionToken>(tokens, what)
+    return this.#http.post<wire.SessionToken>(
+      what === undefined ? tokens : tokens + path`/${what}`,
+      expiresInSeconds === undefined ? undefined : { expiresInSeconds },
+    )
   }
 }

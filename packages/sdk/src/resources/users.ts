@@ -1,3 +1,4 @@
+import { StagedoorError } from '../errors.ts'
 import { type Http, path } from '../http.ts'
 import type { DeletedObject, Page, User } from '../models/components.ts'
 import type {
@@ -56,6 +57,29 @@ export class Users {
    */
   list(query?: GetUserListQuery): Promise<Page<User>> {
     return this.#http.list<wire.User>('/v1/users', query)
+  }
+
+  /**
+   * The user that an app of yours knows by an id of its own; made if there is none yet, as given.
+   *
+   * @param request as for {@link create}; `externalId` is needed
+   * @throws StagedoorError `form_identifier_exists` (the e-mail address, say, is another user's)
+   * @see `GET /v1/users`, `POST /v1/users`
+   * @example
+   * const { id } = await stagedoor.users.findOrCreate({ externalId: 'customer_7', emailAddress: ['ada@example.com'] })
+   */
+  async findOrCreate(request: CreateUserRequestBody & { externalId: string }): Promise<User> {
+    const find = async () => (await this.list({ externalId: [request.externalId] })).data[0]
+    const known = await find()
+    if (known) return known
+    try {
+      return await this.create(request)
+    } catch (error) {
+      // Somebody else was quicker.
+      const other = error instanceof StagedoorError && error.code === 'form_identifier_exists' && (await find())
+      if (other) return other
+      throw error
+    }
   }
 
   /**

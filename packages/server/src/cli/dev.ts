@@ -76,7 +76,7 @@ async function mainJob(client: Client, here: string, issuer: string): Promise<vo
   step('created', `${token.id}, to be redeemed once within the hour`)
 
   const opened = await fetch(token.url ?? '', { redirect: 'manual' })
-  step('opened', `GET …/v1/tickets/accept: ${opened.status}, on to the app’s sign-in page; consumed nothing`)
+  step('opened', `GET …/v1/tickets/accept: ${opened.status}, a page that asks first; consumed nothing`)
 
   const redeem = () =>
     fetch(`${here}/v1/client/sign_ins`, {

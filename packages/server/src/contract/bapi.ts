@@ -1,5 +1,6 @@
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
+import * as jwtTemplates from './jwt-templates.ts'
 import * as keys from './keys.ts'
 import type { Operation } from './operation.ts'
 import * as sessions from './sessions.ts'
@@ -31,6 +32,13 @@ export const bapi: Operation[] = [
   sessions.getSession,
   sessions.revokeSession,
   sessions.createSessionToken,
+  clients.getHandshakePayload,
+  sessions.createSessionTokenFromTemplate,
+  jwtTemplates.listJwtTemplates,
+  jwtTemplates.createJwtTemplate,
+  jwtTemplates.getJwtTemplate,
+  jwtTemplates.updateJwtTemplate,
+  jwtTemplates.deleteJwtTemplate,
   clients.getClient,
   clients.verifyClient,
   keys.getJwks,

@@ -40,3 +40,17 @@ export const verifyClient = operation({
   response: Client,
   errors: ['authentication_invalid'],
 })
+
+export const getHandshakePayload = operation({
+  id: 'GetHandshakePayload',
+  method: 'get',
+  path: '/v1/clients/handshake_payload',
+  tag: 'Clients',
+  summary: 'Trade a handshake nonce for the cookies to set',
+  auth: 'secret_key',
+  query: z.looseObject({ nonce: z.string().min(1).max(4_096) }),
+  response: z
+    .strictObject({ directives: z.array(z.string()).describe('Values of Set-Cookie headers.') })
+    .meta({ id: 'HandshakePayload' }),
+  errors: ['invalid_handshake'],
+})

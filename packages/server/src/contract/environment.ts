@@ -62,3 +62,14 @@ const environment = (id: string, method: 'get' | 'patch', summary: string) =>
 export const getEnvironment = environment('getEnvironment', 'get', 'How this instance signs people in')
 /** Development builds of Clerk's SDK ask this way. It changes nothing. */
 export const updateEnvironment = environment('updateEnvironment', 'patch', 'The same; changes nothing')
+
+/** Clerk's SDKs ask for a name of the browser where a development instance is not on the site of the app. Nothing here needs it. */
+export const createDevBrowser = operation({
+  id: 'createDevBrowser',
+  method: 'post',
+  path: '/v1/dev_browser',
+  tag: 'DevBrowser',
+  summary: 'Name a development browser; nothing is kept of it',
+  auth: 'none',
+  response: z.strictObject({ id: z.string() }).meta({ id: 'DevBrowser' }),
+})

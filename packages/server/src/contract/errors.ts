@@ -11,6 +11,8 @@ interface ErrorDefinition {
   message: string
   long_message: string
   action?: string
+  /** For the person whose browser shows it as a page. Without it they read `long_message`. */
+  person?: { title: string; text: string }
 }
 
 const definitions = {
@@ -38,6 +40,58 @@ const definitions = {
     message: 'Invalid origin',
     long_message: 'The origin of this request is not allowed to use this server.',
     action: 'Add the origin to STAGEDOOR_ALLOWED_ORIGINS.',
+    person: {
+      title: 'This is not the address of this server',
+      text: 'The page was opened at another address than the one this server is reached at. Open the link exactly as you were given it. Nothing was used up.',
+    },
+  },
+  origin_authorization_headers_conflict: {
+    status: 400,
+    message: 'Origin and Authorization',
+    long_message: 'A page of a website shows its client with the cookie, not with the Authorization header.',
+    action: 'Leave `_is_native` out; or, for a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
+  },
+  third_party_cookies_blocked: {
+    status: 400,
+    message: 'Cookies blocked',
+    long_message:
+      'Your browser keeps no cookies between {origin} and {server}: to it they are different sites. Nothing was used up.',
+    action:
+      'Serve the app and Stagedoor under one site (app.example.com and auth.example.com; on a laptop both as 127.0.0.1, not one as localhost), or through the proxy of Clerk’s SDKs (`frontendApiProxy`).',
+  },
+  not_while_prefetching: {
+    status: 400,
+    message: 'Not while prefetching',
+    long_message: 'The browser is only preparing this page; nothing was changed. Reload the page.',
+  },
+  proxy_request_missing_secret_key: {
+    status: 400,
+    message: 'Missing Clerk-Secret-Key',
+    long_message: 'A request with Clerk-Proxy-Url must have a Clerk-Secret-Key.',
+    action: 'Give the proxy the secret key of this server: CLERK_SECRET_KEY.',
+  },
+  proxy_request_invalid_secret_key: {
+    status: 401,
+    message: 'Invalid Clerk-Secret-Key',
+    long_message: 'The Clerk-Secret-Key of the proxy is not a key of this server.',
+    action: 'Give the proxy a secret key of this server: `stagedoor keys create` makes one.',
+  },
+  invalid_redirect_url: {
+    status: 422,
+    message: 'Invalid redirect URL',
+    long_message: 'The URL to go back to is not a whole http or https address.',
+  },
+  prohibited_redirect_url: {
+    status: 422,
+    message: 'Prohibited redirect URL',
+    long_message: 'This server sends nobody to {origin}.',
+    action: 'Add the origin to STAGEDOOR_ALLOWED_ORIGINS, if it is an app of yours.',
+  },
+  invalid_handshake: {
+    status: 400,
+    message: 'Invalid handshake',
+    long_message: 'This handshake is not of this server, or it is over: it is good for a minute.',
+    action: 'Send the browser to /v1/client/handshake again.',
   },
 
   // The request itself
@@ -90,21 +144,34 @@ const definitions = {
     status: 400,
     message: 'actor token has been revoked',
     long_message: 'This actor token has been revoked and cannot be used anymore.',
+    person: {
+      title: 'This link was taken back',
+      text: 'Whoever made it has revoked it. It opened nothing, and cannot be used any more. If you still need it, ask for a new one.',
+    },
   },
   actor_token_already_used_code: {
     status: 400,
     message: 'actor token has already been used',
     long_message: 'This actor token has already been used. Each token can only be used once.',
+    person: {
+      title: 'This link has been used',
+      text: 'A link like this opens once. If you opened it yourself, go on in the window it opened. If you did not, tell whoever gave it to you: somebody else has used it, and they can end what it started. For another go, ask for a new link.',
+    },
   },
   actor_token_cannot_be_used_code: {
     status: 400,
     message: 'actor token cannot be used',
     long_message: 'This actor token cannot be used anymore. Please request a new one.',
+    person: { title: 'This link cannot be used', text: 'Ask for a new one.' },
   },
   actor_token_subject_not_found: {
     status: 404,
     message: 'user not found',
     long_message: 'The user of the actor token no longer exists. Please request a new one.',
+    person: {
+      title: 'There is no such user any more',
+      text: 'The user you were to act as has been deleted, so the link opens nothing.',
+    },
   },
   sign_in_token_cannot_be_revoked_code: {
     status: 400,
@@ -115,52 +182,88 @@ const definitions = {
     status: 400,
     message: 'sign in token has been revoked',
     long_message: 'This sign in token has been revoked and cannot be used anymore.',
+    person: {
+      title: 'This link was taken back',
+      text: 'Whoever made it has revoked it. It opened nothing, and cannot be used any more. If you still need it, ask for a new one.',
+    },
   },
   sign_in_token_already_used_code: {
     status: 400,
     message: 'sign in token has already been used',
     long_message: 'This sign in token has already been used. Each token can only be used once.',
+    person: {
+      title: 'This link has been used',
+      text: 'A link like this opens once. If you are not signed in now, ask for a new one.',
+    },
   },
   sign_in_token_cannot_be_used_code: {
     status: 400,
     message: 'sign in token cannot be used',
     long_message: 'This sign in token cannot be used anymore. Please request a new one.',
+    person: { title: 'This link cannot be used', text: 'Ask for a new one.' },
   },
   sign_in_token_subject_not_found: {
     status: 404,
     message: 'user not found',
     long_message: 'The user of the sign in token no longer exists. Please request a new one.',
+    person: {
+      title: 'There is no such user any more',
+      text: 'The user of this link has been deleted, so it opens nothing.',
+    },
   },
   ticket_expired_code: {
     status: 400,
     message: 'ticket has expired',
     long_message: 'This ticket has expired and cannot be used anymore.',
     action: 'Make a new token.',
+    person: {
+      title: 'This link is too old',
+      text: 'A link like this is good for a short time only, and that is over. Ask for a new one.',
+    },
   },
   ticket_invalid_code: {
     status: 400,
     message: 'ticket is invalid',
     long_message: "This ticket is invalid. Make sure you're using a valid ticket generated by Clerk.",
     action: 'Use the ticket as this server gave it: the `token` field, whole and unchanged.',
+    person: {
+      title: 'This link does not work',
+      text: 'It is not whole, it was changed, or it belongs to another server. Copy the whole link as you were given it, or ask for a new one.',
+    },
   },
 
   // Rules
+  jwt_template_reserved_claim: {
+    status: 400,
+    message: 'reserved claim used',
+    long_message: "You can't use the reserved claim: '{claim}'",
+    action: 'Give it another name.',
+  },
   user_banned: {
     status: 403,
     message: 'User banned',
     long_message: 'This user is banned and may not be signed in.',
     action: 'Lift the ban first: POST /v1/users/{user_id}/unban.',
+    person: {
+      title: 'This user may not be signed in',
+      text: 'The user is banned, so nobody can act as them. The link stays good until it expires, should the ban be lifted.',
+    },
   },
   user_locked: {
     status: 403,
     message: 'User locked',
     long_message: 'This user is locked and may not be signed in.',
     action: 'Unlock the user first: POST /v1/users/{user_id}/unlock.',
+    person: {
+      title: 'This user may not be signed in',
+      text: 'The user is locked, so nobody can act as them. The link stays good until it expires, should they be unlocked.',
+    },
   },
   actor_banned: {
     status: 403,
     message: 'Actor banned',
     long_message: 'The actor is a banned or locked user of this server and may not act as anyone.',
+    person: { title: 'You may not act as anyone', text: 'Your own account is banned or locked on this server.' },
   },
   development_only: {
     status: 400,

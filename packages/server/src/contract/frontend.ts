@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, Milliseconds, operation } from './operation.ts'
-import { SessionStatus, SessionToken } from './sessions.ts'
+import { SessionStatus, SessionToken, templateErrors } from './sessions.ts'
 import { redemptionErrors } from './tokens.ts'
 import { User } from './users.ts'
 
 /** The Frontend API: what a browser says, with the `__client` cookie. Bodies are forms; answers are `{ response, client }`. */
 
-const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
+export const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
 
 export const FrontendSession = z
   .strictObject({
@@ -35,6 +35,12 @@ export const FrontendSession = z
     created_at: Milliseconds,
     updated_at: Milliseconds,
     tasks: z.null(),
+    reason: z.string().nullable().optional().describe('Why somebody acts as the user. When a session is read by id.'),
+    return_url: z
+      .string()
+      .nullable()
+      .optional()
+      .describe('Where to go when acting is over. When a session is read by id.'),
   })
   .meta({ id: 'FrontendSession' })
 
@@ -78,7 +84,8 @@ export const SignIn = z
   .meta({ id: 'SignIn' })
 
 /** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
-const wrapped = <T extends z.ZodType>(response: T) => z.strictObject({ response, client: FrontendClient.nullable() })
+export const wrapped = <T extends z.ZodType>(response: T) =>
+  z.strictObject({ response, client: FrontendClient.nullable() })
 
 export const createSignIn = operation({
   id: 'createSignIn',
@@ -97,7 +104,13 @@ export const createSignIn = operation({
     })
     .meta({ id: 'CreateSignInRequestBody' }),
   response: wrapped(SignIn).meta({ id: 'WrappedSignIn' }),
-  errors: ['form_param_missing', 'form_param_value_invalid', 'origin_invalid', ...redemptionErrors],
+  errors: [
+    'form_param_missing',
+    'form_param_value_invalid',
+    'origin_invalid',
+    'third_party_cookies_blocked',
+    ...redemptionErrors,
+  ],
 })
 
 export const getFrontendClient = operation({
@@ -145,7 +158,7 @@ export const getFrontendSession = operation({
   errors: ['authentication_invalid'],
 })
 
-const sessionOperation = (id: string, verb: string, summary: string, action?: string) =>
+const sessionOperation = <B extends z.ZodType>(id: string, verb: string, summary: string, action: string, body: B) =>
   operation({
     id,
     method: 'post',
@@ -153,9 +166,9 @@ const sessionOperation = (id: string, verb: string, summary: string, action?: st
     tag: 'Sessions',
     summary,
     auth: 'client',
-    ...(action === undefined ? {} : { action }),
+    action,
     bodyType: 'form',
-    body: z.looseObject({}),
+    body,
     response: wrapped(FrontendSession).meta({ id: 'WrappedSession' }),
     errors: ['authentication_invalid', 'resource_not_found', 'origin_invalid'],
   })
@@ -165,18 +178,27 @@ export const touchSession = sessionOperation(
   'touch',
   'Say the session is in use, and select it',
   'session.touch',
+  z.looseObject({
+    intent: z
+      .string()
+      .max(64)
+      .optional()
+      .describe('`focus` only says that the session is in use; anything else selects it as well.'),
+  }),
 )
 export const endSession = sessionOperation(
   'endSession',
   'end',
   'Sign out of the session, keeping it on the client',
   'session.end',
+  z.looseObject({}),
 )
 export const removeSession = sessionOperation(
   'removeSession',
   'remove',
   'Sign out of the session and remove it from the client',
   'session.remove',
+  z.looseObject({}),
 )
 
 export const createFrontendSessionToken = operation({
@@ -190,4 +212,39 @@ export const createFrontendSessionToken = operation({
   body: z.looseObject({}),
   response: SessionToken,
   errors: ['authentication_invalid', 'origin_invalid'],
+})
+
+export const handshakeClient = operation({
+  id: 'handshakeClient',
+  method: 'get',
+  path: '/v1/client/handshake',
+  tag: 'Client',
+  summary: 'Bring an app’s session cookie up to date',
+  description:
+    'Clerk’s server SDKs send a browser here when a page’s session cookie is missing or old; it comes back to `redirect_url` with a nonce that the app’s server trades for fresh cookies (GetHandshakePayload), or with the signed cookies themselves. Changes nothing.',
+  auth: 'client',
+  query: z.looseObject({
+    redirect_url: z.string().min(1).max(8_192),
+    format: z.enum(['nonce', 'token']).default('token'),
+    __clerk_hs_reason: z.string().max(256).optional(),
+    __clerk_db_jwt: z.string().max(1_024).optional(),
+  }),
+  response: z.null(),
+  status: 307,
+  page: true,
+  errors: ['invalid_redirect_url', 'prohibited_redirect_url'],
+})
+
+export const createFrontendSessionTokenFromTemplate = operation({
+  id: 'createSessionTokenWithTemplate',
+  method: 'post',
+  path: '/v1/client/sessions/{session_id}/tokens/{template_name}',
+  tag: 'Sessions',
+  summary: 'Mint a token from a JWT template for the browser',
+  description: 'For another service: no session token, and refused as one.',
+  auth: 'client',
+  bodyType: 'form',
+  body: z.looseObject({}),
+  response: SessionToken,
+  errors: ['authentication_invalid', 'origin_invalid', ...templateErrors],
 })

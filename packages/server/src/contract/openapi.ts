@@ -16,7 +16,13 @@ export interface OpenApiDocument {
 /** What any operation can answer beside its own errors. */
 const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
   secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid'],
-  client: ['origin_invalid'],
+  client: [
+    'origin_invalid',
+    'origin_authorization_headers_conflict',
+    'not_while_prefetching',
+    'proxy_request_missing_secret_key',
+    'proxy_request_invalid_secret_key',
+  ],
   none: [],
 }
 const WITH_BODY: ErrorCode[] = [
@@ -87,7 +93,11 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
     security: auth === 'none' ? [] : [{ [auth]: [] }],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: requestBody(body, bodyType, refer) }),
-    responses: { [status]: success(operation, refer), ...failures(operation) },
+    responses: {
+      ...(operation.page ? { 200: { description: 'A page.', content: { 'text/html': {} } } } : {}),
+      [status]: success(operation, refer),
+      ...failures(operation),
+    },
   }
 }
 
@@ -124,7 +134,7 @@ function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): Json
 }
 
 function success({ response, status = 200, summary }: Operation, refer: Refer): JsonSchema {
-  if (status === 303) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }
+  if (status !== 200) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }
   return { description: summary, content: { 'application/json': { schema: refer(response, 'output') } } }
 }
 
@@ -135,7 +145,10 @@ function failures(operation: Operation): Record<string, JsonSchema> {
       status,
       {
         description: codes.map(code => `\`${code}\``).join(', '),
-        content: { 'application/json': { schema: { $ref: '#/components/schemas/Errors' } } },
+        content: {
+          'application/json': { schema: { $ref: '#/components/schemas/Errors' } },
+          ...(operation.page ? { 'text/html': {} } : {}),
+        },
       },
     ]),
   )

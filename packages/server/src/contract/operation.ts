@@ -29,7 +29,9 @@ export interface Operation<
   query?: Query
   response: Response
   /** 200 unless told. */
-  status?: 200 | 303
+  status?: 200 | 303 | 307
+  /** A person's browser goes there: it may be answered with a page, and refusals are pages to it. */
+  page?: true
   /** Codes this operation can answer, beside those that any can. */
   errors?: readonly ErrorCode[]
   /** True where Clerk has no such operation. */

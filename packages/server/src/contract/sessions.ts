@@ -97,6 +97,20 @@ export const revokeSession = operation({
   errors: ['resource_not_found'],
 })
 
+const CreateSessionTokenBody = z
+  .strictObject({
+    expires_in_seconds: z
+      .int()
+      .min(30)
+      .max(315_360_000)
+      .nullish()
+      .describe(
+        'Life of the token in seconds; 60 unless told, or what the template says. Never longer than the session lasts.',
+      ),
+  })
+  .nullish()
+  .transform(body => body ?? {})
+
 export const createSessionToken = operation({
   id: 'CreateSessionToken',
   method: 'post',
@@ -104,17 +118,23 @@ export const createSessionToken = operation({
   tag: 'Sessions',
   summary: 'Mint a session token',
   auth: 'secret_key',
-  body: z
-    .strictObject({
-      expires_in_seconds: z
-        .int()
-        .min(30)
-        .max(315_360_000)
-        .nullish()
-        .describe('Life of the token in seconds; 60 unless told. Never longer than the session lasts.'),
-    })
-    .nullish()
-    .transform(body => body ?? {}),
+  body: CreateSessionTokenBody,
   response: SessionToken,
   errors: ['authentication_invalid', 'resource_not_found'],
+})
+
+/** What minting from a template can answer beside what any mint can. */
+export const templateErrors = ['resource_not_found', 'request_invalid'] as const
+
+export const createSessionTokenFromTemplate = operation({
+  id: 'CreateSessionTokenFromTemplate',
+  method: 'post',
+  path: '/v1/sessions/{session_id}/tokens/{template_name}',
+  tag: 'Sessions',
+  summary: 'Mint a token from a JWT template',
+  description: 'For another service: no session token, and refused as one.',
+  auth: 'secret_key',
+  body: CreateSessionTokenBody,
+  response: SessionToken,
+  errors: ['authentication_invalid', ...templateErrors],
 })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
 import { Session, SessionToken } from './sessions.ts'
+import { User } from './users.ts'
 
 /** The two kinds of one-time grant: Clerk's ActorToken and SignInToken. A *ticket* is the string inside either. */
 const status = z.enum(['pending', 'accepted', 'revoked'])
@@ -22,6 +23,7 @@ export const ActorToken = z
     user_id: Id,
     actor: Actor,
     reason: reason.optional(),
+    return_url: z.string().optional().describe('Where the browser goes when acting is over. Stagedoor only.'),
     token: z.string().optional().describe('The ticket. Present while the token can still be used, on creation.'),
     url: z.string().optional().describe('Opens the ticket in a browser.'),
     expires_at: Milliseconds.optional().describe('When the token stops being redeemable. In lists and reads.'),
@@ -53,6 +55,13 @@ export const CreateActorTokenRequestBody = z
       .default(1_800)
       .describe('The longest the session it starts may last, in seconds.'),
     reason: reason.optional(),
+    return_url: z
+      .string()
+      .max(2_048)
+      .optional()
+      .describe(
+        'Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only.',
+      ),
   })
   .meta({ id: 'CreateActorTokenRequestBody' })
 
@@ -96,7 +105,15 @@ export const createActorToken = operation({
   action: 'actor_token.create',
   body: CreateActorTokenRequestBody,
   response: ActorToken,
-  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked', 'actor_banned'],
+  errors: [
+    ...ticketErrors,
+    'resource_not_found',
+    'user_banned',
+    'user_locked',
+    'actor_banned',
+    'invalid_redirect_url',
+    'prohibited_redirect_url',
+  ],
 })
 
 export const listActorTokens = operation({
@@ -152,7 +169,14 @@ export const acceptActorToken = operation({
   auth: 'secret_key',
   action: 'actor_token.accept',
   body: z.strictObject({ ticket: z.string().min(1).max(8_192) }).meta({ id: 'AcceptActorTokenRequestBody' }),
-  response: z.strictObject({ session: Session, token: SessionToken }).meta({ id: 'AcceptedActorToken' }),
+  response: z
+    .strictObject({
+      actor_token: ActorToken,
+      session: Session,
+      user: User,
+      token: SessionToken.describe('The first session token.'),
+    })
+    .meta({ id: 'AcceptedActorToken' }),
   errors: [...ticketErrors, ...redemptionErrors],
   stagedoorOnly: true,
 })
@@ -200,10 +224,30 @@ export const acceptTicket = operation({
   tag: 'Tickets',
   summary: 'Open a ticket in a browser',
   description:
-    'Sends the browser on to the sign-in page of the app with the ticket in the query; the page redeems it. GET and HEAD consume nothing: mail scanners and link previews burn no ticket.',
-  auth: 'none',
+    'A page that says who is about to act as whom, and asks (`STAGEDOOR_ACCEPT_PAGE=confirm`); or sends the browser straight on to the sign-in page of the app, as Clerk does (`redirect`). GET and HEAD consume nothing: mail scanners and link previews burn no ticket.',
+  auth: 'client',
   query: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
   response: z.null(),
   status: 303,
-  errors: ['ticket_invalid_code'],
+  page: true,
+  errors: [...redemptionErrors],
+})
+
+/** The click on that page. It changes nothing either: the app redeems the ticket. */
+export const confirmTicket = operation({
+  id: 'confirmTicket',
+  method: 'post',
+  path: '/v1/tickets/accept',
+  tag: 'Tickets',
+  summary: 'Go on with a ticket',
+  description:
+    'The button of the page above: sends the browser on to the sign-in page of the app with the ticket in the query as `__clerk_ticket`. The app redeems it.',
+  auth: 'client',
+  bodyType: 'form',
+  body: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
+  response: z.null(),
+  status: 303,
+  page: true,
+  errors: ['origin_invalid', ...redemptionErrors],
+  stagedoorOnly: true,
 })

@@ -33,11 +33,11 @@ const contact = {
   updated_at: Milliseconds,
 }
 
-const EmailAddress = z
+export const EmailAddress = z
   .strictObject({ object: z.literal('email_address'), email_address: z.string(), ...contact })
   .meta({ id: 'EmailAddress' })
 
-const PhoneNumber = z
+export const PhoneNumber = z
   .strictObject({
     object: z.literal('phone_number'),
     phone_number: z.string(),

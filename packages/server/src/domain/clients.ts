@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { ApiError, notFound } from '../contract/errors.ts'
-import type { Context } from './context.ts'
-import type { ClientRecord, SessionRecord } from './records.ts'
+import type { ClientClaims, Context } from './context.ts'
+import type { AuditRecord, ClientRecord, SessionRecord } from './records.ts'
 
 /** A client and the value of its cookie. */
 export interface ClientToken {
@@ -27,18 +27,69 @@ export function sameToken(rotatingTokenHash: string, rotatingToken: string): boo
   return timingSafeEqual(Buffer.from(rotatingTokenHash), Buffer.from(hash('sha256', rotatingToken)))
 }
 
+/** What a browser shows of itself. */
+export interface ShownClient {
+  /** What its cookie says, if this server signed it; even if nobody has signed in with it yet. */
+  claims?: ClientClaims | undefined
+  /** The client it speaks for. */
+  client?: ClientToken | undefined
+}
+
+/** A name for a browser that has none yet. Nothing is stored: it only tells the browser from others when it signs in. */
+export function anonymousClientToken(ctx: Context): string {
+  return newToken(ctx, ctx.random.id('client', ctx.clock.now())).token
+}
+
 /** A new client, or the one given with a new token: a cookie that someone planted or kept is worth nothing after a sign-in. */
-export function renewedClient(ctx: Context, client: ClientToken | undefined, now: number): ClientToken {
-  const rotating_token = ctx.random.bytes(16).toString('base64url')
+export function renewedClient(ctx: Context, { client, claims }: ShownClient, now: number): ClientToken {
+  const id = client?.record.id ?? ctx.random.id('client', now)
+  const { token, rotating_token_hash } = newToken(ctx, id)
   const record: ClientRecord = {
-    id: client?.record.id ?? ctx.random.id('client', now),
-    rotating_token_hash: hash('sha256', rotating_token),
+    id,
+    rotating_token_hash,
+    previous_token_hash: claims ? hash('sha256', claims.rotating_token) : null,
     last_active_session_id: client?.record.last_active_session_id ?? null,
     created_at: client?.record.created_at ?? now,
     updated_at: now,
   }
-  const token = ctx.signing.clientToken({ id: record.id, iid: ctx.settings.instance_id, rotating_token })
   return { record, token }
+}
+
+/** Whether a browser shows the client's token, or what its last sign-in replaced: it may never have got the answer. */
+export function isShownBy(record: ClientRecord, { rotating_token }: ClientClaims): boolean {
+  const { previous_token_hash: previous } = record
+  return (
+    sameToken(record.rotating_token_hash, rotating_token) || (previous !== null && sameToken(previous, rotating_token))
+  )
+}
+
+/**
+ * The token of a client for a browser of which `isShownBy` is true, a new one if it never got the last. Only for
+ * whoever has proved more than that: the ticket of the sign-in.
+ */
+export async function reclaimedClient(
+  ctx: Context,
+  { record, claims }: { record: ClientRecord; claims: ClientClaims },
+  event: AuditRecord,
+): Promise<ClientToken | undefined> {
+  if (sameToken(record.rotating_token_hash, claims.rotating_token))
+    return { record, token: ctx.signing.clientToken({ ...claims, id: record.id }) }
+  const { token, rotating_token_hash } = newToken(ctx, record.id)
+  const renewed = await ctx.store.clients.renew(
+    record.id,
+    rotating_token_hash,
+    hash('sha256', claims.rotating_token),
+    event,
+  )
+  return renewed ? { record: { ...record, rotating_token_hash }, token } : undefined
+}
+
+function newToken(ctx: Context, id: string): { token: string; rotating_token_hash: string } {
+  const rotating_token = ctx.random.bytes(16).toString('base64url')
+  return {
+    token: ctx.signing.clientToken({ id, iid: ctx.settings.instance_id, rotating_token }),
+    rotating_token_hash: hash('sha256', rotating_token),
+  }
 }
 
 /** @throws ApiError resource_not_found */
@@ -60,13 +111,20 @@ export interface ClientWithSessions {
   sessions: SessionRecord[]
 }
 
-/** With the sessions that can still be used; `last_active_session_id` is one of them or null. */
+/**
+ * With the sessions that can still be used; `last_active_session_id` is one of them or null. When the selected one is
+ * over, however it ended, the one that was parked for it is selected again: whoever acted is back in their own.
+ */
 export async function withSessions(ctx: Context, record: ClientRecord): Promise<ClientWithSessions> {
   const now = ctx.clock.now()
   const all = await ctx.store.sessions.listOfClient(record.id)
   const sessions = all
     .map(session => ctx.activity.current(session))
     .filter(session => session.status === 'active' && session.expire_at > now && session.abandon_at > now)
-  const selected = sessions.find(session => session.id === record.last_active_session_id) ?? sessions[0]
-  return { record: { ...record, last_active_session_id: selected?.id ?? null }, sessions }
+  let selected = all.find(session => session.id === record.last_active_session_id)
+  while (selected && !sessions.some(session => session.id === selected?.id)) {
+    const parked = selected.parked_session_id
+    selected = all.find(session => session.id === parked)
+  }
+  return { record: { ...record, last_active_session_id: (selected ?? sessions[0])?.id ?? null }, sessions }
 }

@@ -46,6 +46,10 @@ export interface Settings {
   public_url: string
   /** The app's page that tickets are sent to. */
   sign_in_url: string
+  /** Whether opening a ticket shows a page that asks, or sends the browser straight on. */
+  accept_page: 'confirm' | 'redirect'
+  /** How tokens are signed. */
+  signing_alg: SigningAlg
   session_idle_timeout_seconds: number
   session_token_lifetime_seconds: number
   actor_max_bytes: number
@@ -61,8 +65,14 @@ export interface Signing {
   readTicket(text: string): TicketClaims | undefined
   clientToken(claims: ClientClaims): string
   readClientToken(text: string): ClientClaims | undefined
+  handshakeNonce(claims: HandshakeClaims): string
+  readHandshakeNonce(text: string): HandshakeClaims | undefined
+  /** Signs the cookies of a handshake, given as JSON text, with the key of session tokens. */
+  handshakeToken(claims: string): Promise<string>
   /** Signs claims given as JSON text. `version` is the keyring's as just read from the store. */
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
+  /** The same with another category in the header: nobody takes it for a session token. */
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
   jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 
@@ -81,4 +91,20 @@ export interface ClientClaims {
   id: string
   iid: string
   rotating_token: string
+}
+
+export interface HandshakeClaims {
+  iid: string
+  /** Unix ms. */
+  exp: number
+  /** The session to give; null signs out. */
+  sid: string | null
+  /** When the client last changed, in seconds; 0 if nobody is signed in. */
+  uat: number
+  /** The app's origin. */
+  azp: string
+  /** Kind of the app's publishable key. */
+  key: 'test' | 'live'
+  /** The browser's name, in development. */
+  dvb: string | null
 }

@@ -17,6 +17,8 @@ export interface TicketRecord {
   reason: string | null
   expires_in_seconds: number
   session_max_duration_in_seconds: number
+  /** Where the browser goes when acting is over; null: the app decides. */
+  return_url: string | null
   expires_at: number
   /** When expiry was first seen. Once written, no turned-back clock revives the ticket. */
   expired_at: number | null
@@ -35,6 +37,8 @@ export interface SessionRecord {
   actor: string | null
   actor_sub: string | null
   ticket_id: string | null
+  /** The session that was selected on the client before this one, and is again when this one is over. */
+  parked_session_id: string | null
   /** Null: the session does not end from being idle. */
   idle_timeout_seconds: number | null
   last_active_at: number
@@ -48,6 +52,8 @@ export interface ClientRecord {
   id: string
   /** SHA-256 of the token in the browser's cookie; a new one at each sign-in. */
   rotating_token_hash: string
+  /** SHA-256 of what the browser showed at its last sign-in, which that replaced: good for asking again, if the answer was lost. */
+  previous_token_hash: string | null
   last_active_session_id: string | null
   created_at: number
   updated_at: number
@@ -102,6 +108,19 @@ export interface SecretKeyRecord {
   hint: string
   created_at: number
   revoked_at: number | null
+}
+
+/** Says what is in the tokens that are asked for by its name. */
+export interface JwtTemplateRecord {
+  id: string
+  name: string
+  /** JSON object; its texts hold shortcodes. */
+  claims: string
+  /** Seconds. */
+  lifetime: number
+  allowed_clock_skew: number
+  created_at: number
+  updated_at: number
 }
 
 export type SigningAlg = 'RS256' | 'ES256' | 'EdDSA'

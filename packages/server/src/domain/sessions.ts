@@ -2,6 +2,7 @@ import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
 import { renewedClient, sameToken } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
+import { findTemplateByName, templateClaims } from './jwt-templates.ts'
 import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -14,17 +15,18 @@ const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 /** The session a ticket starts: `expire_at` is fixed here and never moved. */
 export function newSession(
   ctx: Context,
-  input: { ticket: TicketRecord; client_id: string; now: number },
+  input: { ticket: TicketRecord; client_id: string; parked_session_id: string | null; now: number },
 ): SessionRecord {
-  const { ticket, client_id, now } = input
+  const { ticket, client_id, parked_session_id, now } = input
   const idle = ctx.settings.session_idle_timeout_seconds
   const session = ownSession(ctx, { user_id: ticket.user_id, client_id, now })
-  if (ticket.actor === null) return { ...session, ticket_id: ticket.id }
+  if (ticket.actor === null) return { ...session, ticket_id: ticket.id, parked_session_id }
   return {
     ...session,
     actor: ticket.actor,
     actor_sub: ticket.actor_sub,
     ticket_id: ticket.id,
+    parked_session_id,
     idle_timeout_seconds: idle,
     expire_at: now + ticket.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
@@ -41,6 +43,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
     actor: null,
     actor_sub: null,
     ticket_id: null,
+    parked_session_id: null,
     idle_timeout_seconds: null,
     last_active_at: now,
     expire_at: now + OWN_SESSION_LIFETIME,
@@ -57,7 +60,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
 export async function createSession(ctx: Context, input: { user_id: string }): Promise<SessionRecord> {
   if (ctx.settings.environment !== 'development') throw new ApiError('development_only')
   const now = ctx.clock.now()
-  const client = renewedClient(ctx, undefined, now)
+  const client = renewedClient(ctx, {}, now)
   const session = ownSession(ctx, { user_id: input.user_id, client_id: client.record.id, now })
   client.record.last_active_session_id = session.id
   const event = sessionEvent(ctx, 'session.create', session)
@@ -122,15 +125,20 @@ export function getOwnSession(
   return ownedSession(ctx, input)
 }
 
-/** Says that the session is in use, and makes it the client's selected one. @throws ApiError authentication_invalid */
+/**
+ * Says that the session is in use; unless it is only looked at again (another tab may show another session), makes it
+ * the client's selected one.
+ * @throws ApiError authentication_invalid
+ */
 export async function touchSession(
   ctx: Context,
-  input: { id: string; client: ClientClaims | undefined },
+  input: { id: string; client: ClientClaims | undefined; select: boolean },
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
   const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
   ctx.activity.note(facts.id, now)
+  if (!input.select) return ctx.activity.current(facts)
   const client = await ctx.store.clients.find(facts.client_id)
   if (client?.last_active_session_id !== facts.id) {
     const selected = await ctx.store.clients.select(
@@ -151,30 +159,46 @@ export interface MintInput {
   /** The page that will use the token: `azp`. */
   origin?: string | undefined
   expires_in_seconds?: number | undefined
+  /** False if nobody uses the session by this: it goes on to idle. */
+  counts?: boolean
+  /** The name of a JWT template: a token for another service, which nobody takes for a session token. */
+  template?: string | undefined
 }
 
 /**
  * Mints a session token: one read, one signature, no write.
- * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value
+ * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value. From a template: its claims
  * @throws ApiError authentication_invalid if the session is over, its user may not be signed in, or it is not the
- *   client's; resource_not_found to a secret key that names no session
+ *   client's; resource_not_found to a secret key that names no session, and for a template that is not there;
+ *   request_invalid if a template makes too large a token
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
   const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
   const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
-  ctx.activity.note(facts.id, now)
+  const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
+  if (input.counts ?? true) ctx.activity.note(facts.id, now)
 
-  const life = input.expires_in_seconds ?? ctx.settings.session_token_lifetime_seconds
+  const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
   const iat = Math.floor(now / SECOND)
   const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
-  const { jwt, kid } = await ctx.signing.sessionToken(
-    sessionClaims(ctx, facts, { iat, exp, azp: input.origin }),
-    facts.keyring_version,
-  )
+  const times = { iat, exp, azp: input.origin }
+  const { jwt, kid } = template
+    ? await ctx.signing.templateToken(await templateClaims(ctx, template, facts, times), facts.keyring_version)
+    : await ctx.signing.sessionToken(sessionClaims(ctx, facts, times), facts.keyring_version)
   if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
   return jwt
+}
+
+/** The same, or undefined if there is nothing to mint: the session is over, or who it is about may not be signed in. */
+export async function mintIfUsable(ctx: Context, input: MintInput): Promise<string | undefined> {
+  try {
+    return await mintSessionToken(ctx, input)
+  } catch (error) {
+    if (error instanceof ApiError && error.status < 500) return undefined
+    throw error
+  }
 }
 
 /** Claims v2 (https://clerk.com/docs/guides/sessions/session-tokens). The stored text of `act` goes in as it stands. */
@@ -219,6 +243,11 @@ async function ownedSession(
     throw new ApiError('authentication_invalid')
   }
   return facts
+}
+
+/** Whether more may be minted for a session: it goes on, and neither its user nor its actor is barred. */
+export function isUsable(ctx: Context, facts: MintFacts, now: number): boolean {
+  return facts.barred === 0 && statusAt(ctx.activity.current(facts), now) === 'active'
 }
 
 async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {

@@ -11,8 +11,8 @@ import type { SigningKeyChange } from './store.ts'
 
 /** Longest a verifier may keep an old key set: Clerk's SDKs keep it 5 minutes. */
 export const KEY_SET_CACHE = 300_000
-/** Life of an ordinary session token and the leeway of verifiers, with room. */
-const LAST_TOKENS = 120_000
+/** How much longer than they say tokens may be taken for good: the leeway of verifiers, with room. */
+const LEEWAY = 60_000
 
 /** Makes a key pair, with its private part sealed. */
 export type MakeKey = (alg: SigningAlg, status: SigningKeyRecord['status'], now: number) => Promise<SigningKeyRecord>
@@ -84,7 +84,7 @@ export async function removeSigningKey(
   const key = keys.find(it => it.id === input.id)
   if (!key || key.status === 'removed') throw notFound('signing key', input.id)
   const now = ctx.clock.now()
-  if (!input.emergency) assertDone(key, now)
+  if (!input.emergency) assertDone(ctx, key, now)
 
   const update: SigningKeyChange['update'] = [{ id: key.id, status: 'removed', forget: true }]
   const insert: SigningKeyRecord[] = []
@@ -100,11 +100,12 @@ export async function removeSigningKey(
   return listSigningKeys(ctx)
 }
 
-function assertDone(key: SigningKeyRecord, now: number): void {
+function assertDone({ settings }: Context, key: SigningKeyRecord, now: number): void {
   if (key.status !== 'retiring') {
     throw refuse(`The key is ${key.status}. Rotate first; or remove it at once with --emergency if it leaked.`)
   }
-  const until = Math.max((key.retired_at ?? now) + LAST_TOKENS, key.signs_until + LAST_TOKENS)
+  const ordinary = (key.retired_at ?? now) + settings.session_token_lifetime_seconds * 1_000
+  const until = Math.max(ordinary, key.signs_until) + LEEWAY
   if (until > now) {
     throw refuse(
       `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that; or at once with --emergency if it leaked.`,

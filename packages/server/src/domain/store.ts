@@ -3,6 +3,7 @@ import type {
   ClientRecord,
   EndedStatus,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -49,6 +50,8 @@ export interface Store {
     find(id: string): Promise<ClientRecord | undefined>
     /** Makes an active session of the client its selected one. */
     select(id: string, sessionId: string, now: number, event: AuditRecord): Promise<boolean>
+    /** Gives a browser a new token that shows the one its last sign-in replaced. */
+    renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
   }
   users: {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */
@@ -63,6 +66,15 @@ export interface Store {
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
     /** Bans, or deletes, and ends all that the user is the subject or the actor of. */
     expel(id: string, how: 'ban' | 'delete', now: number, event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
+  }
+  jwtTemplates: {
+    /** Fails with `Taken` where the name is another template's; so does `update`. */
+    insert(template: JwtTemplateRecord, event: AuditRecord): Promise<void>
+    find(id: string): Promise<JwtTemplateRecord | undefined>
+    findByName(name: string): Promise<JwtTemplateRecord | undefined>
+    list(filter: Counted, page: Page): Promise<Found<JwtTemplateRecord>>
+    update(id: string, change: Partial<JwtTemplateRecord>, event: AuditRecord): Promise<JwtTemplateRecord | undefined>
+    delete(id: string, event: AuditRecord): Promise<boolean>
   }
   secretKeys: {
     insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>

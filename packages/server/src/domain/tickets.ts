@@ -1,18 +1,22 @@
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
-import { type ClientToken, renewedClient } from './clients.ts'
-import type { Context, TicketClaims } from './context.ts'
-import type { SessionRecord, TicketRecord } from './records.ts'
-import { newSession } from './sessions.ts'
+import { type ClientToken, isShownBy, reclaimedClient, renewedClient, type ShownClient } from './clients.ts'
+import type { ClientClaims, Context, TicketClaims } from './context.ts'
+import type { SessionRecord, TicketRecord, UserWithIdentifiers } from './records.ts'
+import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { Found, Page, TicketFilter } from './store.ts'
 
 /** Actor tokens and sign-in tokens: one machinery, and a kind. */
+
+/** How long the browser that redeemed a ticket may ask again and get the same session, ms: a reload, a lost answer. */
+const ASK_AGAIN = 60_000
 
 export interface CreateTicket {
   kind: TicketRecord['kind']
   user_id: string
   actor?: { sub: string; [member: string]: unknown }
   reason?: string | undefined
+  return_url?: string | undefined
   expires_in_seconds: number
   session_max_duration_in_seconds: number
 }
@@ -39,6 +43,7 @@ export async function createTicket(ctx: Context, input: CreateTicket): Promise<T
     reason: input.reason ?? null,
     expires_in_seconds: input.expires_in_seconds,
     session_max_duration_in_seconds: input.session_max_duration_in_seconds,
+    return_url: input.return_url ?? null,
     expires_at: now + input.expires_in_seconds * 1_000,
     expired_at: null,
     session_id: null,
@@ -72,19 +77,22 @@ export async function revokeTicket(
 
 /**
  * Redeems a ticket: exactly once, whoever asks at the same time. The token, the session and the audit event change in
- * one transaction; a refused redemption leaves the ticket as it was.
+ * one transaction; a refused redemption leaves the ticket as it was. The browser that redeemed it gets the same session
+ * again for a minute.
  * @param input.ticket the string the browser or backend was given
- * @param input.client the client the browser already has, if any
+ * @param input.shown what the browser shows of itself, if anything
  * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, …
  */
 export async function acceptTicket(
   ctx: Context,
-  input: { ticket: string; client?: ClientToken | undefined; kind?: TicketRecord['kind'] },
-): Promise<{ session: SessionRecord; client: ClientToken }> {
+  input: { ticket: string; shown?: ShownClient; kind?: TicketRecord['kind'] },
+): Promise<Redemption> {
+  const { shown = {} } = input
   const ticket = await readTicket(ctx, input.ticket, input.kind)
   const now = ctx.clock.now()
-  const client = renewedClient(ctx, input.client, now)
-  const session = newSession(ctx, { ticket, client_id: client.record.id, now })
+  const client = renewedClient(ctx, shown, now)
+  const parked_session_id = client.record.last_active_session_id
+  const session = newSession(ctx, { ticket, client_id: client.record.id, parked_session_id, now })
   client.record.last_active_session_id = session.id
   const event = auditEvent(ctx, {
     action: `${ticket.kind}.accept`,
@@ -93,8 +101,43 @@ export async function acceptTicket(
     reason: ticket.reason,
   })
   const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, now, client: client.record, session, event })
-  if (!accepted) throw await whyNotAccepted(ctx, ticket, now)
-  return { session, client }
+  if (accepted) return { session, client }
+  const found = await ctx.store.tickets.find(ticket.id)
+  const before = found && (await redeemedBefore(ctx, found, shown.claims, now))
+  const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
+  if (again) return { session: before.session, client: again }
+  throw await whyNotAccepted(ctx, ticket, now)
+}
+
+export interface Redemption {
+  session: SessionRecord
+  client: ClientToken
+}
+
+/** The session a browser got for this ticket a moment ago, if it is that browser and may still have it. */
+async function redeemedBefore(ctx: Context, ticket: TicketRecord, claims: ClientClaims | undefined, now: number) {
+  if (!claims || ticket.status !== 'accepted' || now - ticket.updated_at > ASK_AGAIN) return undefined
+  const session = await ctx.store.sessions.findForMint(ticket.session_id ?? '')
+  if (!session || !isUsable(ctx, session, now)) return undefined
+  const record = await ctx.store.clients.find(session.client_id)
+  return record && isShownBy(record, claims) ? { session, record, claims } : undefined
+}
+
+/**
+ * What a ticket is about, if it can be redeemed now, by whoever shows this. Changes nothing.
+ * @throws ApiError as `acceptTicket`
+ */
+export async function previewTicket(
+  ctx: Context,
+  input: { ticket: string; claims: ClientClaims | undefined },
+): Promise<{ ticket: TicketRecord; user: UserWithIdentifiers }> {
+  const ticket = await readTicket(ctx, input.ticket)
+  const now = ctx.clock.now()
+  const user = await ctx.store.users.find(ticket.user_id)
+  const refusal = await whyNot(ctx, ticket, now)
+  if (!user || (refusal && !(await redeemedBefore(ctx, ticket, input.claims, now))))
+    throw refusal ?? new ApiError(`${ticket.kind}_subject_not_found`, { about: about(ticket) })
+  return { ticket, user }
 }
 
 /** The token, of the kind asked for. @throws ApiError resource_not_found */
@@ -139,21 +182,25 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
 
 async function whyNotAccepted(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError> {
   const found = await ctx.store.tickets.find(ticket.id)
+  if (!found) return new ApiError('ticket_invalid_code', { about: about(ticket) })
+  if (found.status === 'pending' && found.expires_at <= now && found.expired_at === null)
+    await ctx.store.tickets.noteExpired(ticket.id, now)
+  return (await whyNot(ctx, found, now)) ?? new ApiError(`${ticket.kind}_cannot_be_used_code`, { about: about(ticket) })
+}
+
+/** What stands in the way of redeeming a ticket, if anything does. Changes nothing. */
+async function whyNot(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError | undefined> {
   const refuse = (code: ErrorCode) => new ApiError(code, { about: about(ticket) })
-  if (!found) return refuse('ticket_invalid_code')
-  if (found.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
-  if (found.status === 'revoked') return refuse(`${ticket.kind}_revoked_code`)
-  if (found.expired_at !== null || found.expires_at <= now) {
-    if (found.expired_at === null) await ctx.store.tickets.noteExpired(ticket.id, now)
-    return refuse('ticket_expired_code')
-  }
+  if (ticket.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
+  if (ticket.status === 'revoked') return refuse(`${ticket.kind}_revoked_code`)
+  if (ticket.expired_at !== null || ticket.expires_at <= now) return refuse('ticket_expired_code')
   const user = await ctx.store.users.find(ticket.user_id)
   if (!user) return refuse(`${ticket.kind}_subject_not_found`)
   if (user.banned_at !== null) return refuse('user_banned')
   if (user.locked_at !== null) return refuse('user_locked')
   const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.find(ticket.actor_sub)
   if (actor && (actor.banned_at !== null || actor.locked_at !== null)) return refuse('actor_banned')
-  return refuse(`${ticket.kind}_cannot_be_used_code`)
+  return undefined
 }
 
 async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> {

@@ -5,7 +5,8 @@ import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
-import { type Page, Taken, type UserFilter } from './store.ts'
+import type { Page, UserFilter } from './store.ts'
+import { sayTaken } from './taken.ts'
 
 type CreateUser = z.output<typeof CreateUserRequestBody>
 type UpdateUser = z.output<NonNullable<typeof updateUserOperation.body>>
@@ -199,16 +200,4 @@ function metadataText(param: string, value: Record<string, unknown>): string {
 
 function milliseconds(time: string | null | undefined): number | undefined {
   return time ? Date.parse(time) : undefined
-}
-
-async function sayTaken<T>(change: Promise<T>): Promise<T> {
-  try {
-    return await change
-  } catch (error) {
-    if (!(error instanceof Taken)) throw error
-    throw new ApiError('form_identifier_exists', {
-      params: { what: error.what.replaceAll('_', ' ') },
-      meta: { param_name: error.what },
-    })
-  }
 }

@@ -42,13 +42,25 @@ export function answerError(
 ): Response {
   const traceId = headers['clerk-trace-id']
   const errors = asApiErrors(error)
-  const [{ status }] = errors
-  if (status >= 500) log.error({ err: error, trace_id: traceId, ...at }, 'request failed')
+  const [refusal] = errors
+  const { status } = refusal
+  logIfOurs(error, refusal, headers, log, at)
   const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
   return answerJson(body, status, status === 503 ? { ...headers, 'retry-after': '1' } : headers)
 }
 
-function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {
+/** What was asked wrongly is the caller's to know; what went wrong here is ours. */
+export function logIfOurs(
+  error: unknown,
+  refusal: ApiError,
+  headers: AnswerHeaders,
+  log: Logger,
+  at: { method: string; path: string },
+): void {
+  if (refusal.status >= 500) log.error({ err: error, trace_id: headers['clerk-trace-id'], ...at }, 'request failed')
+}
+
+export function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {
   if (error instanceof ApiErrors) return error.errors
   if (error instanceof ApiError) return [error]
   if (error instanceof StoreUnavailable) return [new ApiError('service_unavailable', { cause: error })]

@@ -4,15 +4,21 @@ import { ApiError } from '../contract/errors.ts'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
+import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
+import { mountBanner } from './fapi/banner.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
+import { mountHandshake } from './fapi/handshake.ts'
+import { mountMe } from './fapi/me.ts'
+import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
 import { type Env, type HttpOptions, newTraceId } from './mount.ts'
+import { isAllowed } from './origin.ts'
 
 /** The whole HTTP surface: a `Request → Response` function, served by Node or called in process. */
 export function createApp(services: Services, options: HttpOptions, log: Logger): Hono<Env> {
@@ -21,13 +27,18 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   const http = { app, services, options, log }
   mountTokens(http)
   mountUsers(http)
+  mountHandshake(http)
   mountSessions(http)
+  mountJwtTemplates(http)
   mountAudit(http)
   mountJwks(http)
   mountTickets(http)
   mountClient(http)
+  mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
+  mountNpm(http)
+  mountBanner(http)
 
   const refuse = (error: unknown, request: Request, path: string) => {
     const headers = standardHeaders(
@@ -37,9 +48,24 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
     )
     return answerError(error, headers, log, { method: request.method, path })
   }
+  // Asked by browsers before a request of another origin that is no plain form: with a header of its own, say.
+  app.options('/v1/*', ({ req }) => {
+    const origin = req.header('origin')
+    if (origin === undefined || !isAllowed(origin, options.allowedOrigins))
+      return refuse(new ApiError('origin_invalid'), req.raw, req.path)
+    const headers = standardHeaders(newTraceId(services), origin, options.allowedOrigins)
+    return new Response(null, { status: 204, headers: { ...headers, ...PREFLIGHT } })
+  })
   app.notFound(({ req }) => refuse(notHere(req.method, req.path), req.raw, req.path))
   app.onError((error, { req }) => refuse(error, req.raw, req.path))
   return app
+}
+
+/** Browser extensions show their client in Authorization; everything else is a form or a plain GET. */
+const PREFLIGHT = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PATCH, PUT, DELETE',
+  'access-control-allow-headers': 'Authorization, Content-Type',
+  'access-control-max-age': '600',
 }
 
 function notHere(method: string, path: string): ApiError {

@@ -57,6 +57,23 @@ export function trustedProxies(list: readonly string[]): BlockList {
 }
 
 /**
+ * The proxy that Clerk's server SDKs put before the Frontend API, on the app's own origin, shows the secret key.
+ * @returns where the browser sees this server, undefined if it comes by itself
+ * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key
+ */
+export async function authenticateProxy(ctx: Context, header: HeaderReader): Promise<string | undefined> {
+  const url = header('clerk-proxy-url')
+  if (url === undefined) return undefined
+  const secret = header('clerk-secret-key')
+  if (!secret) throw new ApiError('proxy_request_missing_secret_key')
+  await authenticateSecretKey(ctx, secret).catch(error => {
+    if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
+    throw error
+  })
+  return URL.canParse(url) ? new URL(url).href.replace(/\/+$/, '') : undefined
+}
+
+/**
  * Takes the secret key from the one Authorization header.
  * @throws ApiError authorization_header_format_invalid, clerk_key_invalid
  */

@@ -5,16 +5,15 @@ import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
-import { readClientClaims } from '../domain/clients.ts'
-import type { ClientClaims, Context, Services } from '../domain/context.ts'
+import type { Context, Services } from '../domain/context.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
+import { askingBrowser, type Browser } from './browser.ts'
 import { authenticate, callerOf } from './caller.ts'
-import { clientCookies } from './cookies.ts'
-import { headerReader } from './headers.ts'
+import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
-import { allowedOrigin } from './origin.ts'
+import { errorPage, wantsPage } from './pages.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
@@ -27,6 +26,8 @@ export interface HttpOptions {
   trustedProxies: BlockList
   /** Check every answer against its schema: on in development and tests. */
   checkResponses: boolean
+  /** Where the npm packages with Clerk's browser builds are looked for. */
+  packagesDirectory: string
 }
 
 export interface Http {
@@ -42,12 +43,9 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   param(name: string): string
   body: z.output<B>
   query: z.output<Q>
-  /** Every `__client` cookie of the browser. */
-  cookies: string[]
-  /** What the first of them that is ours says; whether it is still good, the store knows. */
-  client: ClientClaims | undefined
-  /** The page asking, if it is one that may. */
-  origin: string | undefined
+  /** In operations of browsers only. */
+  browser: Browser
+  header: HeaderReader
   /** What the answer says beside its body. */
   headers: AnswerHeaders
 }
@@ -56,9 +54,18 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
 export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
   { app, services, options, log }: Http,
   operation: Operation<B, Q, R>,
-  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>>>,
+  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>> | Response>,
 ): void {
-  const { action, auth, method, body: bodySchema, query: querySchema, bodyType = 'json', status = 200 } = operation
+  const {
+    action,
+    auth,
+    method,
+    body: bodySchema,
+    query: querySchema,
+    bodyType = 'json',
+    status = 200,
+    page,
+  } = operation
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
@@ -70,18 +77,18 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
-    const run = async (): Promise<z.input<R>> => {
-      let cookies: string[] = []
-      let client: ClientClaims | undefined
-      let origin: string | undefined
+    const run = async (): Promise<z.input<R> | Response> => {
+      let browser: Browser | undefined
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
         await authenticate(ctx, header, incoming)
       } else if (auth === 'client') {
-        origin = allowedOrigin(header, options.allowedOrigins, method === 'get')
-        cookies = clientCookies(header('cookie'))
-        for (const cookie of cookies) client ??= readClientClaims(ctx, cookie)
-        ctx.caller.principal = { type: 'client', id: client?.id ?? null }
+        const { allowedOrigins } = options
+        browser = await askingBrowser(ctx, header, headers, {
+          url: http.req.url,
+          safe: method === 'get',
+          allowedOrigins,
+        })
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
       const body =
@@ -91,18 +98,19 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         param: name => pathParam(http, name),
         body: body as z.output<B>,
         query: query as z.output<Q>,
-        cookies,
-        client,
-        origin,
+        browser: browser as Browser,
+        header,
         headers,
       })
     }
     try {
       const answer = await recordingRefusals(ctx, action, run)
+      if (answer instanceof Response) return answer
       if (options.checkResponses) operation.response.parse(answer)
       return answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
     } catch (error) {
-      return answerError(error, headers, log, { method: http.req.method, path: http.req.path })
+      const at = { method: http.req.method, path: http.req.path }
+      return page && wantsPage(header) ? errorPage(error, headers, log, at) : answerError(error, headers, log, at)
     }
   }
   app.on(method.toUpperCase(), path, handle)

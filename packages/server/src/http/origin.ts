@@ -4,18 +4,44 @@ import type { HeaderReader } from './headers.ts'
 /**
  * The page asking. A state-changing call is taken from pages of the allowed origins only: forms need no preflight, so
  * CORS alone would not stop another site from posting its own ticket here (login CSRF).
+ * @param request.safe it changes nothing
+ * @param request.native it shows its client in a header, which no other site could make a browser do
  * @returns the Origin, undefined where there is none and none is needed
- * @throws ApiError origin_invalid
+ * @throws ApiError origin_invalid, origin_authorization_headers_conflict
  */
-export function allowedOrigin(header: HeaderReader, allowed: ReadonlySet<string>, safe: boolean): string | undefined {
+export function allowedOrigin(
+  header: HeaderReader,
+  allowed: ReadonlySet<string>,
+  { safe, native }: { safe: boolean; native: boolean },
+): string | undefined {
   const origin = header('origin')
   if (origin !== undefined) {
-    if (!isAllowed(origin, allowed)) throw new ApiError('origin_invalid')
+    if (!isAllowed(origin, allowed))
+      throw new ApiError(native ? 'origin_authorization_headers_conflict' : 'origin_invalid')
     return origin
   }
   const site = header('sec-fetch-site')
-  if (!safe && (site === 'cross-site' || site === 'same-site')) throw new ApiError('origin_invalid')
+  // Behind a proxy on the app's own origin a GET has no Origin.
+  if (safe && site === 'same-origin') {
+    const page = URL.parse(header('referer') ?? '')?.origin
+    if (page !== undefined && isAllowed(page, allowed)) return page
+  }
+  if (!safe && !native && (site === 'cross-site' || site === 'same-site')) throw new ApiError('origin_invalid')
   return undefined
+}
+
+/**
+ * A page that the browser only prepares (prefetch, prerender) has nobody in front of it yet.
+ * @throws ApiError not_while_prefetching
+ */
+export function assertSomebodyLooks(header: HeaderReader): void {
+  if (isPrefetch(header)) throw new ApiError('not_while_prefetching')
+}
+
+export function isPrefetch(header: HeaderReader): boolean {
+  return /prefetch|prerender|preview/i.test(
+    `${header('sec-purpose') ?? ''} ${header('purpose') ?? ''} ${header('x-moz') ?? ''}`,
+  )
 }
 
 /** `LOOPBACK` in the set stands for any page on this machine: development only. */

@@ -2,8 +2,10 @@ import type { z } from 'zod'
 import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
 import type { Environment } from '../contract/environment.ts'
-import type { FrontendClient, FrontendSession, SignIn } from '../contract/frontend.ts'
+import type { FrontendClient, FrontendSession, FrontendUser, SignIn } from '../contract/frontend.ts'
+import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
+import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
@@ -14,6 +16,7 @@ import type {
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SessionRecord,
   TicketRecord,
@@ -34,6 +37,7 @@ export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boo
     user_id: record.user_id,
     actor: JSON.parse(record.actor ?? 'null'),
     ...(record.reason === null ? {} : { reason: record.reason }),
+    ...(record.return_url === null ? {} : { return_url: record.return_url }),
     ...(fresh ? ticketAndUrl(ctx, record) : {}),
     ...(fresh ? {} : { expires_at: record.expires_at }),
     ...(record.session_id === null ? {} : { session_id: record.session_id }),
@@ -108,7 +112,7 @@ export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
 }
 
 /** What the browser may see of the user: all but the private metadata. */
-function presentFrontendUser(record: UserWithIdentifiers): Omit<z.input<typeof User>, 'private_metadata'> {
+export function presentFrontendUser(record: UserWithIdentifiers): z.input<typeof FrontendUser> {
   return {
     object: 'user',
     id: record.id,
@@ -176,15 +180,16 @@ function contact({ id, created_at, updated_at }: IdentifierRecord) {
   return { id, reserved: false, verification, linked_to: [], created_at, updated_at }
 }
 
-/** A session with its user, null if the user is gone. */
+/** A session with its user, null if the user is gone, and a fresh token of it if the browser is given one. */
 export interface SessionOfUser {
   session: SessionRecord
   user: UserWithIdentifiers | null
+  token?: string | undefined
 }
 
 export function presentFrontendSession(
   ctx: Context,
-  { session: stored, user }: SessionOfUser,
+  { session: stored, user, token }: SessionOfUser,
 ): z.input<typeof FrontendSession> {
   const session = ctx.activity.current(stored)
   const now = ctx.clock.now()
@@ -204,7 +209,7 @@ export function presentFrontendSession(
     },
     factor_verification_age: factorVerificationAge(session, now),
     last_active_organization_id: null,
-    last_active_token: null,
+    last_active_token: token === undefined ? null : presentToken(token),
     last_active_at: session.last_active_at,
     expire_at: session.expire_at,
     abandon_at: session.abandon_at,
@@ -214,8 +219,20 @@ export function presentFrontendSession(
   }
 }
 
+/** In a list of the user's own: whose they are goes without saying. */
+export function presentSessionWithActivities(
+  ctx: Context,
+  ofUser: SessionOfUser,
+): z.input<typeof SessionWithActivities> {
+  const { user: _, ...session } = presentFrontendSession(ctx, ofUser)
+  return {
+    ...session,
+    latest_activity: { object: 'session_activity', id: session.id.replace('sess_', 'sact_'), is_mobile: false },
+  }
+}
+
 /** What a person would call the user by. */
-function identifierOf(user: UserWithIdentifiers): string {
+export function identifierOf(user: UserWithIdentifiers): string {
   return user.identifiers[0]?.value ?? user.username ?? user.external_id ?? user.id
 }
 
@@ -300,8 +317,23 @@ export function presentTotalCount(total_count: number): z.input<typeof TotalCoun
   return { object: 'total_count', total_count }
 }
 
-export function presentDeletedUser(id: string): z.input<typeof DeletedObject> {
-  return { object: 'user', id, deleted: true }
+export function presentDeleted(object: 'user' | 'jwt_template', id: string): z.input<typeof DeletedObject> {
+  return { object, id, deleted: true }
+}
+
+export function presentJwtTemplate(ctx: Context, record: JwtTemplateRecord): z.input<typeof JwtTemplate> {
+  return {
+    object: 'jwt_template',
+    id: record.id,
+    name: record.name,
+    claims: JSON.parse(record.claims),
+    lifetime: record.lifetime,
+    allowed_clock_skew: record.allowed_clock_skew,
+    custom_signing_key: false,
+    signing_algorithm: ctx.settings.signing_alg,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
 }
 
 export function presentJwks({ keys }: Awaited<ReturnType<Signing['jwks']>>): z.input<typeof JsonWebKeySet> {

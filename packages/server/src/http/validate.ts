@@ -77,7 +77,7 @@ export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Rec
     const query: Record<string, unknown> = {}
     for (const name of new Set(search.keys())) {
       // Clerk's clients say who and which version they are in the query.
-      if (name.startsWith('_')) continue
+      if (name.startsWith('_') && !Object.hasOwn(shape, name)) continue
       const values = search.getAll(name).map(value => plainText(name, value))
       if (lists.has(name)) query[name] = values
       else if (values.length > 1) throw invalidParam(name, `\`${name}\` is given more than once.`)

@@ -1,18 +1,18 @@
 import { createPrivateKey, generateKeyPair, type KeyObject, type KeyPairKeyObjectResult, sign } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { ClientClaims, Random, Signing, TicketClaims } from '../domain/context.ts'
+import type { ClientClaims, HandshakeClaims, Random, Signing, TicketClaims } from '../domain/context.ts'
 import type { SigningAlg, SigningKeyRecord } from '../domain/records.ts'
 import type { MakeKey } from '../domain/signing-keys.ts'
 import type { Store } from '../domain/store.ts'
 import type { MasterKey } from './master-key.ts'
 import { SealedClaims } from './sealed-claims.ts'
 
-/** Clerk's category of session tokens. */
-const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
+/** Clerk's categories of tokens: `cat` in the header. A handshake has none, so that nobody takes it for a session token. */
+const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
 interface ActiveKey {
   kid: string
-  header: string
+  headers: Record<keyof typeof CATEGORIES, string>
   sign(data: string): Promise<string> | string
 }
 
@@ -32,6 +32,7 @@ export class Keyring implements Signing {
   readonly #alg: SigningAlg
   readonly #tickets: SealedClaims<TicketClaims>
   readonly #clients: SealedClaims<ClientClaims>
+  readonly #handshakes: SealedClaims<HandshakeClaims>
   #loaded: LoadedKeys | undefined
   #loading: Promise<LoadedKeys> | undefined
 
@@ -41,6 +42,7 @@ export class Keyring implements Signing {
     this.#alg = alg
     this.#tickets = new SealedClaims('ticket+jwt', masterKey.derive('ticket'), isTicketClaims)
     this.#clients = new SealedClaims('client+jwt', masterKey.derive('client'), isClientClaims)
+    this.#handshakes = new SealedClaims('handshake+jwt', masterKey.derive('handshake'), isHandshakeClaims)
   }
 
   ticket(claims: TicketClaims): string {
@@ -59,10 +61,30 @@ export class Keyring implements Signing {
     return this.#clients.read(text)
   }
 
-  async sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
-    const { active } = this.#loaded?.version === version ? this.#loaded : await this.#load()
-    const signed = `${active.header}.${Buffer.from(claims).toString('base64url')}`
+  sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('session', claims, version)
+  }
+
+  templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }> {
+    return this.#token('template', claims, version)
+  }
+
+  async #token(kind: keyof typeof CATEGORIES, claims: string, version?: number): Promise<{ jwt: string; kid: string }> {
+    const { active } = this.#loaded && this.#loaded.version === version ? this.#loaded : await this.#load()
+    const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
     return { jwt: `${signed}.${await active.sign(signed)}`, kid: active.kid }
+  }
+
+  handshakeNonce(claims: HandshakeClaims): string {
+    return this.#handshakes.sign(claims)
+  }
+
+  readHandshakeNonce(text: string): HandshakeClaims | undefined {
+    return this.#handshakes.read(text)
+  }
+
+  async handshakeToken(claims: string): Promise<string> {
+    return (await this.#token('handshake', claims)).jwt
   }
 
   async jwks(): Promise<LoadedKeys['jwks']> {
@@ -93,10 +115,15 @@ export class Keyring implements Signing {
 }
 
 function activeKey(record: SigningKeyRecord, masterKey: MasterKey): ActiveKey {
-  const header = { alg: record.alg, cat: SESSION_TOKEN_CATEGORY, kid: record.id, typ: 'JWT' }
+  const header = (cat: string | undefined) =>
+    Buffer.from(JSON.stringify({ alg: record.alg, cat, kid: record.id, typ: 'JWT' })).toString('base64url')
   return {
     kid: record.id,
-    header: Buffer.from(JSON.stringify(header)).toString('base64url'),
+    headers: {
+      session: header(CATEGORIES.session),
+      template: header(CATEGORIES.template),
+      handshake: header(CATEGORIES.handshake),
+    },
     sign: signers[record.alg](openPrivateKey(record, masterKey)),
   }
 }
@@ -186,4 +213,8 @@ function isTicketClaims(claims: Partial<TicketClaims>): boolean {
 
 function isClientClaims(claims: Partial<ClientClaims>): boolean {
   return typeof claims.id === 'string' && typeof claims.iid === 'string' && typeof claims.rotating_token === 'string'
+}
+
+function isHandshakeClaims(claims: Partial<HandshakeClaims>): boolean {
+  return typeof claims.iid === 'string' && typeof claims.exp === 'number' && typeof claims.azp === 'string'
 }

@@ -25,6 +25,15 @@ const select = prepared<{ id: string; session_id: string; now: number }, { id: s
     .returning('id'),
 )
 
+const renew = prepared<{ id: string; token_hash: string; shown_hash: string }, { id: string }>(
+  sqlFor
+    .updateTable('clients')
+    .set({ rotating_token_hash: given('token_hash') })
+    .where('id', '=', given('id'))
+    .where('previous_token_hash', '=', given('shown_hash'))
+    .returning('id'),
+)
+
 export function clients(db: Database): Store['clients'] {
   return {
     find: id => db.get(find({ id })),
@@ -33,6 +42,14 @@ export function clients(db: Database): Store['clients'] {
       return (
         (await db.transition({ query: select({ id, session_id, now }), required: true }, recorded(event))) !== undefined
       )
+    },
+
+    async renew(id, token_hash, shown_hash, event) {
+      const renewed = await db.transition(
+        { query: renew({ id, token_hash, shown_hash }), required: true },
+        recorded(event),
+      )
+      return renewed !== undefined
     },
   }
 }

@@ -172,4 +172,26 @@ create table refused_requests (
 ) strict;
 `,
   },
+  {
+    name: '0002_jwt_templates',
+    sql: `
+create table jwt_templates (
+  id text primary key,
+  name text not null unique,
+  claims text not null,
+  lifetime integer not null,
+  allowed_clock_skew integer not null,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
+`,
+  },
+  {
+    name: '0003_in_the_browser',
+    sql: `
+alter table tickets add column return_url text;
+alter table sessions add column parked_session_id text;
+alter table clients add column previous_token_hash text;
+`,
+  },
 ]

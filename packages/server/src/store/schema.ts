@@ -3,6 +3,7 @@ import type {
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
+  JwtTemplateRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -19,6 +20,7 @@ export interface Tables {
   clients: ClientRecord
   users: UserRecord
   identifiers: IdentifierRecord
+  jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
@@ -37,6 +39,7 @@ export const columns = {
     'reason',
     'expires_in_seconds',
     'session_max_duration_in_seconds',
+    'return_url',
     'expires_at',
     'expired_at',
     'session_id',
@@ -51,6 +54,7 @@ export const columns = {
     'actor',
     'actor_sub',
     'ticket_id',
+    'parked_session_id',
     'idle_timeout_seconds',
     'last_active_at',
     'expire_at',
@@ -58,7 +62,7 @@ export const columns = {
     'created_at',
     'updated_at',
   ],
-  clients: ['id', 'rotating_token_hash', 'last_active_session_id', 'created_at', 'updated_at'],
+  clients: ['id', 'rotating_token_hash', 'previous_token_hash', 'last_active_session_id', 'created_at', 'updated_at'],
   users: [
     'id',
     'external_id',
@@ -82,6 +86,7 @@ export const columns = {
     'updated_at',
   ],
   identifiers: ['id', 'user_id', 'kind', 'value', 'position', 'created_at', 'updated_at'],
+  jwt_templates: ['id', 'name', 'claims', 'lifetime', 'allowed_clock_skew', 'created_at', 'updated_at'],
   secret_keys: ['id', 'name', 'hash', 'hint', 'created_at', 'revoked_at'],
   signing_keys: ['id', 'alg', 'status', 'public_jwk', 'sealed_private_key', 'signs_until', 'created_at', 'retired_at'],
   audit_events: [

@@ -1,6 +1,7 @@
 import type { Store } from '../domain/store.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
+import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
 import { bound, sqlFor } from './query.ts'
 import { sessions } from './sessions.ts'
@@ -32,6 +33,7 @@ export function openSqliteStore(path: string): Store {
     sessions: sessions(db),
     clients: clients(db),
     users: users(db),
+    jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),
     audit: auditEvents(db),

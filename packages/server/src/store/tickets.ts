@@ -81,6 +81,7 @@ const upsertClient = prepared<ClientRecord>(
     .onConflict(conflict =>
       conflict.column('id').doUpdateSet(eb => ({
         rotating_token_hash: eb.ref('excluded.rotating_token_hash'),
+        previous_token_hash: eb.ref('excluded.previous_token_hash'),
         last_active_session_id: eb.ref('excluded.last_active_session_id'),
         updated_at: eb.ref('excluded.updated_at'),
       })),

@@ -26,6 +26,15 @@ export function mountSessions(http: Http): void {
       }),
     ),
   )
+  mount(http, sessions.createSessionTokenFromTemplate, async (ctx, { param, body }) =>
+    presentToken(
+      await mintSessionToken(ctx, {
+        id: param('session_id'),
+        template: param('template_name'),
+        expires_in_seconds: body.expires_in_seconds ?? undefined,
+      }),
+    ),
+  )
   mount(http, clients.getClient, async (ctx, { param }) =>
     presentClient(ctx, await getClient(ctx, { id: param('client_id') })),
   )

@@ -1,16 +1,27 @@
 import * as contract from '../../contract/tokens.ts'
 import { mintSessionToken } from '../../domain/sessions.ts'
 import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } from '../../domain/tickets.ts'
+import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentActorToken, presentList, presentSession, presentSignInToken, presentToken } from '../present.ts'
+import {
+  presentActorToken,
+  presentList,
+  presentSession,
+  presentSignInToken,
+  presentToken,
+  presentUser,
+} from '../present.ts'
+import { allowedRedirect } from '../redirect.ts'
 
 const actor = { kind: 'actor_token' } as const
 const signIn = { kind: 'sign_in_token' } as const
 
 export function mountTokens(http: Http): void {
-  mount(http, contract.createActorToken, async (ctx, { body }) =>
-    presentActorToken(ctx, await createTicket(ctx, { ...actor, ...body }), true),
-  )
+  mount(http, contract.createActorToken, async (ctx, { body }) => {
+    const return_url =
+      body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
+    return presentActorToken(ctx, await createTicket(ctx, { ...actor, ...body, return_url }), true)
+  })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
     presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
       presentActorToken(ctx, record, false),
@@ -18,8 +29,17 @@ export function mountTokens(http: Http): void {
   )
   mount(http, contract.acceptActorToken, async (ctx, { body }) => {
     const { session } = await acceptTicket(ctx, { ...actor, ticket: body.ticket })
-    const jwt = await mintSessionToken(ctx, { id: session.id })
-    return { session: presentSession(ctx, session), token: presentToken(jwt) }
+    const [jwt, ticket, user] = await Promise.all([
+      mintSessionToken(ctx, { id: session.id }),
+      findTicket(ctx, { ...actor, id: session.ticket_id ?? '' }),
+      getUser(ctx, { id: session.user_id }),
+    ])
+    return {
+      actor_token: presentActorToken(ctx, ticket, false),
+      session: presentSession(ctx, session),
+      user: presentUser(user),
+      token: presentToken(jwt),
+    }
   })
   mount(http, contract.getActorToken, async (ctx, { param }) =>
     presentActorToken(ctx, await findTicket(ctx, { ...actor, id: param('actor_token_id') }), false),

@@ -11,7 +11,7 @@ import {
   updateUserMetadata,
 } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentDeletedUser, presentList, presentTotalCount, presentUser } from '../present.ts'
+import { presentDeleted, presentList, presentTotalCount, presentUser } from '../present.ts'
 
 export function mountUsers(http: Http): void {
   mount(http, contract.listUsers, async (ctx, { query }) => {
@@ -33,7 +33,7 @@ export function mountUsers(http: Http): void {
   )
   mount(http, contract.deleteUser, async (ctx, { param }) => {
     await deleteUser(ctx, { id: param('user_id') })
-    return presentDeletedUser(param('user_id'))
+    return presentDeleted('user', param('user_id'))
   })
   mount(http, contract.banUser, async (ctx, { param }) => presentUser(await banUser(ctx, { id: param('user_id') })))
   for (const [operation, change] of [

@@ -1,83 +1,136 @@
+import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend.ts'
-import { readClient, withSessions } from '../../domain/clients.ts'
+import { anonymousClientToken, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
-import { getOwnSession, leaveAllSessions, leaveSession, mintSessionToken, touchSession } from '../../domain/sessions.ts'
+import {
+  getOwnSession,
+  leaveAllSessions,
+  leaveSession,
+  mintIfUsable,
+  mintSessionToken,
+  touchSession,
+} from '../../domain/sessions.ts'
 import { acceptTicket } from '../../domain/tickets.ts'
-import { forgetClientCookie, setClientCookie } from '../cookies.ts'
+import type { Browser } from '../browser.ts'
 import { type Http, mount } from '../mount.ts'
+import { isPrefetch } from '../origin.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {
-  mount(http, contract.createSignIn, async (ctx, { body, cookies, headers }) => {
+  mount(http, contract.createSignIn, async (ctx, { body, browser, header }) => {
+    const { client: claims, clientToken, origin, serverURL } = browser
+    // Refused before anything is used up: the browser would not keep the cookie, and nobody would have the session.
+    if (clientToken.kind === 'cookie' && header('sec-fetch-site') === 'cross-site')
+      throw new ApiError('third_party_cookies_blocked', {
+        params: { origin: origin ?? 'this page', server: new URL(serverURL).origin },
+      })
     const { session, client } = await acceptTicket(ctx, {
       ticket: body.ticket,
-      client: await currentClient(ctx, cookies),
+      shown: { claims, client: await currentClient(ctx, clientToken.shown) },
     })
-    headers['set-cookie'] = setClientCookie(client.token, ctx.settings.public_url.startsWith('https:'))
-    return { response: presentSignIn(session), client: await frontendClient(ctx, client.record) }
+    clientToken.keep(client.token)
+    return {
+      response: presentSignIn(session),
+      client: await frontendClient(ctx, client.record, browser),
+    }
   })
 
-  mount(http, contract.getFrontendClient, async (ctx, { cookies }) => {
-    const client = await currentClient(ctx, cookies)
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+  mount(http, contract.getFrontendClient, async (ctx, { browser, header }) => {
+    const client = await currentClient(ctx, browser.clientToken.shown)
+    if (!browser.client) browser.clientToken.keep(anonymousClientToken(ctx))
+    // Asked when a page loads; the page then has a token, and may ask for none before it is left.
+    const counts = !isPrefetch(header)
+    return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
   })
 
-  mount(http, contract.endAllSessions, async (ctx, { cookies }) => {
-    const client = await currentClient(ctx, cookies)
+  mount(http, contract.endAllSessions, async (ctx, { browser }) => {
+    const client = await currentClient(ctx, browser.clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    return { response: client ? await frontendClient(ctx, client.record) : null, client: null }
+    return { response: client ? await frontendClient(ctx, client.record, browser) : null, client: null }
   })
-  mount(http, contract.deleteClient, async (ctx, { cookies, headers }) => {
-    const client = await currentClient(ctx, cookies)
+  mount(http, contract.deleteClient, async (ctx, { browser: { clientToken } }) => {
+    const client = await currentClient(ctx, clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    headers['set-cookie'] = forgetClientCookie(ctx.settings.public_url.startsWith('https:'))
+    clientToken.forget()
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await getOwnSession(ctx, { id: param('session_id'), client })),
-  )
-  mount(http, contract.createFrontendSessionToken, async (ctx, { param, client, origin }) =>
+  mount(http, contract.getFrontendSession, async (ctx, { param, browser }) => {
+    const session = await getOwnSession(ctx, { id: param('session_id'), client: browser.client })
+    const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
+    const answer = await sessionAndClient(ctx, session, browser)
+    const { reason = null, return_url = null } = ticket ?? {}
+    return { ...answer, response: { ...answer.response, reason, return_url } }
+  })
+  mount(http, contract.createFrontendSessionToken, async (ctx, { param, browser: { client, origin } }) =>
     presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
   )
+  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, browser: { client, origin } }) =>
+    presentToken(
+      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), client, origin }),
+    ),
+  )
 
-  mount(http, contract.touchSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await touchSession(ctx, { id: param('session_id'), client })),
-  )
-  mount(http, contract.endSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'ended' })),
-  )
-  mount(http, contract.removeSession, async (ctx, { param, client }) =>
-    sessionAndClient(ctx, await leaveSession(ctx, { id: param('session_id'), client, status: 'removed' })),
-  )
+  mount(http, contract.touchSession, async (ctx, { param, body, browser }) => {
+    const select = body.intent !== 'focus'
+    const session = await touchSession(ctx, { id: param('session_id'), client: browser.client, select })
+    return sessionAndClient(ctx, session, browser)
+  })
+  for (const [operation, status] of [
+    [contract.endSession, 'ended'],
+    [contract.removeSession, 'removed'],
+  ] as const) {
+    mount(http, operation, async (ctx, { param, browser }) => {
+      const session = await leaveSession(ctx, { id: param('session_id'), client: browser.client, status })
+      return sessionAndClient(ctx, session, browser)
+    })
+  }
 }
 
-async function currentClient(ctx: Context, cookies: string[]) {
-  for (const cookie of cookies) {
-    const client = await readClient(ctx, cookie)
+/** The client of the first token shown that is good. */
+export async function currentClient(ctx: Context, shown: string[]) {
+  for (const token of shown) {
+    const client = await readClient(ctx, token)
     if (client) return client
   }
   return undefined
 }
 
-async function sessionAndClient(ctx: Context, session: SessionRecord) {
-  const [client, user] = await Promise.all([
+async function sessionAndClient(ctx: Context, session: SessionRecord, browser: Browser) {
+  const [record, user] = await Promise.all([
     ctx.store.clients.find(session.client_id),
     ctx.store.users.find(session.user_id),
   ])
-  return {
-    response: presentFrontendSession(ctx, { session, user: user ?? null }),
-    client: client ? await frontendClient(ctx, client) : null,
-  }
+  const client = record ? await frontendClient(ctx, record, browser) : null
+  const token = client?.sessions.find(({ id }) => id === session.id)?.last_active_token?.jwt
+  return { response: presentFrontendSession(ctx, { session, user: user ?? null, token }), client }
 }
 
-async function frontendClient(ctx: Context, client: ClientRecord) {
+/**
+ * The client with a fresh token of each of its sessions. From every answer clerk-js takes the token of the session that
+ * its tab shows, and without one it takes the session cookie off the page until it has fetched another.
+ * @param counts whether the selected session is used by this
+ */
+export async function frontendClient(
+  ctx: Context,
+  client: ClientRecord,
+  { clientToken, origin }: Browser,
+  counts = false,
+) {
   const { record, sessions } = await withSessions(ctx, client)
-  const users = await Promise.all(sessions.map(session => ctx.store.users.find(session.user_id)))
-  return presentFrontendClient(
-    ctx,
-    record,
-    sessions.map((session, i) => ({ session, user: users[i] ?? null })),
-  )
+  // A token for a cookie names the page it is for.
+  const minting = origin !== undefined || clientToken.kind === 'header'
+  const shown = sessions.map(async session => ({
+    session,
+    user: (await ctx.store.users.find(session.user_id)) ?? null,
+    token: minting
+      ? await mintIfUsable(ctx, {
+          id: session.id,
+          origin,
+          counts: counts && session.id === record.last_active_session_id,
+        })
+      : undefined,
+  }))
+  return presentFrontendClient(ctx, record, await Promise.all(shown))
 }

@@ -1,16 +1,48 @@
-import { ApiError } from '../../contract/errors.ts'
-import { acceptTicket } from '../../contract/tokens.ts'
+import * as contract from '../../contract/tokens.ts'
+import { anonymousClientToken } from '../../domain/clients.ts'
+import type { Context } from '../../domain/context.ts'
+import { previewTicket } from '../../domain/tickets.ts'
 import { type Http, mount } from '../mount.ts'
+import { isPrefetch } from '../origin.ts'
+import { confirmPage } from '../pages.ts'
 
 export function mountTickets(http: Http): void {
-  // Whoever opens the link, a person or a mail scanner: nothing is read from the store and nothing changes.
-  mount(http, acceptTicket, async (ctx, { query, headers }) => {
-    const claims = ctx.signing.readTicket(query.ticket)
-    if (!claims || claims.iid !== ctx.settings.instance_id) throw new ApiError('ticket_invalid_code')
-    const page = new URL(ctx.settings.sign_in_url)
-    page.searchParams.set('__clerk_ticket', query.ticket)
-    page.searchParams.set('__clerk_status', 'sign_in')
-    headers.location = page.href
+  // Whoever opens the link, a person or a mail scanner: nothing changes.
+  mount(http, contract.acceptTicket, async (ctx, { query, browser, header, headers }) => {
+    const { client, clientToken, serverURL } = browser
+    const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, claims: client })
+    if (!client) clientToken.keep(anonymousClientToken(ctx))
+    const next = signInPage(ctx, query.ticket)
+    // A browser that only prepares the page is not sent on: the page it would come to might redeem the ticket.
+    if (ctx.settings.accept_page === 'redirect' && !isPrefetch(header)) {
+      headers.location = next.href
+      return null
+    }
+    return confirmPage(
+      {
+        ticket,
+        user,
+        text: query.ticket,
+        action: `${serverURL}/v1/tickets/accept`,
+        next,
+        now: ctx.clock.now(),
+        idleSeconds: ctx.settings.session_idle_timeout_seconds,
+      },
+      headers,
+    )
+  })
+
+  mount(http, contract.confirmTicket, async (ctx, { body, browser: { client }, headers }) => {
+    await previewTicket(ctx, { ticket: body.ticket, claims: client })
+    headers.location = signInPage(ctx, body.ticket).href
     return null
   })
+}
+
+/** The page of the app that redeems tickets. */
+function signInPage({ settings }: Context, ticket: string): URL {
+  const page = new URL(settings.sign_in_url)
+  page.searchParams.set('__clerk_ticket', ticket)
+  page.searchParams.set('__clerk_status', 'sign_in')
+  return page
 }

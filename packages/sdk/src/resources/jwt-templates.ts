@@ -1,0 +1,85 @@
+import { type Http, path } from '../http.ts'
+import type { DeletedObject, JwtTemplate, Page } from '../models/components.ts'
+import type {
+  CreateJwtTemplateRequestBody,
+  ListJwtTemplatesQuery,
+  UpdateJwtTemplateRequestBody,
+} from '../models/operations.ts'
+import type * as wire from '../wire.ts'
+
+/** Templates of tokens for other services, which `sessions.getToken(id, name)` mints. */
+export class JwtTemplates {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /**
+   * Lists JWT templates, newest first.
+   *
+   * @param query `limit` 1 to 500 (10), `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/jwt_templates` (ListJWTTemplates, as at Clerk)
+   * @example
+   * const { data, totalCount } = await stagedoor.jwtTemplates.list({ limit: 100 })
+   */
+  list(query?: ListJwtTemplatesQuery): Promise<Page<JwtTemplate>> {
+    return this.#http.list<wire.JWTTemplate>('/v1/jwt_templates', query)
+  }
+
+  /**
+   * Reads a JWT template.
+   *
+   * @param id `jtmp_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `GET /v1/jwt_templates/{id}` (GetJWTTemplate, as at Clerk)
+   * @example
+   * const { name, claims } = await stagedoor.jwtTemplates.get('jtmp_2f8d')
+   */
+  get(id: string): Promise<JwtTemplate> {
+    return this.#http.get<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`)
+  }
+
+  /**
+   * Creates a JWT template.
+   *
+   * @param request `name`, unique; `claims`, any JSON object, with shortcodes like `{{user.id}}` in its texts;
+   *   `lifetime` (60) and `allowedClockSkew` (5) in seconds
+   * @throws StagedoorError `form_param_value_invalid` (an unknown shortcode, say), `jwt_template_reserved_claim`,
+   *   `form_identifier_exists` (the name is taken)
+   * @see `POST /v1/jwt_templates` (CreateJWTTemplate, as at Clerk)
+   * @example
+   * await stagedoor.jwtTemplates.create({ name: 'supabase', claims: { role: 'authenticated', act: '{{session.actor}}' } })
+   */
+  create(request: CreateJwtTemplateRequestBody): Promise<JwtTemplate> {
+    return this.#http.post<wire.JWTTemplate>('/v1/jwt_templates', request)
+  }
+
+  /**
+   * Changes a JWT template: what is left out stays. Tokens already minted stay as they are.
+   *
+   * @param id `jtmp_…`
+   * @param request as for {@link create}
+   * @throws StagedoorError `resource_not_found`, and as {@link create}
+   * @see `PATCH /v1/jwt_templates/{id}` (UpdateJWTTemplate, as at Clerk)
+   * @example
+   * await stagedoor.jwtTemplates.update('jtmp_2f8d', { lifetime: 300 })
+   */
+  update(id: string, request: UpdateJwtTemplateRequestBody): Promise<JwtTemplate> {
+    return this.#http.patch<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, request)
+  }
+
+  /**
+   * Deletes a JWT template. Tokens already minted stay valid until they expire.
+   *
+   * @param id `jtmp_…`
+   * @throws StagedoorError `resource_not_found`
+   * @see `DELETE /v1/jwt_templates/{id}` (DeleteJWTTemplate, as at Clerk)
+   * @example
+   * await stagedoor.jwtTemplates.delete('jtmp_2f8d')
+   */
+  delete(id: string): Promise<DeletedObject> {
+    return this.#http.delete<wire.DeletedObject>(path`/v1/jwt_templates/${id}`)
+  }
+}

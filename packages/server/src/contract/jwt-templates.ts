@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { DeletedObject, Id, JsonObject, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+
+const Claims = JsonObject.meta({
+  id: 'Claims',
+  description:
+    'The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md.',
+  type: 'object',
+  additionalProperties: true,
+})
+
+const lifetime = z.int().min(30).max(315_360_000)
+const allowed_clock_skew = z.int().min(0).max(300)
+
+export const JwtTemplate = z
+  .strictObject({
+    object: z.literal('jwt_template'),
+    id: Id,
+    name: z.string(),
+    claims: Claims,
+    lifetime,
+    allowed_clock_skew,
+    custom_signing_key: z.literal(false),
+    signing_algorithm: z.enum(['RS256', 'ES256', 'EdDSA']).describe('The server’s own.'),
+    created_at: Milliseconds,
+    updated_at: Milliseconds,
+  })
+  .meta({ id: 'JWTTemplate' })
+
+/** It is part of an address, so it has no character that would have to be encoded there, and is never `..`. */
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]{0,127}$/, {
+    error: '1 to 128 letters, digits, `_`, `-` and `.`, beginning with a letter or digit',
+  })
+  .describe('Unique; tokens are asked for by it.')
+
+const settable = {
+  lifetime: lifetime.nullish().describe('Life of its tokens, in seconds; 60 unless told.'),
+  allowed_clock_skew: allowed_clock_skew
+    .nullish()
+    .describe('How far `nbf` is before the time of minting, in seconds; 5 unless told.'),
+  custom_signing_key: z.boolean().nullish().describe('Tokens are signed with the server’s own key: `false`.'),
+  signing_algorithm: z.string().max(16).nullish().describe('The server’s own, or nothing.'),
+  signing_key: z.string().max(16_384).nullish().describe('Not supported: leave it out.'),
+}
+
+export const CreateJwtTemplateRequestBody = z
+  .strictObject({ name, claims: Claims, ...settable })
+  .meta({ id: 'CreateJWTTemplateRequestBody' })
+
+export const UpdateJwtTemplateRequestBody = z
+  .strictObject({ name: name.optional(), claims: Claims.optional(), ...settable })
+  .meta({ id: 'UpdateJWTTemplateRequestBody' })
+
+const bodyErrors = [
+  'form_param_missing',
+  'form_param_value_invalid',
+  'form_param_type_invalid',
+  'form_param_unknown',
+  'form_identifier_exists',
+  'jwt_template_reserved_claim',
+] as const
+
+export const listJwtTemplates = operation({
+  id: 'ListJWTTemplates',
+  method: 'get',
+  path: '/v1/jwt_templates',
+  tag: 'JWT Templates',
+  summary: 'List JWT templates, newest first',
+  auth: 'secret_key',
+  query: z.strictObject(listQuery),
+  response: listOf(JwtTemplate),
+})
+
+export const createJwtTemplate = operation({
+  id: 'CreateJWTTemplate',
+  method: 'post',
+  path: '/v1/jwt_templates',
+  tag: 'JWT Templates',
+  summary: 'Create a JWT template',
+  description:
+    'Says what is in the tokens asked for by its name, for another service that reads JWTs: docs/concepts/jwt-templates.md.',
+  auth: 'secret_key',
+  action: 'jwt_template.create',
+  body: CreateJwtTemplateRequestBody,
+  response: JwtTemplate,
+  errors: bodyErrors,
+})
+
+export const getJwtTemplate = operation({
+  id: 'GetJWTTemplate',
+  method: 'get',
+  path: '/v1/jwt_templates/{template_id}',
+  tag: 'JWT Templates',
+  summary: 'Read a JWT template',
+  auth: 'secret_key',
+  response: JwtTemplate,
+  errors: ['resource_not_found'],
+})
+
+export const updateJwtTemplate = operation({
+  id: 'UpdateJWTTemplate',
+  method: 'patch',
+  path: '/v1/jwt_templates/{template_id}',
+  tag: 'JWT Templates',
+  summary: 'Change a JWT template',
+  description: 'What is left out stays. Tokens already minted stay as they are.',
+  auth: 'secret_key',
+  action: 'jwt_template.update',
+  body: UpdateJwtTemplateRequestBody,
+  response: JwtTemplate,
+  errors: [...bodyErrors, 'resource_not_found'],
+})
+
+export const deleteJwtTemplate = operation({
+  id: 'DeleteJWTTemplate',
+  method: 'delete',
+  path: '/v1/jwt_templates/{template_id}',
+  tag: 'JWT Templates',
+  summary: 'Delete a JWT template',
+  description: 'Tokens already minted stay valid until they expire.',
+  auth: 'secret_key',
+  action: 'jwt_template.delete',
+  response: DeletedObject,
+  errors: ['resource_not_found'],
+})

@@ -1,0 +1,92 @@
+import { hash } from 'node:crypto'
+import { ApiError } from '../contract/errors.ts'
+import { type ClientToken, withSessions } from './clients.ts'
+import type { Context, HandshakeClaims } from './context.ts'
+import { mintIfUsable } from './sessions.ts'
+
+/**
+ * Clerk's handshake: a page's session cookie is missing or old, so the app's server sends the browser here, and it comes
+ * back with fresh cookies for the app's own domain. Sent as a nonce that only the app's server can trade for them, with
+ * its secret key; or as the cookies themselves, signed, to SDKs that do not know nonces.
+ */
+
+/** How long the browser has for its way back, ms. */
+const NONCE_LIFETIME = 60_000
+/** Longest session token to go out under two names: nginx takes 4 kB of headers of an answer, the app's own included. */
+const TWICE_AT_MOST = 1_200
+const YEAR_SECONDS = 31_536_000
+
+export interface StartHandshake {
+  client: ClientToken | undefined
+  /** The page the browser came from and goes back to. */
+  redirect: URL
+  /** Which kind of publishable key the app has: it decides the names of its cookies. */
+  key: 'test' | 'live'
+  /** The browser's name in development, if it has one. */
+  dev_browser: string | undefined
+}
+
+/** What a handshake says: facts, from which its cookies are made when they are asked for. */
+export async function startHandshake(ctx: Context, input: StartHandshake): Promise<HandshakeClaims> {
+  const { client, redirect, key, dev_browser } = input
+  const now = ctx.clock.now()
+  const selected = client && (await withSessions(ctx, client.record)).record.last_active_session_id
+  return {
+    iid: ctx.settings.instance_id,
+    exp: now + NONCE_LIFETIME,
+    sid: selected ?? null,
+    uat: selected ? Math.floor((client?.record.updated_at ?? now) / 1_000) : 0,
+    azp: redirect.origin,
+    key,
+    dvb: key === 'test' ? (dev_browser ?? ctx.random.id('dvb', now)) : null,
+  }
+}
+
+/** @throws ApiError invalid_handshake */
+export function readHandshake(ctx: Context, nonce: string): HandshakeClaims {
+  const claims = ctx.signing.readHandshakeNonce(nonce)
+  if (!claims || claims.iid !== ctx.settings.instance_id || claims.exp <= ctx.clock.now())
+    throw new ApiError('invalid_handshake')
+  return claims
+}
+
+/**
+ * The cookies that bring the app up to date, as Set-Cookie values. Each by its plain name and by that of the publishable
+ * key, so that apps of several instances on one host do not overwrite each other's.
+ */
+export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims): Promise<string[]> {
+  const jwt = claims.sid === null ? undefined : await mintIfUsable(ctx, { id: claims.sid, origin: claims.azp })
+  const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
+  const cookie = (name: string, value: string, maxAge: number) =>
+    `${name}=${value}; Path=/; SameSite=Lax; Max-Age=${maxAge}${secure}`
+  const [key = '', padded = ''] = publishableKeys(ctx, claims.key)
+  // The plain name last: SDKs read it where the other is missing, and of one answer the last.
+  const suffixes = [`_${cookieSuffix(key)}`, '']
+  // Signing out has to reach whatever spelling of the key the app has; there is no room for the token under three names.
+  if (!jwt && padded !== key) suffixes.unshift(`_${cookieSuffix(padded)}`)
+  const session = (suffix: string) =>
+    jwt && (suffix === '' || jwt.length <= TWICE_AT_MOST)
+      ? cookie(`__session${suffix}`, jwt, YEAR_SECONDS)
+      : cookie(`__session${suffix}`, '', 0)
+  return [
+    ...suffixes.flatMap(suffix => [
+      session(suffix),
+      cookie(`__client_uat${suffix}`, String(jwt ? claims.uat : 0), YEAR_SECONDS),
+      ...(claims.dvb === null ? [] : [cookie(`__clerk_db_jwt${suffix}`, claims.dvb, YEAR_SECONDS)]),
+    ]),
+    cookie(NONCE_COOKIE, '', 0),
+  ]
+}
+
+/** Carries the nonce where the app and this server share a host, so that it stays out of the address bar. */
+export const NONCE_COOKIE = '__clerk_handshake_nonce'
+
+/** The publishable keys that name this server: as Clerk writes them, and with the padding that Base64 asks for. */
+export function publishableKeys({ settings }: Pick<Context, 'settings'>, kind: 'test' | 'live'): string[] {
+  const padded = Buffer.from(`${new URL(settings.public_url).host}$`).toString('base64')
+  return [padded.replace(/=+$/, ''), padded].map(host => `pk_${kind}_${host}`)
+}
+
+function cookieSuffix(publishableKey: string): string {
+  return hash('sha1', publishableKey, 'base64url').slice(0, 8)
+}

@@ -1,0 +1,162 @@
+import type { z } from 'zod'
+import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
+import type { CreateJwtTemplateRequestBody, UpdateJwtTemplateRequestBody } from '../contract/jwt-templates.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { JwtTemplateRecord, SessionRecord } from './records.ts'
+import { factsOf, rendered, wrongShortcodes } from './shortcodes.ts'
+import type { Found, Page } from './store.ts'
+import { sayTaken } from './taken.ts'
+
+type CreateJwtTemplate = z.output<typeof CreateJwtTemplateRequestBody>
+type UpdateJwtTemplate = z.output<typeof UpdateJwtTemplateRequestBody>
+
+/** Clerk's defaults, in seconds. */
+const LIFETIME = 60
+const CLOCK_SKEW = 5
+
+/** The largest template, and the largest claims that may come of one, in bytes of JSON. */
+const MAX_TEMPLATE_BYTES = 4_096
+const MAX_CLAIMS_BYTES = 16_384
+
+/** Claims of every token that the server alone writes, and those by which a session token is judged. */
+const RESERVED = 'azp exp iat iss jti nbf sub v sts fva fea pla o'.split(' ')
+/** Claims that say what nobody may make up: only as the shortcode that reads it. */
+const ONLY_AS: Record<string, RegExp> = {
+  sid: /^\{\{\s*session\.id\s*\}\}$/,
+  act: /^\{\{\s*session\.actor\s*\}\}$/,
+}
+
+/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists */
+export async function createJwtTemplate(ctx: Context, input: CreateJwtTemplate): Promise<JwtTemplateRecord> {
+  assertOwnKey(ctx, input)
+  const now = ctx.clock.now()
+  const template: JwtTemplateRecord = {
+    id: ctx.random.id('jtmp', now),
+    name: input.name,
+    claims: claimsText(input.claims),
+    lifetime: input.lifetime ?? LIFETIME,
+    allowed_clock_skew: input.allowed_clock_skew ?? CLOCK_SKEW,
+    created_at: now,
+    updated_at: now,
+  }
+  await sayTaken(ctx.store.jwtTemplates.insert(template, templateEvent(ctx, 'create', template.id)))
+  return template
+}
+
+/** @throws ApiError resource_not_found */
+export async function getJwtTemplate(ctx: Context, input: { id: string }): Promise<JwtTemplateRecord> {
+  const template = await ctx.store.jwtTemplates.find(input.id)
+  if (!template) throw notFound('JWT template', input.id)
+  return template
+}
+
+export function listJwtTemplates(ctx: Context, input: Page & { counted: boolean }): Promise<Found<JwtTemplateRecord>> {
+  return ctx.store.jwtTemplates.list(input, input)
+}
+
+/**
+ * Changes what is named; `null` brings back the default.
+ * @throws ApiError resource_not_found, form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists
+ */
+export async function updateJwtTemplate(
+  ctx: Context,
+  input: UpdateJwtTemplate & { id: string },
+): Promise<JwtTemplateRecord> {
+  assertOwnKey(ctx, input)
+  const change: Partial<JwtTemplateRecord> = { updated_at: ctx.clock.now() }
+  if (input.name !== undefined) change.name = input.name
+  if (input.claims !== undefined) change.claims = claimsText(input.claims)
+  if (input.lifetime !== undefined) change.lifetime = input.lifetime ?? LIFETIME
+  if (input.allowed_clock_skew !== undefined) change.allowed_clock_skew = input.allowed_clock_skew ?? CLOCK_SKEW
+  const event = templateEvent(ctx, 'update', input.id)
+  const template = await sayTaken(ctx.store.jwtTemplates.update(input.id, change, event))
+  if (!template) throw notFound('JWT template', input.id)
+  return template
+}
+
+/** @throws ApiError resource_not_found */
+export async function deleteJwtTemplate(ctx: Context, input: { id: string }): Promise<void> {
+  if (!(await ctx.store.jwtTemplates.delete(input.id, templateEvent(ctx, 'delete', input.id))))
+    throw notFound('JWT template', input.id)
+}
+
+/** @throws ApiError resource_not_found */
+export async function findTemplateByName(ctx: Context, name: string): Promise<JwtTemplateRecord> {
+  const template = await ctx.store.jwtTemplates.findByName(name)
+  if (!template)
+    throw new ApiError('resource_not_found', { params: { what: `No JWT template exists with name: ${name}` } })
+  return template
+}
+
+/**
+ * The claims of a token from a template, as JSON. The automatic ones come last: nothing takes their place.
+ * @throws ApiError request_invalid if they would be too large, authentication_invalid if the user is gone
+ */
+export async function templateClaims(
+  ctx: Context,
+  template: JwtTemplateRecord,
+  session: SessionRecord,
+  { iat, exp, azp }: { iat: number; exp: number; azp: string | undefined },
+): Promise<string> {
+  const user = await ctx.store.users.find(session.user_id)
+  if (!user) throw new ApiError('authentication_invalid')
+  const own = rendered(JSON.parse(template.claims), factsOf(session, user)) as Record<string, unknown>
+  const claims = JSON.stringify({
+    ...own,
+    ...(azp === undefined ? {} : { azp }),
+    exp,
+    iat,
+    iss: ctx.settings.public_url,
+    jti: ctx.random.bytes(10).toString('hex'),
+    nbf: iat - template.allowed_clock_skew,
+    sub: session.user_id,
+  })
+  const bytes = Buffer.byteLength(claims)
+  if (bytes <= MAX_CLAIMS_BYTES) return claims
+  throw new ApiError('request_invalid', {
+    params: { why: `The claims would be ${bytes} bytes of JSON; at most ${MAX_CLAIMS_BYTES} are allowed.` },
+    action: `Let the template \`${template.name}\` take single members of the metadata, not all of it.`,
+  })
+}
+
+/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim */
+function claimsText(claims: Record<string, unknown>): string {
+  for (const [claim, value] of Object.entries(claims)) assertNotReserved(claim, value)
+  const wrong = [...new Set(wrongShortcodes(claims))].slice(0, 10).map(each => `\`${each.slice(0, 80)}\``)
+  if (wrong.length > 0) {
+    throw invalidParam(
+      'claims',
+      `No such shortcode: ${wrong.join(', ')}. All of them are in docs/concepts/jwt-templates.md.`,
+    )
+  }
+  const text = JSON.stringify(claims)
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= MAX_TEMPLATE_BYTES) return text
+  throw invalidParam('claims', `\`claims\` is ${bytes} bytes as JSON; at most ${MAX_TEMPLATE_BYTES} are allowed.`)
+}
+
+function assertNotReserved(claim: string, value: unknown): void {
+  const only = Object.hasOwn(ONLY_AS, claim) ? ONLY_AS[claim] : undefined
+  if (only ? typeof value === 'string' && only.test(value) : !RESERVED.includes(claim)) return
+  throw new ApiError('jwt_template_reserved_claim', {
+    params: { claim },
+    meta: { param_name: 'claims' },
+    ...(only
+      ? { action: `It can only be \`{{session.${claim === 'sid' ? 'id' : 'actor'}}}\`, so that nobody makes it up.` }
+      : {}),
+  })
+}
+
+/** Tokens of templates are signed as all others are. */
+function assertOwnKey(ctx: Context, input: Omit<UpdateJwtTemplate, 'name' | 'claims'>): void {
+  const { signing_alg } = ctx.settings
+  const why = `Tokens of templates are signed with the server’s own key, ${signing_alg}; verify them by its key set.`
+  if (input.custom_signing_key) throw invalidParam('custom_signing_key', why)
+  if (input.signing_key) throw invalidParam('signing_key', why)
+  if (input.signing_algorithm && input.signing_algorithm !== signing_alg) throw invalidParam('signing_algorithm', why)
+}
+
+function templateEvent(ctx: Context, verb: string, target_id: string) {
+  return auditEvent(ctx, { action: `jwt_template.${verb}`, about: {}, target_id })
+}

@@ -1,0 +1,46 @@
+import { ApiError } from '../contract/errors.ts'
+import { MAX_LIMIT } from '../contract/operation.ts'
+import { withSessions } from './clients.ts'
+import type { Context } from './context.ts'
+import type { ClientRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
+import { statusAt } from './sessions.ts'
+
+/** Whom a browser means by “me”. */
+export interface Me {
+  client: ClientRecord
+  session: SessionRecord
+  user: UserWithIdentifiers
+}
+
+/**
+ * The user of a session of this browser: the one named, or else the selected one. Reading is no use of the session, and
+ * writes nothing.
+ * @throws ApiError authentication_invalid if the session is over or another client's, or its user or actor may not be
+ *   signed in
+ */
+export async function readMe(
+  ctx: Context,
+  input: { client: ClientRecord | undefined; session_id?: string | undefined },
+): Promise<Me> {
+  const client = input.client && (await withSessions(ctx, input.client))
+  const id = input.session_id ?? client?.record.last_active_session_id
+  const session = client?.sessions.find(each => each.id === id)
+  const facts = session && (await ctx.store.sessions.findForMint(session.id))
+  const user = facts?.barred === 0 ? await ctx.store.users.find(facts.user_id) : undefined
+  if (!client || !session || !user) throw new ApiError('authentication_invalid')
+  return { client: client.record, session, user }
+}
+
+/** The user's sessions on all devices, newest first; those that are not over alone if asked. */
+export async function listMySessions(
+  ctx: Context,
+  input: { user_id: string; active: boolean },
+): Promise<SessionRecord[]> {
+  const now = ctx.clock.now()
+  const { rows } = await ctx.store.sessions.list(
+    // By the time that is written down, one used a moment ago may look abandoned: asked as of long ago, and looked at below.
+    { user_id: input.user_id, ...(input.active ? { status: 'active', now: 0 } : { now }) },
+    { limit: MAX_LIMIT, offset: 0 },
+  )
+  return input.active ? rows.filter(session => statusAt(ctx.activity.current(session), now) === 'active') : rows
+}

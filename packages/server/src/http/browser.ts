@@ -1,0 +1,48 @@
+import { readClientClaims } from '../domain/clients.ts'
+import type { ClientClaims, Context } from '../domain/context.ts'
+import type { AnswerHeaders } from './answer.ts'
+import { authenticateProxy } from './caller.ts'
+import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
+import type { HeaderReader } from './headers.ts'
+import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
+
+/** The browser that asks: from which page, by which way, as which client. */
+export interface Browser {
+  /** The page asking, if it is one that may. */
+  origin: string | undefined
+  /** Where the browser sees this server: behind Clerk's proxy that is an address of the app. */
+  serverURL: string
+  /** How the browser shows which client it is. */
+  clientToken: ClientToken
+  /** What the first token it shows that is ours says; whether it is still good, the store knows. */
+  client: ClientClaims | undefined
+}
+
+/**
+ * @param request.safe it changes nothing
+ * @throws ApiError origin_invalid, not_while_prefetching, proxy_request_missing_secret_key, …
+ */
+export async function askingBrowser(
+  ctx: Context,
+  header: HeaderReader,
+  answer: AnswerHeaders,
+  request: { url: string; safe: boolean; allowedOrigins: ReadonlySet<string> },
+): Promise<Browser> {
+  const { safe } = request
+  const serverURL = (await authenticateProxy(ctx, header)) ?? ctx.settings.public_url
+  const native = isNative(request.url)
+  const origin = allowedOrigin(header, request.allowedOrigins, { safe, native })
+  if (!safe) assertSomebodyLooks(header)
+  const clientToken = native
+    ? clientHeader(header, answer)
+    : clientCookie(header, answer, serverURL.startsWith('https:'))
+  let client: ClientClaims | undefined
+  for (const token of clientToken.shown) client ??= readClientClaims(ctx, token)
+  ctx.caller.principal = { type: 'client', id: client?.id ?? null }
+  return { origin, serverURL, clientToken, client }
+}
+
+/** Apps without cookies say so in the query, as Clerk's SDKs for them do. */
+function isNative(url: string): boolean {
+  return url.includes('_is_native=') && ['1', 'true'].includes(new URL(url).searchParams.get('_is_native') ?? '')
+}

@@ -1,0 +1,40 @@
+import { getHandshakePayload } from '../../contract/clients.ts'
+import { handshakeClient } from '../../contract/frontend.ts'
+import { handshakeDirectives, NONCE_COOKIE, readHandshake, startHandshake } from '../../domain/handshakes.ts'
+import { type Http, mount } from '../mount.ts'
+import { allowedRedirect } from '../redirect.ts'
+import { currentClient } from './client.ts'
+
+export function mountHandshake(http: Http): void {
+  mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, headers }) => {
+    const back = allowedRedirect(query.redirect_url, http.options.allowedOrigins)
+    const claims = await startHandshake(ctx, {
+      client: await currentClient(ctx, clientToken.shown),
+      redirect: back,
+      key: keyOf(query.__clerk_hs_reason, query.__clerk_db_jwt),
+      dev_browser: /^[\w.-]{1,200}$/.test(query.__clerk_db_jwt ?? '') ? query.__clerk_db_jwt : undefined,
+    })
+    if (query.format === 'token') {
+      const handshake = await handshakeDirectives(ctx, claims)
+      back.searchParams.set('__clerk_handshake', await ctx.signing.handshakeToken(JSON.stringify({ handshake })))
+    } else if (claims.key === 'live' && back.hostname === new URL(serverURL).hostname) {
+      // A production app does not clean its address bar of the nonce, and a reload would bring an old one.
+      const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
+      headers['set-cookie'] =
+        `${NONCE_COOKIE}=${ctx.signing.handshakeNonce(claims)}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax${secure}`
+    } else {
+      back.searchParams.set('__clerk_handshake_nonce', ctx.signing.handshakeNonce(claims))
+    }
+    headers.location = back.href
+    return null
+  })
+
+  mount(http, getHandshakePayload, async (ctx, { query }) => ({
+    directives: await handshakeDirectives(ctx, readHandshake(ctx, query.nonce)),
+  }))
+}
+
+/** Apps with a `pk_test_` key want a browser's name beside the session, and say so; those with `pk_live_` know none. */
+function keyOf(reason: string | undefined, devBrowser: string | undefined): 'test' | 'live' {
+  return devBrowser !== undefined || reason?.startsWith('dev-browser') ? 'test' : 'live'
+}

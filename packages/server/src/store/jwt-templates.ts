@@ -1,0 +1,56 @@
+import type { JwtTemplateRecord } from '../domain/records.ts'
+import { type Store, Taken } from '../domain/store.ts'
+import { count, recorded } from './audit-events.ts'
+import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
+
+const insert = insertInto('jwt_templates')
+
+const find = prepared<{ id: string }, JwtTemplateRecord>(
+  sqlFor.selectFrom('jwt_templates').selectAll().where('id', '=', given('id')),
+)
+
+const findByName = prepared<{ name: string }, JwtTemplateRecord>(
+  sqlFor.selectFrom('jwt_templates').selectAll().where('name', '=', given('name')),
+)
+
+const remove = prepared<{ id: string }, { id: string }>(
+  sqlFor.deleteFrom('jwt_templates').where('id', '=', given('id')).returning('id'),
+)
+
+export function jwtTemplates(db: Database): Store['jwtTemplates'] {
+  return {
+    async insert(template, event) {
+      await sayTaken(db.transition({ query: insert(template) }, recorded(event)))
+    },
+
+    find: id => db.get(find({ id })),
+    findByName: name => db.get(findByName({ name })),
+
+    async list(filter, { limit, offset }) {
+      const query = sqlFor.selectFrom('jwt_templates')
+      const newest = query.selectAll().orderBy('id', 'desc')
+      return {
+        rows: await db.all(bound(newest.limit(limit).offset(offset))),
+        total: filter.counted ? await count(db, query) : 0,
+      }
+    },
+
+    async update(id, change, event) {
+      const query = bound(sqlFor.updateTable('jwt_templates').set(change).where('id', '=', id).returningAll())
+      return (await sayTaken(db.transition({ query, required: true }, recorded(event))))?.[0]
+    },
+
+    async delete(id, event) {
+      return (await db.transition({ query: remove({ id }), required: true }, recorded(event))) !== undefined
+    },
+  }
+}
+
+/** The name is the only unique value that callers choose. */
+async function sayTaken<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } catch (error) {
+    throw error instanceof UniqueViolation && error.columns === 'jwt_templates.name' ? new Taken('name') : error
+  }
+}

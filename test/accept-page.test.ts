@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { expectOk, type TestServer, testServer } from '../packages/server/test/support.ts'
+import { freePort, launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from './browser.ts'
+
+const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
+
+let server: TestServer
+let app: TestApp
+let serverURL: string
+
+before(async () => {
+  const [port, appPort] = [await freePort(), await freePort()]
+  serverURL = `http://127.0.0.1:${port}`
+  const env = {
+    STAGEDOOR_PORT: `${port}`,
+    STAGEDOOR_PUBLIC_URL: serverURL,
+    STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+  }
+  server = await testServer({ realTime: true, env })
+  await server.listen()
+  app = await testApp({ serverURL, kind: 'test', port: appPort })
+})
+after(async () => {
+  await app?.[Symbol.asyncDispose]()
+  await server?.[Symbol.asyncDispose]()
+})
+
+async function actorToken(at = server, fields: object = {}) {
+  const user = await at.createUser({
+    first_name: 'Carl',
+    last_name: 'Customer',
+    email_address: [`carl${Math.random()}@customer.example`],
+  })
+  return at.createActorToken({ user_id: user.id, actor, reason: 'Ticket 4711: the export fails', ...fields })
+}
+const statusOf = async (id: string, at = server) => expectOk(await at.call('GET', `/v1/actor_tokens/${id}`)).status
+
+/** What a page did that it should not have: loaded anything else, or anything its own policy forbids. */
+function watch(page: Page) {
+  const requests: string[] = []
+  page.on('request', it => it.url().startsWith('data:') || requests.push(`${it.method()} ${it.url()}`))
+  return requests
+}
+
+describe('the accept page, in Chromium', () => {
+  test('R15 loading it redeems nothing; a click does; and then the app has the session', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    const { id, url, token, user_id } = await actorToken()
+    const requests = watch(page)
+    await page.goto(url)
+    await page.waitForTimeout(500)
+    assert.deepEqual(requests, [`GET ${url}`], 'one request is the whole page')
+    assert.equal(await statusOf(id), 'pending')
+    const button = page.getByRole('button', { name: 'Act as Carl Customer' })
+    assert.ok(await page.evaluate('document.activeElement.type === "submit"'), 'Enter is enough')
+    await button.click()
+    const shown = await signedIn(page, user_id)
+    assert.deepEqual(shown.actor, actor)
+    assert.equal(await statusOf(id), 'accepted')
+    assert.deepEqual(browser.errors, [])
+
+    await page.goto(`${app.url}/sign-in?__clerk_ticket=${token}&__clerk_status=sign_in`)
+    assert.deepEqual(await signedIn(page, user_id), shown, 'a reload gets the same session')
+  })
+
+  test('works without script, paints at once, weighs little, and tells no other site of it', async () => {
+    await using browser = await launchBrowser({ javaScriptEnabled: false })
+    const { page } = browser
+    const { url } = await actorToken()
+    const answer = await page.goto(url)
+    const weight = (await answer?.body())?.length ?? 0
+    assert.ok(weight > 1_000 && weight < 50_000, `${weight} bytes`)
+    await page.getByRole('heading', { name: 'Act as Carl Customer?' }).waitFor()
+    const sent = page.waitForRequest(it => it.url().startsWith(`${app.url}/sign-in`))
+    await page.getByRole('button').click()
+    const headers = await (await sent).allHeaders()
+    assert.equal(headers['referer'], undefined, 'R16')
+  })
+
+  for (const width of [390, 1_280]) {
+    test(`R15 reads well at ${width} px, in light and dark, with long words`, async () => {
+      await using browser = await launchBrowser()
+      const { page } = browser
+      const long = await actorToken(server, {
+        actor: { sub: 'x'.repeat(200), name: 'Donaudampfschifffahrtsgesellschaftskapitän'.repeat(3) },
+        reason: 'https://support.example/tickets/'.repeat(12),
+      })
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme })
+        await page.setViewportSize({ width, height: 800 })
+        for (const { url } of [await actorToken(), long, { url: `${long.url}x` }]) {
+          await page.goto(url)
+          const wide = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'))
+          assert.ok(wide <= 0, `${wide} px too wide`)
+          const violations = await axe(page)
+          assert.deepEqual(violations, [])
+        }
+      }
+    })
+  }
+
+  test('an app in Clerk’s way: straight on (STAGEDOOR_ACCEPT_PAGE=redirect)', async () => {
+    const [port, appPort] = [await freePort(), await freePort()]
+    const own = `http://127.0.0.1:${port}`
+    await using redirecting = await testServer({
+      realTime: true,
+      env: {
+        STAGEDOOR_PORT: `${port}`,
+        STAGEDOOR_PUBLIC_URL: own,
+        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+        STAGEDOOR_ACCEPT_PAGE: 'redirect',
+      },
+    })
+    await redirecting.listen()
+    await using _app = await testApp({ serverURL: own, kind: 'live', port: appPort })
+    await using browser = await launchBrowser()
+    const { url, user_id } = await actorToken(redirecting)
+    await browser.page.goto(url)
+    assert.deepEqual((await signedIn(browser.page, user_id)).actor, actor)
+  })
+})
+
+describe('a ticket that does not work, in the app’s own sign-in page', () => {
+  const cases: Record<string, (token: { id: string; token: string; user_id: string }) => Promise<unknown>> = {
+    'has already been used': ({ token }) => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token }),
+    'has been revoked': ({ id }) => server.call('POST', `/v1/actor_tokens/${id}/revoke`),
+    'is locked and may not be signed in': ({ user_id }) => server.call('POST', `/v1/users/${user_id}/lock`),
+    'has expired': () => new Promise(resolve => setTimeout(resolve, 1_100)),
+  }
+  for (const [words, spoil] of Object.entries(cases)) {
+    test(`it ${words}: <SignIn/> says so`, async () => {
+      await using browser = await launchBrowser()
+      const token = await actorToken(server, words === 'has expired' ? { expires_in_seconds: 1 } : {})
+      await spoil(token)
+      await browser.page.goto(`${app.url}/sign-in?__clerk_ticket=${token.token}&__clerk_status=sign_in`)
+      await browser.page.getByText(words).first().waitFor()
+    })
+  }
+
+  test('on another site than the server’s: says why, and uses nothing up', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    const { id, token, user_id } = await actorToken()
+    const path = `/sign-in?__clerk_ticket=${token}&__clerk_status=sign_in`
+    await page.goto(app.url.replace('127.0.0.1', 'localhost') + path)
+    await page.getByText('Your browser keeps no cookies between').first().waitFor()
+    assert.equal(await statusOf(id), 'pending')
+    await page.goto(app.url + path)
+    await signedIn(page, user_id)
+  })
+})
+
+describe('what the browser does by itself', () => {
+  /** All on one origin, as behind a proxy: only there does Chromium prerender as it likes. */
+  async function oneOrigin() {
+    const port = await freePort()
+    const origin = `http://127.0.0.1:${port}`
+    const single = await testServer({
+      realTime: true,
+      env: {
+        STAGEDOOR_PUBLIC_URL: origin,
+        STAGEDOOR_SIGN_IN_URL: `${origin}/sign-in`,
+        STAGEDOOR_ACCEPT_PAGE: 'redirect',
+      },
+    })
+    const upstream = await single.listen()
+    const behind = await testApp({ serverURL: origin, kind: 'test' })
+    const seen: { method: string | undefined; path: string; purpose: string | undefined }[] = []
+    const front = createServer((incoming, outgoing) => {
+      const { pathname, searchParams } = new URL(incoming.url ?? '', origin)
+      seen.push({ method: incoming.method, path: pathname, purpose: incoming.headers['sec-purpose'] as string })
+      if (pathname !== '/links') return pass(incoming, outgoing, /^\/(v1|npm)\//.test(pathname) ? upstream : behind.url)
+      const url = searchParams.get('url') ?? ''
+      const rules = { [searchParams.get('way') ?? '']: [{ urls: [url], eagerness: 'immediate' }] }
+      outgoing.setHeader('content-type', 'text/html; charset=utf-8')
+      outgoing.end(
+        `<!doctype html><title>Links</title><link rel="icon" href="data:,"><script type="speculationrules">${JSON.stringify(rules)}</script><a href="${url.replaceAll('&', '&amp;')}">Go</a>`,
+      )
+    })
+    await new Promise<void>(resolve => front.listen(port, '127.0.0.1', resolve))
+    return {
+      single,
+      seen,
+      links: (way: 'prefetch' | 'prerender', url: string) => `${origin}/links?${new URLSearchParams({ way, url })}`,
+      signIn: (token: string) => `${origin}/sign-in?__clerk_ticket=${token}&__clerk_status=sign_in`,
+      async [Symbol.asyncDispose]() {
+        front.closeAllConnections()
+        await new Promise(resolve => front.close(resolve))
+        await behind[Symbol.asyncDispose]()
+        await single[Symbol.asyncDispose]()
+      },
+    }
+  }
+  /** Waits until Chromium has done what it does by itself. */
+  async function quiet(seen: unknown[]) {
+    for (let before = -1; before !== seen.length; await new Promise(resolve => setTimeout(resolve, 2_000)))
+      before = seen.length
+  }
+
+  test('R15 prefetching redeems nothing; then somebody clicks, and it works', async () => {
+    await using site = await oneOrigin()
+    await using browser = await launchBrowser()
+    const { page } = browser
+    for (const way of ['link', 'sign-in page'] as const) {
+      const { id, url, token, user_id } = await actorToken(site.single)
+      site.seen.length = 0
+      await page.goto(site.links('prefetch', way === 'link' ? url : site.signIn(token)))
+      await quiet(site.seen)
+      assert.ok(
+        site.seen.some(({ purpose }) => purpose?.includes('prefetch')),
+        `Chromium prepared nothing: ${JSON.stringify(site.seen)}`,
+      )
+      assert.equal(await statusOf(id, site.single), 'pending')
+      await page.getByRole('link').click()
+      if (way === 'link') await page.getByRole('button', { name: /^Act as/ }).click()
+      await signedIn(page, user_id)
+    }
+  })
+
+  test('R15 prerendering redeems nothing, though the app’s sign-in page runs and tries', async () => {
+    await using site = await oneOrigin()
+    for (const way of ['link', 'sign-in page'] as const) {
+      const { id, url, token } = await actorToken(site.single)
+      site.seen.length = 0
+      await using _browser = openUnwatched(site.links('prerender', way === 'link' ? url : site.signIn(token)))
+      for (let i = 0; i < 50 && site.seen.length === 0; i++) await new Promise(resolve => setTimeout(resolve, 200))
+      await quiet(site.seen)
+      const prerendered = site.seen.filter(({ purpose }) => purpose?.includes('prerender'))
+      assert.ok(prerendered.length > 0, `Chromium prerendered nothing: ${JSON.stringify(site.seen)}`)
+      const tried = prerendered.some(({ method, path }) => method === 'POST' && path === '/v1/client/sign_ins')
+      assert.equal(tried, way === 'sign-in page', JSON.stringify(site.seen))
+      assert.equal(await statusOf(id, site.single), 'pending')
+    }
+  })
+})
+
+/** Hands a request on. */
+function pass(incoming: IncomingMessage, outgoing: ServerResponse, to: string): void {
+  const { method, headers } = incoming
+  const onward = request(`${to}${incoming.url}`, { method, headers }, answer => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+    answer.pipe(outgoing)
+  })
+  onward.on('error', () => outgoing.destroy())
+  incoming.pipe(onward)
+}
+
+async function axe(page: Page): Promise<string[]> {
+  const { source } = (await import('axe-core')).default
+  // By the debugger, past the page's own policy: it lets no script in.
+  await page.evaluate(source)
+  const { violations } = (await page.evaluate('axe.run()')) as {
+    violations: { id: string; nodes: { html: string }[] }[]
+  }
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html).join(' ')}`)
+}

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { parseEnv } from 'node:util'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
+import { type Browser, freePort, launchBrowser } from './browser.ts'
+import { type App, startApp } from './processes.ts'
+
+const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
+const read = (file: string) => readFileSync(join(example, file), 'utf8')
+const sample = parseEnv(read('.env.example')) as Record<string, string>
+
+describe('examples/clerk-express', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'stagedoor-example-'))
+  let server: TestServer
+  let app: App
+
+  before(async () => {
+    const [port, appPort] = [await freePort(), await freePort()]
+    const serverURL = `http://127.0.0.1:${port}`
+    server = await testServer({
+      realTime: true,
+      env: {
+        STAGEDOOR_PORT: `${port}`,
+        STAGEDOOR_PUBLIC_URL: serverURL,
+        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+      },
+    })
+    await server.listen()
+    // As the README says: .env.example, with the two keys filled in; and other ports.
+    const publishableKey = `pk_test_${Buffer.from(`127.0.0.1:${port}$`).toString('base64').replace(/=+$/, '')}`
+    const settings = {
+      ...sample,
+      CLERK_SECRET_KEY: SECRET_KEY,
+      CLERK_PUBLISHABLE_KEY: publishableKey,
+      CLERK_API_URL: sample['CLERK_API_URL']?.replace('4100', `${port}`),
+      CLERK_PROXY_URL: sample['CLERK_PROXY_URL']?.replace('4100', `${port}`),
+      PORT: `${appPort}`,
+    }
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+    writeFileSync(join(folder, '.env'), lines.join('\n'))
+    const url = `http://127.0.0.1:${appPort}`
+    app = await startApp([join(example, 'app.js')], { url, cwd: folder, ready: /^http:/m })
+  })
+  after(async () => {
+    await app?.[Symbol.asyncDispose]()
+    await server?.[Symbol.asyncDispose]()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  /** The link that `app.js --seed` prints. */
+  async function seed(): Promise<string> {
+    const ready = /^http:.*\n/m
+    await using seeding = await startApp([join(example, 'app.js'), '--seed'], { url: app.url, cwd: folder, ready })
+    return ready.exec(seeding.output())?.[0].trim() ?? ''
+  }
+
+  async function userOf(externalId: string) {
+    const [user] = expectOk(await server.call('GET', `/v1/users?external_id=${externalId}`))
+    return user as { id: string } | undefined
+  }
+
+  async function signIn({ page }: Browser, link: string) {
+    await page.goto(link)
+    await page.getByRole('button', { name: 'Sign in as' }).click()
+    await page.waitForURL(`${app.url}/`)
+  }
+
+  it('support signs in, acts as a customer, is kept from deleting the account, leaves, and is back', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    await signIn(browser, await seed())
+    const [olivia, carl] = [await userOf('olivia'), await userOf('carl')]
+    assert.equal(await page.locator('#user-id').innerText(), olivia?.id)
+    await page.getByRole('button', { name: 'Open user menu' }).waitFor()
+
+    await page.getByRole('link', { name: 'Support' }).click()
+    await page.getByRole('button', { name: 'Act as Carl' }).click()
+    assert.match(await page.locator('dl').innerText(), /Olivia/)
+    await page.getByRole('button', { name: 'Act as Carl' }).click()
+    await page.waitForURL(`${app.url}/`)
+    assert.equal(await page.locator('#user-id').innerText(), carl?.id)
+    const banner = page.getByRole('region', { name: /acting/i })
+    await banner.waitFor()
+    assert.match((await banner.innerText()).replace(/\s+/g, ' '), /Olivia is acting as carl@example.com.*(29|30):\d\d/)
+
+    await page.getByRole('button', { name: 'Delete my account' }).click()
+    await page.getByText('Not while acting as somebody else.').waitFor()
+    assert.equal((await userOf('carl'))?.id, carl?.id)
+    const refused = await page.goto(`${app.url}/support`)
+    assert.equal(refused?.status(), 403)
+
+    await page.getByRole('button', { name: 'Leave' }).click()
+    await page.waitForURL(`${app.url}/support`)
+    await page.getByRole('button', { name: 'Act as Carl' }).waitFor()
+    await page.goto(app.url)
+    assert.equal(await page.locator('#user-id').innerText(), olivia?.id)
+    assert.equal(await banner.isVisible(), false)
+
+    const [session] = expectOk(await server.call('GET', `/v1/sessions?user_id=${carl?.id}`))
+    assert.deepEqual(session.actor, { sub: olivia?.id, name: 'Olivia' })
+    assert.equal(session.status, 'removed')
+    assert.doesNotMatch(app.output(), /loop|not let out|Error/)
+  })
+
+  it('Clerk’s own button for leaving brings the operator back too', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    await signIn(browser, await seed())
+    await page.goto(`${app.url}/support`)
+    await page.getByRole('button', { name: 'Act as Carl' }).click()
+    await page.getByRole('button', { name: 'Act as Carl' }).click()
+    await page.waitForURL(`${app.url}/`)
+    await page.locator('[class*=impersonationFab]').first().hover()
+    await page.getByText('Signed in as Carl').waitFor()
+    await page.getByText('Sign out', { exact: true }).click()
+    await page.waitForURL(`${app.url}/support`)
+    await page.getByRole('button', { name: 'Act as Carl' }).waitFor()
+  })
+
+  it('a customer sees no support page, and deletes their own account', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    const customer = await server.createUser({ external_id: 'dora', first_name: 'Dora' })
+    const { url } = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: customer.id }))
+    await signIn(browser, url)
+    assert.equal((await page.goto(`${app.url}/support`))?.status(), 403)
+    await page.goto(app.url)
+    await page.getByRole('button', { name: 'Delete my account' }).click()
+    await page.waitForURL(`${app.url}/`)
+    assert.equal(await userOf('dora'), undefined)
+  })
+
+  it('nobody acts without being support', async () => {
+    const carl = await userOf('carl')
+    const answer = await fetch(`${app.url}/support/act-as/${carl?.id}`, { method: 'POST', redirect: 'manual' })
+    assert.deepEqual([answer.status, answer.headers.get('location')], [302, '/sign-in'])
+  })
+
+  it('its README names commands and settings that are there', () => {
+    const { name, scripts } = JSON.parse(read('package.json'))
+    const text = read('README.md')
+    const commands = [...text.matchAll(/^npm \S+ --workspace=(\S+)/gm)]
+    assert.equal(commands.length, 3)
+    for (const [, workspace] of commands) assert.equal(workspace, `examples/${name}`)
+    assert.equal(scripts.start, 'node app.js')
+    for (const [setting] of text.matchAll(/\bCLERK_[A-Z_]+\b/g)) assert.ok(setting in sample, setting)
+    const sdk = fileURLToPath(new URL('.', import.meta.resolve('@clerk/express')))
+    const builds = readdirSync(sdk).filter(file => file.endsWith('.mjs'))
+    const known = [read('app.js'), ...builds.map(file => readFileSync(join(sdk, file), 'utf8'))].join()
+    for (const setting of Object.keys(sample)) assert.ok(known.includes(setting), setting)
+  })
+})

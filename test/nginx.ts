@@ -1,0 +1,62 @@
+/** A real nginx before the servers of a test, with its usual limits. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const NGINX = ['/usr/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(path => existsSync(path))
+
+/** Why the tests with nginx do not run, or false. */
+export const noNginx = NGINX === undefined && 'nginx is not installed (apt-get install nginx-light)'
+
+export interface Nginx extends AsyncDisposable {
+  accessLog(): string
+}
+
+/**
+ * @param ports each port it listens on, and the one behind it
+ * @param settings more lines of its `http` block
+ */
+export async function startNginx(ports: Record<number, number>, settings = ''): Promise<Nginx> {
+  const folder = mkdtempSync(join(tmpdir(), 'stagedoor-nginx-'))
+  const servers = Object.entries(ports).map(
+    ([port, behind]) => `server {
+      listen 127.0.0.1:${port};
+      location / { proxy_pass http://127.0.0.1:${behind}; proxy_set_header Host $http_host; }
+    }`,
+  )
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(kind => `${kind}_temp_path ${folder};`)
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
+    events {}
+    http { access_log ${folder}/access.log; ${temporary.join(' ')} ${settings} ${servers.join('\n')} }`,
+  )
+  const child = spawn(NGINX ?? '', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
+    stdio: 'ignore',
+  })
+  await Promise.all(Object.keys(ports).map(port => answers(Number(port))))
+  return {
+    accessLog: () => readFileSync(join(folder, 'access.log'), 'utf8'),
+    async [Symbol.asyncDispose]() {
+      const ended = new Promise(resolve => child.once('close', resolve))
+      child.kill('SIGKILL')
+      await ended
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function answers(port: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const there = await new Promise<boolean>(resolve => {
+      const socket = connect(port, '127.0.0.1')
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+      socket.unref()
+    })
+    if (there) return
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  throw new Error(`nginx does not listen on ${port}`)
+}

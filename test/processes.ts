@@ -1,0 +1,58 @@
+/** Apps of the tests that run as processes of their own, with an environment of their own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export interface App extends AsyncDisposable {
+  url: string
+  /** What it has printed so far. */
+  output(): string
+  /** Waits until it has printed this. */
+  printed(pattern: RegExp): Promise<void>
+}
+
+export interface AppOptions {
+  url: string
+  cwd?: string
+  env?: Record<string, string>
+  /** What it prints once it listens. */
+  ready: RegExp
+}
+
+/** Starts Node on these arguments and waits until it says that it listens. It reaches this machine only. */
+export async function startApp(args: string[], { url, cwd, env, ready }: AppOptions): Promise<App> {
+  const offline = fileURLToPath(new URL('offline.ts', import.meta.url))
+  const plain = Object.entries(process.env).filter(([name]) => !/^(STAGEDOOR|CLERK|NEXT|NODE)_/.test(name))
+  const child = spawn(process.execPath, ['--import', offline, ...args], {
+    env: { ...Object.fromEntries(plain), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', chunk => {
+      output += chunk
+    })
+  const printed = async (pattern: RegExp) => {
+    for (let tries = 0; !pattern.test(output); tries++) {
+      if (child.exitCode !== null || tries > 600)
+        throw new Error(`${args.join(' ')} did not print ${pattern}: ${output}`)
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+  const app: App = { url, output: () => output, printed, [Symbol.asyncDispose]: () => stopped(child) }
+  try {
+    await printed(ready)
+  } catch (error) {
+    await app[Symbol.asyncDispose]()
+    throw error
+  }
+  return app
+}
+
+function stopped(child: ChildProcess): Promise<void> {
+  return new Promise(resolve => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve()
+    child.once('close', () => resolve())
+    child.kill('SIGKILL')
+  })
+}

@@ -1,0 +1,593 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
+import {
+  claimsOf,
+  expectOk,
+  SECRET_KEY,
+  type TestClock,
+  type TestServer,
+  testServer,
+} from '../packages/server/test/support.ts'
+import { clerk, freePort, launchBrowser } from './browser.ts'
+import { noNginx, startNginx } from './nginx.ts'
+import { type Opened, PlainBrowser } from './plain-browser.ts'
+import { type App, startApp } from './processes.ts'
+
+/**
+ * Clerk's server SDKs, unmodified, each in an app of its own process (sdk-apps.ts), against a real server: what a person
+ * in Chromium sees, and what goes over the wire.
+ */
+
+const SDKS = ['express', 'fastify', 'hono'] as const
+const KINDS = ['test', 'live'] as const
+/** The largest actor payload: as the server comes, and as it can be set. */
+const USUAL_BYTES = 1_024
+const MOST_BYTES = 2_434
+const actor = { sub: 'user_operator', iss: 'https://admin.example.com', n: 1.5, nested: { list: [1, 'ü', null, true] } }
+
+type Kind = (typeof KINDS)[number]
+
+interface Setting extends AsyncDisposable {
+  server: TestServer
+  serverURL: string
+  app: App
+  clock: TestClock
+}
+
+interface SettingOptions {
+  /** Of the server. */
+  env?: Record<string, string>
+  /** Of the app. */
+  appEnv?: Record<string, string>
+  /** The app answers for the Frontend API itself, and is on localhost: to a browser another site than the server. */
+  proxied?: boolean
+  /** The settings of an nginx before both. */
+  nginx?: string
+}
+
+/** A server and an app that has only been told where it is. */
+async function setUp(sdk: string, kind: Kind, options: SettingOptions = {}): Promise<Setting & { log(): string }> {
+  const { env = {}, appEnv = {}, proxied = false } = options
+  const appHost = proxied ? 'localhost' : '127.0.0.1'
+  const [port, appPort] = [await freePort(), await freePort()]
+  const [shownPort, shownAppPort] = options.nginx === undefined ? [port, appPort] : [await freePort(), await freePort()]
+  const serverURL = `http://127.0.0.1:${shownPort}`
+  const url = `http://${appHost}:${shownAppPort}`
+  const clock = runningClock()
+  const server = await testServer({
+    clock,
+    env: {
+      STAGEDOOR_PORT: `${port}`,
+      STAGEDOOR_PUBLIC_URL: serverURL,
+      STAGEDOOR_SIGN_IN_URL: `${url}/sign-in`,
+      ...env,
+    },
+  })
+  await server.listen()
+  const app = await startApp([fileURLToPath(new URL('sdk-apps.ts', import.meta.url)), sdk, `${appPort}`, appHost], {
+    url,
+    ready: /listening/,
+    env: {
+      CLERK_API_URL: serverURL,
+      CLERK_SECRET_KEY: SECRET_KEY,
+      CLERK_PUBLISHABLE_KEY: publishableKey(new URL(serverURL).host, kind),
+      CLERK_TELEMETRY_DISABLED: '1',
+      ...(proxied ? { APP_PROXY: '1', CLERK_FAPI_URL: serverURL } : { CLERK_PROXY_URL: serverURL }),
+      ...appEnv,
+    },
+  })
+  const nginx =
+    options.nginx === undefined
+      ? undefined
+      : await startNginx({ [shownPort]: port, [shownAppPort]: appPort }, options.nginx)
+  return {
+    server,
+    serverURL,
+    app,
+    clock,
+    log: () => nginx?.accessLog() ?? '',
+    async [Symbol.asyncDispose]() {
+      await nginx?.[Symbol.asyncDispose]()
+      await app[Symbol.asyncDispose]()
+      await server[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** As `stagedoor dev` prints it. */
+function publishableKey(host: string, kind: Kind): string {
+  return `pk_${kind}_${Buffer.from(`${host}$`).toString('base64').replace(/=+$/, '')}`
+}
+
+/** The time, and as much earlier or later as it is told: the apps have the machine's. */
+function runningClock(): TestClock {
+  let ahead = 0
+  return {
+    now: () => Date.now() + ahead,
+    advance: seconds => {
+      ahead += seconds * 1_000
+    },
+    set: milliseconds => {
+      ahead = milliseconds - Date.now()
+    },
+  }
+}
+
+/** An actor payload of exactly so many bytes of JSON. */
+function actorOf(bytes: number) {
+  const payload = { sub: 'user_operator', pad: '' }
+  payload.pad = 'x'.repeat(bytes - JSON.stringify(payload).length)
+  return payload
+}
+
+/** What the protected page says. */
+function said({ text }: { text: string }) {
+  return JSON.parse(/<pre>(.*)<\/pre>/.exec(text)?.[1] ?? 'null')
+}
+
+const NOBODY = { userId: null, sessionId: null, actor: null }
+
+/** As after a sign-in in the browser: the server's cookie, and the session token that clerk-js puts on the app's pages. */
+async function plainBrowser({ server, app }: Setting, signedIn: { session_id: string; cookie: string }) {
+  const { session_id, cookie } = signedIn
+  const minted = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie, origin: app.url })
+  return new PlainBrowser({ __client: cookie.replace('__client=', ''), __session: expectOk(minted).jwt })
+}
+
+/** A page with clerk-js, of somebody signed in. From the first moment on it leaves the session cookie in its place. */
+async function clerkPage(page: Page, app: App): Promise<void> {
+  await page.addInitScript(
+    'missing = 0; setInterval(() => { missing += !/(^|; )__session=/.test(document.cookie) }, 1)',
+  )
+  await page.goto(`${app.url}/sign-in?stay`)
+  await page.waitForFunction('window.Clerk?.loaded')
+  await clerk(page, 'session.touch()')
+  assert.equal(await page.evaluate('missing'), 0)
+}
+
+/** A session token that has run out. */
+async function oldToken({ server, clock }: Setting, sessionId: string): Promise<string> {
+  clock.advance(-120)
+  const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${sessionId}/tokens`))
+  clock.advance(120)
+  return jwt
+}
+
+/** Where each request went, app or server, and how it was answered. */
+function route({ hops }: Opened, { app, serverURL }: Setting): string[] {
+  return hops.map(({ url, status }) => {
+    if (url.startsWith(`${serverURL}/v1/client/handshake?`)) return `handshake ${status}`
+    assert.ok(url.startsWith(`${app.url}/`), url)
+    return `app ${status}`
+  })
+}
+
+/** pk_test_ takes the answer off the address bar with one redirect more. */
+const handshake = (kind: Kind, end: number) => [
+  'app 307',
+  'handshake 307',
+  ...(kind === 'test' ? ['app 307'] : []),
+  `app ${end}`,
+]
+
+/** S13: nothing of a session is in a URL, and the URL is short enough for everybody. */
+function assertDiscreet({ hops }: Opened): void {
+  for (const { url } of hops) {
+    assert.ok(url.length < 2_048, `${url.length} bytes of URL: ${url}`)
+    for (const [jwt] of url.matchAll(/ey[\w-]+\.[\w-]+\.[\w-]+/g)) {
+      const { typ } = JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString())
+      assert.equal(typ, 'handshake+jwt')
+      const { sub, act } = claimsOf(jwt)
+      assert.deepEqual({ sub, act }, { sub: undefined, act: undefined })
+    }
+  }
+}
+
+for (const sdk of SDKS) {
+  for (const kind of KINDS) {
+    describe(`@clerk/${sdk} with pk_${kind}_`, () => {
+      let setting: Setting
+      let server: TestServer
+      let app: App
+
+      before(async () => {
+        setting = await setUp(sdk, kind, { env: { STAGEDOOR_ACTOR_MAX_BYTES: `${MOST_BYTES}` } })
+        ;({ server, app } = setting)
+      })
+      after(() => setting?.[Symbol.asyncDispose]())
+
+      it('takes a session token as bearer: user, session and actor, value for value', async () => {
+        const { session_id, user_id } = await server.signIn({ actor })
+        const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`))
+        const ask = async (authorization: string) => {
+          const answer = await fetch(`${app.url}/api/me`, { headers: { authorization } })
+          return { status: answer.status, body: await answer.json() }
+        }
+        assert.deepEqual(await ask(`Bearer ${jwt}`), {
+          status: 200,
+          body: { userId: user_id, sessionId: session_id, actor },
+        })
+        const [head, body, signature = ''] = jwt.split('.')
+        const forged = `${head}.${body}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`
+        for (const authorization of ['', `Bearer ${forged}`, `Bearer ${SECRET_KEY}`])
+          assert.deepEqual(await ask(authorization), { status: 401, body: NOBODY })
+      })
+
+      it('gives a page its session back by handshake when the cookie is gone, and when it is old', async () => {
+        const signedIn = await server.signIn({ actor })
+        const browser = await plainBrowser(setting, signedIn)
+        const expected = { userId: signedIn.user_id, sessionId: signedIn.session_id, actor }
+
+        // The first page: cookies that only the handshake sets are missing.
+        const first = await browser.open(`${app.url}/`)
+        assert.deepEqual(route(first, setting), handshake(kind, 200))
+        assert.deepEqual(said(first), expected)
+        assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
+
+        browser.forget('__session')
+        const gone = await browser.open(`${app.url}/?tab=1&q=%C3%BC#top`)
+        assert.deepEqual(route(gone, setting), handshake(kind, 200))
+        assert.deepEqual(said(gone), expected)
+        assert.equal(gone.url.replace('#top', ''), `${app.url}/?tab=1&q=%C3%BC`)
+        assertDiscreet(gone)
+        assert.ok(!browser.cookies.has('__clerk_handshake_nonce'))
+
+        const jwt = await oldToken(setting, signedIn.session_id)
+        for (const name of browser.cookies.keys()) {
+          if (name.startsWith('__session')) browser.cookies.set(name, jwt)
+          if (name.startsWith('__client_uat')) browser.cookies.set(name, String(claimsOf(jwt).iat - 1))
+        }
+        browser.forget('__clerk_redirect_count')
+        const old = await browser.open(`${app.url}/`)
+        assert.deepEqual(route(old, setting), handshake(kind, 200))
+        assert.deepEqual(said(old), expected)
+        assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
+      })
+
+      it('takes the handshake as a signed token too, for SDKs that know no nonce', async () => {
+        const signedIn = await server.signIn({ actor })
+        const answer = await fetch(
+          `${setting.serverURL}/v1/client/handshake?redirect_url=${encodeURIComponent(`${app.url}/?tab=1`)}${kind === 'test' ? '&__clerk_db_jwt=dvb_1' : ''}`,
+          { headers: { cookie: signedIn.cookie }, redirect: 'manual' },
+        )
+        assert.equal(answer.status, 307)
+        const back = new URL(answer.headers.get('location') ?? '')
+        assert.ok(back.searchParams.has('__clerk_handshake'))
+        const browser = new PlainBrowser()
+        const opened = await browser.open(back.href)
+        assert.deepEqual(said(opened), { userId: signedIn.user_id, sessionId: signedIn.session_id, actor })
+        assert.deepEqual(route(opened, setting), kind === 'test' ? ['app 307', 'app 200'] : ['app 200'])
+        if (kind === 'test') assert.equal(opened.url, `${app.url}/?tab=1`)
+        assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
+      })
+
+      it('tells a page once that nobody is signed in, and does not ask again', async () => {
+        const browser = new PlainBrowser(kind === 'test' ? {} : { __client_uat: '1700000000' })
+        const opened = await browser.open(`${app.url}/`)
+        assert.deepEqual(route(opened, setting), handshake(kind, 401))
+        assert.deepEqual(said(opened), NOBODY)
+        assertDiscreet(opened)
+        assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 401'])
+      })
+
+      it('sees the operator again at the next handshake once the acting session is revoked, or nobody', async () => {
+        const operator = await server.createUser()
+        const own = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: operator.id }))
+        const parked = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: own.token })
+        const token = await server.createActorToken({ actor })
+        const acting = await server.post(
+          '/v1/client/sign_ins',
+          { strategy: 'ticket', ticket: token.token },
+          { cookie: parked.headers.get('set-cookie')?.split(';')[0] },
+        )
+        const session_id = expectOk(acting).response.created_session_id
+        const cookie = acting.headers.get('set-cookie')?.split(';')[0] ?? ''
+        const alone = await server.signIn({ actor })
+        for (const [signedIn, user_id, then] of [
+          [{ session_id, cookie }, token.user_id, { userId: operator.id, actor: null }],
+          [alone, alone.user_id, { userId: null, actor: null }],
+        ] as const) {
+          const browser = await plainBrowser(setting, signedIn)
+          assert.equal(said(await browser.open(`${app.url}/`)).userId, user_id)
+          expectOk(await server.call('POST', `/v1/sessions/${signedIn.session_id}/revoke`))
+          browser.forget('__session')
+          const opened = await browser.open(`${app.url}/`)
+          const { userId, actor: seen } = said(opened)
+          assert.deepEqual({ userId, actor: seen }, then)
+          assert.deepEqual(route(opened, setting), handshake(kind, userId ? 200 : 401))
+        }
+      })
+
+      it('has room for the largest actor: in a cookie, in a request, in an answer', async () => {
+        for (const bytes of [USUAL_BYTES, MOST_BYTES]) {
+          const large = actorOf(bytes)
+          const signedIn = await server.signIn({ actor: large })
+          const browser = await plainBrowser(setting, signedIn)
+          await browser.open(`${app.url}/`)
+          browser.forget('__session')
+          browser.forget('__clerk_redirect_count')
+          const opened = await browser.open(`${app.url}/`)
+          assert.deepEqual(said(opened).actor, large)
+          assert.deepEqual(route(opened, setting), handshake(kind, 200))
+          assertDiscreet(opened)
+          assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
+          // The app's proxies: nginx takes 4 kB of headers of an answer, and the app has headers of its own.
+          const answer = Math.max(...opened.hops.map(hop => hop.responseHeaderBytes))
+          assert.ok(answer < (bytes === USUAL_BYTES ? 3_200 : 5_200), `${answer} bytes`)
+        }
+      })
+
+      it('in Chromium: from the link of an actor token to signing out, through handshakes', async () => {
+        await using browser = await launchBrowser()
+        const { page } = browser
+        const cookies = page.context()
+        const token = await server.createActorToken({ actor })
+        await page.goto(token.url)
+        await page.getByRole('button', { name: 'Act as' }).click()
+        await page.waitForURL(`${app.url}/`)
+        const first = said({ text: await page.content() })
+        assert.deepEqual({ userId: first.userId, actor: first.actor }, { userId: token.user_id, actor })
+        const me = await page.evaluate(async () => (await fetch('/api/me')).json())
+        assert.deepEqual(me, first)
+
+        const jwt = await oldToken(setting, first.sessionId)
+        const spoil = {
+          gone: () => cookies.clearCookies({ name: /^__session/ }),
+          old: async () => {
+            const stale = (await cookies.cookies()).filter(({ name }) => name.startsWith('__session'))
+            assert.ok(stale.length >= 1)
+            await cookies.addCookies(stale.map(cookie => ({ ...cookie, value: jwt })))
+            const times = (await cookies.cookies()).filter(({ name }) => name.startsWith('__client_uat'))
+            const before = String(claimsOf(jwt).iat - 1)
+            await cookies.addCookies(times.map(cookie => ({ ...cookie, value: before })))
+          },
+        }
+        for (const [what, spoiling] of Object.entries(spoil)) {
+          await spoiling()
+          await cookies.clearCookies({ name: '__clerk_redirect_count' })
+          const statuses: number[] = []
+          const count = (response: { request(): { isNavigationRequest(): boolean }; status(): number }) =>
+            response.request().isNavigationRequest() && statuses.push(response.status())
+          page.on('response', count)
+          await page.goto(`${app.url}/?tab=1`)
+          page.off('response', count)
+          assert.deepEqual(said({ text: await page.content() }), first, what)
+          assert.deepEqual(statuses, kind === 'test' ? [307, 307, 307, 200] : [307, 307, 200], what)
+          assert.equal(page.url(), `${app.url}/?tab=1`)
+        }
+
+        await clerkPage(page, app)
+        assert.equal((await clerk(page, 'session.actor')).sub, actor.sub)
+        await clerk(page, 'signOut()')
+        await page.goto(`${app.url}/`)
+        assert.deepEqual(said({ text: await page.content() }), NOBODY)
+        assert.equal(expectOk(await server.call('GET', `/v1/sessions/${first.sessionId}`)).status, 'ended')
+      })
+
+      it('said nothing of loops, and asked nobody else', () => {
+        assert.doesNotMatch(app.output(), /loop|not let out/i)
+      })
+    })
+  }
+}
+
+describe('the largest actor', () => {
+  for (const kind of KINDS) {
+    it(`in Chromium, with pk_${kind}_: its cookies are kept`, async () => {
+      await using setting = await setUp('express', kind, { env: { STAGEDOOR_ACTOR_MAX_BYTES: `${MOST_BYTES}` } })
+      await using browser = await launchBrowser()
+      const { server, app } = setting
+      const { page } = browser
+      const large = actorOf(MOST_BYTES)
+      const token = await server.createActorToken({ actor: large })
+      await page.goto(token.url)
+      await page.getByRole('button', { name: 'Act as' }).click()
+      await page.waitForURL(`${app.url}/`)
+      assert.deepEqual(said({ text: await page.content() }).actor, large)
+      await page.context().clearCookies({ name: /^__session|redirect_count$/ })
+      await page.reload()
+      assert.deepEqual(said({ text: await page.content() }).actor, large)
+    })
+  }
+
+  // Real limits need the real program.
+  if (process.env.TEST_DEEP !== undefined) {
+    for (const [name, bytes, settings] of [
+      ['usual buffers, as the server comes', USUAL_BYTES, ''],
+      ['usual buffers, at what the reference names', 1_600, ''],
+      [
+        'larger buffers, at the largest setting',
+        MOST_BYTES,
+        'proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k; large_client_header_buffers 4 16k;',
+      ],
+    ] as const) {
+      for (const kind of KINDS) {
+        it(`S13 through nginx with ${name}, with pk_${kind}_`, { skip: noNginx }, async () => {
+          await using setting = await setUp('express', kind, {
+            nginx: settings,
+            env: { STAGEDOOR_ACTOR_MAX_BYTES: `${MOST_BYTES}` },
+          })
+          await using browser = await launchBrowser()
+          const { server, app } = setting
+          const { page } = browser
+          const large = actorOf(bytes)
+          const token = await server.createActorToken({ actor: large })
+          await page.goto(token.url)
+          await page.getByRole('button', { name: 'Act as' }).click()
+          await page.waitForURL(`${app.url}/`)
+          const first = said({ text: await page.content() })
+          assert.deepEqual(first.actor, large)
+          await page.goto(`${app.url}/sign-in?stay`)
+          await page.waitForFunction('window.Clerk?.loaded')
+          await page.context().clearCookies({ name: /^__session|redirect_count$/ })
+          const before = setting.log().length
+          await page.goto(`${app.url}/`)
+          assert.deepEqual(said({ text: await page.content() }), first)
+          const since = setting.log().slice(before)
+          assert.match(since, /GET \/v1\/client\/handshake\?/)
+          const tokens = [...since.matchAll(/ey[\w-]+\.(ey[\w-]+)\.[\w-]+/g)]
+          for (const [jwt] of tokens) assert.equal(claimsOf(jwt).sub, undefined)
+        })
+      }
+    }
+  }
+})
+
+for (const [sdk, kind] of [
+  ['express', 'test'],
+  ['express', 'live'],
+  ['fastify', 'test'],
+  ['hono', 'test'],
+] as const) {
+  describe(`the proxy of @clerk/${sdk}, on the app’s own origin, with pk_${kind}_`, () => {
+    let setting: Setting
+
+    before(async () => {
+      setting = await setUp(sdk, kind, { proxied: true })
+    })
+    after(() => setting?.[Symbol.asyncDispose]())
+
+    it('in Chromium: the whole way, and every cookie on the app’s origin', async () => {
+      const { server, app } = setting
+      await using browser = await launchBrowser()
+      const { page } = browser
+      const cookies = page.context()
+      const token = await server.createActorToken({ actor })
+      await page.goto(token.url)
+      await page.getByRole('button', { name: 'Act as' }).click()
+      await page.waitForURL(`${app.url}/`)
+      const first = said({ text: await page.content() })
+      assert.deepEqual({ userId: first.userId, actor: first.actor }, { userId: token.user_id, actor })
+      const kept = await cookies.cookies(app.url)
+      for (const name of ['__client', '__session', '__client_uat'])
+        assert.ok(kept.find(cookie => cookie.name === name)?.domain === 'localhost', name)
+
+      await cookies.clearCookies({ name: /^__session|redirect_count$/ })
+      const asked: string[] = []
+      page.on('request', request => asked.push(new URL(request.url()).origin))
+      await page.goto(`${app.url}/?tab=1`)
+      assert.deepEqual(said({ text: await page.content() }), first)
+      assert.equal(page.url(), `${app.url}/?tab=1`)
+      await clerkPage(page, app)
+      await clerk(page, 'signOut()')
+      await page.goto(`${app.url}/`)
+      assert.deepEqual(said({ text: await page.content() }), NOBODY)
+      assert.deepEqual([...new Set(asked)], [app.url])
+      assert.doesNotMatch(app.output(), /loop|not let out/i)
+    })
+
+    // @clerk/fastify tells us its address without the port, so that a form of ours would be sent elsewhere.
+    if (sdk !== 'fastify') {
+      it('in Chromium: a link opened under the proxy’s address stays on it', async () => {
+        const { server, app } = setting
+        await using browser = await launchBrowser()
+        const { page } = browser
+        const token = await server.createActorToken({ actor })
+        const { pathname, search } = new URL(token.url)
+        await page.goto(`${app.url}/__clerk${pathname}${search}`)
+        await page.getByRole('button', { name: 'Act as' }).click()
+        await page.waitForURL(`${app.url}/`)
+        assert.equal(said({ text: await page.content() }).userId, token.user_id)
+        const hosts = (await page.context().cookies()).map(cookie => cookie.domain)
+        assert.deepEqual([...new Set(hosts)], ['localhost'])
+      })
+    }
+  })
+}
+
+describe('the proxy’s secret key', () => {
+  it('has to be there and to be right', async () => {
+    await using setting = await setUp('express', 'test', {
+      proxied: true,
+      appEnv: { CLERK_SECRET_KEY: `sk_test_${'0123456789abcdef'.repeat(3)}` },
+    })
+    const refusal = async (url: string, headers: Record<string, string> = {}) => {
+      const answer = await fetch(url, { headers })
+      const { errors } = (await answer.json()) as { errors: { code: string }[] }
+      return [answer.status, errors.map(error => error.code)]
+    }
+    const { serverURL, app } = setting
+    const proxy = { 'clerk-proxy-url': `${app.url}/__clerk` }
+    const [missing, invalid] = ['proxy_request_missing_secret_key', 'proxy_request_invalid_secret_key']
+    assert.deepEqual(await refusal(`${serverURL}/v1/client`, proxy), [400, [missing]])
+    const wrong = { ...proxy, 'clerk-secret-key': `${SECRET_KEY}0` }
+    assert.deepEqual(await refusal(`${serverURL}/v1/client`, wrong), [401, [invalid]])
+    assert.deepEqual(await refusal(`${app.url}/__clerk/v1/client`), [401, [invalid]])
+    const right = { ...proxy, 'clerk-secret-key': SECRET_KEY }
+    assert.equal((await fetch(`${serverURL}/v1/client`, { headers: right })).status, 200)
+  })
+})
+
+/** What a wrong setting looks like, so that docs/guides/clerk.md can say it. */
+describe('a wrong setting', () => {
+  /** What a bearer token and a page of somebody signed in come to. */
+  async function tried(sdk: string, options: SettingOptions, ...told: RegExp[]) {
+    await using setting = await setUp(sdk, 'test', options)
+    const { server, app } = setting
+    const signedIn = await server.signIn({ actor })
+    const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${signedIn.session_id}/tokens`))
+    const bearer = await fetch(`${app.url}/api/me`, { headers: { authorization: `Bearer ${jwt}` } })
+    const opened = await (await plainBrowser(setting, signedIn)).open(`${app.url}/`)
+    for (const pattern of told) await app.printed(pattern)
+    return {
+      bearer: bearer.status,
+      reason: bearer.headers.get('x-clerk-auth-reason'),
+      message: bearer.headers.get('x-clerk-auth-message') ?? '',
+      page: opened.status,
+      handshakes: opened.hops.filter(hop => hop.url.includes('/v1/client/handshake?')).length,
+    }
+  }
+
+  /** What Clerk's SDKs print when they give up. */
+  const LOOP = /infinite redirect loop.*keys do not match/
+  const ASKED_CLERK = /not let out: https:\/\/api\.clerk\.com\/v1\/jwks/
+
+  it('@clerk/fastify without apiUrl asks Clerk instead, and signs everybody out', async () => {
+    const seen = await tried('fastify', { appEnv: { APP_FORGETS: 'apiUrl' } }, ASKED_CLERK, LOOP)
+    assert.deepEqual(seen, { bearer: 401, reason: 'unexpected-error', message: '', page: 401, handshakes: 3 })
+  })
+
+  it('so do the others without CLERK_API_URL', async () => {
+    for (const sdk of ['express', 'hono']) {
+      const { bearer, page } = await tried(sdk, { appEnv: { CLERK_API_URL: '' } }, ASKED_CLERK)
+      assert.deepEqual([bearer, page], [401, 401])
+    }
+  })
+
+  it('a wrong secret key is named', async () => {
+    const CLERK_SECRET_KEY = `sk_test_${'0123456789abcdef'.repeat(3)}`
+    const { message, ...seen } = await tried('express', { appEnv: { CLERK_SECRET_KEY } }, /clerk_key_invalid/)
+    assert.deepEqual(seen, { bearer: 401, reason: 'secret-key-invalid', page: 401, handshakes: 3 })
+    assert.match(message, /Clerk Secret Key is invalid/)
+  })
+
+  it('with a publishable key of another server, tokens are good and cookies are not', async () => {
+    const CLERK_PUBLISHABLE_KEY = publishableKey('auth.example.com', 'test')
+    const { bearer, page, handshakes } = await tried('express', { appEnv: { CLERK_PUBLISHABLE_KEY } }, LOOP)
+    assert.deepEqual({ bearer, page, handshakes }, { bearer: 200, page: 401, handshakes: 3 })
+  })
+
+  it('with another algorithm than RS256 nobody is signed in, and it says why', async () => {
+    const { message, ...seen } = await tried('express', { env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
+    assert.deepEqual([seen.bearer, seen.reason, seen.page], [401, 'token-invalid-algorithm', 401])
+    assert.match(message, /Invalid JWT algorithm "ES256"/)
+  })
+
+  it('without CLERK_PROXY_URL browsers are sent to https', async () => {
+    await using setting = await setUp('express', 'test', { appEnv: { CLERK_PROXY_URL: '' } })
+    const headers = { accept: 'text/html' }
+    const answer = await fetch(setting.app.url, { headers, redirect: 'manual' })
+    assert.equal(answer.status, 307)
+    assert.ok(answer.headers.get('location')?.startsWith(setting.serverURL.replace('http:', 'https:')))
+  })
+
+  it('a publishable key of localhost is refused: its host needs a dot', async () => {
+    await using setting = await setUp('express', 'test', {
+      appEnv: { CLERK_PUBLISHABLE_KEY: publishableKey('localhost:4100', 'test') },
+    })
+    assert.equal((await fetch(setting.app.url)).status, 500)
+    await setting.app.printed(/Publishable key not valid/)
+  })
+})
