@@ -89,6 +89,9 @@ describe('stagedoor dev', () => {
       'revoked .*authentication_invalid',
       'recorded .*4 audit events',
       'CLERK_API_URL=http://127.0.0.1:',
+      'CLERK_PROXY_URL=http://127.0.0.1:',
+      'NEXT_PUBLIC_CLERK_JS_URL=http://127.0.0.1:\\d+/npm/@clerk/clerk-js@6/dist/clerk.browser.js',
+      'data-clerk-publishable-key="pk_test_',
       'STAGEDOOR_SECRET_KEY=sk_test_',
     ]) {
       assert.match(first.stdout, new RegExp(line))
