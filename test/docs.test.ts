@@ -46,6 +46,29 @@ describe('the documentation', () => {
   })
 })
 
+describe('code in the documentation', () => {
+  it('stands, line by line, in the file it says it is from', () => {
+    let blocks = 0
+    for (const page of pages) {
+      const text = readFileSync(join(root, page), 'utf8')
+      for (const [, file = '', code = ''] of text.matchAll(/^<!-- in (\S+) -->\n```\w*\n([\s\S]*?)```/gm)) {
+        const lines = readFileSync(join(root, file), 'utf8')
+          .split('\n')
+          .map(line => line.trim())
+        for (const shown of code.trim().split('\n')) {
+          const line = shown.replace(/ \/\/ .*/, '').trim()
+          assert.ok(
+            lines.some(each => each.endsWith(line)),
+            `${page}: ${file} has no line ${line}`,
+          )
+        }
+        blocks++
+      }
+    }
+    assert.ok(blocks >= 8, `${blocks} blocks`)
+  })
+})
+
 describe('the repository', () => {
   it('names no registry in its lock file, so that any can be used', () => {
     const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {

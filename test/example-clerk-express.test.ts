@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { expectOk, SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
 import { type Browser, freePort, launchBrowser } from './browser.ts'
-import { type App, startApp } from './processes.ts'
+import { type App, runNode, startApp } from './processes.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
 const read = (file: string) => readFileSync(join(example, file), 'utf8')
@@ -53,9 +53,8 @@ describe('examples/clerk-express', () => {
 
   /** The link that `app.js --seed` prints. */
   async function seed(): Promise<string> {
-    const ready = /^http:.*\n/m
-    await using seeding = await startApp([join(example, 'app.js'), '--seed'], { url: app.url, cwd: folder, ready })
-    return ready.exec(seeding.output())?.[0].trim() ?? ''
+    const printed = await runNode([join(example, 'app.js'), '--seed'], { cwd: folder })
+    return /^http:.*$/m.exec(printed)?.[0] ?? ''
   }
 
   async function userOf(externalId: string) {

@@ -10,16 +10,46 @@ export interface App extends AsyncDisposable {
   printed(pattern: RegExp): Promise<void>
 }
 
-export interface AppOptions {
-  url: string
+interface ProcessOptions {
   cwd?: string
   env?: Record<string, string>
+}
+
+export interface AppOptions extends ProcessOptions {
+  url: string
   /** What it prints once it listens. */
   ready: RegExp
 }
 
 /** Starts Node on these arguments and waits until it says that it listens. It reaches this machine only. */
-export async function startApp(args: string[], { url, cwd, env, ready }: AppOptions): Promise<App> {
+export async function startApp(args: string[], { url, ready, ...options }: AppOptions): Promise<App> {
+  const { child, output } = spawned(args, options)
+  const printed = async (pattern: RegExp) => {
+    for (let tries = 0; !pattern.test(output()); tries++) {
+      if (child.exitCode !== null || tries > 600)
+        throw new Error(`${args.join(' ')} did not print ${pattern}: ${output()}`)
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+  const app: App = { url, output, printed, [Symbol.asyncDispose]: () => stopped(child) }
+  try {
+    await printed(ready)
+  } catch (error) {
+    await app[Symbol.asyncDispose]()
+    throw error
+  }
+  return app
+}
+
+/** Runs Node on these arguments, to its end. @returns what it printed */
+export async function runNode(args: string[], options: ProcessOptions): Promise<string> {
+  const { child, output } = spawned(args, options)
+  const code = await new Promise(resolve => child.once('close', resolve))
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${output()}`)
+  return output()
+}
+
+function spawned(args: string[], { cwd, env }: ProcessOptions) {
   const offline = fileURLToPath(new URL('offline.ts', import.meta.url))
   const plain = Object.entries(process.env).filter(([name]) => !/^(STAGEDOOR|CLERK|NEXT|NODE)_/.test(name))
   const child = spawn(process.execPath, ['--import', offline, ...args], {
@@ -32,21 +62,7 @@ export async function startApp(args: string[], { url, cwd, env, ready }: AppOpti
     stream.on('data', chunk => {
       output += chunk
     })
-  const printed = async (pattern: RegExp) => {
-    for (let tries = 0; !pattern.test(output); tries++) {
-      if (child.exitCode !== null || tries > 600)
-        throw new Error(`${args.join(' ')} did not print ${pattern}: ${output}`)
-      await new Promise(resolve => setTimeout(resolve, 50))
-    }
-  }
-  const app: App = { url, output: () => output, printed, [Symbol.asyncDispose]: () => stopped(child) }
-  try {
-    await printed(ready)
-  } catch (error) {
-    await app[Symbol.asyncDispose]()
-    throw error
-  }
-  return app
+  return { child, output: () => output }
 }
 
 function stopped(child: ChildProcess): Promise<void> {

@@ -51,8 +51,7 @@ const apps: Record<string, (place: Place) => unknown> = {
     const { clerkPlugin, getAuth } = clerkFastify
     const app = Fastify()
     if (proxied) {
-      // onRequest: before Fastify refuses the forms that clerk-js sends.
-      await app.register(clerkPlugin, { apiUrl, frontendApiProxy, hookName: 'onRequest' })
+      await app.register(clerkPlugin, { apiUrl, frontendApiProxy })
     } else if (process.env.APP_FORGETS === 'apiUrl') {
       await app.register(clerkPlugin, { proxyUrl })
     } else {

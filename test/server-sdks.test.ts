@@ -325,10 +325,14 @@ for (const sdk of SDKS) {
         const cookies = page.context()
         const token = await server.createActorToken({ actor })
         await page.goto(token.url)
+        const asked: string[] = []
+        page.on('request', request => asked.push(new URL(request.url()).pathname))
         await page.getByRole('button', { name: 'Act as' }).click()
         await page.waitForURL(`${app.url}/`)
         const first = said({ text: await page.content() })
         assert.deepEqual({ userId: first.userId, actor: first.actor }, { userId: token.user_id, actor })
+        // The app's server knows at once: a request that cannot be sent on a handshake needs none.
+        assert.ok(!asked.slice(asked.indexOf('/v1/client/sign_ins')).includes('/v1/client/handshake'), asked.join('\n'))
         const me = await page.evaluate(async () => (await fetch('/api/me')).json())
         assert.deepEqual(me, first)
 

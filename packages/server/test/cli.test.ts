@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url))
 const README = fileURLToPath(new URL('../../../README.md', import.meta.url))
 
 interface Result {
@@ -88,11 +89,33 @@ describe('stagedoor dev', () => {
       'verified .*really user_',
       'revoked .*authentication_invalid',
       'recorded .*4 audit events',
-      'CLERK_API_URL=http://127.0.0.1:',
       'STAGEDOOR_SECRET_KEY=sk_test_',
     ]) {
       assert.match(first.stdout, new RegExp(line))
     }
+    const url = `http://127.0.0.1:${port}`
+    const [, clerk = ''] = first.stdout.split(/^For an app with Clerk’s SDKs.*$/m)
+    const {
+      CLERK_SECRET_KEY,
+      CLERK_PUBLISHABLE_KEY = '',
+      NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY,
+      ...settings
+    } = parseEnv(clerk)
+    assert.match(CLERK_SECRET_KEY ?? '', /^sk_test_\w+$/)
+    assert.equal(NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY, CLERK_PUBLISHABLE_KEY)
+    assert.match(CLERK_PUBLISHABLE_KEY, /^pk_test_[^=]+$/)
+    assert.equal(Buffer.from(CLERK_PUBLISHABLE_KEY.slice('pk_test_'.length), 'base64').toString(), `127.0.0.1:${port}$`)
+    // In the examples the server is on its usual port.
+    for (const example of ['clerk-express', 'clerk-nextjs']) {
+      const sample = parseEnv(readFileSync(join(EXAMPLES, example, '.env.example'), 'utf8')) as Record<string, string>
+      const named = Object.entries(sample).filter(
+        ([name, value]) => /CLERK/.test(name) && value !== '' && value !== '/sign-in',
+      )
+      assert.ok(named.length >= 3)
+      for (const [name, value] of named) assert.equal(settings[name], value.replace('http://127.0.0.1:4100', url), name)
+    }
+    for (const [, address = ''] of clerk.matchAll(/src="([^"]+)"/g))
+      assert.ok(Object.values(settings).includes(address))
     assert.equal(statSync(join(cwd, '.stagedoor/dev.env')).mode & 0o777, 0o600)
     assert.equal(statSync(join(cwd, '.stagedoor/dev.db')).mode & 0o777, 0o600)
     const second = await finished(start(cwd, ['dev', '--once', '--port', port]))

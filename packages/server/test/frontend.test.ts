@@ -204,3 +204,80 @@ describe('the session tokens that come with a client', () => {
     assert.equal(session?.last_active_token, null)
   })
 })
+
+describe('what an app’s server is told of the client', () => {
+  const env = {
+    STAGEDOOR_PUBLIC_URL: 'https://auth.example.co.uk',
+    STAGEDOOR_SIGN_IN_URL: 'https://app.example.co.uk/sign-in',
+    STAGEDOOR_ALLOWED_ORIGINS:
+      'https://auth.example.co.uk,https://example.co.uk,https://a.b.example.co.uk,https://app.example.org,https://10.0.0.1',
+  }
+  const signInFrom = async (server: TestServer, origin: string | undefined, query = '') => {
+    const { token } = await server.createActorToken()
+    const answer = await server.post(`/v1/client/sign_ins${query}`, { strategy: 'ticket', ticket: token }, { origin })
+    return { answer, uat: Math.floor(expectOk(answer).client.updated_at / 1_000) }
+  }
+
+  it('is when it last changed, on the domain the page shares with the server; the client’s own cookie is the last', async () => {
+    await using server = await testServer({ env })
+    for (const [origin, domain] of [
+      ['https://app.example.co.uk', '; Domain=example.co.uk'],
+      ['https://a.b.example.co.uk', '; Domain=example.co.uk'],
+      ['https://example.co.uk', '; Domain=example.co.uk'],
+      ['https://auth.example.co.uk', ''],
+    ] as const) {
+      const { answer, uat } = await signInFrom(server, origin)
+      const [told, own = '', ...more] = answer.headers.getSetCookie()
+      assert.equal(told, `__client_uat=${uat}; Path=/; Max-Age=31536000; SameSite=Lax${domain}; Secure`, origin)
+      assert.match(own, /^__client=[^;]+; .*HttpOnly/)
+      assert.deepEqual(more, [])
+    }
+  })
+
+  it('is nothing to a page elsewhere, and to what is no page', async () => {
+    await using server = await testServer({ env })
+    for (const origin of ['https://app.example.org', 'https://10.0.0.1', undefined]) {
+      const { answer } = await signInFrom(server, origin)
+      assert.match(answer.headers.getSetCookie().join('|'), /^__client=[^|]+$/, origin)
+    }
+    assert.deepEqual((await signInFrom(server, undefined, '?_is_native=1')).answer.headers.getSetCookie(), [])
+  })
+
+  it('is 0 once nobody is signed in, however that came', async () => {
+    await using server = await testServer()
+    const origin = 'http://127.0.0.1:4101'
+    const zero = '__client_uat=0; Path=/; Max-Age=31536000; SameSite=Lax'
+    const told = (answer: { headers: Headers }) =>
+      answer.headers.getSetCookie().filter(cookie => cookie.startsWith('__client_uat'))
+    for (const leave of [
+      ({ session_id }: { session_id: string }) => `/v1/client/sessions/${session_id}/remove`,
+      ({ session_id }: { session_id: string }) => `/v1/client/sessions/${session_id}/end`,
+      () => '/v1/client/sessions?_method=DELETE',
+      () => '/v1/client?_method=DELETE',
+    ]) {
+      const signedIn = await server.signIn()
+      const headers = { cookie: signedIn.cookie, origin }
+      assert.deepEqual(told(await server.post(leave(signedIn), {}, headers)), [zero])
+    }
+    const { session_id, cookie } = await server.signIn()
+    expectOk(await server.call('POST', `/v1/sessions/${session_id}/revoke`))
+    for (const headers of [{ cookie, origin }, { origin }])
+      assert.deepEqual(
+        told(await server.call('GET', '/v1/client', undefined, { authorization: undefined, ...headers })),
+        [zero],
+      )
+  })
+
+  it('is said by a handshake too, where a cookie of that domain would stand beside the app’s own', async () => {
+    await using server = await testServer({ env })
+    const { answer, uat } = await signInFrom(server, 'https://app.example.co.uk')
+    const told = async (redirect_url: string, cookie: string | undefined) => {
+      const path = `/v1/client/handshake?${new URLSearchParams({ format: 'nonce', redirect_url })}`
+      const { headers } = await server.call('GET', path, undefined, { authorization: undefined, cookie })
+      return headers.getSetCookie().map(each => each.split('; Path=/')[0])
+    }
+    assert.deepEqual(await told('https://app.example.co.uk/', cookieOf(answer)), [`__client_uat=${uat}`])
+    assert.deepEqual(await told('https://app.example.co.uk/', undefined), ['__client_uat=0'])
+    assert.deepEqual(await told('https://app.example.org/', cookieOf(answer)), [])
+  })
+})

@@ -207,7 +207,12 @@ export function expectOk(answer: Answer): Answer['body'] {
 
 /** The `__client` cookie an answer sets, as a Cookie header. */
 export function cookieOf(answer: Answer): string {
-  return answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+  return (
+    answer.headers
+      .getSetCookie()
+      .find(cookie => cookie.startsWith('__client='))
+      ?.split(';')[0] ?? ''
+  )
 }
 
 /** What a JWT says, unchecked. */

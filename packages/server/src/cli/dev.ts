@@ -128,17 +128,44 @@ function step(what: string, text: string): void {
 }
 
 function printAddresses(here: string, publicURL: string, secretKey: string, signInURL: string): void {
-  const publishableKey = `pk_test_${Buffer.from(`${new URL(publicURL).host}$`)
-    .toString('base64')
-    .replace(/=+$/, '')}`
   print(`Backend API       ${here}/v1            docs/reference/api.md`)
   print(`Public keys       ${here}/.well-known/jwks.json`)
   print(`Tickets are sent  to ${signInURL}     STAGEDOOR_SIGN_IN_URL changes it`)
   print(`Kept in           ./${DEV_DIRECTORY}`)
   print('\nFor an app with @stagedoor/sdk, or the commands of `stagedoor`:')
   print(`  STAGEDOOR_SERVER_URL=${here}\n  STAGEDOOR_SECRET_KEY=${secretKey}`)
-  print('For an app with Clerk’s SDKs:')
-  print(`  CLERK_API_URL=${here}\n  CLERK_SECRET_KEY=${secretKey}\n  CLERK_PUBLISHABLE_KEY=${publishableKey}\n`)
+  print('For an app with Clerk’s SDKs, as docs/guides/clerk.md says:')
+  print(clerkSettings(here, publicURL, secretKey))
+}
+
+/** What docs/guides/clerk.md explains and test/server-sdks.test.ts runs. */
+function clerkSettings(here: string, publicURL: string, secretKey: string): string {
+  const host = Buffer.from(`${new URL(publicURL).host}$`)
+    .toString('base64')
+    .replace(/=+$/, '')
+  const key = `pk_test_${host}`
+  const builds = {
+    js: `${publicURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js`,
+    ui: `${publicURL}/npm/@clerk/ui@1/dist/ui.browser.js`,
+  }
+  return `  # Every server. Express takes them all by itself
+  CLERK_API_URL=${here}
+  CLERK_SECRET_KEY=${secretKey}
+  CLERK_PUBLISHABLE_KEY=${key}
+  CLERK_PROXY_URL=${publicURL}
+  CLERK_TELEMETRY_DISABLED=1
+  # Fastify  clerkPlugin, { apiUrl: process.env.CLERK_API_URL, proxyUrl: process.env.CLERK_PROXY_URL }
+  # Hono     clerkMiddleware({ proxyUrl: process.env.CLERK_PROXY_URL })
+  # Next.js, too
+  NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY=${key}
+  NEXT_PUBLIC_CLERK_PROXY_URL=${publicURL}
+  NEXT_PUBLIC_CLERK_JS_URL=${builds.js}
+  NEXT_PUBLIC_CLERK_UI_URL=${builds.ui}
+  NEXT_PUBLIC_CLERK_TELEMETRY_DISABLED=1
+  # A page of your own
+  <script src="${builds.ui}"></script>
+  <script src="${builds.js}" data-clerk-publishable-key="${key}" data-clerk-proxy-url="${publicURL}"></script>
+`
 }
 
 /** The port, or the next free one. */

@@ -3,6 +3,7 @@ import type { ClientClaims, Context } from '../domain/context.ts'
 import type { AnswerHeaders } from './answer.ts'
 import { authenticateProxy } from './caller.ts'
 import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
+import { clientUatCookie } from './client-uat.ts'
 import type { HeaderReader } from './headers.ts'
 import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
 
@@ -16,9 +17,12 @@ export interface Browser {
   clientToken: ClientToken
   /** What the first token it shows that is ours says; whether it is still good, the store knows. */
   client: ClientClaims | undefined
+  /** Has the app's server told when the client was last changed, in seconds; 0 if nobody is signed in. */
+  tellApp(clientUat: number): void
 }
 
 /**
+ * @param cookies of the answer, beside that of the client
  * @param request.safe it changes nothing
  * @throws ApiError origin_invalid, not_while_prefetching, proxy_request_missing_secret_key, …
  */
@@ -26,6 +30,7 @@ export async function askingBrowser(
   ctx: Context,
   header: HeaderReader,
   answer: AnswerHeaders,
+  cookies: string[],
   request: { url: string; safe: boolean; allowedOrigins: ReadonlySet<string> },
 ): Promise<Browser> {
   const { safe } = request
@@ -39,7 +44,11 @@ export async function askingBrowser(
   let client: ClientClaims | undefined
   for (const token of clientToken.shown) client ??= readClientClaims(ctx, token)
   ctx.caller.principal = { type: 'client', id: client?.id ?? null }
-  return { origin, serverURL, clientToken, client }
+  const tellApp = (clientUat: number) => {
+    const cookie = origin !== undefined && !native && clientUatCookie(clientUat, new URL(origin), new URL(serverURL))
+    if (cookie) cookies.push(cookie)
+  }
+  return { origin, serverURL, clientToken, client, tellApp }
 }
 
 /** Apps without cookies say so in the query, as Clerk's SDKs for them do. */

@@ -75,6 +75,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const header = headerReader(request, incoming)
     const traceId = newTraceId(services)
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
+    const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
     const run = async (): Promise<z.input<R> | Response> => {
@@ -84,7 +85,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         await authenticate(ctx, header, incoming)
       } else if (auth === 'client') {
         const { allowedOrigins } = options
-        browser = await askingBrowser(ctx, header, headers, {
+        browser = await askingBrowser(ctx, header, headers, cookies, {
           url: http.req.url,
           safe: method === 'get',
           allowedOrigins,
@@ -107,7 +108,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       const answer = await recordingRefusals(ctx, action, run)
       if (answer instanceof Response) return answer
       if (options.checkResponses) operation.response.parse(answer)
-      return answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
+      const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
+      return withCookies(response, cookies)
     } catch (error) {
       const at = { method: http.req.method, path: http.req.path }
       return page && wantsPage(header) ? errorPage(error, headers, log, at) : answerError(error, headers, log, at)
@@ -115,6 +117,15 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   }
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
+}
+
+/** The client's own cookie stays last: of several, Clerk's proxy for Express hands on the last. */
+function withCookies(response: Response, cookies: string[]): Response {
+  if (cookies.length === 0) return response
+  const own = response.headers.getSetCookie()
+  response.headers.delete('set-cookie')
+  for (const cookie of [...cookies, ...own]) response.headers.append('set-cookie', cookie)
+  return response
 }
 
 /** Names a request in its answer, in the log and in the audit log. */

@@ -41,6 +41,7 @@ export function mountClient(http: Http): void {
     if (!browser.client) browser.clientToken.keep(anonymousClientToken(ctx))
     // Asked when a page loads; the page then has a token, and may ask for none before it is left.
     const counts = !isPrefetch(header)
+    if (!client) browser.tellApp(0)
     return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
   })
 
@@ -49,10 +50,11 @@ export function mountClient(http: Http): void {
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
     return { response: client ? await frontendClient(ctx, client.record, browser) : null, client: null }
   })
-  mount(http, contract.deleteClient, async (ctx, { browser: { clientToken } }) => {
-    const client = await currentClient(ctx, clientToken.shown)
+  mount(http, contract.deleteClient, async (ctx, { browser }) => {
+    const client = await currentClient(ctx, browser.clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    clientToken.forget()
+    browser.clientToken.forget()
+    browser.tellApp(0)
     return { response: null, client: null }
   })
 
@@ -115,10 +117,11 @@ async function sessionAndClient(ctx: Context, session: SessionRecord, browser: B
 export async function frontendClient(
   ctx: Context,
   client: ClientRecord,
-  { clientToken, origin }: Browser,
+  { clientToken, origin, tellApp }: Browser,
   counts = false,
 ) {
   const { record, sessions } = await withSessions(ctx, client)
+  tellApp(sessions.length === 0 ? 0 : Math.floor(record.updated_at / 1_000))
   // A token for a cookie names the page it is for.
   const minting = origin !== undefined || clientToken.kind === 'header'
   const shown = sessions.map(async session => ({

@@ -1,6 +1,7 @@
 import { getHandshakePayload } from '../../contract/clients.ts'
 import { handshakeClient } from '../../contract/frontend.ts'
 import { handshakeDirectives, NONCE_COOKIE, readHandshake, startHandshake } from '../../domain/handshakes.ts'
+import { clientUatCookie } from '../client-uat.ts'
 import { type Http, mount } from '../mount.ts'
 import { allowedRedirect } from '../redirect.ts'
 import { currentClient } from './client.ts'
@@ -25,6 +26,9 @@ export function mountHandshake(http: Http): void {
     } else {
       back.searchParams.set('__clerk_handshake_nonce', ctx.signing.handshakeNonce(claims))
     }
+    // On a domain they share there is a cookie of ours beside the app's own: it must not say otherwise.
+    const told = back.hostname !== new URL(serverURL).hostname && clientUatCookie(claims.uat, back, new URL(serverURL))
+    if (told) headers['set-cookie'] = told
     headers.location = back.href
     return null
   })

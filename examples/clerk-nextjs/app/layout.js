@@ -1,0 +1,16 @@
+import { ClerkProvider } from '@clerk/nextjs'
+
+export const metadata = { title: 'Clerk’s SDK for Next.js', icons: 'data:,' }
+
+export default function Layout({ children }) {
+  return (
+    <html lang="en">
+      <body>
+        <ClerkProvider>
+          {/* The banner that says who is acting goes here, above everything else. */}
+          {children}
+        </ClerkProvider>
+      </body>
+    </html>
+  )
+}
