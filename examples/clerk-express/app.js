@@ -50,7 +50,7 @@ async function supportOnly(request, response, next) {
   next()
 }
 
-app.get('/support', supportOnly, async (request, response) => {
+app.get('/support', supportOnly, async (_request, response) => {
   const users = await clerkClient.users.getUserList({ limit: 100 })
   const rows = users.data
     .filter(user => user.id !== response.locals.operator.id)
