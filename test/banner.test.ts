@@ -50,8 +50,6 @@ describe('<stagedoor-banner>', () => {
     page = await newPage()
   })
   afterEach(async () => {
-    // A clock is the whole browser's: one that stands still would stop the pages of the next test, too.
-    await page.clock.resume()
     for (const each of page.context().pages()) if (each !== browser.page) await each.close()
   })
 
@@ -239,6 +237,14 @@ describe('<stagedoor-banner>', () => {
         assert.equal(await banner().evaluate(each => getComputedStyle(each, '::backdrop').display), 'none', name)
         await button().click({ trial: true })
       }
+    })
+
+    test('does not hang a page that nothing can show', async () => {
+      await open(ACTING)
+      await page.evaluate(() => document.documentElement.style.setProperty('display', 'none', 'important'))
+      await page.waitForTimeout(1_100)
+      await page.evaluate(() => document.documentElement.style.removeProperty('display'))
+      await shown(page)
     })
 
     test('is there whatever attributes it is given', async () => {
@@ -602,7 +608,10 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('is asked every 10 seconds and when the page is looked at again; no answer changes nothing', async () => {
+    test('is asked every 10 seconds and when the page is looked at again; no answer changes nothing', async t => {
+      // A clock is the whole browser's: one that stands still would stop the pages of the next test, too.
+      const { clock } = page.context()
+      t.after(() => clock.resume())
       await page.clock.install()
       const count = loads()
       await open({ ...ACTING, 'status-url': '/status' })

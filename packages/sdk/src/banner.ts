@@ -494,12 +494,12 @@ export class StagedoorBanner extends Base {
     if (this.#home && !this.closest('dialog')?.matches(':modal')) this.#goHome()
     const page = document.documentElement
     const isOutOfReach = this.getClientRects().length === 0 || this.closest('[inert], [aria-hidden=true]')
-    if (isOutOfReach && (this.parentNode !== page || page.getClientRects().length === 0)) {
-      // What it stands in, or the whole page, is not displayed or not to be used.
+    if (isOutOfReach && this.parentNode !== page) {
+      // What it stands in is not displayed, or not to be used.
       this.#stray = true
       page.insertBefore(this, document.body)
-      if (page.getClientRects().length === 0) reserve(1, true)
     }
+    if (page.getClientRects().length === 0) reserve(1, true)
     this.#raise()
     const { x, y, within } = this.#reach()
     if (within) return
@@ -1002,7 +1002,6 @@ button[aria-disabled=true] { cursor: progress; opacity: .85 }
   .form { grid-area: 1 / 2; align-self: end }
   [data-text=short] .text { -webkit-line-clamp: 4 }
 }
-@media (forced-colors: active) { button { border-color: currentColor } }
 @media print {
   :host { position: static !important }
   .form, .more { display: none }
