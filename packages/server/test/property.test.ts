@@ -11,7 +11,7 @@ import { type Answer, SECRET_KEY, type TestServer, testServer, times } from './s
 // What is tested here is the answers, not the disk.
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: 'sqlite::memory:' }
 
-/** The envelope of every refusal (WIRE.md 7.1). */
+/** The envelope of every refusal. */
 const ErrorEnvelope = z.strictObject({
   errors: z
     .array(
