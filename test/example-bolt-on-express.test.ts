@@ -41,7 +41,7 @@ after(async () => {
 
 async function logIn(page: Page, name: string) {
   await page.goto(`${shop}/login`)
-  await page.getByLabel('E-mail').fill(`${name}@${name === 'olivia' ? 'shop' : 'customer'}.example`)
+  await page.getByLabel('E-mail').fill(`${name}@${name === 'olivia' ? 'shop' : 'mail'}.example`)
   await page.getByLabel('Password').fill(`${name}-password`)
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.waitForURL(name === 'olivia' ? `${shop}/support` : `${shop}/`)

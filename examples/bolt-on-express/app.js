@@ -14,8 +14,8 @@ function addUser(id, name, email, role) {
   users.set(id, { id, name, email, role, salt, hash: scryptSync(`${id}-password`, salt, 32) })
 }
 addUser('olivia', 'Olivia Operator', 'olivia@shop.example', 'support')
-addUser('carl', 'Carl Customer', 'carl@customer.example', 'customer')
-addUser('dora', 'Dora Customer', 'dora@customer.example', 'customer')
+addUser('carl', 'Carl Customer', 'carl@mail.example', 'customer')
+addUser('dora', 'Dora Customer', 'dora@mail.example', 'customer')
 
 const app = express()
 app.disable('x-powered-by')
@@ -71,7 +71,7 @@ app.get('/login', (_req, res) => {
 <label>E-mail <input name="email" type="email" autocomplete="username" required></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Log in</button></form>
-<p>olivia@shop.example (support), carl@customer.example, dora@customer.example; the password is olivia-password and so on.</p>`,
+<p>olivia@shop.example (support), carl@mail.example, dora@mail.example; the password is olivia-password and so on.</p>`,
     ),
   )
 })
