@@ -5,6 +5,7 @@ import { verifySessionToken } from '@stagedoor/sdk/verify'
 import type { Command } from 'commander'
 import { pino } from 'pino'
 import { loadConfig } from '../config.ts'
+import { publishableKeys } from '../domain/handshakes.ts'
 import { createStagedoor } from '../server.ts'
 import { DEV_DIRECTORY, devEnvironment } from './environment.ts'
 import { note, print, time } from './output.ts'
@@ -140,10 +141,7 @@ function printAddresses(here: string, publicURL: string, secretKey: string, sign
 
 /** What docs/guides/clerk.md explains and test/server-sdks.test.ts runs. */
 function clerkSettings(here: string, publicURL: string, secretKey: string): string {
-  const host = Buffer.from(`${new URL(publicURL).host}$`)
-    .toString('base64')
-    .replace(/=+$/, '')
-  const key = `pk_test_${host}`
+  const [key] = publishableKeys(publicURL, 'test')
   const builds = {
     js: `${publicURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js`,
     ui: `${publicURL}/npm/@clerk/ui@1/dist/ui.browser.js`,

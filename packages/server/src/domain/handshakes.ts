@@ -59,7 +59,7 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
   const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
   const cookie = (name: string, value: string, maxAge: number) =>
     `${name}=${value}; Path=/; SameSite=Lax; Max-Age=${maxAge}${secure}`
-  const [key = '', padded = ''] = publishableKeys(ctx, claims.key)
+  const [key, padded] = publishableKeys(ctx.settings.public_url, claims.key)
   // The plain name last: SDKs read it where the other is missing, and of one answer the last.
   const suffixes = [`_${cookieSuffix(key)}`, '']
   // Signing out has to reach whatever spelling of the key the app has; there is no room for the token under three names.
@@ -82,9 +82,9 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
 export const NONCE_COOKIE = '__clerk_handshake_nonce'
 
 /** The publishable keys that name this server: as Clerk writes them, and with the padding that Base64 asks for. */
-export function publishableKeys({ settings }: Pick<Context, 'settings'>, kind: 'test' | 'live'): string[] {
-  const padded = Buffer.from(`${new URL(settings.public_url).host}$`).toString('base64')
-  return [padded.replace(/=+$/, ''), padded].map(host => `pk_${kind}_${host}`)
+export function publishableKeys(publicURL: string, kind: 'test' | 'live'): [key: string, padded: string] {
+  const padded = Buffer.from(`${new URL(publicURL).host}$`).toString('base64')
+  return [`pk_${kind}_${padded.replace(/=+$/, '')}`, `pk_${kind}_${padded}`]
 }
 
 function cookieSuffix(publishableKey: string): string {
