@@ -1,26 +1,25 @@
 import { createServer, type Server as NodeServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
-import { type Config, ConfigError, masterKeyBytes } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
-import { systemClock, systemRandom } from './domain/random.ts'
+import { systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
-import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
 import { LOOPBACK } from './http/origin.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
-import { migrateSqlite, openSqliteStore } from './store/store.ts'
+import { migrate, openStore } from './store/store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
 
-/** Last activity is written this often at most, ms. */
-const ACTIVITY_INTERVAL = 30_000
+/** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
+const ACTIVITY_INTERVAL = 1_000
 /** How long a stopping server waits for requests under way, ms. */
 const DRAIN_TIMEOUT = 10_000
 const OVERDUE_BATCH = 200
@@ -58,12 +57,19 @@ export interface Stagedoor {
  * await stagedoor.listen()
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
-  const { clock = systemClock, random = systemRandom } = options
+  const { random = systemRandom } = options
   const log = options.log ?? pino({ level: config.log_level })
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
-  const store = openStore(config.database_url)
+  const store = await opening(config.database_url, () =>
+    openStore(config.database_url, {
+      ...(options.clock ? { clock: options.clock } : {}),
+      poolSize: config.database_pool_size,
+      warn: message => log.warn(message),
+    }),
+  )
+  const { clock } = store
 
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
@@ -132,7 +138,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(ACTIVITY_INTERVAL, 'last activity and overdue sessions could not be written', async () => {
     // In this order: a session used a moment ago is not overdue.
-    await services.activity.flush(store)
+    await services.activity.flush(store, clock.now())
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
   })
 
@@ -169,20 +175,15 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 
 /** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
 export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
-  return opening(databaseUrl, migrateSqlite)
+  return opening(databaseUrl, () => migrate(databaseUrl))
 }
 
-function openStore(databaseUrl: string): Store {
-  return opening(databaseUrl, openSqliteStore)
-}
-
-function opening<T>(databaseUrl: string, open: (path: string) => T): T {
-  const path = databaseUrl.slice('sqlite:'.length)
+async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {
   try {
-    return open(path)
+    return await open()
   } catch (cause) {
     throw new ConfigError(
-      `STAGEDOOR_DATABASE_URL: the database ${path} cannot be opened: ${(cause as Error).message}`,
+      `STAGEDOOR_DATABASE_URL: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
       { cause },
     )
   }

@@ -42,7 +42,7 @@ export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
 /** @throws ApiError resource_not_found */
 export async function revokeSecretKey(ctx: Context, input: { id: string }): Promise<SecretKeyRecord> {
   const event = auditEvent(ctx, { action: 'secret_key.revoke', about: {}, target_id: input.id })
-  const revoked = await ctx.store.secretKeys.revoke(input.id, ctx.clock.now(), event)
+  const revoked = await ctx.store.secretKeys.revoke(input.id, event)
   if (revoked) return revoked
   const key = (await ctx.store.secretKeys.list()).find(it => it.id === input.id)
   if (!key) throw notFound('secret key', input.id)

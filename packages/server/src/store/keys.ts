@@ -1,7 +1,7 @@
 import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, insertInto, now, prepared, sqlFor } from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
 
@@ -9,10 +9,10 @@ const findByHash = prepared<{ hash: string }, SecretKeyRecord>(
   sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', given('hash')),
 )
 
-const revokeSecretKey = prepared<{ id: string; now: number }, SecretKeyRecord>(
+const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
   sqlFor
     .updateTable('secret_keys')
-    .set({ revoked_at: given('now') })
+    .set({ revoked_at: now })
     .where('id', '=', given('id'))
     .where('revoked_at', 'is', null)
     .returningAll(),
@@ -27,8 +27,8 @@ export function secretKeys(db: Database): Store['secretKeys'] {
     findByHash: hash => db.get(findByHash({ hash })),
     list: () => db.all(bound(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
 
-    async revoke(id, now, event) {
-      const revoked = await db.transition({ query: revokeSecretKey({ id, now }), required: true }, recorded(event))
+    async revoke(id, event) {
+      const revoked = await db.transition({ query: revokeSecretKey({ id }), required: true }, recorded(event))
       return revoked?.[0]
     },
   }

@@ -1,13 +1,28 @@
 import { closeSync, openSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
+import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
+import type { Clock } from '../domain/context.ts'
 import { StoreUnavailable } from '../domain/store.ts'
-import { migrations } from './migrations.ts'
-import { type Bound, type Database, type Step, UniqueViolation } from './query.ts'
+import { assertKnown, migrations, sqliteOf } from './migrations.ts'
+import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
 
 /** So many writes are committed together at most. */
 const MAX_BATCH = 512
 /** How long to wait for another process that is writing, ms. */
 const BUSY_TIMEOUT = 2_000
+
+/**
+ * Writes `+?` for `?`. It is the same value, but SQLite (STAT4) thinks that the plan of many a query might depend on a
+ * bare parameter, and then plans it anew each time it is run, which takes twenty times as long as running it.
+ */
+class QueryCompiler extends SqliteQueryCompiler {
+  protected override getCurrentParameterPlaceholder(): string {
+    return '+?'
+  }
+
+  /** Row locks are for databases that write in more than one place at a time. */
+  protected override visitSelectModifier(): void {}
+}
 
 interface Write {
   run: () => unknown
@@ -22,12 +37,19 @@ interface Write {
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
-  readonly #statements = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  readonly clock: Clock
+  readonly #compiler = new QueryCompiler()
+  readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
+  readonly #control = new Map<string, BetterSqlite3.Statement<unknown[]>>()
   #waiting: Write[] = []
   #closed = false
 
-  /** @param path a file, made if it is not there, readable by its owner only; or `:memory:` */
-  constructor(path: string) {
+  /**
+   * @param path a file, made if it is not there, readable by its owner only; or `:memory:`
+   * @param clock decides what has expired
+   */
+  constructor(path: string, clock: Clock) {
+    this.clock = clock
     if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
     this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
     this.#db.pragma('journal_mode = WAL')
@@ -39,21 +61,16 @@ export class Sqlite implements Database {
   }
 
   /** Brings the schema up to date. @returns the names of the migrations that ran */
-  migrate(): string[] {
+  async migrate(): Promise<string[]> {
     this.#db.exec('create table if not exists migrations (name text primary key, applied_at text not null) strict')
     return this.#db
       .transaction(() => {
         const applied = new Set(this.#db.prepare('select name from migrations').pluck().all() as string[])
-        const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
-        if (unknown.length > 0) {
-          throw new Error(
-            `The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
-          )
-        }
+        assertKnown(applied)
         const pending = migrations.filter(migration => !applied.has(migration.name))
-        for (const { name, sql } of pending) {
-          this.#db.exec(sql)
-          this.#db.prepare("insert into migrations values (?, datetime('now'))").run(name)
+        for (const migration of pending) {
+          this.#db.exec(sqliteOf(migration))
+          this.#db.prepare("insert into migrations values (?, datetime('now'))").run(migration.name)
         }
         return pending.map(migration => migration.name)
       })
@@ -61,7 +78,10 @@ export class Sqlite implements Database {
   }
 
   async get<R>(query: Bound<R>): Promise<R | undefined> {
-    return this.#guarded(() => this.#statement(query.sql).get(query.values) as R | undefined)
+    return this.#guarded(() => {
+      const { statement, parameters } = this.#compile(query)
+      return statement.get(this.#values(parameters, query)) as R | undefined
+    })
   }
 
   async all<R>(query: Bound<R>): Promise<R[]> {
@@ -79,12 +99,11 @@ export class Sqlite implements Database {
     })
   }
 
-  ping(): void {
-    this.#rows({ sql: 'select 1', values: [] })
+  async ping(): Promise<void> {
+    this.#guarded(() => this.#run('select 1'))
   }
 
-  /** What is wrong with the file or with how it is written. */
-  check(): string[] {
+  async check(): Promise<string[]> {
     const found = this.#db.pragma('quick_check(10)') as { quick_check: string }[]
     const damage = found.map(row => row.quick_check).filter(text => text !== 'ok')
     const durable = this.#db.pragma('synchronous', { simple: true }) === 2
@@ -143,9 +162,10 @@ export class Sqlite implements Database {
     return rows
   }
 
-  #rows<R>({ sql, values }: Bound<R>): R[] {
+  #rows<R>(query: Bound<R>): R[] {
     return this.#guarded(() => {
-      const statement = this.#statement(sql)
+      const { statement, parameters } = this.#compile(query)
+      const values = this.#values(parameters, query)
       if (statement.reader) return statement.all(values) as R[]
       statement.run(values)
       return []
@@ -160,19 +180,33 @@ export class Sqlite implements Database {
     }
   }
 
-  #run(sql: string): void {
-    this.#statement(sql).run()
+  #values(parameters: readonly unknown[], { args }: Bound): unknown[] {
+    return filled(parameters, args, () => this.clock.now())
   }
 
-  #statement(sql: string): BetterSqlite3.Statement<unknown[]> {
-    let statement = this.#statements.get(sql)
+  #compile(query: Bound): Compiled {
+    const known = this.#compiled.get(query.node)
+    if (known) return known
+    const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
+    const compiled = { statement: this.#db.prepare<unknown[]>(sql), parameters }
+    if (isPrepared(query)) this.#compiled.set(query.node, compiled)
+    return compiled
+  }
+
+  #run(sql: string): void {
+    let statement = this.#control.get(sql)
     if (!statement) {
       statement = this.#db.prepare<unknown[]>(sql)
-      // Lists have many forms; the hot queries come first and stay.
-      if (this.#statements.size < 500) this.#statements.set(sql, statement)
+      this.#control.set(sql, statement)
     }
-    return statement
+    if (statement.reader) statement.get()
+    else statement.run()
   }
+}
+
+interface Compiled {
+  statement: BetterSqlite3.Statement<unknown[]>
+  parameters: readonly unknown[]
 }
 
 /** A required step changed nothing: the transition did not happen. */

@@ -1,8 +1,10 @@
 import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, insertInto, now, prepared, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
+
+const ticketColumns = Object.keys(columns.tickets) as (keyof TicketRecord)[]
 
 const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
   sqlFor
@@ -23,10 +25,10 @@ const barred = (actorSub: ReturnType<typeof given>) =>
 const insert = prepared<TicketRecord, { id: string }>(
   sqlFor
     .insertInto('tickets')
-    .columns(columns.tickets)
+    .columns(ticketColumns)
     .expression(
       sqlFor
-        .selectNoFrom(eb => columns.tickets.map(column => eb.val(given(column)).as(column)))
+        .selectNoFrom(eb => ticketColumns.map(column => eb.val(given(column)).as(column)))
         .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
         .where(eb => eb.not(eb.exists(barred(given('actor_sub'))))) as never,
     )
@@ -37,10 +39,10 @@ const find = prepared<{ id: string }, TicketRecord>(
   sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')),
 )
 
-const revoke = prepared<{ id: string; kind: string; now: number }, TicketRecord>(
+const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
   sqlFor
     .updateTable('tickets')
-    .set({ status: 'revoked', updated_at: given('now') })
+    .set({ status: 'revoked', updated_at: now })
     .where('id', '=', given('id'))
     .where('kind', '=', given('kind'))
     .where('status', '=', 'pending')
@@ -48,27 +50,27 @@ const revoke = prepared<{ id: string; kind: string; now: number }, TicketRecord>
 )
 
 /** The one statement that decides who redeems: pending, in time, never seen expired, and neither user nor actor is barred. */
-const accept = prepared<{ id: string; session_id: string; now: number }, { user_id: string; actor: string | null }>(
+const accept = prepared<{ id: string; session_id: string }, { id: string }>(
   sqlFor
     .updateTable('tickets')
-    .set({ status: 'accepted', session_id: given('session_id'), updated_at: given('now') })
+    .set({ status: 'accepted', session_id: given('session_id'), updated_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'pending')
-    .where('expires_at', '>', given('now'))
+    .where('expires_at', '>', now)
     .where('expired_at', 'is', null)
     .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
     .where(eb => eb.not(eb.exists(barred(eb.ref('tickets.actor_sub')))))
-    .returning(['user_id', 'actor']),
+    .returning('id'),
 )
 
-const noteExpired = prepared<{ id: string; now: number }>(
+const noteExpired = prepared<{ id: string }>(
   sqlFor
     .updateTable('tickets')
-    .set({ expired_at: given('now') })
+    .set({ expired_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'pending')
     .where('expired_at', 'is', null)
-    .where('expires_at', '<=', given('now')),
+    .where('expires_at', '<=', now),
 )
 
 const insertSession = insertInto('sessions')
@@ -77,7 +79,7 @@ const insertSession = insertInto('sessions')
 const upsertClient = prepared<ClientRecord>(
   sqlFor
     .insertInto('clients')
-    .values(Object.fromEntries(columns.clients.map(column => [column, given(column)])) as never)
+    .values(Object.fromEntries(Object.keys(columns.clients).map(column => [column, given(column)])) as never)
     .onConflict(conflict =>
       conflict.column('id').doUpdateSet(eb => ({
         rotating_token_hash: eb.ref('excluded.rotating_token_hash'),
@@ -89,11 +91,8 @@ const upsertClient = prepared<ClientRecord>(
 )
 
 /** A sign-in of the user's own; one as an actor leaves no trace in the user's own last-seen. */
-const noteSignIn = prepared<{ user_id: string; now: number }>(
-  sqlFor
-    .updateTable('users')
-    .set({ last_sign_in_at: given('now'), last_active_at: given('now') })
-    .where('id', '=', given('user_id')),
+const noteSignIn = prepared<{ user_id: string }>(
+  sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', given('user_id')),
 )
 
 export function tickets(db: Database): Store['tickets'] {
@@ -114,27 +113,24 @@ export function tickets(db: Database): Store['tickets'] {
       return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
     },
 
-    async revoke(id, kind, now, event) {
-      const revoked = await db.transition({ query: revoke({ id, kind, now }), required: true }, recorded(event))
+    async revoke(id, kind, event) {
+      const revoked = await db.transition({ query: revoke({ id, kind }), required: true }, recorded(event))
       return revoked?.[0]
     },
 
-    async accept({ ticket_id, now, client, session, event }) {
+    async accept({ ticket_id, client, session, event }) {
       const accepted = await db.transition(
-        {
-          query: accept({ id: ticket_id, session_id: session.id, now }),
-          required: true,
-          next: ([ticket]) => (ticket?.actor === null ? [{ query: noteSignIn({ user_id: ticket.user_id, now }) }] : []),
-        },
+        { query: accept({ id: ticket_id, session_id: session.id }), required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
         recorded(event),
+        ...(session.actor === null ? [{ query: noteSignIn({ user_id: session.user_id }) }] : []),
       )
       return accepted !== undefined
     },
 
-    async noteExpired(id, now) {
-      await db.transition({ query: noteExpired({ id, now }) })
+    async noteExpired(id) {
+      await db.transition({ query: noteExpired({ id }) })
     },
   }
 }
