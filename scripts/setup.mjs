@@ -37,7 +37,9 @@ function postgresDirectory() {
     ...versions.map(version => join(debian, version, 'bin')),
     ...(process.env.PATH ?? '').split(delimiter),
   ]
-  return (process.env.POSTGRES_BIN ??= places.find(place => existsSync(join(place, 'initdb'))))
+  const found = process.env.POSTGRES_BIN ?? places.find(place => existsSync(join(place, 'initdb')))
+  if (found) process.env.POSTGRES_BIN = found
+  return found
 }
 
 /** What decides whether node_modules is current: the lock file and every package.json it was made from. */

@@ -34,6 +34,9 @@ const ON_POSTGRES = process.env.TEST_DATABASE === 'postgres'
 
 let cluster: Promise<{ cluster: PostgresCluster; template: string }> | undefined
 
+// Of the whole file, not of the test that first needs it.
+after(async () => (await cluster)?.cluster[Symbol.asyncDispose]())
+
 /** An empty database of ours on a PostgreSQL of this process's own. @returns its URL */
 async function newPostgresDatabase(): Promise<string> {
   cluster ??= (async () => {
@@ -41,7 +44,6 @@ async function newPostgresDatabase(): Promise<string> {
     const started = await startPostgres({
       settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
     })
-    after(() => started[Symbol.asyncDispose]())
     const url = await started.createDatabase()
     await migrateDatabase(url)
     return { cluster: started, template: new URL(url).pathname.slice(1) }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { loadConfig } from '../config.ts'
+import { describeDatabase, loadConfig } from '../config.ts'
 import { migrateDatabase } from '../server.ts'
 import { commandEnvironment } from './environment.ts'
 import { type OutputOptions, printOne } from './output.ts'
@@ -14,8 +14,8 @@ export function addMigrate(program: Command): void {
       const applied = await migrateDatabase(database_url)
       printOne(
         options,
-        { database_url, applied },
-        { database: database_url, applied: applied.join(', ') || 'nothing: it is up to date' },
+        { database: describeDatabase(database_url), applied },
+        { database: describeDatabase(database_url), applied: applied.join(', ') || 'nothing: it is up to date' },
       )
     })
 }

@@ -48,7 +48,7 @@ export class Postgres implements Database {
   readonly #together = new Map<string, Compiled>()
   readonly #timer: NodeJS.Timeout
   /** What the database's clock is ahead of `performance.now()`, ms. */
-  #ahead = Date.now() - performance.now()
+  #ahead = 0
   /** Names of prepared statements begin with this; undefined: they are not used. */
   #names: number | undefined = 0
 
@@ -218,7 +218,7 @@ export class Postgres implements Database {
     const asked = performance.now()
     const { rows } = await this.#guarded(() => this.#pool.query<{ time: number }>(`select ${TIME} as time`))
     const answered = performance.now()
-    this.#ahead = (rows[0]?.time ?? Date.now()) - (asked + answered) / 2
+    if (rows[0]) this.#ahead = rows[0].time - (asked + answered) / 2
   }
 
   async #guarded<T>(run: () => Promise<T>): Promise<T> {

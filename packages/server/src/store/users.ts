@@ -89,7 +89,12 @@ export function users(db: Database): Store['users'] {
       }
       const rows = await db.all(
         bound(
-          query.selectAll('users').orderBy(by, direction).orderBy('users.id', direction).limit(limit).offset(offset),
+          query
+            .selectAll('users')
+            .orderBy(by, order => (descending ? order.desc().nullsLast() : order.asc().nullsFirst()))
+            .orderBy('users.id', direction)
+            .limit(limit)
+            .offset(offset),
         ),
       )
       return withIdentifiers(db, rows)
