@@ -6,6 +6,8 @@ import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
 import { systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
+import { RevocationFeed } from './domain/revocation-feed.ts'
+import { markRevoked } from './domain/revocations.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
@@ -19,10 +21,12 @@ import { migrate, openStore } from './store/store.ts'
 export { type Config, ConfigError, loadConfig } from './config.ts'
 
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
-const ACTIVITY_INTERVAL = 1_000
+const DUE_INTERVAL = 1_000
 /** How long a stopping server waits for requests under way, ms. */
 const DRAIN_TIMEOUT = 10_000
 const OVERDUE_BATCH = 200
+/** How often it is looked for revocations by other nodes that nobody has told of, ms. */
+const FEED_INTERVAL = 500
 
 export interface ServerOptions {
   clock?: Clock
@@ -74,6 +78,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
   const environment = config.environment ?? 'production'
+  const stopping = new AbortController()
   const services: Services = {
     clock,
     random,
@@ -94,6 +99,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
     activity: new Activity(),
     refusedRequests: new RefusedRequestCounter(),
+    revocationFeed: new RevocationFeed(store, clock),
+    stopping: stopping.signal,
   }
   const context = (principal: Caller['principal']): Context => ({
     ...services,
@@ -133,12 +140,23 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   )
 
   const timers: NodeJS.Timeout[] = []
-  const every = (interval: number, what: string, work: () => Promise<unknown>) =>
-    timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
+  const every = (interval: number, what: string, work: () => Promise<unknown>) => {
+    let working = false
+    const turn = async () => {
+      if (working) return
+      working = true
+      await work().catch(err => log.warn({ err }, what))
+      working = false
+    }
+    timers.push(setInterval(turn, interval).unref())
+  }
+  every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(ACTIVITY_INTERVAL, 'last activity and overdue sessions could not be written', async () => {
+  every(DUE_INTERVAL, 'what is due could not be written', async () => {
     // In this order: a session used a moment ago is not overdue.
     await services.activity.flush(store, clock.now())
+    while (await markRevoked(system()));
+    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
   })
 
@@ -163,6 +181,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 
     async close() {
       for (const timer of timers) clearInterval(timer)
+      stopping.abort()
       if (server) await drained(server)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
       await services.refusedRequests

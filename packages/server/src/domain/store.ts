@@ -5,7 +5,9 @@ import type {
   EndedStatus,
   IdentifierRecord,
   JwtTemplateRecord,
+  NotBeforeRecord,
   RefusedRequestsRecord,
+  RevokedSession,
   SecretKeyRecord,
   SessionRecord,
   SigningKeyRecord,
@@ -32,6 +34,8 @@ export interface Store {
     accept(acceptance: Acceptance): Promise<boolean>
     /** Remembers that a pending ticket was found too late. */
     noteExpired(id: string): Promise<void>
+    /** The same for any whose time is over. @returns how many */
+    noteOverdue(limit: number): Promise<number>
   }
   sessions: {
     /** Begins a session without a ticket, if its user may be signed in. */
@@ -90,6 +94,19 @@ export interface Store {
     /** Changes several keys at once, if nobody changed any since `version`. */
     change(version: number, change: SigningKeyChange, event: AuditRecord): Promise<boolean>
     noteLongLived(id: string, until: number): Promise<void>
+  }
+  revocations: {
+    /** Revokes at one stroke all that was written up to now. @returns up to when, Unix ms */
+    stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
+    /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
+    mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    /** Every row of a stamp is marked. */
+    noteMarked(stamp: NotBeforeRecord): Promise<void>
+    stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
+    /** Sessions that ended before their time, in the order of when, from behind a place in that order. */
+    endedSince(updatedAt: number, id: string, limit: number): Promise<RevokedSession[]>
+    /** Calls back soon after something was revoked, wherever; now and then in vain. @returns what stops it */
+    onChange(listener: () => void): () => void
   }
   audit: {
     append(event: AuditRecord): Promise<void>

@@ -212,7 +212,7 @@ async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> 
   return new ApiError('actor_banned', { about: of })
 }
 
-function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
+export function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
   return auditEvent(ctx, {
     action: `${ticket.kind}.${verb}`,
     about: about(ticket),

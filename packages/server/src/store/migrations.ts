@@ -223,6 +223,41 @@ alter table sessions add column parked_session_id text;
 alter table clients add column previous_token_hash text;
 `,
   },
+  {
+    name: '0004_revocations',
+    tables: `
+-- Of everything, of a user, of an actor: what was written up to this time is revoked, whether or not each row says so yet.
+create table not_before (
+  scope text not null check (scope in ('everything', 'user', 'actor')),
+  subject text not null,
+  at integer not null,
+  marked_at integer,
+  primary key (scope, subject)
+);
+
+-- When the row was written, by the clock that decides.
+alter table tickets add column written_at integer not null default 0;
+alter table sessions add column written_at integer not null default 0;
+update tickets set written_at = created_at;
+update sessions set written_at = created_at;
+
+create index tickets_pending on tickets (expires_at) where status = 'pending' and expired_at is null;
+create index sessions_over on sessions (updated_at, id) where status <> 'active' and status <> 'expired';
+`,
+    postgres: `
+create function tell_of_revocation() returns trigger language plpgsql as $$
+begin
+  perform pg_notify('stagedoor_revocations', '');
+  return null;
+end $$;
+create trigger sessions_over after update of status on sessions for each row
+  when (old.status = 'active' and new.status <> 'active' and new.status <> 'expired')
+  execute function tell_of_revocation();
+create trigger not_before_written after insert or update on not_before
+  for each statement execute function tell_of_revocation();
+create unique index instance_only_one on instance ((true));
+`,
+  },
 ]
 
 /** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */

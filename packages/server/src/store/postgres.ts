@@ -17,6 +17,10 @@ const CONNECT_TIMEOUT = 3_000
 const ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1_000
 /** How often the database's clock is looked at, ms. */
 const CLOCK_INTERVAL = 5_000
+/** How often the connection that listens is tried, and the pause before a new one, ms. */
+const LISTEN_CHECK = 10_000
+const LISTEN_PAUSE = 500
+const CHANNEL = 'stagedoor_revocations'
 const ATTEMPTS = 4
 /** Keeps two nodes from migrating at once: "stage" in hex. */
 const MIGRATION_LOCK = 0x73_74_61_67_65
@@ -40,7 +44,10 @@ export interface PostgresOptions {
 export class Postgres implements Database {
   /** The database's clock, as read a moment ago and carried on by this machine's steady one. */
   readonly clock: Clock
+  readonly #config: pg.PoolConfig
   readonly #pool: pg.Pool
+  readonly #listeners = new Set<() => void>()
+  #hangUp = () => {}
   readonly #compiler: QueryCompiler
   readonly #injected: Clock | undefined
   readonly #warn: (message: string) => void
@@ -53,6 +60,7 @@ export class Postgres implements Database {
   #names: number | undefined = 0
 
   private constructor(config: pg.PoolConfig, { clock, warn = () => {} }: PostgresOptions) {
+    this.#config = config
     this.#injected = clock
     this.#warn = warn
     this.#compiler = new QueryCompiler(clock !== undefined)
@@ -186,6 +194,40 @@ export class Postgres implements Database {
     })
   }
 
+  /** By LISTEN and NOTIFY. While that connection is lost nothing is heard; when it is back everybody is called once. */
+  onRevocation(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    if (this.#listeners.size === 1) void this.#listen()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#hangUp()
+    }
+  }
+
+  /** Listens, on a connection of its own, for as long as anybody wants to know. */
+  async #listen(): Promise<void> {
+    const call = () => {
+      for (const listener of this.#listeners) listener()
+    }
+    while (this.#listeners.size > 0) {
+      const client = new pg.Client(this.#config)
+      const lost = new Promise<void>(resolve => client.once('end', resolve).once('error', () => resolve()))
+      this.#hangUp = () => void client.end().catch(() => {})
+      try {
+        await client.connect()
+        client.on('notification', call)
+        await client.query(`listen ${CHANNEL}`)
+        call()
+        // A connection can be dead without anybody having said so.
+        const alive = setInterval(() => client.query('select').catch(() => client.end()), LISTEN_CHECK).unref()
+        await lost.finally(() => clearInterval(alive))
+      } catch {
+        await client.end().catch(() => {})
+      }
+      if (this.#listeners.size > 0) await new Promise(resolve => setTimeout(resolve, LISTEN_PAUSE).unref())
+    }
+  }
+
   async ping(): Promise<void> {
     await this.#readClock()
   }
@@ -210,6 +252,8 @@ export class Postgres implements Database {
 
   async close(): Promise<void> {
     clearInterval(this.#timer)
+    this.#listeners.clear()
+    this.#hangUp()
     if (!this.#pool.ending) await this.#pool.end()
   }
 

@@ -7,6 +7,7 @@ import {
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
+  sql,
 } from 'kysely'
 import { columns, type Tables } from './schema.ts'
 
@@ -36,6 +37,9 @@ export const given = (name: string): any => new Hole(name)
 /** The time at which the statement runs, Unix ms, by the clock of the database that runs it: it decides what has expired. */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export const now: any = new Hole('now')
+
+/** The same, evaluated once a statement: an index can be searched for it. */
+export const nowOnce = sql<number>`(select ${now})`
 
 /** SQL with its values, ready to run. `R` is the row it returns. */
 export interface Bound<R = unknown> {
@@ -76,11 +80,14 @@ export function filled(parameters: readonly unknown[], args: Record<string, unkn
   return parameters.map(value => (value instanceof Hole ? (value === now ? time() : args[value.name]) : value))
 }
 
+/** The value of a column in a whole record. */
+export const columnValue = (column: string) => (column === 'written_at' ? now : given(column))
+
 /** Adds a whole record. */
 export function insertInto<T extends keyof typeof columns>(table: T) {
-  const holes = Object.fromEntries(Object.keys(columns[table]).map(column => [column, given(column)]))
+  const holes = Object.fromEntries(Object.keys(columns[table]).map(column => [column, columnValue(column)]))
   // biome-ignore lint/suspicious/noExplicitAny: one text for every table; the record's type is checked below
-  return prepared<Omit<Tables[T], 'seq'>>(sqlFor.insertInto(table).values(holes as any))
+  return prepared<Omit<Tables[T], 'seq' | 'written_at'>>(sqlFor.insertInto(table).values(holes as any))
 }
 
 /**
@@ -99,6 +106,8 @@ export interface Database {
   all<R>(query: Bound<R>): Promise<R[]>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
+  /** Calls back soon after a session ended before its time, in this process or, as far as the database tells, in another. */
+  onRevocation(listener: () => void): () => void
   ping(): Promise<void>
   /** What is wrong with the database or with how it is written, in words. */
   check(): Promise<string[]>

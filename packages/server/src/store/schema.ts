@@ -4,6 +4,7 @@ import type {
   ClientRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  NotBeforeRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -15,8 +16,8 @@ import type {
 /** The tables, as Kysely types its queries by. What creates them: migrations.ts. */
 export interface Tables {
   instance: { id: string; created_at: number; keyring_version: number }
-  tickets: TicketRecord
-  sessions: SessionRecord
+  tickets: TicketRecord & Written
+  sessions: SessionRecord & Written
   clients: ClientRecord
   users: UserRecord
   identifiers: IdentifierRecord
@@ -25,6 +26,12 @@ export interface Tables {
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
   refused_requests: RefusedRequestsRecord
+  not_before: NotBeforeRecord
+}
+
+interface Written {
+  /** When the row was written, by the clock that decides: Unix ms. */
+  written_at: Generated<number>
 }
 
 /** Every column of every table that is written whole, and its type: two are all there are. */
@@ -45,6 +52,7 @@ export const columns = {
     session_id: 'text',
     created_at: 'integer',
     updated_at: 'integer',
+    written_at: 'integer',
   },
   sessions: {
     id: 'text',
@@ -61,6 +69,7 @@ export const columns = {
     abandon_at: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
+    written_at: 'integer',
   },
   clients: {
     id: 'text',
@@ -153,7 +162,7 @@ export const columns = {
     count: 'integer',
   },
 } as const satisfies {
-  [T in Exclude<keyof Tables, 'instance'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
+  [T in Exclude<keyof Tables, 'instance' | 'not_before'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
 }
 
 /** Names in queries that stand for whole numbers: columns, and what they are compared with. */

@@ -1,11 +1,12 @@
 import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor } from './query.ts'
+import { count, recorded, recordedAll } from './audit-events.ts'
+import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
+import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 
-const sessionColumns = Object.keys(columns.sessions) as (keyof SessionRecord)[]
+const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 
 const insertClient = insertInto('clients')
 
@@ -16,16 +17,21 @@ const insert = prepared<SessionRecord, { id: string }>(
     .expression(
       sqlFor
         .selectFrom('users')
-        .select(eb => sessionColumns.map(column => eb.val(given(column)).as(column)))
+        .select(eb => sessionColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where('users.id', '=', given('user_id'))
         .where('banned_at', 'is', null)
-        .where('locked_at', 'is', null) as never,
+        .where('locked_at', 'is', null)
+        .forShare() as never,
     )
     .returning('id'),
 )
 
 const find = prepared<{ id: string }, SessionRecord>(
-  sqlFor.selectFrom('sessions').selectAll().where('id', '=', given('id')),
+  sqlFor
+    .selectFrom('sessions')
+    .selectAll()
+    .select(statusOf('sessions').as('status'))
+    .where('id', '=', given('id')) as never,
 )
 
 const findForMint = prepared<{ id: string }, MintFacts>(
@@ -36,6 +42,7 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
+      statusOf('sessions').as('status'),
       'clients.rotating_token_hash as client_token_hash',
       eb =>
         eb
@@ -59,7 +66,12 @@ const findForMint = prepared<{ id: string }, MintFacts>(
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
-  sqlFor.selectFrom('sessions').selectAll().where('client_id', '=', given('client_id')).orderBy('id', 'desc'),
+  sqlFor
+    .selectFrom('sessions')
+    .selectAll()
+    .select(statusOf('sessions').as('status'))
+    .where('client_id', '=', given('client_id'))
+    .orderBy('id', 'desc') as never,
 )
 
 const finish = prepared<{ id: string; status: string }, SessionRecord>(
@@ -68,6 +80,7 @@ const finish = prepared<{ id: string; status: string }, SessionRecord>(
     .set({ status: given('status'), updated_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'active')
+    .where(notStamped('sessions'))
     .returningAll(),
 )
 
@@ -79,14 +92,17 @@ const finishOverdue = prepared<{ limit: number }, SessionRecord>(
       updated_at: now,
     }))
     .where('status', '=', 'active')
+    .where(notStamped('sessions'))
     .where('id', 'in', eb =>
       eb
         .selectFrom('sessions as overdue')
         .select('overdue.id')
         // A literal, so that the indexes of active sessions can be used.
         .where('overdue.status', '=', sql.lit('active'))
-        .where(at => at.or([at('overdue.expire_at', '<=', now), at('overdue.abandon_at', '<=', now)]))
-        .limit(given('limit')),
+        .where(at => at.or([at('overdue.expire_at', '<=', nowOnce), at('overdue.abandon_at', '<=', nowOnce)]))
+        .limit(given('limit'))
+        .forUpdate()
+        .skipLocked(),
     )
     .returningAll(),
 )
@@ -133,8 +149,8 @@ export function sessions(db: Database): Store['sessions'] {
       }
       if (filter.status !== undefined) query = query.where(statusNow, '=', filter.status)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('id', 'desc')
-      return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
+      const newest = query.selectAll().select(statusOf('sessions').as('status')).orderBy('id', 'desc')
+      return { rows: await db.all<SessionRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
     },
 
     async finish(id, status, event) {
@@ -145,7 +161,7 @@ export function sessions(db: Database): Store['sessions'] {
     async finishOverdue(limit, event) {
       const finished = await db.transition({
         query: finishOverdue({ limit }),
-        next: overdue => overdue.map(session => recorded(event(session))),
+        next: overdue => recordedAll(overdue.map(event)),
       })
       return finished?.length ?? 0
     },
@@ -164,4 +180,4 @@ export function sessions(db: Database): Store['sessions'] {
 }
 
 /** What a session's status is now, whether or not its end has been written down: domain/sessions.ts statusAt, in SQL. */
-const statusNow = sql<string>`case when status <> 'active' then status when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
+const statusNow = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`

@@ -41,6 +41,7 @@ export class Sqlite implements Database {
   readonly #compiler = new QueryCompiler()
   readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
   readonly #control = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  readonly #listeners = new Set<() => void>()
   #waiting: Write[] = []
   #closed = false
 
@@ -99,6 +100,12 @@ export class Sqlite implements Database {
     })
   }
 
+  /** Every commit of this process may be one; of other processes' nothing is known. */
+  onRevocation(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
   async ping(): Promise<void> {
     this.#guarded(() => this.#run('select 1'))
   }
@@ -153,6 +160,7 @@ export class Sqlite implements Database {
       return
     }
     for (const answer of answers) answer()
+    for (const listener of this.#listeners) listener()
   }
 
   #step<R>(step: Step<R>): R[] {

@@ -7,6 +7,7 @@ import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
 import { Postgres } from './postgres.ts'
 import { bound, sqlFor } from './query.ts'
+import { revocations } from './revocations.ts'
 import { sessions } from './sessions.ts'
 import { Sqlite } from './sqlite.ts'
 import { tickets } from './tickets.ts'
@@ -60,6 +61,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),
+    revocations: revocations(db),
     audit: auditEvents(db),
     refusedRequests: refusedRequests(db),
     clock: db.clock,

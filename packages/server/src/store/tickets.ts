@@ -1,10 +1,12 @@
+import { sql } from 'kysely'
 import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor } from './query.ts'
+import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
+import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 
-const ticketColumns = Object.keys(columns.tickets) as (keyof TicketRecord)[]
+const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
 
 const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
   sqlFor
@@ -13,13 +15,21 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     .where('users.id', '=', userId)
     .where('banned_at', 'is', null)
     .where('locked_at', 'is', null)
+    // So that a ban waits for this, or this for the ban: neither overlooks the other.
+    .forShare()
 
 /** The actor, if that is a user of ours who may not act. */
 const barred = (actorSub: ReturnType<typeof given>) =>
   sqlFor
-    .selectFrom('users')
-    .select('users.id')
-    .where('users.id', '=', actorSub)
+    .selectFrom(
+      sqlFor
+        .selectFrom('users')
+        .select(['users.id', 'banned_at', 'locked_at'])
+        .where('users.id', '=', actorSub)
+        .forShare()
+        .as('actor'),
+    )
+    .select('id')
     .where(actor => actor.or([actor('banned_at', 'is not', null), actor('locked_at', 'is not', null)]))
 
 const insert = prepared<TicketRecord, { id: string }>(
@@ -28,7 +38,7 @@ const insert = prepared<TicketRecord, { id: string }>(
     .columns(ticketColumns)
     .expression(
       sqlFor
-        .selectNoFrom(eb => ticketColumns.map(column => eb.val(given(column)).as(column)))
+        .selectNoFrom(eb => ticketColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
         .where(eb => eb.not(eb.exists(barred(given('actor_sub'))))) as never,
     )
@@ -36,7 +46,11 @@ const insert = prepared<TicketRecord, { id: string }>(
 )
 
 const find = prepared<{ id: string }, TicketRecord>(
-  sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')),
+  sqlFor
+    .selectFrom('tickets')
+    .selectAll()
+    .select(statusOf('tickets').as('status'))
+    .where('id', '=', given('id')) as never,
 )
 
 const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
@@ -46,6 +60,7 @@ const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
     .where('id', '=', given('id'))
     .where('kind', '=', given('kind'))
     .where('status', '=', 'pending')
+    .where(notStamped('tickets'))
     .returningAll(),
 )
 
@@ -58,6 +73,7 @@ const accept = prepared<{ id: string; session_id: string }, { id: string }>(
     .where('status', '=', 'pending')
     .where('expires_at', '>', now)
     .where('expired_at', 'is', null)
+    .where(notStamped('tickets'))
     .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
     .where(eb => eb.not(eb.exists(barred(eb.ref('tickets.actor_sub')))))
     .returning('id'),
@@ -71,6 +87,27 @@ const noteExpired = prepared<{ id: string }>(
     .where('status', '=', 'pending')
     .where('expired_at', 'is', null)
     .where('expires_at', '<=', now),
+)
+
+const noteOverdue = prepared<{ limit: number }, { id: string }>(
+  sqlFor
+    .updateTable('tickets')
+    .set({ expired_at: now })
+    .where('status', '=', 'pending')
+    .where('expired_at', 'is', null)
+    .where('id', 'in', eb =>
+      eb
+        .selectFrom('tickets as overdue')
+        .select('overdue.id')
+        // Literals, so that the index of pending tickets can be used.
+        .where('overdue.status', '=', sql.lit('pending'))
+        .where('overdue.expired_at', 'is', null)
+        .where('overdue.expires_at', '<=', nowOnce)
+        .limit(given('limit'))
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning('id'),
 )
 
 const insertSession = insertInto('sessions')
@@ -105,12 +142,12 @@ export function tickets(db: Database): Store['tickets'] {
 
     async list(filter, { limit, offset }) {
       let query = sqlFor.selectFrom('tickets').where('kind', '=', filter.kind)
-      if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+      if (filter.status !== undefined) query = query.where(statusOf('tickets'), '=', filter.status)
       if (filter.user_id !== undefined) query = query.where('user_id', '=', filter.user_id)
       if (filter.actor_sub !== undefined) query = query.where('actor_sub', '=', filter.actor_sub)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('id', 'desc')
-      return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
+      const newest = query.selectAll().select(statusOf('tickets').as('status')).orderBy('id', 'desc')
+      return { rows: await db.all<TicketRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
     },
 
     async revoke(id, kind, event) {
@@ -131,6 +168,10 @@ export function tickets(db: Database): Store['tickets'] {
 
     async noteExpired(id) {
       await db.transition({ query: noteExpired({ id }) })
+    },
+
+    async noteOverdue(limit) {
+      return (await db.transition({ query: noteOverdue({ limit }) }))?.length ?? 0
     },
   }
 }

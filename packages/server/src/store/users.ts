@@ -7,7 +7,7 @@ import type {
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import { type Store, Taken, type UserFilter } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
+import { count, recorded, recordedAll } from './audit-events.ts'
 import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertUser = insertInto('users')
@@ -118,11 +118,11 @@ export function users(db: Database): Store['users'] {
         recorded(event),
         {
           query: revokeSessions({ id }),
-          next: ended => ended.map(it => recorded(events.session(it as SessionRecord))),
+          next: ended => recordedAll(ended.map(it => events.session(it as SessionRecord))),
         },
         {
           query: revokeTickets({ id }),
-          next: revoked => revoked.map(it => recorded(events.ticket(it as TicketRecord))),
+          next: revoked => recordedAll(revoked.map(it => events.ticket(it as TicketRecord))),
         },
       )
       return expelled !== undefined
