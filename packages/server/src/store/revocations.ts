@@ -52,7 +52,7 @@ const endedSince = prepared<{ updated_at: number; id: string; limit: number }, R
     .select(['id', 'user_id', 'actor_sub', 'status', 'updated_at'])
     .where('status', '<>', sql.lit('active'))
     .where('status', '<>', sql.lit('expired'))
-    .where(eb => eb(eb.tuple('updated_at', 'id') as never, '>', eb.tuple(given('updated_at'), given('id')) as never))
+    .where(sql<boolean>`(updated_at, id) > (${given('updated_at')}, ${given('id')})`)
     .orderBy('updated_at')
     .orderBy('id')
     .limit(given('limit')) as never,

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import * as contract from '../../contract/revocations.ts'
 import type { Context } from '../../domain/context.ts'
 import type { Revocation } from '../../domain/revocation-feed.ts'
@@ -20,11 +21,11 @@ export function mountRevocations(http: Http): void {
   mount(http, contract.followRevocations, async (ctx, { query, header, headers }) => {
     const lastSeen = /^\d{1,16}$/.exec(header('last-event-id') ?? '')?.[0]
     const oldestToken = ctx.clock.now() - ctx.settings.session_token_lifetime_seconds * 1_000 - LEEWAY
-    return stream(ctx, lastSeen ? Number(lastSeen) : (query.since ?? oldestToken), headers)
+    return stream(ctx, http.log, lastSeen ? Number(lastSeen) : (query.since ?? oldestToken), headers)
   })
 }
 
-function stream(ctx: Context, since: number, headers: AnswerHeaders): Response {
+function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders): Response {
   let end = () => {}
   const body = new ReadableStream<Uint8Array>(
     {
@@ -61,8 +62,9 @@ function stream(ctx: Context, since: number, headers: AnswerHeaders): Response {
             () => send('current', ctx.clock.now(), { at: ctx.clock.now() }),
           )
           if (over) leave()
-        } catch {
-          // The database is away: the follower tries again, as it does whenever the feed ends.
+        } catch (err) {
+          // The follower tries again, as it does whenever the feed ends.
+          log.warn({ err, trace_id: ctx.caller.trace_id }, 'the revocation feed could not be read')
           end()
         }
       },
