@@ -19,6 +19,10 @@ export interface PostgresCluster extends AsyncDisposable {
   /** One query as the superuser. */
   // biome-ignore lint/suspicious/noExplicitAny: tests know what they ask for
   query(sql: string, values?: unknown[], database?: string): Promise<any[]>
+  /** A connection of one's own. */
+  connect(database?: string, user?: string): Promise<pg.Client>
+  /** The latest of what the server has logged. */
+  log(): string
   /** Where the data is. */
   directory: string
   /** Where the programs are: pg_dump, pg_basebackup… */
@@ -65,12 +69,16 @@ export async function startPostgres({ settings = {}, directory }: ClusterOptions
   let log = ''
 
   const url = (database = 'postgres') => `postgres://stagedoor@127.0.0.1:${port}/${database}`
-  const query: PostgresCluster['query'] = async (sql, values = [], database) => {
-    const client = new pg.Client({ connectionString: url(database) })
+  const connect: PostgresCluster['connect'] = async (database, name = 'stagedoor') => {
+    const client = new pg.Client({ connectionString: url(database).replace('stagedoor@', `${name}@`) })
     client.on('error', () => {})
     await client.connect()
+    return client
+  }
+  const query: PostgresCluster['query'] = async (sql, values = [], database) => {
+    const client = await connect(database)
     try {
-      return (await client.query(sql, values)).rows
+      return (await (values.length > 0 ? client.query(sql, values) : client.query(sql))).rows
     } finally {
       await client.end().catch(() => {})
     }
@@ -82,6 +90,8 @@ export async function startPostgres({ settings = {}, directory }: ClusterOptions
     port,
     url,
     query,
+    connect,
+    log: () => log,
     directory: data,
     bin,
     user,
@@ -101,7 +111,7 @@ export async function startPostgres({ settings = {}, directory }: ClusterOptions
       })
       server = child
       child.stderr.on('data', chunk => {
-        log = (log + chunk).slice(-20_000)
+        log = (log + chunk).slice(-1_000_000)
       })
       const deadline = Date.now() + 60_000
       while (Date.now() < deadline && child.exitCode === null) {

@@ -16,6 +16,7 @@ import { trustedProxies } from './http/caller.ts'
 import { LOOPBACK } from './http/origin.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
+import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { migrate, openStore } from './store/store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
@@ -117,6 +118,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+      // Read once now, so that it can be served while the database is away.
+      await services.signing.jwks()
     }
   } catch (error) {
     await store.close()
@@ -195,6 +198,27 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 /** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
 export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
   return opening(databaseUrl, () => migrate(databaseUrl))
+}
+
+/**
+ * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two.
+ * @param from `sqlite:` and a path
+ * @param to `postgres://…`
+ * @returns rows copied, by table
+ * @throws ConfigError
+ */
+export async function moveDatabase(
+  from: string,
+  to: string,
+  progress: (at: CopyProgress) => void,
+): Promise<Record<string, number>> {
+  if (!from.startsWith('sqlite:') || to.startsWith('sqlite:'))
+    throw new ConfigError(
+      '--from must be `sqlite:` and a path, and --to postgres://…: that is the way it can be moved.',
+    )
+  await migrateDatabase(from)
+  await migrateDatabase(to)
+  return opening(to, () => copySqliteToPostgres(from.slice('sqlite:'.length), to, progress))
 }
 
 async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {

@@ -61,6 +61,8 @@ export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
 
 export interface TestServer extends AsyncDisposable {
   stagedoor: Stagedoor
+  /** For another server on the same database. */
+  masterKey: string
   clock: TestClock
   /** Calls the server in process. Objects are sent as JSON, strings as they are; the secret key goes along unless headers say otherwise. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string | undefined>): Promise<Answer>
@@ -175,6 +177,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
 
   const server: TestServer = {
     stagedoor,
+    masterKey: config.master_key ?? '',
     clock,
     call,
 

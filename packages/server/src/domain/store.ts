@@ -83,6 +83,7 @@ export interface Store {
     delete(id: string, event: AuditRecord): Promise<boolean>
   }
   secretKeys: {
+    /** Fails with `Taken` where the key is there already. */
     insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
     findByHash(hash: string): Promise<SecretKeyRecord | undefined>
     list(): Promise<SecretKeyRecord[]>

@@ -1,7 +1,7 @@
 import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
+import { type Store, Taken } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
 
@@ -21,7 +21,9 @@ const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
 export function secretKeys(db: Database): Store['secretKeys'] {
   return {
     async insert(key, event) {
-      await db.transition({ query: insertSecretKey(key) }, recorded(event))
+      await db.transition({ query: insertSecretKey(key) }, recorded(event)).catch(error => {
+        throw error instanceof UniqueViolation ? new Taken('key') : error
+      })
     },
 
     findByHash: hash => db.get(findByHash({ hash })),

@@ -86,7 +86,7 @@ export class Postgres implements Database {
       query_timeout: ANSWER_TIMEOUT,
       keepAlive: true,
       application_name: 'stagedoor',
-      types: { getTypeParser: typeParser as never },
+      types: wholeNumbers,
     }
     const db = new Postgres({ ...config, ...limits }, options)
     try {
@@ -431,9 +431,10 @@ const nameOf = (sql: string) => `sd_${createHash('sha1').update(sql).digest('hex
 const INT8 = 20
 
 /** Whole numbers of ours are all below 2^53. */
-function typeParser(type: number, format?: 'text' | 'binary') {
-  return type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text')
-}
+export const wholeNumbers = {
+  getTypeParser: (type: number, format?: 'text' | 'binary') =>
+    type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),
+} as pg.CustomTypesConfig
 
 /** What decides who may do what is never read from a standby, which may be behind. */
 function assertPrimary(client: pg.PoolClient, done: (error?: Error) => void): void {

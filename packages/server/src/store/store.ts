@@ -84,7 +84,9 @@ function storeOn(db: Sqlite | Postgres): Store {
                   eb.val(0).as('keyring_version'),
                 ])
                 .where(eb => eb.not(eb.exists(eb.selectFrom('instance').select('id')))),
-            ),
+            )
+            // Two nodes that start at the same time on PostgreSQL: one index says that there is one.
+            .onConflict(conflict => conflict.doNothing()),
         ),
       })
       return (await db.get(query)) ?? row
