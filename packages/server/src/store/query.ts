@@ -74,6 +74,8 @@ export function insertInto<T extends keyof typeof columns>(table: T) {
 export interface Step<R = unknown> {
   query: Bound<R>
   required?: true
+  /** In the first step: it takes something away, and is stored even if the disk has no room for anything else. */
+  revokes?: true
   next?: (rows: R[]) => Step[]
 }
 

@@ -146,13 +146,17 @@ export function sessions(db: Database): Store['sessions'] {
     },
 
     async finish(id, status, now, event) {
-      const finished = await db.transition({ query: finish({ id, status, now }), required: true }, recorded(event))
+      const finished = await db.transition(
+        { query: finish({ id, status, now }), required: true, revokes: true },
+        recorded(event),
+      )
       return finished?.[0]
     },
 
     async finishOverdue(now, limit, event) {
       const finished = await db.transition({
         query: finishOverdue({ now, limit }),
+        revokes: true,
         next: overdue => overdue.map(session => recorded(event(session))),
       })
       return finished?.length ?? 0

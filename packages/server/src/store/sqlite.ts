@@ -1,6 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 import { StoreUnavailable } from '../domain/store.ts'
+import { Ballast } from './ballast.ts'
+import { HostLock } from './host-lock.ts'
 import { migrations } from './migrations.ts'
 import { type Bound, type Database, type Step, UniqueViolation } from './query.ts'
 
@@ -8,9 +10,11 @@ import { type Bound, type Database, type Step, UniqueViolation } from './query.t
 const MAX_BATCH = 512
 /** How long to wait for another process that is writing, ms. */
 const BUSY_TIMEOUT = 2_000
+const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
 
 interface Write {
   run: () => unknown
+  revokes: boolean
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
 }
@@ -23,12 +27,18 @@ interface Write {
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
   readonly #statements = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  readonly #ballast: Ballast | undefined
+  readonly #host: HostLock | undefined
   #waiting: Write[] = []
   #closed = false
 
   /** @param path a file, made if it is not there, readable by its owner only; or `:memory:` */
   constructor(path: string) {
-    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
+    if (path !== ':memory:') {
+      closeSync(openSync(path, 'a', 0o600))
+      this.#host = new HostLock(path)
+      this.#ballast = new Ballast(path)
+    }
     this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
@@ -73,7 +83,7 @@ export class Sqlite implements Database {
       const rows = this.#step(first)
       for (const step of more) this.#step(step)
       return rows
-    }).catch(error => {
+    }, first.revokes).catch(error => {
       if (error instanceof NothingFound) return undefined
       throw error
     })
@@ -96,13 +106,14 @@ export class Sqlite implements Database {
     while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
     this.#db.close()
+    this.#host?.release()
   }
 
-  #write<T>(run: () => T): Promise<T> {
+  #write<T>(run: () => T, revokes = false): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed'))
     return new Promise<T>((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#commit())
-      this.#waiting.push({ run, resolve: resolve as Write['resolve'], reject })
+      this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
     })
   }
 
@@ -110,6 +121,11 @@ export class Sqlite implements Database {
     const batch = this.#waiting.splice(0, MAX_BATCH)
     if (batch.length === 0) return
     if (this.#waiting.length > 0) setImmediate(() => this.#commit())
+    this.#together(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+  }
+
+  #together(batch: Write[]): void {
+    if (batch.length === 0) return
     const answers: (() => void)[] = []
     try {
       this.#run('begin immediate')
@@ -120,7 +136,7 @@ export class Sqlite implements Database {
           answers.push(() => resolve(value))
         } catch (error) {
           // A full disk or a failed write may have undone the whole transaction, not only this item.
-          if (!this.#db.inTransaction) throw error
+          if (!this.#db.inTransaction || isFull(error)) throw error
           this.#run('rollback to item')
           answers.push(() => reject(translated(error)))
         }
@@ -130,7 +146,8 @@ export class Sqlite implements Database {
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
-      for (const { reject } of batch) reject(failure)
+      if (isFull(error) && this.#ballast?.release()) this.#together(onlyRevoking(batch, failure))
+      else for (const { reject } of batch) reject(failure)
       return
     }
     for (const answer of answers) answer()
@@ -153,6 +170,7 @@ export class Sqlite implements Database {
   }
 
   #guarded<T>(run: () => T): T {
+    this.#host?.assertHeld()
     try {
       return run()
     } catch (error) {
@@ -173,6 +191,18 @@ export class Sqlite implements Database {
     }
     return statement
   }
+}
+
+/** Refuses the others: the room that was kept is for these. */
+function onlyRevoking(batch: Write[], failure: unknown): Write[] {
+  for (const { revokes, reject } of batch) if (!revokes) reject(failure)
+  return batch.filter(({ revokes }) => revokes)
+}
+
+function isFull(error: unknown): boolean {
+  const { cause } = error as Error
+  const found = error instanceof StoreUnavailable ? cause : error
+  return found instanceof BetterSqlite3.SqliteError && found.code === 'SQLITE_FULL'
 }
 
 /** A required step changed nothing: the transition did not happen. */

@@ -115,7 +115,10 @@ export function tickets(db: Database): Store['tickets'] {
     },
 
     async revoke(id, kind, now, event) {
-      const revoked = await db.transition({ query: revoke({ id, kind, now }), required: true }, recorded(event))
+      const revoked = await db.transition(
+        { query: revoke({ id, kind, now }), required: true, revokes: true },
+        recorded(event),
+      )
       return revoked?.[0]
     },
 
@@ -134,7 +137,7 @@ export function tickets(db: Database): Store['tickets'] {
     },
 
     async noteExpired(id, now) {
-      await db.transition({ query: noteExpired({ id, now }) })
+      await db.transition({ query: noteExpired({ id, now }), revokes: true })
     },
   }
 }

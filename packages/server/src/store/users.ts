@@ -108,7 +108,7 @@ export function users(db: Database): Store['users'] {
 
     async expel(id, how, now, event, events) {
       const expelled = await db.transition(
-        { query: how === 'ban' ? ban({ id, now }) : remove({ id }), required: true },
+        { query: how === 'ban' ? ban({ id, now }) : remove({ id }), required: true, revokes: true },
         recorded(event),
         {
           query: revokeSessions({ id, now }),
