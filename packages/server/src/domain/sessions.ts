@@ -173,9 +173,10 @@ export interface MintInput {
  *   request_invalid if a template makes too large a token
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
+  // Before the read: however long this process stands still after it, the token says that it was made before.
+  const now = ctx.clock.now()
   const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
-  const now = ctx.clock.now()
   await assertUsable(ctx, facts, now)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
   if (input.counts ?? true) ctx.activity.note(facts.id, now)
