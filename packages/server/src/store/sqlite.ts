@@ -10,6 +10,8 @@ import { type Bound, type Database, type Step, UniqueViolation } from './query.t
 const MAX_BATCH = 512
 /** How long to wait for another process that is writing, ms. */
 const BUSY_TIMEOUT = 2_000
+/** How often to look whether it is done, ms. */
+const BUSY_RETRY = 2
 const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
 
 interface Write {
@@ -30,6 +32,8 @@ export class Sqlite implements Database {
   readonly #ballast: Ballast | undefined
   readonly #host: HostLock | undefined
   #waiting: Write[] = []
+  #scheduled = false
+  #busySince: number | undefined
   #closed = false
 
   /** @param path a file, made if it is not there, readable by its owner only; or `:memory:` */
@@ -103,8 +107,8 @@ export class Sqlite implements Database {
 
   /** Writes what is waiting, then closes. */
   async close(): Promise<void> {
-    while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
+    while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
     this.#host?.release()
   }
@@ -112,23 +116,34 @@ export class Sqlite implements Database {
   #write<T>(run: () => T, revokes = false): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed'))
     return new Promise<T>((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#commit())
       this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
+      this.#schedule()
     })
+  }
+
+  #schedule(delay = 0): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const commit = () => {
+      this.#scheduled = false
+      this.#commit()
+    }
+    if (delay > 0) setTimeout(commit, delay)
+    else setImmediate(commit)
   }
 
   #commit(): void {
     const batch = this.#waiting.splice(0, MAX_BATCH)
     if (batch.length === 0) return
-    if (this.#waiting.length > 0) setImmediate(() => this.#commit())
     this.#together(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+    if (this.#waiting.length > 0) this.#schedule()
   }
 
   #together(batch: Write[]): void {
     if (batch.length === 0) return
     const answers: (() => void)[] = []
     try {
-      this.#run('begin immediate')
+      this.#begin()
       for (const { run, resolve, reject } of batch) {
         this.#run('savepoint item')
         try {
@@ -136,7 +151,7 @@ export class Sqlite implements Database {
           answers.push(() => resolve(value))
         } catch (error) {
           // A full disk or a failed write may have undone the whole transaction, not only this item.
-          if (!this.#db.inTransaction || isFull(error)) throw error
+          if (!this.#db.inTransaction || isA(error, 'SQLITE_FULL')) throw error
           this.#run('rollback to item')
           answers.push(() => reject(translated(error)))
         }
@@ -146,11 +161,33 @@ export class Sqlite implements Database {
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
-      if (isFull(error) && this.#ballast?.release()) this.#together(onlyRevoking(batch, failure))
-      else for (const { reject } of batch) reject(failure)
+      if (isA(error, 'SQLITE_BUSY') && this.#mayWait()) {
+        this.#waiting.unshift(...batch)
+        this.#schedule(BUSY_RETRY)
+      } else if (isA(error, 'SQLITE_FULL') && this.#ballast?.release()) {
+        this.#together(onlyRevoking(batch, failure))
+      } else for (const { reject } of batch) reject(failure)
       return
     }
     for (const answer of answers) answer()
+  }
+
+  /** Does not wait for another process that is writing: SQLite would stand still meanwhile, and reads with it. */
+  #begin(): void {
+    if (!this.#closed) this.#db.pragma('busy_timeout = 0')
+    try {
+      this.#run('begin immediate')
+    } finally {
+      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT}`)
+    }
+    this.#busySince = undefined
+  }
+
+  #mayWait(): boolean {
+    this.#busySince ??= performance.now()
+    if (!this.#closed && performance.now() - this.#busySince < BUSY_TIMEOUT) return true
+    this.#busySince = undefined
+    return false
   }
 
   #step<R>(step: Step<R>): R[] {
@@ -199,10 +236,9 @@ function onlyRevoking(batch: Write[], failure: unknown): Write[] {
   return batch.filter(({ revokes }) => revokes)
 }
 
-function isFull(error: unknown): boolean {
-  const { cause } = error as Error
-  const found = error instanceof StoreUnavailable ? cause : error
-  return found instanceof BetterSqlite3.SqliteError && found.code === 'SQLITE_FULL'
+function isA(error: unknown, code: 'SQLITE_FULL' | 'SQLITE_BUSY'): boolean {
+  const found = error instanceof StoreUnavailable ? error.cause : error
+  return found instanceof BetterSqlite3.SqliteError && found.code === code
 }
 
 /** A required step changed nothing: the transition did not happen. */
