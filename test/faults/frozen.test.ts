@@ -80,7 +80,8 @@ describe('a frozen process that holds the write lock', () => {
       'D13',
       `refused after ${longest} ms; ${reads.length} reads meanwhile, the slowest ${slowest} ms`,
       `refused within the ${BUSY_TIMEOUT} ms that it waits, and some; reads go on`,
-      Math.max(...refusals) < 3 * BUSY_TIMEOUT,
+      // Were every read to wait for a write that waits, there would be a handful.
+      Math.max(...refusals) < 3 * BUSY_TIMEOUT && reads.length > 40,
       () => ({ refusals, reads }),
     )
   })
