@@ -30,7 +30,10 @@ export function secretKeys(db: Database): Store['secretKeys'] {
     list: () => db.all(bound(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
 
     async revoke(id, event) {
-      const revoked = await db.transition({ query: revokeSecretKey({ id }), required: true }, recorded(event))
+      const revoked = await db.transition(
+        { query: revokeSecretKey({ id }), required: true, revokes: true },
+        recorded(event),
+      )
       return revoked?.[0]
     },
   }
@@ -84,7 +87,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
         ),
       }))
       const changed = await db.transition(
-        { query: changeKeyring({ version }), required: true },
+        { query: changeKeyring({ version }), required: true, revokes: true },
         ...updates,
         ...insert.map((key: SigningKeyRecord) => ({ query: insertSigningKey(key) })),
         recorded(event),

@@ -4,7 +4,17 @@ import pg from 'pg'
 import type { Clock } from '../domain/context.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { assertKnown, migrations, postgresOf } from './migrations.ts'
-import { type Bound, type Database, filled, Hole, isPrepared, now, type Step, UniqueViolation } from './query.ts'
+import {
+  type Bound,
+  type Database,
+  filled,
+  Hole,
+  isPrepared,
+  now,
+  readTime,
+  type Step,
+  UniqueViolation,
+} from './query.ts'
 import { integers } from './schema.ts'
 
 /** How long a statement may take, ms. */
@@ -26,7 +36,9 @@ const ATTEMPTS = 4
 const MIGRATION_LOCK = 0x73_74_61_67_65
 
 /** Unix ms by the database's clock, at the moment it is evaluated. */
-const TIME = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
+const TIME = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
+/** Of the beginning of the transaction, which is before it sees anything. */
+const READ_TIME = 'floor(extract(epoch from transaction_timestamp()) * 1000)::bigint'
 
 export interface PostgresOptions {
   /** Connections at most. */
@@ -396,11 +408,11 @@ class QueryCompiler extends PostgresQueryCompiler {
       this.append('null')
       return
     }
-    if (value === now && !this.#timeIsGiven) {
-      this.append(TIME)
+    if ((value === now || value === readTime) && !this.#timeIsGiven) {
+      this.append(value === now ? TIME : READ_TIME)
       return
     }
-    const whole = value instanceof Hole ? integers.has(value.name) : typeof value === 'number'
+    const whole = value instanceof Hole ? value === readTime || integers.has(value.name) : typeof value === 'number'
     this.addParameter(value)
     this.append(`${this.getCurrentParameterPlaceholder()}::${whole ? 'bigint' : 'text'}`)
   }
@@ -420,7 +432,7 @@ function onlyIfFirst(sql: string): string {
 
 /** The holes of a step, told from those of others with the same name. */
 const atStep = (value: unknown, step: number) =>
-  value instanceof Hole && value !== now ? new Hole(`${step} ${value.name}`) : value
+  value instanceof Hole && value !== now && value !== readTime ? new Hole(`${step} ${value.name}`) : value
 
 const prefixed = (args: Record<string, unknown>, step: number) =>
   Object.fromEntries(Object.entries(args).map(([name, value]) => [`${step} ${name}`, value]))

@@ -41,6 +41,10 @@ export const now: any = new Hole('now')
 /** The same, evaluated once a statement: an index can be searched for it. */
 export const nowOnce = sql<number>`(select ${now})`
 
+/** The time just before the statement read anything: whatever is changed later, this was before. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export const readTime: any = new Hole('read time')
+
 /** SQL with its values, ready to run. `R` is the row it returns. */
 export interface Bound<R = unknown> {
   node: RootOperationNode
@@ -77,7 +81,9 @@ function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperation
 
 /** What goes to the database in place of the parameters of a compiled query. */
 export function filled(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
-  return parameters.map(value => (value instanceof Hole ? (value === now ? time() : args[value.name]) : value))
+  return parameters.map(value =>
+    value instanceof Hole ? (value === now || value === readTime ? time() : args[value.name]) : value,
+  )
 }
 
 /** The value of a column in a whole record. */
@@ -97,6 +103,8 @@ export function insertInto<T extends keyof typeof columns>(table: T) {
 export interface Step<R = unknown> {
   query: Bound<R>
   required?: true
+  /** In the first step: it takes something away, and is stored even if the disk has no room for anything else. */
+  revokes?: true
   next?: (rows: R[]) => Step[]
 }
 

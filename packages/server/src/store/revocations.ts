@@ -61,7 +61,10 @@ const endedSince = prepared<{ updated_at: number; id: string; limit: number }, R
 export function revocations(db: Database): Store['revocations'] {
   return {
     async stamp(scope, subject, event) {
-      const rows = await db.transition({ query: stamp({ scope, subject }), required: true }, recorded(event))
+      const rows = await db.transition(
+        { query: stamp({ scope, subject }), required: true, revokes: true },
+        recorded(event),
+      )
       return rows?.[0]?.at ?? 0
     },
 
@@ -85,17 +88,19 @@ export function revocations(db: Database): Store['revocations'] {
       }
       const tickets = await db.transition<TicketRecord>({
         query: change('tickets', 'pending') as never,
+        revokes: true,
         next: rows => recordedAll(rows.map(events.ticket)),
       })
       const sessions = await db.transition<SessionRecord>({
         query: change('sessions', 'active') as never,
+        revokes: true,
         next: rows => recordedAll(rows.map(events.session)),
       })
       return { tickets: tickets?.length ?? 0, sessions: sessions?.length ?? 0 }
     },
 
     async noteMarked({ scope, subject, at }) {
-      await db.transition({ query: marked({ scope, subject, at }) })
+      await db.transition({ query: marked({ scope, subject, at }), revokes: true })
     },
 
     stamps({ since, unmarked }) {

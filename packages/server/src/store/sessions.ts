@@ -2,7 +2,18 @@ import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { count, recorded, recordedAll } from './audit-events.ts'
-import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
+import {
+  bound,
+  columnValue,
+  type Database,
+  given,
+  insertInto,
+  now,
+  nowOnce,
+  prepared,
+  readTime,
+  sqlFor,
+} from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 
@@ -60,7 +71,7 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .end()
           .as('barred'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
-      eb => eb.val(now).as('now'),
+      eb => eb.val(readTime).as('now'),
     ])
     .where('sessions.id', '=', given('id')) as never,
 )
@@ -154,13 +165,17 @@ export function sessions(db: Database): Store['sessions'] {
     },
 
     async finish(id, status, event) {
-      const finished = await db.transition({ query: finish({ id, status }), required: true }, recorded(event))
+      const finished = await db.transition(
+        { query: finish({ id, status }), required: true, revokes: true },
+        recorded(event),
+      )
       return finished?.[0]
     },
 
     async finishOverdue(limit, event) {
       const finished = await db.transition({
         query: finishOverdue({ limit }),
+        revokes: true,
         next: overdue => recordedAll(overdue.map(event)),
       })
       return finished?.length ?? 0

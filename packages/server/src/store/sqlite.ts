@@ -3,6 +3,8 @@ import BetterSqlite3 from 'better-sqlite3'
 import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
 import type { Clock } from '../domain/context.ts'
 import { StoreUnavailable } from '../domain/store.ts'
+import { Ballast } from './ballast.ts'
+import { HostLock } from './host-lock.ts'
 import { assertKnown, migrations, sqliteOf } from './migrations.ts'
 import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
 
@@ -10,6 +12,9 @@ import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolati
 const MAX_BATCH = 512
 /** How long to wait for another process that is writing, ms. */
 const BUSY_TIMEOUT = 2_000
+/** How often to look whether it is done, ms. */
+const BUSY_RETRY = 2
+const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
 
 /**
  * Writes `+?` for `?`. It is the same value, but SQLite (STAT4) thinks that the plan of many a query might depend on a
@@ -26,6 +31,7 @@ class QueryCompiler extends SqliteQueryCompiler {
 
 interface Write {
   run: () => unknown
+  revokes: boolean
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
 }
@@ -42,7 +48,11 @@ export class Sqlite implements Database {
   readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
   readonly #control = new Map<string, BetterSqlite3.Statement<unknown[]>>()
   readonly #listeners = new Set<() => void>()
+  readonly #ballast: Ballast | undefined
+  readonly #host: HostLock | undefined
   #waiting: Write[] = []
+  #scheduled = false
+  #busySince: number | undefined
   #closed = false
 
   /**
@@ -51,7 +61,11 @@ export class Sqlite implements Database {
    */
   constructor(path: string, clock: Clock) {
     this.clock = clock
-    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
+    if (path !== ':memory:') {
+      closeSync(openSync(path, 'a', 0o600))
+      this.#host = new HostLock(path)
+      this.#ballast = new Ballast(path)
+    }
     this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
@@ -94,7 +108,7 @@ export class Sqlite implements Database {
       const rows = this.#step(first)
       for (const step of more) this.#step(step)
       return rows
-    }).catch(error => {
+    }, first.revokes).catch(error => {
       if (error instanceof NothingFound) return undefined
       throw error
     })
@@ -119,26 +133,43 @@ export class Sqlite implements Database {
 
   /** Writes what is waiting, then closes. */
   async close(): Promise<void> {
-    while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
+    while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
+    this.#host?.release()
   }
 
-  #write<T>(run: () => T): Promise<T> {
+  #write<T>(run: () => T, revokes = false): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed'))
     return new Promise<T>((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#commit())
-      this.#waiting.push({ run, resolve: resolve as Write['resolve'], reject })
+      this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
+      this.#schedule()
     })
+  }
+
+  #schedule(delay = 0): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const commit = () => {
+      this.#scheduled = false
+      this.#commit()
+    }
+    if (delay > 0) setTimeout(commit, delay)
+    else setImmediate(commit)
   }
 
   #commit(): void {
     const batch = this.#waiting.splice(0, MAX_BATCH)
     if (batch.length === 0) return
-    if (this.#waiting.length > 0) setImmediate(() => this.#commit())
+    this.#together(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  #together(batch: Write[]): void {
+    if (batch.length === 0) return
     const answers: (() => void)[] = []
     try {
-      this.#run('begin immediate')
+      this.#begin()
       for (const { run, resolve, reject } of batch) {
         this.#run('savepoint item')
         try {
@@ -146,7 +177,7 @@ export class Sqlite implements Database {
           answers.push(() => resolve(value))
         } catch (error) {
           // A full disk or a failed write may have undone the whole transaction, not only this item.
-          if (!this.#db.inTransaction) throw error
+          if (!this.#db.inTransaction || isA(error, 'SQLITE_FULL')) throw error
           this.#run('rollback to item')
           answers.push(() => reject(translated(error)))
         }
@@ -156,11 +187,34 @@ export class Sqlite implements Database {
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
-      for (const { reject } of batch) reject(failure)
+      if (isA(error, 'SQLITE_BUSY') && this.#mayWait()) {
+        this.#waiting.unshift(...batch)
+        this.#schedule(BUSY_RETRY)
+      } else if (isA(error, 'SQLITE_FULL') && this.#ballast?.release()) {
+        this.#together(onlyRevoking(batch, failure))
+      } else for (const { reject } of batch) reject(failure)
       return
     }
     for (const answer of answers) answer()
     for (const listener of this.#listeners) listener()
+  }
+
+  /** Does not wait for another process that is writing: SQLite would stand still meanwhile, and reads with it. */
+  #begin(): void {
+    if (!this.#closed) this.#db.pragma('busy_timeout = 0')
+    try {
+      this.#run('begin immediate')
+    } finally {
+      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT}`)
+    }
+    this.#busySince = undefined
+  }
+
+  #mayWait(): boolean {
+    this.#busySince ??= performance.now()
+    if (!this.#closed && performance.now() - this.#busySince < BUSY_TIMEOUT) return true
+    this.#busySince = undefined
+    return false
   }
 
   #step<R>(step: Step<R>): R[] {
@@ -181,6 +235,7 @@ export class Sqlite implements Database {
   }
 
   #guarded<T>(run: () => T): T {
+    this.#host?.assertHeld()
     try {
       return run()
     } catch (error) {
@@ -215,6 +270,17 @@ export class Sqlite implements Database {
 interface Compiled {
   statement: BetterSqlite3.Statement<unknown[]>
   parameters: readonly unknown[]
+}
+
+/** Refuses the others: the room that was kept is for these. */
+function onlyRevoking(batch: Write[], failure: unknown): Write[] {
+  for (const { revokes, reject } of batch) if (!revokes) reject(failure)
+  return batch.filter(({ revokes }) => revokes)
+}
+
+function isA(error: unknown, code: 'SQLITE_FULL' | 'SQLITE_BUSY'): boolean {
+  const found = error instanceof StoreUnavailable ? error.cause : error
+  return found instanceof BetterSqlite3.SqliteError && found.code === code
 }
 
 /** A required step changed nothing: the transition did not happen. */

@@ -151,7 +151,10 @@ export function tickets(db: Database): Store['tickets'] {
     },
 
     async revoke(id, kind, event) {
-      const revoked = await db.transition({ query: revoke({ id, kind }), required: true }, recorded(event))
+      const revoked = await db.transition(
+        { query: revoke({ id, kind }), required: true, revokes: true },
+        recorded(event),
+      )
       return revoked?.[0]
     },
 
@@ -167,11 +170,11 @@ export function tickets(db: Database): Store['tickets'] {
     },
 
     async noteExpired(id) {
-      await db.transition({ query: noteExpired({ id }) })
+      await db.transition({ query: noteExpired({ id }), revokes: true })
     },
 
     async noteOverdue(limit) {
-      return (await db.transition({ query: noteOverdue({ limit }) }))?.length ?? 0
+      return (await db.transition({ query: noteOverdue({ limit }), revokes: true }))?.length ?? 0
     },
   }
 }

@@ -114,7 +114,7 @@ export function users(db: Database): Store['users'] {
 
     async expel(id, how, event, events) {
       const expelled = await db.transition(
-        { query: how === 'ban' ? ban({ id }) : remove({ id }), required: true },
+        { query: how === 'ban' ? ban({ id }) : remove({ id }), required: true, revokes: true },
         recorded(event),
         {
           query: revokeSessions({ id }),
