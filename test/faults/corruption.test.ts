@@ -20,7 +20,8 @@ import { embeddedDatabase } from './database.ts'
 import { goal, type Random, randomOf, seeds } from './goal.ts'
 import { makeTickets, ok, requests } from './requests.ts'
 
-const PLACES = times(20, 200)
+/** Of each kind. */
+const PLACES = times(7, 200)
 
 /** A database with something of everything, what is true of it, and its files as they are when the server is gone. */
 async function fixture(how: 'closed' | 'killed') {
