@@ -3,8 +3,9 @@ import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
 import { type Config, ConfigError, describeDatabase, masterKeyBytes } from './config.ts'
 import { Activity } from './domain/activity.ts'
+import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
-import { systemRandom } from './domain/random.ts'
+import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
 import { markRevoked } from './domain/revocations.ts'
@@ -67,9 +68,11 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
+  const embedded = config.database_url.startsWith('sqlite:')
+  const steady = new SteadyClock(options.clock ?? systemClock)
   const store = await opening(config.database_url, () =>
     openStore(config.database_url, {
-      ...(options.clock ? { clock: options.clock } : {}),
+      ...(options.clock || embedded ? { clock: steady } : {}),
       poolSize: config.database_pool_size,
       warn: message => log.warn(message),
     }),
@@ -110,7 +113,19 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const system = () => context({ type: 'system', id: null })
   const makeKey = keyMaker(masterKey, random)
 
+  const writeDown = async () => {
+    // In this order: a session used a moment ago is not overdue.
+    await services.activity.flush(store, clock.now())
+    while (await markRevoked(system()));
+    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
+    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
+  }
+  steady.writeDown = writeDown
+
   try {
+    // It may have been turned back while nobody was here.
+    const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
+    if (last) steady.wasAt(last.at)
     // A wrong master key shows now, not at the first token.
     const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
     if (sealed) openPrivateKey(sealed, masterKey)
@@ -155,13 +170,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
   every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(DUE_INTERVAL, 'what is due could not be written', async () => {
-    // In this order: a session used a moment ago is not overdue.
-    await services.activity.flush(store, clock.now())
-    while (await markRevoked(system()));
-    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
-    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
-  })
+  every(DUE_INTERVAL, 'what is due could not be written', writeDown)
 
   let server: NodeServer | undefined
   return {
