@@ -88,6 +88,7 @@ export const revokeSession = operation({
   description:
     'Nothing new is minted for the session once this is answered. A session that has ended already is answered as it is.',
   auth: 'secret_key',
+  urgent: true,
   action: 'session.revoke',
   body: z
     .strictObject({ reason: z.string().min(1).max(500).optional() })
