@@ -534,5 +534,6 @@ export type ErrorCode =
   | 'user_locked'
   | 'actor_banned'
   | 'development_only'
+  | 'too_many_requests'
   | 'internal_clerk_error'
   | 'service_unavailable'

@@ -1,7 +1,6 @@
-import { createServer, type Server as NodeServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
-import { type Config, ConfigError, masterKeyBytes } from './config.ts'
+import { type Config, ConfigError, masterKeyBytes, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
@@ -12,7 +11,10 @@ import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
 import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
+import { newTraceId } from './http/mount.ts'
+import { type NodeServer, nodeServer } from './http/node-server.ts'
 import { LOOPBACK } from './http/origin.ts'
+import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrateSqlite, openSqliteStore } from './store/store.ts'
@@ -21,8 +23,6 @@ export { type Config, ConfigError, loadConfig } from './config.ts'
 
 /** Last activity is written this often at most, ms. */
 const ACTIVITY_INTERVAL = 30_000
-/** How long a stopping server waits for requests under way, ms. */
-const DRAIN_TIMEOUT = 10_000
 const OVERDUE_BATCH = 200
 
 export interface ServerOptions {
@@ -45,8 +45,11 @@ export interface Stagedoor {
   makeKey: MakeKey
   log: Logger
   listen(): Promise<{ port: number; host: string }>
-  /** Finishes what is under way, writes what is waiting, closes the store. */
-  close(): Promise<void>
+  /**
+   * Finishes what is under way, writes what is waiting, closes the store.
+   * @param lastAnswers how long connections that are idle are left open for one more request, ms
+   */
+  close(lastAnswers?: number): Promise<void>
 }
 
 /**
@@ -111,15 +114,17 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
 
   const pages = [public_url, services.settings.sign_in_url].map(page => new URL(page).origin)
+  const allowedOrigins = new Set([
+    ...pages,
+    ...config.allowed_origins,
+    ...(environment === 'development' ? [LOOPBACK] : []),
+  ])
   const app = createApp(
     services,
     {
-      allowedOrigins: new Set([
-        ...pages,
-        ...config.allowed_origins,
-        ...(environment === 'development' ? [LOOPBACK] : []),
-      ]),
+      allowedOrigins,
       trustedProxies: trustedProxies(config.trusted_proxies),
+      limits: new RateLimits(rateLimits(config), log),
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
     },
@@ -145,19 +150,22 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     log,
 
     async listen() {
-      server = createServer(getRequestListener(app.fetch))
-      server.headersTimeout = 10_000
-      server.requestTimeout = 30_000
-      await new Promise<void>((resolve, reject) => {
-        server?.once('error', reject).listen(config.port, config.host, resolve)
+      server = nodeServer(getRequestListener(app.fetch), {
+        host: config.host,
+        port: config.port,
+        maxConnections: config.max_connections,
+        maxWait: config.max_wait_ms,
+        queues: [() => services.signing.waiting()],
+        allowedOrigins,
+        newTraceId: () => newTraceId(services),
+        log,
       })
-      const { port, address: host } = server.address() as { port: number; address: string }
-      return { port, host }
+      return server.listen()
     },
 
-    async close() {
+    async close(lastAnswers) {
       for (const timer of timers) clearInterval(timer)
-      if (server) await drained(server)
+      await server?.close(lastAnswers)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
       await services.refusedRequests
         .flush(store)
@@ -186,16 +194,4 @@ function opening<T>(databaseUrl: string, open: (path: string) => T): T {
       { cause },
     )
   }
-}
-
-/** No new requests; those under way are finished, for a while. */
-function drained(server: NodeServer): Promise<void> {
-  return new Promise(resolve => {
-    const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
-    server.close(() => {
-      clearTimeout(giveUp)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }

@@ -7,7 +7,7 @@
  * so that the texts stay as Clerk's clients know them.
  */
 interface ErrorDefinition {
-  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503
+  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503
   message: string
   long_message: string
   action?: string
@@ -270,6 +270,18 @@ const definitions = {
     message: 'development only',
     long_message: 'This operation works on development instances only.',
     action: 'On a production instance start sessions with actor tokens or sign-in tokens.',
+  },
+
+  // Too much
+  too_many_requests: {
+    status: 429,
+    message: 'Too many requests. Please try again in a bit.',
+    long_message: 'Too many requests. Please try again in a bit.',
+    action: 'Wait {seconds} s, as Retry-After says, before the next request.',
+    person: {
+      title: 'Too many at once',
+      text: 'Too many requests came from where you are. Nothing was used up. Wait a moment, then reload the page.',
+    },
   },
 
   // Us

@@ -15,13 +15,14 @@ export interface OpenApiDocument {
 
 /** What any operation can answer beside its own errors. */
 const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
-  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid'],
+  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'too_many_requests'],
   client: [
     'origin_invalid',
     'origin_authorization_headers_conflict',
     'not_while_prefetching',
     'proxy_request_missing_secret_key',
     'proxy_request_invalid_secret_key',
+    'too_many_requests',
   ],
   none: [],
 }

@@ -14,6 +14,7 @@ import { authenticate, callerOf } from './caller.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
 import { errorPage, wantsPage } from './pages.ts'
+import type { RateLimits } from './rate-limits.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
@@ -24,6 +25,7 @@ export interface Env {
 export interface HttpOptions {
   allowedOrigins: ReadonlySet<string>
   trustedProxies: BlockList
+  limits: RateLimits
   /** Check every answer against its schema: on in development and tests. */
   checkResponses: boolean
   /** Where the npm packages with Clerk's browser builds are looked for. */
@@ -60,12 +62,15 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     action,
     auth,
     method,
+    urgent,
+    redeems,
     body: bodySchema,
     query: querySchema,
     bodyType = 'json',
     status = 200,
     page,
   } = operation
+  const { limits } = options
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
@@ -78,18 +83,21 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
+    const { address } = ctx.caller
+
     const run = async (): Promise<z.input<R> | Response> => {
       let browser: Browser | undefined
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
-        await authenticate(ctx, header, incoming)
+        const key = await limits.authenticating(address, headers, () => authenticate(ctx, header, incoming))
+        if (!urgent) limits.take('key', key.id, headers)
       } else if (auth === 'client') {
+        limits.takeFrom('address', address, headers)
+        if (redeems) limits.takeFrom('redeem', address, headers)
         const { allowedOrigins } = options
-        browser = await askingBrowser(ctx, header, headers, cookies, {
-          url: http.req.url,
-          safe: method === 'get',
-          allowedOrigins,
-        })
+        browser = await limits.authenticating(address, headers, () =>
+          askingBrowser(ctx, header, headers, cookies, { url: http.req.url, safe: method === 'get', allowedOrigins }),
+        )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
       const body =
