@@ -340,11 +340,12 @@ async function inTurns(
 ): Promise<void> {
   let left = count
   await Promise.all(
-    Array.from({ length: 8 }, async () => {
+    Array.from({ length: Math.min(8, count) }, async () => {
       const socket = await opened(port)
       socket.setEncoding('latin1')
       let received = ''
-      if (left-- > 0) socket.write(next(), 'latin1')
+      left -= 1
+      socket.write(next(), 'latin1')
       for await (const chunk of socket) {
         received += chunk
         const found = answerIn(received)

@@ -119,12 +119,13 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     ...config.allowed_origins,
     ...(environment === 'development' ? [LOOPBACK] : []),
   ])
+  const limits = new RateLimits(rateLimits(config), log)
   const app = createApp(
     services,
     {
       allowedOrigins,
       trustedProxies: trustedProxies(config.trusted_proxies),
-      limits: new RateLimits(rateLimits(config), log),
+      limits,
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
     },
@@ -156,6 +157,11 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         maxConnections: config.max_connections,
         maxWait: config.max_wait_ms,
         queues: [() => services.signing.waiting()],
+        limited: request => {
+          const empty = limits.atTheDoor(request.headers.authorization)
+          if (empty) services.refusedRequests.count(clock.now(), empty.address, 'too_many_requests')
+          return empty?.refusal
+        },
         allowedOrigins,
         newTraceId: () => newTraceId(services),
         log,

@@ -79,7 +79,8 @@ export async function authenticateProxy(ctx: Context, header: HeaderReader): Pro
     if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
     throw error
   })
-  return URL.canParse(url) ? new URL(url).href.replace(/\/+$/, '') : undefined
+  // The look behind lets each run of slashes be tried once, not from each of its slashes.
+  return URL.parse(url)?.href.replace(/(?<!\/)\/+$/, '')
 }
 
 /**

@@ -90,7 +90,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
         const key = await limits.authenticating(address, headers, () => authenticate(ctx, header, incoming))
-        if (!urgent) limits.take('key', key.id, headers)
+        if (!urgent) limits.takeOf(key.id, header('authorization') ?? '', address, headers)
       } else if (auth === 'client') {
         limits.takeFrom('address', address, headers)
         if (redeems) limits.takeFrom('redeem', address, headers)

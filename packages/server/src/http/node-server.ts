@@ -2,18 +2,19 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { Server as NetServer, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import type { Logger } from 'pino'
 import { bapi } from '../contract/bapi.ts'
-import { ApiError } from '../contract/errors.ts'
 import { fapi } from '../contract/fapi.ts'
-import { standardHeaders } from './answer.ts'
+import { MAX_BODY_BYTES } from './body.ts'
 import { Overload, type Queue, urgentRequests } from './overload.ts'
+import { ReadyAnswers, type ReadyAnswersOptions, type SentAway } from './ready-answers.ts'
 
 /** A request has to be there in time, ms: its headers, and all of it. */
 const HEADERS_TIMEOUT = 10_000
 const REQUEST_TIMEOUT = 30_000
 /** How often that is looked at, ms. */
 const CHECKING_INTERVAL = 2_000
+/** Whoever is answered before having sent all of a request may go on for so long, and for as long as a body may be; ms. */
+const LINGER = 2_000
 /** How long a connection may be idle between requests, ms. */
 const KEEP_ALIVE_TIMEOUT = 10_000
 const MAX_HEADERS = 100
@@ -23,13 +24,11 @@ const BACKLOG = 4_096
 const MAX_UNDER_WAY = 1_000
 /** Beyond that, whoever has not sent all of a request after so long makes room, ms. */
 const SLOW = 1_000
-/** A refused client is told to come back after one of these, seconds: not all in the same one. */
-const RETRY_AFTER = [1, 2, 3]
 /** How long a stopping server lets every connection have a last answer, ms; and how long it waits at most. */
 const LAST_ANSWERS = 1_000
 const DRAIN_TIMEOUT = 10_000
 
-export interface NodeServerOptions {
+export interface NodeServerOptions extends ReadyAnswersOptions {
   host: string
   port: number
   maxConnections: number
@@ -37,9 +36,8 @@ export interface NodeServerOptions {
   maxWait: number
   /** Where work waits, beside the event loop. */
   queues: (() => Queue)[]
-  allowedOrigins: ReadonlySet<string>
-  newTraceId(): string
-  log: Logger
+  /** Whether a request is known to be beyond a limit, without looking it over. */
+  limited(request: IncomingMessage): SentAway | undefined
 }
 
 export interface NodeServer {
@@ -56,9 +54,11 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   const { log } = options
   const overload = new Overload(options.maxWait, options.queues)
   const isUrgent = urgentRequests([...bapi, ...fapi])
-  const refusals = new Refusals(options)
+  const answers = new ReadyAnswers(options)
   const underWay = new Map<ServerResponse, number>()
   const connections = new Set<Socket>()
+  /** Connections and requests so far. */
+  let arrived = 0
   let closing = false
 
   /** Somebody who sends too slowly goes, if there is one. */
@@ -74,29 +74,32 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
 
   const server = createServer({ connectionsCheckingInterval: CHECKING_INTERVAL }, (request, response) => {
     const now = performance.now()
+    arrived += 1
     if (closing) response.shouldKeepAlive = false
-    const wrong = unreadable(request)
-    if (wrong !== undefined) {
-      const traceId = options.newTraceId()
-      const body = envelope(new ApiError('request_invalid', { params: { why: wrong } }), traceId)
+    response.once('close', () => {
+      underWay.delete(response)
+      if (!request.complete) discardRest(request)
+    })
+    const why = unreadable(request)
+    if (why !== undefined) {
       response.shouldKeepAlive = false
-      response.writeHead(400, headerList(traceId, body)).end(body)
-      return
+      return answers.sendAway(request, response, { code: 'request_invalid', why })
     }
     const tooMany = overload.refuses() || (underWay.size >= MAX_UNDER_WAY && !madeRoom(now))
-    if (tooMany && !isUrgent(request)) return refusals.answer(request, response)
+    const limited = options.limited(request)
+    if ((tooMany || limited) && !isUrgent(request)) return answers.sendAway(request, response, limited ?? unavailable())
     underWay.set(response, now)
-    response.once('close', () => underWay.delete(response))
     handle(request, response)
   })
   server.headersTimeout = HEADERS_TIMEOUT
   server.requestTimeout = REQUEST_TIMEOUT
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT
-  // Beyond its maximum Node leaves headers out without a word; one more than ours shows that there are too many.
+  // Beyond its maximum Node left headers out without a word, before it refused them: one more than ours shows.
   server.maxHeadersCount = MAX_HEADERS + 1
   server.maxConnections = options.maxConnections
   server.on('connection', socket => {
     overload.busy()
+    arrived += 1
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
@@ -120,32 +123,48 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
 
     async close(lastAnswers = LAST_ANSWERS) {
       if (!server.listening) return
-      closing = true
-      for (const response of underWay.keys()) response.shouldKeepAlive = false
       const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
-      // Who has connected by now is let in. Node's own `close` would cut off idle connections at once, and with them the
+      // Who has connected by now is let in. Node's own `close` would cut off idle connections at once, and with them
       // requests that are on their way.
       await quiet()
       const closed = new Promise(resolve => NetServer.prototype.close.call(server, resolve))
+      closing = true
+      for (const response of underWay.keys()) response.shouldKeepAlive = false
       await Promise.race([closed, sleep(lastAnswers)])
       await quiet()
       server.close()
       for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
       await closed
       clearTimeout(giveUp)
-      refusals.end()
+      answers.end()
       dropped.end()
     },
   }
+
+  /** Resolves after a turn of the event loop in which nothing came: what had arrived by then has been read. */
+  async function quiet(): Promise<void> {
+    for (let turns = 0; turns < 100; turns++) {
+      const before = arrived
+      await turn()
+      if (turns > 0 && arrived === before) return
+    }
+  }
 }
 
-/** Resolves once the event loop has next to nothing to read: what had arrived by then has been read. */
-async function quiet(): Promise<void> {
-  for (let turns = 0; turns < 50; turns++) {
-    const start = performance.now()
-    await turn()
-    if (turns > 1 && performance.now() - start < 0.5) return
-  }
+/** They are told to come back after one, two or three seconds: not all in the same one. */
+function unavailable(): SentAway {
+  return { code: 'service_unavailable', seconds: 1 + Math.floor(performance.now() % 3) }
+}
+
+/** Answered before all of it was there: Node throws the rest away, and this sees to it that there is an end to it. */
+function discardRest(request: IncomingMessage): void {
+  const { socket } = request
+  const { bytesRead } = socket
+  const until = performance.now() + LINGER
+  const timer = setInterval(() => {
+    if (request.complete || socket.destroyed) clearInterval(timer)
+    else if (socket.bytesRead - bytesRead > MAX_BODY_BYTES || performance.now() > until) socket.destroy()
+  }, 50).unref()
 }
 
 /** Why a request is answered 400 at the door, if it is. */
@@ -158,74 +177,6 @@ function unreadable({ rawHeaders }: IncomingMessage): string | undefined {
   }
   // RFC 9112 §3.2: of two, a proxy may have looked at the other.
   return hosts > 1 ? 'It has more than one Host header.' : undefined
-}
-
-/**
- * Answers who cannot be taken on, before anything of the request is looked at. All of one second are told the same trace
- * id: that of their one line in the log.
- */
-class Refusals {
-  readonly #options: NodeServerOptions
-  #ready: { traceId: string; body: string; plain: string[][] } | undefined
-  #turn = 0
-  readonly #summary: Summary
-
-  constructor(options: NodeServerOptions) {
-    this.#options = options
-    this.#summary = new Summary(count => {
-      options.log.warn(
-        { trace_id: this.#ready?.traceId, refused: count },
-        'overloaded: requests were answered 503, there is more to do than can be done in time',
-      )
-      this.#ready = undefined
-    })
-  }
-
-  answer({ headers: { origin } }: IncomingMessage, response: ServerResponse): void {
-    this.#ready ??= this.#prepared()
-    const { traceId, body, plain } = this.#ready
-    this.#summary.count()
-    this.#turn = (this.#turn + 1) % plain.length
-    response.sendDate = false
-    response.writeHead(503, origin === undefined ? plain[this.#turn] : this.#headers(traceId, body, this.#turn, origin))
-    response.end(body)
-  }
-
-  end(): void {
-    this.#summary.end()
-  }
-
-  #prepared() {
-    const traceId = this.#options.newTraceId()
-    const body = envelope(new ApiError('service_unavailable'), traceId)
-    return { traceId, body, plain: RETRY_AFTER.map((_, turn) => this.#headers(traceId, body, turn)) }
-  }
-
-  /** A page has to be allowed to read that it should come back. */
-  #headers(traceId: string, body: string, turn: number, origin?: string): string[] {
-    const retryAfter = String(RETRY_AFTER[turn])
-    return headerList(traceId, body, { 'retry-after': retryAfter }, origin, this.#options.allowedOrigins)
-  }
-}
-
-function envelope(error: ApiError, traceId: string): string {
-  return JSON.stringify({ errors: [error], clerk_trace_id: traceId })
-}
-
-/** As Node writes fastest: names and values in turn. */
-function headerList(
-  traceId: string,
-  body: string,
-  more: Record<string, string> = {},
-  origin?: string,
-  allowed: ReadonlySet<string> = new Set(),
-): string[] {
-  return Object.entries({
-    ...standardHeaders(traceId, origin, allowed),
-    ...more,
-    'content-type': 'application/json',
-    'content-length': String(Buffer.byteLength(body)),
-  }).flat()
 }
 
 /** Counts what would be too much for a log, and says it once a second. */

@@ -4,7 +4,7 @@ import type { Operation } from '../contract/operation.ts'
 import { requestedMethod } from './method-override.ts'
 
 /** A queue that was empty within so many ms is a burst, and bursts are served. */
-const INTERVAL = 100
+const INTERVAL = 500
 /** So few are no overload, however slow they are: no more of them are coming than are being answered. */
 const FEW = 32
 

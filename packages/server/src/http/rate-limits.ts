@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { ApiError } from '../contract/errors.ts'
 import { network } from '../domain/refused-requests.ts'
 import type { AnswerHeaders } from './answer.ts'
+import type { SentAway } from './ready-answers.ts'
 
 /** So many requests a second on the long run, and so many at once after a pause. */
 export interface RateLimit {
@@ -13,6 +14,8 @@ export interface RateLimit {
 /** So many names are remembered at least: a million strangers fill no memory. */
 const REMEMBERED = 50_000
 const WARN_INTERVAL = 60_000
+/** Keys that are known to be empty. */
+const MAX_EMPTY = 1_000
 
 /**
  * A bucket for each name, by the generic cell rate algorithm (ITU-T I.371): all there is to know of a bucket is when it
@@ -75,6 +78,7 @@ export interface Limits {
 export class RateLimits {
   readonly #limiters: { [K in keyof Limits]?: { limiter: RateLimiter; policy: string; warned?: number } }
   readonly #log: Logger
+  readonly #empty = new Map<string, { until: number; address: string | null; policy: string }>()
 
   constructor(limits: Limits, log: Logger) {
     this.#log = log
@@ -86,26 +90,55 @@ export class RateLimits {
   }
 
   /**
-   * Counts a request, and says so in the answer (draft-ietf-httpapi-ratelimit-headers-10).
+   * Counts a request of a secret key, and says so in the answer (draft-ietf-httpapi-ratelimit-headers-10).
+   * @param authorization the header with the key: until there is room again, requests with it get no further than the door
    * @throws ApiError too_many_requests
    */
-  take(what: keyof Limits, name: string, answer: AnswerHeaders): void {
+  takeOf(key: string, authorization: string, address: string | null, answer: AnswerHeaders): void {
+    const wait = this.#take('key', key, answer)
+    if (wait === 0) return
+    // As many keys as that are never limited at once; should they be, each costs a little more.
+    if (this.#empty.size >= MAX_EMPTY) this.#empty.clear()
+    this.#empty.set(authorization, {
+      until: performance.now() + wait,
+      address,
+      policy: answer['ratelimit-policy'] ?? '',
+    })
+    throw tooMany(wait)
+  }
+
+  /** Counts a request of an address; IPv6 by its /64, which one household or server has for itself. @throws ApiError too_many_requests */
+  takeFrom(what: 'address' | 'redeem' | 'failures', address: string | null, answer: AnswerHeaders): void {
+    // Nobody is there if the server is called in process.
+    const wait = address === null ? 0 : this.#take(what, network(address), answer)
+    if (wait > 0) throw tooMany(wait)
+  }
+
+  /** What a request is told whose key was found empty a moment ago. Not counted again: that would be for nothing. */
+  atTheDoor(authorization: string | undefined): { refusal: SentAway; address: string | null } | undefined {
+    const empty = authorization === undefined ? undefined : this.#empty.get(authorization)
+    if (!empty) return undefined
+    const wait = empty.until - performance.now()
+    if (wait <= 0) {
+      this.#empty.delete(authorization as string)
+      return undefined
+    }
+    const seconds = Math.ceil(wait / 1_000)
+    const headers = { 'ratelimit-policy': empty.policy, ratelimit: `"key";r=0;t=${seconds}` }
+    return { refusal: { code: 'too_many_requests', seconds, headers }, address: empty.address }
+  }
+
+  /** @returns how long there will be none, ms; 0 if it was counted */
+  #take(what: keyof Limits, name: string, answer: AnswerHeaders): number {
     const limit = this.#limiters[what]
-    if (!limit) return
+    if (!limit) return 0
     const { wait, left, full } = limit.limiter.take(name)
     answer['ratelimit-policy'] = limit.policy
     answer.ratelimit = `"${what}";r=${left};t=${Math.ceil(full / 1_000)}`
-    if (wait === 0) return
+    if (wait === 0) return 0
     this.#warn(what, name)
-    const seconds = Math.ceil(wait / 1_000)
-    answer['retry-after'] = String(seconds)
-    throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
-  }
-
-  /** The same for an address; IPv6 by its /64, which one household or server has for itself. */
-  takeFrom(what: keyof Limits, address: string | null, answer: AnswerHeaders): void {
-    // Nobody is there if the server is called in process.
-    if (address !== null) this.take(what, network(address), answer)
+    answer['retry-after'] = String(Math.ceil(wait / 1_000))
+    return wait
   }
 
   /** Once a minute: who it is then may not be the only one. */
@@ -131,6 +164,11 @@ export class RateLimits {
       throw error
     }
   }
+}
+
+function tooMany(wait: number): ApiError {
+  const seconds = Math.ceil(wait / 1_000)
+  return new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
 }
 
 /** A bucket, as the draft has it: a quota, and the seconds in which it is made up for. */
