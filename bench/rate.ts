@@ -25,9 +25,9 @@ export interface Rate {
   use?: 'few' | 'all' | 'new'
 }
 
-/** Before anything else: makes users, and sessions to mint for. */
+/** Before anything else: makes users, sessions to mint for, and so many tokens and sessions to revoke. */
 export interface Prepare {
-  prepare: { port: number; secretKey: string; users: number; sessions: number }
+  prepare: { port: number; secretKey: string; users: number; sessions?: number; toRevoke?: number }
 }
 
 export interface Outcome {
@@ -76,7 +76,7 @@ interface Ask {
   /** Not always the one wanted: where there is nothing to redeem or revoke yet, that is made first. */
   kind: Kind
   text: string
-  learn?: (answer: Answer) => void
+  learn?: (answer: Answer) => unknown
 }
 
 function ask(kind: Kind, target: Target, authorization: string): Ask {
@@ -300,61 +300,48 @@ function outcomeOf({ status, head, body }: Answer): keyof Outcome {
   return status === 503 && body.includes('"service_unavailable"') ? 'refused' : 'wrong'
 }
 
-/** One at a time, a few at once: users, tokens, and sessions with their cookies. */
-async function prepare({ port, secretKey, users, sessions }: Prepare['prepare']): Promise<void> {
+/** A few at once: users, tokens, and sessions with their cookies. */
+async function prepare({ port, secretKey, users, sessions = 0, toRevoke = 0 }: Prepare['prepare']): Promise<void> {
   const target = targetOf(port)
   const authorization = bearer(secretKey)
-  await inTurns(
-    port,
-    users,
-    () => post('/v1/users', 'json', '{}', authorization),
-    ({ body }) => {
-      target.users.push(JSON.parse(body).id)
-    },
-  )
-  await inTurns(
-    port,
-    sessions,
-    () => ask('create', target, authorization).text,
-    ({ body }) => {
-      target.tokens.push(JSON.parse(body))
-    },
-  )
-  await inTurns(
-    port,
-    sessions,
-    () => ask('redeem', target, authorization).text,
-    ({ head, body }) => {
+  const user = post('/v1/users', 'json', '{}', authorization)
+  await inTurns(port, users, () => ({
+    kind: 'create',
+    text: user,
+    learn: ({ body }) => target.users.push(JSON.parse(body).id),
+  }))
+  await inTurns(port, sessions + 2 * toRevoke, () => ask('create', target, authorization))
+  await inTurns(port, sessions, () => ({
+    ...ask('redeem', target, authorization),
+    learn: ({ head, body }) => {
       const cookie = clientCookieOf(head)
       if (cookie === undefined) throw new Error(`not redeemed: ${body}`)
       target.sessions.push({ id: JSON.parse(body).response.created_session_id, cookie })
     },
-  )
+  }))
+  await inTurns(port, toRevoke, () => ask('redeem', target, authorization))
 }
 
-async function inTurns(
-  port: number,
-  count: number,
-  next: () => string,
-  learn: (answer: Answer) => void,
-): Promise<void> {
+async function inTurns(port: number, count: number, next: () => Ask): Promise<void> {
   let left = count
   await Promise.all(
     Array.from({ length: Math.min(8, count) }, async () => {
       const socket = await opened(port)
       socket.setEncoding('latin1')
       let received = ''
+      let asked = next()
       left -= 1
-      socket.write(next(), 'latin1')
+      socket.write(asked.text, 'latin1')
       for await (const chunk of socket) {
         received += chunk
         const found = answerIn(received)
         if (found === undefined) continue
         if (found.answer.status !== 200) throw new Error(received)
-        learn(found.answer)
+        asked.learn?.(found.answer)
         received = ''
         if (left-- <= 0) break
-        socket.write(next(), 'latin1')
+        asked = next()
+        socket.write(asked.text, 'latin1')
       }
       socket.destroy()
     }),

@@ -193,7 +193,7 @@ describe('requests of a secret key', () => {
           connections: 50,
           use: 'all',
         } satisfies Rate)
-      const prepare = { port, users: 10, sessions: 0 }
+      const prepare = { port, users: 10 }
       await quiet.ask({ prepare: { ...prepare, secretKey: other } } satisfies Prepare)
       await noisy.ask({ prepare: { ...prepare, secretKey: key } } satisfies Prepare)
       await run(quiet, other, 50)
