@@ -8,9 +8,9 @@
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -19,10 +19,28 @@ const OLDEST_NODE = [22, 18]
 /** What each kind of command needs; every one has what those before it have. */
 const SCOPES = {
   start: ['packages/server', 'packages/sdk'],
-  test: ['test', 'examples/bolt-on-express', 'examples/clerk-express'],
+  test: [
+    'test',
+    'examples/bolt-on-express',
+    'examples/clerk-express',
+    ...(postgresDirectory() ? [] : ['test/postgres']),
+  ],
   deep: ['examples/clerk-nextjs'],
 }
 const ORDER = Object.keys(SCOPES)
+
+/** Where this machine's own PostgreSQL has its programs, the newest of several. */
+function postgresDirectory() {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const places = [
+    ...versions.map(version => join(debian, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter),
+  ]
+  const found = process.env.POSTGRES_BIN ?? places.find(place => existsSync(join(place, 'initdb')))
+  if (found) process.env.POSTGRES_BIN = found
+  return found
+}
 
 /** What decides whether node_modules is current: the lock file and every package.json it was made from. */
 function fingerprint() {

@@ -249,6 +249,32 @@ export type RefusedRequests = {
   count: number
 }
 
+export type Revocation = {
+  object: 'revocation'
+  user_id: string | null
+  actor_sub: string | null
+  everything: boolean
+  /** What was there up to this time is revoked. */
+  not_before: Milliseconds
+  /** How many sessions have been marked so far. */
+  revoked_sessions: number
+  /** How many pending tokens have been marked so far. */
+  revoked_tokens: number
+  /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
+  complete: boolean
+}
+
+export type RevokeAllSessionsRequestBody = {
+  /** Everything of this user: their own sessions, and those in which somebody acts as them. */
+  user_id?: string | undefined
+  /** Everything that this actor does, as whomever. */
+  actor_sub?: string | undefined
+  /** Everything of everybody. */
+  everything?: true | undefined
+  /** Kept in the audit log. */
+  reason?: string | undefined
+}
+
 export type Session = {
   object: 'session'
   id: string
@@ -456,6 +482,11 @@ export type GetSessionListQuery = {
   paginated?: boolean | undefined
 }
 
+export type FollowRevocationsQuery = {
+  /** Begin with what was revoked since this time (ms). Unless told: since the oldest session token that can still be good was minted. */
+  since?: number | undefined
+}
+
 export type GetHandshakePayloadQuery = {
   nonce: string
 }
@@ -537,3 +568,4 @@ export type ErrorCode =
   | 'too_many_requests'
   | 'internal_clerk_error'
   | 'service_unavailable'
+  | 'outcome_unknown'

@@ -232,6 +232,21 @@ describe('sessions', () => {
     await assert.rejects(stagedoor.sessions.getToken(session.id), { status: 401, code: 'authentication_invalid' })
   })
 
+  it('revokes everything of an actor at one stroke', async () => {
+    const user = await stagedoor.users.create()
+    const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'robot' } })
+    const { session } = await stagedoor.actorTokens.accept({ ticket: token ?? '' })
+    const pending = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'robot' } })
+    const revoked = await stagedoor.sessions.revokeAll({ actorSub: 'robot', reason: 'it went mad' })
+    assert.deepEqual(
+      [revoked.actorSub, revoked.userId, revoked.revokedSessions, revoked.revokedTokens, revoked.complete],
+      ['robot', null, 1, 1, true],
+    )
+    assert.equal(await stagedoor.sessions.isActive(session.id), false)
+    assert.equal((await stagedoor.actorTokens.get(pending.id)).status, 'revoked')
+    await assert.rejects(stagedoor.sessions.revokeAll({ userId: 'user_nobody' }), { code: 'resource_not_found' })
+  })
+
   it('says whether a session goes on; asking counts as use', async () => {
     const user = await stagedoor.users.create()
     const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor })

@@ -20,7 +20,7 @@ const methods: Record<string, string[]> = {
   jwks: ['get'],
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
-  sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke'],
+  sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll'],
   signInTokens: ['create', 'revoke'],
   users: [
     'ban',
@@ -57,6 +57,7 @@ const types: Record<string, string[]> = {
     'Page',
     'PhoneNumber',
     'RefusedRequests',
+    'Revocation',
     'Session',
     'SessionToken',
     'SignInToken',
@@ -80,6 +81,7 @@ const types: Record<string, string[]> = {
     'GetUsersCountQuery',
     'ListJwtTemplatesQuery',
     'Metadata',
+    'RevokeAllSessionsRequestBody',
     'RevokeRequestBody',
     'UpdateJwtTemplateRequestBody',
     'UpdateUserMetadataRequestBody',
@@ -119,7 +121,7 @@ describe('the public names', () => {
   for (const [file, names] of Object.entries(types)) {
     it(`of the types in ${file} are these`, () => {
       const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8')
-      const own = [...source.matchAll(/^export interface (\w+)/gm)].map(match => match[1] as string)
+      const own = [...source.matchAll(/^export (?:interface|type) (\w+)/gm)].map(match => match[1] as string)
       const passedOn = [...source.matchAll(/^export type \{([^}]+)\}/gm)].flatMap(match =>
         (match[1] as string).split(',').map(name => name.trim()),
       )

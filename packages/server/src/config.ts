@@ -44,9 +44,21 @@ const originOfPages = z.union([origin, z.string().regex(/^(chrome|moz)-extension
 const schema = z.object({
   database_url: z
     .string()
-    .regex(/^sqlite:.+/, { error: 'must be `sqlite:` and a path, like sqlite:./stagedoor.db, or sqlite::memory:' })
+    .refine(text => /^sqlite:.+/.test(text) || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)), {
+      error:
+        'must be `sqlite:` and a path, like sqlite:./stagedoor.db, or sqlite::memory:, or postgres://user:password@host:5432/database',
+    })
     .default('sqlite:./stagedoor.db')
-    .describe('Where everything is stored: `sqlite:` and a path, or `sqlite::memory:`.'),
+    .describe(
+      'Where everything is stored: `sqlite:` and a path, `sqlite::memory:`, or `postgres://user:password@host:5432/database?sslmode=verify-full`.',
+    ),
+  database_pool_size: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(10)
+    .describe('Connections that this server keeps to PostgreSQL at most.'),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
   port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
   public_url: origin
@@ -255,6 +267,13 @@ export function assertProduction(config: Config): void {
       'STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.',
     )
   if (problems.length > 0) throw new ConfigError(list(problems))
+}
+
+/** The database's URL without its password: for messages and logs. */
+export function describeDatabase(databaseUrl: string): string {
+  if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length)
+  const { protocol, username, host, pathname } = new URL(databaseUrl)
+  return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 
 /** 32 bytes or more, from base64, base64url or hex. */

@@ -1,14 +1,15 @@
 import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
-import { type Config, ConfigError, masterKeyBytes, rateLimits } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
-import { systemClock, systemRandom } from './domain/random.ts'
+import { systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
+import { RevocationFeed } from './domain/revocation-feed.ts'
+import { markRevoked } from './domain/revocations.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
-import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
 import { newTraceId } from './http/mount.ts'
@@ -17,13 +18,16 @@ import { LOOPBACK } from './http/origin.ts'
 import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
-import { migrateSqlite, openSqliteStore } from './store/store.ts'
+import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
+import { migrate, openStore } from './store/store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
 
-/** Last activity is written this often at most, ms. */
-const ACTIVITY_INTERVAL = 30_000
+/** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
+const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
+/** How often it is looked for revocations by other nodes that nobody has told of, ms. */
+const FEED_INTERVAL = 500
 
 export interface ServerOptions {
   clock?: Clock
@@ -61,16 +65,24 @@ export interface Stagedoor {
  * await stagedoor.listen()
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
-  const { clock = systemClock, random = systemRandom } = options
+  const { random = systemRandom } = options
   const log = options.log ?? pino({ level: config.log_level })
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
-  const store = openStore(config.database_url)
+  const store = await opening(config.database_url, () =>
+    openStore(config.database_url, {
+      ...(options.clock ? { clock: options.clock } : {}),
+      poolSize: config.database_pool_size,
+      warn: message => log.warn(message),
+    }),
+  )
+  const { clock } = store
 
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
   const environment = config.environment ?? 'production'
+  const stopping = new AbortController()
   const services: Services = {
     clock,
     random,
@@ -91,6 +103,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
     activity: new Activity(),
     refusedRequests: new RefusedRequestCounter(),
+    revocationFeed: new RevocationFeed(store, clock),
+    stopping: stopping.signal,
   }
   const context = (principal: Caller['principal']): Context => ({
     ...services,
@@ -107,6 +121,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+      // Read once now, so that it can be served while the database is away.
+      await services.signing.jwks()
     }
   } catch (error) {
     await store.close()
@@ -133,12 +149,23 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   )
 
   const timers: NodeJS.Timeout[] = []
-  const every = (interval: number, what: string, work: () => Promise<unknown>) =>
-    timers.push(setInterval(() => work().catch(err => log.error({ err }, what)), interval).unref())
+  const every = (interval: number, what: string, work: () => Promise<unknown>) => {
+    let working = false
+    const turn = async () => {
+      if (working) return
+      working = true
+      await work().catch(err => log.warn({ err }, what))
+      working = false
+    }
+    timers.push(setInterval(turn, interval).unref())
+  }
+  every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(ACTIVITY_INTERVAL, 'last activity and overdue sessions could not be written', async () => {
+  every(DUE_INTERVAL, 'what is due could not be written', async () => {
     // In this order: a session used a moment ago is not overdue.
-    await services.activity.flush(store)
+    await services.activity.flush(store, clock.now())
+    while (await markRevoked(system()));
+    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
   })
 
@@ -156,7 +183,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         port: config.port,
         maxConnections: config.max_connections,
         maxWait: config.max_wait_ms,
-        queues: [() => services.signing.waiting()],
+        queues: [() => services.signing.waiting(), () => store.waiting()],
         limited: request => {
           const empty = limits.atTheDoor(request.headers.authorization)
           if (empty) services.refusedRequests.count(clock.now(), empty.address, 'too_many_requests')
@@ -171,6 +198,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 
     async close(lastAnswers) {
       for (const timer of timers) clearInterval(timer)
+      stopping.abort()
       await server?.close(lastAnswers)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
       await services.refusedRequests
@@ -183,20 +211,36 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 
 /** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
 export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
-  return opening(databaseUrl, migrateSqlite)
+  return opening(databaseUrl, () => migrate(databaseUrl))
 }
 
-function openStore(databaseUrl: string): Store {
-  return opening(databaseUrl, openSqliteStore)
+/**
+ * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two.
+ * @param from `sqlite:` and a path
+ * @param to `postgres://…`
+ * @returns rows copied, by table
+ * @throws ConfigError
+ */
+export async function moveDatabase(
+  from: string,
+  to: string,
+  progress: (at: CopyProgress) => void,
+): Promise<Record<string, number>> {
+  if (!from.startsWith('sqlite:') || to.startsWith('sqlite:'))
+    throw new ConfigError(
+      '--from must be `sqlite:` and a path, and --to postgres://…: that is the way it can be moved.',
+    )
+  await migrateDatabase(from)
+  await migrateDatabase(to)
+  return opening(to, () => copySqliteToPostgres(from.slice('sqlite:'.length), to, progress))
 }
 
-function opening<T>(databaseUrl: string, open: (path: string) => T): T {
-  const path = databaseUrl.slice('sqlite:'.length)
+async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {
   try {
-    return open(path)
+    return await open()
   } catch (cause) {
     throw new ConfigError(
-      `STAGEDOOR_DATABASE_URL: the database ${path} cannot be opened: ${(cause as Error).message}`,
+      `STAGEDOOR_DATABASE_URL: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
       { cause },
     )
   }

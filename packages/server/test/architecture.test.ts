@@ -42,7 +42,7 @@ function roomOf(file: string): string {
 const rules: Record<string, string[]> = {
   contract: ['contract', 'zod'],
   domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
-  store: ['store', 'domain', 'kysely', 'better-sqlite3', 'node:'],
+  store: ['store', 'domain', 'kysely', 'better-sqlite3', 'pg', 'node:'],
   signing: ['signing', 'domain', 'node:crypto', 'node:os', 'node:util'],
   http: ['http', 'contract', 'domain', 'hono', 'zod', 'pino (types)', 'node:'],
   cli: [

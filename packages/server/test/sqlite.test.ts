@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { systemClock } from '../src/domain/random.ts'
 import { StoreUnavailable } from '../src/domain/store.ts'
 import { migrations } from '../src/store/migrations.ts'
-import { type Step, UniqueViolation } from '../src/store/query.ts'
+import { bound, type Step, UniqueViolation } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite.ts'
-import { openSqliteStore } from '../src/store/store.ts'
+import { openStore } from '../src/store/store.ts'
 import { type TestDatabase, testDatabase } from './database.ts'
 import { testServer } from './support.ts'
 
@@ -14,7 +16,7 @@ const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 
 /** A database with one table beside ours: `item (id, name unique, parent → item, checked at commit)`. */
 function withItems(database: TestDatabase): Sqlite {
-  const db = new Sqlite(database.path)
+  const db = new Sqlite(database.path, systemClock)
   const other = database.open()
   other.exec(
     'create table item (id integer primary key, name text unique, parent integer references item (id) deferrable initially deferred, pad blob) strict',
@@ -24,10 +26,10 @@ function withItems(database: TestDatabase): Sqlite {
 }
 
 const add = (id: number, fields: { name?: string; parent?: number; pad?: number } = {}): Step => ({
-  query: {
-    sql: 'insert into item (id, name, parent, pad) values (?, ?, ?, zeroblob(?))',
-    values: [id, fields.name ?? `item ${id}`, fields.parent ?? null, fields.pad ?? 0],
-  },
+  query: bound(
+    sql`insert into item (id, name, parent, pad)
+      values (${id}, ${fields.name ?? `item ${id}`}, ${fields.parent ?? null}, zeroblob(${fields.pad ?? 0}))`,
+  ),
 })
 const ids = (database: TestDatabase) =>
   database.rows<{ id: number }>('select id from item order by id').map(row => row.id)
@@ -69,7 +71,7 @@ describe('group commit', () => {
     using database = testDatabase()
     const db = withItems(database)
     const nothing: Step = {
-      query: { sql: 'update item set name = ? where id = ? returning id', values: ['x', 99] },
+      query: bound(sql`update item set name = 'x' where id = 99 returning id`),
       required: true,
     }
     const all = [
@@ -77,11 +79,11 @@ describe('group commit', () => {
       db.transition(add(3), add(1)),
       db.transition(add(4), nothing),
       db.transition({
-        query: { sql: 'insert into item (id) values (5) returning id', values: [] },
+        query: bound(sql`insert into item (id) values (5) returning id`),
         next: ([row]) => [add(Number((row as { id: number }).id) + 1), add(1)],
       }),
       db.transition({
-        query: { sql: 'insert into item (id) values (7) returning id', values: [] },
+        query: bound(sql`insert into item (id) values (7) returning id`),
         next: () => {
           throw new Error('a bug in between')
         },
@@ -112,8 +114,8 @@ describe('group commit', () => {
   it('D10 on a full disk nothing is acknowledged that is not stored, and the server goes on when there is room', async () => {
     using database = testDatabase()
     const db = withItems(database)
-    const pages = (await db.get<{ page_count: number }>({ sql: 'pragma page_count', values: [] }))?.page_count ?? 0
-    await db.all({ sql: `pragma max_page_count = ${pages + 20}`, values: [] })
+    const pages = (await db.get<{ page_count: number }>(bound(sql`pragma page_count`)))?.page_count ?? 0
+    await db.all(bound(sql.raw(`pragma max_page_count = ${pages + 20}`)))
     const acknowledged: number[] = []
     let refused = 0
     for (let id = 1; id <= 60; id += 4) {
@@ -129,12 +131,8 @@ describe('group commit', () => {
       assert.deepEqual(ids(database), acknowledged)
     }
     assert.ok(acknowledged.length > 0 && refused > 0, `${acknowledged.length} stored, ${refused} refused`)
-    assert.equal(
-      (await db.all({ sql: 'select id from item', values: [] })).length,
-      acknowledged.length,
-      'reading goes on',
-    )
-    await db.all({ sql: 'pragma max_page_count = 100000', values: [] })
+    assert.equal((await db.all(bound(sql`select id from item`))).length, acknowledged.length, 'reading goes on')
+    await db.all(bound(sql`pragma max_page_count = 100000`))
     await db.transition(add(1_000, { pad: 100_000 }))
     assert.ok(ids(database).includes(1_000))
     assert.deepEqual(database.rows('pragma integrity_check'), [{ integrity_check: 'ok' }])
@@ -153,7 +151,7 @@ describe('group commit', () => {
       (error: unknown) => error instanceof StoreUnavailable && /SQLITE_BUSY/.test(error.message),
     )
     assert.ok(performance.now() - from > 1_500, 'it waits first')
-    assert.deepEqual(await db.all({ sql: 'select id from item', values: [] }), [{ id: 1 }])
+    assert.deepEqual(await db.all(bound(sql`select id from item`)), [{ id: 1 }])
     other.exec('rollback')
     other.close()
     await db.transition(add(3))
@@ -192,7 +190,7 @@ describe('durability', () => {
     using database = testDatabase()
     const db = withItems(database)
     const pragma = async (name: string) =>
-      Object.values((await db.get<object>({ sql: `pragma ${name}`, values: [] })) ?? {})[0]
+      Object.values((await db.get<object>(bound(sql.raw(`pragma ${name}`)))) ?? {})[0]
     assert.deepEqual(
       [
         await pragma('journal_mode'),
@@ -234,16 +232,16 @@ describe('durability', () => {
 describe('migrations', () => {
   it('run once', async () => {
     using database = testDatabase()
-    const db = new Sqlite(database.path)
+    const db = new Sqlite(database.path, systemClock)
     assert.deepEqual(
-      db.migrate(),
+      await db.migrate(),
       migrations.map(migration => migration.name),
     )
-    assert.deepEqual(db.migrate(), [])
+    assert.deepEqual(await db.migrate(), [])
     await db.close()
     const schema = database.rows('select * from sqlite_schema order by name')
-    const again = new Sqlite(database.path)
-    assert.deepEqual(again.migrate(), [])
+    const again = new Sqlite(database.path, systemClock)
+    assert.deepEqual(await again.migrate(), [])
     await again.close()
     assert.deepEqual(database.rows('select * from sqlite_schema order by name'), schema)
     assert.deepEqual(
@@ -257,7 +255,7 @@ describe('migrations', () => {
     const other = database.open()
     other.exec('create table refused_requests (mine text)')
     other.close()
-    assert.throws(() => openSqliteStore(database.path), /already exists/)
+    await assert.rejects(openStore(`sqlite:${database.path}`), /already exists/)
     const tables = database.rows<{ name: string }>(
       "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name",
     )
@@ -268,13 +266,28 @@ describe('migrations', () => {
     assert.deepEqual(database.rows('select * from migrations'), [])
   })
 
-  it('refuse a database of a later version, and say so', async () => {
+  it('D22 go on with a database that the next version has added to', async () => {
     using database = testDatabase()
-    await openSqliteStore(database.path).close()
+    await (await openStore(`sqlite:${database.path}`)).close()
     const other = database.open()
-    other.exec("insert into migrations values ('9999_of_the_future', datetime('now'))")
+    other.exec(
+      "insert into migrations values ('9998_of_the_future', datetime('now')); alter table tickets add column colour text",
+    )
     other.close()
-    assert.throws(() => openSqliteStore(database.path), /later version of Stagedoor \(it has 9999_of_the_future\)/)
+    await using server = await testServer({ env: database.env })
+    await server.signIn()
+  })
+
+  it('refuse a database that a later version has taken something from, and say so', async () => {
+    using database = testDatabase()
+    await (await openStore(`sqlite:${database.path}`)).close()
+    const other = database.open()
+    other.exec("insert into migrations values ('9999_of_the_future_contract', datetime('now'))")
+    other.close()
+    await assert.rejects(
+      openStore(`sqlite:${database.path}`),
+      /later version of Stagedoor \(it has 9999_of_the_future_contract\)/,
+    )
     await assert.rejects(testServer({ env: database.env }), /STAGEDOOR_DATABASE_URL.*later version of Stagedoor/)
   })
 

@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Logger, pino } from 'pino'
+import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
 import { loadConfig } from '../src/config.ts'
 import type { Clock } from '../src/domain/context.ts'
-import { createStagedoor, type Stagedoor } from '../src/server.ts'
+import { createStagedoor, migrateDatabase, type Stagedoor } from '../src/server.ts'
 import { assertInContract } from './contract.ts'
 
 /** A clock that stands still until told: `clock.advance(seconds)`. */
@@ -27,6 +29,29 @@ export function fixedClock(start: string | number = '2026-01-01T00:00:00Z'): Tes
       now = milliseconds
     },
   }
+}
+
+/** `TEST_DATABASE=postgres`: the same tests on the other database. */
+const ON_POSTGRES = process.env.TEST_DATABASE === 'postgres'
+
+let cluster: Promise<{ cluster: PostgresCluster; template: string }> | undefined
+
+// Of the whole file, not of the test that first needs it.
+after(async () => (await cluster)?.cluster[Symbol.asyncDispose]())
+
+/** An empty database of ours on a PostgreSQL of this process's own. @returns its URL */
+async function newPostgresDatabase(): Promise<string> {
+  cluster ??= (async () => {
+    // Quick: nobody cuts the power of these tests.
+    const started = await startPostgres({
+      settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
+    })
+    const url = await started.createDatabase()
+    await migrateDatabase(url)
+    return { cluster: started, template: new URL(url).pathname.slice(1) }
+  })()
+  const { cluster: running, template } = await cluster
+  return running.createDatabase(template)
 }
 
 /** How often something is tried: seldom in `npm test`, often in `npm run test:deep`. */
@@ -52,6 +77,8 @@ export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
 
 export interface TestServer extends AsyncDisposable {
   stagedoor: Stagedoor
+  /** For another server on the same database. */
+  masterKey: string
   clock: TestClock
   /** Calls the server in process. Objects are sent as JSON, strings as they are; the secret key goes along unless headers say otherwise. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string | undefined>): Promise<Answer>
@@ -114,7 +141,8 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-test-'))
   const clock = options.clock ?? fixedClock()
   const config = loadConfig({
-    STAGEDOOR_DATABASE_URL: `sqlite:${join(directory, 'test.db')}`,
+    STAGEDOOR_DATABASE_URL: ON_POSTGRES ? await newPostgresDatabase() : `sqlite:${join(directory, 'test.db')}`,
+    STAGEDOOR_DATABASE_POOL_SIZE: '4',
     STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
     STAGEDOOR_SECRET_KEY: SECRET_KEY,
     STAGEDOOR_ENVIRONMENT: 'development',
@@ -165,6 +193,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
 
   const server: TestServer = {
     stagedoor,
+    masterKey: config.master_key ?? '',
     clock,
     call,
 

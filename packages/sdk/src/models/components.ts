@@ -17,6 +17,9 @@ export interface SignInToken extends Camel<wire.SignInToken> {}
 /** A session. `actor` says who is really acting; null in a session of the user's own. */
 export interface Session extends Camel<wire.Session> {}
 
+/** What the kill switch did: everything that was there up to `notBefore` is revoked. */
+export interface Revocation extends Camel<wire.Revocation> {}
+
 /** A short-lived JWT (`jwt`) that proves a session. Check it with `@stagedoor/sdk/verify`. */
 export interface SessionToken extends Camel<wire.SessionToken> {}
 

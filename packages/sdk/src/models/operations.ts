@@ -30,6 +30,10 @@ export interface RevokeRequestBody {
   reason?: string | undefined
 }
 
+/** Whose: exactly one of a user, an actor, or everybody. */
+export type RevokeAllSessionsRequestBody = RevokeRequestBody &
+  ({ userId: string } | { actorSub: string } | { everything: true })
+
 export interface CreateSignInTokenRequestBody extends Camel<wire.CreateSignInTokenRequestBody> {}
 
 export interface CreateUserRequestBody extends Camel<wire.CreateUserRequestBody> {}

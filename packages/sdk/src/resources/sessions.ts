@@ -1,10 +1,11 @@
 import { StagedoorError } from '../errors.ts'
 import { type Http, path } from '../http.ts'
-import type { Page, Session, SessionToken } from '../models/components.ts'
+import type { Page, Revocation, Session, SessionToken } from '../models/components.ts'
 import type {
   CreateSessionRequestBody,
   CreateSessionTokenRequestBody,
   GetSessionListQuery,
+  RevokeAllSessionsRequestBody,
   RevokeRequestBody,
 } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
@@ -60,6 +61,22 @@ export class Sessions {
    */
   revoke(id: string, request?: RevokeRequestBody): Promise<Session> {
     return this.#http.post<wire.Session>(path`/v1/sessions/${id}/revoke`, request)
+  }
+
+  /**
+   * The kill switch: revokes every session and every pending token of a user, of an actor, or of everybody. Once this is
+   * answered nothing more is minted or redeemed for them, on any node, however many they are.
+   *
+   * @param request exactly one of `userId`, `actorSub`, `everything: true`; `reason` for the audit log
+   * @returns `notBefore` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
+   *   still to be marked; they are revoked all the same
+   * @throws StagedoorError `resource_not_found` (no such user), `form_param_value_invalid`
+   * @see `POST /v1/sessions/revoke_all` (Stagedoor's own)
+   * @example
+   * const { revokedSessions } = await stagedoor.sessions.revokeAll({ actorSub: 'user_2OEpK', reason: 'laptop stolen' })
+   */
+  revokeAll(request: RevokeAllSessionsRequestBody): Promise<Revocation> {
+    return this.#http.post<wire.Revocation>('/v1/sessions/revoke_all', request)
   }
 
   /**

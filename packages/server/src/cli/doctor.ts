@@ -1,7 +1,7 @@
 import { stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
-import { assertProduction, type Config, loadConfig, remoteServer } from '../config.ts'
+import { assertProduction, type Config, describeDatabase, loadConfig, remoteServer } from '../config.ts'
 import { listSecretKeys } from '../domain/secret-keys.ts'
 import { listSigningKeys } from '../domain/signing-keys.ts'
 import type { Stagedoor } from '../server.ts'
@@ -51,7 +51,7 @@ async function examine(findings: Finding[]): Promise<void> {
   let config: Config | undefined
   const settingsFine = await check('settings', () => {
     config = loadConfig(env)
-    return `read; database ${config.database_url}`
+    return `read; database ${describeDatabase(config.database_url)}`
   })
   if (!settingsFine || !config) return
   const known = config
@@ -60,12 +60,12 @@ async function examine(findings: Finding[]): Promise<void> {
     assertProduction(known)
     return 'real ones, as `stagedoor serve` needs them'
   })
-  const path = known.database_url.slice('sqlite:'.length)
-  if (path !== ':memory:') {
+  const path = known.database_url.replace(/^sqlite:/, '')
+  if (path !== ':memory:' && path !== known.database_url) {
     await check('file', () => databaseFile(path), 'warn')
     await check('disk', () => diskSpace(dirname(path)), 'warn')
   }
-  await check('database', () => withInstance(database))
+  await check('database', () => withInstance(stagedoor => database(stagedoor, path !== known.database_url)))
   await check('keys', () => withInstance(keys), 'warn')
   await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
 }
@@ -93,12 +93,10 @@ async function diskSpace(directory: string): Promise<string> {
   return shown
 }
 
-async function database({ services }: Stagedoor): Promise<string> {
+async function database({ services }: Stagedoor, embedded: boolean): Promise<string> {
   const problems = await services.store.check()
-  if (problems.length > 0)
-    throw new Error(
-      `${problems.join('; ')}. Restore it from a backup, or copy what is left with \`sqlite3 … .recover\`.`,
-    )
+  const advice = embedded ? ' Restore it from a backup, or copy what is left with `sqlite3 … .recover`.' : ''
+  if (problems.length > 0) throw new Error(`${problems.join('; ')}.${advice}`)
   return `whole, durable, instance ${services.settings.instance_id}; the master key opens its signing keys`
 }
 

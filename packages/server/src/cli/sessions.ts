@@ -1,6 +1,24 @@
 import type { Command } from 'commander'
+import { ConfigError } from '../config.ts'
 import { remote } from './environment.ts'
 import { type OutputOptions, type PageOptions, paged, printList, printOne, time } from './output.ts'
+
+interface RevokeOptions {
+  user?: string
+  actor?: string
+  everything?: true
+  reason?: string
+}
+
+/** All of somebody's, if no single ones are named. @throws ConfigError unless exactly one kind is */
+function whoseSessions(ids: string[], { user, actor, everything }: RevokeOptions) {
+  const named = [ids.length > 0, user !== undefined, actor !== undefined, everything !== undefined].filter(Boolean)
+  if (named.length !== 1)
+    throw new ConfigError('Name sessions, or give one of --user <id>, --actor <sub> and --everything.')
+  if (user !== undefined) return { userId: user }
+  if (actor !== undefined) return { actorSub: actor }
+  return everything ? { everything } : undefined
+}
 
 export function addSessions(program: Command): void {
   const group = program.command('sessions').description('list and revoke sessions')
@@ -36,14 +54,29 @@ export function addSessions(program: Command): void {
   })
 
   group
-    .command('revoke <id...>')
+    .command('revoke [id...]')
     .description('end sessions for good: nothing more is minted for them')
+    .option('--user <id>', 'everything of this user, pending tokens too')
+    .option('--actor <sub>', 'everything that this actor does, pending tokens too')
+    .option('--everything', 'everything of everybody, pending tokens too')
     .option('--reason <text>', 'why; kept in the audit log')
     .option('--json', 'print JSON')
-    .action(async (ids: string[], options: OutputOptions & { reason?: string }) => {
+    .action(async (ids: string[], options: OutputOptions & RevokeOptions) => {
       const client = remote()
+      const why = options.reason === undefined ? {} : { reason: options.reason }
+      const whose = whoseSessions(ids, options)
+      if (whose) {
+        const { revokedSessions, revokedTokens, complete } = await client.sessions.revokeAll({ ...whose, ...why })
+        const more = complete ? '' : ', and more that are still being marked'
+        printOne(
+          options,
+          { ...whose, revokedSessions, revokedTokens, complete },
+          { sessions: `${revokedSessions} revoked${more}`, tokens: `${revokedTokens} revoked` },
+        )
+        return
+      }
       for (const id of ids) {
-        const session = await client.sessions.revoke(id, options.reason === undefined ? {} : { reason: options.reason })
+        const session = await client.sessions.revoke(id, why)
         printOne(options, session, { id: session.id, status: session.status })
       }
     })

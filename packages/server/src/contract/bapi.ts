@@ -3,6 +3,7 @@ import * as clients from './clients.ts'
 import * as jwtTemplates from './jwt-templates.ts'
 import * as keys from './keys.ts'
 import type { Operation } from './operation.ts'
+import * as revocations from './revocations.ts'
 import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 import * as users from './users.ts'
@@ -31,6 +32,8 @@ export const bapi: Operation[] = [
   sessions.createSession,
   sessions.getSession,
   sessions.revokeSession,
+  revocations.revokeAllSessions,
+  revocations.followRevocations,
   sessions.createSessionToken,
   clients.getHandshakePayload,
   sessions.createSessionTokenFromTemplate,

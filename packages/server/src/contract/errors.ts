@@ -295,6 +295,12 @@ const definitions = {
     message: 'Service unavailable',
     long_message: 'The server cannot do this right now. Nothing was changed; try again shortly.',
   },
+  outcome_unknown: {
+    status: 503,
+    message: 'Outcome unknown',
+    long_message: 'The server lost its database while it was writing this: it may or may not have been done.',
+    action: 'Look whether it was done before you try again.',
+  },
 } as const satisfies Record<string, ErrorDefinition>
 
 /** A code of the table above. */

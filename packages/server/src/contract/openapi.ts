@@ -134,9 +134,10 @@ function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): Json
   }
 }
 
-function success({ response, status = 200, summary }: Operation, refer: Refer): JsonSchema {
+function success({ response, status = 200, summary, stream }: Operation, refer: Refer): JsonSchema {
   if (status !== 200) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }
-  return { description: summary, content: { 'application/json': { schema: refer(response, 'output') } } }
+  const type = stream ? 'text/event-stream' : 'application/json'
+  return { description: summary, content: { [type]: { schema: refer(response, 'output') } } }
 }
 
 function failures(operation: Operation): Record<string, JsonSchema> {

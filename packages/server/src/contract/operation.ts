@@ -32,6 +32,8 @@ export interface Operation<
   status?: 200 | 303 | 307
   /** A person's browser goes there: it may be answered with a page, and refusals are pages to it. */
   page?: true
+  /** Answers with server-sent events, for as long as the caller listens. */
+  stream?: true
   /** Codes this operation can answer, beside those that any can. */
   errors?: readonly ErrorCode[]
   /** Counted more strictly: what it asks for could be tried out. */

@@ -1,6 +1,7 @@
 import type { Activity } from './activity.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
+import type { RevocationFeed } from './revocation-feed.ts'
 import type { Store } from './store.ts'
 
 /** Every rule is a plain function `(ctx, input)`: what it needs of the world is here, and nothing else is used. */
@@ -17,6 +18,9 @@ export interface Services {
   settings: Settings
   activity: Activity
   refusedRequests: RefusedRequestCounter
+  revocationFeed: RevocationFeed
+  /** Aborted when the server begins to stop: what would go on for ever ends. */
+  stopping: AbortSignal
 }
 
 /** Who asks, from where. Goes into the audit event. */

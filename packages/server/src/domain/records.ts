@@ -164,6 +164,25 @@ export interface RefusedRequestsRecord {
   count: number
 }
 
+/** What was written up to a time is revoked: everything, all of a user, or all that an actor does. */
+export interface NotBeforeRecord {
+  scope: 'everything' | 'user' | 'actor'
+  /** A user's id, an actor's `sub`, or empty. */
+  subject: string
+  at: number
+  /** When every row had been marked as revoked; null while some are not. */
+  marked_at: number | null
+}
+
+/** A session whose tokens should be refused though their time is not over. */
+export interface RevokedSession {
+  id: string
+  user_id: string
+  actor_sub: string | null
+  status: EndedStatus
+  updated_at: number
+}
+
 /** Who asks. */
 export type Principal =
   | { type: 'secret_key'; id: string | null }

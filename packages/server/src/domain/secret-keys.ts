@@ -3,6 +3,7 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
 import type { SecretKeyRecord } from './records.ts'
+import { Taken } from './store.ts'
 
 /**
  * Makes a secret API key. The key itself is in the answer and nowhere else: only its SHA-256 is stored. (A key is 32
@@ -31,8 +32,17 @@ export async function createSecretKey(
 
 /** The key `secret` is stored if it is not known yet: the first key of a server that is given one from outside. */
 export async function ensureSecretKey(ctx: Context, input: { name: string; secret: string }): Promise<SecretKeyRecord> {
-  const known = await ctx.store.secretKeys.findByHash(hash('sha256', input.secret))
-  return known ?? (await createSecretKey(ctx, input)).record
+  const find = () => ctx.store.secretKeys.findByHash(hash('sha256', input.secret))
+  const known = await find()
+  if (known) return known
+  try {
+    return (await createSecretKey(ctx, input)).record
+  } catch (error) {
+    // Another node that starts at the same time was first.
+    const theirs = error instanceof Taken ? await find() : undefined
+    if (theirs) return theirs
+    throw error
+  }
 }
 
 export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
@@ -42,7 +52,7 @@ export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
 /** @throws ApiError resource_not_found */
 export async function revokeSecretKey(ctx: Context, input: { id: string }): Promise<SecretKeyRecord> {
   const event = auditEvent(ctx, { action: 'secret_key.revoke', about: {}, target_id: input.id })
-  const revoked = await ctx.store.secretKeys.revoke(input.id, ctx.clock.now(), event)
+  const revoked = await ctx.store.secretKeys.revoke(input.id, event)
   if (revoked) return revoked
   const key = (await ctx.store.secretKeys.list()).find(it => it.id === input.id)
   if (!key) throw notFound('secret key', input.id)

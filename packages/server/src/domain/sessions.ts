@@ -77,8 +77,8 @@ export async function getSession(ctx: Context, input: { id: string }): Promise<S
   return session
 }
 
-export function listSessions(ctx: Context, input: Omit<SessionFilter, 'now'> & Page): Promise<Found<SessionRecord>> {
-  return ctx.store.sessions.list({ ...input, now: ctx.clock.now() }, input)
+export function listSessions(ctx: Context, input: SessionFilter & Page): Promise<Found<SessionRecord>> {
+  return ctx.store.sessions.list(input, input)
 }
 
 /** The status as of now: a session whose time has come is over, whether or not that has been written down yet. */
@@ -135,16 +135,14 @@ export async function touchSession(
   input: { id: string; client: ClientClaims | undefined; select: boolean },
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
-  const now = ctx.clock.now()
-  await assertUsable(ctx, facts, now)
-  ctx.activity.note(facts.id, now)
+  await assertUsable(ctx, facts)
+  ctx.activity.note(facts, facts.now)
   if (!input.select) return ctx.activity.current(facts)
   const client = await ctx.store.clients.find(facts.client_id)
   if (client?.last_active_session_id !== facts.id) {
     const selected = await ctx.store.clients.select(
       facts.client_id,
       facts.id,
-      now,
       sessionEvent(ctx, 'session.select', facts),
     )
     if (!selected) throw dead(facts)
@@ -175,10 +173,11 @@ export interface MintInput {
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
   const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
-  const now = ctx.clock.now()
-  await assertUsable(ctx, facts, now)
+  // The time of the read, so that a process that was frozen since signs nothing that is still good.
+  const { now } = facts
+  await assertUsable(ctx, facts)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
-  if (input.counts ?? true) ctx.activity.note(facts.id, now)
+  if (input.counts ?? true) ctx.activity.note(facts, now)
 
   const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
   const iat = Math.floor(now / SECOND)
@@ -246,12 +245,12 @@ async function ownedSession(
 }
 
 /** Whether more may be minted for a session: it goes on, and neither its user nor its actor is barred. */
-export function isUsable(ctx: Context, facts: MintFacts, now: number): boolean {
-  return facts.barred === 0 && statusAt(ctx.activity.current(facts), now) === 'active'
+export function isUsable(ctx: Context, facts: MintFacts): boolean {
+  return facts.barred === 0 && statusAt(ctx.activity.current(facts), facts.now) === 'active'
 }
 
-async function assertUsable(ctx: Context, facts: MintFacts, now: number): Promise<void> {
-  const status = statusAt(ctx.activity.current(facts), now)
+async function assertUsable(ctx: Context, facts: MintFacts): Promise<void> {
+  const status = statusAt(ctx.activity.current(facts), facts.now)
   if (status !== 'active') {
     // Written down, so that a clock turned back does not bring it to life again.
     if (facts.status === 'active')
@@ -273,14 +272,13 @@ async function finish(
   reason?: string,
 ): Promise<SessionRecord> {
   const event = sessionEvent(ctx, action, session, reason)
-  const finished = await ctx.store.sessions.finish(session.id, status, ctx.clock.now(), event)
+  const finished = await ctx.store.sessions.finish(session.id, status, event)
   return finished ?? getSession(ctx, session)
 }
 
 /** Writes down that sessions are over whose time has come. @returns how many */
 export function finishOverdueSessions(ctx: Context, input: { limit: number }): Promise<number> {
-  const now = ctx.clock.now()
-  return ctx.store.sessions.finishOverdue(now, input.limit, session =>
+  return ctx.store.sessions.finishOverdue(input.limit, session =>
     sessionEvent(ctx, session.status === 'expired' ? 'session.expire' : 'session.abandon', session),
   )
 }

@@ -1,10 +1,13 @@
+import type { Clock } from './context.ts'
 import type {
   AuditRecord,
   ClientRecord,
   EndedStatus,
   IdentifierRecord,
   JwtTemplateRecord,
+  NotBeforeRecord,
   RefusedRequestsRecord,
+  RevokedSession,
   SecretKeyRecord,
   SessionRecord,
   SigningKeyRecord,
@@ -16,7 +19,8 @@ import type {
 /**
  * The port to the database. It speaks in transitions, not rows: every change is one conditional statement that decides
  * by itself, in one transaction with its audit event; `undefined` or `false` back means somebody else was first, it is
- * too late, or there is no such thing. The caller then reads, only to choose the words of the refusal.
+ * too late, or there is no such thing. The caller then reads, only to choose the words of the refusal. Whether something
+ * is in time is decided by the clock of the database at the moment the statement runs, not by the caller's.
  */
 export interface Store {
   tickets: {
@@ -25,11 +29,13 @@ export interface Store {
     find(id: string): Promise<TicketRecord | undefined>
     list(filter: TicketFilter, page: Page): Promise<Found<TicketRecord>>
     /** pending → revoked. */
-    revoke(id: string, kind: TicketRecord['kind'], now: number, event: AuditRecord): Promise<TicketRecord | undefined>
+    revoke(id: string, kind: TicketRecord['kind'], event: AuditRecord): Promise<TicketRecord | undefined>
     /** pending → accepted, and the session begins, if the ticket is in time and its user may be signed in. */
     accept(acceptance: Acceptance): Promise<boolean>
     /** Remembers that a pending ticket was found too late. */
-    noteExpired(id: string, now: number): Promise<void>
+    noteExpired(id: string): Promise<void>
+    /** The same for any whose time is over. @returns how many */
+    noteOverdue(limit: number): Promise<number>
   }
   sessions: {
     /** Begins a session without a ticket, if its user may be signed in. */
@@ -40,16 +46,16 @@ export interface Store {
     list(filter: SessionFilter, page: Page): Promise<Found<SessionRecord>>
     listOfClient(clientId: string): Promise<SessionRecord[]>
     /** active → one of the ended states. */
-    finish(id: string, status: EndedStatus, now: number, event: AuditRecord): Promise<SessionRecord | undefined>
+    finish(id: string, status: EndedStatus, event: AuditRecord): Promise<SessionRecord | undefined>
     /** active → expired or abandoned, for all whose time has come. */
-    finishOverdue(now: number, limit: number, event: EventOf<SessionRecord>): Promise<number>
+    finishOverdue(limit: number, event: EventOf<SessionRecord>): Promise<number>
     /** Writes last activity; it only ever moves forward. */
     noteActivity(activity: { id: string; at: number }[]): Promise<void>
   }
   clients: {
     find(id: string): Promise<ClientRecord | undefined>
     /** Makes an active session of the client its selected one. */
-    select(id: string, sessionId: string, now: number, event: AuditRecord): Promise<boolean>
+    select(id: string, sessionId: string, event: AuditRecord): Promise<boolean>
     /** Gives a browser a new token that shows the one its last sign-in replaced. */
     renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
   }
@@ -65,7 +71,7 @@ export interface Store {
     /** Changes columns; with `unless`, only while those columns still hold these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
     /** Bans, or deletes, and ends all that the user is the subject or the actor of. */
-    expel(id: string, how: 'ban' | 'delete', now: number, event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
+    expel(id: string, how: 'ban' | 'delete', event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
   }
   jwtTemplates: {
     /** Fails with `Taken` where the name is another template's; so does `update`. */
@@ -77,10 +83,11 @@ export interface Store {
     delete(id: string, event: AuditRecord): Promise<boolean>
   }
   secretKeys: {
+    /** Fails with `Taken` where the key is there already. */
     insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
     findByHash(hash: string): Promise<SecretKeyRecord | undefined>
     list(): Promise<SecretKeyRecord[]>
-    revoke(id: string, now: number, event: AuditRecord): Promise<SecretKeyRecord | undefined>
+    revoke(id: string, event: AuditRecord): Promise<SecretKeyRecord | undefined>
   }
   signingKeys: {
     /** All but removed ones' private parts, and the number that changes with every change of any. */
@@ -88,6 +95,19 @@ export interface Store {
     /** Changes several keys at once, if nobody changed any since `version`. */
     change(version: number, change: SigningKeyChange, event: AuditRecord): Promise<boolean>
     noteLongLived(id: string, until: number): Promise<void>
+  }
+  revocations: {
+    /** Revokes at one stroke all that was written up to now. @returns up to when, Unix ms */
+    stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
+    /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
+    mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    /** Every row of a stamp is marked. */
+    noteMarked(stamp: NotBeforeRecord): Promise<void>
+    stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
+    /** Sessions that ended before their time, in the order of when, from behind a place in that order. */
+    endedSince(updatedAt: number, id: string, limit: number): Promise<RevokedSession[]>
+    /** Calls back soon after something was revoked, wherever; now and then in vain. @returns what stops it */
+    onChange(listener: () => void): () => void
   }
   audit: {
     append(event: AuditRecord): Promise<void>
@@ -97,10 +117,14 @@ export interface Store {
     add(counts: RefusedRequestsRecord[]): Promise<void>
     list(page: Page): Promise<RefusedRequestsRecord[]>
   }
+  /** The clock by which it is decided what has expired. */
+  clock: Clock
   /** The one instance of this database, made at first use. */
   instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
   /** Resolves if the database answers. */
   ping(): Promise<void>
+  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  waiting(): { length: number; oldest: number }
   /** Looks the whole database over. @returns what is wrong with it, in words */
   check(): Promise<string[]>
   /** Writes what is waiting, then closes. */
@@ -125,7 +149,6 @@ export interface ExpulsionEvents {
 
 export interface Acceptance {
   ticket_id: string
-  now: number
   /** New, or the browser's with its token renewed. */
   client: ClientRecord
   session: SessionRecord
@@ -137,6 +160,8 @@ export interface MintFacts extends SessionRecord {
   /** The user is gone, banned or locked; or the actor is a user of ours who is banned or locked. */
   barred: 0 | 1
   keyring_version: number
+  /** When this was read, by the clock that decides: Unix ms. */
+  now: number
 }
 
 export interface SigningKeyChange {
@@ -167,7 +192,6 @@ export interface TicketFilter extends Counted {
 }
 
 export interface SessionFilter extends Counted {
-  now: number
   client_id?: string | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
@@ -202,3 +226,6 @@ export type UserFilter = {
 
 /** The database cannot do it now: it is busy, full, or gone. Nothing was changed. */
 export class StoreUnavailable extends Error {}
+
+/** The database was lost while it was changing something: it may or may not have happened. */
+export class OutcomeUnknown extends Error {}

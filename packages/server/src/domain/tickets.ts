@@ -65,7 +65,7 @@ export async function revokeTicket(
 ): Promise<TicketRecord> {
   const ticket = await findTicket(ctx, input)
   const event = ticketEvent(ctx, 'revoke', ticket, input.reason)
-  const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, ctx.clock.now(), event)
+  const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, event)
   if (revoked) return revoked
   const found = (await ctx.store.tickets.find(ticket.id)) ?? ticket
   throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
@@ -100,7 +100,7 @@ export async function acceptTicket(
     actor: ticket.actor,
     reason: ticket.reason,
   })
-  const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, now, client: client.record, session, event })
+  const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, client: client.record, session, event })
   if (accepted) return { session, client }
   const found = await ctx.store.tickets.find(ticket.id)
   const before = found && (await redeemedBefore(ctx, found, shown.claims, now))
@@ -118,7 +118,7 @@ export interface Redemption {
 async function redeemedBefore(ctx: Context, ticket: TicketRecord, claims: ClientClaims | undefined, now: number) {
   if (!claims || ticket.status !== 'accepted' || now - ticket.updated_at > ASK_AGAIN) return undefined
   const session = await ctx.store.sessions.findForMint(ticket.session_id ?? '')
-  if (!session || !isUsable(ctx, session, now)) return undefined
+  if (!session || !isUsable(ctx, session)) return undefined
   const record = await ctx.store.clients.find(session.client_id)
   return record && isShownBy(record, claims) ? { session, record, claims } : undefined
 }
@@ -184,7 +184,7 @@ async function whyNotAccepted(ctx: Context, ticket: TicketRecord, now: number): 
   const found = await ctx.store.tickets.find(ticket.id)
   if (!found) return new ApiError('ticket_invalid_code', { about: about(ticket) })
   if (found.status === 'pending' && found.expires_at <= now && found.expired_at === null)
-    await ctx.store.tickets.noteExpired(ticket.id, now)
+    await ctx.store.tickets.noteExpired(ticket.id)
   return (await whyNot(ctx, found, now)) ?? new ApiError(`${ticket.kind}_cannot_be_used_code`, { about: about(ticket) })
 }
 
@@ -212,7 +212,7 @@ async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> 
   return new ApiError('actor_banned', { about: of })
 }
 
-function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
+export function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
   return auditEvent(ctx, {
     action: `${ticket.kind}.${verb}`,
     about: about(ticket),

@@ -149,7 +149,7 @@ export async function deleteUser(ctx: Context, input: { id: string }): Promise<v
 }
 
 async function expel(ctx: Context, id: string, how: 'ban' | 'delete'): Promise<void> {
-  const done = await ctx.store.users.expel(id, how, ctx.clock.now(), userEvent(ctx, how, id), {
+  const done = await ctx.store.users.expel(id, how, userEvent(ctx, how, id), {
     session: session => sessionEvent(ctx, 'session.revoke', session, `user.${how}`),
     ticket: ticket =>
       auditEvent(ctx, {

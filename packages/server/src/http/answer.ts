@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
-import { StoreUnavailable } from '../domain/store.ts'
+import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { isAllowed } from './origin.ts'
 
 /** Headers of an answer. A plain object, which Node's server writes as it is. */
@@ -63,6 +63,7 @@ export function logIfOurs(
 export function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {
   if (error instanceof ApiErrors) return error.errors
   if (error instanceof ApiError) return [error]
+  if (error instanceof OutcomeUnknown) return [new ApiError('outcome_unknown', { cause: error })]
   if (error instanceof StoreUnavailable) return [new ApiError('service_unavailable', { cause: error })]
   return [new ApiError('internal_clerk_error', { cause: error })]
 }

@@ -5,6 +5,7 @@ import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
+import { mountRevocations } from './bapi/revocations.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
@@ -28,6 +29,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountTokens(http)
   mountUsers(http)
   mountHandshake(http)
+  mountRevocations(http)
   mountSessions(http)
   mountJwtTemplates(http)
   mountAudit(http)

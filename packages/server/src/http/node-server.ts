@@ -61,12 +61,12 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   let arrived = 0
   let closing = false
 
-  /** Somebody who sends too slowly goes, if there is one. */
+  /** What is only being sent is no work any more; and somebody who sends too slowly goes, if there is one. */
   const madeRoom = (now: number): boolean => {
     for (const [response, since] of underWay) {
-      if (response.req.complete || now - since < SLOW) continue
+      if (!response.headersSent && (response.req.complete || now - since < SLOW)) continue
       underWay.delete(response)
-      response.req.socket.destroy()
+      if (!response.headersSent) response.req.socket.destroy()
       return true
     }
     return false

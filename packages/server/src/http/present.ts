@@ -7,6 +7,7 @@ import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
 import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
+import type { revokeAllSessions } from '../contract/revocations.ts'
 import type { Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
 import type { TotalCount, User } from '../contract/users.ts'
@@ -22,6 +23,7 @@ import type {
   TicketRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
+import type { RevokedAll } from '../domain/revocations.ts'
 import { factorVerificationAge, statusAt } from '../domain/sessions.ts'
 import type { Found } from '../domain/store.ts'
 import { ticketOf } from '../domain/tickets.ts'
@@ -86,6 +88,20 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
     created_at: record.created_at,
     updated_at: record.updated_at,
     tasks: null,
+  }
+}
+
+export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAllSessions.response> {
+  const { scope, subject, at, sessions, tickets, complete } = revoked
+  return {
+    object: 'revocation',
+    user_id: scope === 'user' ? subject : null,
+    actor_sub: scope === 'actor' ? subject : null,
+    everything: scope === 'everything',
+    not_before: at,
+    revoked_sessions: sessions,
+    revoked_tokens: tickets,
+    complete,
   }
 }
 

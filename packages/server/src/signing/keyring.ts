@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import type { ClientClaims, HandshakeClaims, Random, Signing, TicketClaims } from '../domain/context.ts'
 import type { SigningAlg, SigningKeyRecord } from '../domain/records.ts'
 import type { MakeKey } from '../domain/signing-keys.ts'
-import type { Store } from '../domain/store.ts'
+import { type Store, StoreUnavailable } from '../domain/store.ts'
 import type { MasterKey } from './master-key.ts'
 import { SigningPool } from './pool.ts'
 import { SealedClaims } from './sealed-claims.ts'
@@ -92,8 +92,14 @@ export class Keyring implements Signing {
     return pool.waiting()
   }
 
+  /** As of now, or as last known while the store is away: verifiers go on, and nothing is signed meanwhile. */
   async jwks(): Promise<LoadedKeys['jwks']> {
-    return (await this.#load()).jwks
+    try {
+      return (await this.#load()).jwks
+    } catch (error) {
+      if (error instanceof StoreUnavailable && this.#loaded) return this.#loaded.jwks
+      throw error
+    }
   }
 
   /** Reads the keys; those who ask at the same time share one reading. */

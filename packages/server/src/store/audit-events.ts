@@ -1,3 +1,4 @@
+import type { AuditRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { bound, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
 
@@ -5,6 +6,16 @@ const insert = insertInto('audit_events')
 
 /** The step that every transition ends with: no audit event, no change. */
 export const recorded = (event: Parameters<typeof insert>[0]): Step => ({ query: insert(event) })
+
+/** The same for several events, in few statements: a database takes so many values at once. */
+export function recordedAll(events: AuditRecord[]): Step[] {
+  const steps: Step[] = []
+  for (let first = 0; first < events.length; first += AT_ONCE)
+    steps.push({ query: bound(sqlFor.insertInto('audit_events').values(events.slice(first, first + AT_ONCE))) })
+  return steps
+}
+
+const AT_ONCE = 500
 
 export function auditEvents(db: Database): Store['audit'] {
   return {

@@ -1,16 +1,16 @@
 import type { ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { type Database, given, prepared, sqlFor } from './query.ts'
+import { type Database, given, now, prepared, sqlFor } from './query.ts'
 
 const find = prepared<{ id: string }, ClientRecord>(
   sqlFor.selectFrom('clients').selectAll().where('id', '=', given('id')),
 )
 
-const select = prepared<{ id: string; session_id: string; now: number }, { id: string }>(
+const select = prepared<{ id: string; session_id: string }, { id: string }>(
   sqlFor
     .updateTable('clients')
-    .set({ last_active_session_id: given('session_id'), updated_at: given('now') })
+    .set({ last_active_session_id: given('session_id'), updated_at: now })
     .where('id', '=', given('id'))
     .where(eb =>
       eb.exists(
@@ -38,10 +38,8 @@ export function clients(db: Database): Store['clients'] {
   return {
     find: id => db.get(find({ id })),
 
-    async select(id, session_id, now, event) {
-      return (
-        (await db.transition({ query: select({ id, session_id, now }), required: true }, recorded(event))) !== undefined
-      )
+    async select(id, session_id, event) {
+      return (await db.transition({ query: select({ id, session_id }), required: true }, recorded(event))) !== undefined
     },
 
     async renew(id, token_hash, shown_hash, event) {

@@ -1,7 +1,7 @@
 import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
+import { type Store, Taken } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
 
@@ -9,10 +9,10 @@ const findByHash = prepared<{ hash: string }, SecretKeyRecord>(
   sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', given('hash')),
 )
 
-const revokeSecretKey = prepared<{ id: string; now: number }, SecretKeyRecord>(
+const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
   sqlFor
     .updateTable('secret_keys')
-    .set({ revoked_at: given('now') })
+    .set({ revoked_at: now })
     .where('id', '=', given('id'))
     .where('revoked_at', 'is', null)
     .returningAll(),
@@ -21,14 +21,19 @@ const revokeSecretKey = prepared<{ id: string; now: number }, SecretKeyRecord>(
 export function secretKeys(db: Database): Store['secretKeys'] {
   return {
     async insert(key, event) {
-      await db.transition({ query: insertSecretKey(key) }, recorded(event))
+      await db.transition({ query: insertSecretKey(key) }, recorded(event)).catch(error => {
+        throw error instanceof UniqueViolation ? new Taken('key') : error
+      })
     },
 
     findByHash: hash => db.get(findByHash({ hash })),
     list: () => db.all(bound(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
 
-    async revoke(id, now, event) {
-      const revoked = await db.transition({ query: revokeSecretKey({ id, now }), required: true }, recorded(event))
+    async revoke(id, event) {
+      const revoked = await db.transition(
+        { query: revokeSecretKey({ id }), required: true, revokes: true },
+        recorded(event),
+      )
       return revoked?.[0]
     },
   }
@@ -82,7 +87,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
         ),
       }))
       const changed = await db.transition(
-        { query: changeKeyring({ version }), required: true },
+        { query: changeKeyring({ version }), required: true, revokes: true },
         ...updates,
         ...insert.map((key: SigningKeyRecord) => ({ query: insertSigningKey(key) })),
         recorded(event),

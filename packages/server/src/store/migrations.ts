@@ -1,21 +1,28 @@
 /**
  * The schema, as the ordered list of what was done to it. A migration that has been released is never changed; each
  * runs in one transaction. Times are Unix milliseconds, JSON is text.
+ *
+ * Nodes of this version and of the one before run side by side while a new version is rolled out, so a migration only
+ * adds. What nobody uses any more is taken away by a later version, in a migration whose name ends in `_contract`.
  */
 export interface Migration {
   name: string
-  sql: string
+  /** Tables and indexes; the types are `text` and `integer`. Says the same to every database: `postgresOf` translates. */
+  tables: string
+  /** What only one database has words for. */
+  sqlite?: string
+  postgres?: string
 }
 
 export const migrations: Migration[] = [
   {
     name: '0001_main_job',
-    sql: `
+    tables: `
 create table instance (
   id text primary key,
   created_at integer not null,
   keyring_version integer not null
-) strict;
+);
 
 create table users (
   id text primary key,
@@ -38,7 +45,7 @@ create table users (
   last_active_at integer,
   created_at integer not null,
   updated_at integer not null
-) strict;
+);
 create index users_created_at on users (created_at, id);
 
 create table identifiers (
@@ -50,7 +57,7 @@ create table identifiers (
   created_at integer not null,
   updated_at integer not null,
   unique (kind, value)
-) strict;
+);
 create index identifiers_user_id on identifiers (user_id);
 
 -- No foreign key to users: what was done as a user outlives the user.
@@ -69,7 +76,7 @@ create table tickets (
   session_id text,
   created_at integer not null,
   updated_at integer not null
-) strict;
+);
 create index tickets_user_id on tickets (user_id, id);
 create index tickets_actor_sub on tickets (actor_sub, id) where actor_sub is not null;
 
@@ -79,7 +86,7 @@ create table clients (
   last_active_session_id text,
   created_at integer not null,
   updated_at integer not null
-) strict;
+);
 
 create table sessions (
   id text primary key,
@@ -95,7 +102,7 @@ create table sessions (
   abandon_at integer not null,
   created_at integer not null,
   updated_at integer not null
-) strict;
+);
 create index sessions_user_id on sessions (user_id, id);
 create index sessions_client_id on sessions (client_id, id);
 create index sessions_actor_sub on sessions (actor_sub, id) where actor_sub is not null;
@@ -109,7 +116,7 @@ create table secret_keys (
   hint text not null,
   created_at integer not null,
   revoked_at integer
-) strict;
+);
 
 create table signing_keys (
   id text primary key,
@@ -120,7 +127,7 @@ create table signing_keys (
   signs_until integer not null,
   created_at integer not null,
   retired_at integer
-) strict;
+);
 create unique index signing_keys_one_active on signing_keys (alg) where status = 'active';
 create unique index signing_keys_one_next on signing_keys (alg) where status = 'next';
 
@@ -142,12 +149,21 @@ create table audit_events (
   event text not null,
   personal text,
   leaf_hash text not null
-) strict;
+);
 create index audit_events_user_id on audit_events (user_id, seq) where user_id is not null;
 create index audit_events_session_id on audit_events (session_id, seq) where session_id is not null;
 create index audit_events_ticket_id on audit_events (ticket_id, seq) where ticket_id is not null;
 create index audit_events_actor_sub on audit_events (actor_sub, seq) where actor_sub is not null;
 
+create table refused_requests (
+  minute integer not null,
+  address text not null,
+  code text not null,
+  count integer not null,
+  primary key (minute, address, code)
+);
+`,
+    sqlite: `
 -- The log is only ever added to. Erasing the personal part is the one change there is, and it can only be emptied.
 create trigger audit_events_no_delete before delete on audit_events
 begin select raise(abort, 'audit events are never deleted'); end;
@@ -162,19 +178,32 @@ when new.personal is not null
   is not (new.seq, new.id, new.at, new.action, new.outcome, new.code, new.principal_type, new.principal_id,
       new.actor_sub, new.ticket_id, new.session_id, new.user_id, new.target_id, new.trace_id, new.event, new.leaf_hash)
 begin select raise(abort, 'audit events are never changed'); end;
-
-create table refused_requests (
-  minute integer not null,
-  address text not null,
-  code text not null,
-  count integer not null,
-  primary key (minute, address, code)
-) strict;
+`,
+    postgres: `
+-- As above. TRUNCATE asks no row trigger.
+create function audit_events_are_kept() returns trigger language plpgsql as $$
+begin
+  if tg_op = 'UPDATE' then
+    if new.personal is null
+      and (old.seq, old.id, old.at, old.action, old.outcome, old.code, old.principal_type, old.principal_id,
+           old.actor_sub, old.ticket_id, old.session_id, old.user_id, old.target_id, old.trace_id, old.event, old.leaf_hash)
+      is not distinct from
+          (new.seq, new.id, new.at, new.action, new.outcome, new.code, new.principal_type, new.principal_id,
+           new.actor_sub, new.ticket_id, new.session_id, new.user_id, new.target_id, new.trace_id, new.event, new.leaf_hash)
+    then return new; end if;
+    raise exception 'audit events are never changed';
+  end if;
+  raise exception 'audit events are never deleted';
+end $$;
+create trigger audit_events_row before update or delete on audit_events
+  for each row execute function audit_events_are_kept();
+create trigger audit_events_truncate before truncate on audit_events
+  for each statement execute function audit_events_are_kept();
 `,
   },
   {
     name: '0002_jwt_templates',
-    sql: `
+    tables: `
 create table jwt_templates (
   id text primary key,
   name text not null unique,
@@ -183,15 +212,73 @@ create table jwt_templates (
   allowed_clock_skew integer not null,
   created_at integer not null,
   updated_at integer not null
-) strict;
+);
 `,
   },
   {
     name: '0003_in_the_browser',
-    sql: `
+    tables: `
 alter table tickets add column return_url text;
 alter table sessions add column parked_session_id text;
 alter table clients add column previous_token_hash text;
 `,
   },
+  {
+    name: '0004_revocations',
+    tables: `
+-- Of everything, of a user, of an actor: what was written up to this time is revoked, whether or not each row says so yet.
+create table not_before (
+  scope text not null check (scope in ('everything', 'user', 'actor')),
+  subject text not null,
+  at integer not null,
+  marked_at integer,
+  primary key (scope, subject)
+);
+
+-- When the row was written, by the clock that decides.
+alter table tickets add column written_at integer not null default 0;
+alter table sessions add column written_at integer not null default 0;
+update tickets set written_at = created_at;
+update sessions set written_at = created_at;
+
+create index tickets_pending on tickets (expires_at) where status = 'pending' and expired_at is null;
+create index sessions_over on sessions (updated_at, id) where status <> 'active' and status <> 'expired';
+`,
+    postgres: `
+create function tell_of_revocation() returns trigger language plpgsql as $$
+begin
+  perform pg_notify('stagedoor_revocations', '');
+  return null;
+end $$;
+create trigger sessions_over after update of status on sessions for each row
+  when (old.status = 'active' and new.status <> 'active' and new.status <> 'expired')
+  execute function tell_of_revocation();
+create trigger not_before_written after insert or update on not_before
+  for each statement execute function tell_of_revocation();
+create unique index instance_only_one on instance ((true));
+`,
+  },
 ]
+
+/** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */
+export const sqliteOf = ({ tables, sqlite = '' }: Migration): string => tables.replace(/^\);/gm, ') strict;') + sqlite
+
+/** In PostgreSQL's. Texts are compared byte by byte, as ids and cursors need it, whatever the language of the database. */
+export const postgresOf = ({ tables, postgres = '' }: Migration): string =>
+  tables
+    .replaceAll(' integer primary key autoincrement', ' bigint generated by default as identity primary key')
+    .replaceAll(' integer', ' bigint')
+    .replace(/ text(?=[ ,;\n])/g, ' text collate "C"') + postgres
+
+/**
+ * A database that a later version has added to can still be used; one that it has taken something from cannot.
+ * @param applied names of the migrations that a database has
+ */
+export function assertKnown(applied: Iterable<string>): void {
+  const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
+  if (unknown.some(name => name.endsWith('_contract'))) {
+    throw new Error(
+      `The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
+    )
+  }
+}

@@ -1,28 +1,29 @@
-import { type Compilable, DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import {
+  type Compilable,
+  DummyDriver,
+  Kysely,
+  type RawBuilder,
+  type RootOperationNode,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely'
 import { columns, type Tables } from './schema.ts'
 
-/**
- * Writes `+?` for `?`. It is the same value, but SQLite (STAT4) thinks that the plan of many a query might depend on a
- * bare parameter, and then plans it anew each time it is run, which takes twenty times as long as running it.
- */
-class QueryCompiler extends SqliteQueryCompiler {
-  protected override getCurrentParameterPlaceholder(): string {
-    return '+?'
-  }
-}
-
-/** Writes typed SQL; runs nothing. */
+/** Writes typed SQL for whichever database will run it; runs nothing. */
 export const sqlFor = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => new DummyDriver(),
     createIntrospector: db => new SqliteIntrospector(db),
-    createQueryCompiler: () => new QueryCompiler(),
+    // Never asked: each database compiles for itself.
+    createQueryCompiler: () => new SqliteQueryCompiler(),
   },
 })
 
-/** A hole in a query that is compiled once and run often. */
-class Hole {
+/** A hole in a query that is written once and run often. */
+export class Hole {
   readonly name: string
   constructor(name: string) {
     this.name = name
@@ -33,38 +34,66 @@ class Hole {
 // biome-ignore lint/suspicious/noExplicitAny: stands for a value of whichever type the column has
 export const given = (name: string): any => new Hole(name)
 
-/** SQL with its values filled in, ready to run. `R` is the row it returns. */
+/** The time at which the statement runs, Unix ms, by the clock of the database that runs it: it decides what has expired. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export const now: any = new Hole('now')
+
+/** The same, evaluated once a statement: an index can be searched for it. */
+export const nowOnce = sql<number>`(select ${now})`
+
+/** The time just before the statement read anything: whatever is changed later, this was before. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export const readTime: any = new Hole('read time')
+
+/** SQL with its values, ready to run. `R` is the row it returns. */
 export interface Bound<R = unknown> {
-  sql: string
-  values: unknown[]
+  node: RootOperationNode
+  /** What goes into the holes. */
+  args: Record<string, unknown>
   /** Never there: it only carries the type of the rows. */
   row?: R
 }
 
 /**
- * Compiles a query once. Run it with the values of its holes.
+ * Writes a query once. Run it with the values of its holes.
  * @example const find = prepared<{ id: string }, TicketRecord>(sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')))
  *          db.get(find({ id: 'act_…' }))
  */
 export function prepared<Args extends object, R = unknown>(query: Compilable<R>): (args: Args) => Bound<R> {
-  const { sql, parameters } = query.compile()
-  return args => ({
-    sql,
-    values: parameters.map(value => (value instanceof Hole ? (args as Record<string, unknown>)[value.name] : value)),
-  })
+  const node = nodeOf(query)
+  kept.add(node)
+  return args => ({ node, args: args as Record<string, unknown> })
 }
 
 /** For queries whose text differs from call to call. */
-export function bound<R>(query: Compilable<R>): Bound<R> {
-  const { sql, parameters } = query.compile()
-  return { sql, values: [...parameters] }
+export function bound<R>(query: Compilable<R> | RawBuilder<R>): Bound<R> {
+  return { node: nodeOf(query), args: {} }
 }
+
+const kept = new WeakSet<RootOperationNode>()
+
+/** Whether a query comes again with the same text. */
+export const isPrepared = ({ node }: Bound): boolean => kept.has(node)
+
+function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperationNode {
+  return (query as unknown as { toOperationNode(): RootOperationNode }).toOperationNode()
+}
+
+/** What goes to the database in place of the parameters of a compiled query. */
+export function filled(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
+  return parameters.map(value =>
+    value instanceof Hole ? (value === now || value === readTime ? time() : args[value.name]) : value,
+  )
+}
+
+/** The value of a column in a whole record. */
+export const columnValue = (column: string) => (column === 'written_at' ? now : given(column))
 
 /** Adds a whole record. */
 export function insertInto<T extends keyof typeof columns>(table: T) {
-  const holes = Object.fromEntries(columns[table].map(column => [column, given(column)]))
+  const holes = Object.fromEntries(Object.keys(columns[table]).map(column => [column, columnValue(column)]))
   // biome-ignore lint/suspicious/noExplicitAny: one text for every table; the record's type is checked below
-  return prepared<Omit<Tables[T], 'seq'>>(sqlFor.insertInto(table).values(holes as any))
+  return prepared<Omit<Tables[T], 'seq' | 'written_at'>>(sqlFor.insertInto(table).values(holes as any))
 }
 
 /**
@@ -74,18 +103,29 @@ export function insertInto<T extends keyof typeof columns>(table: T) {
 export interface Step<R = unknown> {
   query: Bound<R>
   required?: true
+  /** In the first step: it takes something away, and is stored even if the disk has no room for anything else. */
+  revokes?: true
   next?: (rows: R[]) => Step[]
 }
 
-/** What a database must do for the stores; sqlite.ts does it. */
+/** What a database must do for the stores; sqlite.ts and postgres.ts do it. */
 export interface Database {
   get<R>(query: Bound<R>): Promise<R | undefined>
   all<R>(query: Bound<R>): Promise<R[]>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
+  /** Calls back soon after a session ended before its time, in this process or, as far as the database tells, in another. */
+  onRevocation(listener: () => void): () => void
+  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  waiting(): { length: number; oldest: number }
+  ping(): Promise<void>
+  /** What is wrong with the database or with how it is written, in words. */
+  check(): Promise<string[]>
+  /** Writes what is waiting, then closes. */
+  close(): Promise<void>
 }
 
-/** A unique value is there already. `columns` as the database names them. */
+/** A unique value is there already. `columns`: `users.username`; several separated by `, `. */
 export class UniqueViolation extends Error {
   readonly columns: string
   constructor(columns: string, cause: unknown) {

@@ -4,6 +4,7 @@ import type {
   ClientRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  NotBeforeRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -15,8 +16,8 @@ import type {
 /** The tables, as Kysely types its queries by. What creates them: migrations.ts. */
 export interface Tables {
   instance: { id: string; created_at: number; keyring_version: number }
-  tickets: TicketRecord
-  sessions: SessionRecord
+  tickets: TicketRecord & Written
+  sessions: SessionRecord & Written
   clients: ClientRecord
   users: UserRecord
   identifiers: IdentifierRecord
@@ -25,87 +26,151 @@ export interface Tables {
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
   refused_requests: RefusedRequestsRecord
+  not_before: NotBeforeRecord
 }
 
-/** Every column of every table that is written whole. */
+interface Written {
+  /** When the row was written, by the clock that decides: Unix ms. */
+  written_at: Generated<number>
+}
+
+/** Every column of every table that is written whole, and its type: two are all there are. */
 export const columns = {
-  tickets: [
-    'id',
-    'kind',
-    'status',
-    'user_id',
-    'actor',
-    'actor_sub',
-    'reason',
-    'expires_in_seconds',
-    'session_max_duration_in_seconds',
-    'return_url',
-    'expires_at',
-    'expired_at',
-    'session_id',
-    'created_at',
-    'updated_at',
-  ],
-  sessions: [
-    'id',
-    'client_id',
-    'user_id',
-    'status',
-    'actor',
-    'actor_sub',
-    'ticket_id',
-    'parked_session_id',
-    'idle_timeout_seconds',
-    'last_active_at',
-    'expire_at',
-    'abandon_at',
-    'created_at',
-    'updated_at',
-  ],
-  clients: ['id', 'rotating_token_hash', 'previous_token_hash', 'last_active_session_id', 'created_at', 'updated_at'],
-  users: [
-    'id',
-    'external_id',
-    'username',
-    'first_name',
-    'last_name',
-    'locale',
-    'primary_email_address_id',
-    'primary_phone_number_id',
-    'public_metadata',
-    'private_metadata',
-    'unsafe_metadata',
-    'delete_self_enabled',
-    'create_organization_enabled',
-    'banned_at',
-    'locked_at',
-    'legal_accepted_at',
-    'last_sign_in_at',
-    'last_active_at',
-    'created_at',
-    'updated_at',
-  ],
-  identifiers: ['id', 'user_id', 'kind', 'value', 'position', 'created_at', 'updated_at'],
-  jwt_templates: ['id', 'name', 'claims', 'lifetime', 'allowed_clock_skew', 'created_at', 'updated_at'],
-  secret_keys: ['id', 'name', 'hash', 'hint', 'created_at', 'revoked_at'],
-  signing_keys: ['id', 'alg', 'status', 'public_jwk', 'sealed_private_key', 'signs_until', 'created_at', 'retired_at'],
-  audit_events: [
-    'id',
-    'at',
-    'action',
-    'outcome',
-    'code',
-    'principal_type',
-    'principal_id',
-    'actor_sub',
-    'ticket_id',
-    'session_id',
-    'user_id',
-    'target_id',
-    'trace_id',
-    'event',
-    'personal',
-    'leaf_hash',
-  ],
-  refused_requests: ['minute', 'address', 'code', 'count'],
-} as const satisfies { [T in Exclude<keyof Tables, 'instance'>]: readonly (keyof Tables[T])[] }
+  tickets: {
+    id: 'text',
+    kind: 'text',
+    status: 'text',
+    user_id: 'text',
+    actor: 'text',
+    actor_sub: 'text',
+    reason: 'text',
+    expires_in_seconds: 'integer',
+    session_max_duration_in_seconds: 'integer',
+    return_url: 'text',
+    expires_at: 'integer',
+    expired_at: 'integer',
+    session_id: 'text',
+    created_at: 'integer',
+    updated_at: 'integer',
+    written_at: 'integer',
+  },
+  sessions: {
+    id: 'text',
+    client_id: 'text',
+    user_id: 'text',
+    status: 'text',
+    actor: 'text',
+    actor_sub: 'text',
+    ticket_id: 'text',
+    parked_session_id: 'text',
+    idle_timeout_seconds: 'integer',
+    last_active_at: 'integer',
+    expire_at: 'integer',
+    abandon_at: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+    written_at: 'integer',
+  },
+  clients: {
+    id: 'text',
+    rotating_token_hash: 'text',
+    previous_token_hash: 'text',
+    last_active_session_id: 'text',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  users: {
+    id: 'text',
+    external_id: 'text',
+    username: 'text',
+    first_name: 'text',
+    last_name: 'text',
+    locale: 'text',
+    primary_email_address_id: 'text',
+    primary_phone_number_id: 'text',
+    public_metadata: 'text',
+    private_metadata: 'text',
+    unsafe_metadata: 'text',
+    delete_self_enabled: 'integer',
+    create_organization_enabled: 'integer',
+    banned_at: 'integer',
+    locked_at: 'integer',
+    legal_accepted_at: 'integer',
+    last_sign_in_at: 'integer',
+    last_active_at: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  identifiers: {
+    id: 'text',
+    user_id: 'text',
+    kind: 'text',
+    value: 'text',
+    position: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  jwt_templates: {
+    id: 'text',
+    name: 'text',
+    claims: 'text',
+    lifetime: 'integer',
+    allowed_clock_skew: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  secret_keys: {
+    id: 'text',
+    name: 'text',
+    hash: 'text',
+    hint: 'text',
+    created_at: 'integer',
+    revoked_at: 'integer',
+  },
+  signing_keys: {
+    id: 'text',
+    alg: 'text',
+    status: 'text',
+    public_jwk: 'text',
+    sealed_private_key: 'text',
+    signs_until: 'integer',
+    created_at: 'integer',
+    retired_at: 'integer',
+  },
+  audit_events: {
+    id: 'text',
+    at: 'integer',
+    action: 'text',
+    outcome: 'text',
+    code: 'text',
+    principal_type: 'text',
+    principal_id: 'text',
+    actor_sub: 'text',
+    ticket_id: 'text',
+    session_id: 'text',
+    user_id: 'text',
+    target_id: 'text',
+    trace_id: 'text',
+    event: 'text',
+    personal: 'text',
+    leaf_hash: 'text',
+  },
+  refused_requests: {
+    minute: 'integer',
+    address: 'text',
+    code: 'text',
+    count: 'integer',
+  },
+} as const satisfies {
+  [T in Exclude<keyof Tables, 'instance' | 'not_before'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
+}
+
+/** Names in queries that stand for whole numbers: columns, and what they are compared with. */
+export const integers: ReadonlySet<string> = new Set([
+  ...Object.values(columns).flatMap(table =>
+    Object.entries(table)
+      .filter(([, type]) => type === 'integer')
+      .map(([column]) => column),
+  ),
+  ...['now', 'limit', 'until', 'version', 'keyring_version'],
+])

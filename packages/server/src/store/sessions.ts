@@ -1,29 +1,48 @@
 import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { count, recorded, recordedAll } from './audit-events.ts'
+import {
+  bound,
+  columnValue,
+  type Database,
+  given,
+  insertInto,
+  now,
+  nowOnce,
+  prepared,
+  readTime,
+  sqlFor,
+} from './query.ts'
+import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+
+const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 
 const insertClient = insertInto('clients')
 
 const insert = prepared<SessionRecord, { id: string }>(
   sqlFor
     .insertInto('sessions')
-    .columns(columns.sessions)
+    .columns(sessionColumns)
     .expression(
       sqlFor
         .selectFrom('users')
-        .select(eb => columns.sessions.map(column => eb.val(given(column)).as(column)))
+        .select(eb => sessionColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where('users.id', '=', given('user_id'))
         .where('banned_at', 'is', null)
-        .where('locked_at', 'is', null) as never,
+        .where('locked_at', 'is', null)
+        .forShare() as never,
     )
     .returning('id'),
 )
 
 const find = prepared<{ id: string }, SessionRecord>(
-  sqlFor.selectFrom('sessions').selectAll().where('id', '=', given('id')),
+  sqlFor
+    .selectFrom('sessions')
+    .selectAll()
+    .select(statusOf('sessions').as('status'))
+    .where('id', '=', given('id')) as never,
 )
 
 const findForMint = prepared<{ id: string }, MintFacts>(
@@ -34,6 +53,7 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
+      statusOf('sessions').as('status'),
       'clients.rotating_token_hash as client_token_hash',
       eb =>
         eb
@@ -51,65 +71,64 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .end()
           .as('barred'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
+      eb => eb.val(readTime).as('now'),
     ])
     .where('sessions.id', '=', given('id')) as never,
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
-  sqlFor.selectFrom('sessions').selectAll().where('client_id', '=', given('client_id')).orderBy('id', 'desc'),
+  sqlFor
+    .selectFrom('sessions')
+    .selectAll()
+    .select(statusOf('sessions').as('status'))
+    .where('client_id', '=', given('client_id'))
+    .orderBy('id', 'desc') as never,
 )
 
-const finish = prepared<{ id: string; status: string; now: number }, SessionRecord>(
+const finish = prepared<{ id: string; status: string }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
-    .set({ status: given('status'), updated_at: given('now') })
+    .set({ status: given('status'), updated_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'active')
+    .where(notStamped('sessions'))
     .returningAll(),
 )
 
-const finishOverdue = prepared<{ now: number; limit: number }, SessionRecord>(
+const finishOverdue = prepared<{ limit: number }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
     .set(eb => ({
-      status: eb
-        .case()
-        .when('expire_at', '<=', given('now'))
-        .then('expired')
-        .else('abandoned')
-        .end() as Expression<'expired'>,
-      updated_at: given('now'),
+      status: eb.case().when('expire_at', '<=', now).then('expired').else('abandoned').end() as Expression<'expired'>,
+      updated_at: now,
     }))
     .where('status', '=', 'active')
+    .where(notStamped('sessions'))
     .where('id', 'in', eb =>
       eb
         .selectFrom('sessions as overdue')
         .select('overdue.id')
         // A literal, so that the indexes of active sessions can be used.
         .where('overdue.status', '=', sql.lit('active'))
-        .where(at => at.or([at('overdue.expire_at', '<=', given('now')), at('overdue.abandon_at', '<=', given('now'))]))
-        .limit(given('limit')),
+        .where(at => at.or([at('overdue.expire_at', '<=', nowOnce), at('overdue.abandon_at', '<=', nowOnce)]))
+        .limit(given('limit'))
+        .forUpdate()
+        .skipLocked(),
     )
     .returningAll(),
 )
 
-const noteActivity = prepared<{ id: string; at: number }, { user_id: string; actor: string | null }>(
-  sqlFor
-    .updateTable('sessions')
-    .set(eb => ({
-      last_active_at: given('at'),
-      abandon_at: eb
-        .case()
-        .when('idle_timeout_seconds', 'is', null)
-        .then(eb.ref('abandon_at'))
-        .else(eb(eb.val(given('at')), '+', eb('idle_timeout_seconds', '*', 1000)))
-        .end() as Expression<number>,
-    }))
-    .where('id', '=', given('id'))
-    .where('status', '=', 'active')
-    .where('last_active_at', '<', given('at'))
-    .returning(['user_id', 'actor']),
-)
+type Use = { id: string; at: number }
+
+const noteActivity = (uses: Use[]) =>
+  bound<{ user_id: string; actor: string | null; at: number }>(
+    sql<{ user_id: string; actor: string | null; at: number }>`
+      update sessions set last_active_at = used.column2,
+        abandon_at = case when idle_timeout_seconds is null then abandon_at else used.column2 + idle_timeout_seconds * 1000 end
+      from (values ${sql.join(uses.map(({ id, at }) => sql`(${id}, ${at})`))}) as used
+      where id = used.column1 and status = 'active' and last_active_at < used.column2
+      returning user_id, actor, last_active_at as at`,
+  )
 
 const noteUserActive = prepared<{ user_id: string; at: number }>(
   sqlFor
@@ -139,40 +158,41 @@ export function sessions(db: Database): Store['sessions'] {
         const value = filter[column]
         if (value !== undefined) query = query.where(column, '=', value)
       }
-      if (filter.status !== undefined) query = query.where(statusAt(filter.now), '=', filter.status)
+      if (filter.status !== undefined) query = query.where(statusNow, '=', filter.status)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('id', 'desc')
-      return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
+      const newest = query.selectAll().select(statusOf('sessions').as('status')).orderBy('id', 'desc')
+      return { rows: await db.all<SessionRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
     },
 
-    async finish(id, status, now, event) {
-      const finished = await db.transition({ query: finish({ id, status, now }), required: true }, recorded(event))
+    async finish(id, status, event) {
+      const finished = await db.transition(
+        { query: finish({ id, status }), required: true, revokes: true },
+        recorded(event),
+      )
       return finished?.[0]
     },
 
-    async finishOverdue(now, limit, event) {
+    async finishOverdue(limit, event) {
       const finished = await db.transition({
-        query: finishOverdue({ now, limit }),
-        next: overdue => overdue.map(session => recorded(event(session))),
+        query: finishOverdue({ limit }),
+        revokes: true,
+        next: overdue => recordedAll(overdue.map(event)),
       })
       return finished?.length ?? 0
     },
 
-    async noteActivity([first, ...more]) {
-      if (!first) return
-      const noted = (activity: { id: string; at: number }) => ({
-        query: noteActivity(activity),
-        next: (used: { user_id: string; actor: string | null }[]) =>
+    async noteActivity(uses) {
+      if (uses.length === 0) return
+      await db.transition({
+        query: noteActivity(uses),
+        next: used =>
           used
             .filter(session => session.actor === null)
-            .map(session => ({ query: noteUserActive({ ...session, at: activity.at }) })),
+            .map(({ user_id, at }) => ({ query: noteUserActive({ user_id, at }) })),
       })
-      await db.transition(noted(first), ...more.map(activity => noted(activity) as never))
     },
   }
 }
 
-/** What a session's status is at a time, whether or not its end has been written down: domain/sessions.ts statusAt, in SQL. */
-function statusAt(now: number) {
-  return sql<string>`case when status <> 'active' then status when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
-}
+/** What a session's status is now, whether or not its end has been written down: domain/sessions.ts statusAt, in SQL. */
+const statusNow = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`

@@ -1,16 +1,37 @@
 import { closeSync, openSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
+import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
+import type { Clock } from '../domain/context.ts'
 import { StoreUnavailable } from '../domain/store.ts'
-import { migrations } from './migrations.ts'
-import { type Bound, type Database, type Step, UniqueViolation } from './query.ts'
+import { Ballast } from './ballast.ts'
+import { HostLock } from './host-lock.ts'
+import { assertKnown, migrations, sqliteOf } from './migrations.ts'
+import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
 
 /** So many writes are committed together at most. */
 const MAX_BATCH = 512
 /** How long to wait for another process that is writing, ms. */
 const BUSY_TIMEOUT = 2_000
+/** How often to look whether it is done, ms. */
+const BUSY_RETRY = 2
+const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
+
+/**
+ * Writes `+?` for `?`. It is the same value, but SQLite (STAT4) thinks that the plan of many a query might depend on a
+ * bare parameter, and then plans it anew each time it is run, which takes twenty times as long as running it.
+ */
+class QueryCompiler extends SqliteQueryCompiler {
+  protected override getCurrentParameterPlaceholder(): string {
+    return '+?'
+  }
+
+  /** Row locks are for databases that write in more than one place at a time. */
+  protected override visitSelectModifier(): void {}
+}
 
 interface Write {
   run: () => unknown
+  revokes: boolean
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
 }
@@ -22,13 +43,29 @@ interface Write {
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
-  readonly #statements = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  readonly clock: Clock
+  readonly #compiler = new QueryCompiler()
+  readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
+  readonly #control = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  readonly #listeners = new Set<() => void>()
+  readonly #ballast: Ballast | undefined
+  readonly #host: HostLock | undefined
   #waiting: Write[] = []
+  #scheduled = false
+  #busySince: number | undefined
   #closed = false
 
-  /** @param path a file, made if it is not there, readable by its owner only; or `:memory:` */
-  constructor(path: string) {
-    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
+  /**
+   * @param path a file, made if it is not there, readable by its owner only; or `:memory:`
+   * @param clock decides what has expired
+   */
+  constructor(path: string, clock: Clock) {
+    this.clock = clock
+    if (path !== ':memory:') {
+      closeSync(openSync(path, 'a', 0o600))
+      this.#host = new HostLock(path)
+      this.#ballast = new Ballast(path)
+    }
     this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
@@ -39,21 +76,16 @@ export class Sqlite implements Database {
   }
 
   /** Brings the schema up to date. @returns the names of the migrations that ran */
-  migrate(): string[] {
+  async migrate(): Promise<string[]> {
     this.#db.exec('create table if not exists migrations (name text primary key, applied_at text not null) strict')
     return this.#db
       .transaction(() => {
         const applied = new Set(this.#db.prepare('select name from migrations').pluck().all() as string[])
-        const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
-        if (unknown.length > 0) {
-          throw new Error(
-            `The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
-          )
-        }
+        assertKnown(applied)
         const pending = migrations.filter(migration => !applied.has(migration.name))
-        for (const { name, sql } of pending) {
-          this.#db.exec(sql)
-          this.#db.prepare("insert into migrations values (?, datetime('now'))").run(name)
+        for (const migration of pending) {
+          this.#db.exec(sqliteOf(migration))
+          this.#db.prepare("insert into migrations values (?, datetime('now'))").run(migration.name)
         }
         return pending.map(migration => migration.name)
       })
@@ -61,7 +93,10 @@ export class Sqlite implements Database {
   }
 
   async get<R>(query: Bound<R>): Promise<R | undefined> {
-    return this.#guarded(() => this.#statement(query.sql).get(query.values) as R | undefined)
+    return this.#guarded(() => {
+      const { statement, parameters } = this.#compile(query)
+      return statement.get(this.#values(parameters, query)) as R | undefined
+    })
   }
 
   async all<R>(query: Bound<R>): Promise<R[]> {
@@ -73,18 +108,28 @@ export class Sqlite implements Database {
       const rows = this.#step(first)
       for (const step of more) this.#step(step)
       return rows
-    }).catch(error => {
+    }, first.revokes).catch(error => {
       if (error instanceof NothingFound) return undefined
       throw error
     })
   }
 
-  ping(): void {
-    this.#rows({ sql: 'select 1', values: [] })
+  /** Every commit of this process may be one; of other processes' nothing is known. */
+  onRevocation(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
-  /** What is wrong with the file or with how it is written. */
-  check(): string[] {
+  /** Nobody waits for a connection here; who waits for the disk holds the event loop up. */
+  waiting(): { length: number; oldest: number } {
+    return { length: 0, oldest: 0 }
+  }
+
+  async ping(): Promise<void> {
+    this.#guarded(() => this.#run('select 1'))
+  }
+
+  async check(): Promise<string[]> {
     const found = this.#db.pragma('quick_check(10)') as { quick_check: string }[]
     const damage = found.map(row => row.quick_check).filter(text => text !== 'ok')
     const durable = this.#db.pragma('synchronous', { simple: true }) === 2
@@ -93,26 +138,43 @@ export class Sqlite implements Database {
 
   /** Writes what is waiting, then closes. */
   async close(): Promise<void> {
-    while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
+    while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
+    this.#host?.release()
   }
 
-  #write<T>(run: () => T): Promise<T> {
+  #write<T>(run: () => T, revokes = false): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed'))
     return new Promise<T>((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#commit())
-      this.#waiting.push({ run, resolve: resolve as Write['resolve'], reject })
+      this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
+      this.#schedule()
     })
+  }
+
+  #schedule(delay = 0): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const commit = () => {
+      this.#scheduled = false
+      this.#commit()
+    }
+    if (delay > 0) setTimeout(commit, delay)
+    else setImmediate(commit)
   }
 
   #commit(): void {
     const batch = this.#waiting.splice(0, MAX_BATCH)
     if (batch.length === 0) return
-    if (this.#waiting.length > 0) setImmediate(() => this.#commit())
+    this.#together(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  #together(batch: Write[]): void {
+    if (batch.length === 0) return
     const answers: (() => void)[] = []
     try {
-      this.#run('begin immediate')
+      this.#begin()
       for (const { run, resolve, reject } of batch) {
         this.#run('savepoint item')
         try {
@@ -120,7 +182,7 @@ export class Sqlite implements Database {
           answers.push(() => resolve(value))
         } catch (error) {
           // A full disk or a failed write may have undone the whole transaction, not only this item.
-          if (!this.#db.inTransaction) throw error
+          if (!this.#db.inTransaction || isA(error, 'SQLITE_FULL')) throw error
           this.#run('rollback to item')
           answers.push(() => reject(translated(error)))
         }
@@ -130,10 +192,34 @@ export class Sqlite implements Database {
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
-      for (const { reject } of batch) reject(failure)
+      if (isA(error, 'SQLITE_BUSY') && this.#mayWait()) {
+        this.#waiting.unshift(...batch)
+        this.#schedule(BUSY_RETRY)
+      } else if (isA(error, 'SQLITE_FULL') && this.#ballast?.release()) {
+        this.#together(onlyRevoking(batch, failure))
+      } else for (const { reject } of batch) reject(failure)
       return
     }
     for (const answer of answers) answer()
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Does not wait for another process that is writing: SQLite would stand still meanwhile, and reads with it. */
+  #begin(): void {
+    if (!this.#closed) this.#db.pragma('busy_timeout = 0')
+    try {
+      this.#run('begin immediate')
+    } finally {
+      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT}`)
+    }
+    this.#busySince = undefined
+  }
+
+  #mayWait(): boolean {
+    this.#busySince ??= performance.now()
+    if (!this.#closed && performance.now() - this.#busySince < BUSY_TIMEOUT) return true
+    this.#busySince = undefined
+    return false
   }
 
   #step<R>(step: Step<R>): R[] {
@@ -143,9 +229,10 @@ export class Sqlite implements Database {
     return rows
   }
 
-  #rows<R>({ sql, values }: Bound<R>): R[] {
+  #rows<R>(query: Bound<R>): R[] {
     return this.#guarded(() => {
-      const statement = this.#statement(sql)
+      const { statement, parameters } = this.#compile(query)
+      const values = this.#values(parameters, query)
       if (statement.reader) return statement.all(values) as R[]
       statement.run(values)
       return []
@@ -153,6 +240,7 @@ export class Sqlite implements Database {
   }
 
   #guarded<T>(run: () => T): T {
+    this.#host?.assertHeld()
     try {
       return run()
     } catch (error) {
@@ -160,19 +248,44 @@ export class Sqlite implements Database {
     }
   }
 
-  #run(sql: string): void {
-    this.#statement(sql).run()
+  #values(parameters: readonly unknown[], { args }: Bound): unknown[] {
+    return filled(parameters, args, () => this.clock.now())
   }
 
-  #statement(sql: string): BetterSqlite3.Statement<unknown[]> {
-    let statement = this.#statements.get(sql)
+  #compile(query: Bound): Compiled {
+    const known = this.#compiled.get(query.node)
+    if (known) return known
+    const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
+    const compiled = { statement: this.#db.prepare<unknown[]>(sql), parameters }
+    if (isPrepared(query)) this.#compiled.set(query.node, compiled)
+    return compiled
+  }
+
+  #run(sql: string): void {
+    let statement = this.#control.get(sql)
     if (!statement) {
       statement = this.#db.prepare<unknown[]>(sql)
-      // Lists have many forms; the hot queries come first and stay.
-      if (this.#statements.size < 500) this.#statements.set(sql, statement)
+      this.#control.set(sql, statement)
     }
-    return statement
+    if (statement.reader) statement.get()
+    else statement.run()
   }
+}
+
+interface Compiled {
+  statement: BetterSqlite3.Statement<unknown[]>
+  parameters: readonly unknown[]
+}
+
+/** Refuses the others: the room that was kept is for these. */
+function onlyRevoking(batch: Write[], failure: unknown): Write[] {
+  for (const { revokes, reject } of batch) if (!revokes) reject(failure)
+  return batch.filter(({ revokes }) => revokes)
+}
+
+function isA(error: unknown, code: 'SQLITE_FULL' | 'SQLITE_BUSY'): boolean {
+  const found = error instanceof StoreUnavailable ? error.cause : error
+  return found instanceof BetterSqlite3.SqliteError && found.code === code
 }
 
 /** A required step changed nothing: the transition did not happen. */

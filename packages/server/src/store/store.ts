@@ -1,33 +1,58 @@
+import type { Clock } from '../domain/context.ts'
+import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
+import { Postgres } from './postgres.ts'
 import { bound, sqlFor } from './query.ts'
+import { revocations } from './revocations.ts'
 import { sessions } from './sessions.ts'
 import { Sqlite } from './sqlite.ts'
 import { tickets } from './tickets.ts'
 import { users } from './users.ts'
 
-/** Brings the schema at a path up to date. @returns what was done */
-export function migrateSqlite(path: string): string[] {
-  const db = new Sqlite(path)
+export interface StoreOptions {
+  /** Decides what has expired: the machine's own for the embedded store; given to PostgreSQL, it is taken in place of the database's. */
+  clock?: Clock
+  /** Connections to PostgreSQL at most. */
+  poolSize?: number
+  warn?: (message: string) => void
+}
+
+/** Brings the schema of a database up to date. @returns what was done */
+export async function migrate(databaseUrl: string): Promise<string[]> {
+  const db = await open(databaseUrl, {})
   try {
-    return db.migrate()
+    return await db.migrate()
   } finally {
-    void db.close()
+    await db.close()
   }
 }
 
-/** Opens the embedded store at a path and brings its schema up to date. */
-export function openSqliteStore(path: string): Store {
-  const db = new Sqlite(path)
+/**
+ * Opens a database and brings its schema up to date.
+ * @param databaseUrl `sqlite:` and a path, or `postgres://…`
+ */
+export async function openStore(databaseUrl: string, options: StoreOptions = {}): Promise<Store> {
+  const db = await open(databaseUrl, options)
   try {
-    db.migrate()
+    await db.migrate()
+    return storeOn(db)
   } catch (error) {
-    void db.close()
+    await db.close()
     throw error
   }
+}
+
+async function open(databaseUrl: string, options: StoreOptions): Promise<Sqlite | Postgres> {
+  return databaseUrl.startsWith('sqlite:')
+    ? new Sqlite(databaseUrl.slice('sqlite:'.length), options.clock ?? systemClock)
+    : Postgres.open(databaseUrl, options)
+}
+
+function storeOn(db: Sqlite | Postgres): Store {
   return {
     tickets: tickets(db),
     sessions: sessions(db),
@@ -36,8 +61,10 @@ export function openSqliteStore(path: string): Store {
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),
+    revocations: revocations(db),
     audit: auditEvents(db),
     refusedRequests: refusedRequests(db),
+    clock: db.clock,
 
     async instance(create) {
       const query = bound(sqlFor.selectFrom('instance').select(['id', 'created_at']))
@@ -57,17 +84,17 @@ export function openSqliteStore(path: string): Store {
                   eb.val(0).as('keyring_version'),
                 ])
                 .where(eb => eb.not(eb.exists(eb.selectFrom('instance').select('id')))),
-            ),
+            )
+            // Two nodes that start at the same time on PostgreSQL: one index says that there is one.
+            .onConflict(conflict => conflict.doNothing()),
         ),
       })
       return (await db.get(query)) ?? row
     },
 
-    async ping() {
-      db.ping()
-    },
-
-    check: async () => db.check(),
+    waiting: () => db.waiting(),
+    ping: () => db.ping(),
+    check: () => db.check(),
     close: () => db.close(),
   }
 }

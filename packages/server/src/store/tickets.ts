@@ -1,8 +1,12 @@
+import { sql } from 'kysely'
 import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor } from './query.ts'
+import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
+import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+
+const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
 
 const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
   sqlFor
@@ -11,22 +15,30 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     .where('users.id', '=', userId)
     .where('banned_at', 'is', null)
     .where('locked_at', 'is', null)
+    // So that a ban waits for this, or this for the ban: neither overlooks the other.
+    .forShare()
 
 /** The actor, if that is a user of ours who may not act. */
 const barred = (actorSub: ReturnType<typeof given>) =>
   sqlFor
-    .selectFrom('users')
-    .select('users.id')
-    .where('users.id', '=', actorSub)
+    .selectFrom(
+      sqlFor
+        .selectFrom('users')
+        .select(['users.id', 'banned_at', 'locked_at'])
+        .where('users.id', '=', actorSub)
+        .forShare()
+        .as('actor'),
+    )
+    .select('id')
     .where(actor => actor.or([actor('banned_at', 'is not', null), actor('locked_at', 'is not', null)]))
 
 const insert = prepared<TicketRecord, { id: string }>(
   sqlFor
     .insertInto('tickets')
-    .columns(columns.tickets)
+    .columns(ticketColumns)
     .expression(
       sqlFor
-        .selectNoFrom(eb => columns.tickets.map(column => eb.val(given(column)).as(column)))
+        .selectNoFrom(eb => ticketColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
         .where(eb => eb.not(eb.exists(barred(given('actor_sub'))))) as never,
     )
@@ -34,41 +46,68 @@ const insert = prepared<TicketRecord, { id: string }>(
 )
 
 const find = prepared<{ id: string }, TicketRecord>(
-  sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')),
+  sqlFor
+    .selectFrom('tickets')
+    .selectAll()
+    .select(statusOf('tickets').as('status'))
+    .where('id', '=', given('id')) as never,
 )
 
-const revoke = prepared<{ id: string; kind: string; now: number }, TicketRecord>(
+const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
   sqlFor
     .updateTable('tickets')
-    .set({ status: 'revoked', updated_at: given('now') })
+    .set({ status: 'revoked', updated_at: now })
     .where('id', '=', given('id'))
     .where('kind', '=', given('kind'))
     .where('status', '=', 'pending')
+    .where(notStamped('tickets'))
     .returningAll(),
 )
 
 /** The one statement that decides who redeems: pending, in time, never seen expired, and neither user nor actor is barred. */
-const accept = prepared<{ id: string; session_id: string; now: number }, { user_id: string; actor: string | null }>(
+const accept = prepared<{ id: string; session_id: string }, { id: string }>(
   sqlFor
     .updateTable('tickets')
-    .set({ status: 'accepted', session_id: given('session_id'), updated_at: given('now') })
+    .set({ status: 'accepted', session_id: given('session_id'), updated_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'pending')
-    .where('expires_at', '>', given('now'))
+    .where('expires_at', '>', now)
     .where('expired_at', 'is', null)
+    .where(notStamped('tickets'))
     .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
     .where(eb => eb.not(eb.exists(barred(eb.ref('tickets.actor_sub')))))
-    .returning(['user_id', 'actor']),
+    .returning('id'),
 )
 
-const noteExpired = prepared<{ id: string; now: number }>(
+const noteExpired = prepared<{ id: string }>(
   sqlFor
     .updateTable('tickets')
-    .set({ expired_at: given('now') })
+    .set({ expired_at: now })
     .where('id', '=', given('id'))
     .where('status', '=', 'pending')
     .where('expired_at', 'is', null)
-    .where('expires_at', '<=', given('now')),
+    .where('expires_at', '<=', now),
+)
+
+const noteOverdue = prepared<{ limit: number }, { id: string }>(
+  sqlFor
+    .updateTable('tickets')
+    .set({ expired_at: now })
+    .where('status', '=', 'pending')
+    .where('expired_at', 'is', null)
+    .where('id', 'in', eb =>
+      eb
+        .selectFrom('tickets as overdue')
+        .select('overdue.id')
+        // Literals, so that the index of pending tickets can be used.
+        .where('overdue.status', '=', sql.lit('pending'))
+        .where('overdue.expired_at', 'is', null)
+        .where('overdue.expires_at', '<=', nowOnce)
+        .limit(given('limit'))
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning('id'),
 )
 
 const insertSession = insertInto('sessions')
@@ -77,7 +116,7 @@ const insertSession = insertInto('sessions')
 const upsertClient = prepared<ClientRecord>(
   sqlFor
     .insertInto('clients')
-    .values(Object.fromEntries(columns.clients.map(column => [column, given(column)])) as never)
+    .values(Object.fromEntries(Object.keys(columns.clients).map(column => [column, given(column)])) as never)
     .onConflict(conflict =>
       conflict.column('id').doUpdateSet(eb => ({
         rotating_token_hash: eb.ref('excluded.rotating_token_hash'),
@@ -89,11 +128,8 @@ const upsertClient = prepared<ClientRecord>(
 )
 
 /** A sign-in of the user's own; one as an actor leaves no trace in the user's own last-seen. */
-const noteSignIn = prepared<{ user_id: string; now: number }>(
-  sqlFor
-    .updateTable('users')
-    .set({ last_sign_in_at: given('now'), last_active_at: given('now') })
-    .where('id', '=', given('user_id')),
+const noteSignIn = prepared<{ user_id: string }>(
+  sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', given('user_id')),
 )
 
 export function tickets(db: Database): Store['tickets'] {
@@ -106,35 +142,39 @@ export function tickets(db: Database): Store['tickets'] {
 
     async list(filter, { limit, offset }) {
       let query = sqlFor.selectFrom('tickets').where('kind', '=', filter.kind)
-      if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+      if (filter.status !== undefined) query = query.where(statusOf('tickets'), '=', filter.status)
       if (filter.user_id !== undefined) query = query.where('user_id', '=', filter.user_id)
       if (filter.actor_sub !== undefined) query = query.where('actor_sub', '=', filter.actor_sub)
       const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().orderBy('id', 'desc')
-      return { rows: await db.all(bound(newest.limit(limit).offset(offset))), total }
+      const newest = query.selectAll().select(statusOf('tickets').as('status')).orderBy('id', 'desc')
+      return { rows: await db.all<TicketRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
     },
 
-    async revoke(id, kind, now, event) {
-      const revoked = await db.transition({ query: revoke({ id, kind, now }), required: true }, recorded(event))
+    async revoke(id, kind, event) {
+      const revoked = await db.transition(
+        { query: revoke({ id, kind }), required: true, revokes: true },
+        recorded(event),
+      )
       return revoked?.[0]
     },
 
-    async accept({ ticket_id, now, client, session, event }) {
+    async accept({ ticket_id, client, session, event }) {
       const accepted = await db.transition(
-        {
-          query: accept({ id: ticket_id, session_id: session.id, now }),
-          required: true,
-          next: ([ticket]) => (ticket?.actor === null ? [{ query: noteSignIn({ user_id: ticket.user_id, now }) }] : []),
-        },
+        { query: accept({ id: ticket_id, session_id: session.id }), required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
         recorded(event),
+        ...(session.actor === null ? [{ query: noteSignIn({ user_id: session.user_id }) }] : []),
       )
       return accepted !== undefined
     },
 
-    async noteExpired(id, now) {
-      await db.transition({ query: noteExpired({ id, now }) })
+    async noteExpired(id) {
+      await db.transition({ query: noteExpired({ id }), revokes: true })
+    },
+
+    async noteOverdue(limit) {
+      return (await db.transition({ query: noteOverdue({ limit }), revokes: true }))?.length ?? 0
     },
   }
 }

@@ -7,8 +7,8 @@ import type {
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import { type Store, Taken, type UserFilter } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { count, recorded, recordedAll } from './audit-events.ts'
+import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertUser = insertInto('users')
 const insertIdentifier = insertInto('identifiers')
@@ -22,10 +22,10 @@ const identifiersOf = prepared<{ user_id: string }, IdentifierRecord>(
     .orderBy('id'),
 )
 
-const ban = prepared<{ id: string; now: number }, { id: string }>(
+const ban = prepared<{ id: string }, { id: string }>(
   sqlFor
     .updateTable('users')
-    .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(given('now'))), updated_at: given('now') }))
+    .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(now)), updated_at: now }))
     .where('id', '=', given('id'))
     .returning('id'),
 )
@@ -34,19 +34,19 @@ const remove = prepared<{ id: string }, { id: string }>(
   sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'),
 )
 
-const revokeSessions = prepared<{ id: string; now: number }, SessionRecord>(
+const revokeSessions = prepared<{ id: string }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
-    .set({ status: 'revoked', updated_at: given('now') })
+    .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'active')
     .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
     .returningAll(),
 )
 
-const revokeTickets = prepared<{ id: string; now: number }, TicketRecord>(
+const revokeTickets = prepared<{ id: string }, TicketRecord>(
   sqlFor
     .updateTable('tickets')
-    .set({ status: 'revoked', updated_at: given('now') })
+    .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'pending')
     .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
     .returningAll(),
@@ -65,8 +65,8 @@ export function users(db: Database): Store['users'] {
     },
 
     async find(id) {
-      const user = await db.get(find({ id }))
-      return user && { ...user, identifiers: await db.all(identifiersOf({ user_id: id })) }
+      const [user, identifiers] = await Promise.all([db.get(find({ id })), db.all(identifiersOf({ user_id: id }))])
+      return user && { ...user, identifiers }
     },
 
     async list(filter, { limit, offset, order_by, starting_after }) {
@@ -89,7 +89,12 @@ export function users(db: Database): Store['users'] {
       }
       const rows = await db.all(
         bound(
-          query.selectAll('users').orderBy(by, direction).orderBy('users.id', direction).limit(limit).offset(offset),
+          query
+            .selectAll('users')
+            .orderBy(by, order => (descending ? order.desc().nullsLast() : order.asc().nullsFirst()))
+            .orderBy('users.id', direction)
+            .limit(limit)
+            .offset(offset),
         ),
       )
       return withIdentifiers(db, rows)
@@ -99,24 +104,25 @@ export function users(db: Database): Store['users'] {
 
     async update(id, change, event, unless = {}) {
       let query = sqlFor.updateTable('users').set(change).where('id', '=', id)
-      for (const [column, value] of Object.entries(unless)) query = query.where(column as keyof UserRecord, 'is', value)
+      for (const [column, value] of Object.entries(unless))
+        query = query.where(column as keyof UserRecord, 'is not distinct from', value)
       const changed = await sayTaken(db, [], () =>
         db.transition({ query: bound(query.returning('id')), required: true }, recorded(event)),
       )
       return changed !== undefined
     },
 
-    async expel(id, how, now, event, events) {
+    async expel(id, how, event, events) {
       const expelled = await db.transition(
-        { query: how === 'ban' ? ban({ id, now }) : remove({ id }), required: true },
+        { query: how === 'ban' ? ban({ id }) : remove({ id }), required: true, revokes: true },
         recorded(event),
         {
-          query: revokeSessions({ id, now }),
-          next: ended => ended.map(it => recorded(events.session(it as SessionRecord))),
+          query: revokeSessions({ id }),
+          next: ended => recordedAll(ended.map(it => events.session(it as SessionRecord))),
         },
         {
-          query: revokeTickets({ id, now }),
-          next: revoked => revoked.map(it => recorded(events.ticket(it as TicketRecord))),
+          query: revokeTickets({ id }),
+          next: revoked => recordedAll(revoked.map(it => events.ticket(it as TicketRecord))),
         },
       )
       return expelled !== undefined

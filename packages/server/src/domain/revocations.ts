@@ -1,0 +1,75 @@
+import { notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit.ts'
+import type { Context } from './context.ts'
+import type { NotBeforeRecord } from './records.ts'
+import { sessionEvent } from './sessions.ts'
+import type { ExpulsionEvents } from './store.ts'
+import { ticketEvent } from './tickets.ts'
+
+/** So many rows of each kind are marked in one transaction. */
+const BATCH = 500
+/** Rows that are marked before the call is answered; the others are marked soon after. */
+const MARKED_AT_ONCE = 5_000
+
+export type RevokeAll = { reason?: string | undefined } & (
+  | { user_id: string }
+  | { actor_sub: string }
+  | { everything: true }
+)
+
+export interface RevokedAll extends Pick<NotBeforeRecord, 'scope' | 'subject' | 'at'> {
+  sessions: number
+  tickets: number
+  /** False: some rows are still to be marked. They are revoked all the same. */
+  complete: boolean
+}
+
+/**
+ * Revokes at one stroke every session and every pending token of a user, of an actor, or of everybody. It is one small
+ * write, however many they are: from its commit on nothing more is minted or redeemed for what was written before. Then
+ * the rows are marked one by one, each with its audit event.
+ * @throws ApiError resource_not_found
+ */
+export async function revokeAll(ctx: Context, input: RevokeAll): Promise<RevokedAll> {
+  const { scope, subject } = subjectOf(input)
+  if (scope === 'user' && !(await ctx.store.users.find(subject))) throw notFound('user', subject)
+  const event = auditEvent(ctx, {
+    action: 'session.revoke_all',
+    about: 'user_id' in input ? { user_id: subject } : 'actor_sub' in input ? { actor_sub: subject } : {},
+    target_id: scope,
+    ...(input.reason === undefined ? {} : { reason: input.reason }),
+  })
+  const at = await ctx.store.revocations.stamp(scope, subject, event)
+  const marked = await mark(ctx, { scope, subject, at, marked_at: null }, MARKED_AT_ONCE, input.reason)
+  return { scope, subject, at, ...marked }
+}
+
+function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'> {
+  if ('user_id' in input) return { scope: 'user', subject: input.user_id }
+  if ('actor_sub' in input) return { scope: 'actor', subject: input.actor_sub }
+  return { scope: 'everything', subject: '' }
+}
+
+/** Marks what earlier calls left. @returns whether there is more */
+export async function markRevoked(ctx: Context): Promise<boolean> {
+  const [stamp] = await ctx.store.revocations.stamps({ unmarked: true })
+  return stamp !== undefined && !(await mark(ctx, stamp, BATCH)).complete
+}
+
+async function mark(ctx: Context, stamp: NotBeforeRecord, atMost: number, reason = 'session.revoke_all') {
+  const events: ExpulsionEvents = {
+    session: session => sessionEvent(ctx, 'session.revoke', session, reason),
+    ticket: ticket => ticketEvent(ctx, 'revoke', ticket, reason),
+  }
+  const done = { sessions: 0, tickets: 0, complete: false }
+  while (done.sessions < atMost && done.tickets < atMost) {
+    const { sessions, tickets } = await ctx.store.revocations.mark(stamp, BATCH, events)
+    done.sessions += sessions
+    done.tickets += tickets
+    if (sessions > 0 || tickets > 0) continue
+    await ctx.store.revocations.noteMarked(stamp)
+    done.complete = true
+    break
+  }
+  return done
+}

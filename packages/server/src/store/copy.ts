@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import BetterSqlite3 from 'better-sqlite3'
+import pg from 'pg'
+import { migrations } from './migrations.ts'
+import { wholeNumbers } from './postgres.ts'
+
+/** Rows written with one statement. */
+const BATCH = 200
+
+/** Every table, and what its rows are told apart and ordered by. A table comes after those that it refers to. */
+const TABLES: Record<string, string> = {
+  instance: 'id',
+  users: 'id',
+  identifiers: 'id',
+  tickets: 'id',
+  clients: 'id',
+  sessions: 'id',
+  jwt_templates: 'id',
+  secret_keys: 'id',
+  signing_keys: 'id',
+  audit_events: 'seq',
+  refused_requests: 'minute, address, code',
+  not_before: 'scope, subject',
+}
+
+export interface CopyProgress {
+  table: string
+  copied: number
+  of: number
+}
+
+/**
+ * Copies a whole instance from an embedded database into an empty PostgreSQL database, and compares the two row by row.
+ * All of it is one transaction: if anything goes wrong, or the process is killed, the target is as empty as before.
+ * Nobody can write to the source meanwhile.
+ * @param path the embedded database's file; its schema is up to date
+ * @param url the PostgreSQL database; its schema is up to date
+ * @returns rows copied, by table
+ */
+export async function copySqliteToPostgres(
+  path: string,
+  url: string,
+  progress: (at: CopyProgress) => void,
+): Promise<Record<string, number>> {
+  const source = new BetterSqlite3(path, { fileMustExist: true })
+  const target = new pg.Client({ connectionString: url, types: wholeNumbers, application_name: 'stagedoor migrate' })
+  const copied: Record<string, number> = {}
+  try {
+    const known = new Set(migrations.map(migration => migration.name))
+    const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(it => !known.has(it))
+    if (later.length > 0)
+      throw new Error(`The source was made by a later version of Stagedoor (it has ${later.join(', ')}).`)
+    source.exec('begin immediate')
+    await target.connect()
+    await target.query('begin')
+    // A constant, so that two copies into one database meet.
+    await target.query('lock table instance in exclusive mode')
+    const { rows } = await target.query('select id from instance')
+    if (rows.length > 0)
+      throw new Error(`The target is not empty: it has the instance ${rows[0].id}. Give a new database.`)
+    for (const [table, key] of Object.entries(TABLES)) {
+      const hash = createHash('sha256')
+      const of = source.prepare(`select count(*) from ${table}`).pluck().get() as number
+      copied[table] = 0
+      let batch: Row[] = []
+      const write = async () => {
+        if (batch.length === 0) return
+        await target.query(insertion(table, batch))
+        copied[table] = (copied[table] ?? 0) + batch.length
+        progress({ table, copied: copied[table], of })
+        batch = []
+      }
+      for (const row of source.prepare(`select * from ${table} order by ${key}`).iterate() as Iterable<Row>) {
+        hash.update(canonical(row))
+        if (batch.push(row) === BATCH) await write()
+      }
+      await write()
+      const [there, count] = await hashOf(target, table, key)
+      if (there !== hash.digest('hex') || count !== of)
+        throw new Error(`The rows of ${table} did not arrive as they were sent. Nothing was kept.`)
+    }
+    await target.query(
+      "select setval(pg_get_serial_sequence('audit_events', 'seq'), (select coalesce(max(seq), 0) + 1 from audit_events), false)",
+    )
+    await target.query('commit')
+    return copied
+  } finally {
+    await target.end().catch(() => {})
+    source.close()
+  }
+}
+
+type Row = Record<string, unknown>
+
+/** Columns by name: the two databases need not have them in the same order. */
+const canonical = (row: Row) =>
+  `${JSON.stringify(
+    Object.keys(row)
+      .sort()
+      .map(name => [name, row[name]]),
+  )}\n`
+
+function insertion(table: string, rows: Row[]): pg.QueryConfig {
+  const names = Object.keys(rows[0] ?? {})
+  const values: unknown[] = []
+  const places = rows.map(row => `(${names.map(name => `$${values.push(row[name])}`).join(', ')})`)
+  return { text: `insert into ${table} (${names.join(', ')}) values ${places.join(', ')}`, values }
+}
+
+/** Reads the rows back, a page at a time. */
+async function hashOf(target: pg.Client, table: string, key: string): Promise<[hash: string, count: number]> {
+  const hash = createHash('sha256')
+  let count = 0
+  await target.query(`declare rows no scroll cursor for select * from ${table} order by ${key}`)
+  for (;;) {
+    const { rows } = await target.query<Row>('fetch 1000 from rows')
+    if (rows.length === 0) break
+    for (const row of rows) hash.update(canonical(row))
+    count += rows.length
+  }
+  await target.query('close rows')
+  return [hash.digest('hex'), count]
+}

@@ -1,0 +1,116 @@
+import { sql } from 'kysely'
+import type { RevokedSession, SessionRecord, TicketRecord } from '../domain/records.ts'
+import type { Store } from '../domain/store.ts'
+import { recorded, recordedAll } from './audit-events.ts'
+import { bound, type Database, given, now, prepared, sqlFor } from './query.ts'
+
+/** Whether a ticket or session was written up to a time before which everything of it is revoked. */
+const stamped = (table: 'sessions' | 'tickets') => {
+  const { written_at, user_id, actor_sub } = {
+    written_at: sql.ref(`${table}.written_at`),
+    user_id: sql.ref(`${table}.user_id`),
+    actor_sub: sql.ref(`${table}.actor_sub`),
+  }
+  return sql<boolean>`(exists (select 1 from not_before where scope = 'everything' and subject = '' and at >= ${written_at})
+    or exists (select 1 from not_before where scope = 'user' and subject = ${user_id} and at >= ${written_at})
+    or exists (select 1 from not_before where scope = 'actor' and subject = ${actor_sub} and at >= ${written_at}))`
+}
+
+export const notStamped = (table: 'sessions' | 'tickets') => sql<boolean>`not ${stamped(table)}`
+
+/** The status as everyone is to see it: revoked is revoked, whether or not the row has been marked yet. */
+export const statusOf = (table: 'sessions' | 'tickets') =>
+  sql<string>`case when ${sql.ref(`${table}.status`)} = ${sql.lit(table === 'sessions' ? 'active' : 'pending')} and ${stamped(table)} then 'revoked' else ${sql.ref(`${table}.status`)} end`
+
+const stamp = prepared<{ scope: string; subject: string }, { at: number }>(
+  sqlFor
+    .insertInto('not_before')
+    .values({ scope: given('scope'), subject: given('subject'), at: now, marked_at: null })
+    // A clock that was turned back gives nothing back.
+    .onConflict(conflict =>
+      conflict.columns(['scope', 'subject']).doUpdateSet({
+        at: sql`case when excluded.at > not_before.at then excluded.at else not_before.at end`,
+        marked_at: null,
+      }),
+    )
+    .returning('at'),
+)
+
+const marked = prepared<{ scope: string; subject: string; at: number }>(
+  sqlFor
+    .updateTable('not_before')
+    .set({ marked_at: now })
+    .where('scope', '=', given('scope'))
+    .where('subject', '=', given('subject'))
+    .where('at', '=', given('at')),
+)
+
+/** Sessions that ended before their time, from a moment on. */
+const endedSince = prepared<{ updated_at: number; id: string; limit: number }, RevokedSession>(
+  sqlFor
+    .selectFrom('sessions')
+    .select(['id', 'user_id', 'actor_sub', 'status', 'updated_at'])
+    .where('status', '<>', sql.lit('active'))
+    .where('status', '<>', sql.lit('expired'))
+    .where(sql<boolean>`(updated_at, id) > (${given('updated_at')}, ${given('id')})`)
+    .orderBy('updated_at')
+    .orderBy('id')
+    .limit(given('limit')) as never,
+)
+
+export function revocations(db: Database): Store['revocations'] {
+  return {
+    async stamp(scope, subject, event) {
+      const rows = await db.transition(
+        { query: stamp({ scope, subject }), required: true, revokes: true },
+        recorded(event),
+      )
+      return rows?.[0]?.at ?? 0
+    },
+
+    async mark({ scope, subject, at }, limit, events) {
+      const whose = { everything: undefined, user: 'user_id', actor: 'actor_sub' }[scope] as 'user_id' | undefined
+      const change = (table: 'sessions' | 'tickets', from: string) => {
+        let due = sqlFor
+          .selectFrom(table)
+          .select('id')
+          .where('status', '=', sql.lit(from) as never)
+          .where('written_at', '<=', at)
+        if (whose) due = due.where(whose, '=', subject)
+        return bound(
+          sqlFor
+            .updateTable(table)
+            .set({ status: 'revoked', updated_at: now })
+            .where('status', '=', sql.lit(from) as never)
+            .where('id', 'in', due.limit(limit).forUpdate().skipLocked())
+            .returningAll(),
+        )
+      }
+      const tickets = await db.transition<TicketRecord>({
+        query: change('tickets', 'pending') as never,
+        revokes: true,
+        next: rows => recordedAll(rows.map(events.ticket)),
+      })
+      const sessions = await db.transition<SessionRecord>({
+        query: change('sessions', 'active') as never,
+        revokes: true,
+        next: rows => recordedAll(rows.map(events.session)),
+      })
+      return { tickets: tickets?.length ?? 0, sessions: sessions?.length ?? 0 }
+    },
+
+    async noteMarked({ scope, subject, at }) {
+      await db.transition({ query: marked({ scope, subject, at }), revokes: true })
+    },
+
+    stamps({ since, unmarked }) {
+      let query = sqlFor.selectFrom('not_before').selectAll()
+      if (since !== undefined) query = query.where('at', '>=', since)
+      if (unmarked) query = query.where('marked_at', 'is', null)
+      return db.all(bound(query.orderBy('at').limit(10_000)))
+    },
+
+    endedSince: (updated_at, id, limit) => db.all(endedSince({ updated_at, id, limit })),
+    onChange: listener => db.onRevocation(listener),
+  }
+}

@@ -1,0 +1,470 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect as connectTo, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { migrateDatabase, moveDatabase } from '../src/server.ts'
+import { migrations } from '../src/store/migrations.ts'
+import { claimsOf, testDatabase } from './database.ts'
+import { expectOk, type TestServer, testServer, times } from './support.ts'
+
+let postgres: PostgresCluster
+before(async () => {
+  postgres = await startPostgres({ settings: { log_statement: 'all', deadlock_timeout: '100ms' } })
+})
+after(() => postgres[Symbol.asyncDispose]())
+
+const on = async (url: string, env: Record<string, string> = {}) =>
+  testServer({
+    realTime: true,
+    env: { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: url, ...env },
+  })
+const redeem = (server: TestServer, ticket: string) =>
+  server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket })
+const mint = (server: TestServer, of: { session_id: string; cookie: string }) =>
+  server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
+const databaseOf = (url: string) => new URL(url).pathname.slice(1)
+
+describe('a transition', () => {
+  it('is one statement: create, redeem and revoke', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url)
+    const user_id = (await server.createUser()).id
+    const statements = async (act: () => Promise<unknown>) => {
+      await act()
+      const logged = async () => {
+        const marker = `select '${randomBytes(8).toString('hex')}'`
+        await postgres.query(marker)
+        while (!postgres.log().includes(marker)) await wait(10)
+        return postgres.log().length
+      }
+      const from = await logged()
+      await act()
+      await logged()
+      // One who looks at the clock now and then is no part of it.
+      return postgres
+        .log()
+        .slice(from)
+        .split('\n')
+        .filter(line => / (execute|statement)[ :]/.test(line) && / "/.test(line) && !line.includes('as time'))
+        .map(line => /(select|insert|update|with)\b.*?"(\w+)"/.exec(line)?.slice(1, 3).join(' '))
+    }
+    assert.deepEqual(await statements(() => server.createActorToken({ user_id })), [
+      'select secret_keys',
+      'with step_0',
+    ])
+    const tokens = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
+    const revoked = await statements(() => server.call('POST', `/v1/actor_tokens/${tokens.shift()?.id}/revoke`))
+    assert.deepEqual(revoked, ['select secret_keys', 'select tickets', 'with step_0'])
+    const tickets = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
+    const redeemed = await statements(() => redeem(server, tickets.shift()?.token ?? ''))
+    assert.equal(redeemed.filter(each => each === 'with step_0').length, 1, redeemed.join(', '))
+    assert.ok(!redeemed.some(each => /^(insert|update)/.test(each ?? '')), redeemed.join(', '))
+    const session = await server.signIn({ user_id })
+    assert.deepEqual(await statements(() => mint(server, session)), ['select sessions'])
+  })
+
+  it('D20 is tried again after a serialization failure or a deadlock, and never done in part', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url)
+    const user_id = (await server.createUser()).id
+    const sql = (text: string) => postgres.query(text, [], databaseOf(url))
+    await sql('create sequence attempts')
+    for (const [failures, code] of [
+      [2, '40001'],
+      [2, '40P01'],
+      [99, '40001'],
+    ] as const) {
+      await sql(`alter sequence attempts restart`)
+      await sql(`create or replace function fail() returns trigger language plpgsql as $$ begin
+        if nextval('attempts') <= ${failures} then raise exception 'made up' using errcode = '${code}'; end if;
+        return new; end $$`)
+      await sql('create or replace trigger fail before insert on audit_events for each row execute function fail()')
+      const before = await sql('select count(*) from tickets')
+      const answer = await server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'x' } })
+      await sql('drop trigger fail on audit_events')
+      const made = Number((await sql('select count(*) from tickets'))[0].count) - Number(before[0].count)
+      assert.deepEqual([answer.status, made], failures < 4 ? [200, 1] : [503, 0], `${failures} × ${code}`)
+    }
+  })
+
+  it('D19 waits for a row that somebody holds, but not for ever', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url)
+    const token = await server.createActorToken()
+    const holder = await postgres.connect(databaseOf(url))
+    await holder.query('begin')
+    await holder.query('select from tickets where id = $1 for update', [token.id])
+    const asked = performance.now()
+    const answer = await redeem(server, token.token)
+    assert.deepEqual(
+      [answer.status, answer.codes, answer.headers.get('retry-after')],
+      [503, ['service_unavailable'], '1'],
+    )
+    assert.ok(performance.now() - asked < 6_000)
+    await holder.query('rollback')
+    await holder.end()
+    assert.equal((await redeem(server, token.token)).status, 200)
+  })
+
+  it('a ban and a redemption at the same moment: one of them comes first, and no session is left over', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url, { STAGEDOOR_DATABASE_POOL_SIZE: '10' })
+    for (let i = 0; i < times(20, 1_000); i++) {
+      const user_id = (await server.createUser()).id
+      const tokens = await Promise.all([1, 2, 3].map(() => server.createActorToken({ user_id })))
+      const answers = await Promise.all([
+        ...tokens.slice(0, 2).map(({ token }) => redeem(server, token)),
+        server.call('POST', `/v1/users/${user_id}/ban`),
+        ...tokens.slice(2).map(({ token }) => redeem(server, token)),
+      ])
+      for (const { status } of answers) assert.ok([200, 400, 403].includes(status), String(status))
+      expectOk(await server.call('POST', `/v1/users/${user_id}/unban`))
+      const left = expectOk(await server.call('GET', `/v1/sessions?user_id=${user_id}&status=active`))
+      const pending = expectOk(await server.call('GET', `/v1/actor_tokens?user_id=${user_id}&status=pending`))
+      assert.deepEqual([left, pending], [[], []])
+    }
+  })
+})
+
+describe('time', () => {
+  it('K2 is the database’s: a node whose clock is wrong by five minutes decides as any other', async () => {
+    const url = await postgres.createDatabase()
+    await using right = await on(url)
+    const really = Date.now
+    for (const minutes of [5, -5]) {
+      Date.now = () => really() + minutes * 60_000
+      try {
+        await using wrong = await on(url, { STAGEDOOR_MASTER_KEY: right.masterKey })
+        const token = await wrong.createActorToken({ expires_in_seconds: 2 })
+        const session = expectOk(await redeem(right, token.token)).response
+        const stored = expectOk(await wrong.call('GET', `/v1/sessions/${session.created_session_id}`))
+        assert.ok(Math.abs(stored.created_at - really()) < 2_000, `${stored.created_at - really()} ms`)
+        const late = await right.createActorToken({ expires_in_seconds: 1 })
+        await wait(1_100)
+        assert.deepEqual((await redeem(wrong, late.token)).codes, ['ticket_expired_code'])
+        const mine = await wrong.signIn()
+        const { iat } = claimsOf(expectOk(await mint(wrong, mine)).jwt)
+        assert.ok(Math.abs(Number(iat) * 1_000 - really()) < 2_000)
+      } finally {
+        Date.now = really
+      }
+    }
+  })
+})
+
+describe('connections', () => {
+  it('that are lost: reads go on, writes are done or said not to be', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url)
+    const session = await server.signIn()
+    const acknowledged: string[] = []
+    for (let i = 0; i < 10; i++) {
+      await postgres.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'stagedoor'",
+        [databaseOf(url)],
+      )
+      assert.equal((await mint(server, session)).status, 200)
+      const made = await server.call('POST', '/v1/users', {})
+      if (made.status === 200) acknowledged.push(made.body.id)
+      else assert.deepEqual([made.status, made.codes], [503, ['outcome_unknown']])
+    }
+    for (const id of acknowledged) expectOk(await server.call('GET', `/v1/users/${id}`))
+  })
+
+  it('D18 cut off from its database a node mints nothing and keeps serving the key set; it goes on by itself', async () => {
+    await using own = await startPostgres()
+    const url = await own.createDatabase()
+    await using server = await on(url)
+    const session = await server.signIn()
+    const { token } = await server.createActorToken()
+    await own.stop('immediate')
+    const asked = performance.now()
+    const answers = await Promise.all([mint(server, session), redeem(server, token), mint(server, session)])
+    for (const answer of answers) assert.equal(answer.status, 503)
+    assert.ok(performance.now() - asked < 7_000)
+    assert.equal(
+      (await server.call('GET', '/.well-known/jwks.json', undefined, { authorization: undefined })).status,
+      200,
+    )
+    await own.start()
+    const back = performance.now()
+    while ((await mint(server, session)).status !== 200) await wait(50)
+    assert.ok(performance.now() - back < 2_000, `${performance.now() - back} ms`)
+    assert.equal((await redeem(server, token)).status, 200)
+  })
+
+  it('D19 through which nothing comes any more: 503 within the time limits, and the outcome of a write is unknown', async () => {
+    const url = await postgres.createDatabase()
+    await using proxy = await stallingProxy(postgres.port)
+    await using server = await on(url.replace(String(postgres.port), String(proxy.port)))
+    const session = await server.signIn()
+    proxy.stall()
+    const asked = performance.now()
+    const [minted, made] = await Promise.all([mint(server, session), server.call('POST', '/v1/users', {})])
+    assert.ok(performance.now() - asked < 30_000)
+    assert.equal(minted.status, 503)
+    assert.equal(made.status, 503)
+    proxy.heal()
+    assert.equal((await mint(server, session)).status, 200)
+  })
+
+  it('need TLS where the URL asks for it', async () => {
+    const url = await postgres.createDatabase()
+    await assert.rejects(on(`${url}?sslmode=verify-full`), /STAGEDOOR_DATABASE_URL.*SSL/)
+  })
+
+  it('that cannot be made: says which database, without its password', async () => {
+    await assert.rejects(
+      on('postgres://someone:hunter2@127.0.0.1:1/nowhere'),
+      (error: Error) => /someone@127\.0\.0\.1:1\/nowhere/.test(error.message) && !error.message.includes('hunter2'),
+    )
+  })
+})
+
+/** Stands between, and can stop passing anything on without closing. */
+async function stallingProxy(target: number) {
+  let stalled = false
+  const sockets = new Set<Socket>()
+  const server = createServer(from => {
+    const to = connectTo(target, '127.0.0.1')
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      sockets.add(one)
+      one.on('data', chunk => !stalled && other.write(chunk))
+      one.on('error', () => {})
+      one.on('close', () => other.destroy())
+    }
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as { port: number }).port,
+    stall() {
+      stalled = true
+    },
+    heal() {
+      stalled = false
+      for (const socket of sockets) socket.destroy()
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
+describe('the role that serves', () => {
+  it('D6 needs no more than docs/guides/postgresql.md grants, and cannot change the audit log', async () => {
+    const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
+    const grants = [...guide.matchAll(/```sql\n(.*?)```/gs)].map(match => match[1] ?? '')
+    const [, granting = '', limits = ''] = grants
+    assert.match(granting, /audit_events/)
+    const url = await postgres.createDatabase()
+    await migrateDatabase(url)
+    await postgres.query(
+      `do $$ begin create role stagedoor_serves login; exception when duplicate_object then null; end $$`,
+    )
+    const sql = granting.replaceAll('to stagedoor;', 'to stagedoor_serves;')
+    await postgres.query(sql, [], databaseOf(url))
+    await postgres.query(limits.replaceAll('role stagedoor ', 'role stagedoor_serves '))
+    const asServing = url.replace('stagedoor@', 'stagedoor_serves@')
+    await using server = await on(asServing)
+    const session = await server.signIn()
+    expectOk(await mint(server, session))
+    expectOk(await server.call('POST', '/v1/sessions/revoke_all', { everything: true }))
+    const user = await server.createUser({ email_address: ['a@example.com'] })
+    expectOk(await server.call('POST', `/v1/users/${user.id}/ban`))
+    expectOk(await server.call('DELETE', `/v1/users/${user.id}`))
+    const client = await postgres.connect(databaseOf(url), 'stagedoor_serves')
+    for (const text of ["update audit_events set action = 'x'", 'delete from audit_events', 'truncate audit_events'])
+      await assert.rejects(client.query(text), { code: '42501' })
+    await client.end()
+    // The owner is stopped by the triggers.
+    for (const text of ["update audit_events set action = 'x'", 'delete from audit_events', 'truncate audit_events'])
+      await assert.rejects(postgres.query(text, [], databaseOf(url)), /never (changed|deleted)/)
+    await postgres.query("update audit_events set personal = null where action = 'user.create'", [], databaseOf(url))
+  })
+
+  it('is told to have the schema brought up to date if it may not do so itself', async () => {
+    const url = await postgres.createDatabase()
+    await postgres.query(
+      `do $$ begin create role stagedoor_serves login; exception when duplicate_object then null; end $$`,
+    )
+    await assert.rejects(
+      on(url.replace('stagedoor@', 'stagedoor_serves@')),
+      /may not change it\. Run `stagedoor migrate` with the role that owns it/,
+    )
+  })
+})
+
+describe('migrations', () => {
+  it('run once, also when several nodes start at the same time', async () => {
+    const url = await postgres.createDatabase()
+    const ran = await Promise.all([1, 2, 3, 4].map(() => migrateDatabase(url)))
+    assert.deepEqual(ran.flat().sort(), migrations.map(({ name }) => name).sort())
+    const masterKey = randomBytes(32).toString('base64')
+    const instances = await Promise.all([1, 2, 3].map(() => on(url, { STAGEDOOR_MASTER_KEY: masterKey })))
+    assert.equal((await postgres.query('select id from instance', [], databaseOf(url))).length, 1)
+    for (const server of instances) await server[Symbol.asyncDispose]()
+  })
+
+  it('D22 that are killed leave nothing half done, and go on', async () => {
+    const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+    for (let round = 0; round < times(4, 50); round++) {
+      const url = await postgres.createDatabase()
+      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', command, 'migrate'], {
+        env: { PATH: process.env.PATH, STAGEDOOR_DATABASE_URL: url },
+        stdio: 'ignore',
+      })
+      const gone = new Promise(resolve => child.once('exit', resolve))
+      const migrated = async () =>
+        postgres.query('select name from migrations', [], databaseOf(url)).then(
+          rows => rows.length,
+          () => 0,
+        )
+      // Killed as soon as it has begun, or in the middle, or when it is done.
+      while ((await migrated()) < round % (migrations.length + 1) && child.exitCode === null);
+      child.kill('SIGKILL')
+      await gone
+      await migrateDatabase(url)
+      await using server = await on(url)
+      await server.signIn()
+    }
+  })
+
+  it('make the same tables as in the embedded database', async () => {
+    const url = await postgres.createDatabase()
+    await migrateDatabase(url)
+    using embedded = testDatabase()
+    await migrateDatabase(embedded.env.STAGEDOOR_DATABASE_URL ?? '')
+    const here = await postgres.query(
+      `select table_name as "table", column_name as name, data_type as type, is_nullable = 'NO' as required
+       from information_schema.columns where table_schema = 'public' and table_name <> 'migrations' order by 1, 2`,
+      [],
+      databaseOf(url),
+    )
+    const there = embedded.rows<{ table: string; name: string; type: string; required: number }>(
+      `select m.name as "table", c.name, lower(c.type) as type, c."notnull" or c.pk as required
+       from sqlite_schema m join pragma_table_info(m.name) c
+       where m.type = 'table' and m.name not like 'sqlite_%' and m.name <> 'migrations' order by 1, 2`,
+    )
+    assert.deepEqual(
+      here.map(column => ({ ...column, type: column.type === 'bigint' ? 'integer' : column.type })),
+      there.map(column => ({ ...column, required: column.required > 0 })),
+    )
+  })
+
+  it('D22 add under a running node of the version before, which goes on', async () => {
+    const url = await postgres.createDatabase()
+    await using server = await on(url)
+    const session = await server.signIn()
+    expectOk(await mint(server, session))
+    await postgres.query(
+      'alter table sessions add column colour text; alter table tickets add column colour text; alter table users add column colour text',
+      [],
+      databaseOf(url),
+    )
+    await postgres.query("insert into migrations (name) values ('9998_of_the_next_version')", [], databaseOf(url))
+    for (let i = 0; i < 10; i++) expectOk(await mint(server, session))
+    await server.signIn()
+    await using restarted = await on(url, { STAGEDOOR_MASTER_KEY: server.masterKey })
+    expectOk(await mint(restarted, session))
+  })
+})
+
+describe('moving from the embedded database', () => {
+  it('brings everything: sessions go on, tickets are redeemed, what was revoked stays so', async () => {
+    using database = testDatabase({ STAGEDOOR_ENVIRONMENT: 'development' })
+    const url = await postgres.createDatabase()
+    let alive = { session_id: '', cookie: '' }
+    let dead = alive
+    let pending = ''
+    let events = 0
+    {
+      await using server = await testServer({ realTime: true, env: database.env })
+      await Promise.all(
+        Array.from({ length: 300 }, (_, i) => server.createUser({ email_address: [`u${i}@example.com`] })),
+      )
+      alive = await server.signIn({ actor: { sub: 'ü ', '10': 1, b: [null, 1.5] } })
+      dead = await server.signIn()
+      await server.call('POST', `/v1/sessions/${dead.session_id}/revoke`)
+      pending = (await server.createActorToken()).token
+      events = (await server.auditEvents({ limit: '1' }))[0]?.seq ?? 0
+    }
+    const seen: string[] = []
+    const rows = await moveDatabase(database.env.STAGEDOOR_DATABASE_URL ?? '', url, ({ table }) => seen.push(table))
+    assert.equal(rows.audit_events, events)
+    assert.ok(seen.includes('users'))
+    await using server = await testServer({ realTime: true, env: { ...database.env, STAGEDOOR_DATABASE_URL: url } })
+    const { act } = claimsOf(expectOk(await mint(server, alive)).jwt)
+    assert.deepEqual(act, { sub: 'ü ', '10': 1, b: [null, 1.5] })
+    assert.equal((await mint(server, dead)).status, 401)
+    assert.equal((await redeem(server, pending)).status, 200)
+    const [newest] = await server.auditEvents({ limit: '1' })
+    assert.ok((newest?.seq ?? 0) > events)
+    await assert.rejects(
+      moveDatabase(database.env.STAGEDOOR_DATABASE_URL ?? '', url, () => {}),
+      /not empty/,
+    )
+  })
+
+  it('is refused the wrong way about, and says how on the command line', async () => {
+    await assert.rejects(
+      moveDatabase('postgres://a/b', 'sqlite:x', () => {}),
+      /--from must be `sqlite:`/,
+    )
+    const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [command, 'migrate', '--help'])
+    assert.match(stdout, /--from <url>.*--to <url>/s)
+  })
+})
+
+const PGBOUNCER = '/usr/sbin/pgbouncer'
+
+describe('through PgBouncer in transaction mode', {
+  skip: existsSync(PGBOUNCER) ? false : `there is no ${PGBOUNCER}`,
+}, () => {
+  it('does the main job, many at a time', async () => {
+    const url = await postgres.createDatabase()
+    await migrateDatabase(url)
+    const folder = mkdtempSync(join(tmpdir(), 'stagedoor-pgbouncer-'))
+    const port = await new Promise<number>(resolve => {
+      const probe = createServer().listen(0, '127.0.0.1', () => {
+        const taken = (probe.address() as { port: number }).port
+        probe.close(() => resolve(taken))
+      })
+    })
+    writeFileSync(
+      join(folder, 'pgbouncer.ini'),
+      `[databases]\n* = host=127.0.0.1 port=${postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nauth_type = trust\nauth_file = ${join(folder, 'users.txt')}\npool_mode = transaction\ndefault_pool_size = 4\nunix_socket_dir =\n`,
+    )
+    writeFileSync(join(folder, 'users.txt'), '"stagedoor" ""\n')
+    chmodSync(folder, 0o755)
+    const bouncer = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], { ...postgres.user, stdio: 'ignore' })
+    try {
+      await wait(500)
+      const { pathname } = new URL(url)
+      const through = `postgres://stagedoor@127.0.0.1:${port}${pathname}`
+      await using server = await on(through, { STAGEDOOR_DATABASE_POOL_SIZE: '20' })
+      const sessions = await Promise.all(Array.from({ length: 30 }, () => server.signIn()))
+      const minted = await Promise.all(sessions.flatMap(session => [mint(server, session), mint(server, session)]))
+      assert.deepEqual([...new Set(minted.map(answer => answer.status))], [200])
+      const { ticket } = sessions[0] ?? { ticket: '' }
+      assert.deepEqual((await redeem(server, ticket)).codes, ['actor_token_already_used_code'])
+      expectOk(await server.call('POST', '/v1/sessions/revoke_all', { everything: true }))
+      for (const session of sessions) assert.equal((await mint(server, session)).status, 401)
+    } finally {
+      bouncer.kill('SIGKILL')
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+})

@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { auditEvent } from '../src/domain/audit.ts'
+import { type AuditEventBody, claimsOf, expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
+
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
+const everything = { everything: true }
+
+const mint = (server: TestServer, of: { session_id: string; cookie: string }) =>
+  server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
+const redeem = (server: TestServer, ticket: string) =>
+  server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket })
+const revokeAll = (server: TestServer, body: object) => server.call('POST', '/v1/sessions/revoke_all', body)
+
+describe('the kill switch', () => {
+  it('revokes what there is of a user, of an actor, or of everybody, and nothing else', async () => {
+    await using server = await testServer({ env })
+    const [ada, bob] = [await server.createUser(), await server.createUser()]
+    const as = (user_id: string, sub: string) => server.signIn({ user_id, actor: { sub } })
+    const sessions = {
+      'ada by x': await as(ada.id, 'x'),
+      'ada by y': await as(ada.id, 'y'),
+      'bob by x': await as(bob.id, 'x'),
+      'bob by y': await as(bob.id, 'y'),
+    }
+    const pending = {
+      'ada by x': await server.createActorToken({ user_id: ada.id, actor: { sub: 'x' } }),
+      'bob by y': await server.createActorToken({ user_id: bob.id, actor: { sub: 'y' } }),
+    }
+    const alive = async () => {
+      const all = await Promise.all(
+        Object.entries(sessions).map(async ([who, of]) => [who, await mint(server, of)] as const),
+      )
+      return all.filter(([, { status }]) => status === 200).map(([who]) => who)
+    }
+    assert.equal((await alive()).length, 4)
+
+    const ofAda = expectOk(await revokeAll(server, { user_id: ada.id, reason: 'phone stolen' }))
+    assert.deepEqual(
+      [ofAda.user_id, ofAda.actor_sub, ofAda.everything, ofAda.revoked_sessions, ofAda.revoked_tokens, ofAda.complete],
+      [ada.id, null, false, 2, 1, true],
+    )
+    assert.deepEqual(await alive(), ['bob by x', 'bob by y'])
+    assert.deepEqual((await redeem(server, pending['ada by x'].token)).codes, ['actor_token_revoked_code'])
+
+    expectOk(await revokeAll(server, { actor_sub: 'x' }))
+    assert.deepEqual(await alive(), ['bob by y'])
+    expectOk(await revokeAll(server, everything))
+    assert.deepEqual(await alive(), [])
+    assert.deepEqual((await redeem(server, pending['bob by y'].token)).codes, ['actor_token_revoked_code'])
+
+    const listed = expectOk(await server.call('GET', '/v1/sessions?status=revoked&limit=50'))
+    assert.equal(listed.length, 4)
+    const events: AuditEventBody[] = await server.auditEvents({ action: 'session.revoke_all' })
+    assert.deepEqual(
+      events.map(({ user_id, actor_sub, target_id, reason }) => [user_id, actor_sub, target_id, reason]).reverse(),
+      [
+        [ada.id, null, 'user', 'phone stolen'],
+        [null, 'x', 'actor', null],
+        [null, null, 'everything', null],
+      ],
+    )
+    assert.equal((await server.auditEvents({ action: 'session.revoke' })).length, 4)
+    assert.equal((await server.auditEvents({ action: 'actor_token.revoke' })).length, 2)
+  })
+
+  it('leaves alone what is begun after it', async () => {
+    await using server = await testServer({ env })
+    const user = await server.createUser()
+    await server.signIn({ user_id: user.id })
+    expectOk(await revokeAll(server, everything))
+    server.clock.advance(0.001)
+    assert.equal((await mint(server, await server.signIn({ user_id: user.id }))).status, 200)
+  })
+
+  it('gives nothing back when the clock is turned back', async () => {
+    await using server = await testServer({ env })
+    const session = await server.signIn()
+    server.clock.advance(60)
+    expectOk(await revokeAll(server, everything))
+    server.clock.advance(-3_600)
+    assert.equal((await mint(server, session)).status, 401)
+    assert.equal(expectOk(await revokeAll(server, everything)).not_before, server.clock.now() + 3_600_000)
+  })
+
+  it('works at once, however many there are: rows that are not marked yet are revoked to everybody', async () => {
+    await using server = await testServer({ env })
+    const session = await server.signIn()
+    const token = await server.createActorToken()
+    const { store } = server.stagedoor.services
+    const context = server.stagedoor.context({ type: 'system', id: null })
+    const event = auditEvent(context, { action: 'session.revoke_all', about: {} })
+    // Stamped and not marked: as it is on every node while one of them marks a million.
+    await store.revocations.stamp('everything', '', event)
+    assert.equal((await mint(server, session)).status, 401)
+    assert.deepEqual((await redeem(server, token.token)).codes, ['actor_token_revoked_code'])
+    assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session.session_id}`)).status, 'revoked')
+    assert.equal(expectOk(await server.call('GET', `/v1/actor_tokens/${token.id}`)).status, 'revoked')
+    assert.equal(expectOk(await server.call('GET', '/v1/sessions?status=active')).length, 0)
+    assert.equal(expectOk(await server.call('GET', '/v1/actor_tokens?status=pending')).length, 0)
+    const ended = await server.post(`/v1/client/sessions/${session.session_id}/end`, {}, { cookie: session.cookie })
+    assert.notEqual(ended.body?.response?.status, 'ended')
+    assert.equal((await server.call('POST', `/v1/actor_tokens/${token.id}/revoke`)).status, 400)
+  })
+
+  it('asks for exactly one of user, actor and everything; and names a user that is not there', async () => {
+    await using server = await testServer({ env })
+    for (const body of [
+      {},
+      { everything: false },
+      { user_id: 'user_1', actor_sub: 'x' },
+      { ...everything, user_id: 'u' },
+    ])
+      assert.equal((await revokeAll(server, body)).status, 422, JSON.stringify(body))
+    assert.deepEqual((await revokeAll(server, { user_id: 'user_nobody' })).codes, ['resource_not_found'])
+  })
+
+  it('S4 no token is minted by a request that begins after the answer, whoever is minting at the time', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const user = await server.createUser()
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => server.signIn({ user_id: user.id })))
+    let revokedAt = Number.POSITIVE_INFINITY
+    let stop = false
+    const late: string[] = []
+    const minting = sessions.map(async of => {
+      while (!stop) {
+        await nextTurn()
+        const begun = performance.now()
+        const answer = await mint(server, of)
+        if (answer.status === 200 && begun > revokedAt) late.push(answer.body.jwt)
+      }
+    })
+    await new Promise(resolve => setTimeout(resolve, 200))
+    const answered = expectOk(await revokeAll(server, { user_id: user.id }))
+    revokedAt = performance.now()
+    const { not_before } = answered
+    await new Promise(resolve => setTimeout(resolve, 200))
+    stop = true
+    await Promise.all(minting)
+    assert.deepEqual(late.map(claimsOf), [])
+    assert.ok(not_before <= Date.now())
+  })
+})
+
+interface FeedEvent {
+  event: string
+  id: string | undefined
+  data: Record<string, unknown>
+}
+
+/** Follows the feed over HTTP, as a verifier does. */
+async function follow(server: TestServer, headers: Record<string, string> = {}, query = '') {
+  const abort = new AbortController()
+  const response = await server.stagedoor.fetch(
+    new Request(`http://127.0.0.1:4100/v1/revocations${query}`, {
+      headers: { authorization: `Bearer ${SECRET_KEY}`, ...headers },
+      signal: abort.signal,
+    }),
+  )
+  assert.equal(response.status, 200)
+  assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  const events: FeedEvent[] = []
+  let wake = () => {}
+  let ended = false
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  const reading = (async () => {
+    const decoder = new TextDecoder()
+    let text = ''
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      text += decoder.decode(value, { stream: true })
+      const blocks = text.split('\n\n')
+      text = blocks.pop() ?? ''
+      for (const block of blocks) {
+        const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1]
+        const event = field('event')
+        if (event) events.push({ event, id: field('id'), data: JSON.parse(field('data') ?? '{}') })
+      }
+      wake()
+    }
+    ended = true
+    wake()
+  })()
+  return {
+    events,
+    /** Waits for an event that fits. */
+    async until(fits: (event: FeedEvent) => boolean): Promise<FeedEvent> {
+      const deadline = Date.now() + 10_000
+      for (;;) {
+        const found = events.find(fits)
+        if (found) return found
+        assert.ok(!ended && Date.now() < deadline, `not told: ${JSON.stringify(events)}`)
+        await new Promise<void>(resolve => {
+          wake = resolve
+          setTimeout(resolve, 100)
+        })
+      }
+    },
+    async ended() {
+      await reading
+    },
+    async stop() {
+      await reader.cancel()
+    },
+  }
+}
+
+describe('the revocation feed', () => {
+  it('tells what was revoked a moment ago, then says that it is current, then tells what comes', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const [first, second, third] = [await server.signIn(), await server.signIn(), await server.signIn()]
+    await server.call('POST', `/v1/sessions/${first.session_id}/revoke`)
+    const feed = await follow(server)
+    await feed.until(({ event }) => event === 'current')
+    assert.deepEqual(
+      feed.events.map(({ event, data }) => [event, data.sid]),
+      [
+        ['session-revoked', first.session_id],
+        ['current', undefined],
+      ],
+    )
+    await server.post(`/v1/client/sessions/${second.session_id}/end`, {}, { cookie: second.cookie })
+    const told = await feed.until(({ data }) => data.sid === second.session_id)
+    assert.deepEqual(
+      [told.event, told.data.sub, told.data.actor_sub, told.data.reason],
+      ['session-revoked', second.user_id, 'user_operator', 'ended'],
+    )
+    const { not_before } = expectOk(await revokeAll(server, { user_id: third.user_id }))
+    const stamp = await feed.until(({ event }) => event === 'sessions-revoked-before')
+    assert.deepEqual(stamp.data, { sub: third.user_id, actor_sub: null, everything: false, not_before })
+    await feed.until(({ data }) => data.sid === third.session_id)
+    assert.equal(feed.events.filter(({ data }) => data.sid === second.session_id).length, 1, 'each once')
+    await feed.stop()
+  })
+
+  it('resumes after Last-Event-ID and misses nothing', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const sessions = await Promise.all(Array.from({ length: 6 }, () => server.signIn()))
+    const revoke = (of: { session_id: string }) => server.call('POST', `/v1/sessions/${of.session_id}/revoke`)
+    const feed = await follow(server)
+    for (const session of sessions.slice(0, 3)) await revoke(session)
+    const last = await feed.until(({ data }) => data.sid === sessions[2]?.session_id)
+    await feed.stop()
+    for (const session of sessions.slice(3)) await revoke(session)
+    const again = await follow(server, { 'last-event-id': String(last.id) })
+    await again.until(({ event }) => event === 'current')
+    const told = again.events.map(({ data }) => data.sid)
+    for (const session of sessions.slice(3)) assert.ok(told.includes(session.session_id))
+    await again.stop()
+  })
+
+  it('goes further back if asked, says nothing of sessions that ran out, and ends when the server stops', async () => {
+    await using server = await testServer({ env })
+    const old = await server.signIn()
+    await server.call('POST', `/v1/sessions/${old.session_id}/revoke`)
+    const from = server.clock.now()
+    await server.signIn({ session_max_duration_in_seconds: 100 })
+    server.clock.advance(3_600)
+    const recent = await follow(server)
+    await recent.until(({ event }) => event === 'current')
+    assert.deepEqual(
+      recent.events.map(({ event }) => event),
+      ['current'],
+    )
+    const all = await follow(server, {}, `?since=${from}`)
+    await all.until(({ event }) => event === 'current')
+    assert.deepEqual(all.events.map(({ data }) => data.sid).filter(Boolean), [old.session_id])
+    await server.stagedoor.close()
+    await Promise.all([recent.ended(), all.ended()])
+  })
+
+  it('is for secret keys only', async () => {
+    await using server = await testServer({ env })
+    assert.equal((await server.call('GET', '/v1/revocations', undefined, { authorization: undefined })).status, 401)
+  })
+})

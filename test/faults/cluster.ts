@@ -1,0 +1,193 @@
+/** Real servers, each a process of its own with production secrets, to be killed, frozen and started again. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const root = new URL('../../', import.meta.url)
+const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
+/** Servers are started thousands of times: they keep what was compiled. */
+const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
+const READY_TIMEOUT = 30_000
+const KEPT_LOG = 100_000
+
+/** Nothing that was started outlives the test, stopped or not. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
+
+export interface ServerOptions {
+  /** Settings beside those of the cluster; other variables of the environment too. */
+  env?: Record<string, string>
+  /** What starts the server: a command that Node's own goes behind. */
+  through?: string[]
+}
+
+/** A server that did not come up, and what it said. */
+export class NotStarted extends Error {
+  readonly code: number | null
+  readonly output: string
+  constructor(code: number | null, output: string) {
+    super(`the server ended with ${code}: ${output}`)
+    this.code = code
+    this.output = output
+  }
+}
+
+/** One server. It listens on another free port each time it is started. */
+export class Server {
+  port = 0
+  readonly #env: Record<string, string>
+  readonly #through: string[]
+  #child: ChildProcess | undefined
+  #output = ''
+  #up = Promise.withResolvers<void>()
+  #gone: Promise<number | null> = Promise.resolve(null)
+
+  constructor(env: Record<string, string>, { through = [], env: more = {} }: ServerOptions = {}) {
+    this.#env = { ...env, ...more }
+    this.#through = through
+  }
+
+  /** Resolves when it serves; at once if it does. */
+  get serving(): Promise<void> {
+    return this.#up.promise
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined
+  }
+
+  /** What it printed since it was started last. */
+  get output(): string {
+    return this.#output
+  }
+
+  /**
+   * Starts it and waits until it serves.
+   * @returns after how many milliseconds
+   * @throws NotStarted
+   */
+  async start(): Promise<number> {
+    const from = performance.now()
+    const [command = '', ...args] = [...this.#through, process.execPath, '--disable-warning=ExperimentalWarning', MAIN]
+    const child = spawn(command, [...args, 'serve'], {
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, ...this.#env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    this.#output = ''
+    running.add(child)
+    this.#gone = new Promise(resolve => {
+      child.once('close', code => {
+        running.delete(child)
+        if (this.#child === child) this.#child = undefined
+        resolve(code)
+      })
+    })
+    const serving = new Promise<number>(resolve => {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          this.#output = (this.#output + text).slice(-KEPT_LOG)
+          const port = /"port":(\d+).*"serving"/.exec(this.#output)?.[1]
+          if (port) resolve(Number(port))
+        })
+      }
+    })
+    const ended = this.#gone.then(code => {
+      throw new NotStarted(code, this.#output)
+    })
+    const late = sleep(READY_TIMEOUT, undefined, { ref: false }).then(() => {
+      throw new NotStarted(null, `it did not serve within ${READY_TIMEOUT} ms. ${this.#output}`)
+    })
+    ended.catch(() => {})
+    this.port = await Promise.race([serving, ended, late])
+    this.#up.resolve()
+    return performance.now() - from
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name)
+  }
+
+  /** Freezes it for a while. */
+  async pause(milliseconds: number): Promise<void> {
+    const child = this.#child
+    child?.kill('SIGSTOP')
+    await sleep(milliseconds)
+    child?.kill('SIGCONT')
+  }
+
+  /** SIGKILL: it has no time to do anything. */
+  async kill(): Promise<void> {
+    this.#up = Promise.withResolvers()
+    this.#child?.kill('SIGKILL')
+    await this.#gone
+  }
+
+  /** Asks it to stop. @returns its exit code */
+  async stop(): Promise<number | null> {
+    this.#child?.kill('SIGTERM')
+    return this.#gone
+  }
+}
+
+export interface Cluster extends AsyncDisposable {
+  servers: Server[]
+  secretKey: string
+  /** One more server on the same database; not started. */
+  server(options?: ServerOptions): Server
+}
+
+/** So many servers on one database, started one after another. */
+export async function cluster(
+  database: { url: string },
+  count: number,
+  options: ServerOptions | ((index: number) => ServerOptions) = {},
+): Promise<Cluster> {
+  const secretKey = `sk_live_${randomBytes(32).toString('hex')}`
+  const env = {
+    STAGEDOOR_DATABASE_URL: database.url,
+    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+    STAGEDOOR_SECRET_KEY: secretKey,
+    STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
+    STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
+    STAGEDOOR_PORT: '0',
+    // Quick to sign with: what is tried here is not how a token is signed.
+    STAGEDOOR_SIGNING_ALG: 'EdDSA',
+  }
+  const all: Server[] = []
+  const made: Cluster = {
+    servers: [],
+    secretKey,
+    server(own = {}) {
+      const server = new Server(env, own)
+      all.push(server)
+      return server
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(all.map(server => server.kill()))
+    },
+  }
+  try {
+    for (let i = 0; i < count; i++) {
+      const server = made.server(typeof options === 'function' ? options(i) : options)
+      made.servers.push(server)
+      await server.start()
+    }
+  } catch (error) {
+    await made[Symbol.asyncDispose]()
+    throw error
+  }
+  return made
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { times } from '../../packages/server/test/support.ts'
+import { cluster } from './cluster.ts'
+import { Connection } from './connection.ts'
+import { embeddedDatabase } from './database.ts'
+import { goal } from './goal.ts'
+import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
+
+const DISK = '40m'
+const REVOCATIONS = times(120, 2_000)
+
+/** A disk of its own, in memory; undefined if nobody lets us have one. */
+function smallDisk(): (Disposable & { path: string }) | undefined {
+  const path = mkdtempSync(join(tmpdir(), 'stagedoor-disk-'))
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', path]).status !== 0) {
+    rmSync(path, { recursive: true })
+    return undefined
+  }
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      spawnSync('umount', ['-l', path])
+      rmSync(path, { recursive: true })
+    },
+  }
+}
+
+const free = (path: string) => {
+  const { bavail, bsize } = statfsSync(path)
+  return bavail * bsize
+}
+
+/** Leaves so many bytes of room. */
+function fill(directory: string, left: number): () => void {
+  const file = join(directory, 'somebody-elses-file')
+  writeFileSync(file, Buffer.alloc(Math.max(0, free(directory) - left)))
+  return () => rmSync(file)
+}
+
+using probe = smallDisk()
+const skip = probe === undefined && 'needs root, to mount a small tmpfs'
+
+describe('a full disk', { skip }, () => {
+  it('D10 creates are refused, revocations are stored, mints go on; when there is room so does everything', async () => {
+    using disk = smallDisk()
+    assert.ok(disk)
+    const database = embeddedDatabase(disk.path)
+    await using servers = await cluster(database, 2)
+    const { secretKey } = servers
+    const [one, two] = servers.servers
+    assert.ok(one && two)
+    const makers = [one, two].flatMap(server => Array.from({ length: 16 }, () => new Connection(() => server)))
+    using connection = new Connection(() => one)
+    using other = new Connection(() => two)
+    const ask = requests(secretKey)
+    const [user] = await makeTickets([connection], secretKey, 1)
+    assert.ok(user)
+    const pending = await makeTickets(makers, secretKey, REVOCATIONS / 2 + 1, { user: user.user_id })
+    const opened = await makeTickets(makers, secretKey, REVOCATIONS / 2 + 1, { user: user.user_id })
+    const sessions = []
+    for (const ticket of opened) sessions.push(await signIn(connection, secretKey, ticket))
+    const spare = { ticket: pending.pop(), session: sessions.pop() }
+    assert.ok(spare.ticket && spare.session)
+
+    // Somebody else fills the disk; a little is left to be used up by creating.
+    const makeRoom = fill(disk.path, 200_000)
+    let created = 0
+    let refused = 0
+    while (refused < 20 && created < 5_000) {
+      const answer = await connection.request(ask.createTicket(user.user_id))
+      if (answer.status === 200) created++
+      else {
+        assert.deepEqual([answer.status, answer.code], [503, 'service_unavailable'], answer.text)
+        refused++
+      }
+    }
+    assert.equal(refused, 20, 'it did not notice')
+    // The other server has not met the full disk itself.
+    assert.equal((await other.request(ask.createTicket(user.user_id))).status, 503)
+    assert.equal((await other.request(ask.redeem(spare.ticket.token))).status, 503)
+
+    const works = async (through: Connection) => {
+      const { id, cookie } = spare.session as NonNullable<typeof spare.session>
+      const { jwt } = (await ok(through, ask.mint(id, cookie))).body
+      assert.deepEqual([claimsOf(jwt).sid, claimsOf(jwt).act.sub], [id, 'olivia@support'])
+      assert.ok((await ok(through, ask.jwks())).body.keys.length > 0)
+    }
+    await works(connection)
+    let revoked = 0
+    for (const [i, { id }] of pending.entries())
+      revoked += (await (i % 2 ? connection : other).request(ask.revokeTicket(id))).status === 200 ? 1 : 0
+    for (const [i, { id }] of sessions.entries())
+      revoked += (await (i % 2 ? connection : other).request(ask.revokeSession(id))).status === 200 ? 1 : 0
+    await works(other)
+
+    // Durable: they are there after the servers were killed on the full disk.
+    for (const server of [one, two]) {
+      await server.kill()
+      await server.start()
+    }
+    const wrong: string[] = []
+    for (const { id, cookie } of sessions) {
+      const { status } = await connection.request(ask.mint(id, cookie))
+      if (status !== 401) wrong.push(`a token for a revoked session: ${status}`)
+    }
+    const stored = await database.rows<{ status: string }>("select status from tickets where status = 'revoked'")
+    if (stored.length !== pending.length) wrong.push(`${stored.length} tickets are revoked of ${pending.length}`)
+    assert.equal((await connection.request(ask.createTicket(user.user_id))).status, 503, 'still full')
+    await works(connection)
+
+    makeRoom()
+    for (const through of [connection, other]) await ok(through, ask.createTicket(user.user_id))
+    await ok(other, ask.redeem(spare.ticket.token))
+    const damage = await database.damage()
+    for (const maker of makers) maker[Symbol.dispose]()
+    const asked = pending.length + sessions.length
+    goal(
+      'D10',
+      `${created} created until it was full, then ${revoked} of ${asked} revocations stored, ${wrong.length} forgotten`,
+      'all revocations, none forgotten, no restart needed',
+      revoked === asked && wrong.length === 0 && damage.length === 0,
+      () => ({ revoked, asked, wrong: wrong.slice(0, 10), damage, log: one.output.slice(-5_000) }),
+    )
+  })
+})

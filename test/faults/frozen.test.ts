@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fixedClock, claimsOf as saidBy, testServer, times } from '../../packages/server/test/support.ts'
+import { cluster } from './cluster.ts'
+import { type Answer, Connection } from './connection.ts'
+import { databases, embeddedDatabase } from './database.ts'
+import { goal, randomOf, seeds } from './goal.ts'
+import { mintedTooLate, recorded, type TicketOperation, ticketModel } from './history.ts'
+import { violation } from './linearizable.ts'
+import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
+
+/** How long a server waits for the lock of another process, ms. */
+const BUSY_TIMEOUT = 2_000
+
+describe('a frozen process that holds the write lock', () => {
+  it('D13 writes are refused in time, reads and keys go on, and all is well when it is gone', async () => {
+    await using database = embeddedDatabase()
+    await using servers = await cluster(database, 1)
+    const [server] = servers.servers
+    assert.ok(server)
+    using writer = new Connection(() => server)
+    using reader = new Connection(() => server)
+    const ask = requests(servers.secretKey)
+    const [pending, used] = await makeTickets([writer], servers.secretKey, 2)
+    assert.ok(pending && used)
+    const session = await signIn(writer, servers.secretKey, used)
+
+    const holder = spawn(process.execPath, [join(import.meta.dirname, 'lock-holder.ts'), database.path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const gone = once(holder, 'close')
+    const timed = async (what: () => Promise<Answer>) => {
+      const from = performance.now()
+      return { answer: await what(), took: performance.now() - from }
+    }
+    const refusals: number[] = []
+    const reads: number[] = []
+    try {
+      await once(holder.stdout, 'data')
+      holder.kill('SIGSTOP')
+      let writing = true
+      const reading = async () => {
+        while (writing) {
+          for (const request of [ask.mint(session.id, session.cookie), ask.jwks()]) {
+            const { answer, took } = await timed(() => reader.request(request))
+            assert.equal(answer.status, 200, answer.text)
+            reads.push(took)
+          }
+        }
+      }
+      const trying = async () => {
+        for (const request of [
+          ask.createTicket(pending.user_id),
+          ask.redeem(pending.token),
+          ask.revokeTicket(pending.id),
+        ]) {
+          const { answer, took } = await timed(() => writer.request(request))
+          assert.deepEqual([answer.status, answer.code], [503, 'service_unavailable'])
+          assert.match(answer.head, /^retry-after: 1$/im)
+          assert.equal(answer.cookie, undefined)
+          refusals.push(took)
+        }
+        writing = false
+      }
+      await Promise.all([trying(), reading()])
+    } finally {
+      holder.kill('SIGKILL')
+      await gone
+    }
+    // Nothing was changed, and now it works.
+    await ok(writer, ask.redeem(pending.token))
+    await ok(writer, ask.createTicket(pending.user_id))
+    assert.deepEqual(await database.damage(), [])
+    const [longest, slowest] = [Math.max(...refusals), Math.max(...reads)].map(Math.round)
+    goal(
+      'D13',
+      `refused after ${longest} ms; ${reads.length} reads meanwhile, the slowest ${slowest} ms`,
+      `refused within the ${BUSY_TIMEOUT} ms that it waits, and some; reads go on`,
+      // Were every read to wait for a write that waits, there would be a handful.
+      Math.max(...refusals) < 3 * BUSY_TIMEOUT && reads.length > 40,
+      () => ({ refusals, reads }),
+    )
+  })
+})
+
+describe('a server frozen between reading and acting', () => {
+  it('K5 a mint that read the session before it was revoked says that it was made before', async () => {
+    await using server = await testServer({ clock: fixedClock() })
+    const { session_id, cookie } = await server.signIn()
+    const { sessions } = server.stagedoor.services.store
+    const { findForMint } = sessions
+    let revoked = 0
+    // The machine stands still for 90 s after the read, and the session is revoked elsewhere meanwhile.
+    sessions.findForMint = async id => {
+      const facts = await findForMint(id)
+      sessions.findForMint = findForMint
+      revoked = server.clock.now()
+      await server.call('POST', `/v1/sessions/${session_id}/revoke`)
+      server.clock.advance(90)
+      return facts
+    }
+    const answer = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })
+    assert.equal(answer.status, 200)
+    const { iat, exp } = saidBy(answer.body.jwt)
+    assert.ok(iat * 1_000 <= revoked, 'it says that it was made after the revocation')
+    assert.ok(exp * 1_000 < server.clock.now(), 'it can still be used')
+  })
+
+  for (const kind of databases) {
+    it(`K5 S4 ${kind.name}: what is revoked while a server stands still gives no usable token when it goes on`, {
+      skip: kind.skip,
+    }, async () => {
+      const STILL = times(1_500, 90_000)
+      for (const seed of seeds(times(1, 2))) {
+        const random = randomOf(seed)
+        await using database = await kind.open()
+        await using servers = await cluster(database, 2)
+        const [frozen, other] = servers.servers
+        assert.ok(frozen && other)
+        using elsewhere = new Connection(() => other)
+        const ask = requests(servers.secretKey)
+        const tickets = await makeTickets([elsewhere], servers.secretKey, 24)
+        // Longer than it stands still: what was asked before is answered after.
+        const asking = tickets.map(() => new Connection(() => frozen, STILL + 30_000))
+        const histories: TicketOperation[][] = tickets.map(() => [])
+        const usable: string[] = []
+        let since = Number.POSITIVE_INFINITY
+        let going = true
+        const busy = tickets.map(async (ticket, i) => {
+          const connection = asking[i] as Connection
+          const history = histories[i] as TicketOperation[]
+          // Every third is redeemed only when the server is about to stand still.
+          if (i % 3 === 0) await sleep(random.between(280, 420))
+          const redeemed = await recorded(
+            history,
+            1,
+            { do: 'redeem', browser: 1 },
+            connection,
+            ask.redeem(ticket.token),
+          )
+          const session = redeemed?.body.response?.created_session_id as string | undefined
+          while (going && session !== undefined) {
+            const by = random.of(['key', 'cookie'] as const)
+            const request = by === 'key' ? ask.mintByKey(session) : ask.mint(session, redeemed?.cookie ?? '')
+            const minted = await recorded(history, 1, { do: 'mint', session, by }, connection, request)
+            if (minted?.status === 200 && Date.now() > since) {
+              const { exp, iat } = claimsOf(minted.body.jwt)
+              if (exp * 1_000 > Date.now() && (STILL > 60_000 || iat * 1_000 > since)) usable.push(minted.text)
+            }
+          }
+        })
+        await sleep(random.between(300, 400))
+        const thawed = frozen.pause(STILL)
+        for (const [i, ticket] of tickets.entries()) {
+          const history = histories[i] as TicketOperation[]
+          const rows = await database.rows<{ id: string }>(`select id from sessions where ticket_id = '${ticket.id}'`)
+          const session = rows[0]?.id
+          const [input, request] =
+            i % 2 === 0
+              ? ([{ do: 'ban' }, ask.ban(ticket.user_id)] as const)
+              : session === undefined
+                ? ([{ do: 'revoke ticket' }, ask.revokeTicket(ticket.id)] as const)
+                : ([{ do: 'revoke session' }, ask.revokeSession(session)] as const)
+          // The frozen one may hold the lock of a SQLite file, then nobody can.
+          let answer: Answer | undefined
+          while (answer === undefined || answer.status === 503)
+            answer = await recorded(history, 2, input, elsewhere, request)
+        }
+        since = Date.now()
+        await thawed
+        await sleep(500)
+        going = false
+        await Promise.all(busy)
+        const wrong = histories.filter(
+          history => violation(ticketModel, history) !== undefined || mintedTooLate(history).length > 0,
+        )
+        for (const connection of asking) connection[Symbol.dispose]()
+        goal(
+          'K5',
+          `still for ${STILL / 1_000} s: ${usable.length} usable tokens of ${tickets.length} revoked, ${wrong.length} histories wrong`,
+          '0 usable, 0 wrong',
+          usable.length === 0 && wrong.length === 0,
+          () => ({ seed, usable, wrong }),
+        )
+      }
+    })
+  }
+})

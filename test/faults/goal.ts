@@ -1,0 +1,51 @@
+/** Seeds, goals, and what is kept of a run that failed. */
+import { randomInt } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const deep = process.env.TEST_DEEP !== undefined
+
+/**
+ * Says whether a promise was kept: a line in the long form, an error if it was not, in either. What was seen stays in a
+ * file then.
+ * @param evidence what to look at when it failed; the seed above all
+ * @example goal('D8', `${lost} lost in ${cycles} kills`, '0 lost', lost === 0, () => ({ seed, history }))
+ */
+export function goal(id: string, value: string, target: string, kept: boolean, evidence: () => object): void {
+  const line = `goal ${id}: ${value} (${target}) ${kept ? 'PASS' : 'FAIL'}`
+  if (deep) console.log(line)
+  if (kept) return
+  const file = join(tmpdir(), `stagedoor-${id.replace(/\W+/g, '-')}-${Date.now()}.json`)
+  writeFileSync(file, JSON.stringify(evidence(), null, 1))
+  throw new Error(`${line}\nWhat was seen: ${file}. Its seed goes into TEST_SEED, to run the same again.`)
+}
+
+/** New ones each time, or the one to repeat: TEST_SEED. They decide what is done and what is broken when. */
+export function seeds(count: number): number[] {
+  const { TEST_SEED } = process.env
+  if (TEST_SEED !== undefined) return [Number(TEST_SEED)]
+  return Array.from({ length: count }, () => randomInt(2 ** 32))
+}
+
+/** Numbers drawn from a seed. */
+export interface Random {
+  /** From 0 to below 1. */
+  next(): number
+  /** A whole number, both ends included. */
+  between(from: number, to: number): number
+  of<T>(values: readonly T[]): T
+}
+
+/** Mulberry32: 32 bits of state are enough to choose by. */
+export function randomOf(seed: number): Random {
+  let state = seed
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), state | 1)
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
+  }
+  const between = (from: number, to: number) => from + Math.floor(next() * (to - from + 1))
+  return { next, between, of: values => values[between(0, values.length - 1)] as never }
+}

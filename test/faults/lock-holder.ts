@@ -1,0 +1,8 @@
+/** Takes the write lock of a SQLite file and keeps it. A process of its own, to be frozen and killed. */
+import BetterSqlite3 from 'better-sqlite3'
+
+const db = new BetterSqlite3(process.argv[2] ?? '')
+db.exec('begin immediate')
+db.prepare('update instance set keyring_version = keyring_version').run()
+console.log('held')
+setInterval(() => {}, 60_000)

