@@ -539,6 +539,8 @@ export type ErrorCode =
   | 'invalid_handshake'
   | 'api_version_invalid'
   | 'request_body_invalid'
+  | 'idempotency_key_invalid'
+  | 'idempotency_key_reused'
   | 'request_invalid'
   | 'unsupported_content_type'
   | 'request_body_too_large'

@@ -167,6 +167,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     while (await markRevoked(system()));
     while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
+    while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
 
   let server: NodeServer | undefined

@@ -105,6 +105,18 @@ const definitions = {
     message: 'Request body invalid',
     long_message: 'The request body is invalid. Please consult the API documentation for more information.',
   },
+  idempotency_key_invalid: {
+    status: 400,
+    message: 'Idempotency-Key invalid',
+    long_message: 'The Idempotency-Key must be 1 to 255 printable ASCII characters.',
+    action: 'Send a UUID, a new one for each thing to be made.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    message: 'Idempotency-Key used before',
+    long_message: 'This Idempotency-Key was used within the last 24 hours, with another request body.',
+    action: 'Send a new key with a new request, and the same key only with the very same one.',
+  },
   request_invalid: { status: 400, message: 'Request invalid', long_message: '{why}' },
   unsupported_content_type: {
     status: 415,

@@ -36,6 +36,7 @@ const WITH_BODY: ErrorCode[] = [
   'form_param_unknown',
 ]
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
+const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused']
 const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
 
 /**
@@ -73,6 +74,7 @@ export function errorCodesOf(operation: Operation): ErrorCode[] {
       ...ANYWHERE[operation.auth],
       ...(operation.body ? WITH_BODY : []),
       ...(operation.query ? WITH_QUERY : []),
+      ...(operation.makes ? MAKING : []),
       ...(operation.errors ?? []),
       ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
       ...ALWAYS,
@@ -84,7 +86,11 @@ type Refer = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 
 function describe(operation: Operation, refer: Refer): JsonSchema {
   const { id, tag, summary, description, auth, body, bodyType = 'json', status = 200, stagedoorOnly } = operation
-  const parameters = [...pathParameters(operation), ...queryParameters(operation, refer)]
+  const parameters = [
+    ...pathParameters(operation),
+    ...queryParameters(operation, refer),
+    ...(operation.makes ? [IDEMPOTENCY_KEY] : []),
+  ]
   return {
     operationId: id,
     tags: [tag],
@@ -124,6 +130,15 @@ function queryParameters({ query }: Operation, refer: Refer): JsonSchema[] {
     ...(description === undefined ? {} : { description }),
     schema,
   }))
+}
+
+const IDEMPOTENCY_KEY: JsonSchema = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'Sent again with the same body within 24 hours, by the same secret key, nothing more is made: the answer is what was made before, with `Idempotent-Replayed: true`.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
 }
 
 function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): JsonSchema {

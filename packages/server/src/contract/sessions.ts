@@ -60,6 +60,7 @@ export const createSession = operation({
   tag: 'Sessions',
   summary: 'Start a session for a user (development instances only)',
   auth: 'secret_key',
+  makes: true,
   action: 'session.create',
   body: z
     .strictObject({ user_id: Id, active_organization_id: z.null().optional() })

@@ -102,6 +102,7 @@ export const createActorToken = operation({
   description:
     'A one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in the browser by opening `url` or in a backend by AcceptActorToken, into a session whose tokens say who the user is and who is acting.',
   auth: 'secret_key',
+  makes: true,
   action: 'actor_token.create',
   body: CreateActorTokenRequestBody,
   response: ActorToken,
@@ -190,6 +191,7 @@ export const createSignInToken = operation({
   summary: 'Create a sign-in token',
   description: 'The same machinery as an actor token, without an actor: the session is the user’s own.',
   auth: 'secret_key',
+  makes: true,
   action: 'sign_in_token.create',
   body: z
     .strictObject({

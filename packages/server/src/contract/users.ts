@@ -247,6 +247,7 @@ export const createUser = operation({
   summary: 'Create a user',
   description: 'Stagedoor keeps no passwords: your own login stays yours. Give `external_id` to find your users again.',
   auth: 'secret_key',
+  makes: true,
   action: 'user.create',
   body: CreateUserRequestBody,
   response: User,

@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import type { Context, Services } from '../domain/context.ts'
+import { doOnce, type Once, onceOf } from '../domain/idempotency.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
@@ -48,6 +49,11 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   /** In operations of browsers only. */
   browser: Browser
   header: HeaderReader
+  /**
+   * Makes something; with an Idempotency-Key once, and what was made then is found again.
+   * @param make is given the key, to store it together with what it makes
+   */
+  once<T>(make: (key: Once | undefined) => Promise<T>, again: (id: string) => Promise<T>): Promise<T>
   /** What the answer says beside its body. */
   headers: AnswerHeaders
 }
@@ -64,6 +70,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     method,
     urgent,
     redeems,
+    makes,
     body: bodySchema,
     query: querySchema,
     bodyType = 'json',
@@ -100,9 +107,9 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
-      const body =
-        bodySchema &&
-        validate(bodySchema, (await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const sent = bodySchema && ((await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const body = bodySchema && validate(bodySchema, sent)
+      const key = makes && header('idempotency-key')
       return handler(ctx, {
         param: name => pathParam(http, name),
         body: body as z.output<B>,
@@ -110,6 +117,14 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         browser: browser as Browser,
         header,
         headers,
+        once: async (make, again) => {
+          if (key === undefined) return make(undefined)
+          const owner = ctx.caller.principal.id ?? ''
+          const once = onceOf({ key, owner, operation: operation.id, body: sent })
+          const { made, replayed } = await doOnce(ctx, once, () => make(once), again)
+          if (replayed) headers['idempotent-replayed'] = 'true'
+          return made
+        },
       })
     }
     try {
