@@ -2,7 +2,8 @@
 //
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
-//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=deep with Next.js too
+//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=deep with Next.js, strace and
+//                                             libfaketime too
 //
 // Plain JavaScript for Node 18 and later: it starts before anything is installed, on whatever Node the machine has.
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
@@ -74,26 +75,44 @@ function install(scope) {
   writeFileSync(stamp, `${wanted} ${scope}`)
 }
 
+/** Debian's packages, if we may install them. @returns the commands that do; all is well if there are none */
+function installPackages(names, what) {
+  const commands = [
+    ['apt-get', 'update', '-qq'],
+    ['apt-get', 'install', '-qq', '-y', '--no-install-recommends', ...names],
+  ]
+  const may = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
+  if (!may) return commands
+  console.error(`Setting up: installing ${what}…`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const stdio = ['ignore', 'ignore', 'inherit']
+  const done = commands.every(([command, ...args]) => spawnSync(command, args, { env, stdio }).status === 0)
+  return done ? [] : commands
+}
+
 /** The tests drive a real Chromium: the machine's, or Debian's, installed here if we may. They find it in `CHROMIUM`. */
 function installChromium() {
   const found = () => (process.env.CHROMIUM ??= CHROMIUMS.find(path => existsSync(path)))
   if (found()) return
-  const commands = [
-    ['apt-get', 'update', '-qq'],
-    ['apt-get', 'install', '-qq', '-y', '--no-install-recommends', 'chromium'],
-  ]
-  const may = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
-  if (may) {
-    console.error('Setting up: installing Chromium for the tests in a browser…')
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    const stdio = ['ignore', 'ignore', 'inherit']
-    if (commands.every(([command, ...args]) => spawnSync(command, args, { env, stdio }).status === 0) && found()) return
-  }
+  const commands = installPackages(['chromium'], 'Chromium for the tests in a browser')
+  if (commands.length === 0 && found()) return
   console.error('The tests in a browser need Chromium, and none was found. On Debian and Ubuntu:')
   for (const command of commands) console.error(`  sudo ${command.join(' ')}`)
   console.error('Elsewhere install Chrome or Chromium, or say where it is: CHROMIUM=/path/to/chromium npm test')
   process.exit(1)
 }
+
+/** What makes system calls fail and clocks jump. Tests that find them missing are skipped, and say so. */
+function installFaultTools() {
+  const missing = [
+    ...(existsSync('/usr/bin/strace') ? [] : ['strace']),
+    ...(existsSync(`/usr/lib/${LIBRARIES[process.arch]}/faketime/libfaketime.so.1`) ? [] : ['libfaketime']),
+  ]
+  if (missing.length > 0) installPackages(missing, `${missing.join(' and ')} for the tests that break things`)
+}
+
+/** Debian's names of architectures, in paths. */
+const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }
 
 const CHROMIUMS = [
   '/usr/bin/chromium',
@@ -147,5 +166,6 @@ const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length
 const [command, file, ...rest] = args
 install(scope)
 if (scope !== 'start') installChromium()
+if (scope === 'deep') installFaultTools()
 if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

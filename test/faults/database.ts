@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
+import { startPostgres } from '../postgres/cluster.ts'
 import type { Random } from './goal.ts'
 
 /** One database: where servers find it, how a test looks into it past them, and what can be done to it. */
@@ -24,7 +25,54 @@ export interface DatabaseKind {
   open(): Promise<FaultDatabase>
 }
 
-export const databases: DatabaseKind[] = [{ name: 'SQLite', skip: false, open: async () => embeddedDatabase() }]
+export const databases: DatabaseKind[] = [
+  { name: 'SQLite', skip: false, open: async () => embeddedDatabase() },
+  { name: 'PostgreSQL', skip: false, open: () => postgresDatabase() },
+]
+
+/** A PostgreSQL of its own, whose server can be stopped as by a power failure. */
+export async function postgresDatabase(): Promise<FaultDatabase> {
+  const cluster = await startPostgres()
+  const url = await cluster.createDatabase()
+  const name = new URL(url).pathname.slice(1)
+  return {
+    url,
+    rows: sql => cluster.query(sql, [], name),
+    /** Reads everything there is: pages have checksums. */
+    async damage() {
+      const tables: { name: string }[] = await cluster.query(
+        "select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
+        [],
+        name,
+      )
+      const failed = await Promise.allSettled(
+        tables.map(table => cluster.query(`select count(t.*::text) from ${table.name} t`, [], name)),
+      )
+      return failed.flatMap(each => (each.status === 'rejected' ? [String(each.reason)] : []))
+    },
+    /** It stops without a word and comes back; or drops every connection; or somebody locks a table for a while. */
+    async disturb(random) {
+      switch (random.of(['stop', 'drop', 'drop', 'lock', 'lock'] as const)) {
+        case 'stop':
+          await cluster.stop('immediate')
+          await cluster.start()
+          return
+        case 'drop':
+          await cluster.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'stagedoor'",
+          )
+          return
+        case 'lock': {
+          const client = await cluster.connect(name)
+          await client.query(`begin; lock table ${random.of(['tickets', 'sessions', 'users'])} in exclusive mode`)
+          await sleep(random.between(5, 400))
+          await client.end()
+        }
+      }
+    },
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  }
+}
 
 export interface EmbeddedDatabase extends FaultDatabase {
   directory: string

@@ -22,7 +22,9 @@ describe('a frozen process that holds the write lock', () => {
     await using servers = await cluster(database, 1)
     const [server] = servers.servers
     assert.ok(server)
-    using writer = new Connection(() => server)
+    const writers = Array.from({ length: 3 }, () => new Connection(() => server))
+    const [writer] = writers
+    assert.ok(writer)
     using reader = new Connection(() => server)
     const ask = requests(servers.secretKey)
     const [pending, used] = await makeTickets([writer], servers.secretKey, 2)
@@ -53,17 +55,16 @@ describe('a frozen process that holds the write lock', () => {
         }
       }
       const trying = async () => {
-        for (const request of [
-          ask.createTicket(pending.user_id),
-          ask.redeem(pending.token),
-          ask.revokeTicket(pending.id),
-        ]) {
-          const { answer, took } = await timed(() => writer.request(request))
-          assert.deepEqual([answer.status, answer.code], [503, 'service_unavailable'])
-          assert.match(answer.head, /^retry-after: 1$/im)
-          assert.equal(answer.cookie, undefined)
-          refusals.push(took)
-        }
+        const writes = [ask.createTicket(pending.user_id), ask.redeem(pending.token), ask.revokeTicket(pending.id)]
+        await Promise.all(
+          writes.map(async (request, i) => {
+            const { answer, took } = await timed(() => (writers[i] as Connection).request(request))
+            assert.deepEqual([answer.status, answer.code], [503, 'service_unavailable'])
+            assert.match(answer.head, /^retry-after: 1$/im)
+            assert.equal(answer.cookie, undefined)
+            refusals.push(took)
+          }),
+        )
         writing = false
       }
       await Promise.all([trying(), reading()])
@@ -74,6 +75,7 @@ describe('a frozen process that holds the write lock', () => {
     // Nothing was changed, and now it works.
     await ok(writer, ask.redeem(pending.token))
     await ok(writer, ask.createTicket(pending.user_id))
+    for (const each of writers) each[Symbol.dispose]()
     assert.deepEqual(await database.damage(), [])
     const [longest, slowest] = [Math.max(...refusals), Math.max(...reads)].map(Math.round)
     goal(
@@ -81,7 +83,7 @@ describe('a frozen process that holds the write lock', () => {
       `refused after ${longest} ms; ${reads.length} reads meanwhile, the slowest ${slowest} ms`,
       `refused within the ${BUSY_TIMEOUT} ms that it waits, and some; reads go on`,
       // Were every read to wait for a write that waits, there would be a handful.
-      Math.max(...refusals) < 3 * BUSY_TIMEOUT && reads.length > 40,
+      Math.max(...refusals) < 3 * BUSY_TIMEOUT && reads.length > 20,
       () => ({ refusals, reads }),
     )
   })

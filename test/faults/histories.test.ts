@@ -12,9 +12,9 @@ import { violation } from './linearizable.ts'
 import { makeTickets, requests, type Ticket } from './requests.ts'
 
 /** Operations in one history, over all its tickets. */
-const OPERATIONS = times(600, 5_000)
+const OPERATIONS = times(400, 5_000)
 /** So many tickets are fought over at the same time, each by this many browsers and two operators. */
-const LANES = 16
+const LANES = times(16, 32)
 const BROWSERS = 3
 /** Far less than what a ticket or session of these tests lasts. */
 const CLOCK_JUMP_SECONDS = 3_600
@@ -123,7 +123,7 @@ async function historiesOf(kind: (typeof databases)[number], seed: number, troub
       for (const connection of connections) connection[Symbol.dispose]()
     }
     const work = async () => void (await Promise.all(Array.from({ length: LANES }, lane)))
-    const broken = await during(work, faults[trouble], random, { from: 200, to: 1_500 })
+    const broken = await during(work, faults[trouble], random, { from: 200, to: times(1_500, 2_500) })
     const unknown = histories.flatMap(({ history }) => history).filter(({ output }) => output === undefined).length
     return { histories, operations, unknown, broken }
   } finally {

@@ -37,6 +37,7 @@ export async function recorded(
     await connection.open()
     call = performance.now()
     const answer = await connection.request(request)
+    if (answer.code === 'outcome_unknown') throw new Broken(true, 'the outcome is unknown')
     if (answer.status === 503) return answer
     if (answer.status >= 500) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
     const done = answer.status === 200

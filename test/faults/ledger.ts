@@ -125,7 +125,7 @@ export class Ledger {
       if (answer.status < 500) return answer
       this.failed++
       this.#unsure.add(about)
-      if (answer.code !== 'service_unavailable')
+      if (!['service_unavailable', 'outcome_unknown'].includes(answer.code ?? ''))
         this.odd.push(`${request.path} answered ${answer.status}: ${answer.text}`)
     } catch (error) {
       if (!(error instanceof Broken)) throw error

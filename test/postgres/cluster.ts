@@ -53,7 +53,19 @@ export async function startPostgres({ settings = {}, directory }: ClusterOptions
   const run = (program: string, args: string[]) =>
     execFileSync(join(bin, program), args, { ...user, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] })
   if (!existsSync(data)) {
-    run('initdb', ['-D', data, '-U', 'stagedoor', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'])
+    run('initdb', [
+      '-D',
+      data,
+      '-U',
+      'stagedoor',
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--locale=C.UTF-8',
+      '--data-checksums',
+      '--no-sync',
+    ])
   }
   const port = await freePort()
   const all = {

@@ -38,6 +38,7 @@ const WITH_BODY: ErrorCode[] = [
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
 const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused']
 const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
+const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
 /**
  * Describes operations as OpenAPI 3.1. Pure: the same contract gives the same document.
@@ -78,6 +79,7 @@ export function errorCodesOf(operation: Operation): ErrorCode[] {
       ...(operation.errors ?? []),
       ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
       ...ALWAYS,
+      ...(operation.action ? WITH_ACTION : []),
     ]),
   ]
 }

@@ -245,8 +245,15 @@ export type UserFilter = {
 /** What was to be made once has been made, or is being made right now. Nothing was changed. */
 export class MadeBefore extends Error {}
 
-/** The database cannot do it now: it is busy, full, or gone. Nothing was changed. */
-export class StoreUnavailable extends Error {}
+/** The database cannot do it now: it is busy, full, or gone. What was asked of it was not done. */
+export class StoreUnavailable extends Error {
+  /** It was only to be read: says nothing of what was changed before, for the same request. */
+  readonly reading: boolean
+  constructor(message: string, options: ErrorOptions & { reading?: boolean } = {}) {
+    super(message, options)
+    this.reading = options.reading ?? false
+  }
+}
 
 /** The database was lost while it was changing something: it may or may not have happened. */
 export class OutcomeUnknown extends Error {}

@@ -8,6 +8,7 @@ import type { Operation } from '../contract/operation.ts'
 import type { Context, Services } from '../domain/context.ts'
 import { doOnce, type Once, onceOf } from '../domain/idempotency.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
+import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
 import { askingBrowser, type Browser } from './browser.ts'
@@ -110,7 +111,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       const sent = bodySchema && ((await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
       const body = bodySchema && validate(bodySchema, sent)
       const key = makes && header('idempotency-key')
-      return handler(ctx, {
+      return unsure(action, handler)(ctx, {
         param: name => pathParam(http, name),
         body: body as z.output<B>,
         query: query as z.output<Q>,
@@ -140,6 +141,23 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   }
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
+}
+
+/**
+ * If the database is lost while something is read in the course of changing something, the change may have been made
+ * before: the caller is not told that nothing was done.
+ */
+function unsure<A extends unknown[], T>(action: string | undefined, handler: (...args: A) => Promise<T>) {
+  if (action === undefined) return handler
+  return async (...args: A): Promise<T> => {
+    try {
+      return await handler(...args)
+    } catch (error) {
+      throw error instanceof StoreUnavailable && error.reading
+        ? new OutcomeUnknown(error.message, { cause: error })
+        : error
+    }
+  }
 }
 
 /** The client's own cookie stays last: of several, Clerk's proxy for Express hands on the last. */

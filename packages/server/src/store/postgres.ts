@@ -292,11 +292,16 @@ export class Postgres implements Database {
     return { length: 0, oldest: 0 }
   }
 
-  async #connect(): Promise<pg.PoolClient> {
+  async #connect(writing = true): Promise<pg.PoolClient> {
     const asked = { since: performance.now() }
     this.#waiting.add(asked)
     try {
-      return await this.#guarded(() => this.#pool.connect())
+      return await this.#pool.connect()
+    } catch (error) {
+      // Nothing was sent yet.
+      throw error instanceof StoreUnavailable
+        ? error
+        : new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
     } finally {
       this.#waiting.delete(asked)
     }
@@ -305,7 +310,7 @@ export class Postgres implements Database {
   /** Runs it on a connection; again if the database says that it met another transaction, and that trying again helps. */
   async #persevering<T>(readsOnly: boolean, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
-      const client = await this.#connect()
+      const client = await this.#connect(!readsOnly)
       let unsure = false
       const warned = () => {
         unsure = true
@@ -495,13 +500,11 @@ function translated(error: unknown, writing: boolean): unknown {
     )
   }
   if (isAnswer(error)) {
-    return UNAVAILABLE.test(code) ? new StoreUnavailable(`${code}: ${error.message}`, { cause: error }) : error
+    return UNAVAILABLE.test(code)
+      ? new StoreUnavailable(`${code}: ${error.message}`, { cause: error, reading: !writing })
+      : error
   }
-  const sent = writing && !NEVER_SENT.test(error.message)
-  return sent || committing
+  return writing || committing
     ? new OutcomeUnknown(error.message, { cause: error })
-    : new StoreUnavailable(error.message, { cause: error })
+    : new StoreUnavailable(error.message, { cause: error, reading: !writing })
 }
-
-/** The pool had no connection to send it on. */
-const NEVER_SENT = /timeout exceeded when trying to connect|ECONNREFUSED|Cannot use a pool after calling end/

@@ -3,6 +3,7 @@ import BetterSqlite3 from 'better-sqlite3'
 import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
 import type { Clock } from '../domain/context.ts'
 import { StoreUnavailable } from '../domain/store.ts'
+import { Acknowledged } from './acknowledged.ts'
 import { Ballast } from './ballast.ts'
 import { HostLock } from './host-lock.ts'
 import { assertKnown, migrations, sqliteOf } from './migrations.ts'
@@ -14,6 +15,8 @@ const MAX_BATCH = 512
 const BUSY_TIMEOUT = 2_000
 /** How often to look whether it is done, ms. */
 const BUSY_RETRY = 2
+const DAMAGED =
+  'If it is the right file, it is damaged: restore it from a backup, or copy what is left with `sqlite3 … .recover`.'
 const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
 
 /**
@@ -50,6 +53,9 @@ export class Sqlite implements Database {
   readonly #listeners = new Set<() => void>()
   readonly #ballast: Ballast | undefined
   readonly #host: HostLock | undefined
+  readonly #acknowledged: Acknowledged | undefined
+  /** Only a migrated database has events. */
+  #lastEvent: BetterSqlite3.Statement<[], number> | undefined
   #waiting: Write[] = []
   #scheduled = false
   #busySince: number | undefined
@@ -65,9 +71,10 @@ export class Sqlite implements Database {
       closeSync(openSync(path, 'a', 0o600))
       this.#host = new HostLock(path)
       this.#ballast = new Ballast(path)
+      this.#acknowledged = new Acknowledged(path)
     }
     this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
-    this.#db.pragma('journal_mode = WAL')
+    sayingWhatToDo(() => this.#db.pragma('journal_mode = WAL'))
     this.#db.pragma('synchronous = FULL')
     this.#db.pragma('foreign_keys = ON')
     this.#db.pragma('trusted_schema = OFF')
@@ -77,6 +84,33 @@ export class Sqlite implements Database {
 
   /** Brings the schema up to date. @returns the names of the migrations that ran */
   async migrate(): Promise<string[]> {
+    const done = sayingWhatToDo(() => this.#migrate())
+    this.#assertSchema()
+    this.#lastEvent = this.#db
+      .prepare<[], number>("select coalesce(max(seq), 0) from sqlite_sequence where name = 'audit_events'")
+      .pluck()
+    this.#acknowledged?.assertIn(this.#lastEvent.get() ?? 0)
+    return done
+  }
+
+  /** One flipped bit in the name of a column would change what a query returns, and SQLite sees nothing wrong with it. */
+  #assertSchema(): void {
+    const schemaOf = (db: BetterSqlite3.Database) =>
+      db.prepare("select name || ' ' || sql from sqlite_schema where sql is not null").pluck().all() as string[]
+    const applied = this.#db.prepare('select name from migrations').pluck().all() as string[]
+    // A later version has added to it: what, is not known here.
+    if (applied.length > migrations.length) return
+    const fresh = new BetterSqlite3(':memory:')
+    for (const migration of migrations) fresh.exec(sqliteOf(migration))
+    const wanted = schemaOf(fresh)
+    fresh.close()
+    const found = new Set(schemaOf(this.#db))
+    const [missing] = wanted.filter(entry => !found.has(entry))
+    if (missing !== undefined)
+      throw new Error(`its schema is not what it was made with (${missing.split(' ')[0]}). ${DAMAGED}`)
+  }
+
+  #migrate(): string[] {
     this.#db.exec('create table if not exists migrations (name text primary key, applied_at text not null) strict')
     return this.#db
       .transaction(() => {
@@ -141,6 +175,7 @@ export class Sqlite implements Database {
     this.#closed = true
     while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
+    this.#acknowledged?.close()
     this.#host?.release()
   }
 
@@ -189,6 +224,7 @@ export class Sqlite implements Database {
         this.#run('release item')
       }
       this.#run('commit')
+      if (this.#lastEvent) this.#acknowledged?.note(this.#lastEvent.get() ?? 0)
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
@@ -275,6 +311,16 @@ export class Sqlite implements Database {
 interface Compiled {
   statement: BetterSqlite3.Statement<unknown[]>
   parameters: readonly unknown[]
+}
+
+/** A damaged file, in words that somebody can act on. */
+function sayingWhatToDo<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (cause) {
+    if (!(cause instanceof BetterSqlite3.SqliteError) || !/^SQLITE_(CORRUPT|NOTADB)/.test(cause.code)) throw cause
+    throw new Error(`${cause.message}. ${DAMAGED}`, { cause })
+  }
 }
 
 /** Refuses the others: the room that was kept is for these. */
