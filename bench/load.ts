@@ -1,6 +1,7 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { answer } from './child.ts'
+import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, opened, post } from './http.ts'
 
 /**
  * The load: a closed loop of keep-alive HTTP/1.1 connections, one request outstanding on each. Every answer has to be
@@ -31,11 +32,6 @@ export interface Measured {
   example?: string
 }
 
-interface Answer {
-  head: string
-  body: string
-}
-
 /** What a round sends and what it makes of the answers, once they are all there. */
 interface Job {
   next(): string | undefined
@@ -47,10 +43,6 @@ const SESSIONS = 1_000
 const USERS = 200
 /** So many session tokens a round are verified. */
 const VERIFIED = 50
-const CREATE_FIELDS = {
-  actor: { sub: 'user_2OperatorOperatorOperator01', reason: 'ticket 4711' },
-  expires_in_seconds: 3_600,
-}
 
 class Target {
   users: string[] = []
@@ -61,12 +53,8 @@ class Target {
 
 const targets = new Map<number, Target>()
 
-function post(path: string, type: 'json' | 'x-www-form-urlencoded', body: string, headers = ''): string {
-  return `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: stagedoor-bench\r\nAccept: */*\r\n${headers}Content-Type: application/${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
-}
-
 async function jobOf(round: Round, target: Target): Promise<Job> {
-  const authorization = `Authorization: Bearer ${round.secretKey}\r\n`
+  const authorization = bearer(round.secretKey)
   let turn = 0
   switch (round.kind) {
     case 'create': {
@@ -77,7 +65,7 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
         target.users = made.answers.map(({ body }) => JSON.parse(body).id as string)
       }
       const requests = target.users.map(user_id =>
-        post('/v1/actor_tokens', 'json', JSON.stringify({ user_id, ...CREATE_FIELDS }), authorization),
+        post('/v1/actor_tokens', 'json', JSON.stringify({ user_id, ...ACTOR_TOKEN }), authorization),
       )
       return {
         next: () => requests[turn++ % requests.length],
@@ -95,7 +83,7 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
         },
         finish: answers => {
           for (const { head, body } of answers) {
-            const cookie = /^set-cookie: (__client=[^;]+)/im.exec(head)?.[1]
+            const cookie = clientCookieOf(head)
             const { response } = JSON.parse(body)
             if (cookie === undefined || response.status !== 'complete') throw new Error(`not redeemed: ${body}`)
             if (target.sessions.length < SESSIONS) target.sessions.push({ id: response.created_session_id, cookie })
@@ -114,7 +102,7 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
     }
     case 'constant':
     case 'bare': {
-      const body = round.path === '/create' ? JSON.stringify({ user_id: 'user_2abc', ...CREATE_FIELDS }) : ''
+      const body = round.path === '/create' ? JSON.stringify({ user_id: 'user_2abc', ...ACTOR_TOKEN }) : ''
       const request = post(round.path ?? '/constant', 'json', body)
       return { next: () => request }
     }
@@ -136,7 +124,7 @@ async function verifySample({ port, alg }: Round, target: Target, answers: Answe
     const signed = Buffer.from(`${header}.${payload}`)
     const hash = alg === 'EdDSA' ? null : 'sha256'
     const good = verify(hash, signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
-    if (!good || signedWith !== alg || claims.act?.sub !== CREATE_FIELDS.actor.sub)
+    if (!good || signedWith !== alg || claims.act?.sub !== ACTOR_TOKEN.actor.sub)
       throw new Error(`a wrong token: ${token}`)
   }
   target.sampleToken = tokens[0] ?? ''
@@ -162,13 +150,6 @@ async function exchange(port: number, connections: number, milliseconds: number,
   return result
 }
 
-function opened(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    socket.once('connect', () => resolve(socket)).once('error', reject)
-  })
-}
-
 function converse(socket: Socket, job: Job, deadline: number, result: Exchanged): Promise<void> {
   return new Promise((resolve, reject) => {
     let received = ''
@@ -186,16 +167,15 @@ function converse(socket: Socket, job: Job, deadline: number, result: Exchanged)
     socket.setEncoding('latin1')
     socket.on('data', (chunk: string) => {
       received = received === '' ? chunk : received + chunk
-      const headEnd = received.indexOf('\r\n\r\n')
-      if (headEnd < 0) return
-      const head = received.slice(0, headEnd)
-      const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1]
-      if (length === undefined) return reject(new Error(`an answer without Content-Length:\n${head}`))
-      const end = headEnd + 4 + Number(length)
-      if (received.length < end) return
+      let found: ReturnType<typeof answerIn>
+      try {
+        found = answerIn(received)
+      } catch (error) {
+        return reject(error)
+      }
+      if (found === undefined) return
       result.latencies.push(performance.now() - sent)
-      const body = received.slice(headEnd + 4)
-      if (head.startsWith('HTTP/1.1 200 ') && received.length === end) result.answers.push({ head, body })
+      if (found.answer.status === 200 && received.length === found.end) result.answers.push(found.answer)
       else {
         result.wrong++
         result.example ??= received

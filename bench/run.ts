@@ -68,6 +68,8 @@ function serve(alg: string, cores: string): Promise<number> {
     STAGEDOOR_SIGNING_ALG: alg,
     STAGEDOOR_PORT: '0',
     STAGEDOOR_LOG_LEVEL: 'error',
+    // A closed loop is its own queue, and never longer than it has connections: none of it is refused.
+    STAGEDOOR_MAX_WAIT_MS: '10000',
   }).ask<number>({})
 }
 

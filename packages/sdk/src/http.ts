@@ -19,7 +19,7 @@ interface Parameters {
   body?: object | undefined
 }
 
-/** Waits before the second and third attempt of a GET, in milliseconds; `Retry-After` goes before. */
+/** Waits before the second and third attempt, in milliseconds; `Retry-After` goes before. */
 const RETRY_WAITS_MS = [100, 400]
 
 /** Browsers and some workers have none. */
@@ -59,16 +59,20 @@ export class Http {
     return this.#send('DELETE', path)
   }
 
-  /** Only a GET is tried again: anything else may have been done although its answer was lost. */
+  /**
+   * A GET is tried again; anything else may have been done although its answer was lost. What was one request too many
+   * (429) was not: that is tried again, whatever it is, if the wait is not too long.
+   */
   async #send<T>(method: string, path: string, parameters: Parameters = {}): Promise<Camel<T>> {
     const url = `${this.#origin}${path}${search(parameters.query)}`
-    const waits = method === 'GET' ? [...RETRY_WAITS_MS] : []
+    const waits = [...RETRY_WAITS_MS]
     for (;;) {
       const { answer, error, retryAfterMs } = await this.#attempt(method, url, parameters.body)
       if (error === undefined) return camelOf(answer as T)
       const usual = waits.shift()
       const wait = retryAfterMs ?? usual
-      const passing = error.code === 'connection_failed' || error.status === 503
+      const passing =
+        error.status === 429 || (method === 'GET' && (error.code === 'connection_failed' || error.status === 503))
       if (!passing || usual === undefined || wait === undefined || wait > this.#timeoutMs) throw error
       await new Promise(resolve => setTimeout(resolve, wait))
     }

@@ -532,6 +532,28 @@ describe('when the server cannot be reached', () => {
     assert.equal(times.length, 3)
   })
 
+  it('tries anything again that was one request too many, after the wait that is asked for', async () => {
+    const times: number[] = []
+    let retryAfter = '1'
+    await using busy = await serverOf((_, response) => {
+      times.push(Date.now())
+      if (times.length === 2) response.writeHead(200, json).end('{"object":"user","id":"user_1"}')
+      else
+        response
+          .writeHead(429, { ...json, 'retry-after': retryAfter })
+          .end('{"errors":[{"code":"too_many_requests","message":"no"}]}')
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: busy.url, timeoutMs: 5_000 })
+    assert.equal((await client.users.create()).id, 'user_1')
+    assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 990)
+    retryAfter = '60'
+    await assert.rejects(client.users.create(), { code: 'too_many_requests', status: 429 })
+    assert.equal(times.length, 3)
+    retryAfter = '0'
+    await assert.rejects(client.users.create(), { code: 'too_many_requests' })
+    assert.equal(times.length, 6)
+  })
+
   it('gives up after the time-out, on the headers and on the body', async () => {
     await using slow = await serverOf((request, response) => {
       if (request.method === 'POST') response.writeHead(200, json).write('{"object":')

@@ -16,7 +16,12 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
-const seconds = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+const number = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+
+const limit = z
+  .string()
+  .regex(/^(none|[1-9]\d{0,5}\/s burst [1-9]\d{0,6})$/, { error: 'must be `none`, or like `100/s burst 1000`' })
+  .optional()
 
 const commaList = z
   .string()
@@ -109,18 +114,34 @@ const schema = z.object({
     .describe(
       'Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.',
     ),
-  session_idle_timeout_seconds: seconds(60, 86_400, 600).describe(
+  session_idle_timeout_seconds: number(60, 86_400, 600).describe(
     'An actor session ends if it is not used for so long, in seconds.',
   ),
-  session_token_lifetime_seconds: seconds(10, 600, 60).describe('Life of a session token, in seconds.'),
-  actor_max_bytes: seconds(64, 2_434, 1_024).describe(
+  session_token_lifetime_seconds: number(10, 600, 60).describe('Life of a session token, in seconds.'),
+  actor_max_bytes: number(64, 2_434, 1_024).describe(
     'Largest actor payload, in bytes of JSON. It travels in every session token, which has to fit a cookie of 4,096 bytes. Above 1,600, proxies before your app need larger header buffers than nginx has by default.',
   ),
-  actor_token_max_seconds: seconds(60, 31_536_000, 86_400).describe(
+  actor_token_max_seconds: number(60, 31_536_000, 86_400).describe(
     'Most that `expires_in_seconds` of an actor token may ask for.',
   ),
-  actor_session_max_seconds: seconds(60, 31_536_000, 2_592_000).describe(
+  actor_session_max_seconds: number(60, 31_536_000, 2_592_000).describe(
     'Most that `session_max_duration_in_seconds` may ask for.',
+  ),
+  max_connections: number(10, 1_000_000, 10_000).describe(
+    'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
+  ),
+  max_wait_ms: number(5, 10_000, 25).describe(
+    'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop or by the signing of tokens, for longer than a burst. More suits a few clients that ask for a great deal at once.',
+  ),
+  rate_limit_key: limit.describe(
+    'Requests of one secret key: so many a second, and so many at once after a pause. Revocations do not count. Default: `1000/s burst 2000`; `none` in development, as for the other three.',
+  ),
+  rate_limit_address: limit.describe(
+    'Requests of one address to the Frontend API; IPv6 by its /64. Set STAGEDOOR_TRUSTED_PROXIES first: otherwise your proxy is one address. Default: `200/s burst 2000`.',
+  ),
+  rate_limit_redeem: limit.describe('Tickets redeemed from one address. Default: `5/s burst 100`.'),
+  rate_limit_failures: limit.describe(
+    'Wrong secret keys from one address. Beyond, they are answered 429; a right one always works. Default: `1/s burst 100`.',
   ),
   packages_directory: z
     .string()
@@ -179,6 +200,26 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(list(problems))
   return Object.freeze(parsed.data)
+}
+
+/** In production, where nothing else is said. Documented beside each setting. */
+const USUAL_LIMITS = {
+  key: '1000/s burst 2000',
+  address: '200/s burst 2000',
+  redeem: '5/s burst 100',
+  failures: '1/s burst 100',
+}
+
+/** How much one key or address may ask. In development everything, unless told: tests hammer. */
+export function rateLimits(
+  config: Config,
+): Record<keyof typeof USUAL_LIMITS, { per_second: number; burst: number } | undefined> {
+  const limitOf = (what: keyof typeof USUAL_LIMITS) => {
+    const text = config[`rate_limit_${what}`] ?? (config.environment === 'development' ? 'none' : USUAL_LIMITS[what])
+    const [per_second, burst] = (text.match(/\d+/g) ?? []).map(Number)
+    return per_second === undefined || burst === undefined ? undefined : { per_second, burst }
+  }
+  return { key: limitOf('key'), address: limitOf('address'), redeem: limitOf('redeem'), failures: limitOf('failures') }
 }
 
 /** Where the commands find the server, if it is not said. */

@@ -1,7 +1,6 @@
-import { createServer, type Server as NodeServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
-import { type Config, ConfigError, describeDatabase, masterKeyBytes } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
@@ -14,7 +13,10 @@ import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
+import { newTraceId } from './http/mount.ts'
+import { type NodeServer, nodeServer } from './http/node-server.ts'
 import { LOOPBACK } from './http/origin.ts'
+import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
@@ -24,8 +26,6 @@ export { type Config, ConfigError, loadConfig } from './config.ts'
 
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
-/** How long a stopping server waits for requests under way, ms. */
-const DRAIN_TIMEOUT = 10_000
 const OVERDUE_BATCH = 200
 /** How often it is looked for revocations by other nodes that nobody has told of, ms. */
 const FEED_INTERVAL = 500
@@ -50,8 +50,11 @@ export interface Stagedoor {
   makeKey: MakeKey
   log: Logger
   listen(): Promise<{ port: number; host: string }>
-  /** Finishes what is under way, writes what is waiting, closes the store. */
-  close(): Promise<void>
+  /**
+   * Finishes what is under way, writes what is waiting, closes the store.
+   * @param lastAnswers how long connections that are idle are left open for one more request, ms
+   */
+  close(lastAnswers?: number): Promise<void>
 }
 
 /**
@@ -142,15 +145,18 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
 
   const pages = [public_url, services.settings.sign_in_url].map(page => new URL(page).origin)
+  const allowedOrigins = new Set([
+    ...pages,
+    ...config.allowed_origins,
+    ...(environment === 'development' ? [LOOPBACK] : []),
+  ])
+  const limits = new RateLimits(rateLimits(config), log)
   const app = createApp(
     services,
     {
-      allowedOrigins: new Set([
-        ...pages,
-        ...config.allowed_origins,
-        ...(environment === 'development' ? [LOOPBACK] : []),
-      ]),
+      allowedOrigins,
       trustedProxies: trustedProxies(config.trusted_proxies),
+      limits,
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
     },
@@ -170,7 +176,10 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
   every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(DUE_INTERVAL, 'what is due could not be written', writeDown)
+  every(DUE_INTERVAL, 'what is due could not be written', async () => {
+    await writeDown()
+    while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
+  })
 
   let server: NodeServer | undefined
   return {
@@ -181,20 +190,28 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     log,
 
     async listen() {
-      server = createServer(getRequestListener(app.fetch))
-      server.headersTimeout = 10_000
-      server.requestTimeout = 30_000
-      await new Promise<void>((resolve, reject) => {
-        server?.once('error', reject).listen(config.port, config.host, resolve)
+      server = nodeServer(getRequestListener(app.fetch), {
+        host: config.host,
+        port: config.port,
+        maxConnections: config.max_connections,
+        maxWait: config.max_wait_ms,
+        queues: [() => services.signing.waiting(), () => store.waiting()],
+        limited: request => {
+          const empty = limits.atTheDoor(request.headers.authorization)
+          if (empty) services.refusedRequests.count(clock.now(), empty.address, 'too_many_requests')
+          return empty?.refusal
+        },
+        allowedOrigins,
+        newTraceId: () => newTraceId(services),
+        log,
       })
-      const { port, address: host } = server.address() as { port: number; address: string }
-      return { port, host }
+      return server.listen()
     },
 
-    async close() {
+    async close(lastAnswers) {
       for (const timer of timers) clearInterval(timer)
       stopping.abort()
-      if (server) await drained(server)
+      await server?.close(lastAnswers)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
       await services.refusedRequests
         .flush(store)
@@ -239,16 +256,4 @@ async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<
       { cause },
     )
   }
-}
-
-/** No new requests; those under way are finished, for a while. */
-function drained(server: NodeServer): Promise<void> {
-  return new Promise(resolve => {
-    const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
-    server.close(() => {
-      clearTimeout(giveUp)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }

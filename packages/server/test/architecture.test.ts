@@ -43,7 +43,7 @@ const rules: Record<string, string[]> = {
   contract: ['contract', 'zod'],
   domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
   store: ['store', 'domain', 'kysely', 'better-sqlite3', 'pg', 'node:'],
-  signing: ['signing', 'domain', 'node:crypto', 'node:util'],
+  signing: ['signing', 'domain', 'node:crypto', 'node:os', 'node:util'],
   http: ['http', 'contract', 'domain', 'hono', 'zod', 'pino (types)', 'node:'],
   cli: [
     'cli',

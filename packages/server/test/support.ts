@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Logger, pino } from 'pino'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
 import { loadConfig } from '../src/config.ts'
@@ -55,6 +57,20 @@ async function newPostgresDatabase(): Promise<string> {
 /** How often something is tried: seldom in `npm test`, often in `npm run test:deep`. */
 export function times(usual: number, deep: number): number {
   return process.env.TEST_DEEP === undefined ? usual : deep
+}
+
+/** Prints what a run of the long forms came to; of the short ones figures mean little. */
+export function goal(id: string, value: number, target: string, reached: boolean): void {
+  if (process.env.TEST_DEEP === undefined) return
+  console.log(`goal ${id}: ${Number(value.toPrecision(3))} ${target} ${reached ? 'PASS' : 'FAIL'}`)
+}
+
+/** Memory in use, in MB, once what is not is given back. */
+export function memoryInUse(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return (heapUsed + arrayBuffers) / 1e6
 }
 
 export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
@@ -221,7 +237,8 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     },
 
     async [Symbol.asyncDispose]() {
-      await stagedoor.close()
+      // Nobody else is on its connections.
+      await stagedoor.close(0)
       rmSync(directory, { recursive: true, force: true })
     },
   }

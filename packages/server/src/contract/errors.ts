@@ -7,7 +7,7 @@
  * so that the texts stay as Clerk's clients know them.
  */
 interface ErrorDefinition {
-  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503
+  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503
   message: string
   long_message: string
   action?: string
@@ -104,6 +104,18 @@ const definitions = {
     status: 400,
     message: 'Request body invalid',
     long_message: 'The request body is invalid. Please consult the API documentation for more information.',
+  },
+  idempotency_key_invalid: {
+    status: 400,
+    message: 'Idempotency-Key invalid',
+    long_message: 'The Idempotency-Key must be 1 to 255 printable ASCII characters.',
+    action: 'Send a UUID, a new one for each thing to be made.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    message: 'Idempotency-Key used before',
+    long_message: 'This Idempotency-Key was used within the last 24 hours, with another request body.',
+    action: 'Send a new key with a new request, and the same key only with the very same one.',
   },
   request_invalid: { status: 400, message: 'Request invalid', long_message: '{why}' },
   unsupported_content_type: {
@@ -270,6 +282,18 @@ const definitions = {
     message: 'development only',
     long_message: 'This operation works on development instances only.',
     action: 'On a production instance start sessions with actor tokens or sign-in tokens.',
+  },
+
+  // Too much
+  too_many_requests: {
+    status: 429,
+    message: 'Too many requests. Please try again in a bit.',
+    long_message: 'Too many requests. Please try again in a bit.',
+    action: 'Wait {seconds} s, as Retry-After says, before the next request.',
+    person: {
+      title: 'Too many at once',
+      text: 'Too many requests came from where you are. Nothing was used up. Wait a moment, then reload the page.',
+    },
   },
 
   // Us

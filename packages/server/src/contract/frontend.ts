@@ -95,6 +95,7 @@ export const createSignIn = operation({
   summary: 'Redeem a ticket',
   description: 'Redeems the ticket exactly once, starts the session and sets the `__client` cookie.',
   auth: 'client',
+  redeems: true,
   action: 'ticket.accept',
   bodyType: 'form',
   body: z
@@ -131,6 +132,7 @@ const leaveAll = (id: string, path: string, summary: string) =>
     tag: 'Client',
     summary,
     auth: 'client',
+    urgent: true,
     action: 'client.sign_out',
     response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
     errors: ['origin_invalid'],
@@ -158,7 +160,14 @@ export const getFrontendSession = operation({
   errors: ['authentication_invalid'],
 })
 
-const sessionOperation = <B extends z.ZodType>(id: string, verb: string, summary: string, action: string, body: B) =>
+const sessionOperation = <B extends z.ZodType>(
+  id: string,
+  verb: string,
+  summary: string,
+  action: string,
+  body: B,
+  more: { urgent?: true } = {},
+) =>
   operation({
     id,
     method: 'post',
@@ -166,6 +175,7 @@ const sessionOperation = <B extends z.ZodType>(id: string, verb: string, summary
     tag: 'Sessions',
     summary,
     auth: 'client',
+    ...more,
     action,
     bodyType: 'form',
     body,
@@ -192,6 +202,7 @@ export const endSession = sessionOperation(
   'Sign out of the session, keeping it on the client',
   'session.end',
   z.looseObject({}),
+  { urgent: true },
 )
 export const removeSession = sessionOperation(
   'removeSession',
@@ -199,6 +210,7 @@ export const removeSession = sessionOperation(
   'Sign out of the session and remove it from the client',
   'session.remove',
   z.looseObject({}),
+  { urgent: true },
 )
 
 export const createFrontendSessionToken = operation({

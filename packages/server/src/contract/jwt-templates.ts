@@ -82,6 +82,7 @@ export const createJwtTemplate = operation({
   description:
     'Says what is in the tokens asked for by its name, for another service that reads JWTs: docs/concepts/jwt-templates.md.',
   auth: 'secret_key',
+  makes: true,
   action: 'jwt_template.create',
   body: CreateJwtTemplateRequestBody,
   response: JwtTemplate,

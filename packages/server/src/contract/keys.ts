@@ -14,6 +14,7 @@ export const getJwks = operation({
   tag: 'JWKS',
   summary: 'The public keys that verify session tokens',
   auth: 'secret_key',
+  urgent: true,
   response: JsonWebKeySet,
 })
 
@@ -24,13 +25,24 @@ export const getPublicJwks = operation({
   tag: 'Well known',
   summary: 'The public keys that verify session tokens',
   auth: 'none',
+  urgent: true,
   response: JsonWebKeySet,
 })
 
 export const Health = z.strictObject({ status: z.literal('ok') }).meta({ id: 'Health' })
 
 const health = (id: string, path: string, summary: string) =>
-  operation({ id, method: 'get', path, tag: 'Health', summary, auth: 'none', response: Health, stagedoorOnly: true })
+  operation({
+    id,
+    method: 'get',
+    path,
+    tag: 'Health',
+    summary,
+    auth: 'none',
+    urgent: true,
+    response: Health,
+    stagedoorOnly: true,
+  })
 
 export const getHealth = health('GetHealth', '/health', 'The process is up')
 export const getReadiness = health(

@@ -15,13 +15,14 @@ export interface OpenApiDocument {
 
 /** What any operation can answer beside its own errors. */
 const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
-  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid'],
+  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'too_many_requests'],
   client: [
     'origin_invalid',
     'origin_authorization_headers_conflict',
     'not_while_prefetching',
     'proxy_request_missing_secret_key',
     'proxy_request_invalid_secret_key',
+    'too_many_requests',
   ],
   none: [],
 }
@@ -35,6 +36,7 @@ const WITH_BODY: ErrorCode[] = [
   'form_param_unknown',
 ]
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
+const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused']
 const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
 const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
@@ -73,6 +75,7 @@ export function errorCodesOf(operation: Operation): ErrorCode[] {
       ...ANYWHERE[operation.auth],
       ...(operation.body ? WITH_BODY : []),
       ...(operation.query ? WITH_QUERY : []),
+      ...(operation.makes ? MAKING : []),
       ...(operation.errors ?? []),
       ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
       ...ALWAYS,
@@ -85,7 +88,11 @@ type Refer = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 
 function describe(operation: Operation, refer: Refer): JsonSchema {
   const { id, tag, summary, description, auth, body, bodyType = 'json', status = 200, stagedoorOnly } = operation
-  const parameters = [...pathParameters(operation), ...queryParameters(operation, refer)]
+  const parameters = [
+    ...pathParameters(operation),
+    ...queryParameters(operation, refer),
+    ...(operation.makes ? [IDEMPOTENCY_KEY] : []),
+  ]
   return {
     operationId: id,
     tags: [tag],
@@ -125,6 +132,15 @@ function queryParameters({ query }: Operation, refer: Refer): JsonSchema[] {
     ...(description === undefined ? {} : { description }),
     schema,
   }))
+}
+
+const IDEMPOTENCY_KEY: JsonSchema = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'Sent again with the same body within 24 hours, by the same secret key, nothing more is made: the answer is what was made before, with `Idempotent-Replayed: true`.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
 }
 
 function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): JsonSchema {

@@ -36,6 +36,12 @@ export interface Operation<
   stream?: true
   /** Codes this operation can answer, beside those that any can. */
   errors?: readonly ErrorCode[]
+  /** Makes something, and with an Idempotency-Key only once. */
+  makes?: true
+  /** Counted more strictly: what it asks for could be tried out. */
+  redeems?: true
+  /** Served however much else there is to do: it takes something back, or says how the server is and what it signs with. */
+  urgent?: true
   /** True where Clerk has no such operation. */
   stagedoorOnly?: true
 }

@@ -10,6 +10,7 @@ export const revokeAllSessions = operation({
   description:
     'The kill switch: every session and every pending actor or sign-in token that there is. Once this is answered nothing more is minted or redeemed for them, on any node, however many they are. Give exactly one of `user_id`, `actor_sub` and `everything`.',
   auth: 'secret_key',
+  urgent: true,
   action: 'session.revoke_all',
   body: z
     .strictObject({
@@ -52,6 +53,7 @@ export const followRevocations = operation({
   description:
     'Server-sent events, for verifiers that refuse a token before its time is over. Events: `session-revoked` (a session ended before its time), `sessions-revoked-before` (all of a user, an actor or everybody, begun up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). Resumes after `Last-Event-ID`; then, and at times otherwise, an event may come twice.',
   auth: 'secret_key',
+  urgent: true,
   query: z.strictObject({
     since: milliseconds
       .optional()

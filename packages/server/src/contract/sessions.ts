@@ -60,6 +60,7 @@ export const createSession = operation({
   tag: 'Sessions',
   summary: 'Start a session for a user (development instances only)',
   auth: 'secret_key',
+  makes: true,
   action: 'session.create',
   body: z
     .strictObject({ user_id: Id, active_organization_id: z.null().optional() })
@@ -88,6 +89,7 @@ export const revokeSession = operation({
   description:
     'Nothing new is minted for the session once this is answered. A session that has ended already is answered as it is.',
   auth: 'secret_key',
+  urgent: true,
   action: 'session.revoke',
   body: z
     .strictObject({ reason: z.string().min(1).max(500).optional() })

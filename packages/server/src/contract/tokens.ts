@@ -102,6 +102,7 @@ export const createActorToken = operation({
   description:
     'A one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in the browser by opening `url` or in a backend by AcceptActorToken, into a session whose tokens say who the user is and who is acting.',
   auth: 'secret_key',
+  makes: true,
   action: 'actor_token.create',
   body: CreateActorTokenRequestBody,
   response: ActorToken,
@@ -152,6 +153,7 @@ export const revokeActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Revoke a pending actor token',
   auth: 'secret_key',
+  urgent: true,
   action: 'actor_token.revoke',
   body: RevokeBody,
   response: ActorToken,
@@ -189,6 +191,7 @@ export const createSignInToken = operation({
   summary: 'Create a sign-in token',
   description: 'The same machinery as an actor token, without an actor: the session is the user’s own.',
   auth: 'secret_key',
+  makes: true,
   action: 'sign_in_token.create',
   body: z
     .strictObject({
@@ -210,6 +213,7 @@ export const revokeSignInToken = operation({
   tag: 'Sign-in Tokens',
   summary: 'Revoke a pending sign-in token',
   auth: 'secret_key',
+  urgent: true,
   action: 'sign_in_token.revoke',
   body: RevokeBody,
   response: SignInToken,

@@ -247,6 +247,7 @@ export const createUser = operation({
   summary: 'Create a user',
   description: 'Stagedoor keeps no passwords: your own login stays yours. Give `external_id` to find your users again.',
   auth: 'secret_key',
+  makes: true,
   action: 'user.create',
   body: CreateUserRequestBody,
   response: User,
@@ -299,32 +300,34 @@ export const deleteUser = operation({
   summary: 'Delete a user',
   description: 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.',
   auth: 'secret_key',
+  urgent: true,
   action: 'user.delete',
   response: DeletedObject,
   errors: ['resource_not_found'],
 })
 
-const change = (id: string, verb: string, summary: string, description?: string) =>
+const change = (id: string, verb: string, summary: string, more: { description?: string; urgent?: true } = {}) =>
   operation({
     id,
     method: 'post',
     path: `/v1/users/{user_id}/${verb}`,
     tag: 'Users',
     summary,
-    ...(description === undefined ? {} : { description }),
+    ...more,
     auth: 'secret_key',
     action: `user.${verb}`,
     response: User,
     errors: ['resource_not_found'],
   })
 
-const revokes = 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.'
-export const banUser = change('BanUser', 'ban', 'Ban a user', revokes)
+export const banUser = change('BanUser', 'ban', 'Ban a user', {
+  description: 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.',
+  urgent: true,
+})
 export const unbanUser = change('UnbanUser', 'unban', 'Lift a ban')
-export const lockUser = change(
-  'LockUser',
-  'lock',
-  'Lock a user',
-  'Nobody is signed in as the user while locked, and no session token is minted. Sessions go on after unlocking.',
-)
+export const lockUser = change('LockUser', 'lock', 'Lock a user', {
+  description:
+    'Nobody is signed in as the user while locked, and no session token is minted. Sessions go on after unlocking.',
+  urgent: true,
+})
 export const unlockUser = change('UnlockUser', 'unlock', 'Unlock a user')

@@ -77,6 +77,8 @@ export interface Signing {
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
   /** The same with another category in the header: nobody takes it for a session token. */
   templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
+  /** How many signatures wait to be made, and how long the first of them has, ms. */
+  waiting(): { length: number; oldest: number }
   jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 

@@ -84,7 +84,7 @@ export const NONCE_COOKIE = '__clerk_handshake_nonce'
 /** The publishable keys that name this server: as Clerk writes them, and with the padding that Base64 asks for. */
 export function publishableKeys(publicURL: string, kind: 'test' | 'live'): [key: string, padded: string] {
   const padded = Buffer.from(`${new URL(publicURL).host}$`).toString('base64')
-  return [`pk_${kind}_${padded.replace(/=+$/, '')}`, `pk_${kind}_${padded}`]
+  return [`pk_${kind}_${padded.replace(/={1,2}$/, '')}`, `pk_${kind}_${padded}`]
 }
 
 function cookieSuffix(publishableKey: string): string {

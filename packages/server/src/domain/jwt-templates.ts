@@ -3,6 +3,7 @@ import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateJwtTemplateRequestBody, UpdateJwtTemplateRequestBody } from '../contract/jwt-templates.ts'
 import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
+import type { Once } from './idempotency.ts'
 import type { JwtTemplateRecord, SessionRecord } from './records.ts'
 import { factsOf, rendered, wrongShortcodes } from './shortcodes.ts'
 import type { Found, Page } from './store.ts'
@@ -28,7 +29,11 @@ const ONLY_AS: Record<string, RegExp> = {
 }
 
 /** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists */
-export async function createJwtTemplate(ctx: Context, input: CreateJwtTemplate): Promise<JwtTemplateRecord> {
+export async function createJwtTemplate(
+  ctx: Context,
+  input: CreateJwtTemplate,
+  once?: Once,
+): Promise<JwtTemplateRecord> {
   assertOwnKey(ctx, input)
   const now = ctx.clock.now()
   const template: JwtTemplateRecord = {
@@ -40,7 +45,8 @@ export async function createJwtTemplate(ctx: Context, input: CreateJwtTemplate):
     created_at: now,
     updated_at: now,
   }
-  await sayTaken(ctx.store.jwtTemplates.insert(template, templateEvent(ctx, 'create', template.id)))
+  const key = once && { ...once, made_id: template.id }
+  await sayTaken(ctx.store.jwtTemplates.insert(template, templateEvent(ctx, 'create', template.id), key))
   return template
 }
 

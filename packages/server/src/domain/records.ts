@@ -164,6 +164,16 @@ export interface RefusedRequestsRecord {
   count: number
 }
 
+/** What a secret key asked to be made once, and what was made. */
+export interface IdempotencyKeyRecord {
+  /** The secret key's id. */
+  owner: string
+  operation: string
+  key_hash: string
+  body_hash: string
+  made_id: string
+}
+
 /** What was written up to a time is revoked: everything, all of a user, or all that an actor does. */
 export interface NotBeforeRecord {
   scope: 'everything' | 'user' | 'actor'

@@ -44,7 +44,7 @@ export class RefusedRequestCounter {
 }
 
 /** One household or server owns a whole IPv6 /64, so it counts as one address. */
-function network(address: string): string {
+export function network(address: string): string {
   if (!address.includes(':')) return address
   const [head = '', tail] = address.toLowerCase().split('::')
   const left = head === '' ? [] : head.split(':')

@@ -2,6 +2,7 @@ import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
 import { renewedClient, sameToken } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
+import type { Once } from './idempotency.ts'
 import { findTemplateByName, templateClaims } from './jwt-templates.ts'
 import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
@@ -57,14 +58,15 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
  * Starts a session of the user's own, without a ticket: for tests.
  * @throws ApiError development_only, resource_not_found, user_banned, user_locked
  */
-export async function createSession(ctx: Context, input: { user_id: string }): Promise<SessionRecord> {
+export async function createSession(ctx: Context, input: { user_id: string }, once?: Once): Promise<SessionRecord> {
   if (ctx.settings.environment !== 'development') throw new ApiError('development_only')
   const now = ctx.clock.now()
   const client = renewedClient(ctx, {}, now)
   const session = ownSession(ctx, { user_id: input.user_id, client_id: client.record.id, now })
   client.record.last_active_session_id = session.id
   const event = sessionEvent(ctx, 'session.create', session)
-  if (await ctx.store.sessions.insert(session, client.record, event)) return session
+  const key = once && { ...once, made_id: session.id }
+  if (await ctx.store.sessions.insert(session, client.record, event, key)) return session
   const user = await ctx.store.users.find(input.user_id)
   if (!user) throw notFound('user', input.user_id)
   throw new ApiError(user.banned_at === null ? 'user_locked' : 'user_banned', { about: { user_id: user.id } })

@@ -3,6 +3,7 @@ import type {
   AuditRecord,
   ClientRecord,
   EndedStatus,
+  IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
   NotBeforeRecord,
@@ -25,7 +26,7 @@ import type {
 export interface Store {
   tickets: {
     /** Adds the ticket if its user is there and neither banned nor locked, nor its actor if that is a user of ours. */
-    insert(ticket: TicketRecord, event: AuditRecord): Promise<boolean>
+    insert(ticket: TicketRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
     find(id: string): Promise<TicketRecord | undefined>
     list(filter: TicketFilter, page: Page): Promise<Found<TicketRecord>>
     /** pending → revoked. */
@@ -39,7 +40,12 @@ export interface Store {
   }
   sessions: {
     /** Begins a session without a ticket, if its user may be signed in. */
-    insert(session: SessionRecord, client: ClientRecord, event: AuditRecord): Promise<boolean>
+    insert(
+      session: SessionRecord,
+      client: ClientRecord,
+      event: AuditRecord,
+      once?: IdempotencyKeyRecord,
+    ): Promise<boolean>
     find(id: string): Promise<SessionRecord | undefined>
     /** Everything a mint decides by, in one read. */
     findForMint(id: string): Promise<MintFacts | undefined>
@@ -61,7 +67,12 @@ export interface Store {
   }
   users: {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */
-    insert(user: UserRecord, identifiers: IdentifierRecord[], event: AuditRecord): Promise<void>
+    insert(
+      user: UserRecord,
+      identifiers: IdentifierRecord[],
+      event: AuditRecord,
+      once?: IdempotencyKeyRecord,
+    ): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
     list(
       filter: UserFilter,
@@ -75,7 +86,7 @@ export interface Store {
   }
   jwtTemplates: {
     /** Fails with `Taken` where the name is another template's; so does `update`. */
-    insert(template: JwtTemplateRecord, event: AuditRecord): Promise<void>
+    insert(template: JwtTemplateRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<void>
     find(id: string): Promise<JwtTemplateRecord | undefined>
     findByName(name: string): Promise<JwtTemplateRecord | undefined>
     list(filter: Counted, page: Page): Promise<Found<JwtTemplateRecord>>
@@ -109,6 +120,13 @@ export interface Store {
     /** Calls back soon after something was revoked, wherever; now and then in vain. @returns what stops it */
     onChange(listener: () => void): () => void
   }
+  /** Keys are stored by the verbs that make something: `insert(…, once)` fails with `MadeBefore`. */
+  idempotencyKeys: {
+    /** A key that is still remembered. */
+    find(key: Pick<IdempotencyKeyRecord, 'owner' | 'operation' | 'key_hash'>): Promise<IdempotencyKeyRecord | undefined>
+    /** Deletes some of those whose time is over. @returns how many */
+    forgetOld(limit: number): Promise<number>
+  }
   audit: {
     append(event: AuditRecord): Promise<void>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
@@ -123,6 +141,8 @@ export interface Store {
   instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
   /** Resolves if the database answers. */
   ping(): Promise<void>
+  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  waiting(): { length: number; oldest: number }
   /** Looks the whole database over. @returns what is wrong with it, in words */
   check(): Promise<string[]>
   /** Writes what is waiting, then closes. */
@@ -221,6 +241,9 @@ export type UserFilter = {
   last_active_at_since?: number | undefined
   banned?: boolean | undefined
 }
+
+/** What was to be made once has been made, or is being made right now. Nothing was changed. */
+export class MadeBefore extends Error {}
 
 /** The database cannot do it now: it is busy, full, or gone. What was asked of it was not done. */
 export class StoreUnavailable extends Error {

@@ -2,6 +2,7 @@ import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } fro
 import { auditEvent } from './audit.ts'
 import { type ClientToken, isShownBy, reclaimedClient, renewedClient, type ShownClient } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
+import type { Once } from './idempotency.ts'
 import type { SessionRecord, TicketRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { Found, Page, TicketFilter } from './store.ts'
@@ -25,7 +26,7 @@ export interface CreateTicket {
  * Creates a pending token.
  * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, form_param_value_invalid
  */
-export async function createTicket(ctx: Context, input: CreateTicket): Promise<TicketRecord> {
+export async function createTicket(ctx: Context, input: CreateTicket, once?: Once): Promise<TicketRecord> {
   const { settings } = ctx
   const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
   if (input.kind === 'actor_token') {
@@ -51,7 +52,8 @@ export async function createTicket(ctx: Context, input: CreateTicket): Promise<T
     updated_at: now,
   }
   const event = ticketEvent(ctx, 'create', ticket)
-  if (!(await ctx.store.tickets.insert(ticket, event))) throw await whyNotFor(ctx, ticket)
+  const key = once && { ...once, made_id: ticket.id }
+  if (!(await ctx.store.tickets.insert(ticket, event, key))) throw await whyNotFor(ctx, ticket)
   return ticket
 }
 

@@ -3,6 +3,7 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import type { CreateUserRequestBody, updateUser as updateUserOperation } from '../contract/users.ts'
 import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
+import type { Once } from './idempotency.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Page, UserFilter } from './store.ts'
@@ -17,7 +18,7 @@ type Metadata = { [K in (typeof METADATA)[number]]?: Record<string, unknown> | u
 const MAX_METADATA_BYTES = 8_192
 
 /** @throws ApiError form_identifier_exists, form_param_value_invalid */
-export async function createUser(ctx: Context, input: CreateUser): Promise<UserWithIdentifiers> {
+export async function createUser(ctx: Context, input: CreateUser, once?: Once): Promise<UserWithIdentifiers> {
   const now = ctx.clock.now()
   const created_at = milliseconds(input.created_at) ?? now
   const id = ctx.random.id('user', now)
@@ -56,7 +57,8 @@ export async function createUser(ctx: Context, input: CreateUser): Promise<UserW
     updated_at: now,
   }
   const identifiers = [...emails, ...phones]
-  await sayTaken(ctx.store.users.insert(user, identifiers, userEvent(ctx, 'create', id)))
+  const key = once && { ...once, made_id: id }
+  await sayTaken(ctx.store.users.insert(user, identifiers, userEvent(ctx, 'create', id), key))
   return { ...user, identifiers }
 }
 

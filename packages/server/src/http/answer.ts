@@ -46,7 +46,7 @@ export function answerError(
   const { status } = refusal
   logIfOurs(error, refusal, headers, log, at)
   const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
-  return answerJson(body, status, status === 503 ? { ...headers, 'retry-after': '1' } : headers)
+  return answerJson(body, status, status === 503 ? { 'retry-after': '1', ...headers } : headers)
 }
 
 /** What was asked wrongly is the caller's to know; what went wrong here is ours. */

@@ -4,6 +4,8 @@ import { parseJson } from './json.ts'
 
 /** The largest body read, in bytes. */
 export const MAX_BODY_BYTES = 262_144
+/** Taking a form apart takes long. */
+const MAX_FIELDS = 200
 
 const expected = { json: 'application/json', form: 'application/x-www-form-urlencoded' } as const
 
@@ -61,6 +63,9 @@ function assertContentType(header: HeaderReader, wanted: string): void {
 }
 
 function parseForm(text: string): Record<string, string> {
+  if (text.split('&', MAX_FIELDS + 1).length > MAX_FIELDS) {
+    throw new ApiError('request_body_invalid', { action: `Send at most ${MAX_FIELDS} fields.` })
+  }
   const form: [string, string][] = []
   const seen = new Set<string>()
   for (const [name, value] of new URLSearchParams(text)) {

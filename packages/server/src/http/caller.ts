@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { ApiError } from '../contract/errors.ts'
 import type { Caller, Context } from '../domain/context.ts'
+import type { SecretKeyRecord } from '../domain/records.ts'
 import { authenticateSecretKey } from '../domain/secret-keys.ts'
 import type { HeaderReader } from './headers.ts'
 
@@ -38,10 +39,18 @@ function clientAddress(header: HeaderReader, remote: string | undefined, trusted
   return address
 }
 
-/** One spelling of an address; `::ffff:192.0.2.1` is 192.0.2.1. */
-function plainAddress(text: string): string | null {
-  const address = text.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase()
-  return isIP(address) === 0 ? null : address
+/** One spelling of an address, that of RFC 5952; `::ffff:192.0.2.1` is 192.0.2.1, however it is written. */
+export function plainAddress(text: string): string | null {
+  const kind = isIP(text)
+  if (kind === 0) return null
+  if (kind === 4) return text
+  const written = URL.parse(`http://[${text}]`)?.hostname.slice(1, -1)
+  // A zone (`fe80::1%eth0`) has no place in a URL.
+  if (written === undefined) return text.toLowerCase()
+  const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(written) ?? []
+  if (high === undefined || low === undefined) return written
+  const bytes = [high, low].flatMap(part => [Number.parseInt(part, 16) >> 8, Number.parseInt(part, 16) & 0xff])
+  return bytes.join('.')
 }
 
 /** @param list addresses and networks, `10.0.0.0/8` */
@@ -70,7 +79,8 @@ export async function authenticateProxy(ctx: Context, header: HeaderReader): Pro
     if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
     throw error
   })
-  return URL.canParse(url) ? new URL(url).href.replace(/\/+$/, '') : undefined
+  // The look behind lets each run of slashes be tried once, not from each of its slashes.
+  return URL.parse(url)?.href.replace(/(?<!\/)\/+$/, '')
 }
 
 /**
@@ -81,7 +91,7 @@ export async function authenticate(
   ctx: Context,
   header: HeaderReader,
   incoming: IncomingMessage | undefined,
-): Promise<void> {
+): Promise<SecretKeyRecord> {
   ctx.caller.principal = { type: 'secret_key', id: null }
   const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header('authorization') ?? '') ?? []
   // Node keeps the first of several Authorization headers; another reader may keep the last.
@@ -91,4 +101,5 @@ export async function authenticate(
   if (!secret || several) throw new ApiError('authorization_header_format_invalid')
   const key = await authenticateSecretKey(ctx, secret)
   ctx.caller.principal = { type: 'secret_key', id: key.id }
+  return key
 }

@@ -14,12 +14,18 @@ export function overridePath(method: string, path: string): string {
 const ROOM = '/ '
 const NOWHERE = '/'
 
+/** The method a request stands for. @param url with or without its origin */
+export function requestedMethod(method: string, url: string): string {
+  if (method !== 'POST' || !url.includes('_method=')) return method
+  const named = URL.parse(url, 'http://here')?.searchParams.get('_method') ?? ''
+  return METHODS.includes(named) ? named : method
+}
+
 /** The path a request is routed by. */
 export function routedPath(request: Request): string {
   const path = getPath(request)
   // Decoded, so somebody may have written the way into that room.
   if (path.startsWith(ROOM)) return NOWHERE
-  if (request.method !== 'POST' || !request.url.includes('_method=')) return path
-  const method = new URL(request.url).searchParams.get('_method')
-  return method !== null && METHODS.includes(method) ? overridePath(method, path) : path
+  const method = requestedMethod(request.method, request.url)
+  return method === request.method ? path : overridePath(method, path)
 }

@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import type { Context, Services } from '../domain/context.ts'
+import { doOnce, type Once, onceOf } from '../domain/idempotency.ts'
 import { recordingRefusals } from '../domain/refusals.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
@@ -15,6 +16,7 @@ import { authenticate, callerOf } from './caller.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
 import { errorPage, wantsPage } from './pages.ts'
+import type { RateLimits } from './rate-limits.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
@@ -25,6 +27,7 @@ export interface Env {
 export interface HttpOptions {
   allowedOrigins: ReadonlySet<string>
   trustedProxies: BlockList
+  limits: RateLimits
   /** Check every answer against its schema: on in development and tests. */
   checkResponses: boolean
   /** Where the npm packages with Clerk's browser builds are looked for. */
@@ -47,6 +50,11 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   /** In operations of browsers only. */
   browser: Browser
   header: HeaderReader
+  /**
+   * Makes something; with an Idempotency-Key once, and what was made then is found again.
+   * @param make is given the key, to store it together with what it makes
+   */
+  once<T>(make: (key: Once | undefined) => Promise<T>, again: (id: string) => Promise<T>): Promise<T>
   /** What the answer says beside its body. */
   headers: AnswerHeaders
 }
@@ -61,12 +69,16 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     action,
     auth,
     method,
+    urgent,
+    redeems,
+    makes,
     body: bodySchema,
     query: querySchema,
     bodyType = 'json',
     status = 200,
     page,
   } = operation
+  const { limits } = options
   const readQuery = querySchema && queryReader(querySchema)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
@@ -79,23 +91,26 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
 
+    const { address } = ctx.caller
+
     const run = async (): Promise<z.input<R> | Response> => {
       let browser: Browser | undefined
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
-        await authenticate(ctx, header, incoming)
+        const key = await limits.authenticating(address, headers, () => authenticate(ctx, header, incoming))
+        if (!urgent) limits.takeOf(key.id, header('authorization') ?? '', address, headers)
       } else if (auth === 'client') {
+        limits.takeFrom('address', address, headers)
+        if (redeems) limits.takeFrom('redeem', address, headers)
         const { allowedOrigins } = options
-        browser = await askingBrowser(ctx, header, headers, cookies, {
-          url: http.req.url,
-          safe: method === 'get',
-          allowedOrigins,
-        })
+        browser = await limits.authenticating(address, headers, () =>
+          askingBrowser(ctx, header, headers, cookies, { url: http.req.url, safe: method === 'get', allowedOrigins }),
+        )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
-      const body =
-        bodySchema &&
-        validate(bodySchema, (await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const sent = bodySchema && ((await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const body = bodySchema && validate(bodySchema, sent)
+      const key = makes && header('idempotency-key')
       return unsure(action, handler)(ctx, {
         param: name => pathParam(http, name),
         body: body as z.output<B>,
@@ -103,6 +118,14 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         browser: browser as Browser,
         header,
         headers,
+        once: async (make, again) => {
+          if (key === undefined) return make(undefined)
+          const owner = ctx.caller.principal.id ?? ''
+          const once = onceOf({ key, owner, operation: operation.id, body: sent })
+          const { made, replayed } = await doOnce(ctx, once, () => make(once), again)
+          if (replayed) headers['idempotent-replayed'] = 'true'
+          return made
+        },
       })
     }
     try {

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { ApiError, ApiErrors, invalidParam } from '../contract/errors.ts'
 import { plainText } from './body.ts'
 
+/** So many mistakes are told at once: an answer is no longer than what was asked, however wrong that is. */
+const MAX_ERRORS = 20
+
 /**
  * Puts input through an operation's schema.
  * @throws ApiErrors one for each wrong field, in Clerk's words
@@ -9,8 +12,8 @@ import { plainText } from './body.ts'
 export function validate<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const parsed = schema.safeParse(input)
   if (parsed.success) return parsed.data
-  const all = parsed.error.issues.flatMap(issue => translate(issue, input))
-  throw new ApiErrors(all as [ApiError, ...ApiError[]])
+  const all = parsed.error.issues.slice(0, MAX_ERRORS).flatMap(issue => translate(issue, input))
+  throw new ApiErrors(all.slice(0, MAX_ERRORS) as [ApiError, ...ApiError[]])
 }
 
 function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
@@ -18,7 +21,7 @@ function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
   const meta = { param_name: param }
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map(key => {
+      return issue.keys.slice(0, MAX_ERRORS).map(key => {
         const name = [...issue.path, key].join('.')
         return new ApiError('form_param_unknown', { params: { param: name }, meta: { param_name: name } })
       })
@@ -74,16 +77,17 @@ export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Rec
   const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
   const lists = new Set(Object.keys(shape).filter(name => isList(shape[name])))
   return search => {
-    const query: Record<string, unknown> = {}
-    for (const name of new Set(search.keys())) {
+    const query = new Map<string, string | string[]>()
+    for (const [name, value] of search) {
       // Clerk's clients say who and which version they are in the query.
       if (name.startsWith('_') && !Object.hasOwn(shape, name)) continue
-      const values = search.getAll(name).map(value => plainText(name, value))
-      if (lists.has(name)) query[name] = values
-      else if (values.length > 1) throw invalidParam(name, `\`${name}\` is given more than once.`)
-      else query[name] = values[0]
+      const text = plainText(name, value)
+      const before = query.get(name)
+      if (Array.isArray(before)) before.push(text)
+      else if (before !== undefined) throw invalidParam(name, `\`${name}\` is given more than once.`)
+      else query.set(name, lists.has(name) ? [text] : text)
     }
-    return query
+    return Object.fromEntries(query)
   }
 }
 

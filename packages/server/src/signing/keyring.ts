@@ -5,6 +5,7 @@ import type { SigningAlg, SigningKeyRecord } from '../domain/records.ts'
 import type { MakeKey } from '../domain/signing-keys.ts'
 import { type Store, StoreUnavailable } from '../domain/store.ts'
 import type { MasterKey } from './master-key.ts'
+import { SigningPool } from './pool.ts'
 import { SealedClaims } from './sealed-claims.ts'
 
 /** Clerk's categories of tokens: `cat` in the header. A handshake has none, so that nobody takes it for a session token. */
@@ -87,6 +88,10 @@ export class Keyring implements Signing {
     return (await this.#token('handshake', claims)).jwt
   }
 
+  waiting(): { length: number; oldest: number } {
+    return pool.waiting()
+  }
+
   /** As of now, or as last known while the store is away: verifiers go on, and nothing is signed meanwhile. */
   async jwks(): Promise<LoadedKeys['jwks']> {
     try {
@@ -147,15 +152,12 @@ export function openPrivateKey(record: SigningKeyRecord, masterKey: MasterKey): 
   }
 }
 
+/** The threads are the process's, not a keyring's. */
+const pool = new SigningPool()
+
 /** RSA takes long, so it runs on the thread pool; the curves are quicker than the way there. */
 const signers: Record<SigningAlg, (key: KeyObject) => ActiveKey['sign']> = {
-  RS256: key => data =>
-    new Promise((resolve, reject) => {
-      sign('sha256', Buffer.from(data), key, (error, signature) => {
-        if (error) reject(error)
-        else resolve(signature.toString('base64url'))
-      })
-    }),
+  RS256: key => async data => (await pool.sign(data, key)).toString('base64url'),
   // OpenSSL writes ECDSA as DER; writing JOSE's form ourselves is twice as fast as asking Node for it.
   ES256: key => data => joseSignature(sign('sha256', Buffer.from(data), key)).toString('base64url'),
   EdDSA: key => data => sign(null, Buffer.from(data), key).toString('base64url'),

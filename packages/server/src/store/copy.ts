@@ -21,6 +21,7 @@ const TABLES: Record<string, string> = {
   audit_events: 'seq',
   refused_requests: 'minute, address, code',
   not_before: 'scope, subject',
+  idempotency_keys: 'owner, operation, key_hash',
 }
 
 export interface CopyProgress {

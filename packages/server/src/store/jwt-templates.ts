@@ -1,6 +1,7 @@
 import type { JwtTemplateRecord } from '../domain/records.ts'
 import { type Store, Taken } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
+import { transitionOnce } from './idempotency-keys.ts'
 import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insert = insertInto('jwt_templates')
@@ -19,8 +20,8 @@ const remove = prepared<{ id: string }, { id: string }>(
 
 export function jwtTemplates(db: Database): Store['jwtTemplates'] {
   return {
-    async insert(template, event) {
-      await sayTaken(db.transition({ query: insert(template) }, recorded(event)))
+    async insert(template, event, once) {
+      await sayTaken(transitionOnce(db, once, { query: insert(template) }, recorded(event)))
     },
 
     find: id => db.get(find({ id })),

@@ -258,6 +258,21 @@ create trigger not_before_written after insert or update on not_before
 create unique index instance_only_one on instance ((true));
 `,
   },
+  {
+    name: '0005_idempotency_keys',
+    tables: `
+create table idempotency_keys (
+  owner text not null,
+  operation text not null,
+  key_hash text not null,
+  body_hash text not null,
+  made_id text not null,
+  written_at integer not null,
+  primary key (owner, operation, key_hash)
+);
+create index idempotency_keys_old on idempotency_keys (written_at);
+`,
+  },
 ]
 
 /** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */

@@ -58,6 +58,8 @@ export class Postgres implements Database {
   readonly clock: Clock
   readonly #config: pg.PoolConfig
   readonly #pool: pg.Pool
+  /** Who waits for a connection, oldest first. */
+  readonly #waiting = new Set<{ since: number }>()
   readonly #listeners = new Set<() => void>()
   #hangUp = () => {}
   readonly #compiler: QueryCompiler
@@ -285,7 +287,14 @@ export class Postgres implements Database {
     }
   }
 
+  waiting(): { length: number; oldest: number } {
+    for (const { since } of this.#waiting) return { length: this.#waiting.size, oldest: performance.now() - since }
+    return { length: 0, oldest: 0 }
+  }
+
   async #connect(writing = true): Promise<pg.PoolClient> {
+    const asked = { since: performance.now() }
+    this.#waiting.add(asked)
     try {
       return await this.#pool.connect()
     } catch (error) {
@@ -293,6 +302,8 @@ export class Postgres implements Database {
       throw error instanceof StoreUnavailable
         ? error
         : new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
+    } finally {
+      this.#waiting.delete(asked)
     }
   }
 

@@ -116,6 +116,8 @@ export interface Database {
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
   /** Calls back soon after a session ended before its time, in this process or, as far as the database tells, in another. */
   onRevocation(listener: () => void): () => void
+  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  waiting(): { length: number; oldest: number }
   ping(): Promise<void>
   /** What is wrong with the database or with how it is written, in words. */
   check(): Promise<string[]>

@@ -2,6 +2,7 @@ import type { Generated } from 'kysely'
 import type {
   AuditRecord,
   ClientRecord,
+  IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
   NotBeforeRecord,
@@ -27,6 +28,7 @@ export interface Tables {
   audit_events: AuditRecord & { seq: Generated<number> }
   refused_requests: RefusedRequestsRecord
   not_before: NotBeforeRecord
+  idempotency_keys: IdempotencyKeyRecord & Written
 }
 
 interface Written {
@@ -154,6 +156,14 @@ export const columns = {
     event: 'text',
     personal: 'text',
     leaf_hash: 'text',
+  },
+  idempotency_keys: {
+    owner: 'text',
+    operation: 'text',
+    key_hash: 'text',
+    body_hash: 'text',
+    made_id: 'text',
+    written_at: 'integer',
   },
   refused_requests: {
     minute: 'integer',

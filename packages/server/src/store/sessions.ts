@@ -2,6 +2,7 @@ import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { count, recorded, recordedAll } from './audit-events.ts'
+import { transitionOnce } from './idempotency-keys.ts'
 import {
   bound,
   columnValue,
@@ -139,8 +140,10 @@ const noteUserActive = prepared<{ user_id: string; at: number }>(
 
 export function sessions(db: Database): Store['sessions'] {
   return {
-    async insert(session, client, event) {
-      const begun = await db.transition(
+    async insert(session, client, event, once) {
+      const begun = await transitionOnce(
+        db,
+        once,
         { query: insert(session), required: true },
         { query: insertClient(client) },
         recorded(event),

@@ -3,6 +3,7 @@ import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
+import { idempotencyKeys } from './idempotency-keys.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
 import { Postgres } from './postgres.ts'
@@ -62,6 +63,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),
     revocations: revocations(db),
+    idempotencyKeys: idempotencyKeys(db),
     audit: auditEvents(db),
     refusedRequests: refusedRequests(db),
     clock: db.clock,
@@ -92,6 +94,7 @@ function storeOn(db: Sqlite | Postgres): Store {
       return (await db.get(query)) ?? row
     },
 
+    waiting: () => db.waiting(),
     ping: () => db.ping(),
     check: () => db.check(),
     close: () => db.close(),

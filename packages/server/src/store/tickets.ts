@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { count, recorded } from './audit-events.ts'
+import { transitionOnce } from './idempotency-keys.ts'
 import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
@@ -134,8 +135,9 @@ const noteSignIn = prepared<{ user_id: string }>(
 
 export function tickets(db: Database): Store['tickets'] {
   return {
-    async insert(ticket, event) {
-      return (await db.transition({ query: insert(ticket), required: true }, recorded(event))) !== undefined
+    async insert(ticket, event, once) {
+      const made = await transitionOnce(db, once, { query: insert(ticket), required: true }, recorded(event))
+      return made !== undefined
     },
 
     find: id => db.get(find({ id })),

@@ -8,6 +8,7 @@ import type {
 } from '../domain/records.ts'
 import { type Store, Taken, type UserFilter } from '../domain/store.ts'
 import { count, recorded, recordedAll } from './audit-events.ts'
+import { transitionOnce } from './idempotency-keys.ts'
 import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertUser = insertInto('users')
@@ -54,9 +55,11 @@ const revokeTickets = prepared<{ id: string }, TicketRecord>(
 
 export function users(db: Database): Store['users'] {
   return {
-    async insert(user, identifiers, event) {
+    async insert(user, identifiers, event, once) {
       await sayTaken(db, identifiers, () =>
-        db.transition(
+        transitionOnce(
+          db,
+          once,
           { query: insertUser(user) },
           ...identifiers.map(identifier => ({ query: insertIdentifier(identifier) })),
           recorded(event),

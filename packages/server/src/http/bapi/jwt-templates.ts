@@ -15,8 +15,14 @@ export function mountJwtTemplates(http: Http): void {
       presentJwtTemplate(ctx, record),
     ),
   )
-  mount(http, contract.createJwtTemplate, async (ctx, { body }) =>
-    presentJwtTemplate(ctx, await createJwtTemplate(ctx, body)),
+  mount(http, contract.createJwtTemplate, async (ctx, { body, once }) =>
+    presentJwtTemplate(
+      ctx,
+      await once(
+        key => createJwtTemplate(ctx, body, key),
+        id => getJwtTemplate(ctx, { id }),
+      ),
+    ),
   )
   mount(http, contract.getJwtTemplate, async (ctx, { param }) =>
     presentJwtTemplate(ctx, await getJwtTemplate(ctx, { id: param('template_id') })),

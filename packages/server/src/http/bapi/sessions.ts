@@ -11,7 +11,15 @@ export function mountSessions(http: Http): void {
       presentSession(ctx, record),
     ),
   )
-  mount(http, sessions.createSession, async (ctx, { body }) => presentSession(ctx, await createSession(ctx, body)))
+  mount(http, sessions.createSession, async (ctx, { body, once }) =>
+    presentSession(
+      ctx,
+      await once(
+        key => createSession(ctx, body, key),
+        id => getSession(ctx, { id }),
+      ),
+    ),
+  )
   mount(http, sessions.getSession, async (ctx, { param }) =>
     presentSession(ctx, await getSession(ctx, { id: param('session_id') })),
   )

@@ -17,10 +17,14 @@ const actor = { kind: 'actor_token' } as const
 const signIn = { kind: 'sign_in_token' } as const
 
 export function mountTokens(http: Http): void {
-  mount(http, contract.createActorToken, async (ctx, { body }) => {
+  mount(http, contract.createActorToken, async (ctx, { body, once }) => {
     const return_url =
       body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
-    return presentActorToken(ctx, await createTicket(ctx, { ...actor, ...body, return_url }), true)
+    const record = await once(
+      key => createTicket(ctx, { ...actor, ...body, return_url }, key),
+      id => findTicket(ctx, { ...actor, id }),
+    )
+    return presentActorToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
     presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
@@ -47,15 +51,13 @@ export function mountTokens(http: Http): void {
   mount(http, contract.revokeActorToken, async (ctx, { param, body }) =>
     presentActorToken(ctx, await revokeTicket(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
   )
-  mount(http, contract.createSignInToken, async (ctx, { body }) => {
+  mount(http, contract.createSignInToken, async (ctx, { body, once }) => {
     const { user_id, expires_in_seconds } = body
-    const record = await createTicket(ctx, {
-      ...signIn,
-      user_id,
-      expires_in_seconds,
-      session_max_duration_in_seconds: 0,
-    })
-    return presentSignInToken(ctx, record, true)
+    const record = await once(
+      key => createTicket(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, key),
+      id => findTicket(ctx, { ...signIn, id }),
+    )
+    return presentSignInToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
     presentSignInToken(ctx, await revokeTicket(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),

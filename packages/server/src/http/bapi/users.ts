@@ -23,7 +23,14 @@ export function mountUsers(http: Http): void {
     )
   })
   mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
-  mount(http, contract.createUser, async (ctx, { body }) => presentUser(await createUser(ctx, body)))
+  mount(http, contract.createUser, async (ctx, { body, once }) =>
+    presentUser(
+      await once(
+        key => createUser(ctx, body, key),
+        id => getUser(ctx, { id }),
+      ),
+    ),
+  )
   mount(http, contract.getUser, async (ctx, { param }) => presentUser(await getUser(ctx, { id: param('user_id') })))
   mount(http, contract.updateUser, async (ctx, { param, body }) =>
     presentUser(await updateUser(ctx, { ...body, id: param('user_id') })),

@@ -1,0 +1,52 @@
+import { connect, type Socket } from 'node:net'
+
+/** HTTP/1.1 as the loads speak it: text over a socket, nothing between. */
+
+export interface Answer {
+  status: number
+  head: string
+  body: string
+}
+
+/** What an actor token is asked for with, but for the user. */
+export const ACTOR_TOKEN = {
+  actor: { sub: 'user_2OperatorOperatorOperator01', reason: 'ticket 4711' },
+  expires_in_seconds: 3_600,
+}
+
+export const bearer = (secretKey: string | undefined) => `Authorization: Bearer ${secretKey}\r\n`
+
+export function get(path: string, headers = ''): string {
+  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: stagedoor-bench\r\nAccept: */*\r\n${headers}\r\n`
+}
+
+export function post(path: string, type: 'json' | 'x-www-form-urlencoded', body: string, headers = ''): string {
+  return `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: stagedoor-bench\r\nAccept: */*\r\n${headers}Content-Type: application/${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+}
+
+export function opened(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    socket.once('connect', () => resolve(socket)).once('error', reject)
+  })
+}
+
+/**
+ * The first answer in what was received; undefined while it is not all there.
+ * @throws Error if it does not say how long it is
+ */
+export function answerIn(received: string): { answer: Answer; end: number } | undefined {
+  const headEnd = received.indexOf('\r\n\r\n')
+  if (headEnd < 0) return undefined
+  const head = received.slice(0, headEnd)
+  const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1]
+  if (length === undefined) throw new Error(`an answer without Content-Length:\n${head}`)
+  const end = headEnd + 4 + Number(length)
+  if (received.length < end) return undefined
+  return { answer: { status: Number(head.slice(9, 12)), head, body: received.slice(headEnd + 4, end) }, end }
+}
+
+/** The `__client` cookie an answer sets, as a Cookie header has it. */
+export function clientCookieOf(head: string): string | undefined {
+  return /^set-cookie: (__client=[^;]+)/im.exec(head)?.[1]
+}

@@ -1,0 +1,68 @@
+import { hash } from 'node:crypto'
+import { ApiError } from '../contract/errors.ts'
+import { canonicalJson } from './canonical-json.ts'
+import type { Context } from './context.ts'
+import type { IdempotencyKeyRecord } from './records.ts'
+import { MadeBefore } from './store.ts'
+
+/** How long a key is remembered, ms. */
+export const REMEMBERED = 86_400_000
+
+/** A request that is to be done once, however often it is sent: everything but what it will make. */
+export type Once = Omit<IdempotencyKeyRecord, 'made_id'>
+
+/**
+ * @param input.key as it was sent: `7f1c…`, or the string of a structured field, `"7f1c…"`
+ * @param input.body as it was sent, parsed
+ * @throws ApiError idempotency_key_invalid
+ */
+export function onceOf(input: { key: string; owner: string; operation: string; body: unknown }): Once {
+  const { owner, operation } = input
+  const key = plainKey(input.key)
+  if (key === undefined) throw new ApiError('idempotency_key_invalid')
+  return {
+    owner,
+    operation,
+    key_hash: hash('sha256', key),
+    // With the key, which is stored nowhere: a body alone might be guessed.
+    body_hash: hash('sha256', canonicalJson([key, input.body ?? null])),
+  }
+}
+
+function plainKey(text: string): string | undefined {
+  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(text)?.[1]?.replace(/\\(.)/g, '$1')
+  const key = quoted ?? (text.startsWith('"') ? '' : text)
+  return /^[\x20-\x7e]{1,255}$/.test(key) ? key : undefined
+}
+
+/**
+ * Makes something once. The key is stored in the transaction that makes it: what was acknowledged is remembered, and
+ * of several at once, in whichever process, one makes it and the others wait and find it made.
+ * @param make makes it; what it stores, it stores together with the key
+ * @param again finds what was made before
+ * @throws ApiError idempotency_key_reused
+ */
+export async function doOnce<T>(
+  ctx: Context,
+  once: Once,
+  make: () => Promise<T>,
+  again: (id: string) => Promise<T>,
+): Promise<{ made: T; replayed: boolean }> {
+  const before = await madeBefore(ctx, once)
+  if (before !== undefined) return { made: await again(before), replayed: true }
+  try {
+    return { made: await make(), replayed: false }
+  } catch (error) {
+    const meanwhile = error instanceof MadeBefore && (await madeBefore(ctx, once))
+    if (!meanwhile) throw error
+    return { made: await again(meanwhile), replayed: true }
+  }
+}
+
+/** The id of what was made with this key. @throws ApiError idempotency_key_reused if that was something else */
+async function madeBefore(ctx: Context, once: Once): Promise<string | undefined> {
+  const known = await ctx.store.idempotencyKeys.find(once)
+  if (!known) return undefined
+  if (known.body_hash !== once.body_hash) throw new ApiError('idempotency_key_reused')
+  return known.made_id
+}

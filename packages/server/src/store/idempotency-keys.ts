@@ -1,0 +1,87 @@
+import { sql } from 'kysely'
+import { REMEMBERED } from '../domain/idempotency.ts'
+import type { IdempotencyKeyRecord } from '../domain/records.ts'
+import { MadeBefore, type Store } from '../domain/store.ts'
+import {
+  type Database,
+  given,
+  insertInto,
+  now,
+  nowOnce,
+  prepared,
+  type Step,
+  sqlFor,
+  UniqueViolation,
+} from './query.ts'
+
+type Key = Pick<IdempotencyKeyRecord, 'owner' | 'operation' | 'key_hash'>
+
+const insert = insertInto('idempotency_keys')
+
+const find = prepared<Key, IdempotencyKeyRecord>(
+  sqlFor
+    .selectFrom('idempotency_keys')
+    .selectAll()
+    .where('owner', '=', given('owner'))
+    .where('operation', '=', given('operation'))
+    .where('key_hash', '=', given('key_hash'))
+    .where('written_at', '>', sql<number>`${now} - ${sql.lit(REMEMBERED)}`),
+)
+
+const forget = prepared<Key>(
+  sqlFor
+    .deleteFrom('idempotency_keys')
+    .where('owner', '=', given('owner'))
+    .where('operation', '=', given('operation'))
+    .where('key_hash', '=', given('key_hash'))
+    .where('written_at', '<=', sql<number>`${now} - ${sql.lit(REMEMBERED)}`),
+)
+
+const forgetOld = prepared<{ limit: number }, { key_hash: string }>(
+  sqlFor
+    .deleteFrom('idempotency_keys')
+    .where(eb =>
+      eb(
+        eb.refTuple('owner', 'operation', 'key_hash'),
+        'in',
+        eb
+          .selectFrom('idempotency_keys as old')
+          .select(['old.owner', 'old.operation', 'old.key_hash'])
+          .where('old.written_at', '<=', sql<number>`${nowOnce} - ${sql.lit(REMEMBERED)}`)
+          .limit(given('limit'))
+          .forUpdate()
+          .skipLocked()
+          .$asTuple('owner', 'operation', 'key_hash'),
+      ),
+    )
+    .returning('key_hash'),
+)
+
+/**
+ * Runs the steps that make something; with a key, in the transaction that stores the key, which goes first: whoever is
+ * second waits there, and has made nothing.
+ * @throws MadeBefore
+ */
+export async function transitionOnce<R>(
+  db: Database,
+  key: IdempotencyKeyRecord | undefined,
+  first: Step<R>,
+  ...more: Step[]
+): Promise<unknown[] | undefined> {
+  if (!key) return db.transition(first, ...more)
+  try {
+    return await db.transition({ query: forget(key) }, { query: insert(key) }, first as Step, ...more)
+  } catch (error) {
+    const known = error instanceof UniqueViolation && error.columns.startsWith('idempotency_keys.')
+    throw known ? new MadeBefore() : error
+  }
+}
+
+export function idempotencyKeys(db: Database): Store['idempotencyKeys'] {
+  return {
+    find: key => db.get(find(key)),
+    async forgetOld(limit) {
+      return (await db.transition({ query: forgetOld({ limit }) }))?.length ?? 0
+    },
+  }
+}

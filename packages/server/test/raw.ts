@@ -1,0 +1,57 @@
+import { connect, type Socket } from 'node:net'
+
+/** HTTP as no client library would send it. */
+
+export interface Heard {
+  /** All that came back. */
+  text: string
+  /** Of each answer, in order. */
+  statuses: number[]
+  /** Whether the other side closed the connection, within the time. */
+  closed: boolean
+}
+
+/** Sends these bytes and listens until the server closes the connection, or for so long. */
+export async function sendRaw(port: number, bytes: string | Buffer, milliseconds = 2_000): Promise<Heard> {
+  const peer = await rawPeer(port)
+  peer.socket.write(bytes)
+  await peer.closed(milliseconds)
+  const heard = peer.heard()
+  peer.socket.destroy()
+  return heard
+}
+
+export interface Peer {
+  socket: Socket
+  heard(): Heard
+  /** Resolves when the server has closed the connection, or after so long. */
+  closed(milliseconds: number): Promise<void>
+}
+
+export async function rawPeer(port: number): Promise<Peer> {
+  const socket = connect(port, '127.0.0.1')
+  let text = ''
+  let gone = false
+  socket.setEncoding('latin1')
+  socket.on('data', chunk => {
+    text += chunk
+  })
+  socket.on('error', () => {})
+  const close = new Promise<void>(resolve => {
+    socket.once('close', () => {
+      gone = true
+      resolve()
+    })
+  })
+  await new Promise(resolve => socket.once('connect', resolve))
+  return {
+    socket,
+    heard: () => ({
+      text,
+      statuses: [...text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status)),
+      closed: gone,
+    }),
+    closed: milliseconds =>
+      Promise.race([close, new Promise<void>(resolve => setTimeout(resolve, milliseconds).unref())]),
+  }
+}
