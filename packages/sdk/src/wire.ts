@@ -536,3 +536,4 @@ export type ErrorCode =
   | 'development_only'
   | 'internal_clerk_error'
   | 'service_unavailable'
+  | 'not_ready'

@@ -88,6 +88,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
     activity: new Activity(),
     refusedRequests: new RefusedRequestCounter(),
+    stopping: false,
   }
   const context = (principal: Caller['principal']): Context => ({
     ...services,
@@ -156,6 +157,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
 
     async close() {
+      services.stopping = true
       for (const timer of timers) clearInterval(timer)
       if (server) await drained(server)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))

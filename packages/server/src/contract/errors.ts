@@ -283,6 +283,7 @@ const definitions = {
     message: 'Service unavailable',
     long_message: 'The server cannot do this right now. Nothing was changed; try again shortly.',
   },
+  not_ready: { status: 503, message: 'Not ready', long_message: 'The server is not ready: {why}.' },
 } as const satisfies Record<string, ErrorDefinition>
 
 /** A code of the table above. */

@@ -17,6 +17,8 @@ export interface Services {
   settings: Settings
   activity: Activity
   refusedRequests: RefusedRequestCounter
+  /** Set when the server begins to stop: it finishes what is under way, and should be sent nothing more. */
+  stopping: boolean
 }
 
 /** Who asks, from where. Goes into the audit event. */

@@ -12,6 +12,7 @@ import { mountBanner } from './fapi/banner.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountHandshake } from './fapi/handshake.ts'
+import { mountHealth } from './fapi/health.ts'
 import { mountMe } from './fapi/me.ts'
 import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
@@ -37,6 +38,7 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
+  mountHealth(http)
   mountNpm(http)
   mountBanner(http)
 
