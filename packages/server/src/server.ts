@@ -1,6 +1,7 @@
 import { createServer, type Server as NodeServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
+import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, masterKeyBytes } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
@@ -16,6 +17,10 @@ import { LOOPBACK } from './http/origin.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrateSqlite, openSqliteStore } from './store/store.ts'
+import { makeLog, safeLog } from './telemetry/log.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { Tracing } from './telemetry/tracing.ts'
+import { watchedStore } from './telemetry/watched-store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
 
@@ -44,7 +49,7 @@ export interface Stagedoor {
   services: Services
   makeKey: MakeKey
   log: Logger
-  listen(): Promise<{ port: number; host: string }>
+  listen(): Promise<{ port: number; host: string; metrics_port?: number }>
   /** Finishes what is under way, writes what is waiting, closes the store. */
   close(): Promise<void>
 }
@@ -59,11 +64,15 @@ export interface Stagedoor {
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
   const { clock = systemClock, random = systemRandom } = options
-  const log = options.log ?? pino({ level: config.log_level })
+  const log = safeLog(options.log ?? makeLog(config.log_level))
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
-  const store = openStore(config.database_url)
+  const database = openStore(config.database_url)
+  const serves = options.serves ?? true
+  const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
+  const tracing = Tracing.find()
+  const store = watchedStore(database, { metrics, tracing })
 
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
@@ -72,7 +81,10 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     clock,
     random,
     store,
-    signing: new Keyring(store, masterKey, config.signing_alg),
+    signing: new Keyring(store, masterKey, config.signing_alg, (kind, alg, sign) => {
+      metrics?.tokenSigned(kind)
+      return tracing ? tracing.work(`sign ${alg}`, 'signature', sign) : sign()
+    }),
     settings: {
       instance_id: instance.id,
       environment,
@@ -101,7 +113,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     // A wrong master key shows now, not at the first token.
     const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
     if (sealed) openPrivateKey(sealed, masterKey)
-    if (options.serves ?? true) {
+    if (serves) {
       await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
@@ -124,7 +136,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
     },
-    log,
+    { log, metrics, tracing },
   )
 
   const timers: NodeJS.Timeout[] = []
@@ -138,6 +150,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   })
 
   let server: NodeServer | undefined
+  let metricsServer: Awaited<ReturnType<Metrics['listen']>> | undefined
   return {
     fetch: async request => app.fetch(request),
     context,
@@ -153,7 +166,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         server?.once('error', reject).listen(config.port, config.host, resolve)
       })
       const { port, address: host } = server.address() as { port: number; address: string }
-      return { port, host }
+      if (!metrics) return { port, host }
+      metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
+      return { port, host, metrics_port: metricsServer.port }
     },
 
     async close() {
@@ -165,6 +180,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         .flush(store)
         .catch(err => log.error({ err }, 'refused requests could not be counted'))
       await store.close()
+      metricsServer?.close()
     },
   }
 }

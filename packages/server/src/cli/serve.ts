@@ -16,7 +16,7 @@ export function addServe(program: Command): void {
       const stagedoor = await createStagedoor(config)
       const { log } = stagedoor
       try {
-        const { port, host } = await stagedoor.listen().catch(error => {
+        const { port, host, metrics_port } = await stagedoor.listen().catch(error => {
           throw error.code === 'EADDRINUSE'
             ? new ConfigError(
                 `STAGEDOOR_PORT: port ${config.port} is taken on ${config.host}. Stop what listens there, or give another port.`,
@@ -24,7 +24,7 @@ export function addServe(program: Command): void {
             : error
         })
         log.info(
-          { host, port, public_url: config.public_url, environment: config.environment ?? 'production' },
+          { host, port, metrics_port, public_url: config.public_url, environment: config.environment ?? 'production' },
           'serving',
         )
         await stopOnSignal()
