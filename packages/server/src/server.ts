@@ -16,6 +16,7 @@ import { trustedProxies } from './http/caller.ts'
 import { LOOPBACK } from './http/origin.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
+import { backupSqlite } from './store/backup.ts'
 import { migrateSqlite, openSqliteStore } from './store/store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -188,6 +189,14 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
 /** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
 export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
   return opening(databaseUrl, migrateSqlite)
+}
+
+/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error saying what is wrong */
+export function backupDatabase(databaseUrl: string, to: string): void {
+  const path = databaseUrl.startsWith('sqlite:') ? databaseUrl.slice('sqlite:'.length) : ':memory:'
+  if (path === ':memory:')
+    throw new ConfigError('STAGEDOOR_DATABASE_URL names no file that could be copied. Use the backup of your database.')
+  backupSqlite(path, to)
 }
 
 function openStore(databaseUrl: string): Store {

@@ -174,8 +174,9 @@ export class Metrics {
         response.writeHead(404).end()
         return
       }
-      const text = await this.registry.metrics()
-      response.writeHead(200, { 'content-type': this.registry.contentType }).end(text)
+      const text = await this.registry.metrics().catch(() => undefined)
+      if (text === undefined) response.writeHead(500).end()
+      else response.writeHead(200, { 'content-type': this.registry.contentType }).end(text)
     })
     server.requestTimeout = 10_000
     await new Promise<void>((resolve, reject) => {
