@@ -10,9 +10,9 @@ const provider = new TracerProvider({
   resource: defaultResource()
     .merge(resourceFromAttributes({ 'service.name': 'stagedoor' }))
     .merge(detectResources({ detectors: [envDetector] })),
-  spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+  spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter() })],
 })
 context.setGlobalContextManager(new AsyncLocalStorageContextManager())
 trace.setGlobalTracerProvider(provider)
-// The server has closed, and nothing is left to do: send what is still here.
-process.once('beforeExit', () => provider.shutdown())
+// The server has closed, and nothing is left to do: send what is still here, if anybody takes it.
+process.once('beforeExit', () => provider.shutdown().catch(() => {}))
