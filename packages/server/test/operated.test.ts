@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { bapi } from '../src/contract/bapi.ts'
 import { errors } from '../src/contract/errors.ts'
@@ -14,6 +16,8 @@ import { watchedStore } from '../src/telemetry/watched-store.ts'
 import { testDatabase } from './database.ts'
 import { type Serving, serving } from './serving.ts'
 import { SECRET_KEY, type TestServer, type TestServerOptions, testServer } from './support.ts'
+
+const OPERATING = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
 
 /** A server whose log can be read. */
 async function loggingServer(options: TestServerOptions = {}, level = 'debug') {
@@ -359,6 +363,8 @@ describe('the log', () => {
     })
     assert.ok(typeof duration_ms === 'number' && duration_ms > 0 && duration_ms < 60_000)
     assert.doesNotMatch(JSON.stringify(line), /marker/)
+    const [, documented = ''] = /```json\n(.*)\n```/.exec(readFileSync(OPERATING, 'utf8')) ?? []
+    assert.deepEqual(Object.keys(JSON.parse(documented)), Object.keys(line ?? {}))
 
     await fetch(`${url}/v1/client/sign_ins?marker=1`, { method: 'POST', body: new URLSearchParams({ marker: 'x' }) })
     await fetch(`${url}/marker`)
