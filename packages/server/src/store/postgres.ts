@@ -287,6 +287,11 @@ export class Postgres implements Database {
     }
   }
 
+  load(): Record<string, number> {
+    const { totalCount: connections, idleCount: idle } = this.#pool
+    return { connections, idle, waiting: this.#waiting.size }
+  }
+
   waiting(): { length: number; oldest: number } {
     for (const { since } of this.#waiting) return { length: this.#waiting.size, oldest: performance.now() - since }
     return { length: 0, oldest: 0 }

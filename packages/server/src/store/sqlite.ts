@@ -155,6 +155,10 @@ export class Sqlite implements Database {
   }
 
   /** Nobody waits for a connection here; who waits for the disk holds the event loop up. */
+  load(): Record<string, number> {
+    return { waiting: this.#waiting.length }
+  }
+
   waiting(): { length: number; oldest: number } {
     return { length: 0, oldest: 0 }
   }
