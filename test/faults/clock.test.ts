@@ -268,7 +268,7 @@ for (const kind of databases) {
       assert.ok(iat >= 2 ** 31 && exp === iat + 60, `${iat} ${exp}`)
       clock.shift(Math.floor((last - before) / 1_000) + DAY + 1)
       assert.equal(await mint(session), 401)
-      if (deep) goal('K1', 'a real server went on through 2038-01-19T03:14:08Z', 'it does', true, () => ({}))
+      if (deep) goal('K1', 'a real server went on through 2038-01-19T03:14:08Z', 'it does', true)
     })
   })
 }

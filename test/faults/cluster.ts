@@ -163,6 +163,8 @@ export async function cluster(
     STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
     STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
     STAGEDOOR_PORT: '0',
+    // Clocks are moved by less than that, and nothing shall end by itself.
+    STAGEDOOR_SESSION_IDLE_TIMEOUT_SECONDS: '86400',
     // Quick to sign with: what is tried here is not how a token is signed.
     STAGEDOOR_SIGNING_ALG: 'EdDSA',
   }
