@@ -82,6 +82,8 @@ export class Postgres implements Database {
     this.#pool = new pg.Pool({ ...config, verify: assertPrimary } as pg.PoolConfig)
     // A connection that nobody is using was lost: the next one who needs one makes a new one.
     this.#pool.on('error', () => {})
+    // One that somebody is using: they are told by what they asked it.
+    this.#pool.on('connect', client => client.on('error', () => {}))
     this.#timer = setInterval(() => this.#readClock().catch(() => {}), CLOCK_INTERVAL).unref()
   }
 
@@ -225,7 +227,7 @@ export class Postgres implements Database {
     }
     while (this.#listeners.size > 0) {
       const client = new pg.Client(this.#config)
-      const lost = new Promise<void>(resolve => client.once('end', resolve).once('error', () => resolve()))
+      const lost = new Promise<void>(resolve => client.once('end', resolve).on('error', () => resolve()))
       this.#hangUp = () => void client.end().catch(() => {})
       try {
         await client.connect()
