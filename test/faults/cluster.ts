@@ -167,7 +167,7 @@ export async function cluster(
     // Quick to sign with: what is tried here is not how a token is signed.
     STAGEDOOR_SIGNING_ALG: 'EdDSA',
     // One client asks for everything, as fast as it can, on a machine that may be busy with something else.
-    STAGEDOOR_MAX_WAIT_MS: '10000',
+    STAGEDOOR_MAX_WAIT_MS: '60000',
     ...Object.fromEntries(LIMITS.map(limit => [`STAGEDOOR_RATE_LIMIT_${limit}`, 'none'])),
   }
   const all: Server[] = []

@@ -1,6 +1,6 @@
 import { getRequestListener } from '@hono/node-server'
 import { type Logger, pino } from 'pino'
-import { type Config, ConfigError, describeDatabase, masterKeyBytes, rateLimits } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
 import { systemRandom } from './domain/random.ts'
@@ -183,7 +183,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         host: config.host,
         port: config.port,
         maxConnections: config.max_connections,
-        maxWait: config.max_wait_ms,
+        maxWait: maxWait(config),
         queues: [() => services.signing.waiting(), () => store.waiting()],
         limited: request => {
           const empty = limits.atTheDoor(request.headers.authorization)
