@@ -69,7 +69,7 @@ function serve(alg: string, cores: string): Promise<number> {
     STAGEDOOR_PORT: '0',
     STAGEDOOR_LOG_LEVEL: 'error',
     // A closed loop is its own queue, and never longer than it has connections: none of it is refused.
-    STAGEDOOR_MAX_WAIT_MS: '10000',
+    STAGEDOOR_MAX_WAIT_MS: '60000',
   }).ask<number>({})
 }
 

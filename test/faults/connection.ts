@@ -32,6 +32,7 @@ export interface Request {
   /** The secret key. */
   key?: string | undefined
   cookie?: string | undefined
+  idempotencyKey?: string | undefined
 }
 
 /** Where to connect to: a server, or a proxy before one. */
@@ -133,7 +134,7 @@ export class Connection implements Disposable {
   }
 }
 
-function textOf({ method = 'POST', path, form, json, key, cookie }: Request): string {
+function textOf({ method = 'POST', path, form, json, key, cookie, idempotencyKey }: Request): string {
   const body = form ? new URLSearchParams(form).toString() : json ? JSON.stringify(json) : ''
   const type = form ? 'x-www-form-urlencoded' : 'json'
   return [
@@ -142,6 +143,7 @@ function textOf({ method = 'POST', path, form, json, key, cookie }: Request): st
     'User-Agent: stagedoor-test',
     ...(key === undefined ? [] : [`Authorization: Bearer ${key}`]),
     ...(cookie === undefined ? [] : [`Cookie: ${cookie}`]),
+    ...(idempotencyKey === undefined ? [] : [`Idempotency-Key: ${idempotencyKey}`]),
     ...(body === '' && method === 'GET'
       ? []
       : [`Content-Type: application/${type}`, `Content-Length: ${Buffer.byteLength(body)}`]),

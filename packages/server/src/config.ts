@@ -130,9 +130,15 @@ const schema = z.object({
   max_connections: number(10, 1_000_000, 10_000).describe(
     'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
   ),
-  max_wait_ms: number(5, 10_000, 25).describe(
-    'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop or by the signing of tokens, for longer than a burst. More suits a few clients that ask for a great deal at once.',
-  ),
+  max_wait_ms: z.coerce
+    .number()
+    .int()
+    .min(5)
+    .max(60_000)
+    .optional()
+    .describe(
+      'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop, the signing of tokens or the connections to the database, and not just for a moment. More suits a few clients that ask for a great deal at once. Default: 25; 1000 in development.',
+    ),
   rate_limit_key: limit.describe(
     'Requests of one secret key: so many a second, and so many at once after a pause. Revocations do not count. Default: `1000/s burst 2000`; `none` in development, as for the other three.',
   ),
@@ -222,6 +228,11 @@ const USUAL_LIMITS = {
   address: '200/s burst 2000',
   redeem: '5/s burst 100',
   failures: '1/s burst 100',
+}
+
+/** How long work may be kept waiting, ms. */
+export function maxWait(config: Config): number {
+  return config.max_wait_ms ?? (config.environment === 'development' ? 1_000 : 25)
 }
 
 /** How much one key or address may ask. In development everything, unless told: tests hammer. */

@@ -1,7 +1,7 @@
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
-import { type Config, ConfigError, describeDatabase, masterKeyBytes, rateLimits } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
@@ -207,7 +207,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         host: config.host,
         port: config.port,
         maxConnections: config.max_connections,
-        maxWait: config.max_wait_ms,
+        maxWait: maxWait(config),
         queues: [() => services.signing.waiting(), () => store.waiting()],
         limited: request => {
           const empty = limits.atTheDoor(request.headers.authorization)

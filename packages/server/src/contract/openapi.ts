@@ -36,7 +36,7 @@ const WITH_BODY: ErrorCode[] = [
   'form_param_unknown',
 ]
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
-const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused']
+const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused', 'resource_not_found']
 const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
 const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
