@@ -28,15 +28,17 @@ export interface ChildOptions {
   env?: Record<string, string>
   /** Options of Node itself. */
   node?: string[]
+  /** A file for its standard output; ours unless given. */
+  output?: number
 }
 
 /** Starts a file of this folder. It calls `answer` below. */
-export function startChild(file: string, { cores, env = {}, node = [] }: ChildOptions): Child {
+export function startChild(file: string, { cores, env = {}, node = [], output }: ChildOptions): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const [command, args] = pinned(cores, process.execPath, [...node, path])
   const child = spawn(command, args, {
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', output ?? 'inherit', 'inherit', 'ipc'],
   })
   children.add(child)
   const gone = new Promise<void>(resolve => {

@@ -13,6 +13,7 @@ import {
   openApi,
 } from '../packages/server/src/contract/openapi.ts'
 import type { Operation } from '../packages/server/src/contract/operation.ts'
+import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -34,6 +35,7 @@ const files: Record<string, string> = {
   'docs/reference/api.md': apiReference(),
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),
+  'docs/reference/metrics.md': metricsReference(),
   'docs/compatibility.md': compatibility(),
 }
 
@@ -197,6 +199,28 @@ function configReference(): string {
     'Settings',
     'Read from the environment at the start; all problems are reported at once. `stagedoor dev` fills in what is missing, `stagedoor serve` refuses to start without its secrets.',
     ['| setting | what it is | default |', '| --- | --- | --- |', ...rows].join('\n'),
+  )
+}
+
+function metricsReference(): string {
+  const series = new Metrics('').registry.getMetricsAsArray() as unknown as {
+    name: string
+    help: string
+    type: string
+    labelNames: string[]
+  }[]
+  const rows = series
+    .filter(({ name }) => name.startsWith('stagedoor_'))
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .map(({ name, help, type, labelNames }) => {
+      const labels = labelNames.map(label => `\`${label}\``).join(', ')
+      return `| \`${name}\` | ${type} | ${labels} | ${help} |`
+    })
+  return page(
+    'Metrics',
+    'What Prometheus finds at [`STAGEDOOR_METRICS_PORT`](config.md). Names of operations are those of the [API reference](api.md), where capitals count: `CreateSessionToken` is the Backend API’s, `createSessionToken` the Frontend API’s.',
+    ['| series | type | labels | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n'),
+    'Beside these, under their usual names, what `prom-client` says of the process: CPU time, memory, file descriptors (`process_…`), garbage collection, memory and delay of the event loop (`nodejs_…`; `nodejs_eventloop_lag_p99_seconds` is since the last look).',
   )
 }
 

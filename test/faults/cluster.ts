@@ -9,7 +9,6 @@ const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
 /** Servers are started thousands of times: they keep what was compiled. */
 const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
 const READY_TIMEOUT = 30_000
-const LIMITS = ['KEY', 'ADDRESS', 'REDEEM', 'FAILURES']
 const KEPT_LOG = 100_000
 
 /** Nothing that was started outlives the test, stopped or not. */
@@ -146,6 +145,8 @@ export class Server {
 export interface Cluster extends AsyncDisposable {
   servers: Server[]
   secretKey: string
+  /** What all of them are told. */
+  env: Record<string, string>
   /** One more server on the same database; not started. */
   server(options?: ServerOptions): Server
 }
@@ -164,16 +165,22 @@ export async function cluster(
     STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
     STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
     STAGEDOOR_PORT: '0',
+    // Clocks are moved by less than that, and nothing shall end by itself.
+    STAGEDOOR_SESSION_IDLE_TIMEOUT_SECONDS: '86400',
     // Quick to sign with: what is tried here is not how a token is signed.
     STAGEDOOR_SIGNING_ALG: 'EdDSA',
-    // One client asks for everything, as fast as it can, on a machine that may be busy with something else.
+    // Everything comes from one address, with one key; and slow machines are no overload here.
+    STAGEDOOR_RATE_LIMIT_KEY: 'none',
+    STAGEDOOR_RATE_LIMIT_ADDRESS: 'none',
+    STAGEDOOR_RATE_LIMIT_REDEEM: 'none',
+    STAGEDOOR_RATE_LIMIT_FAILURES: 'none',
     STAGEDOOR_MAX_WAIT_MS: '60000',
-    ...Object.fromEntries(LIMITS.map(limit => [`STAGEDOOR_RATE_LIMIT_${limit}`, 'none'])),
   }
   const all: Server[] = []
   const made: Cluster = {
     servers: [],
     secretKey,
+    env,
     server(own = {}) {
       const server = new Server(env, own)
       all.push(server)

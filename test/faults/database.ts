@@ -22,17 +22,20 @@ export interface DatabaseKind {
   name: string
   /** Why it cannot be used here; false if it can. */
   skip: string | false
-  open(): Promise<FaultDatabase>
+  /** Whether its own clock decides what has expired, and not that of the server. */
+  hasClock: boolean
+  /** @param env of the database's own process, if it is one */
+  open(env?: Record<string, string>): Promise<FaultDatabase>
 }
 
 export const databases: DatabaseKind[] = [
-  { name: 'SQLite', skip: false, open: async () => embeddedDatabase() },
-  { name: 'PostgreSQL', skip: false, open: () => postgresDatabase() },
+  { name: 'SQLite', skip: false, hasClock: false, open: async () => embeddedDatabase() },
+  { name: 'PostgreSQL', skip: false, hasClock: true, open: postgresDatabase },
 ]
 
 /** A PostgreSQL of its own, whose server can be stopped as by a power failure. */
-export async function postgresDatabase(): Promise<FaultDatabase> {
-  const cluster = await startPostgres()
+export async function postgresDatabase(env: Record<string, string> = {}): Promise<FaultDatabase> {
+  const cluster = await startPostgres({ env })
   const url = await cluster.createDatabase()
   const name = new URL(url).pathname.slice(1)
   return {

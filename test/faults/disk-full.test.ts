@@ -8,10 +8,10 @@ import { times } from '../../packages/server/test/support.ts'
 import { cluster } from './cluster.ts'
 import { Connection } from './connection.ts'
 import { embeddedDatabase } from './database.ts'
-import { goal } from './goal.ts'
+import { deep, goal } from './goal.ts'
 import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
 
-const DISK = '40m'
+const DISK = deep ? '128m' : '48m'
 const REVOCATIONS = times(120, 2_000)
 
 /** A disk of its own, in memory; undefined if nobody lets us have one. */

@@ -1,5 +1,5 @@
 /** A wall clock of their own for real processes, which jumps while they run: libfaketime. Timers go on as ever. */
-import { globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -18,6 +18,8 @@ export interface FakeClock extends Disposable {
 
 export function fakeClock(): FakeClock {
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-clock-'))
+  // A database may run as somebody else.
+  chmodSync(directory, 0o755)
   const file = join(directory, 'time')
   const shift = (seconds: number) => {
     // Never half written: it is read at every look at the clock.

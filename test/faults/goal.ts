@@ -12,13 +12,20 @@ export const deep = process.env.TEST_DEEP !== undefined
  * @param evidence what to look at when it failed; the seed above all
  * @example goal('D8', `${lost} lost in ${cycles} kills`, '0 lost', lost === 0, () => ({ seed, history }))
  */
-export function goal(id: string, value: string, target: string, kept: boolean, evidence: () => object): void {
-  const line = `goal ${id}: ${value} (${target}) ${kept ? 'PASS' : 'FAIL'}`
-  if (deep) console.log(line)
+export function goal(id: string, value: string, target: string, kept: boolean, evidence: () => object = () => ({})) {
+  assertKept(id, `${value} (${target})`, kept, evidence)
+  if (deep) console.log(`goal ${id}: ${value} (${target}) PASS`)
+}
+
+/** One part of what a goal is about. */
+export function assertKept(id: string, value: string, kept: boolean, evidence: () => object): void {
   if (kept) return
   const file = join(tmpdir(), `stagedoor-${id.replace(/\W+/g, '-')}-${Date.now()}.json`)
   writeFileSync(file, JSON.stringify(evidence(), null, 1))
-  throw new Error(`${line}\nWhat was seen: ${file}. Its seed goes into TEST_SEED, to run the same again.`)
+  if (deep) console.log(`goal ${id}: ${value} FAIL`)
+  throw new Error(
+    `goal ${id}: ${value} FAIL\nWhat was seen: ${file}. Its seed goes into TEST_SEED, to run the same again.`,
+  )
 }
 
 /** New ones each time, or the one to repeat: TEST_SEED. They decide what is done and what is broken when. */

@@ -40,7 +40,7 @@ export class Ledger {
     const ticket = chance > 0.35 ? this.#pending.pop() : undefined
     const session = chance > 0.6 && !ticket ? this.#open.pop() : undefined
     if (session) {
-      const minted = await this.#asked(connection, this.#ask.mint(session.id, session.cookie), session.id)
+      const minted = await this.#asked(connection, this.#ask.mint(session.id, session.cookie), '')
       if (minted && minted.status !== 200) this.odd.push(`mint: ${minted.text}`)
       if (chance < 0.75) return void this.#open.push(session)
       const revoked = await this.#asked(connection, this.#ask.revokeSession(session.id), session.id)
@@ -98,6 +98,14 @@ export class Ledger {
         lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'nobody redeemed it'}`)
     }
     return lost
+  }
+
+  /** How much of what was refused or never answered is there all the same. */
+  async happened(database: FaultDatabase): Promise<number> {
+    const changed = await database.rows<{ id: string }>(
+      "select id from tickets where status <> 'pending' union all select id from sessions where status = 'revoked'",
+    )
+    return changed.filter(({ id }) => this.#unsure.has(id)).length
   }
 
   /** Of the last revocations those that a server does not honour. */

@@ -30,6 +30,7 @@ export function requests(key: string) {
     }),
     mintByKey: (session: string): Request => ({ path: `/v1/sessions/${session}/tokens`, key }),
     revokeSession: (session: string): Request => ({ path: `/v1/sessions/${session}/revoke`, key }),
+    revokeAll: (whose: object): Request => ({ path: '/v1/sessions/revoke_all', json: whose, key }),
     jwks: (): Request => ({ method: 'GET', path: '/.well-known/jwks.json' }),
   }
 }

@@ -41,10 +41,16 @@ export interface ClusterOptions {
   settings?: Record<string, string | number>
   /** A folder with a cluster in it already: a copy, say. */
   directory?: string
+  /** Variables of the server's environment: a clock of its own, say. */
+  env?: Record<string, string>
 }
 
 /** Makes a cluster and starts it. Quick to make, and not safe from a power failure unless the settings say so. */
-export async function startPostgres({ settings = {}, directory }: ClusterOptions = {}): Promise<PostgresCluster> {
+export async function startPostgres({
+  settings = {},
+  directory,
+  env = {},
+}: ClusterOptions = {}): Promise<PostgresCluster> {
   const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
   const home = mkdtempSync(join(tmpdir(), 'stagedoor-postgres-'))
   if (user.uid !== undefined) chownSync(home, NOBODY, NOBODY)
@@ -119,6 +125,7 @@ export async function startPostgres({ settings = {}, directory }: ClusterOptions
       const child = spawn(join(bin, 'postgres'), ['-D', data, ...options], {
         ...user,
         cwd: home,
+        env: { ...process.env, ...env },
         stdio: ['ignore', 'ignore', 'pipe'],
       })
       server = child

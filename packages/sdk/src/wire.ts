@@ -571,3 +571,4 @@ export type ErrorCode =
   | 'internal_clerk_error'
   | 'service_unavailable'
   | 'outcome_unknown'
+  | 'not_ready'

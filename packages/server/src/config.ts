@@ -156,10 +156,24 @@ const schema = z.object({
     .describe(
       'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
     ),
+  metrics_port: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe('Port on which Prometheus finds `/metrics`; 0 takes any free one. Without it there are no metrics.'),
+  metrics_host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on for metrics. Nothing asks there who reads them: keep it among yourselves.'),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')
-    .describe('How much is logged, as JSON lines on standard output.'),
+    .describe(
+      'How much is logged, as JSON lines on standard output: `info` has a line for each request, `warn` only trouble.',
+    ),
 })
 
 /** The settings, all checked. Secrets print as themselves nowhere: see `describeSettings`. */

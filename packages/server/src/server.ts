@@ -1,9 +1,11 @@
 import { getRequestListener } from '@hono/node-server'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
+import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
+import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
-import { systemRandom } from './domain/random.ts'
+import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
 import { markRevoked } from './domain/revocations.ts'
@@ -12,14 +14,18 @@ import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
 import { createApp } from './http/app.ts'
 import { trustedProxies } from './http/caller.ts'
-import { newTraceId } from './http/mount.ts'
 import { type NodeServer, nodeServer } from './http/node-server.ts'
 import { LOOPBACK } from './http/origin.ts'
 import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
+import { backupSqlite } from './store/backup.ts'
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { migrate, openStore } from './store/store.ts'
+import { makeLog, safeLog } from './telemetry/log.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { Tracing } from './telemetry/tracing.ts'
+import { watchedStore } from './telemetry/watched-store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
 
@@ -48,7 +54,7 @@ export interface Stagedoor {
   services: Services
   makeKey: MakeKey
   log: Logger
-  listen(): Promise<{ port: number; host: string }>
+  listen(): Promise<{ port: number; host: string; metrics_port?: number }>
   /**
    * Finishes what is under way, writes what is waiting, closes the store.
    * @param lastAnswers how long connections that are idle are left open for one more request, ms
@@ -66,18 +72,24 @@ export interface Stagedoor {
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
   const { random = systemRandom } = options
-  const log = options.log ?? pino({ level: config.log_level })
+  const log = safeLog(options.log ?? makeLog(config.log_level))
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
-  const store = await opening(config.database_url, () =>
+  const embedded = config.database_url.startsWith('sqlite:')
+  const steady = new SteadyClock(options.clock ?? systemClock)
+  const database = await opening(config.database_url, () =>
     openStore(config.database_url, {
-      ...(options.clock ? { clock: options.clock } : {}),
+      ...(options.clock || embedded ? { clock: steady } : {}),
       poolSize: config.database_pool_size,
       warn: message => log.warn(message),
     }),
   )
-  const { clock } = store
+  const { clock } = database
+  const serves = options.serves ?? true
+  const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
+  const tracing = Tracing.find()
+  const store = watchedStore(database, { metrics, tracing })
 
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
@@ -87,7 +99,10 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     clock,
     random,
     store,
-    signing: new Keyring(store, masterKey, config.signing_alg),
+    signing: new Keyring(store, masterKey, config.signing_alg, (kind, alg, sign) => {
+      metrics?.tokenSigned(kind)
+      return tracing ? tracing.work(`sign ${alg}`, 'signature', sign) : sign()
+    }),
     settings: {
       instance_id: instance.id,
       environment,
@@ -113,11 +128,23 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const system = () => context({ type: 'system', id: null })
   const makeKey = keyMaker(masterKey, random)
 
+  const writeDown = async () => {
+    // In this order: a session used a moment ago is not overdue.
+    await services.activity.flush(store, clock.now())
+    while (await markRevoked(system()));
+    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
+    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
+  }
+  steady.writeDown = writeDown
+
   try {
+    // It may have been turned back while nobody was here.
+    const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
+    if (last) steady.wasAt(last.at)
     // A wrong master key shows now, not at the first token.
     const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
     if (sealed) openPrivateKey(sealed, masterKey)
-    if (options.serves ?? true) {
+    if (serves) {
       await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
@@ -145,7 +172,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
     },
-    log,
+    { log, metrics, tracing },
   )
 
   const timers: NodeJS.Timeout[] = []
@@ -162,15 +189,12 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(DUE_INTERVAL, 'what is due could not be written', async () => {
-    // In this order: a session used a moment ago is not overdue.
-    await services.activity.flush(store, clock.now())
-    while (await markRevoked(system()));
-    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
-    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
+    await writeDown()
     while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
 
   let server: NodeServer | undefined
+  let metricsServer: Awaited<ReturnType<Metrics['listen']>> | undefined
   return {
     fetch: async request => app.fetch(request),
     context,
@@ -191,10 +215,14 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
           return empty?.refusal
         },
         allowedOrigins,
-        newTraceId: () => newTraceId(services),
+        newTraceId: () => random.bytes(16).toString('hex'),
+        sentAway: code => metrics?.refused(code),
         log,
       })
-      return server.listen()
+      const listening = await server.listen()
+      if (!metrics) return listening
+      metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
+      return { ...listening, metrics_port: metricsServer.port }
     },
 
     async close(lastAnswers) {
@@ -206,6 +234,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         .flush(store)
         .catch(err => log.error({ err }, 'refused requests could not be counted'))
       await store.close()
+      metricsServer?.close()
     },
   }
 }
@@ -234,6 +263,14 @@ export async function moveDatabase(
   await migrateDatabase(from)
   await migrateDatabase(to)
   return opening(to, () => copySqliteToPostgres(from.slice('sqlite:'.length), to, progress))
+}
+
+/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error saying what is wrong */
+export function backupDatabase(databaseUrl: string, to: string): void {
+  const path = databaseUrl.startsWith('sqlite:') ? databaseUrl.slice('sqlite:'.length) : ':memory:'
+  if (path === ':memory:')
+    throw new ConfigError('STAGEDOOR_DATABASE_URL names no file that could be copied. Use the backup of your database.')
+  backupSqlite(path, to)
 }
 
 async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {

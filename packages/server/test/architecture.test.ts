@@ -44,7 +44,8 @@ const rules: Record<string, string[]> = {
   domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
   store: ['store', 'domain', 'kysely', 'better-sqlite3', 'pg', 'node:'],
   signing: ['signing', 'domain', 'node:crypto', 'node:os', 'node:util'],
-  http: ['http', 'contract', 'domain', 'hono', 'zod', 'pino (types)', 'node:'],
+  telemetry: ['telemetry', 'contract', 'domain (types)', 'prom-client', '@opentelemetry/api', 'pino', 'node:http'],
+  http: ['http', 'contract', 'domain', 'telemetry (types)', 'hono', 'zod', 'pino (types)', 'node:'],
   cli: [
     'cli',
     'server.ts',
@@ -60,7 +61,18 @@ const rules: Record<string, string[]> = {
     'packages/server/package.json',
   ],
   'config.ts': ['zod', 'node:net'],
-  'server.ts': ['config.ts', 'domain', 'http', 'signing', 'store', 'hono', '@hono/node-server', 'pino', 'node:'],
+  'server.ts': [
+    'config.ts',
+    'domain',
+    'http',
+    'signing',
+    'store',
+    'telemetry',
+    '@hono/node-server',
+    'pino (types)',
+    'node:',
+    'packages/server/package.json',
+  ],
   sdk: ['sdk', 'jose', 'react', 'node:'],
 }
 

@@ -134,7 +134,7 @@ describe('stagedoor dev', () => {
     const [, url = '', taken] = /up: (http:\/\/127\.0\.0\.1:(\d+))/.exec(text) ?? []
     assert.match(text, new RegExp(`Port ${port} is taken`))
     assert.notEqual(Number(taken), port)
-    assert.deepEqual(await (await fetch(`${url}/health`)).json(), { status: 'ok' })
+    assert.deepEqual(await (await fetch(`${url}/healthz`)).json(), { status: 'ok' })
     const ended = finished(child)
     child.kill('SIGTERM')
     assert.equal((await ended).code, 0)

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
+import { createPrivateKey, randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import BetterSqlite3 from 'better-sqlite3'
 import { pino } from 'pino'
-import { expectOk, SECRET_KEY, testServer } from './support.ts'
+import { MasterKey } from '../src/signing/master-key.ts'
+import { collector, type Serving, serving, TRACING } from './serving.ts'
+import { claimsOf, expectOk, SECRET_KEY, testServer } from './support.ts'
 
 describe('secrets', () => {
   it('reach no log, no error and no audit event, whatever goes wrong', async () => {
@@ -74,3 +82,306 @@ describe('secrets', () => {
     }
   })
 })
+
+/** Everything secret that came up, in each form in which it could turn up somewhere. */
+class Secrets {
+  readonly all = new Map<string, Buffer[]>()
+
+  /** A text that is secret as a whole. */
+  text(name: string, value: string | null | undefined): string {
+    assert.ok(value && value.length >= 16, `${name}: ${value}`)
+    this.#add(name, [Buffer.from(value), ...encoded(Buffer.from(value))])
+    return value
+  }
+
+  /** Ours in JWT's form: all of it, and the part that proves it. */
+  token(name: string, value: string | null | undefined): string {
+    const text = this.text(name, value)
+    this.text(`${name}, its signature`, text.split('.')[2])
+    return text
+  }
+
+  bytes(name: string, value: Buffer): void {
+    assert.ok(value.length >= 16, name)
+    this.#add(name, [value, ...encoded(value)])
+  }
+
+  #add(name: string, forms: Buffer[]): void {
+    this.all.set(`${name} (${this.all.size})`, forms)
+  }
+
+  /** Those that are found in here, by name. */
+  foundIn(bytes: Buffer): string[] {
+    return [...this.all].filter(([, forms]) => forms.some(form => bytes.includes(form))).map(([name]) => name)
+  }
+}
+
+function encoded(bytes: Buffer): Buffer[] {
+  const base64 = bytes.toString('base64')
+  return [bytes.toString('hex'), base64, base64.replaceAll('=', ''), bytes.toString('base64url')].map(text =>
+    Buffer.from(text),
+  )
+}
+
+/** A place to search, and something that is sure to be there. Another database adds its own: its dump, its log. */
+interface Source {
+  name: string
+  bytes: Buffer
+  sure: string
+}
+
+/** The files of the embedded database, whatever they are called. */
+function databaseFiles(directory: string, when: string, sure: string): Source[] {
+  const files = readdirSync(directory).map(file => ({ file, bytes: readFileSync(join(directory, file)) }))
+  const all = { name: `the database, ${when}`, bytes: Buffer.concat(files.map(({ bytes }) => bytes)), sure }
+  const wal = files.find(({ file }) => file.endsWith('-wal'))
+  return wal ? [all, { name: `its write-ahead log, ${when}`, bytes: wal.bytes, sure }] : [all]
+}
+
+describe('secrets, with everything switched on that looks on', () => {
+  it('are in no log, no trace, no metric and no byte of the database', async () => {
+    const marker = `Canary${randomBytes(8).toString('hex')}`
+    const secrets = new Secrets()
+    await using collected = await collector()
+    const masterKey = randomBytes(32)
+    const port = await freePort()
+    await using server = await serving({
+      node: TRACING,
+      env: {
+        STAGEDOOR_MASTER_KEY: masterKey.toString('base64'),
+        // What Clerk's SDKs take, and the richest in secret numbers.
+        STAGEDOOR_SIGNING_ALG: 'RS256',
+        STAGEDOOR_PORT: String(port),
+        STAGEDOOR_PUBLIC_URL: `http://127.0.0.1:${port}`,
+        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${port + 1}/sign-in`,
+        STAGEDOOR_LOG_LEVEL: 'debug',
+        STAGEDOOR_METRICS_PORT: '0',
+        OTEL_EXPORTER_OTLP_ENDPOINT: collected.url,
+      },
+    })
+    secrets.bytes('master key', masterKey)
+    for (const purpose of ['ticket', 'client', 'handshake', 'seal'])
+      secrets.bytes(`key of every ${purpose}`, new MasterKey(masterKey).derive(purpose))
+    secrets.text('secret key from the environment', server.secretKey)
+
+    await mainJob(server, secrets, marker)
+    const whileServing = databaseFiles(server.directory, 'while serving', marker)
+    const metrics = Buffer.from(await (await fetch(server.metricsURL)).text())
+    const sealed = privateKeys(server.directory, masterKey, secrets)
+    assert.equal(await server.stopped('SIGTERM'), 0)
+
+    const looksOn: Source[] = [
+      { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
+      { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: 'SQLITE_BUSY' },
+      { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
+      { name: 'the metrics', bytes: metrics, sure: 'stagedoor_tickets_total{kind="actor_token",change="redeemed"}' },
+    ]
+    const database = [...whileServing, ...databaseFiles(server.directory, 'after the end', marker)]
+    assert.equal(whileServing.length, 2, 'there is a write-ahead log')
+    for (const { name, bytes, sure } of [...looksOn, ...database]) {
+      // What is there is found: so would a secret be.
+      assert.ok(bytes.includes(sure), `${name} (${bytes.length} bytes) has no ${sure}`)
+      assert.deepEqual(secrets.foundIn(bytes), [], name)
+    }
+    // Sealed, private keys are in the database, and there only.
+    assert.ok(sealed.length >= 3)
+    for (const text of sealed) {
+      assert.ok(database.every(({ name, bytes }) => name.startsWith('its') || bytes.includes(text)))
+      for (const { name, bytes } of looksOn) assert.ok(!bytes.includes(text), name)
+    }
+    assert.ok(secrets.all.size > 50, `${secrets.all.size} secrets`)
+    for (const [name, forms] of secrets.all) {
+      for (const form of forms) {
+        const hidden = Buffer.concat([randomBytes(99), form, randomBytes(99)])
+        assert.ok(secrets.foundIn(hidden).includes(name), `${name} would be found`)
+      }
+    }
+  })
+})
+
+/** All that a server does with secrets, and what goes wrong around them. */
+async function mainJob(server: Serving, secrets: Secrets, marker: string): Promise<void> {
+  const made = await server.command('keys', 'create', '--name', 'canary', '--json')
+  assert.equal(made.code, 0, made.stderr)
+  const { id: keyId, secret_key } = JSON.parse(made.stdout) as { id: string; secret_key: string }
+  const key = secrets.text('secret key from the command line', secret_key)
+
+  const ask = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
+    const form = body instanceof URLSearchParams
+    const type = form ? 'application/x-www-form-urlencoded' : 'application/json'
+    const response = await fetch(`${server.url}${path}`, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(form || path.startsWith('/v1/client/') ? {} : { authorization: `Bearer ${key}` }),
+        ...(body === undefined ? {} : { 'content-type': type }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: form ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    // biome-ignore lint/suspicious/noExplicitAny: bodies of every kind
+    const json: any = response.headers.get('content-type') === 'application/json' ? JSON.parse(text) : undefined
+    return { status: response.status, headers: response.headers, text, json }
+  }
+  const form = (fields: Record<string, string>) => new URLSearchParams(fields)
+  const clientOf = ({ headers }: { headers: Headers }) => {
+    const [, token = ''] =
+      /^__client=([^;]+)/.exec(headers.getSetCookie().findLast(it => it.startsWith('__client=')) ?? '') ?? []
+    secrets.token('client cookie', token)
+    secrets.text('its rotating token', claimsOf(token).rotating_token)
+    return token
+  }
+  const minted = (name: string, jwt: string) => secrets.token(name, jwt)
+
+  // Users, a template, tickets.
+  const user = (await ask('POST', '/v1/users', { first_name: marker, email_address: [`${marker}@example.com`] })).json
+  const template = { name: 'other', claims: { who: '{{user.first_name}}' }, lifetime: 60 }
+  assert.equal((await ask('POST', '/v1/jwt_templates', template)).status, 200)
+  const newTicket = async (fields: object = {}) => {
+    const token = await ask('POST', '/v1/actor_tokens', { user_id: user.id, actor: { sub: 'canary' }, ...fields })
+    return {
+      id: token.json.id as string,
+      url: token.json.url as string,
+      ticket: secrets.token('ticket', token.json.token),
+    }
+  }
+  const first = await newTicket({ reason: 'a reason' })
+  const signIn = await ask('POST', '/v1/sign_in_tokens', { user_id: user.id })
+  const signInTicket = secrets.token('sign-in ticket', signIn.json.token)
+
+  // The link is opened, by a scanner and by a person, who goes on.
+  const accept = `${new URL(first.url).pathname}${new URL(first.url).search}`
+  await ask('HEAD', accept)
+  const page = await ask('GET', accept, undefined, { accept: 'text/html', authorization: '' })
+  assert.match(page.text, /<form method="post"/)
+  const anonymous = clientOf(page)
+  const sentOn = await ask('POST', '/v1/tickets/accept', form({ ticket: first.ticket }))
+  assert.ok(sentOn.headers.get('location')?.includes(first.ticket))
+
+  // Redeemed in a browser: once, again by the same browser, and by others in vain.
+  const redeem = (ticket: string, headers: Record<string, string> = {}) =>
+    ask('POST', '/v1/client/sign_ins', form({ strategy: 'ticket', ticket }), headers)
+  const redeemed = await redeem(first.ticket, { cookie: `__client=${anonymous}` })
+  assert.equal(redeemed.status, 200, redeemed.text)
+  const session_id = redeemed.json.response.created_session_id as string
+  let cookie = clientOf(redeemed)
+  const again = await redeem(first.ticket, { cookie: `__client=${anonymous}` })
+  if (again.status === 200) cookie = clientOf(again)
+  assert.equal((await redeem(first.ticket)).status, 400)
+  const second = await redeem(signInTicket, { cookie: `__client=${cookie}` })
+  assert.equal(second.status, 200, second.text)
+  cookie = clientOf(second)
+  const cookies = { cookie: `__client=${cookie}` }
+
+  // Session tokens of every kind, in every answer that has one.
+  const mint = async (path: string) => minted('session token', (await ask('POST', path, form({}), cookies)).json.jwt)
+  const shown = await mint(`/v1/client/sessions/${session_id}/tokens`)
+  await mint(`/v1/client/sessions/${session_id}/tokens/other`)
+  minted('session token', (await ask('POST', `/v1/sessions/${session_id}/tokens`, {})).json.jwt)
+  minted('template token', (await ask('POST', `/v1/sessions/${session_id}/tokens/other`, {})).json.jwt)
+  const backend = await newTicket()
+  minted('session token', (await ask('POST', '/v1/actor_tokens/accept', { ticket: backend.ticket })).json.token.jwt)
+  const touched = await ask('POST', `/v1/client/sessions/${session_id}/touch`, form({}), {
+    ...cookies,
+    origin: new URL(server.env.STAGEDOOR_SIGN_IN_URL ?? '').origin,
+  })
+  for (const { last_active_token } of touched.json.client.sessions) minted('session token', last_active_token.jwt)
+  await ask('POST', '/v1/clients/verify', { token: cookie })
+
+  // A handshake, by nonce and by token; an app without cookies; Clerk's proxy.
+  const app = new URL(server.env.STAGEDOOR_SIGN_IN_URL ?? '').origin
+  const handshake = async (query: Record<string, string>) => {
+    const search = new URLSearchParams({ redirect_url: `${app}/`, __clerk_db_jwt: 'dvb_1', ...query })
+    const { headers } = await ask('GET', `/v1/client/handshake?${search}`, undefined, cookies)
+    return new URL(headers.get('location') ?? '').searchParams
+  }
+  const nonce = secrets.token('handshake nonce', (await handshake({ format: 'nonce' })).get('__clerk_handshake_nonce'))
+  const { directives } = (await ask('GET', `/v1/clients/handshake_payload?nonce=${nonce}`)).json
+  minted('session token of a handshake', /__session=([^;]+)/.exec(directives.join('\n'))?.[1] ?? '')
+  const handshakeToken = (await handshake({ format: 'token' })).get('__clerk_handshake') ?? ''
+  secrets.token('handshake token', handshakeToken)
+  minted('session token in it', /__session=([^;]+)/.exec(claimsOf(handshakeToken).handshake.join('\n'))?.[1] ?? '')
+  const native = await newTicket()
+  const withoutCookies = await ask(
+    'POST',
+    '/v1/client/sign_ins?_is_native=1',
+    form({ strategy: 'ticket', ticket: native.ticket }),
+  )
+  secrets.token('client token', withoutCookies.headers.get('authorization'))
+  const proxied = { 'clerk-proxy-url': `${app}/__clerk`, 'clerk-secret-key': key, ...cookies }
+  await ask('GET', '/v1/client', undefined, proxied)
+
+  // What goes wrong: forged, misplaced, spelled wrongly; secrets where no secret belongs.
+  const wrongKey = secrets.text('wrong secret key', `sk_live_${randomBytes(24).toString('hex')}`)
+  await ask('GET', '/v1/users', undefined, { authorization: `Bearer ${wrongKey}` })
+  await ask('GET', '/v1/users', undefined, { authorization: key })
+  await ask('GET', '/v1/client', undefined, { ...proxied, 'clerk-secret-key': wrongKey })
+  for (const secret of [first.ticket, nonce, shown, cookie, key]) {
+    await redeem(secret)
+    await redeem(`${secret}x`)
+    await ask('GET', `/v1/tickets/accept?ticket=${secret}x`, undefined, { accept: 'text/html' })
+    await ask('GET', `/v1/tickets/${secret}`)
+    await ask('GET', `/v1/actor_tokens/${secret}`)
+    await ask('POST', `/v1/client/sessions/${secret}/tokens`, form({ [secret]: secret }), {
+      cookie: `__client=${secret}x`,
+    })
+    await ask('POST', '/v1/actor_tokens/accept', { ticket: secret, [secret]: secret })
+    await ask(
+      'GET',
+      `/v1/client/handshake?redirect_url=${encodeURIComponent(`https://${secret.slice(0, 40)}.example/`)}`,
+    )
+    await ask('GET', '/v1/users', undefined, {
+      traceparent: secret,
+      tracestate: `v=${secret}`,
+      'x-forwarded-for': secret,
+    })
+    await ask('POST', '/v1/users', `not JSON ${secret}`, { 'content-type': 'application/json' })
+  }
+  // And when nothing can be written: errors of the server's own, which are logged.
+  const spare = await newTicket()
+  const lock = new BetterSqlite3(join(server.directory, 'stagedoor.db'))
+  lock.exec('begin immediate')
+  assert.equal((await redeem(spare.ticket, cookies)).status, 503)
+  lock.exec('rollback')
+  lock.close()
+
+  // Keys change, sessions end.
+  const rotated = await server.command('signing-keys', 'rotate', '--at-once', '--json')
+  assert.equal(rotated.code, 0, rotated.stderr)
+  minted('session token by the next key', (await ask('POST', `/v1/sessions/${session_id}/tokens`, {})).json.jwt)
+  await ask('POST', `/v1/actor_tokens/${(await newTicket()).id}/revoke`, { reason: 'no' })
+  await ask('POST', `/v1/sessions/${session_id}/revoke`, {})
+  assert.equal((await ask('POST', `/v1/client/sessions/${session_id}/tokens`, form({}), cookies)).status, 401)
+  await ask('DELETE', '/v1/client', undefined, cookies)
+  await ask('POST', `/v1/users/${user.id}/ban`)
+  for (const path of ['/v1/audit_events', '/v1/refused_requests', '/readyz', '/.well-known/jwks.json'])
+    assert.equal((await ask('GET', path)).status, 200, path)
+  assert.equal((await server.command('keys', 'revoke', keyId)).code, 0)
+  assert.equal((await ask('GET', '/v1/users')).status, 401)
+  // Refused requests are counted once a second.
+  await wait(1_200)
+}
+
+/** Notes every private key as the master key opens it. @returns them as they are stored, sealed */
+function privateKeys(directory: string, masterKey: Buffer, secrets: Secrets): string[] {
+  const db = new BetterSqlite3(join(directory, 'stagedoor.db'), { readonly: true })
+  const rows = db.prepare('select id, sealed_private_key from signing_keys where sealed_private_key is not null').all()
+  db.close()
+  return (rows as { id: string; sealed_private_key: string }[]).map(({ id, sealed_private_key }) => {
+    const der = new MasterKey(masterKey).open(sealed_private_key, id)
+    secrets.bytes('private key', der)
+    const jwk = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' })
+    for (const member of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const)
+      secrets.bytes(`${member} of a private key`, Buffer.from(jwk[member] ?? '', 'base64url'))
+    return sealed_private_key
+  })
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => probe.once('listening', resolve))
+  const { port } = probe.address() as { port: number }
+  await new Promise(resolve => probe.close(resolve))
+  return port
+}

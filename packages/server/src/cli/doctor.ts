@@ -118,11 +118,11 @@ async function server(url: string): Promise<string> {
   const asked = Date.now()
   let response: Response
   try {
-    response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(5_000) })
+    response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) })
   } catch {
     throw new Error(`nothing answers at ${url}: start it, or name it with STAGEDOOR_SERVER_URL.`)
   }
-  if (!response.ok) throw new Error(`${url}/ready answers ${response.status}: see its log.`)
+  if (!response.ok) throw new Error(`${url}/readyz answers ${response.status}: see its log.`)
   const skew = Math.abs(Date.parse(response.headers.get('date') ?? '') - asked) / 1_000
   if (skew > CLOCK_SKEW_SECONDS)
     throw new Error(`the clocks of ${url} and of this machine are ${skew.toFixed(0)} s apart: set them by NTP.`)

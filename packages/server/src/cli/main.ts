@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addActorTokens } from './actor-tokens.ts'
 import { addAudit } from './audit.ts'
+import { addBackup } from './backup.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
@@ -39,6 +40,7 @@ for (const add of [
   addAudit,
   addToken,
   addMigrate,
+  addBackup,
   addDoctor,
 ]) {
   add(program)

@@ -1,6 +1,11 @@
 import type { Command } from 'commander'
+import type { Logger } from 'pino'
 import { assertProduction, ConfigError, loadConfig, settings } from '../config.ts'
 import { createStagedoor } from '../server.ts'
+import { EXIT } from './output.ts'
+
+/** How long a server that has failed may take to finish requests under way, ms. */
+const LAST_WORK = 30_000
 
 export function addServe(program: Command): void {
   program
@@ -15,19 +20,20 @@ export function addServe(program: Command): void {
       assertProduction(config)
       const stagedoor = await createStagedoor(config)
       const { log } = stagedoor
+      const failed = uncaught(log)
       try {
-        const { port, host } = await stagedoor.listen().catch(error => {
-          throw error.code === 'EADDRINUSE'
-            ? new ConfigError(
-                `STAGEDOOR_PORT: port ${config.port} is taken on ${config.host}. Stop what listens there, or give another port.`,
-              )
-            : error
+        const { port, host, metrics_port } = await stagedoor.listen().catch(error => {
+          if (error.code !== 'EADDRINUSE') throw error
+          const setting = error.port === config.metrics_port ? 'STAGEDOOR_METRICS_PORT' : 'STAGEDOOR_PORT'
+          throw new ConfigError(
+            `${setting}: port ${error.port} is taken on ${error.address}. Stop what listens there, or give another port.`,
+          )
         })
         log.info(
-          { host, port, public_url: config.public_url, environment: config.environment ?? 'production' },
+          { host, port, metrics_port, public_url: config.public_url, environment: config.environment ?? 'production' },
           'serving',
         )
-        await stopOnSignal()
+        await Promise.race([stopOnSignal(), failed])
         log.info('stopping: finishing requests under way')
       } finally {
         await stagedoor.close()
@@ -47,5 +53,22 @@ export function stopOnSignal(): Promise<void> {
         resolve()
       })
     }
+  })
+}
+
+/**
+ * The last resort. What failed outside every request may have left anything half done in memory (the database cannot
+ * be: its transactions do not wait for anything), so the server stops as on a signal, and whoever watches over it
+ * starts a new one.
+ * @returns resolves at the first exception or rejection that nobody caught; the process will exit with 1
+ */
+function uncaught(log: Logger): Promise<void> {
+  return new Promise(resolve => {
+    process.on('uncaughtException', (err, origin) => {
+      log.fatal({ err, origin }, 'nobody caught this; stopping, to be started anew')
+      process.exitCode = EXIT.failed
+      setTimeout(() => process.exit(), LAST_WORK).unref()
+      resolve()
+    })
   })
 }

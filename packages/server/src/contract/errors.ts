@@ -313,6 +313,7 @@ const definitions = {
     long_message: 'The server lost its database while it was writing this: it may or may not have been done.',
     action: 'Look whether it was done before you try again.',
   },
+  not_ready: { status: 503, message: 'Not ready', long_message: 'The server is not ready: {why}.' },
 } as const satisfies Record<string, ErrorDefinition>
 
 /** A code of the table above. */

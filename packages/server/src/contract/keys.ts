@@ -31,22 +31,28 @@ export const getPublicJwks = operation({
 
 export const Health = z.strictObject({ status: z.literal('ok') }).meta({ id: 'Health' })
 
-const health = (id: string, path: string, summary: string) =>
-  operation({
-    id,
-    method: 'get',
-    path,
-    tag: 'Health',
-    summary,
-    auth: 'none',
-    urgent: true,
-    response: Health,
-    stagedoorOnly: true,
-  })
+export const getHealth = operation({
+  id: 'GetHealth',
+  method: 'get',
+  path: '/healthz',
+  tag: 'Health',
+  summary: 'The process is up; nothing else is asked',
+  auth: 'none',
+  urgent: true,
+  response: Health,
+  stagedoorOnly: true,
+})
 
-export const getHealth = health('GetHealth', '/health', 'The process is up')
-export const getReadiness = health(
-  'GetReadiness',
-  '/ready',
-  'The server can do its work: its store answers; 503 if not',
-)
+export const getReadiness = operation({
+  id: 'GetReadiness',
+  method: 'get',
+  path: '/readyz',
+  tag: 'Health',
+  summary:
+    'The server can do its work: the database answers within 2 seconds, the signing key can be opened, and it is not stopping',
+  auth: 'none',
+  urgent: true,
+  response: Health,
+  errors: ['not_ready'],
+  stagedoorOnly: true,
+})

@@ -19,7 +19,10 @@ export interface Services {
   activity: Activity
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
-  /** Aborted when the server begins to stop: what would go on for ever ends. */
+  /**
+   * Aborted when the server begins to stop: it finishes what is under way, ends what would go on for ever, and should be
+   * sent nothing more.
+   */
   stopping: AbortSignal
 }
 

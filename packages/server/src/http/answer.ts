@@ -1,6 +1,6 @@
-import type { Logger } from 'pino'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
+import type { Seen } from './observe.ts'
 import { isAllowed } from './origin.ts'
 
 /** Headers of an answer. A plain object, which Node's server writes as it is. */
@@ -34,30 +34,14 @@ export function answerJson(value: unknown, status: number, headers: AnswerHeader
 }
 
 /** An error as Clerk's envelope. Anything not thrown on purpose is a bug: the caller is told no more than the trace id. */
-export function answerError(
-  error: unknown,
-  headers: AnswerHeaders,
-  log: Logger,
-  at: { method: string; path: string },
-): Response {
+export function answerError(error: unknown, headers: AnswerHeaders, seen: Seen): Response {
   const traceId = headers['clerk-trace-id']
   const errors = asApiErrors(error)
   const [refusal] = errors
   const { status } = refusal
-  logIfOurs(error, refusal, headers, log, at)
+  seen.refused(refusal, error)
   const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
   return answerJson(body, status, status === 503 ? { 'retry-after': '1', ...headers } : headers)
-}
-
-/** What was asked wrongly is the caller's to know; what went wrong here is ours. */
-export function logIfOurs(
-  error: unknown,
-  refusal: ApiError,
-  headers: AnswerHeaders,
-  log: Logger,
-  at: { method: string; path: string },
-): void {
-  if (refusal.status >= 500) log.error({ err: error, trace_id: headers['clerk-trace-id'], ...at }, 'request failed')
 }
 
 export function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {

@@ -1,5 +1,4 @@
 import { Hono } from 'hono'
-import type { Logger } from 'pino'
 import { ApiError } from '../contract/errors.ts'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
@@ -13,19 +12,21 @@ import { mountBanner } from './fapi/banner.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountHandshake } from './fapi/handshake.ts'
+import { mountHealth } from './fapi/health.ts'
 import { mountMe } from './fapi/me.ts'
 import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
-import { type Env, type HttpOptions, newTraceId } from './mount.ts'
+import type { Env, HttpOptions } from './mount.ts'
+import { type Observer, observed, type Seen } from './observe.ts'
 import { isAllowed } from './origin.ts'
 
 /** The whole HTTP surface: a `Request → Response` function, served by Node or called in process. */
-export function createApp(services: Services, options: HttpOptions, log: Logger): Hono<Env> {
+export function createApp(services: Services, options: HttpOptions, observer: Observer): Pick<Hono<Env>, 'fetch'> {
   // Paths mean what they say: `/v1/users/` is not `/v1/users`.
   const app = new Hono<Env>({ strict: true, getPath: routedPath })
-  const http = { app, services, options, log }
+  const http = { app, services, options, log: observer.log }
   mountTokens(http)
   mountUsers(http)
   mountHandshake(http)
@@ -39,28 +40,25 @@ export function createApp(services: Services, options: HttpOptions, log: Logger)
   mountMe(http)
   mountEnvironment(http)
   mountWellKnown(http)
+  mountHealth(http)
   mountNpm(http)
   mountBanner(http)
 
-  const refuse = (error: unknown, request: Request, path: string) => {
-    const headers = standardHeaders(
-      newTraceId(services),
-      request.headers.get('origin') ?? undefined,
-      options.allowedOrigins,
-    )
-    return answerError(error, headers, log, { method: request.method, path })
+  const refuse = (error: unknown, request: Request, seen: Seen) => {
+    const origin = request.headers.get('origin') ?? undefined
+    return answerError(error, standardHeaders(seen.traceId, origin, options.allowedOrigins), seen)
   }
   // Asked by browsers before a request of another origin that is no plain form: with a header of its own, say.
-  app.options('/v1/*', ({ req }) => {
+  app.options('/v1/*', ({ req, env: { seen } }) => {
     const origin = req.header('origin')
     if (origin === undefined || !isAllowed(origin, options.allowedOrigins))
-      return refuse(new ApiError('origin_invalid'), req.raw, req.path)
-    const headers = standardHeaders(newTraceId(services), origin, options.allowedOrigins)
+      return refuse(new ApiError('origin_invalid'), req.raw, seen)
+    const headers = standardHeaders(seen.traceId, origin, options.allowedOrigins)
     return new Response(null, { status: 204, headers: { ...headers, ...PREFLIGHT } })
   })
-  app.notFound(({ req }) => refuse(notHere(req.method, req.path), req.raw, req.path))
-  app.onError((error, { req }) => refuse(error, req.raw, req.path))
-  return app
+  app.notFound(({ req, env }) => refuse(notHere(req.method, req.path), req.raw, env.seen))
+  app.onError((error, { req, env }) => refuse(error, req.raw, env.seen))
+  return observed(app, services, observer)
 }
 
 /** Browser extensions show their client in Authorization; everything else is a form or a plain GET. */

@@ -15,12 +15,13 @@ import { askingBrowser, type Browser } from './browser.ts'
 import { authenticate, callerOf } from './caller.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
+import type { Seen } from './observe.ts'
 import { errorPage, wantsPage } from './pages.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { queryReader, validate } from './validate.ts'
 
 export interface Env {
-  Bindings: { incoming?: IncomingMessage }
+  Bindings: { incoming?: IncomingMessage; seen: Seen }
 }
 
 /** What the HTTP layer knows beside the domain's services. */
@@ -38,6 +39,7 @@ export interface Http {
   app: Hono<Env>
   services: Services
   options: HttpOptions
+  /** For what goes wrong after an answer has begun. */
   log: Logger
 }
 
@@ -61,7 +63,7 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
 
 /** Connects an operation to its handler: authenticate → validate → run → answer. */
 export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
-  { app, services, options, log }: Http,
+  { app, services, options }: Http,
   operation: Operation<B, Q, R>,
   handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>> | Response>,
 ): void {
@@ -84,12 +86,13 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
 
   const handle: Handler<Env> = async http => {
     const { raw: request } = http.req
-    const incoming = http.env?.incoming
+    const { incoming, seen } = http.env
     const header = headerReader(request, incoming)
-    const traceId = newTraceId(services)
+    const traceId = seen.began(operation, header)
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
     const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
+    seen.caller = ctx.caller
 
     const { address } = ctx.caller
 
@@ -129,14 +132,13 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       })
     }
     try {
-      const answer = await recordingRefusals(ctx, action, run)
+      const answer = await seen.inside(() => recordingRefusals(ctx, action, run))
       if (answer instanceof Response) return answer
       if (options.checkResponses) operation.response.parse(answer)
       const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
       return withCookies(response, cookies)
     } catch (error) {
-      const at = { method: http.req.method, path: http.req.path }
-      return page && wantsPage(header) ? errorPage(error, headers, log, at) : answerError(error, headers, log, at)
+      return page && wantsPage(header) ? errorPage(error, headers, seen) : answerError(error, headers, seen)
     }
   }
   app.on(method.toUpperCase(), path, handle)
@@ -167,11 +169,6 @@ function withCookies(response: Response, cookies: string[]): Response {
   response.headers.delete('set-cookie')
   for (const cookie of [...cookies, ...own]) response.headers.append('set-cookie', cookie)
   return response
-}
-
-/** Names a request in its answer, in the log and in the audit log. */
-export function newTraceId({ random }: Pick<Services, 'random'>): string {
-  return random.bytes(16).toString('hex')
 }
 
 /** No body is an empty form; as JSON it is nothing at all, which most operations refuse. */

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
-import type { Logger } from 'pino'
 import { errors } from '../contract/errors.ts'
 import type { TicketRecord, UserWithIdentifiers } from '../domain/records.ts'
-import { type AnswerHeaders, asApiErrors, logIfOurs } from './answer.ts'
+import { type AnswerHeaders, asApiErrors } from './answer.ts'
 import type { HeaderReader } from './headers.ts'
+import type { Seen } from './observe.ts'
 import { identifierOf } from './present.ts'
 
 /** The pages a person meets: plain HTML, no script, nothing from anywhere else. */
@@ -69,14 +69,9 @@ interface ActorPayload {
 }
 
 /** A refusal, for a person: what happened and what to do; and underneath what to tell whoever runs the server. */
-export function errorPage(
-  error: unknown,
-  headers: AnswerHeaders,
-  log: Logger,
-  at: { method: string; path: string },
-): Response {
+export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen): Response {
   const [refusal] = asApiErrors(error)
-  logIfOurs(error, refusal, headers, log, at)
+  seen.refused(refusal, error)
   const { long_message, meta } = refusal.toJSON()
   const { title, text } = errors[refusal.code].person ?? { title: 'That did not work', text: long_message }
   const body = html`<p class="badge error">Nothing was changed</p>

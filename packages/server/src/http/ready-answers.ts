@@ -6,6 +6,8 @@ import { type AnswerHeaders, standardHeaders } from './answer.ts'
 export interface ReadyAnswersOptions {
   allowedOrigins: ReadonlySet<string>
   newTraceId(): string
+  /** Told of each. */
+  sentAway(code: ErrorCode): void
   log: Logger
 }
 
@@ -48,6 +50,7 @@ export class ReadyAnswers {
       this.#ready.set(key, ready)
     }
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1)
+    this.#options.sentAway(code)
     const { origin } = request.headers
     // A page has to be allowed to read when it should come back.
     const headers = origin === undefined ? ready.headers : this.#headers(ready.body, refusal, origin)

@@ -11,6 +11,13 @@ import { SealedClaims } from './sealed-claims.ts'
 /** Clerk's categories of tokens: `cat` in the header. A handshake has none, so that nobody takes it for a session token. */
 const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
+/** Looks on while a token is signed. */
+export type WatchSigning = (
+  kind: keyof typeof CATEGORIES,
+  alg: SigningAlg,
+  sign: () => Promise<string> | string,
+) => Promise<string> | string
+
 interface ActiveKey {
   kid: string
   headers: Record<keyof typeof CATEGORIES, string>
@@ -31,16 +38,23 @@ export class Keyring implements Signing {
   readonly #store: Pick<Store, 'signingKeys'>
   readonly #masterKey: MasterKey
   readonly #alg: SigningAlg
+  readonly #watch: WatchSigning
   readonly #tickets: SealedClaims<TicketClaims>
   readonly #clients: SealedClaims<ClientClaims>
   readonly #handshakes: SealedClaims<HandshakeClaims>
   #loaded: LoadedKeys | undefined
   #loading: Promise<LoadedKeys> | undefined
 
-  constructor(store: Pick<Store, 'signingKeys'>, masterKey: MasterKey, alg: SigningAlg) {
+  constructor(
+    store: Pick<Store, 'signingKeys'>,
+    masterKey: MasterKey,
+    alg: SigningAlg,
+    watch: WatchSigning = (_kind, _alg, sign) => sign(),
+  ) {
     this.#store = store
     this.#masterKey = masterKey
     this.#alg = alg
+    this.#watch = watch
     this.#tickets = new SealedClaims('ticket+jwt', masterKey.derive('ticket'), isTicketClaims)
     this.#clients = new SealedClaims('client+jwt', masterKey.derive('client'), isClientClaims)
     this.#handshakes = new SealedClaims('handshake+jwt', masterKey.derive('handshake'), isHandshakeClaims)
@@ -73,7 +87,8 @@ export class Keyring implements Signing {
   async #token(kind: keyof typeof CATEGORIES, claims: string, version?: number): Promise<{ jwt: string; kid: string }> {
     const { active } = this.#loaded && this.#loaded.version === version ? this.#loaded : await this.#load()
     const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
-    return { jwt: `${signed}.${await active.sign(signed)}`, kid: active.kid }
+    const signature = await this.#watch(kind, this.#alg, () => active.sign(signed))
+    return { jwt: `${signed}.${signature}`, kid: active.kid }
   }
 
   handshakeNonce(claims: HandshakeClaims): string {

@@ -19,7 +19,8 @@ export class Acknowledged {
   /** @param stored number of the last event there is @throws Error that says what to do if there were later ones */
   assertIn(stored: number): void {
     const told = this.#read()
-    if (stored >= told) return
+    // In a database that is new nothing can come to life again.
+    if (stored >= told || stored === 0) return
     throw new Error(
       `it ends with audit event ${stored}, and event ${told} had been acknowledged: its write-ahead log (-wal) is damaged or ` +
         'gone, or this is an older copy. What was revoked since would be good again. Put the file back with its -wal; ' +
@@ -28,12 +29,8 @@ export class Acknowledged {
   }
 
   note(stored: number): void {
-    try {
-      this.#file ??= openSync(this.#path, constants.O_WRONLY | constants.O_CREAT, 0o600)
-      writeSync(this.#file, String(stored).padStart(DIGITS), 0)
-    } catch {
-      // It guards what is stored; to store must not depend on it.
-    }
+    this.#file ??= openSync(this.#path, constants.O_WRONLY | constants.O_CREAT, 0o600)
+    writeSync(this.#file, String(stored).padStart(DIGITS), 0)
   }
 
   close(): void {

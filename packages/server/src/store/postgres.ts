@@ -26,7 +26,7 @@ const CONNECT_TIMEOUT = 3_000
 /** The server gives up first and says so; only a connection that is dead gets this far, ms. */
 const ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1_000
 /** How often the database's clock is looked at, ms. */
-const CLOCK_INTERVAL = 5_000
+const CLOCK_INTERVAL = 1_000
 /** How often the connection that listens is tried, and the pause before a new one, ms. */
 const LISTEN_CHECK = 10_000
 const LISTEN_PAUSE = 500
@@ -285,6 +285,11 @@ export class Postgres implements Database {
     } catch (error) {
       throw translated(error, false)
     }
+  }
+
+  load(): Record<string, number> {
+    const { totalCount: connections, idleCount: idle } = this.#pool
+    return { connections, idle, waiting: this.#waiting.size }
   }
 
   waiting(): { length: number; oldest: number } {

@@ -118,6 +118,8 @@ export interface Database {
   onRevocation(listener: () => void): () => void
   /** How many wait for a connection to the database, and how long the first of them has, ms. */
   waiting(): { length: number; oldest: number }
+  /** How busy it is, in numbers whose names never change. */
+  load(): Record<string, number>
   ping(): Promise<void>
   /** What is wrong with the database or with how it is written, in words. */
   check(): Promise<string[]>

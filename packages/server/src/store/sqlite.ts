@@ -70,11 +70,18 @@ export class Sqlite implements Database {
     if (path !== ':memory:') {
       closeSync(openSync(path, 'a', 0o600))
       this.#host = new HostLock(path)
+    }
+    try {
+      this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
+      sayingWhatToDo(() => this.#db.pragma('journal_mode = WAL'))
+    } catch (error) {
+      this.#host?.release()
+      throw error
+    }
+    if (path !== ':memory:') {
       this.#ballast = new Ballast(path)
       this.#acknowledged = new Acknowledged(path)
     }
-    this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
-    sayingWhatToDo(() => this.#db.pragma('journal_mode = WAL'))
     this.#db.pragma('synchronous = FULL')
     this.#db.pragma('foreign_keys = ON')
     this.#db.pragma('trusted_schema = OFF')
@@ -155,6 +162,10 @@ export class Sqlite implements Database {
   }
 
   /** Nobody waits for a connection here; who waits for the disk holds the event loop up. */
+  load(): Record<string, number> {
+    return { waiting: this.#waiting.length }
+  }
+
   waiting(): { length: number; oldest: number } {
     return { length: 0, oldest: 0 }
   }
@@ -224,7 +235,7 @@ export class Sqlite implements Database {
         this.#run('release item')
       }
       this.#run('commit')
-      if (this.#lastEvent) this.#acknowledged?.note(this.#lastEvent.get() ?? 0)
+      this.#remember()
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
       const failure = translated(error)
@@ -238,6 +249,15 @@ export class Sqlite implements Database {
     }
     for (const answer of answers) answer()
     for (const listener of this.#listeners) listener()
+  }
+
+  /** What is committed is committed, whatever becomes of this. */
+  #remember(): void {
+    try {
+      if (this.#lastEvent) this.#acknowledged?.note(this.#lastEvent.get() ?? 0)
+    } catch {
+      // The next commit remembers more.
+    }
   }
 
   /** Does not wait for another process that is writing: SQLite would stand still meanwhile, and reads with it. */

@@ -95,6 +95,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     },
 
     waiting: () => db.waiting(),
+    load: () => db.load(),
     ping: () => db.ping(),
     check: () => db.check(),
     close: () => db.close(),

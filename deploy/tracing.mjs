@@ -1,0 +1,18 @@
+// Spans to an OpenTelemetry collector: node --import ./deploy/tracing.mjs … serve
+// What to install beside it, and what the settings are: docs/operating.md
+import { context, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
+import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+
+const provider = new TracerProvider({
+  resource: defaultResource()
+    .merge(resourceFromAttributes({ 'service.name': 'stagedoor' }))
+    .merge(detectResources({ detectors: [envDetector] })),
+  spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter() })],
+})
+context.setGlobalContextManager(new AsyncLocalStorageContextManager())
+trace.setGlobalTracerProvider(provider)
+// The server has closed, and nothing is left to do: send what is still here, if anybody takes it.
+process.once('beforeExit', () => provider.shutdown().catch(() => {}))

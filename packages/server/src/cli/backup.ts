@@ -1,0 +1,24 @@
+import { statSync } from 'node:fs'
+import type { Command } from 'commander'
+import { loadConfig } from '../config.ts'
+import { backupDatabase } from '../server.ts'
+import { commandEnvironment } from './environment.ts'
+import { type OutputOptions, printOne } from './output.ts'
+
+export function addBackup(program: Command): void {
+  program
+    .command('backup')
+    .description('copy the embedded database, also while a server is using it; docs/operating.md says how to restore')
+    .argument('<file>', 'where to; must not be there yet')
+    .option('--json', 'print JSON')
+    .action(async (file: string, options: OutputOptions) => {
+      const { database_url } = loadConfig(commandEnvironment())
+      backupDatabase(database_url, file)
+      const { size } = statSync(file)
+      printOne(
+        options,
+        { file, bytes: size },
+        { file, size: `${(size / 1_000_000).toFixed(1)} MB`, 'it needs': 'the same STAGEDOOR_MASTER_KEY' },
+      )
+    })
+}

@@ -1,0 +1,128 @@
+import type { Hono } from 'hono'
+import type { Logger } from 'pino'
+import type { ApiError } from '../contract/errors.ts'
+import type { Operation } from '../contract/operation.ts'
+import type { Caller, Services } from '../domain/context.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
+import { answerError, standardHeaders } from './answer.ts'
+import type { HeaderReader } from './headers.ts'
+import type { Env } from './mount.ts'
+import { traceparent } from './traceparent.ts'
+
+/** Who is told of requests: the log always, the others where they are on. */
+export interface Observer {
+  log: Logger
+  metrics: Metrics | undefined
+  tracing: Tracing | undefined
+}
+
+/** Every request passes here, those too that no operation answers. What fails beneath fails this request alone. */
+export function observed(app: Hono<Env>, services: Services, observer: Observer): Pick<Hono<Env>, 'fetch'> {
+  return {
+    async fetch(request, env) {
+      const seen = new Seen(services, observer)
+      let response: Response
+      try {
+        response = await app.fetch(request, { ...env, seen })
+      } catch (error) {
+        response = answerError(error, standardHeaders(seen.traceId, undefined, new Set()), seen)
+      }
+      seen.ended(request.method, response.status)
+      return response
+    },
+  }
+}
+
+/** One request as it is seen from outside: what was asked, by whom, how it went. Nothing that was sent is kept. */
+export class Seen {
+  caller: Caller | undefined
+  readonly #services: Services
+  readonly #observer: Observer
+  readonly #start = performance.now()
+  #operation: Operation | undefined
+  #refusal: ApiError | undefined
+  #error: unknown
+  #span: RequestSpan | undefined
+  #traceId: string | undefined
+
+  constructor(services: Services, observer: Observer) {
+    this.#services = services
+    this.#observer = observer
+    observer.metrics?.requestBegan()
+  }
+
+  /** What the request is called: in its answer, in the log, in the audit log, in the traces. */
+  get traceId(): string {
+    this.#traceId ??= this.#begun()
+    return this.#traceId
+  }
+
+  /**
+   * Says which operation was asked for. A caller with a secret key goes on in its own trace. Strangers do not choose
+   * what their requests are called in the audit log: theirs begin a trace, which only points at the one they name.
+   */
+  began(operation: Operation, header: HeaderReader): string {
+    this.#operation = operation
+    this.#traceId = this.#begun(header)
+    return this.#traceId
+  }
+
+  #begun(header?: HeaderReader): string {
+    const operation = this.#operation
+    const named = header && traceparent(header('traceparent'), header('tracestate'))
+    const parent = operation?.auth === 'secret_key' ? named : undefined
+    this.#span = this.#observer.tracing?.request({ operation, start: this.#start, parent, link: parent ?? named })
+    return this.#span?.traceId ?? parent?.traceId ?? this.#services.random.bytes(16).toString('hex')
+  }
+
+  /** Does what the request asks for, so that spans of the work are found beneath it. */
+  inside<T>(work: () => T): T {
+    return this.#span ? this.#span.inside(work) : work()
+  }
+
+  refused(refusal: ApiError, error: unknown): void {
+    this.#refusal = refusal
+    // What was asked wrongly is the caller's to know; what went wrong here is ours.
+    if (refusal.status >= 500) this.#error = error
+  }
+
+  ended(asked: string, status: number): void {
+    const { traceId } = this
+    const { log, metrics } = this.#observer
+    const milliseconds = performance.now() - this.#start
+    const operation = this.#operation?.id ?? 'none'
+    const method = this.#operation?.method.toUpperCase() ?? (METHODS.includes(asked) ? asked : 'other')
+    const code = this.#refusal?.code
+    metrics?.requestEnded({ operation, method, status, seconds: milliseconds / 1_000, code })
+    this.#span?.ended(method, status, code)
+
+    const level = this.#level(status)
+    if (!log.isLevelEnabled(level)) return
+    const { principal, address } = this.caller ?? {}
+    log[level](
+      {
+        trace_id: traceId,
+        operation,
+        method,
+        status,
+        duration_ms: Math.round(milliseconds * 1_000) / 1_000,
+        code,
+        principal: principal?.type,
+        key_id: principal?.type === 'secret_key' ? principal.id : undefined,
+        address,
+        err: this.#error,
+      },
+      status >= 500 ? 'request failed' : 'request',
+    )
+  }
+
+  /** Balancers ask every few seconds, of a stopping server too. */
+  #level(status: number): 'error' | 'warn' | 'info' | 'debug' {
+    if (this.#operation?.tag === 'Health') return status >= 500 ? 'warn' : 'debug'
+    return status >= 500 ? 'error' : 'info'
+  }
+}
+
+/** Of requests that are no operation; anything else is the stranger's own word. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']

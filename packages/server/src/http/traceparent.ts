@@ -1,0 +1,18 @@
+import type { TraceParent } from '../telemetry/tracing.ts'
+
+/**
+ * Reads the header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
+ * @returns undefined for anything that is not exactly right; then the request begins a trace of its own
+ * @example traceparent('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')?.traceId // 0af7651916cd43dd8448eb211c80319c
+ */
+export function traceparent(text: string | undefined, state?: string): TraceParent | undefined {
+  if (text === undefined || text.length > MAX_LENGTH) return undefined
+  const [, version, traceId = '', spanId = '', flags = '', more] = FORM.exec(text) ?? []
+  // A later version may say more behind it; this one says nothing.
+  if (version === undefined || version === 'ff' || (version === '00' && more !== undefined)) return undefined
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), state }
+}
+
+const FORM = /^([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
+const MAX_LENGTH = 256

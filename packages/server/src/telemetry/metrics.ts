@@ -1,0 +1,198 @@
+import { createServer } from 'node:http'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { errors } from '../contract/errors.ts'
+import type { AuditRecord } from '../domain/records.ts'
+import type { Store } from '../domain/store.ts'
+
+/** From a token minted by itself to a client that has long given up. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Verbs of audit events, and what has happened by them. */
+const TICKET_CHANGES: Record<string, string> = { create: 'created', accept: 'redeemed', revoke: 'revoked' }
+const SESSION_ENDS: Record<string, string> = {
+  end: 'ended',
+  remove: 'removed',
+  revoke: 'revoked',
+  expire: 'expired',
+  abandon: 'abandoned',
+}
+const TICKETS = ['actor_token', 'sign_in_token']
+export type TokenKind = 'session' | 'template' | 'handshake'
+
+/**
+ * What Prometheus reads. Labels are names of ours, each of a list that does not grow: no path, no id, no address.
+ * docs/reference/metrics.md is made from here.
+ */
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #registers = [this.registry]
+  #requestsInFlight = 0
+  #storeCallsInFlight = 0
+
+  readonly #requests = new Histogram({
+    name: 'stagedoor_http_request_duration_seconds',
+    help: 'Requests and how long they took until the answer was ready, by operation (`none`: no operation), method and class of status.',
+    labelNames: ['operation', 'method', 'status'] as const,
+    buckets: SECONDS,
+    registers: this.#registers,
+  })
+  readonly #refusals = new Counter({
+    name: 'stagedoor_refusals_total',
+    help: 'Requests answered with an error, by its code (docs/reference/errors.md).',
+    labelNames: ['code'] as const,
+    registers: this.#registers,
+  })
+  readonly #tickets = new Counter({
+    name: 'stagedoor_tickets_total',
+    help: 'What has happened to tickets: created, redeemed or revoked; by kind.',
+    labelNames: ['kind', 'change'] as const,
+    registers: this.#registers,
+  })
+  readonly #sessionsBegun = new Counter({
+    name: 'stagedoor_sessions_begun_total',
+    help: 'Sessions begun, by what: actor_token, sign_in_token, or the Backend API (`api`, in development only).',
+    labelNames: ['by'] as const,
+    registers: this.#registers,
+  })
+  readonly #sessionsEnded = new Counter({
+    name: 'stagedoor_sessions_ended_total',
+    help: 'Sessions ended, by how: ended or removed by the browser, revoked, expired, abandoned.',
+    labelNames: ['how'] as const,
+    registers: this.#registers,
+  })
+  readonly #tokens = new Counter({
+    name: 'stagedoor_tokens_signed_total',
+    help: 'Tokens signed, by kind: session, template, handshake.',
+    labelNames: ['kind'] as const,
+    registers: this.#registers,
+  })
+  readonly #auditEvents = new Counter({
+    name: 'stagedoor_audit_events_total',
+    help: 'Audit events written, by action and outcome (done, refused).',
+    labelNames: ['action', 'outcome'] as const,
+    registers: this.#registers,
+  })
+
+  /** @param store asked how busy it is at each look */
+  constructor(version: string, store?: Pick<Store, 'load'>) {
+    collectDefaultMetrics({ register: this.registry })
+    this.#gauge('stagedoor_http_requests_in_flight', 'Requests under way.', () => this.#requestsInFlight)
+    this.#gauge(
+      'stagedoor_store_calls_in_flight',
+      'Calls of the database under way. The embedded one answers reads at once: these are the writes that wait for their commit.',
+      () => this.#storeCallsInFlight,
+    )
+    const load = new Gauge({
+      name: 'stagedoor_store_load',
+      help: 'What the database says of itself: writes or calls that are `waiting`; on PostgreSQL its `connections`, and those `idle`.',
+      labelNames: ['of'] as const,
+      registers: this.#registers,
+      collect: () => {
+        for (const [of, value] of Object.entries(store?.load() ?? {})) load.set({ of }, value)
+      },
+    })
+    new Gauge({
+      name: 'stagedoor_build_info',
+      help: '1, of the version of Stagedoor and of Node.',
+      labelNames: ['version', 'node'] as const,
+      registers: this.#registers,
+    }).set({ version, node: process.versions.node }, 1)
+    this.#begin()
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: this.#registers,
+      collect() {
+        this.set(value())
+      },
+    })
+  }
+
+  /** A series that is there from the start shows its first increase. */
+  #begin(): void {
+    for (const code of Object.keys(errors)) this.#refusals.inc({ code }, 0)
+    for (const kind of TICKETS) {
+      for (const change of Object.values(TICKET_CHANGES)) this.#tickets.inc({ kind, change }, 0)
+    }
+    for (const by of [...TICKETS, 'api']) this.#sessionsBegun.inc({ by }, 0)
+    for (const how of Object.values(SESSION_ENDS)) this.#sessionsEnded.inc({ how }, 0)
+    for (const kind of ['session', 'template', 'handshake']) this.#tokens.inc({ kind }, 0)
+  }
+
+  requestBegan(): void {
+    this.#requestsInFlight++
+  }
+
+  requestEnded(request: {
+    operation: string
+    method: string
+    status: number
+    seconds: number
+    code: string | undefined
+  }): void {
+    const { operation, method, status, seconds, code } = request
+    this.#requestsInFlight--
+    this.#requests.observe({ operation, method, status: `${Math.floor(status / 100)}xx` }, seconds)
+    if (code !== undefined) this.refused(code)
+  }
+
+  /** Counts a request that was sent away before anything was done for it. */
+  refused(code: string): void {
+    this.#refusals.inc({ code })
+  }
+
+  storeCallBegan(): void {
+    this.#storeCallsInFlight++
+  }
+
+  storeCallEnded(): void {
+    this.#storeCallsInFlight--
+  }
+
+  tokenSigned(kind: TokenKind): void {
+    this.#tokens.inc({ kind })
+  }
+
+  /** Counts an audit event that has been written, and what it tells of. */
+  recorded({ action, outcome }: AuditRecord): void {
+    this.#auditEvents.inc({ action, outcome })
+    if (outcome !== 'done') return
+    const [noun = '', verb = ''] = action.split('.')
+    if (TICKETS.includes(noun)) {
+      const change = TICKET_CHANGES[verb]
+      if (change) this.#tickets.inc({ kind: noun, change })
+      if (verb === 'accept') this.#sessionsBegun.inc({ by: noun })
+    } else if (noun === 'session') {
+      const how = SESSION_ENDS[verb]
+      if (how) this.#sessionsEnded.inc({ how })
+      if (verb === 'create') this.#sessionsBegun.inc({ by: 'api' })
+    }
+  }
+
+  /** Serves `GET /metrics` at an address of its own: they are for operators, not for those who use the API. */
+  async listen(port: number, host: string): Promise<{ port: number; close(): void }> {
+    const server = createServer(async (request, response) => {
+      if (request.method !== 'GET' || request.url !== '/metrics') {
+        response.writeHead(404).end()
+        return
+      }
+      const text = await this.registry.metrics().catch(() => undefined)
+      if (text === undefined) response.writeHead(500).end()
+      else response.writeHead(200, { 'content-type': this.registry.contentType }).end(text)
+    })
+    server.requestTimeout = 10_000
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(port, host, resolve)
+    })
+    return {
+      port: (server.address() as { port: number }).port,
+      close() {
+        server.close()
+        server.closeAllConnections()
+      },
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { AuditRecord } from '../domain/records.ts'
+import type { Store } from '../domain/store.ts'
+import type { Metrics } from './metrics.ts'
+import type { Tracing } from './tracing.ts'
+
+type Verb = (...args: unknown[]) => Promise<unknown>
+
+/** The same store; its calls are counted and traced, and the audit events they wrote. Whichever database it is. */
+export function watchedStore(
+  store: Store,
+  { metrics, tracing }: { metrics: Metrics | undefined; tracing: Tracing | undefined },
+): Store {
+  if (!metrics && !tracing) return store
+
+  const watched =
+    (name: string, verb: Verb): Verb =>
+    async (...args) => {
+      const events: AuditRecord[] = []
+      const given = metrics ? args.map(arg => overheard(arg, events)) : args
+      metrics?.storeCallBegan()
+      try {
+        const result = await (tracing ? tracing.work(name, 'database', () => verb(...given)) : verb(...given))
+        if (events.length > 0 && happened(name, result)) for (const event of events) metrics?.recorded(event)
+        return result
+      } finally {
+        metrics?.storeCallEnded()
+      }
+    }
+
+  const watchedGroup = (noun: string, group: object) =>
+    Object.fromEntries(
+      // Whoever wants to be called back asks nothing of the database.
+      Object.entries(group).map(([name, verb]) => [
+        name,
+        name === 'onChange' ? verb : watched(`${noun}.${name}`, verb),
+      ]),
+    )
+  const groups = Object.entries(store).filter(([noun, group]) => typeof group === 'object' && noun !== 'clock')
+  return { ...store, ...Object.fromEntries(groups.map(([noun, group]) => [noun, watchedGroup(noun, group)])) }
+}
+
+/** `false` and `undefined` are what a transition says that did not happen. Inserts that cannot be refused say nothing. */
+function happened(name: string, result: unknown): boolean {
+  return result !== false && (result !== undefined || /\.(insert|append)$/.test(name))
+}
+
+/** Keeps the audit event in what a verb is given: itself, in an input, or made by a function for each row changed. */
+function overheard(arg: unknown, events: AuditRecord[]): unknown {
+  if (typeof arg === 'function') return overheardMaker(arg as EventMaker, events)
+  if (typeof arg !== 'object' || arg === null) return arg
+  if ('leaf_hash' in arg) events.push(arg as AuditRecord)
+  else if ('event' in arg) events.push(arg.event as AuditRecord)
+  if ('ticket' in arg && 'session' in arg) {
+    const { ticket, session } = arg as Record<string, EventMaker>
+    return {
+      ticket: overheardMaker(ticket as EventMaker, events),
+      session: overheardMaker(session as EventMaker, events),
+    }
+  }
+  return arg
+}
+
+type EventMaker = (record: unknown) => AuditRecord
+
+function overheardMaker(make: EventMaker, events: AuditRecord[]): EventMaker {
+  return record => {
+    const event = make(record)
+    events.push(event)
+    return event
+  }
+}
