@@ -565,7 +565,8 @@ function assertSafe(answer: Answer): void {
   if (page)
     assert.match(answer.headers.get('content-security-policy') ?? '', /^default-src 'none'; .*frame-ancestors 'none'$/)
   assert.match(answer.headers.get('clerk-trace-id') ?? '', /^[0-9a-f]{32}$/)
-  if (![303, 307].includes(answer.status) && !page) assert.equal(answer.headers.get('content-type'), 'application/json')
+  const type = answer.headers.get('content-type') ?? ''
+  if (![303, 307].includes(answer.status) && !page) assert.match(type, /^(application\/json|text\/event-stream)$/)
   if (answer.status >= 400) {
     assert.equal(answer.body.clerk_trace_id, answer.headers.get('clerk-trace-id'))
     assert.doesNotMatch(answer.text, /node_modules|\.ts:|at \w+ \(|SQLITE|select |better-sqlite/i)
@@ -595,6 +596,7 @@ async function succeeding(server: TestServer, operation: Operation) {
     createSession: { user_id },
     VerifyClient: { token: cookie.replace('__client=', '') },
     CreateUser: {},
+    RevokeAllSessions: { user_id },
     CreateJWTTemplate: { name: 'another', claims: {} },
     UpdateJWTTemplate: { lifetime: 90 },
     UpdateUser: { first_name: 'x' },
