@@ -9,6 +9,7 @@ const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
 /** Servers are started thousands of times: they keep what was compiled. */
 const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
 const READY_TIMEOUT = 30_000
+const LIMITS = ['KEY', 'ADDRESS', 'REDEEM', 'FAILURES']
 const KEPT_LOG = 100_000
 
 /** Nothing that was started outlives the test, stopped or not. */
