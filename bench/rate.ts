@@ -119,7 +119,7 @@ function ask(kind: Kind, target: Target, authorization: string): Ask {
       return { kind, text: post(`/v1/sessions/${id}/revoke`, 'json', '', authorization) }
     }
     case 'health':
-      return { kind, text: get('/health') }
+      return { kind, text: get('/healthz') }
     case 'jwks':
       return { kind, text: get('/.well-known/jwks.json') }
   }

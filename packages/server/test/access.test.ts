@@ -140,7 +140,9 @@ describe('Z13 Z17 every route that wants a secret key', () => {
 })
 
 describe('every operation of the contract', () => {
-  for (const operation of [...bapi, ...fapi]) {
+  // A stream never ends: revocations.test.ts is about that one.
+  const operations = [...bapi, ...fapi].filter(operation => !operation.stream)
+  for (const operation of operations) {
     it(`${name(operation)} is served, and H16 S9 cached by nobody but a key set`, async () => {
       await using server = await testServer({ env })
       for (const authorization of [`Bearer ${SECRET_KEY}`, undefined]) {
@@ -158,7 +160,7 @@ describe('every operation of the contract', () => {
     })
   }
 
-  for (const operation of [...bapi, ...fapi]) {
+  for (const operation of operations) {
     it(`${name(operation)} answers with the same headers when it succeeds`, async () => {
       await using server = await testServer({ env })
       const { path, body, headers, method } = await succeeding(server, operation)

@@ -34,8 +34,8 @@ describe('urgent requests', () => {
       ['POST', '/v1/client?a=b&_method=DELETE'],
       ['GET', '/.well-known/jwks.json'],
       ['GET', '/v1/jwks'],
-      ['GET', '/health'],
-      ['GET', '/ready'],
+      ['GET', '/healthz'],
+      ['GET', '/readyz'],
     ] as const)
       assert.equal(urgent(method, url), true, `${method} ${url}`)
   })
@@ -53,8 +53,8 @@ describe('urgent requests', () => {
       ['GET', '/v1/client/sessions?_method=DELETE'],
       ['POST', '/v1/client/sign_ins?x=/revoke'],
       ['GET', '/xwell-known/jwks.json'],
-      ['GET', '/health/x'],
-      ['GET', '//health'],
+      ['GET', '/healthz/x'],
+      ['GET', '//healthz'],
     ] as const)
       assert.equal(urgent(method, url), false, `${method} ${url}`)
   })

@@ -149,7 +149,7 @@ describe('requests of a secret key', () => {
       const revoked = await fetch(`${url}/v1/actor_tokens/${id}/revoke`, { method: 'POST', ...withKey(SECRET_KEY) })
       assert.equal(revoked.status, 200)
     }
-    for (const path of ['/v1/jwks', '/.well-known/jwks.json', '/health', '/ready']) {
+    for (const path of ['/v1/jwks', '/.well-known/jwks.json', '/healthz', '/readyz']) {
       for (let i = 0; i < 30; i++) assert.equal((await fetch(url + path, withKey(SECRET_KEY))).status, 200)
     }
   })

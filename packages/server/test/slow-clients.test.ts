@@ -51,23 +51,23 @@ const AMBIGUOUS: Record<string, string | Buffer> = {
   'a vertical tab before chunked': withLength('Transfer-Encoding: \x0bchunked', '0\r\n\r\n'),
   'chunked in quotes': withLength('Transfer-Encoding: "chunked"', '0\r\n\r\n'),
   'a folded Transfer-Encoding': withLength('Transfer-Encoding:\r\n chunked', '0\r\n\r\n'),
-  'a folded header': `GET /health HTTP/1.1\r\n${HOST}X-A: a\r\n b\r\n\r\n`,
-  'space before the first header': `GET /health HTTP/1.1\r\n X-A: a\r\n${HOST}\r\n`,
-  'lines that end in LF': 'GET /health HTTP/1.1\nHost: 127.0.0.1\n\n',
-  'one line that ends in LF': 'GET /health HTTP/1.1\r\nHost: 127.0.0.1\nX-A: a\r\n\r\n',
-  'a CR in a header': `GET /health HTTP/1.1\r\n${HOST}X-A: a\rb\r\n\r\n`,
-  'a NUL in a header': `GET /health HTTP/1.1\r\n${HOST}X-A: a\0b\r\n\r\n`,
-  'a NUL in the name of a header': `GET /health HTTP/1.1\r\n${HOST}X\0A: a\r\n\r\n`,
-  'a header without a colon': `GET /health HTTP/1.1\r\n${HOST}Broken\r\n\r\n`,
-  'a header without a name': `GET /health HTTP/1.1\r\n${HOST}: a\r\n\r\n`,
-  'two hosts': `GET /health HTTP/1.1\r\n${HOST}Host: evil.example\r\n\r\n`,
-  'two hosts, the same': `GET /health HTTP/1.1\r\n${HOST}${HOST}\r\n`,
-  'no host': 'GET /health HTTP/1.1\r\n\r\n',
-  'no version': 'GET /health\r\n\r\n',
-  'a version there is not': `GET /health HTTP/1.9\r\n${HOST}\r\n`,
+  'a folded header': `GET /healthz HTTP/1.1\r\n${HOST}X-A: a\r\n b\r\n\r\n`,
+  'space before the first header': `GET /healthz HTTP/1.1\r\n X-A: a\r\n${HOST}\r\n`,
+  'lines that end in LF': 'GET /healthz HTTP/1.1\nHost: 127.0.0.1\n\n',
+  'one line that ends in LF': 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\nX-A: a\r\n\r\n',
+  'a CR in a header': `GET /healthz HTTP/1.1\r\n${HOST}X-A: a\rb\r\n\r\n`,
+  'a NUL in a header': `GET /healthz HTTP/1.1\r\n${HOST}X-A: a\0b\r\n\r\n`,
+  'a NUL in the name of a header': `GET /healthz HTTP/1.1\r\n${HOST}X\0A: a\r\n\r\n`,
+  'a header without a colon': `GET /healthz HTTP/1.1\r\n${HOST}Broken\r\n\r\n`,
+  'a header without a name': `GET /healthz HTTP/1.1\r\n${HOST}: a\r\n\r\n`,
+  'two hosts': `GET /healthz HTTP/1.1\r\n${HOST}Host: evil.example\r\n\r\n`,
+  'two hosts, the same': `GET /healthz HTTP/1.1\r\n${HOST}${HOST}\r\n`,
+  'no host': 'GET /healthz HTTP/1.1\r\n\r\n',
+  'no version': 'GET /healthz\r\n\r\n',
+  'a version there is not': `GET /healthz HTTP/1.9\r\n${HOST}\r\n`,
   'the beginning of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
-  'tabs between method, path and version': `GET\t/health\tHTTP/1.1\r\n${HOST}\r\n`,
-  'a method in lower case': `get /health HTTP/1.1\r\n${HOST}\r\n`,
+  'tabs between method, path and version': `GET\t/healthz\tHTTP/1.1\r\n${HOST}\r\n`,
+  'a method in lower case': `get /healthz HTTP/1.1\r\n${HOST}\r\n`,
   'a path that is not ASCII': Buffer.from(`GET /h\xe9alth HTTP/1.1\r\n${HOST}\r\n`, 'latin1'),
   'a chunk size that is none': chunked('zz\r\n{}\r\n0\r\n\r\n'),
   'a chunk size beyond 64 bits': chunked('ffffffffffffffffff\r\n{}\r\n0\r\n\r\n'),
@@ -93,13 +93,13 @@ describe('too much of everything', () => {
     Array.from({ length: count }, (_, i) => each(i)).join(by)
 
   it('is a 4xx: headers, many or long, and a long path', async () => {
-    const headers = (count: number) => `GET /health HTTP/1.1\r\n${HOST}${many(count, i => `x-${i}: a\r\n`)}\r\n`
+    const headers = (count: number) => `GET /healthz HTTP/1.1\r\n${HOST}${many(count, i => `x-${i}: a\r\n`)}\r\n`
     const of = async (bytes: string) => (await sendRaw(port, bytes, 500)).statuses
     assert.deepEqual(await of(headers(99)), [200])
     // With its own Host: 101. One more, and Node says so before us.
     assert.match((await sendRaw(port, headers(100))).text, /^HTTP\/1.1 400 .*more than 100 headers/s)
     assert.deepEqual(await of(headers(1_000)), [431])
-    assert.deepEqual(await of(`GET /health HTTP/1.1\r\n${HOST}X-A: ${'a'.repeat(20_000)}\r\n\r\n`), [431])
+    assert.deepEqual(await of(`GET /healthz HTTP/1.1\r\n${HOST}X-A: ${'a'.repeat(20_000)}\r\n\r\n`), [431])
     assert.deepEqual(await of(get(`/${'a'.repeat(20_000)}`)), [431])
   })
 
@@ -160,7 +160,7 @@ describe('a body that is too large', () => {
       head('Content-Length: 104857600', `POST /v1/users/user_1/ban HTTP/1.1\r\n${HOST}${KEY}`),
       404,
     ],
-    'of a GET': [head('Content-Length: 104857600', `GET /health HTTP/1.1\r\n${HOST}`), 200],
+    'of a GET': [head('Content-Length: 104857600', `GET /healthz HTTP/1.1\r\n${HOST}`), 200],
   }
   for (const [name, [bytes, status]] of Object.entries(bodies)) {
     it(`is refused before it is there, and kept nowhere: ${name}`, async () => {
@@ -179,7 +179,7 @@ describe('a body that is too large', () => {
 
   it('is cut off soon after its answer, however slowly it comes', async () => {
     const peer = await rawPeer(port)
-    peer.socket.write(head('Content-Length: 104857600', `GET /health HTTP/1.1\r\n${HOST}`))
+    peer.socket.write(head('Content-Length: 104857600', `GET /healthz HTTP/1.1\r\n${HOST}`))
     const drip = setInterval(() => peer.socket.write('a'), 100)
     await peer.closed(6_000)
     clearInterval(drip)
@@ -196,10 +196,10 @@ describe('slow clients', () => {
   /** What they do: say nothing, stop in the middle of the headers, or send one byte of a body now and then. */
   const kinds: Record<string, string> = {
     'say nothing': '',
-    'stop in the headers': `GET /health HTTP/1.1\r\n${HOST}X-A: `,
+    'stop in the headers': `GET /healthz HTTP/1.1\r\n${HOST}X-A: `,
     'say what they want, and no more': `POST /v1/users HTTP/1.1\r\n`,
-    'go on for ever': `GET /health HTTP/1.1\r\n${HOST}X-A: `,
-    'are done': get('/health'),
+    'go on for ever': `GET /healthz HTTP/1.1\r\n${HOST}X-A: `,
+    'are done': get('/healthz'),
   }
 
   it('are let go within 15 s, and hurt nobody', { timeout: 300_000 }, async () => {
@@ -269,7 +269,7 @@ describe('slow clients', () => {
     for (const { socket } of peers) socket.destroy()
     await sleep(1_200)
     assert.match(lines.join(''), /"dropped":5,.*STAGEDOOR_MAX_CONNECTIONS/)
-    assert.equal((await sendRaw(where, get('/health'), 300)).statuses[0], 200)
+    assert.equal((await sendRaw(where, get('/healthz'), 300)).statuses[0], 200)
     await small[Symbol.asyncDispose]()
   })
 })
