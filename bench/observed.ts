@@ -49,7 +49,8 @@ async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KE
 }
 
 async function measure(): Promise<void> {
-  const { values: options } = parseArgs({
+  const { values: options, positionals: wanted } = parseArgs({
+    allowPositionals: true,
     options: { rounds: { type: 'string', default: '150' }, seconds: { type: 'string', default: '0.1' } },
   })
   const cache = join(root, 'node_modules', '.cache')
@@ -76,6 +77,7 @@ async function measure(): Promise<void> {
   const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
   console.log(`${'CPU time of a mint'.padEnd(26)}   bare  observed   ratio   quartiles`)
   for (const [name, observed] of Object.entries(variants)) {
+    if (wanted.length > 0 && !wanted.some(word => name.includes(word))) continue
     const place = mkdtempSync(join(folder, 'servers-'))
     const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
     const servers = startChild('observed.ts', {
