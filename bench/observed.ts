@@ -5,84 +5,122 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Child, startChild } from './child.ts'
+import { loadConfig } from '../packages/server/src/config.ts'
+import { createStagedoor, type Stagedoor } from '../packages/server/src/server.ts'
+import { answer, startChild } from './child.ts'
 import type { Measured, Round } from './load.ts'
 
 /**
- * What it costs to be looked at: CPU time of a mint (ES256, where the signature is short and the rest shows) with log
- * lines, metrics and traces, each against a server with none of them, in many short turns. CPU time, because it does not
- * grow as much as the rate shrinks when the machine has other things to do.
+ * What it costs to be looked at: the CPU time of a mint with log lines, metrics and traces, against that of a mint with
+ * none of them. ES256, where the signature is short and the rest shows. Both servers are in one process and take many
+ * short turns, so that the machine's other work, and what V8 makes of a process, are the same for both.
  */
 
-const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '120' }, seconds: { type: 'string', default: '0.15' } },
-})
-
 const root = fileURLToPath(new URL('..', import.meta.url))
-const cache = join(root, 'node_modules', '.cache')
-mkdirSync(cache, { recursive: true })
-const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
-const collector = createServer((request, response) => {
-  request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'))
-})
-await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve))
-const { port: collectorPort } = collector.address() as { port: number }
-
-const log = { STAGEDOOR_LOG_LEVEL: 'info' }
-const metrics = { STAGEDOOR_METRICS_PORT: '0' }
-const traces = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}` }
-const variants: Record<string, Record<string, string>> = {
-  nothing: {},
-  'nothing, again': {},
-  'a log line a request': log,
-  metrics,
-  'log lines and metrics': { ...log, ...metrics },
-  traces,
-}
-
-const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
-const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
-
-async function measured(port: number, kind: Round['kind'], seconds: number): Promise<Measured> {
-  const result = await load.ask<Measured>({ port, kind, alg: 'ES256', seconds, connections: 64, secretKey })
-  if (result.wrong > 0) throw new Error(`${kind}: ${result.wrong} wrong answers\n${result.example ?? ''}`)
-  return result
-}
-
-const servers: { name: string; child: Child; port: number; costs: number[] }[] = []
-for (const [name, env] of Object.entries(variants)) {
-  const child = startChild('server.ts', {
-    cores: '0',
-    node: env === traces ? ['--import', join(root, 'deploy/tracing.mjs')] : [],
-    output: openSync(join(folder, `${name}.log`), 'w'),
-    env: {
-      STAGEDOOR_DATABASE_URL: `sqlite:${join(folder, `${name}.db`)}`,
-      STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
-      STAGEDOOR_SECRET_KEY: secretKey,
-      STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
-      STAGEDOOR_SIGNING_ALG: 'ES256',
-      STAGEDOOR_PORT: '0',
-      STAGEDOOR_LOG_LEVEL: 'error',
-      ...env,
+/** The process with the two servers. Says their ports, and the CPU time it has used so far, µs. */
+async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KEY = '' }: NodeJS.ProcessEnv) {
+  const { traces, ...settings } = JSON.parse(BENCH_OBSERVED) as Record<string, string>
+  const started = async (name: string, more: Record<string, string>): Promise<Stagedoor> =>
+    createStagedoor(
+      loadConfig({
+        STAGEDOOR_DATABASE_URL: `sqlite:${join(BENCH_FOLDER, `${name}.db`)}`,
+        STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+        STAGEDOOR_SECRET_KEY: BENCH_SECRET_KEY,
+        STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
+        STAGEDOOR_SIGNING_ALG: 'ES256',
+        STAGEDOOR_PORT: '0',
+        STAGEDOOR_LOG_LEVEL: 'error',
+        ...more,
+      }),
+    )
+  const bare = await started('bare', {})
+  // Only what is made after this sees it.
+  if (traces) await import(join(root, 'deploy/tracing.mjs'))
+  const observed = await started('observed', settings)
+  const ports = [(await bare.listen()).port, (await observed.listen()).port]
+  answer(
+    ({ cpu }: { cpu?: true }) => {
+      const { user, system } = process.cpuUsage()
+      return cpu ? user + system : ports
     },
-  })
-  const port = await child.ask<number>({})
-  await measured(port, 'create', 1)
-  await measured(port, 'redeem', 1)
-  // Until V8 has compiled the whole path.
-  await measured(port, 'mint', 12)
-  servers.push({ name, child, port, costs: [] })
+    () => Promise.all([bare.close(), observed.close()]),
+  )
 }
 
-for (let round = 0; round < Number(options.rounds); round++) {
-  for (const { child, port, costs } of round % 2 === 0 ? servers : [...servers].reverse()) {
-    const before = await child.ask<number>({ cpu: true })
-    const { answers } = await measured(port, 'mint', Number(options.seconds))
-    costs.push(((await child.ask<number>({ cpu: true })) - before) / answers)
+async function measure(): Promise<void> {
+  const { values: options, positionals: wanted } = parseArgs({
+    allowPositionals: true,
+    options: { rounds: { type: 'string', default: '150' }, seconds: { type: 'string', default: '0.1' } },
+  })
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
+  const collector = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'))
+  })
+  await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve))
+  const { port: collectorPort } = collector.address() as { port: number }
+
+  const log = { STAGEDOOR_LOG_LEVEL: 'info' }
+  const metrics = { STAGEDOOR_METRICS_PORT: '0' }
+  const variants: Record<string, Record<string, string>> = {
+    'nothing, as the other': {},
+    'a log line a request': log,
+    metrics,
+    'log lines and metrics': { ...log, ...metrics },
+    traces: { traces: 'all of them' },
   }
+  const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
+  console.log(`${'CPU time of a mint'.padEnd(26)}   bare  observed   ratio   quartiles`)
+  for (const [name, observed] of Object.entries(variants)) {
+    if (wanted.length > 0 && !wanted.some(word => name.includes(word))) continue
+    const place = mkdtempSync(join(folder, 'servers-'))
+    const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
+    const servers = startChild('observed.ts', {
+      cores: '0',
+      output: openSync(join(place, 'log'), 'w'),
+      env: {
+        BENCH_OBSERVED: JSON.stringify(observed),
+        BENCH_FOLDER: place,
+        BENCH_SECRET_KEY: secretKey,
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
+      },
+    })
+    const ports = await servers.ask<number[]>({})
+    const measured = async (port: number, kind: Round['kind'], seconds: number): Promise<Measured> => {
+      const result = await load.ask<Measured>({ port, kind, alg: 'ES256', seconds, connections: 64, secretKey })
+      if (result.wrong > 0) throw new Error(`${kind}: ${result.wrong} wrong answers\n${result.example ?? ''}`)
+      return result
+    }
+    for (const port of ports) {
+      await measured(port, 'create', 1)
+      await measured(port, 'redeem', 1)
+    }
+    // Until V8 has compiled the whole path, for both.
+    for (let i = 0; i < 8; i++) for (const port of ports) await measured(port, 'mint', 1)
+
+    const costs: number[][] = [[], []]
+    for (let round = 0; round < Number(options.rounds); round++) {
+      const turns = ports.map((port, i) => ({ port, of: costs[i] as number[] }))
+      for (const { port, of } of round % 2 === 0 ? turns : turns.reverse()) {
+        const before = await servers.ask<number>({ cpu: true })
+        const { answers } = await measured(port, 'mint', Number(options.seconds))
+        of.push(((await servers.ask<number>({ cpu: true })) - before) / answers)
+      }
+    }
+    const [bare = [], other = []] = costs
+    const ratios = other.map((cost, round) => cost / (bare[round] ?? Number.NaN))
+    const [low, middle, high] = [0.25, 0.5, 0.75].map(q => quantile(ratios, q).toFixed(3))
+    const [first, second] = costs.map(all => `${quantile(all, 0.5).toFixed(0)} µs`.padStart(8))
+    console.log(`${name.padEnd(26)}${first} ${second}   ${middle}   ${low} … ${high}`)
+    await servers.end()
+    await load.end()
+  }
+  collector.close()
 }
 
 function quantile(values: number[], q: number): number {
@@ -90,15 +128,5 @@ function quantile(values: number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] as number
 }
 
-const [bare] = servers
-console.log(`${'CPU time of a mint'.padEnd(26)}${'µs'.padStart(8)}${'ratio'.padStart(8)}   quartiles of the ratio`)
-for (const { name, costs } of servers) {
-  const ratios = costs.map((cost, round) => cost / (bare?.costs[round] ?? Number.NaN))
-  const [low, middle, high] = [0.25, 0.5, 0.75].map(q => quantile(ratios, q).toFixed(3))
-  console.log(
-    `${name.padEnd(26)}${quantile(costs, 0.5).toFixed(0).padStart(8)}${middle?.padStart(8)}   ${low} … ${high}`,
-  )
-}
-for (const { child } of servers) await child.end()
-await load.end()
-collector.close()
+if (process.env.BENCH_OBSERVED === undefined) await measure()
+else await serve(process.env)

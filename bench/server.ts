@@ -5,8 +5,7 @@ import { answer } from './child.ts'
 
 /**
  * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
- * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms; asked for `cpu`, the CPU
- * time it has used so far, µs.
+ * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms.
  */
 
 /** How often the event loop's lateness is looked at, ms. What is reported has this in it. */
@@ -32,10 +31,6 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const stagedoor = await createStagedoor(loadConfig({ ...unlimited, ...environment }))
 const { port } = await stagedoor.listen()
 answer(
-  ({ loopDelay: asked, cpu }: { loopDelay?: true; cpu?: true }) => {
-    if (asked) return loopDelay()
-    const { user, system } = process.cpuUsage()
-    return cpu ? user + system : port
-  },
+  (question: { loopDelay?: true }) => (question.loopDelay ? loopDelay() : port),
   () => stagedoor.close(),
 )

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { describe, it } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { bapi } from '../src/contract/bapi.ts'
@@ -395,6 +396,15 @@ describe('the log', () => {
     await server.stagedoor.services.store.close()
     await server.call('GET', '/v1/users')
     assert.equal(server.lines().length, 1)
+  })
+
+  it('may be read by nobody: the server goes on, and stops as ever', async () => {
+    await using server = await serving()
+    server.process.stdout?.destroy()
+    for (let i = 0; i < 50; i++) assert.equal((await fetch(`${server.url}/v1/nothing`)).status, 404)
+    await wait(200)
+    assert.equal((await fetch(`${server.url}/readyz`)).status, 200)
+    assert.equal(await server.stopped('SIGTERM'), 0)
   })
 
   it('shows what an error is, and nothing else that it holds', () => {

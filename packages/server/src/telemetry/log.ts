@@ -1,8 +1,32 @@
 import { type Logger, pino } from 'pino'
 
-/** JSON lines on standard output. */
+/** Lines are gathered until there are so many characters of them, and for so long, ms. */
+const GATHERED = 4_096
+const GATHERING = 100
+
+/** JSON lines on standard output, a few at a time: a system call for each would cost more than the line itself. */
 export function makeLog(level: string): Logger {
-  return pino({ level })
+  let lines = ''
+  let later: NodeJS.Timeout | undefined
+  const flush = () => {
+    clearTimeout(later)
+    later = undefined
+    if (lines !== '') process.stdout.write(lines)
+    lines = ''
+  }
+  // A server whose log nobody reads any more goes on.
+  process.stdout.on('error', () => {})
+  process.once('exit', flush)
+  const output = {
+    write(line: string) {
+      lines += line
+      if (lines.length >= GATHERED) flush()
+      else later ??= setTimeout(flush, GATHERING).unref()
+    },
+    // What `log.fatal` calls: that line may be the last.
+    flushSync: flush,
+  }
+  return pino({ level }, output)
 }
 
 /** The same log; errors in it are shown without what could be a secret. */
