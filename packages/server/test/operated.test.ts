@@ -70,9 +70,8 @@ describe('/healthz and /readyz', () => {
     server.lines()
     await store.close()
     assert.match(await why(server), /the database does not answer/)
-    const [line] = server.lines()
-    assert.equal(line?.level, pino.levels.values.warn)
-    assert.match(JSON.stringify(line?.err), /not open/, 'the log has the cause')
+    const line = server.lines().find(({ err }) => /not open/.test(JSON.stringify(err ?? '')))
+    assert.equal(line?.level, pino.levels.values.warn, 'the log has the cause')
   })
 
   it('say that the signing key cannot be opened', async () => {

@@ -442,6 +442,10 @@ function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Ans
     assert.match(answer.headers.get('content-type') ?? '', /^text\/html/, what)
     return
   }
+  if (operation.stream && answer.status === 200) {
+    assert.equal(answer.headers.get('content-type'), 'text/event-stream', what)
+    return
+  }
   if (answer.status === (operation.status ?? 200)) {
     if (answer.status >= 300) assert.ok(answer.headers.get('location')?.startsWith('http://127.0.0.1:4101/'), what)
     else assert.equal(operation.response.safeParse(answer.body).success, true, what)
