@@ -145,7 +145,7 @@ async function play(actions: Action[], demand: 'what was noticed' | 'everything'
 
 describe('a clock that jumps, in process', () => {
   const tried = async (demand: Parameters<typeof play>[1]) => {
-    const runs = times(15, 2_000)
+    const runs = times(8, 2_000)
     const used = { times: 0 }
     const [seed = 0] = seeds(1)
     const result = await fc.check(

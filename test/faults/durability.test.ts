@@ -40,7 +40,7 @@ for (const kind of databases) {
           const load = connections.map(async connection => {
             while (alive) await ledger.something(connection)
           })
-          await sleep(random.between(30, 250))
+          await sleep(random.between(30, 150))
           alive = false
           await server.kill()
           ready.push(await server.start())

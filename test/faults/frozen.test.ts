@@ -117,7 +117,7 @@ describe('a server frozen between reading and acting', () => {
       skip: kind.skip,
     }, async () => {
       const STILL = times(1_500, 90_000)
-      for (const seed of seeds(times(1, 2))) {
+      for (const seed of seeds(1)) {
         const random = randomOf(seed)
         await using database = await kind.open()
         await using servers = await cluster(database, 2)
@@ -127,7 +127,7 @@ describe('a server frozen between reading and acting', () => {
         const ask = requests(servers.secretKey)
         const tickets = await makeTickets([elsewhere], servers.secretKey, 24)
         // Longer than it stands still: what was asked before is answered after.
-        const asking = tickets.map(() => new Connection(() => frozen, STILL + 30_000))
+        const asking = tickets.map(() => new Connection(() => frozen, STILL + 15_000))
         const histories: TicketOperation[][] = tickets.map(() => [])
         const usable: string[] = []
         let since = Number.POSITIVE_INFINITY

@@ -12,7 +12,7 @@ import { violation } from './linearizable.ts'
 import { makeTickets, requests, type Ticket } from './requests.ts'
 
 /** Operations in one history, over all its tickets. */
-const OPERATIONS = times(400, 5_000)
+const OPERATIONS = times(250, 5_000)
 /** So many tickets are fought over at the same time, each by this many browsers and two operators. */
 const LANES = times(16, 32)
 const BROWSERS = 3

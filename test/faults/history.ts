@@ -39,6 +39,8 @@ export async function recorded(
     const answer = await connection.request(request)
     if (answer.code === 'outcome_unknown') throw new Broken(true, 'the outcome is unknown')
     if (answer.status === 503) return answer
+    // A server that stood still for long finds that the request took too long to arrive.
+    if (answer.status === 408) throw new Broken(true, 'it took too long')
     if (answer.status >= 500) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
     const done = answer.status === 200
     const operation: TicketOperation = {

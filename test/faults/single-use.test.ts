@@ -16,7 +16,7 @@ const RACES = 8
 /** So many tickets are raced for before the racers wait for each other: nobody gets far ahead. */
 const LAP = 8
 /** Tickets in one database. */
-const TICKETS = times(200, 3_125)
+const TICKETS = times(130, 3_125)
 
 interface Race {
   attempts: number

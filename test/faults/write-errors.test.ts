@@ -17,7 +17,7 @@ const ERRORS = {
   'pwrite fails with EIO': 'pwrite64:error=EIO:when=20+41',
   'pwrite fails with ENOSPC': 'pwrite64:error=ENOSPC:when=20+41',
 }
-const LOAD = times(800, 20_000)
+const LOAD = times(500, 20_000)
 const CONNECTIONS = 8
 
 const works = spawnSync('strace', ['-f', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0

@@ -89,7 +89,7 @@ async function diskSpace(directory: string): Promise<string> {
   const free = bavail * bsize
   const shown = `${(free / 1_000_000_000).toFixed(1)} GB free`
   if (free < LITTLE_SPACE_BYTES)
-    throw new Error(`${shown}: make room before the disk is full; then nothing can be written.`)
+    throw new Error(`${shown}: make room before the disk is full; then only what revokes or ends something is stored.`)
   return shown
 }
 
