@@ -209,14 +209,13 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         maxConnections: config.max_connections,
         maxWait: maxWait(config),
         queues: [() => services.signing.waiting(), () => store.waiting()],
-        limited: request => {
-          const empty = limits.atTheDoor(request.headers.authorization)
-          if (empty) services.refusedRequests.count(clock.now(), empty.address, 'too_many_requests')
-          return empty?.refusal
-        },
+        limited: request => limits.atTheDoor(request),
         allowedOrigins,
         newTraceId: () => random.bytes(16).toString('hex'),
-        sentAway: code => metrics?.refused(code),
+        sentAway: ({ code, address = null }) => {
+          metrics?.refused(code)
+          if (code === 'too_many_requests') services.refusedRequests.count(clock.now(), address, code)
+        },
         log,
       })
       const listening = await server.listen()

@@ -86,8 +86,8 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
       return answers.sendAway(request, response, { code: 'request_invalid', why })
     }
     const tooMany = overload.refuses() || (underWay.size >= MAX_UNDER_WAY && !madeRoom(now))
-    const limited = options.limited(request)
-    if ((tooMany || limited) && !isUrgent(request)) return answers.sendAway(request, response, limited ?? unavailable())
+    const refusal = options.limited(request) ?? (tooMany ? unavailable() : undefined)
+    if (refusal && !isUrgent(request)) return answers.sendAway(request, response, refusal)
     underWay.set(response, now)
     handle(request, response)
   })

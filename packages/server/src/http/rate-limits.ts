@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Logger } from 'pino'
 import { ApiError } from '../contract/errors.ts'
@@ -99,7 +101,7 @@ export class RateLimits {
     if (wait === 0) return
     // As many keys as that are never limited at once; should they be, each costs a little more.
     if (this.#empty.size >= MAX_EMPTY) this.#empty.clear()
-    this.#empty.set(authorization, {
+    this.#empty.set(hash('sha256', authorization), {
       until: performance.now() + wait,
       address,
       policy: answer['ratelimit-policy'] ?? '',
@@ -115,17 +117,23 @@ export class RateLimits {
   }
 
   /** What a request is told whose key was found empty a moment ago. Not counted again: that would be for nothing. */
-  atTheDoor(authorization: string | undefined): { refusal: SentAway; address: string | null } | undefined {
-    const empty = authorization === undefined ? undefined : this.#empty.get(authorization)
+  atTheDoor({ headers }: Pick<IncomingMessage, 'headers'>): SentAway | undefined {
+    if (this.#empty.size === 0) return undefined
+    const name = hash('sha256', headers.authorization ?? '')
+    const empty = this.#empty.get(name)
     if (!empty) return undefined
     const wait = empty.until - performance.now()
     if (wait <= 0) {
-      this.#empty.delete(authorization as string)
+      this.#empty.delete(name)
       return undefined
     }
     const seconds = Math.ceil(wait / 1_000)
-    const headers = { 'ratelimit-policy': empty.policy, ratelimit: `"key";r=0;t=${seconds}` }
-    return { refusal: { code: 'too_many_requests', seconds, headers }, address: empty.address }
+    return {
+      code: 'too_many_requests',
+      seconds,
+      headers: { 'ratelimit-policy': empty.policy, ratelimit: `"key";r=0;t=${seconds}` },
+      address: empty.address,
+    }
   }
 
   /** @returns how long there will be none, ms; 0 if it was counted */

@@ -7,7 +7,7 @@ export interface ReadyAnswersOptions {
   allowedOrigins: ReadonlySet<string>
   newTraceId(): string
   /** Told of each. */
-  sentAway(code: ErrorCode): void
+  sentAway(refusal: SentAway): void
   log: Logger
 }
 
@@ -18,6 +18,8 @@ export interface SentAway {
   seconds?: number
   headers?: AnswerHeaders
   why?: string
+  /** Who asks, as far as is known. */
+  address?: string | null
 }
 
 interface Ready {
@@ -50,7 +52,7 @@ export class ReadyAnswers {
       this.#ready.set(key, ready)
     }
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1)
-    this.#options.sentAway(code)
+    this.#options.sentAway(refusal)
     const { origin } = request.headers
     // A page has to be allowed to read when it should come back.
     const headers = origin === undefined ? ready.headers : this.#headers(ready.body, refusal, origin)
