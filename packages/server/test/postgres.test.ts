@@ -32,6 +32,9 @@ const mint = (server: TestServer, of: { session_id: string; cookie: string }) =>
   server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
 const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 
+/** Parts of what the timers of a server ask for. */
+const NOW_AND_THEN = /as time|from "not_before"|"overdue"|"old"|"refused_requests"/
+
 describe('a transition', () => {
   it('is one statement: create, redeem and revoke', async () => {
     const url = await postgres.createDatabase()
@@ -48,12 +51,12 @@ describe('a transition', () => {
       const from = await logged()
       await act()
       await logged()
-      // One who looks at the clock now and then is no part of it.
+      // What is done now and then, whatever is asked for, is no part of it: each of those is a prepared statement too.
       return postgres
         .log()
         .slice(from)
         .split('\n')
-        .filter(line => / (execute|statement)[ :]/.test(line) && / "/.test(line) && !line.includes('as time'))
+        .filter(line => / (execute|statement)[ :]/.test(line) && / "/.test(line) && !NOW_AND_THEN.test(line))
         .map(line => /(select|insert|update|with)\b.*?"(\w+)"/.exec(line)?.slice(1, 3).join(' '))
     }
     assert.deepEqual(await statements(() => server.createActorToken({ user_id })), [
@@ -65,8 +68,7 @@ describe('a transition', () => {
     assert.deepEqual(revoked, ['select secret_keys', 'select tickets', 'with step_0'])
     const tickets = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
     const redeemed = await statements(() => redeem(server, tickets.shift()?.token ?? ''))
-    assert.equal(redeemed.filter(each => each === 'with step_0').length, 1, redeemed.join(', '))
-    assert.ok(!redeemed.some(each => /^(insert|update)/.test(each ?? '')), redeemed.join(', '))
+    assert.deepEqual(redeemed, ['select tickets', 'with step_0', 'select users'])
     const session = await server.signIn({ user_id })
     assert.deepEqual(await statements(() => mint(server, session)), ['select sessions'])
   })
