@@ -159,6 +159,13 @@ const schema = z.object({
   rate_limit_failures: limit.describe(
     'Wrong secret keys from one address. Beyond, they are answered 429; a right one always works. Default: `1/s burst 100`.',
   ),
+  retention_days: z
+    .string()
+    .regex(/^(none|[1-9]\d{0,3})$/, { error: 'must be a number of days, or `none`' })
+    .default('90')
+    .describe(
+      'Days for which tickets and sessions are kept after their time was over; then they are deleted, a few at a time. `none` keeps them for ever. Not sooner than STAGEDOOR_ACTOR_SESSION_MAX_SECONDS after. The audit log is kept in any case.',
+    ),
   packages_directory: z
     .string()
     .min(1)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
@@ -5,6 +6,7 @@ import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, po
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
+import { longOver, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
@@ -33,6 +35,10 @@ export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
+/** How often it is looked what is long over; and its share of the time while there is some, ms. */
+const PURGE_INTERVAL = 60_000
+const PURGE_SHARE = 0.1
+const PURGE_PAUSE = 20
 /** How often it is looked for revocations by other nodes that nobody has told of, ms. */
 const FEED_INTERVAL = 500
 
@@ -201,6 +207,20 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     await writeDown()
     while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
+
+  const { retention_days } = config
+  if (retention_days !== 'none') {
+    const over = longOver(system(), { days: Number(retention_days) })
+    const rest = (worked: number) =>
+      sleep(Math.max(PURGE_PAUSE, worked / PURGE_SHARE), true, { ref: false, signal: stopping.signal }).catch(
+        () => false,
+      )
+    every(PURGE_INTERVAL, 'what is long over could not be deleted', async () => {
+      const rows = await purgeAll(system(), { over, rest })
+      metrics?.purged(rows)
+      if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted what was long over')
+    })
+  }
 
   let server: NodeServer | undefined
   let metricsServer: MetricsServer | undefined

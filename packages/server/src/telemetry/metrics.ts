@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../contract/errors.ts'
 import type { AuditRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
+import type { Purged, Store } from '../domain/store.ts'
 
 /** From a token minted by itself to a client that has long given up. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -73,6 +73,13 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  readonly #purged = new Counter({
+    name: 'stagedoor_purged_total',
+    help: 'Rows deleted because they were long over (STAGEDOOR_RETENTION_DAYS), by table: sessions, tickets, clients, stamps of revocations.',
+    labelNames: ['what'] as const,
+    registers: this.#registers,
+  })
+
   /** @param store asked how busy it is at each look */
   constructor(version: string, store?: Pick<Store, 'load'>) {
     collectDefaultMetrics({ register: this.registry })
@@ -122,6 +129,7 @@ export class Metrics {
     for (const by of [...TICKETS, 'api']) this.#sessionsBegun.inc({ by }, 0)
     for (const how of Object.values(SESSION_ENDS)) this.#sessionsEnded.inc({ how }, 0)
     for (const kind of ['session', 'template', 'handshake']) this.#tokens.inc({ kind }, 0)
+    for (const what of ['sessions', 'tickets', 'clients', 'stamps']) this.#purged.inc({ what }, 0)
   }
 
   requestBegan(): void {
@@ -156,6 +164,10 @@ export class Metrics {
 
   tokenSigned(kind: TokenKind): void {
     this.#tokens.inc({ kind })
+  }
+
+  purged(rows: Purged): void {
+    for (const [what, count] of Object.entries(rows)) this.#purged.inc({ what }, count)
   }
 
   /** Counts an audit event that has been written, and what it tells of. */
