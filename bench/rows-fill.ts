@@ -24,8 +24,6 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 interface Dialect {
   /** Numbers from 1 to n, as `g.n`. */
   series(n: number): string
-  /** From 0 to below n. */
-  random(n: number): string
   /** 19 digits: at random, or those of a number. */
   randomDigits: string
   padded(n: string): string
@@ -33,19 +31,20 @@ interface Dialect {
 
 const sqlite: Dialect = {
   series: n => `(with recursive g(n) as (select 1 union all select n + 1 from g where n < ${n}) select n from g) as g`,
-  random: n => `(abs(random()) % ${n})`,
   randomDigits: 'substr(hex(randomblob(10)), 1, 19)',
   padded: n => `printf('%019d', ${n})`,
 }
 
 const postgres: Dialect = {
   series: n => `generate_series(1, ${n}::bigint) as g(n)`,
-  random: n => `floor(random() * ${n})::bigint`,
   randomDigits: 'upper(substr(md5(random()::text), 1, 19))',
   padded: n => `lpad((${n})::text, 19, '0')`,
 }
 
 const ACTOR = `'{"sub":"' || actor_sub || '","reason":"ticket 4711"}'`
+
+/** Scattered from 0 to below so many, and the same each time it is asked for. */
+const scattered = (n: string, below: number, factor = 2_654_435_761) => `(${n} * ${factor} % 4294967296 % ${below})`
 
 /** The statements, in order. Each names the table it fills. */
 function statements(size: number, now: number, dialect: Dialect): [table: string, sql: string][] {
@@ -56,48 +55,81 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
   const digitsOf = (time: string) => {
     const ratio = 2 ** 118 / 62 ** 19
     const value = `cast((((${time} - ${EPOCH}) / 1000) * 1024 + (${time} - ${EPOCH}) % 1000) * ${ratio} as bigint)`
-    return Array.from({ length: 8 }, (_, i) => `substr('${DIGITS}', cast(1 + (${value} / ${62 ** (7 - i)}) % 62 as integer), 1)`).join(' || ')
+    return Array.from(
+      { length: 8 },
+      (_, i) => `substr('${DIGITS}', cast(1 + (${value} / ${62 ** (7 - i)}) % 62 as integer), 1)`,
+    ).join(' || ')
   }
-  const id = (prefix: string, time: string, rest = dialect.randomDigits) => `'${prefix}_' || ${digitsOf(time)} || ${rest}`
+  const id = (prefix: string, time: string, rest = dialect.randomDigits) =>
+    `'${prefix}_' || ${digitsOf(time)} || ${rest}`
   const timeOf = (n: string, of: number) => `cast(${now - SPAN} + ${n} * ${SPAN / of} as bigint)`
   const user = (n: string) => id('user', timeOf(n, users), dialect.padded(n))
   const alive = `n > ${Math.floor(size * 0.95)}`
   return [
-    ['users', `insert into users (id, public_metadata, private_metadata, unsafe_metadata, delete_self_enabled, create_organization_enabled, created_at, updated_at, external_id)
-      select ${user('n')}, '{}', '{}', '{}', 1, 0, ${timeOf('n', users)}, ${timeOf('n', users)}, 'customer-' || n from ${dialect.series(users)}`],
-    ['identifiers', `insert into identifiers (id, user_id, kind, value, position, created_at, updated_at)
-      select replace(id, 'user_', 'idn_'), id, 'email_address', external_id || '@example.com', 0, created_at, updated_at from users where external_id is not null`],
-    ['sessions', `insert into sessions (id, client_id, user_id, status, actor, actor_sub, ticket_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at)
+    [
+      'users',
+      `insert into users (id, public_metadata, private_metadata, unsafe_metadata, delete_self_enabled, create_organization_enabled, created_at, updated_at, external_id)
+      select ${user('n')}, '{}', '{}', '{}', 1, 0, ${timeOf('n', users)}, ${timeOf('n', users)}, 'customer-' || n from ${dialect.series(users)}`,
+    ],
+    [
+      'identifiers',
+      `insert into identifiers (id, user_id, kind, value, position, created_at, updated_at)
+      select replace(id, 'user_', 'idn_'), id, 'email_address', external_id || '@example.com', 0, created_at, updated_at from users where external_id is not null`,
+    ],
+    [
+      'sessions',
+      `insert into sessions (id, client_id, user_id, status, actor, actor_sub, ticket_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at)
       select ${id('sess', 'made')}, ${id('client', 'made')}, ${user('of_user')},
         case when ${alive} then 'active' when n % 10 < 6 then 'expired' when n % 10 < 8 then 'ended' when n % 10 < 9 then 'revoked' else 'abandoned' end,
         ${ACTOR}, actor_sub, ${id('act', 'made')}, 86400, made,
         case when ${alive} then ${now + 5 * DAY} else made + 1800000 end, case when ${alive} then ${now + 5 * DAY} else made + 1800000 end,
-        made, case when ${alive} then made else made + 900000 + ${dialect.random(900_000)} end, made
-      from (select n, ${timeOf('n', size)} as made, 1 + ${dialect.random(users)} as of_user, 'user_2Operator' || (1 + ${dialect.random(operators)}) as actor_sub from ${dialect.series(size)}) as s`],
-    ['clients', `insert into clients (id, rotating_token_hash, last_active_session_id, created_at, updated_at)
-      select client_id, '${hash('sha256', ROTATING_TOKEN)}', id, created_at, created_at from sessions`],
-    ['tickets', `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, session_id, created_at, updated_at, written_at)
-      select ticket_id, 'actor_token', 'accepted', user_id, actor, actor_sub, 'Ticket 4711', 3600, 1800, created_at + 3600000, id, created_at, created_at, created_at from sessions`],
-    ['tickets', `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, expired_at, created_at, updated_at, written_at)
+        made, case when ${alive} then made else made + 900000 + ${scattered('n', 900_000)} end, made
+      from (select n, ${timeOf('n', size)} as made, 1 + ${scattered('n', users)} as of_user, 'user_2Operator' || (1 + ${scattered('n', operators, 2_246_822_519)}) as actor_sub from ${dialect.series(size)}) as s`,
+    ],
+    [
+      'clients',
+      `insert into clients (id, rotating_token_hash, last_active_session_id, created_at, updated_at)
+      select client_id, '${hash('sha256', ROTATING_TOKEN)}', id, created_at, created_at from sessions`,
+    ],
+    [
+      'tickets',
+      `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, session_id, created_at, updated_at, written_at)
+      select ticket_id, 'actor_token', 'accepted', user_id, actor, actor_sub, 'Ticket 4711', 3600, 1800, created_at + 3600000, id, created_at, created_at, created_at from sessions`,
+    ],
+    [
+      'tickets',
+      `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, expired_at, created_at, updated_at, written_at)
       select ${id('act', 'made')}, 'actor_token', case when n % 2 = 0 then 'revoked' else 'pending' end, ${user('of_user')}, ${ACTOR}, actor_sub, 'Ticket 4711', 3600, 1800, made + 3600000,
         case when n % 2 = 0 then null else made + 3601000 end, made, made, made
-      from (select n, ${timeOf('n', unused)} as made, 1 + ${dialect.random(users)} as of_user, 'user_2Operator' || (1 + ${dialect.random(operators)}) as actor_sub from ${dialect.series(unused)}) as s
-      where made < ${now - 2 * 3_600_000}`],
-    ['audit_events', `insert into audit_events (id, at, action, outcome, principal_type, actor_sub, ticket_id, session_id, user_id, trace_id, event, personal, leaf_hash)
+      from (select n, ${timeOf('n', unused)} as made, 1 + ${scattered('n', users)} as of_user, 'user_2Operator' || (1 + ${scattered('n', operators, 2_246_822_519)}) as actor_sub from ${dialect.series(unused)}) as s
+      where made < ${now - 2 * 3_600_000}`,
+    ],
+    [
+      'audit_events',
+      `insert into audit_events (id, at, action, outcome, principal_type, actor_sub, ticket_id, session_id, user_id, trace_id, event, personal, leaf_hash)
       select replace(id, 'sess_', 'evt_'), created_at, 'actor_token.accept', 'done', 'browser', actor_sub, ticket_id, id, user_id, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
         '{"action":"actor_token.accept","actor_sub":"' || actor_sub || '","session_id":"' || id || '","ticket_id":"' || ticket_id || '","user_id":"' || user_id || '"}',
         '{"actor":null,"address":"203.0.113.7","reason":"Ticket 4711","salt":"AAAAAAAAAAAAAAAAAAAAAA","user_agent":null}',
-        '${'a'.repeat(64)}' from sessions where created_at % ${Math.round(1 / EVENTS_PER_SESSION)} = 0`],
+        '${'a'.repeat(64)}' from sessions where created_at % ${Math.round(1 / EVENTS_PER_SESSION)} = 0`,
+    ],
   ]
 }
 
 /** @param path of a database with our schema, and nobody on it */
 export function fillSqlite(path: string, size: number): void {
   const db = new BetterSqlite3(path)
-  for (const setting of ['journal_mode = off', 'synchronous = off', 'cache_size = -1000000', 'temp_store = memory', 'threads = 2'])
+  for (const setting of [
+    'journal_mode = off',
+    'synchronous = off',
+    'cache_size = -1000000',
+    'temp_store = memory',
+    'threads = 2',
+  ])
     db.pragma(setting)
   const indexes = db
-    .prepare<[], { name: string; sql: string }>("select name, sql from sqlite_schema where type = 'index' and sql is not null")
+    .prepare<[], { name: string; sql: string }>(
+      "select name, sql from sqlite_schema where type = 'index' and sql is not null",
+    )
     .all()
   for (const { name } of indexes) db.exec(`drop index ${name}`)
   for (const [, sql] of statements(size, Date.now(), sqlite)) db.exec(sql)

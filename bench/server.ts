@@ -5,6 +5,7 @@ import { answer } from './child.ts'
 
 /**
  * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
+ * `memory`, how much of it, in bytes; asked for
  * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms.
  */
 
@@ -31,6 +32,7 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const stagedoor = await createStagedoor(loadConfig({ ...unlimited, ...environment }))
 const { port } = await stagedoor.listen()
 answer(
-  (question: { loopDelay?: true }) => (question.loopDelay ? loopDelay() : port),
+  (question: { loopDelay?: true; memory?: true }) =>
+    question.loopDelay ? loopDelay() : question.memory ? process.memoryUsage().rss : port,
   () => stagedoor.close(),
 )

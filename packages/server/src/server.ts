@@ -35,9 +35,9 @@ export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
-/** How often it is looked what is long over; and its share of the time while there is some, ms. */
+/** How often it is looked what is long over, ms; the share of the time that deleting it may take; the shortest rest, ms. */
 const PURGE_INTERVAL = 60_000
-const PURGE_SHARE = 0.1
+const PURGE_SHARE = 0.05
 const PURGE_PAUSE = 20
 /** How often it is looked for revocations by other nodes that nobody has told of, ms. */
 const FEED_INTERVAL = 500

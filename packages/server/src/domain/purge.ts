@@ -3,8 +3,11 @@ import { OWN_SESSION_LIFETIME } from './sessions.ts'
 import type { LongOver, Purged } from './store.ts'
 
 const DAY = 86_400_000
-/** So many sessions and so many tickets are deleted in one transaction: a few milliseconds of a database's time. */
-const BATCH = 100
+/**
+ * So many sessions and so many tickets are deleted in one transaction. Each changes a page in every index of its tables, and
+ * whoever writes meanwhile waits until they are on the disk.
+ */
+const BATCH = 25
 
 /**
  * What may go: what has been over for so many days, and in any case no sooner than the longest session could have lasted
@@ -19,18 +22,13 @@ export function longOver({ settings }: Context, input: { days: number; until?: n
   return { keep: Math.max(days * DAY, longest) + DAY, until }
 }
 
-/** Deletes a little of it. Never an audit event. @returns how much, and whether there is more */
-export function purgeSome(ctx: Context, over: LongOver): Promise<Purged & { left: boolean }> {
-  return ctx.store.purge.some(over, BATCH)
-}
-
 /** How much there is of it. Reads all of it. */
 export function countLongOver(ctx: Context, over: LongOver): Promise<Omit<Purged, 'clients'>> {
   return ctx.store.purge.count(over)
 }
 
 /**
- * Deletes all of it, a little at a time.
+ * Deletes all of it, a little at a time. Never an audit event.
  * @param input.rest called between two turns with how long the last took, ms; resolves to false to stop
  */
 export async function purgeAll(
@@ -40,7 +38,7 @@ export async function purgeAll(
   const done: Purged = { sessions: 0, tickets: 0, clients: 0, stamps: 0 }
   for (;;) {
     const start = performance.now()
-    const { left, ...some } = await purgeSome(ctx, input.over)
+    const { left, ...some } = await ctx.store.purge.some(input.over, BATCH)
     for (const what of Object.keys(done) as (keyof Purged)[]) done[what] += some[what]
     if (!left || !(await input.rest(performance.now() - start))) return done
   }

@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
 import type { LongOver, Store } from '../domain/store.ts'
-import { bound, type Database, given, nowOnce, prepared, type Step, sqlFor } from './query.ts'
+import { bound, type Database, given, now, prepared, type Step, sqlFor } from './query.ts'
 
-/** What was over before a moment, and for so long by the clock that decides. */
+/** What was over before a moment, and for so long by the clock that decides. One bound: of two an index would use any. */
 const longOver = (column: string) =>
-  sql<boolean>`${sql.ref(column)} <= ${given('until')} and ${sql.ref(column)} <= ${nowOnce} - ${given('keep')}`
+  sql<boolean>`${sql.ref(column)} <= (select case when ${given('until')} < ${now} - ${given('keep')} then ${given('until')} else ${now} - ${given('keep')} end)`
 
 /** Ended, and its time is long over too: until then somebody may hold a token of it, and followers ask what became of it. */
 const endedSessions = sqlFor
