@@ -11,6 +11,8 @@ import type { PostgresCluster } from '../test/postgres/cluster.ts'
 const DAY = 86_400_000
 /** So long ago the first was made. With the usual retention a fifth of it may go. */
 const SPAN = 115 * DAY
+/** Of all sessions, the newest. */
+export const LIVE = 0.05
 const EVENTS_PER_SESSION = 0.25
 const SESSIONS_PER_USER = 10
 const OPERATORS_PER_USER = 0.01
@@ -64,7 +66,7 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
     `'${prefix}_' || ${digitsOf(time)} || ${rest}`
   const timeOf = (n: string, of: number) => `cast(${now - SPAN} + ${n} * ${SPAN / of} as bigint)`
   const user = (n: string) => id('user', timeOf(n, users), dialect.padded(n))
-  const alive = `n > ${Math.floor(size * 0.95)}`
+  const alive = `n > ${Math.floor(size * (1 - LIVE))}`
   return [
     [
       'users',

@@ -12,7 +12,7 @@ import { goal } from '../test/faults/goal.ts'
 import { type PostgresCluster, startPostgres } from '../test/postgres/cluster.ts'
 import { type Child, canPin, startChild } from './child.ts'
 import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
-import { fillPostgres, fillSqlite, ROTATING_TOKEN } from './rows-fill.ts'
+import { fillPostgres, fillSqlite, LIVE, ROTATING_TOKEN } from './rows-fill.ts'
 
 /**
  * Whether it is as quick with many rows as with few: servers on databases of several sizes, side by side, measured in
@@ -37,6 +37,8 @@ const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 const CONNECTIONS = 8
 const SAMPLE = 20_000
+/** They are taken from the newest of them. */
+const NEWEST = 200_000
 /** At most so many times as slow as with the smallest. */
 const FLAT = 1.3
 const PURGE_INTERVAL = 60_000
@@ -159,18 +161,24 @@ async function subjectOn(database: Database, env: Record<string, string>): Promi
     serves: false,
   })
   const { signing, settings: told } = own.services
-  const live = await database.rows(
-    `select id, client_id from sessions where status = 'active' order by substr(id, 20) limit ${SAMPLE}`,
+  const live = await sampled(
+    database,
+    `select id, client_id from sessions where status = 'active' order by id desc limit ${Math.min(NEWEST, Math.floor(database.size * LIVE))}`,
   )
   const sessions = live.map(({ id, client_id }) => ({
     id,
     cookie: `__client=${signing.clientToken({ id: client_id, iid: told.instance_id, rotating_token: ROTATING_TOKEN })}`,
   }))
   await own.close()
-  const users = (await database.rows(`select id from users order by substr(id, 20) limit ${SAMPLE}`)).map(
-    ({ id }) => id,
-  )
+  const users = (await sampled(database, `select id from users order by id desc limit ${NEWEST}`)).map(({ id }) => id)
   return { database, child, port, users, sessions, tickets: [], redeemed: [] }
+}
+
+/** A few of many, scattered. */
+async function sampled(database: Database, sql: string) {
+  const rows = await database.rows(sql)
+  const step = Math.max(1, rows.length / SAMPLE)
+  return Array.from({ length: Math.min(SAMPLE, rows.length) }, (_, i) => rows[Math.floor(i * step)])
 }
 
 const some = <T>(values: T[]): T => values[Math.floor(Math.random() * values.length)] as T
