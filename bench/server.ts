@@ -6,7 +6,8 @@ import { answer } from './child.ts'
 /**
  * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
  * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms; asked for `cpu`, the CPU
- * time it has used so far, µs: all of it, and that of the thread with the event loop.
+ * time it has used so far, µs: all of it, and that of the thread with the event loop; asked for `memory`, how much of it,
+ * in bytes.
  */
 
 /** How often the event loop's lateness is looked at, ms. What is reported has this in it. */
@@ -37,6 +38,10 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const stagedoor = await createStagedoor(loadConfig({ ...unlimited, ...environment }))
 const { port } = await stagedoor.listen()
 answer(
-  (question: { loopDelay?: true; cpu?: true }) => (question.loopDelay ? loopDelay() : question.cpu ? cpu() : port),
+  (question: { loopDelay?: true; cpu?: true; memory?: true }) => {
+    if (question.loopDelay) return loopDelay()
+    if (question.cpu) return cpu()
+    return question.memory ? process.memoryUsage().rss : port
+  },
   () => stagedoor.close(),
 )
