@@ -5,7 +5,7 @@ import { answer } from './child.ts'
 
 /**
  * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
- * `memory`, how much of it, in bytes; asked for
+ * `memory`, how much of it, in bytes; asked for `cpu`, how much of its time it has had, µs; asked for
  * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms.
  */
 
@@ -21,6 +21,11 @@ function loopDelay(): { p99: number; max: number } {
   return delay
 }
 
+function cpuTime(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
 /** All of the load comes from one address, with one key. */
 const unlimited = {
   STAGEDOOR_RATE_LIMIT_KEY: 'none',
@@ -32,7 +37,7 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const stagedoor = await createStagedoor(loadConfig({ ...unlimited, ...environment }))
 const { port } = await stagedoor.listen()
 answer(
-  (question: { loopDelay?: true; memory?: true }) =>
-    question.loopDelay ? loopDelay() : question.memory ? process.memoryUsage().rss : port,
+  (question: { loopDelay?: true; memory?: true; cpu?: true }) =>
+    question.loopDelay ? loopDelay() : question.memory ? process.memoryUsage().rss : question.cpu ? cpuTime() : port,
   () => stagedoor.close(),
 )
