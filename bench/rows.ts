@@ -18,7 +18,6 @@ import { parseArgs } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
 import { loadConfig } from '../packages/server/src/config.ts'
 import { createStagedoor, migrateDatabase } from '../packages/server/src/server.ts'
-import { goal } from '../test/faults/goal.ts'
 import { type PostgresCluster, startPostgres } from '../test/postgres/cluster.ts'
 import { type Child, canPin, startChild } from './child.ts'
 import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
@@ -441,16 +440,9 @@ if (!options.fill) {
     )
   for (const { on, purging, operation, size, ratio } of figures) {
     if (size === sizes[0]) continue
-    try {
-      goal(
-        `F1 ${operation} on ${on}${purging ? ' while purging' : ''}, ${size} rows`,
-        `${ratio} times as long`,
-        `≤ ${FLAT}`,
-        ratio <= FLAT,
-      )
-    } catch (error) {
-      console.log(String((error as Error).message).split('\n')[0])
-      process.exitCode = 1
-    }
+    const kept = ratio <= FLAT
+    const what = `F1 ${operation} on ${on}${purging ? ' while purging' : ''}, ${size} rows`
+    console.log(`goal ${what}: ${ratio} times as long (≤ ${FLAT}) ${kept ? 'PASS' : 'FAIL'}`)
+    if (!kept) process.exitCode = 1
   }
 }
