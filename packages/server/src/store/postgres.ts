@@ -37,8 +37,10 @@ const MIGRATION_LOCK = 0x73_74_61_67_65
 
 /** Unix ms by the database's clock, at the moment it is evaluated. */
 const TIME = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
-/** Of the beginning of the transaction, which is before it sees anything. */
-const READ_TIME = 'floor(extract(epoch from transaction_timestamp()) * 1000)::bigint'
+/** A standby, or a primary that an operator has stopped from writing: what it says may be old. */
+const READ_ONLY = "current_setting('transaction_read_only') = 'on'"
+/** Of the beginning of the transaction, which is before it sees anything. Null where nothing can be written. */
+const READ_TIME = `case when ${READ_ONLY} then null else floor(extract(epoch from transaction_timestamp()) * 1000)::bigint end`
 
 export interface PostgresOptions {
   /** Connections at most. */
@@ -79,7 +81,7 @@ export class Postgres implements Database {
     this.#warn = warn
     this.#compiler = new QueryCompiler(clock !== undefined)
     this.clock = clock ?? { now: () => Math.floor(performance.now() + this.#ahead) }
-    this.#pool = new pg.Pool({ ...config, verify: assertPrimary } as pg.PoolConfig)
+    this.#pool = new pg.Pool({ ...config, verify: assertWritable } as pg.PoolConfig)
     // A connection that nobody is using was lost: the next one who needs one makes a new one.
     this.#pool.on('error', () => {})
     // One that somebody is using: they are told by what they asked it.
@@ -110,7 +112,7 @@ export class Postgres implements Database {
       return db
     } catch (error) {
       await db.close()
-      if (!/unsupported startup parameter/.test(String((error as Error).message))) throw error
+      if (!/unsupported startup parameter/.test(String((error as Error).message))) throw advised(error)
     }
     // A pooler that passes no parameters on: the limits are then those of the role.
     options.warn?.(
@@ -122,7 +124,7 @@ export class Postgres implements Database {
       return pooled
     } catch (error) {
       await pooled.close()
-      throw error
+      throw advised(error)
     }
   }
 
@@ -266,6 +268,22 @@ export class Postgres implements Database {
     return problems
   }
 
+  /** What a failover could lose of what was acknowledged. Who follows is seen by any role, how well by few. */
+  async risks(): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ commit: string; names: string; standbys: number }>(
+      `select current_setting('synchronous_commit') as commit, current_setting('synchronous_standby_names') as names,
+        (select count(*) from pg_stat_replication) as standbys`,
+    )
+    const { commit = 'on', names = '', standbys = 0 } = rows[0] ?? {}
+    if (commit === 'off' || commit === 'local')
+      return [`synchronous_commit is ${commit}: what was acknowledged can be lost when a standby takes over`]
+    return standbys > 0 && names === ''
+      ? [
+          'standbys follow, and none is synchronous: what was acknowledged can be lost when one takes over. Set synchronous_standby_names',
+        ]
+      : []
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#listeners.clear()
@@ -276,17 +294,12 @@ export class Postgres implements Database {
   /** Reads the clock of the database, on the middle of the way there and back. */
   async #readClock(): Promise<void> {
     const asked = performance.now()
-    const { rows } = await this.#guarded(() => this.#pool.query<{ time: number }>(`select ${TIME} as time`))
+    const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now`
+    const [row] = await this.#persevering(true, client =>
+      this.#run<{ now: number }>(client, { sql, parameters: [] }, {}),
+    )
     const answered = performance.now()
-    if (rows[0]) this.#ahead = rows[0].time - (asked + answered) / 2
-  }
-
-  async #guarded<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      throw translated(error, false)
-    }
+    if (row) this.#ahead = row.now - (asked + answered) / 2
   }
 
   load(): Record<string, number> {
@@ -333,10 +346,12 @@ export class Postgres implements Database {
       } catch (error) {
         if (error instanceof OutcomeUnknown) throw error
         client.off('notice', warned)
+        // There may be another primary by now: only a new connection finds it.
+        const elsewhere = error instanceof ReadOnly || (error as pg.DatabaseError).code === '25006'
         const answered = isAnswer(error)
-        client.release(!answered)
-        const again = attempt < ATTEMPTS && (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
-        if (!again) throw translated(error, !readsOnly)
+        client.release(elsewhere || !answered)
+        const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
+        if (!harmless || attempt === ATTEMPTS) throw translated(error, !readsOnly)
       }
     }
   }
@@ -368,7 +383,9 @@ export class Postgres implements Database {
     const { sql, parameters, name } = statement
     const values = filled(parameters, args, () => (this.#injected as Clock).now())
     const named = name !== undefined && this.#names !== undefined ? { name: `${name}_${this.#names}` } : {}
-    return (await client.query({ ...named, text: sql, values } as pg.QueryConfig)).rows as R[]
+    const { rows } = await client.query({ ...named, text: sql, values } as pg.QueryConfig)
+    if (rows[0]?.now === null) throw new ReadOnly()
+    return rows as R[]
   }
 
   #compile(query: Bound): Compiled {
@@ -473,11 +490,35 @@ export const wholeNumbers = {
     type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** What decides who may do what is never read from a standby, which may be behind. */
-function assertPrimary(client: pg.PoolClient, done: (error?: Error) => void): void {
+/** What decides who may do what is never read where nothing can be written: it may be behind. */
+class ReadOnly extends StoreUnavailable {
+  constructor() {
+    super('this PostgreSQL takes no writes, as a standby does: STAGEDOOR_DATABASE_URL has to lead to the primary', {
+      reading: true,
+    })
+  }
+}
+
+function assertWritable(client: pg.PoolClient, done: (error?: Error) => void): void {
   client
-    .query('select pg_is_in_recovery() as standby')
-    .then(({ rows }) => done(rows[0]?.standby ? new StoreUnavailable('this database is a standby') : undefined), done)
+    .query(`select ${READ_ONLY} as readonly`)
+    .then(({ rows }) => done(rows[0]?.readonly ? new ReadOnly() : undefined), done)
+}
+
+/** What to do about a connection that cannot be made; the rest says so itself. */
+const ADVICE: [RegExp, string][] = [
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'Use a name in the URL that its certificate has'],
+  [/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)_/, 'Name the CA that signed its certificate: &sslrootcert=/path/ca.pem'],
+  [/^CERT_HAS_EXPIRED$/, 'It needs a new certificate'],
+  [/^The server does not support SSL/, 'It needs a certificate and ssl = on'],
+  [/valid client certificate/, 'Name one, and its key: &sslcert=/path/client.pem&sslkey=/path/client.key'],
+]
+
+function advised(error: unknown): unknown {
+  const { message, cause } = error as Error & { cause?: { code?: string } }
+  const known = [cause?.code ?? '', message]
+  const [, advice] = ADVICE.find(([pattern]) => known.some(text => pattern.test(text))) ?? []
+  return advice === undefined ? error : new Error(`${message}. ${advice}.`, { cause: error })
 }
 
 class NothingFound extends Error {}
