@@ -229,7 +229,7 @@ describe('a standby', { skip: noStandby() }, () => {
       ["synchronous_standby_names = ''", /standbys follow, and none is synchronous/],
       ['synchronous_commit = local', /synchronous_commit is local/],
       ['synchronous_commit = off', /synchronous_commit is off/],
-    ].slice(0, times(2, 3)) as [string, RegExp][]) {
+    ].slice(0, times(1, 3)) as [string, RegExp][]) {
       await primary.query(`alter system set ${setting}`)
       await primary.query('select pg_reload_conf()')
       await sleep(100)
@@ -315,7 +315,7 @@ describe('a standby', { skip: noStandby() }, () => {
   })
 
   it('that does not confirm: the outcome is unknown; what only reads goes on, and all else when it is back', async () => {
-    await using primary = await startPostgres({ settings: { max_connections: 40 } })
+    await using primary = await startPostgres({ settings: { max_connections: 25 } })
     await using standby = await primary.standby()
     const url = await primary.createDatabase()
     await using nodes = await cluster({ url }, 1)
@@ -334,14 +334,28 @@ describe('a standby', { skip: noStandby() }, () => {
     assert.equal((await cancelled).code, 'outcome_unknown')
 
     if (!deep) return
-    // Nobody does. In the meantime there is work that needs no standby.
-    const written = Promise.all(connections.map(connection => connection.request(ask.createUser())))
+    // Nobody does: each wait keeps a connection of the database. There are few of them, and reads need some.
+    const codes = new Map<string | undefined, number>()
+    const from = performance.now()
+    const goesOn = () => performance.now() - from < 30_000
+    const writing = connections.map(async connection => {
+      while (goesOn()) {
+        const { code } = await connection.request(ask.createUser())
+        codes.set(code, (codes.get(code) ?? 0) + 1)
+        await sleep(20)
+      }
+    })
     using reading = new Connection(() => node)
-    for (let i = 0; i < 5; i++) await ok(reading, ask.mint(session.id, session.cookie))
-    assert.deepEqual([...new Set((await written).map(({ code }) => code))], ['outcome_unknown'])
+    while (goesOn()) {
+      await ok(reading, ask.mint(session.id, session.cookie))
+      await sleep(100)
+    }
+    await Promise.all(writing)
+    assert.deepEqual([...codes.keys()].sort(), ['outcome_unknown', 'service_unavailable'])
+    assert.ok((codes.get('outcome_unknown') ?? 0) <= 2 * connections.length, JSON.stringify([...codes]))
 
     await standby.start()
-    await ok(first, ask.revokeSession(session.id))
+    while ((await first.request(ask.revokeSession(session.id))).status !== 200) await sleep(50)
     assert.equal((await reading.request(ask.mint(session.id, session.cookie))).status, 401)
     for (const connection of connections) connection[Symbol.dispose]()
   })

@@ -39,6 +39,9 @@ const MIGRATION_LOCK = 0x73_74_61_67_65
 const TIME = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
 /** A standby, or a primary that an operator has stopped from writing: what it says may be old. */
 const READ_ONLY = "current_setting('transaction_read_only') = 'on'"
+/** A commit waits for a synchronous standby that says nothing. It does so for ever, and keeps its connection. */
+const UNCONFIRMED =
+  "exists (select from pg_stat_activity where wait_event = 'SyncRep' and query_start < clock_timestamp() - interval '3 seconds')"
 /** Of the beginning of the transaction, which is before it sees anything. Null where nothing can be written. */
 const READ_TIME = `case when ${READ_ONLY} then null else floor(extract(epoch from transaction_timestamp()) * 1000)::bigint end`
 
@@ -72,6 +75,8 @@ export class Postgres implements Database {
   readonly #timer: NodeJS.Timeout
   /** What the database's clock is ahead of `performance.now()`, ms. */
   #ahead = 0
+  /** Nothing is written for now: a write got no answer, and commits may be waiting for a standby. */
+  #stuck = false
   /** Names of prepared statements begin with this; undefined: they are not used. */
   #names: number | undefined = 0
 
@@ -291,15 +296,17 @@ export class Postgres implements Database {
     if (!this.#pool.ending) await this.#pool.end()
   }
 
-  /** Reads the clock of the database, on the middle of the way there and back. */
+  /** Reads the clock of the database, on the middle of the way there and back; and looks whether commits get through. */
   async #readClock(): Promise<void> {
     const asked = performance.now()
-    const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now`
+    const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now, ${UNCONFIRMED} as unconfirmed`
     const [row] = await this.#persevering(true, client =>
-      this.#run<{ now: number }>(client, { sql, parameters: [] }, {}),
+      this.#run<{ now: number; unconfirmed: boolean }>(client, { sql, parameters: [] }, {}),
     )
     const answered = performance.now()
-    if (row) this.#ahead = row.now - (asked + answered) / 2
+    if (!row) return
+    this.#ahead = row.now - (asked + answered) / 2
+    this.#stuck = row.unconfirmed
   }
 
   load(): Record<string, number> {
@@ -316,7 +323,10 @@ export class Postgres implements Database {
     const asked = { since: performance.now() }
     this.#waiting.add(asked)
     try {
-      return await this.#pool.connect()
+      const client = await this.#pool.connect()
+      if (!writing || !this.#stuck) return client
+      client.release()
+      throw new StoreUnavailable('commits wait for a standby that confirms nothing: nothing is written until it does')
     } catch (error) {
       // Nothing was sent yet.
       throw error instanceof StoreUnavailable
@@ -349,6 +359,7 @@ export class Postgres implements Database {
         // There may be another primary by now: only a new connection finds it.
         const elsewhere = error instanceof ReadOnly || (error as pg.DatabaseError).code === '25006'
         const answered = isAnswer(error)
+        if (!readsOnly && (error as Error).message === 'Query read timeout') this.#stuck = true
         client.release(elsewhere || !answered)
         const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
         if (!harmless || attempt === ATTEMPTS) throw translated(error, !readsOnly)
