@@ -329,9 +329,7 @@ export class Postgres implements Database {
       throw new StoreUnavailable('commits wait for a standby that confirms nothing: nothing is written until it does')
     } catch (error) {
       // Nothing was sent yet.
-      throw error instanceof StoreUnavailable
-        ? error
-        : new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
+      throw new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
     } finally {
       this.#waiting.delete(asked)
     }
