@@ -23,7 +23,7 @@ const NODES = 2
 const WRITERS = 8
 /** Connections to each node that race for the same ticket. */
 const RACERS = 2
-const STOPS = times(4, 300)
+const STOPS = times(2, 300)
 /** A database of its own for so many: looking it all over stays quick. */
 const STOPS_A_DATABASE = 50
 const PROMOTIONS = times(1, 20)

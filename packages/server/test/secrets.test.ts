@@ -189,7 +189,7 @@ async function onPostgres(): Promise<Searched> {
         .filter(entry => entry.isFile())
         .map(entry => join(entry.parentPath, entry.name))
         // What was there before the first secret, and is as it was.
-        .filter(file => times(0, 1) === 1 || statSync(file).mtimeMs >= started - 2_000)
+        .filter(file => times(0, 1) === 1 || statSync(file).mtimeMs >= started)
         .map(bytesOf),
     )
   const dump = () => {
