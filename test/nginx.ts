@@ -15,7 +15,7 @@ export interface Nginx extends AsyncDisposable {
 }
 
 /**
- * @param ports each port it listens on, and the one behind it; or those, of which any will do
+ * @param ports each port it listens on, and the one behind it; or several, set up as docs/guides/postgresql.md says
  * @param settings more lines of its `http` block
  */
 export async function startNginx(ports: Record<number, number | number[]>, settings = ''): Promise<Nginx> {
@@ -26,10 +26,14 @@ export async function startNginx(ports: Record<number, number | number[]>, setti
         .flat()
         .map(each => `server 127.0.0.1:${each} max_fails=0;`)
         .join(' ')}
+      ${Array.isArray(behind) ? 'keepalive 32;' : ''}
     }
     server {
       listen 127.0.0.1:${port};
-      location / { proxy_pass http://nodes_${port}; proxy_set_header Host $http_host; }
+      location / {
+        proxy_pass http://nodes_${port}; proxy_set_header Host $http_host;
+        ${Array.isArray(behind) ? 'proxy_http_version 1.1; proxy_set_header Connection "";' : ''}
+      }
     }`,
   )
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(kind => `${kind}_temp_path ${folder};`)
