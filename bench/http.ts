@@ -40,10 +40,25 @@ export function answerIn(received: string): { answer: Answer; end: number } | un
   if (headEnd < 0) return undefined
   const head = received.slice(0, headEnd)
   const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1]
+  if (length === undefined && /\r\ntransfer-encoding: chunked/i.test(head)) return chunkedAnswerIn(received, head)
   if (length === undefined) throw new Error(`an answer without Content-Length:\n${head}`)
   const end = headEnd + 4 + Number(length)
   if (received.length < end) return undefined
   return { answer: { status: Number(head.slice(9, 12)), head, body: received.slice(headEnd + 4, end) }, end }
+}
+
+/** As others answer: in chunks. One answer at a time, so that it ends where what was received ends. */
+function chunkedAnswerIn(received: string, head: string): { answer: Answer; end: number } | undefined {
+  if (!received.endsWith('\r\n0\r\n\r\n')) return undefined
+  let body = ''
+  for (let at = head.length + 4; ; ) {
+    const line = received.indexOf('\r\n', at)
+    const size = Number.parseInt(received.slice(at, line), 16)
+    if (size === 0) break
+    body += received.slice(line + 2, line + 2 + size)
+    at = line + 2 + size + 2
+  }
+  return { answer: { status: Number(head.slice(9, 12)), head, body }, end: received.length }
 }
 
 /** The `__client` cookie an answer sets, as a Cookie header has it. */

@@ -1,14 +1,14 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { answer } from './child.ts'
-import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, opened, post } from './http.ts'
+import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
 
 /**
  * The load: a closed loop of keep-alive HTTP/1.1 connections, one request outstanding on each. Every answer has to be
  * 200 and to hold what it should; anything else is counted as wrong.
  */
 
-export type Kind = 'create' | 'redeem' | 'mint' | 'constant' | 'bare'
+export type Kind = 'create' | 'redeem' | 'mint' | 'list' | 'constant' | 'bare' | 'impersonate' | 'exchange'
 
 export interface Round {
   /** Which server; what is made there (users, tickets, sessions) is remembered under its port. */
@@ -20,6 +20,11 @@ export interface Round {
   /** For `bare`: what to POST to. */
   path?: string
   alg?: string
+  /** For `impersonate`: an admin's cookie, and whom to act as. */
+  cookie?: string
+  users?: string[]
+  /** For `exchange`: tokens of users. */
+  subjects?: string[]
 }
 
 export interface Measured {
@@ -98,6 +103,53 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
       return {
         next: () => requests[turn++ % requests.length],
         finish: answers => verifySample(round, target, answers),
+      }
+    }
+    case 'list': {
+      const request = get('/v1/actor_tokens?status=pending&limit=20', authorization)
+      return {
+        next: () => request,
+        finish: answers => {
+          const length = JSON.parse(answers.at(-1)?.body ?? '[]').length
+          if (length !== 20) throw new Error(`a list of ${length}, not 20`)
+        },
+      }
+    }
+    case 'impersonate': {
+      const headers = `Cookie: ${round.cookie}\r\nOrigin: http://127.0.0.1\r\n`
+      const requests = (round.users ?? []).map(userId =>
+        post('/api/auth/admin/impersonate-user', 'json', JSON.stringify({ userId }), headers),
+      )
+      return {
+        next: () => requests[turn++ % requests.length],
+        finish: answers => {
+          const tokens = answers.map(({ body }) => JSON.parse(body).session.token)
+          if (new Set(tokens).size !== tokens.length) throw new Error('two sessions are the same')
+        },
+      }
+    }
+    case 'exchange': {
+      const requests = (round.subjects ?? []).map(subject => {
+        const form = new URLSearchParams({
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          client_id: 'olivia',
+          client_secret: 'olivia, only for a measurement',
+          subject_token: subject,
+          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+          ...(round.alg === 'ES256' ? { resource: 'https://api.example.com/es256' } : {}),
+        })
+        return post('/token', 'x-www-form-urlencoded', form.toString())
+      })
+      return {
+        next: () => requests[turn++ % requests.length],
+        finish: answers => {
+          for (const { body } of answers.slice(-VERIFIED)) {
+            const token = JSON.parse(body).access_token as string
+            const [header, claims] = token.split('.').map(part => Buffer.from(part, 'base64url').toString())
+            if (JSON.parse(header ?? '').alg !== round.alg || JSON.parse(claims ?? '').act?.sub !== 'olivia')
+              throw new Error(`a wrong token: ${token}`)
+          }
+        },
       }
     }
     case 'constant':

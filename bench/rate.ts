@@ -25,9 +25,9 @@ export interface Rate {
   use?: 'few' | 'all' | 'new'
 }
 
-/** Before anything else: makes users, sessions to mint for, and so many tokens and sessions to revoke. */
+/** Before anything else: makes users, sessions to mint for, tokens to redeem, and so many tokens and sessions to revoke. */
 export interface Prepare {
-  prepare: { port: number; secretKey: string; users: number; sessions?: number; toRevoke?: number }
+  prepare: { port: number; secretKey: string; users: number; sessions?: number; toRedeem?: number; toRevoke?: number }
 }
 
 export interface Outcome {
@@ -301,7 +301,8 @@ function outcomeOf({ status, head, body }: Answer): keyof Outcome {
 }
 
 /** A few at once: users, tokens, and sessions with their cookies. */
-async function prepare({ port, secretKey, users, sessions = 0, toRevoke = 0 }: Prepare['prepare']): Promise<void> {
+async function prepare(wanted: Prepare['prepare']): Promise<void> {
+  const { port, secretKey, users, sessions = 0, toRedeem = 0, toRevoke = 0 } = wanted
   const target = targetOf(port)
   const authorization = bearer(secretKey)
   const user = post('/v1/users', 'json', '{}', authorization)
@@ -310,7 +311,7 @@ async function prepare({ port, secretKey, users, sessions = 0, toRevoke = 0 }: P
     text: user,
     learn: ({ body }) => target.users.push(JSON.parse(body).id),
   }))
-  await inTurns(port, sessions + 2 * toRevoke, () => ask('create', target, authorization))
+  await inTurns(port, sessions + toRedeem + 2 * toRevoke, () => ask('create', target, authorization))
   await inTurns(port, sessions, () => ({
     ...ask('redeem', target, authorization),
     learn: ({ head, body }) => {

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { type JsonWebKey, randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem, type } from 'node:os'
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { cpus, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { startPostgres } from '../test/postgres/cluster.ts'
 import { type Child, canPin, startChild } from './child.ts'
 import type { Kind, Measured, Round } from './load.ts'
 import { type OpensslRates, opensslRates } from './openssl.ts'
+import type { Kept, Rate } from './rate.ts'
 
 /**
  * Measures Stagedoor beside what the machine itself can do, in one run: several short rounds, each of every measurement
@@ -21,13 +23,19 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     connections: { type: 'string', default: '64' },
+    /** What is measured: all, or some of these, separated by commas. */
+    parts: { type: 'string', default: 'sqlite,two-cores,postgres,peers,rate,verify' },
     /** A folder for CPU profiles of the servers. */
     profile: { type: 'string' },
   },
 })
 const rounds = Number(options.rounds ?? (options.quick ? 2 : 5))
+/** Users that act or are acted as, for the open loop. */
+const USERS = 200
 const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 1.5))
 const connections = Number(options.connections)
+
+const parts = new Set(options.parts.split(','))
 
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const
 const OPENSSL_NAMES = ['rsa2048', 'ecdsap256', 'ed25519']
@@ -48,6 +56,9 @@ const samples = new Map<string, Sample[]>()
 const record = (name: string, sample: Sample) => samples.set(name, [...(samples.get(name) ?? []), sample])
 const notes: string[] = []
 
+/** As statfs(2) has it. */
+const TMPFS = 0x01021994
+
 const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
 const children: Child[] = []
 
@@ -59,9 +70,9 @@ function started(file: string, cores: string, env: Record<string, string> = {}):
 }
 
 /** A server of its own on a database of its own. @returns its port */
-function serve(alg: string, cores: string): Promise<number> {
+function serve(alg: string, cores: string, database = `sqlite:${join(folder, `${alg}-${cores}.db`)}`): Promise<number> {
   return started('server.ts', cores, {
-    STAGEDOOR_DATABASE_URL: `sqlite:${join(folder, `${alg}-${cores}.db`)}`,
+    STAGEDOOR_DATABASE_URL: database,
     STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
     STAGEDOOR_SECRET_KEY: secretKey,
     STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
@@ -79,7 +90,7 @@ const bare = (name: string, cores: string) =>
 async function measure(
   name: string | undefined,
   load: Child,
-  round: Pick<Round, 'port' | 'kind' | 'path' | 'alg'>,
+  round: Omit<Round, 'seconds' | 'connections' | 'secretKey'>,
   length = seconds,
 ) {
   const measured = await load.ask<Measured>({ ...round, seconds: length, connections, secretKey })
@@ -101,18 +112,41 @@ const barePort = await bare('bare.db', '0')
 const sharedBarePort = await bare('shared-bare.db', BOTH)
 const server = ports.RS256 as number
 
+// On whichever cores are free, as it would be elsewhere. Safe from a power failure, as it comes.
+const postgres = parts.has('postgres') || parts.has('peers') ? await startPostgres() : undefined
+if (postgres && statfsSync(tmpdir()).type === TMPFS)
+  notes.push(
+    `${tmpdir()} is memory: what is said of PostgreSQL has no disk under it. Set TMPDIR to a folder on a disk.`,
+  )
+const onPostgres: Record<string, number> = {}
+if (postgres && parts.has('postgres')) {
+  for (const alg of ALGORITHMS) onPostgres[alg] = await serve(alg, '0', await postgres.createDatabase())
+}
+
+/** Others who let one identity act as another. */
+const peers = {
+  impersonate: {} as Record<string, { port: number; cookie: string; users: string[] }>,
+  exchange: undefined as { port: number; subjects: string[] } | undefined,
+}
+if (postgres && parts.has('peers')) {
+  const secret = randomBytes(24).toString('hex')
+  const places = {
+    SQLite: { BENCH_DATABASE: join(folder, 'better-auth.db') },
+    'SQLite with WAL': { BENCH_DATABASE: join(folder, 'better-auth-wal.db'), BENCH_WAL: 'yes' },
+    PostgreSQL: { BENCH_DATABASE: await postgres.createDatabase() },
+  }
+  for (const [name, env] of Object.entries(places)) {
+    peers.impersonate[name] = await started('peers/better-auth.mjs', '0', { ...env, BENCH_SECRET: secret }).ask({})
+  }
+  peers.exchange = await started('peers/oidc-provider.mjs', '0').ask({})
+}
+
 interface Step {
   name: string
   run(): Promise<void>
 }
 
-const overHttp = (
-  name: string,
-  from: Child,
-  port: number,
-  kind: Kind,
-  more: { path?: string; alg?: string } = {},
-): Step => ({
+const overHttp = (name: string, from: Child, port: number, kind: Kind, more: Partial<Round> = {}): Step => ({
   name,
   run: () => measure(name, from, { port, kind, ...more }),
 })
@@ -161,31 +195,58 @@ const steps: Step[] = [
   overHttp('create', load, server, 'create'),
   overHttp('bare create', load, barePort, 'bare', { path: '/create' }),
   overHttp('redeem', load, server, 'redeem'),
+  overHttp('list', load, server, 'list'),
   openssl('openssl', OPENSSL_NAMES, { cores: '0' }),
   ...ALGORITHMS.flatMap(alg => [
     overHttp(`mint ${alg}`, load, ports[alg] as number, 'mint', { alg }),
     overHttp(`bare sign ${alg}`, load, barePort, 'bare', { path: `/sign/${alg}` }),
   ]),
   overHttp('bare constant', load, barePort, 'constant'),
-  openssl('openssl × 2', ['rsa2048'], { cores: BOTH, processes: 2 }),
-  overHttp('mint RS256, two cores', sharedLoad, sharedPort, 'mint', { alg: 'RS256' }),
-  overHttp('bare sign RS256, two cores', sharedLoad, sharedBarePort, 'bare', { path: '/sign/RS256' }),
-  verification('verify: stagedoor', 'stagedoor'),
-  verification('verify: @clerk/backend', 'clerk'),
-  verification('verify: node:crypto alone', 'node:crypto'),
+  ...(parts.has('two-cores')
+    ? [
+        openssl('openssl × 2', ['rsa2048'], { cores: BOTH, processes: 2 }),
+        overHttp('mint RS256, two cores', sharedLoad, sharedPort, 'mint', { alg: 'RS256' }),
+        overHttp('bare sign RS256, two cores', sharedLoad, sharedBarePort, 'bare', { path: '/sign/RS256' }),
+      ]
+    : []),
+  ...(onPostgres.RS256 === undefined
+    ? []
+    : [
+        overHttp('PostgreSQL: create', load, onPostgres.RS256, 'create'),
+        overHttp('PostgreSQL: redeem', load, onPostgres.RS256, 'redeem'),
+        overHttp('PostgreSQL: list', load, onPostgres.RS256, 'list'),
+        ...ALGORITHMS.map(alg => overHttp(`PostgreSQL: mint ${alg}`, load, onPostgres[alg] as number, 'mint', { alg })),
+      ]),
+  ...Object.entries(peers.impersonate).map(([name, { port, cookie, users }]) =>
+    overHttp(`better-auth, ${name}: impersonate`, load, port, 'impersonate', { cookie, users }),
+  ),
+  ...(peers.exchange
+    ? (['RS256', 'ES256'] as const).map(alg => {
+        const { port, subjects } = peers.exchange as NonNullable<typeof peers.exchange>
+        return overHttp(`oidc-provider: exchange ${alg}`, load, port, 'exchange', { alg, subjects })
+      })
+    : []),
+  ...(parts.has('verify')
+    ? [
+        verification('verify: stagedoor', 'stagedoor'),
+        verification('verify: @clerk/backend', 'clerk'),
+        verification('verify: node:crypto alone', 'node:crypto'),
+      ]
+    : []),
 ]
 
 /** Makes the sessions to mint for, and runs everything until it is compiled: several seconds each, on one core. */
 async function warmUp(): Promise<void> {
   const long = options.quick ? 0.5 : 3
   const short = options.quick ? 0.5 : 1
-  const warm = (from: Child, round: Pick<Round, 'port' | 'kind' | 'path' | 'alg'>, length: number) =>
+  const warm = (from: Child, round: Parameters<typeof measure>[2], length: number) =>
     measure(undefined, from, round, length)
   for (const [from, port, alg] of [
     ...ALGORITHMS.map(alg => [load, ports[alg] as number, alg] as const),
-    [sharedLoad, sharedPort, 'RS256'] as const,
+    ...(parts.has('two-cores') ? [[sharedLoad, sharedPort, 'RS256'] as const] : []),
+    ...Object.entries(onPostgres).map(([alg, port]) => [load, port, alg] as const),
   ]) {
-    const measured = port === server ? long : short
+    const measured = port === server || port === onPostgres.RS256 ? long : short
     await warm(from, { port, kind: 'create' }, measured)
     await warm(from, { port, kind: 'redeem' }, measured)
     await warm(from, { port, kind: 'mint', alg }, long)
@@ -194,6 +255,10 @@ async function warmUp(): Promise<void> {
     await warm(load, { port: barePort, kind: 'bare', path }, short)
   }
   await warm(sharedLoad, { port: sharedBarePort, kind: 'bare', path: '/sign/RS256' }, short)
+  for (const { port, cookie, users } of Object.values(peers.impersonate))
+    await warm(load, { port, kind: 'impersonate', cookie, users }, long)
+  for (const alg of peers.exchange ? ['RS256', 'ES256'] : [])
+    await warm(load, { ...peers.exchange, port: peers.exchange?.port as number, kind: 'exchange', alg }, long)
 }
 
 const say = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : '')
@@ -205,8 +270,36 @@ for (let round = 1; round <= rounds; round++) {
     await step.run()
   }
 }
+/** At half of what a server can do, and at random moments: how long people wait. */
+async function atHalfLoad(name: string, port: number, kind: 'mint' | 'redeem', rate: number): Promise<void> {
+  const length = options.quick ? 2 : 10
+  say(`${name} at half load`)
+  const steady = started('rate.ts', LOAD_CORE)
+  const toRedeem = kind === 'redeem' ? Math.ceil(rate * length * 1.2) : 0
+  await steady.ask({ prepare: { port, secretKey, users: USERS, sessions: 1_000, toRedeem } })
+  const asked: Rate = { port, secretKey, rates: { [kind]: rate }, seconds: length, connections: 1_000 }
+  const kept = await steady.ask<Kept>(asked)
+  await steady.end()
+  if (kept.ok === 0 || kept.wrong + kept.lost + kept.refused + kept.limited > 0)
+    throw new Error(`${name} at half load: not all was answered: ${JSON.stringify({ ...kept, timeline: undefined })}`)
+  record(`${name} at half load`, { rate: kept.ok / length, p50: kept.p50, p99: kept.kinds[kind].p99 })
+}
+
+if (parts.has('rate')) {
+  for (const [prefix, port] of [['', server], ...Object.entries(onPostgres).slice(0, 1)] as const) {
+    const of = prefix === '' ? '' : 'PostgreSQL: '
+    for (const [name, kind] of [
+      ['mint RS256', 'mint'],
+      ['redeem', 'redeem'],
+    ] as const) {
+      const rate = median((samples.get(`${of}${name}`) ?? []).map(sample => sample.rate)) / 2
+      await atHalfLoad(`${of}${name}`, port, kind, rate)
+    }
+  }
+}
 say('')
 for (const child of children) await child.end()
+await postgres?.[Symbol.asyncDispose]()
 
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
@@ -257,7 +350,22 @@ const targets = [
   { name: 'mint RS256, two cores', limit: 'openssl × 2 RS256 sign', target: 0.65 },
   { name: 'verify: stagedoor', limit: 'openssl RS256 verify', target: 0.45 },
   { name: 'verify: stagedoor', limit: 'verify: @clerk/backend', target: 5 },
+  { name: 'PostgreSQL: create', limit: 'disk: append + fdatasync', target: 0.9 },
+  { name: 'PostgreSQL: redeem', limit: 'disk: append + fdatasync', target: 0.7 },
+  { name: 'create', limit: 'better-auth, SQLite: impersonate', target: 15 },
+  { name: 'create', limit: 'better-auth, SQLite with WAL: impersonate', target: 15 },
+  { name: 'PostgreSQL: create', limit: 'better-auth, PostgreSQL: impersonate', target: 15 },
+  { name: 'mint RS256', limit: 'oidc-provider: exchange RS256', target: 2 },
+  { name: 'mint ES256', limit: 'oidc-provider: exchange ES256', target: 2 },
 ].map(entry => ({ ...entry, ratio: ratio(entry.name, entry.limit) }))
+
+/** Milliseconds that people wait at half load, at most. */
+const waits = ['', 'PostgreSQL: '].flatMap(of =>
+  [
+    { name: `${of}mint RS256 at half load`, target: 25 },
+    { name: `${of}redeem at half load`, target: 40 },
+  ].map(entry => ({ ...entry, p99: samples.get(entry.name)?.[0]?.p99 })),
+)
 
 const others = [
   ['create', 'disk: overwrite + fdatasync'],
@@ -270,6 +378,10 @@ const others = [
   ['bare sign RS256', 'openssl RS256 sign'],
   ['bare sign RS256, two cores', 'openssl × 2 RS256 sign'],
   ['verify: node:crypto alone', 'openssl RS256 verify'],
+  ['PostgreSQL: create', 'create'],
+  ['PostgreSQL: redeem', 'redeem'],
+  ...ALGORITHMS.map(alg => [`PostgreSQL: mint ${alg}`, `mint ${alg}`] as const),
+  ['PostgreSQL: mint RS256', 'openssl RS256 sign'],
 ].map(([name = '', limit = '']) => ({ name, limit, ratio: ratio(name, limit) }))
 
 const count = (value: number | undefined) => (value === undefined ? '' : Math.round(value).toLocaleString('en'))
@@ -286,8 +398,12 @@ for (const { name, rate, p50, p99 } of figures) row(name, count(rate), time(p50)
 console.log()
 row('promised', 'ratio', 'target', '')
 for (const { name, limit, ratio, target } of targets) {
+  if (ratio === undefined && limit !== undefined && !samples.has(name)) continue
   const verdict = ratio === undefined ? 'skipped' : ratio >= target ? 'reached' : 'MISSED'
   row(`${name} ÷ ${limit}`, ratio?.toFixed(2) ?? '', `≥ ${target}`, verdict)
+}
+for (const { name, target, p99 } of waits) {
+  if (p99 !== undefined) row(`${name}, p99`, time(p99), `≤ ${target} ms`, p99 <= target ? 'reached' : 'MISSED')
 }
 console.log()
 row('beside it', 'ratio')
@@ -303,6 +419,7 @@ if (options.json) {
     connections,
     figures,
     targets,
+    waits,
     others,
     notes,
   }

@@ -2,8 +2,8 @@
 //
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
-//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=deep with Next.js, strace and
-//                                             libfaketime too
+//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=bench with what is measured beside
+//                                             us too; --for=deep with Next.js, strace and libfaketime as well
 //
 // Plain JavaScript for Node 18 and later: it starts before anything is installed, on whatever Node the machine has.
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
@@ -26,6 +26,7 @@ const SCOPES = {
     'examples/clerk-express',
     ...(postgresDirectory() ? [] : ['test/postgres']),
   ],
+  bench: ['bench'],
   deep: ['examples/clerk-nextjs'],
 }
 const ORDER = Object.keys(SCOPES)
@@ -165,7 +166,7 @@ const args = process.argv.slice(2)
 const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length) : 'start'
 const [command, file, ...rest] = args
 install(scope)
-if (scope !== 'start') installChromium()
+if (scope === 'test' || scope === 'deep') installChromium()
 if (scope === 'deep') installFaultTools()
 if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

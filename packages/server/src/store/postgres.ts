@@ -71,7 +71,8 @@ export class Postgres implements Database {
   readonly #injected: Clock | undefined
   readonly #warn: (message: string) => void
   readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
-  readonly #together = new Map<string, Compiled>()
+  /** By the first of their queries: lists of queries that are one statement. */
+  readonly #together = new WeakMap<RootOperationNode, { nodes: RootOperationNode[]; statement: Compiled }[]>()
   readonly #timer: NodeJS.Timeout
   /** What the database's clock is ahead of `performance.now()`, ms. */
   #ahead = 0
@@ -186,20 +187,21 @@ export class Postgres implements Database {
 
   /** Reads are tried again, on another connection, if this one was lost: they change nothing. */
   all<R>(query: Bound<R>): Promise<R[]> {
-    return this.#persevering(true, async client => this.#run<R>(client, this.#compile(query), query.args))
+    return this.#persevering(true, async client => this.#run<R>(client, this.#compile(query), [query.args]))
   }
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
-    const statement = this.#oneStatement([first as Step, ...more])
+    const steps = [first as Step, ...more]
+    const statement = this.#oneStatement(steps)
     if (statement) {
-      const args = Object.assign({}, ...statement.args)
+      const args = steps.map(step => step.query.args)
       const rows = await this.#persevering(false, client => this.#run<R>(client, statement, args))
       return first.required && rows.length === 0 ? undefined : rows
     }
     return this.#persevering(false, async client => {
       await client.query('begin')
       const step = async <S>({ query, required, next }: Step<S>): Promise<S[]> => {
-        const rows = await this.#run<S>(client, this.#compile(query), query.args)
+        const rows = await this.#run<S>(client, this.#compile(query), [query.args])
         if (required && rows.length === 0) throw new NothingFound()
         for (const after of next?.(rows) ?? []) await step(after)
         return rows
@@ -388,9 +390,11 @@ export class Postgres implements Database {
     }
   }
 
-  async #run<R>(client: pg.PoolClient, statement: Compiled, args: Record<string, unknown>): Promise<R[]> {
+  /** @param args what goes into the holes of each step */
+  async #run<R>(client: pg.PoolClient, statement: Compiled, args: Record<string, unknown>[]): Promise<R[]> {
     const { sql, parameters, name } = statement
-    const values = filled(parameters, args, () => (this.#injected as Clock).now())
+    const time = () => (this.#injected as Clock).now()
+    const values = parameters.flatMap((ofStep, step) => filled(ofStep, args[step] ?? {}, time))
     const named = name !== undefined && this.#names !== undefined ? { name: `${name}_${this.#names}` } : {}
     const { rows } = await client.query({ ...named, text: sql, values } as pg.QueryConfig)
     if (rows[0]?.now === null) throw new ReadOnly()
@@ -401,8 +405,8 @@ export class Postgres implements Database {
     const known = this.#compiled.get(query.node)
     if (known) return known
     const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
-    if (!isPrepared(query)) return { sql, parameters }
-    const compiled = { sql, parameters, name: nameOf(sql) }
+    if (!isPrepared(query)) return { sql, parameters: [parameters] }
+    const compiled = { sql, parameters: [parameters], name: nameOf(sql) }
     this.#compiled.set(query.node, compiled)
     return compiled
   }
@@ -411,21 +415,20 @@ export class Postgres implements Database {
    * Steps that do not depend on each other's rows as one statement: the first decides, the others happen if it did.
    * Undefined if they have to go one by one: one changes what another has changed, or asks what the rows are.
    */
-  #oneStatement(steps: Step[]): (Compiled & { args: Record<string, unknown>[] }) | undefined {
+  #oneStatement(steps: Step[]): Compiled | undefined {
     const [first, ...more] = steps as [Step, ...Step[]]
     if (steps.some(step => step.next) || more.some(step => step.required)) return undefined
+    const known = this.#together
+      .get(first.query.node)
+      ?.find(({ nodes }) => nodes.length === steps.length && nodes.every((node, i) => node === steps[i]?.query.node))
+    if (known) return known.statement
     const compiled = steps.map(step => this.#compile(step.query))
-    const args = steps.map((step, i) => prefixed(step.query.args, i))
-    const key = compiled.map(({ sql }) => sql).join(';')
-    const known = this.#together.get(key)
-    if (known) return { ...known, args }
     const tables = compiled.map(({ sql }) => /^(?:insert into|update|delete from) "(\w+)"/.exec(sql)?.[1])
     if (new Set(tables).size < steps.length) return undefined
-    const parameters: unknown[] = []
+    let before = 0
     const parts = compiled.map((part, i) => {
-      const before = parameters.length
-      parameters.push(...part.parameters.map(value => atStep(value, i)))
       const sql = part.sql.replace(/\$(\d+)/g, (_, number) => `$${Number(number) + before}`)
+      before += part.parameters.flat().length
       return `"step_${i}" as (${i > 0 && first.required ? onlyIfFirst(sql) : sql})`
     })
     const returns = / returning /.test(compiled[0]?.sql ?? '')
@@ -433,15 +436,19 @@ export class Postgres implements Database {
       steps.length === 1
         ? (compiled[0] as Compiled).sql
         : `with ${parts.join(', ')} select ${returns ? '* from "step_0"' : '1 where false'}`
-    const together = { sql, parameters, name: nameOf(sql) }
-    if (steps.every(step => isPrepared(step.query))) this.#together.set(key, together)
-    return { ...together, args }
+    const statement = { sql, parameters: compiled.flatMap(({ parameters }) => parameters), name: nameOf(sql) }
+    if (steps.every(step => isPrepared(step.query))) {
+      const nodes = steps.map(step => step.query.node)
+      this.#together.set(first.query.node, [...(this.#together.get(first.query.node) ?? []), { nodes, statement }])
+    }
+    return statement
   }
 }
 
 interface Compiled {
   sql: string
-  parameters: readonly unknown[]
+  /** Of each step. */
+  parameters: (readonly unknown[])[]
   /** Of the prepared statement. */
   name?: string
 }
@@ -480,13 +487,6 @@ function onlyIfFirst(sql: string): string {
   if (conditional === sql) throw new Error(`not an insert or update that could depend on a step before: ${sql}`)
   return conditional
 }
-
-/** The holes of a step, told from those of others with the same name. */
-const atStep = (value: unknown, step: number) =>
-  value instanceof Hole && value !== now && value !== readTime ? new Hole(`${step} ${value.name}`) : value
-
-const prefixed = (args: Record<string, unknown>, step: number) =>
-  Object.fromEntries(Object.entries(args).map(([name, value]) => [`${step} ${name}`, value]))
 
 /** The same text has the same name, whoever prepares it: connections may be shared by a pooler. */
 const nameOf = (sql: string) => `sd_${createHash('sha1').update(sql).digest('hex').slice(0, 24)}`
