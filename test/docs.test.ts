@@ -26,7 +26,7 @@ describe('the documentation', () => {
         const [file, heading] = target.split('#')
         const path = file ? join(root, dirname(page), file) : join(root, page)
         const there = existsSync(path)
-        if (!there || (heading && !new RegExp(`^#+ ${heading}$`, 'm').test(readFileSync(path, 'utf8'))))
+        if (!there || (heading && !new RegExp(`^#+ ${heading.replaceAll('-', '[ -]')}$`, 'im').test(readFileSync(path, 'utf8'))))
           broken.push(`${page}: ${target}`)
       }
     }

@@ -26,7 +26,7 @@ export async function startNginx(ports: Record<number, number | number[]>, setti
         .flat()
         .map(each => `server 127.0.0.1:${each} max_fails=0;`)
         .join(' ')}
-      ${Array.isArray(behind) ? 'keepalive 32;' : ''}
+      ${Array.isArray(behind) ? 'keepalive 32; keepalive_timeout 8s;' : ''}
     }
     server {
       listen 127.0.0.1:${port};
