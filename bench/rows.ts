@@ -271,7 +271,7 @@ interface Sample {
 
 /** Asks for a while on a few connections, one request outstanding on each. */
 async function measured(subject: Subject, operation: Operation): Promise<Sample> {
-  const cpu = async () => (await subject.child.ask<number>({ cpu: true })) + subject.database.cpu()
+  const cpu = async () => (await subject.child.ask<{ all: number }>({ cpu: true })).all + subject.database.cpu()
   const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => opened(subject.port)))
   const latencies: number[] = []
   const before = await cpu()

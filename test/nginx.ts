@@ -15,15 +15,25 @@ export interface Nginx extends AsyncDisposable {
 }
 
 /**
- * @param ports each port it listens on, and the one behind it
+ * @param ports each port it listens on, and the one behind it; or several, set up as docs/guides/postgresql.md says
  * @param settings more lines of its `http` block
  */
-export async function startNginx(ports: Record<number, number>, settings = ''): Promise<Nginx> {
+export async function startNginx(ports: Record<number, number | number[]>, settings = ''): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-nginx-'))
   const servers = Object.entries(ports).map(
-    ([port, behind]) => `server {
+    ([port, behind]) => `upstream nodes_${port} {
+      ${[behind]
+        .flat()
+        .map(each => `server 127.0.0.1:${each} max_fails=0;`)
+        .join(' ')}
+      ${Array.isArray(behind) ? 'keepalive 32; keepalive_timeout 8s;' : ''}
+    }
+    server {
       listen 127.0.0.1:${port};
-      location / { proxy_pass http://127.0.0.1:${behind}; proxy_set_header Host $http_host; }
+      location / {
+        proxy_pass http://nodes_${port}; proxy_set_header Host $http_host;
+        ${Array.isArray(behind) ? 'proxy_http_version 1.1; proxy_set_header Connection "";' : ''}
+      }
     }`,
   )
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(kind => `${kind}_temp_path ${folder};`)

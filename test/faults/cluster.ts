@@ -117,6 +117,20 @@ export class Server {
     return performance.now() - from
   }
 
+  /** Runs a command with the same settings. @returns what it printed */
+  async command(...args: string[]): Promise<{ code: number | null; stdout: string }> {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, ...this.#env },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', text => {
+      stdout += text
+    })
+    const code = await new Promise<number | null>(resolve => child.once('close', resolve))
+    return { code, stdout }
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child?.kill(name)
   }

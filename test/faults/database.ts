@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
-import { startPostgres } from '../postgres/cluster.ts'
+import { type PostgresCluster, startPostgres } from '../postgres/cluster.ts'
 import type { Random } from './goal.ts'
 
 /** One database: where servers find it, how a test looks into it past them, and what can be done to it. */
@@ -19,7 +19,7 @@ export interface FaultDatabase extends AsyncDisposable {
 }
 
 export interface DatabaseKind {
-  name: string
+  name: 'SQLite' | 'PostgreSQL'
   /** Why it cannot be used here; false if it can. */
   skip: string | false
   /** Whether its own clock decides what has expired, and not that of the server. */
@@ -36,7 +36,11 @@ export const databases: DatabaseKind[] = [
 /** A PostgreSQL of its own, whose server can be stopped as by a power failure. */
 export async function postgresDatabase(env: Record<string, string> = {}): Promise<FaultDatabase> {
   const cluster = await startPostgres({ env })
-  const url = await cluster.createDatabase()
+  return databaseIn(cluster, await cluster.createDatabase())
+}
+
+/** A database in a cluster, which it takes with it at the end. */
+export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase {
   const name = new URL(url).pathname.slice(1)
   return {
     url,

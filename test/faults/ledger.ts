@@ -63,8 +63,11 @@ export class Ledger {
     }
   }
 
-  /** What the database does not know of what was acknowledged. */
-  async lost(database: FaultDatabase): Promise<string[]> {
+  /**
+   * What the database does not know of what was acknowledged.
+   * @param others tickets that are redeemed by somebody else
+   */
+  async lost(database: FaultDatabase, others: ReadonlySet<string> = new Set()): Promise<string[]> {
     const tickets = await database.rows<{ id: string; status: string; session_id: string | null }>(
       'select id, status, session_id from tickets',
     )
@@ -93,7 +96,7 @@ export class Ledger {
     for (const id of this.#revokedSessions.keys())
       holds(`revoked ${id}`, statusOf.get(id) === 'revoked', recorded.has(`session.revoke ${id}`))
     for (const { id, status, session_id } of tickets) {
-      const told = this.#redeemed.has(id) || this.#unsure.has(id)
+      const told = this.#redeemed.has(id) || this.#unsure.has(id) || others.has(id)
       if (status === 'accepted' && (!told || !statusOf.has(session_id ?? '')))
         lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'nobody redeemed it'}`)
     }

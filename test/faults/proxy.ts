@@ -1,13 +1,16 @@
-/** A TCP proxy that loses answers. */
+/** A TCP proxy that loses answers, or leads to somebody else from one moment to the next. */
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface LossyProxy extends AsyncDisposable {
   port: number
   /** Whether answers are lost: the request arrives, and the connection breaks when the answer comes. */
   loses: boolean
+  /** From now on it leads there; whoever is connected is cut off. */
+  turn(target: { port: number }): void
 }
 
-export async function lossyProxy(target: { port: number }): Promise<LossyProxy> {
+export async function lossyProxy(to: { port: number }): Promise<LossyProxy> {
+  let target = to
   const open = new Set<Socket>()
   const server = createServer(client => {
     const upstream = connect({ port: target.port, host: '127.0.0.1' })
@@ -30,6 +33,10 @@ export async function lossyProxy(target: { port: number }): Promise<LossyProxy> 
   const proxy: LossyProxy = {
     port: (server.address() as { port: number }).port,
     loses: true,
+    turn(next) {
+      target = next
+      for (const socket of open) socket.destroy()
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy()
       await new Promise(resolve => server.close(resolve))

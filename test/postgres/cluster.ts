@@ -30,9 +30,20 @@ export interface PostgresCluster extends AsyncDisposable {
   /** Who they run as. */
   user: { uid?: number; gid?: number }
   start(): Promise<void>
+  /**
+   * A copy of it in a cluster of its own, which follows and, from now on, has to confirm every commit. Until it is
+   * promoted it takes no writes.
+   */
+  standby(): Promise<PostgresCluster>
+  /** Makes a standby the primary. */
+  promote(): Promise<void>
   /** `immediate` is as if the power failed: no clean-up, recovery at the next start. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
 }
+
+/** Why there can be no standby here, or false: the programs from npm cannot copy a cluster that is running. */
+export const noStandby = () =>
+  !existsSync(join(process.env.POSTGRES_BIN ?? '', 'pg_basebackup')) && 'pg_basebackup is not installed'
 
 /** PostgreSQL refuses to run as root; it then runs as nobody. */
 const NOBODY = 65_534
@@ -41,6 +52,8 @@ export interface ClusterOptions {
   settings?: Record<string, string | number>
   /** A folder with a cluster in it already: a copy, say. */
   directory?: string
+  /** It is to be a standby of this one. */
+  primary?: PostgresCluster
   /** Variables of the server's environment: a clock of its own, say. */
   env?: Record<string, string>
 }
@@ -49,6 +62,7 @@ export interface ClusterOptions {
 export async function startPostgres({
   settings = {},
   directory,
+  primary,
   env = {},
 }: ClusterOptions = {}): Promise<PostgresCluster> {
   const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
@@ -58,7 +72,10 @@ export async function startPostgres({
   const data = directory ?? join(home, 'data')
   const run = (program: string, args: string[]) =>
     execFileSync(join(bin, program), args, { ...user, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] })
-  if (!existsSync(data)) {
+  if (primary) {
+    const from = `host=127.0.0.1 port=${primary.port} user=stagedoor application_name=standby`
+    run('pg_basebackup', ['-D', data, '-d', from, '-R', '-X', 'stream', '-c', 'fast', '--no-sync'])
+  } else if (!existsSync(data)) {
     run('initdb', [
       '-D',
       data,
@@ -142,6 +159,21 @@ export async function startPostgres({
         await new Promise(resolve => setTimeout(resolve, 20))
       }
       throw new Error(`PostgreSQL did not start:\n${log}`)
+    },
+
+    async standby() {
+      const follower = await startPostgres({ settings, env, primary: cluster })
+      // Only now: the copy waits for nobody once it is promoted.
+      await query("alter system set synchronous_standby_names = 'standby'")
+      await query('select pg_reload_conf()')
+      const isSynchronous = async () =>
+        (await query("select 1 from pg_stat_replication where sync_state = 'sync'")).length > 0
+      while (!(await isSynchronous())) await new Promise(resolve => setTimeout(resolve, 20))
+      return follower
+    },
+
+    async promote() {
+      await query('select pg_promote()')
     },
 
     async stop(mode = 'fast') {

@@ -163,6 +163,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+      for (const risk of await store.risks()) log.warn(risk)
       // Read once now, so that it can be served while the database is away.
       await services.signing.jwks()
     }

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { createPrivateKey, randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { pino } from 'pino'
+import { startPostgres } from '../../../test/postgres/cluster.ts'
 import { MasterKey } from '../src/signing/master-key.ts'
 import { collector, type Serving, serving, TRACING } from './serving.ts'
-import { claimsOf, expectOk, SECRET_KEY, testServer } from './support.ts'
+import { claimsOf, expectOk, SECRET_KEY, testServer, times } from './support.ts'
 
 describe('secrets', () => {
   it('reach no log, no error and no audit event, whatever goes wrong', async () => {
@@ -123,84 +126,169 @@ function encoded(bytes: Buffer): Buffer[] {
   )
 }
 
-/** A place to search, and something that is sure to be there. Another database adds its own: its dump, its log. */
+/** A place to search, and something that is sure to be there. */
 interface Source {
   name: string
   bytes: Buffer
   sure: string
 }
 
-/** The files of the embedded database, whatever they are called. */
-function databaseFiles(directory: string, when: string, sure: string): Source[] {
-  const files = readdirSync(directory).map(file => ({ file, bytes: readFileSync(join(directory, file)) }))
-  const all = { name: `the database, ${when}`, bytes: Buffer.concat(files.map(({ bytes }) => bytes)), sure }
-  const wal = files.find(({ file }) => file.endsWith('-wal'))
-  return wal ? [all, { name: `its write-ahead log, ${when}`, bytes: wal.bytes, sure }] : [all]
+/** A database that a server works on, and all that it writes of it. */
+interface Searched extends AsyncDisposable {
+  url: string
+  /** What it says when nobody may write for a while. */
+  busy: string
+  rows<R>(sql: string): Promise<R[]>
+  /** Keeps everybody from writing until the end. */
+  lock(): Promise<AsyncDisposable>
+  /** @param sure is in each of them */
+  sources(when: string, sure: string): Promise<Source[]>
 }
 
-describe('secrets, with everything switched on that looks on', () => {
-  it('are in no log, no trace, no metric and no byte of the database', async () => {
-    const marker = `Canary${randomBytes(8).toString('hex')}`
-    const secrets = new Secrets()
-    await using collected = await collector()
-    const masterKey = randomBytes(32)
-    const port = await freePort()
-    await using server = await serving({
-      node: TRACING,
-      env: {
-        STAGEDOOR_MASTER_KEY: masterKey.toString('base64'),
-        // What Clerk's SDKs take, and the richest in secret numbers.
-        STAGEDOOR_SIGNING_ALG: 'RS256',
-        STAGEDOOR_PORT: String(port),
-        STAGEDOOR_PUBLIC_URL: `http://127.0.0.1:${port}`,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${port + 1}/sign-in`,
-        STAGEDOOR_LOG_LEVEL: 'debug',
-        STAGEDOOR_METRICS_PORT: '0',
-        OTEL_EXPORTER_OTLP_ENDPOINT: collected.url,
-      },
-    })
-    secrets.bytes('master key', masterKey)
-    for (const purpose of ['ticket', 'client', 'handshake', 'seal'])
-      secrets.bytes(`key of every ${purpose}`, new MasterKey(masterKey).derive(purpose))
-    secrets.text('secret key from the environment', server.secretKey)
+async function embedded(): Promise<Searched> {
+  const directory = mkdtempSync(join(tmpdir(), 'stagedoor-secrets-'))
+  const open = () => new BetterSqlite3(join(directory, 'stagedoor.db'))
+  return {
+    url: `sqlite:${join(directory, 'stagedoor.db')}`,
+    busy: 'SQLITE_BUSY',
+    async rows<R>(sql: string) {
+      const db = open()
+      const rows = db.prepare(sql).all() as R[]
+      db.close()
+      return rows
+    },
+    async lock() {
+      const db = open()
+      db.exec('begin immediate')
+      return { [Symbol.asyncDispose]: async () => void db.close() }
+    },
+    /** The files, whatever they are called. */
+    async sources(when, sure) {
+      const files = readdirSync(directory).map(file => ({ file, bytes: readFileSync(join(directory, file)) }))
+      const all = { name: `the database, ${when}`, bytes: Buffer.concat(files.map(({ bytes }) => bytes)), sure }
+      const wal = files.find(({ file }) => file.endsWith('-wal'))
+      return wal ? [all, { name: `its write-ahead log, ${when}`, bytes: wal.bytes, sure }] : [all]
+    },
+    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
 
-    await mainJob(server, secrets, marker)
-    const whileServing = databaseFiles(server.directory, 'while serving', marker)
-    const metrics = Buffer.from(await (await fetch(server.metricsURL)).text())
-    const sealed = privateKeys(server.directory, masterKey, secrets)
-    assert.equal(await server.stopped('SIGTERM'), 0)
+/** Logs every statement with its parameters, as no operator should. */
+async function onPostgres(): Promise<Searched> {
+  const postgres = await startPostgres({ settings: { log_statement: 'all', log_parameter_max_length_on_error: -1 } })
+  const started = Date.now()
+  const bytesOf = (file: string) => {
+    const bytes = readFileSync(file)
+    let end = bytes.length
+    while (end > 0 && bytes[end - 1] === 0) end--
+    return bytes.subarray(0, end)
+  }
+  const filesIn = (directory: string) =>
+    Buffer.concat(
+      readdirSync(directory, { recursive: true, withFileTypes: true })
+        .filter(entry => entry.isFile())
+        .map(entry => join(entry.parentPath, entry.name))
+        // What was there before the first secret, and is as it was.
+        .filter(file => times(0, 1) === 1 || statSync(file).mtimeMs >= started)
+        .map(bytesOf),
+    )
+  const dump = () => {
+    const command = join(postgres.bin, 'pg_dump')
+    return existsSync(command) ? execFileSync(command, [postgres.url()], { maxBuffer: 1e9 }) : undefined
+  }
+  return {
+    url: postgres.url(),
+    busy: '55P03',
+    rows: sql => postgres.query(sql),
+    async lock() {
+      const client = await postgres.connect()
+      await client.query('begin; lock table tickets in exclusive mode')
+      return { [Symbol.asyncDispose]: () => client.end() }
+    },
+    async sources(when, sure) {
+      await postgres.query('checkpoint')
+      const dumped = dump()
+      return [
+        ...(dumped ? [{ name: `the database, dumped ${when}`, bytes: dumped, sure }] : []),
+        { name: `its files, ${when}`, bytes: filesIn(postgres.directory), sure },
+        { name: `its write-ahead log, ${when}`, bytes: filesIn(join(postgres.directory, 'pg_wal')), sure },
+        { name: `its log, ${when}`, bytes: Buffer.from(postgres.log()), sure },
+      ]
+    },
+    [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose](),
+  }
+}
 
-    const looksOn: Source[] = [
-      { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
-      { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: 'SQLITE_BUSY' },
-      { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
-      { name: 'the metrics', bytes: metrics, sure: 'stagedoor_tickets_total{kind="actor_token",change="redeemed"}' },
-    ]
-    const database = [...whileServing, ...databaseFiles(server.directory, 'after the end', marker)]
-    assert.equal(whileServing.length, 2, 'there is a write-ahead log')
-    for (const { name, bytes, sure } of [...looksOn, ...database]) {
-      // What is there is found: so would a secret be.
-      assert.ok(bytes.includes(sure), `${name} (${bytes.length} bytes) has no ${sure}`)
-      assert.deepEqual(secrets.foundIn(bytes), [], name)
-    }
-    // Sealed, private keys are in the database, and there only.
-    assert.ok(sealed.length >= 3)
-    for (const text of sealed) {
-      assert.ok(database.every(({ name, bytes }) => name.startsWith('its') || bytes.includes(text)))
-      for (const { name, bytes } of looksOn) assert.ok(!bytes.includes(text), name)
-    }
-    assert.ok(secrets.all.size > 50, `${secrets.all.size} secrets`)
-    for (const [name, forms] of secrets.all) {
-      for (const form of forms) {
-        const hidden = Buffer.concat([randomBytes(99), form, randomBytes(99)])
-        assert.ok(secrets.foundIn(hidden).includes(name), `${name} would be found`)
+for (const [name, open] of [
+  ['SQLite', embedded],
+  ['PostgreSQL', onPostgres],
+] as const) {
+  describe(`secrets on ${name}, with everything switched on that looks on`, () => {
+    it('are in no log, no trace, no metric and no byte of the database', async () => {
+      const marker = `Canary${randomBytes(8).toString('hex')}`
+      const secrets = new Secrets()
+      await using database = await open()
+      await using collected = await collector()
+      const masterKey = randomBytes(32)
+      const port = await freePort()
+      await using server = await serving({
+        node: TRACING,
+        env: {
+          STAGEDOOR_DATABASE_URL: database.url,
+          STAGEDOOR_MASTER_KEY: masterKey.toString('base64'),
+          // What Clerk's SDKs take, and the richest in secret numbers.
+          STAGEDOOR_SIGNING_ALG: 'RS256',
+          STAGEDOOR_PORT: String(port),
+          STAGEDOOR_PUBLIC_URL: `http://127.0.0.1:${port}`,
+          STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${port + 1}/sign-in`,
+          STAGEDOOR_LOG_LEVEL: 'debug',
+          STAGEDOOR_METRICS_PORT: '0',
+          OTEL_EXPORTER_OTLP_ENDPOINT: collected.url,
+        },
+      })
+      secrets.bytes('master key', masterKey)
+      for (const purpose of ['ticket', 'client', 'handshake', 'seal'])
+        secrets.bytes(`key of every ${purpose}`, new MasterKey(masterKey).derive(purpose))
+      secrets.text('secret key from the environment', server.secretKey)
+
+      await mainJob(server, database, secrets, marker)
+      const whileServing = await database.sources('while serving', marker)
+      const metrics = Buffer.from(await (await fetch(server.metricsURL)).text())
+      const sealed = await privateKeys(database, masterKey, secrets)
+      assert.equal(await server.stopped('SIGTERM'), 0)
+
+      const looksOn: Source[] = [
+        { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
+        { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: database.busy },
+        { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
+        { name: 'the metrics', bytes: metrics, sure: 'stagedoor_tickets_total{kind="actor_token",change="redeemed"}' },
+      ]
+      const stored = [...whileServing, ...(await database.sources('after the end', marker))]
+      assert.ok(whileServing.length >= 2, 'there is a write-ahead log')
+      for (const { name, bytes, sure } of [...looksOn, ...stored]) {
+        // What is there is found: so would a secret be.
+        assert.ok(bytes.includes(sure), `${name} (${bytes.length} bytes) has no ${sure}`)
+        assert.deepEqual(secrets.foundIn(bytes), [], name)
       }
-    }
+      // Sealed, private keys are in the database, and there only.
+      assert.ok(sealed.length >= 3)
+      for (const text of sealed) {
+        assert.ok(stored.every(({ name, bytes }) => name.startsWith('its') || bytes.includes(text)))
+        for (const { name, bytes } of looksOn) assert.ok(!bytes.includes(text), name)
+      }
+      assert.ok(secrets.all.size > 50, `${secrets.all.size} secrets`)
+      for (const [name, forms] of secrets.all) {
+        for (const form of forms) {
+          const hidden = Buffer.concat([randomBytes(99), form, randomBytes(99)])
+          assert.ok(secrets.foundIn(hidden).includes(name), `${name} would be found`)
+        }
+      }
+    })
   })
-})
+}
 
 /** All that a server does with secrets, and what goes wrong around them. */
-async function mainJob(server: Serving, secrets: Secrets, marker: string): Promise<void> {
+async function mainJob(server: Serving, database: Searched, secrets: Secrets, marker: string): Promise<void> {
   const made = await server.command('keys', 'create', '--name', 'canary', '--json')
   assert.equal(made.code, 0, made.stderr)
   const { id: keyId, secret_key } = JSON.parse(made.stdout) as { id: string; secret_key: string }
@@ -340,11 +428,10 @@ async function mainJob(server: Serving, secrets: Secrets, marker: string): Promi
   }
   // And when nothing can be written: errors of the server's own, which are logged.
   const spare = await newTicket()
-  const lock = new BetterSqlite3(join(server.directory, 'stagedoor.db'))
-  lock.exec('begin immediate')
-  assert.equal((await redeem(spare.ticket, cookies)).status, 503)
-  lock.exec('rollback')
-  lock.close()
+  {
+    await using _locked = await database.lock()
+    assert.equal((await redeem(spare.ticket, cookies)).status, 503)
+  }
 
   // Keys change, sessions end.
   const rotated = await server.command('signing-keys', 'rotate', '--at-once', '--json')
@@ -364,11 +451,11 @@ async function mainJob(server: Serving, secrets: Secrets, marker: string): Promi
 }
 
 /** Notes every private key as the master key opens it. @returns them as they are stored, sealed */
-function privateKeys(directory: string, masterKey: Buffer, secrets: Secrets): string[] {
-  const db = new BetterSqlite3(join(directory, 'stagedoor.db'), { readonly: true })
-  const rows = db.prepare('select id, sealed_private_key from signing_keys where sealed_private_key is not null').all()
-  db.close()
-  return (rows as { id: string; sealed_private_key: string }[]).map(({ id, sealed_private_key }) => {
+async function privateKeys(database: Searched, masterKey: Buffer, secrets: Secrets): Promise<string[]> {
+  const rows = await database.rows<{ id: string; sealed_private_key: string }>(
+    'select id, sealed_private_key from signing_keys where sealed_private_key is not null',
+  )
+  return rows.map(({ id, sealed_private_key }) => {
     const der = new MasterKey(masterKey).open(sealed_private_key, id)
     secrets.bytes('private key', der)
     const jwk = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' })

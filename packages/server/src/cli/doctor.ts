@@ -66,6 +66,7 @@ async function examine(findings: Finding[]): Promise<void> {
     await check('disk', () => diskSpace(dirname(path)), 'warn')
   }
   await check('database', () => withInstance(stagedoor => database(stagedoor, path !== known.database_url)))
+  await check('durability', () => withInstance(durability), 'warn')
   await check('keys', () => withInstance(keys), 'warn')
   await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
 }
@@ -98,6 +99,12 @@ async function database({ services }: Stagedoor, embedded: boolean): Promise<str
   const advice = embedded ? ' Restore it from a backup, or copy what is left with `sqlite3 … .recover`.' : ''
   if (problems.length > 0) throw new Error(`${problems.join('; ')}.${advice}`)
   return `whole, durable, instance ${services.settings.instance_id}; the master key opens its signing keys`
+}
+
+async function durability({ services }: Stagedoor): Promise<string> {
+  const risks = await services.store.risks()
+  if (risks.length > 0) throw new Error(`${risks.join('; ')}.`)
+  return 'no setting of the database lets go of what was acknowledged'
 }
 
 async function keys(stagedoor: Stagedoor): Promise<string> {

@@ -152,6 +152,8 @@ export interface Store {
   waiting(): { length: number; oldest: number }
   /** Looks the whole database over. @returns what is wrong with it, in words */
   check(): Promise<string[]>
+  /** How something that was acknowledged could be lost, in words: it works, but an operator should know. */
+  risks(): Promise<string[]>
   /** How busy it is at this moment, in numbers whose names never change: connections, those idle, calls waiting, … */
   load(): Record<string, number>
   /** Writes what is waiting, then closes. */

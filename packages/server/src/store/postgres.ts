@@ -37,8 +37,13 @@ const MIGRATION_LOCK = 0x73_74_61_67_65
 
 /** Unix ms by the database's clock, at the moment it is evaluated. */
 const TIME = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
-/** Of the beginning of the transaction, which is before it sees anything. */
-const READ_TIME = 'floor(extract(epoch from transaction_timestamp()) * 1000)::bigint'
+/** A standby, or a primary that an operator has stopped from writing: what it says may be old. */
+const READ_ONLY = "current_setting('transaction_read_only') = 'on'"
+/** A commit waits for a synchronous standby that says nothing. It does so for ever, and keeps its connection. */
+const UNCONFIRMED =
+  "exists (select from pg_stat_activity where wait_event = 'SyncRep' and query_start < clock_timestamp() - interval '3 seconds')"
+/** Of the beginning of the transaction, which is before it sees anything. Null where nothing can be written. */
+const READ_TIME = `case when ${READ_ONLY} then null else floor(extract(epoch from transaction_timestamp()) * 1000)::bigint end`
 
 export interface PostgresOptions {
   /** Connections at most. */
@@ -71,6 +76,8 @@ export class Postgres implements Database {
   readonly #timer: NodeJS.Timeout
   /** What the database's clock is ahead of `performance.now()`, ms. */
   #ahead = 0
+  /** Nothing is written for now: a write got no answer, and commits may be waiting for a standby. */
+  #stuck = false
   /** Names of prepared statements begin with this; undefined: they are not used. */
   #names: number | undefined = 0
 
@@ -80,7 +87,7 @@ export class Postgres implements Database {
     this.#warn = warn
     this.#compiler = new QueryCompiler(clock !== undefined)
     this.clock = clock ?? { now: () => Math.floor(performance.now() + this.#ahead) }
-    this.#pool = new pg.Pool({ ...config, verify: assertPrimary } as pg.PoolConfig)
+    this.#pool = new pg.Pool({ ...config, verify: assertWritable } as pg.PoolConfig)
     // A connection that nobody is using was lost: the next one who needs one makes a new one.
     this.#pool.on('error', () => {})
     // One that somebody is using: they are told by what they asked it.
@@ -111,7 +118,7 @@ export class Postgres implements Database {
       return db
     } catch (error) {
       await db.close()
-      if (!/unsupported startup parameter/.test(String((error as Error).message))) throw error
+      if (!/unsupported startup parameter/.test(String((error as Error).message))) throw advised(error)
     }
     // A pooler that passes no parameters on: the limits are then those of the role.
     options.warn?.(
@@ -123,7 +130,7 @@ export class Postgres implements Database {
       return pooled
     } catch (error) {
       await pooled.close()
-      throw error
+      throw advised(error)
     }
   }
 
@@ -268,6 +275,22 @@ export class Postgres implements Database {
     return problems
   }
 
+  /** What a failover could lose of what was acknowledged. Who follows is seen by any role, how well by few. */
+  async risks(): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ commit: string; names: string; standbys: number }>(
+      `select current_setting('synchronous_commit') as commit, current_setting('synchronous_standby_names') as names,
+        (select count(*) from pg_stat_replication) as standbys`,
+    )
+    const { commit = 'on', names = '', standbys = 0 } = rows[0] ?? {}
+    if (commit === 'off' || commit === 'local')
+      return [`synchronous_commit is ${commit}: what was acknowledged can be lost when a standby takes over`]
+    return standbys > 0 && names === ''
+      ? [
+          'standbys follow, and none is synchronous: what was acknowledged can be lost when one takes over. Set synchronous_standby_names',
+        ]
+      : []
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#listeners.clear()
@@ -275,20 +298,17 @@ export class Postgres implements Database {
     if (!this.#pool.ending) await this.#pool.end()
   }
 
-  /** Reads the clock of the database, on the middle of the way there and back. */
+  /** Reads the clock of the database, on the middle of the way there and back; and looks whether commits get through. */
   async #readClock(): Promise<void> {
     const asked = performance.now()
-    const { rows } = await this.#guarded(() => this.#pool.query<{ time: number }>(`select ${TIME} as time`))
+    const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now, ${UNCONFIRMED} as unconfirmed`
+    const [row] = await this.#persevering(true, client =>
+      this.#run<{ now: number; unconfirmed: boolean }>(client, { sql, parameters: [] }, {}),
+    )
     const answered = performance.now()
-    if (rows[0]) this.#ahead = rows[0].time - (asked + answered) / 2
-  }
-
-  async #guarded<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      throw translated(error, false)
-    }
+    if (!row) return
+    this.#ahead = row.now - (asked + answered) / 2
+    this.#stuck = row.unconfirmed
   }
 
   load(): Record<string, number> {
@@ -305,12 +325,13 @@ export class Postgres implements Database {
     const asked = { since: performance.now() }
     this.#waiting.add(asked)
     try {
-      return await this.#pool.connect()
+      const client = await this.#pool.connect()
+      if (!writing || !this.#stuck) return client
+      client.release()
+      throw new StoreUnavailable('commits wait for a standby that confirms nothing: nothing is written until it does')
     } catch (error) {
       // Nothing was sent yet.
-      throw error instanceof StoreUnavailable
-        ? error
-        : new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
+      throw new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
     } finally {
       this.#waiting.delete(asked)
     }
@@ -335,10 +356,13 @@ export class Postgres implements Database {
       } catch (error) {
         if (error instanceof OutcomeUnknown) throw error
         client.off('notice', warned)
+        // There may be another primary by now: only a new connection finds it.
+        const elsewhere = error instanceof ReadOnly || (error as pg.DatabaseError).code === '25006'
         const answered = isAnswer(error)
-        client.release(!answered)
-        const again = attempt < ATTEMPTS && (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
-        if (!again) throw translated(error, !readsOnly)
+        if (!readsOnly && (error as Error).message === 'Query read timeout') this.#stuck = true
+        client.release(elsewhere || !answered)
+        const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
+        if (!harmless || attempt === ATTEMPTS) throw translated(error, !readsOnly)
       }
     }
   }
@@ -372,7 +396,9 @@ export class Postgres implements Database {
     const time = () => (this.#injected as Clock).now()
     const values = parameters.flatMap((ofStep, step) => filled(ofStep, args[step] ?? {}, time))
     const named = name !== undefined && this.#names !== undefined ? { name: `${name}_${this.#names}` } : {}
-    return (await client.query({ ...named, text: sql, values } as pg.QueryConfig)).rows as R[]
+    const { rows } = await client.query({ ...named, text: sql, values } as pg.QueryConfig)
+    if (rows[0]?.now === null) throw new ReadOnly()
+    return rows as R[]
   }
 
   #compile(query: Bound): Compiled {
@@ -473,11 +499,35 @@ export const wholeNumbers = {
     type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** What decides who may do what is never read from a standby, which may be behind. */
-function assertPrimary(client: pg.PoolClient, done: (error?: Error) => void): void {
+/** What decides who may do what is never read where nothing can be written: it may be behind. */
+class ReadOnly extends StoreUnavailable {
+  constructor() {
+    super('this PostgreSQL takes no writes, as a standby does: STAGEDOOR_DATABASE_URL has to lead to the primary', {
+      reading: true,
+    })
+  }
+}
+
+function assertWritable(client: pg.PoolClient, done: (error?: Error) => void): void {
   client
-    .query('select pg_is_in_recovery() as standby')
-    .then(({ rows }) => done(rows[0]?.standby ? new StoreUnavailable('this database is a standby') : undefined), done)
+    .query(`select ${READ_ONLY} as readonly`)
+    .then(({ rows }) => done(rows[0]?.readonly ? new ReadOnly() : undefined), done)
+}
+
+/** What to do about a connection that cannot be made; the rest says so itself. */
+const ADVICE: [RegExp, string][] = [
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'Use a name in the URL that its certificate has'],
+  [/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)_/, 'Name the CA that signed its certificate: &sslrootcert=/path/ca.pem'],
+  [/^CERT_HAS_EXPIRED$/, 'It needs a new certificate'],
+  [/^The server does not support SSL/, 'It needs a certificate and ssl = on'],
+  [/valid client certificate/, 'Name one, and its key: &sslcert=/path/client.pem&sslkey=/path/client.key'],
+]
+
+function advised(error: unknown): unknown {
+  const { message, cause } = error as Error & { cause?: { code?: string } }
+  const known = [cause?.code ?? '', message]
+  const [, advice] = ADVICE.find(([pattern]) => known.some(text => pattern.test(text))) ?? []
+  return advice === undefined ? error : new Error(`${message}. ${advice}.`, { cause: error })
 }
 
 class NothingFound extends Error {}

@@ -123,6 +123,8 @@ export interface Database {
   ping(): Promise<void>
   /** What is wrong with the database or with how it is written, in words. */
   check(): Promise<string[]>
+  /** What could lose something that was acknowledged, in words. */
+  risks(): Promise<string[]>
   /** Writes what is waiting, then closes. */
   close(): Promise<void>
 }

@@ -181,6 +181,11 @@ export class Sqlite implements Database {
     return durable ? damage : [...damage, 'commits do not wait for the disk']
   }
 
+  /** One machine, one disk: there is nobody who could take over. */
+  async risks(): Promise<string[]> {
+    return []
+  }
+
   /** Writes what is waiting, then closes. */
   async close(): Promise<void> {
     this.#closed = true

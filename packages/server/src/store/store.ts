@@ -100,6 +100,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     load: () => db.load(),
     ping: () => db.ping(),
     check: () => db.check(),
+    risks: () => db.risks(),
     close: () => db.close(),
   }
 }
