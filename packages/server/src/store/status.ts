@@ -21,29 +21,31 @@ const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' 
 /** The status as of now. */
 const statusNow = { sessions: sessionStatus, tickets: statusOf('tickets') }
 
+/** What a row says, as the indexes of lists have it. */
+const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
+
+/** Nobody is searched for unless something was revoked at large a moment ago. */
+const whileMarking = (table: Table) =>
+  sql<boolean>`exists (select 1 from not_before where marked_at is null) and ${says(ALIVE[table])} and ${stamped(table)}`
+
 /** Rows that still say they are alive, and are not: those that can be of this status, and a few more. */
-const overdue: Record<Table, Record<string, ReturnType<typeof sql<boolean>>>> = {
+const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
   tickets: { revoked: whileMarking('tickets') },
   sessions: {
     revoked: whileMarking('sessions'),
-    expired: sql<boolean>`expire_at <= ${nowOnce}`,
-    abandoned: sql<boolean>`abandon_at <= ${nowOnce}`,
+    expired: sql<boolean>`status = 'active' and expire_at <= ${nowOnce}`,
+    abandoned: sql<boolean>`status = 'active' and abandon_at <= ${nowOnce}`,
   },
-}
-
-/** Nobody is searched for unless something was revoked at large a moment ago. */
-function whileMarking(table: Table) {
-  return sql<boolean>`exists (select 1 from not_before where marked_at is null) and ${stamped(table)}`
 }
 
 /** The queries that together find every row of a table with this status, each no row of another's. */
 function queriesOf(table: Table, status: string) {
-  const says = (value: string) => sqlFor.selectFrom(table).where('status', '=', sql.lit(value) as never)
-  if (status === ALIVE[table]) return [says(status).where(statusNow[table], '=', status)]
+  const all = sqlFor.selectFrom(table)
+  if (status === ALIVE[table]) return [all.where(says(status)).where(statusNow[table], '=', status)]
   const late = overdue[table][status]
-  if (!late) return [says(status)]
-  const ids = says(ALIVE[table]).where(late).where(statusNow[table], '=', status).select('id')
-  return [says(status), sqlFor.selectFrom(table).where('id', 'in', ids as never)]
+  if (!late) return [all.where(says(status))]
+  const ids = all.where(late).where(statusNow[table], '=', status).select('id')
+  return [all.where(says(status)), all.where('id', 'in', ids as never)]
 }
 
 /** Over either table. */
