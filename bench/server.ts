@@ -5,7 +5,9 @@ import { answer } from './child.ts'
 
 /**
  * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
- * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms.
+ * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms; asked for `cpu`, the CPU
+ * time it has used so far, µs: all of it, and that of the thread with the event loop; asked for `memory`, how much of it,
+ * in bytes.
  */
 
 /** How often the event loop's lateness is looked at, ms. What is reported has this in it. */
@@ -20,6 +22,11 @@ function loopDelay(): { p99: number; max: number } {
   return delay
 }
 
+function cpu(): { all: number; loop: number } {
+  const [all, loop] = [process.cpuUsage(), process.threadCpuUsage()]
+  return { all: all.user + all.system, loop: loop.user + loop.system }
+}
+
 /** All of the load comes from one address, with one key. */
 const unlimited = {
   STAGEDOOR_RATE_LIMIT_KEY: 'none',
@@ -31,6 +38,10 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const stagedoor = await createStagedoor(loadConfig({ ...unlimited, ...environment }))
 const { port } = await stagedoor.listen()
 answer(
-  (question: { loopDelay?: true }) => (question.loopDelay ? loopDelay() : port),
+  (question: { loopDelay?: true; cpu?: true; memory?: true }) => {
+    if (question.loopDelay) return loopDelay()
+    if (question.cpu) return cpu()
+    return question.memory ? process.memoryUsage().rss : port
+  },
   () => stagedoor.close(),
 )

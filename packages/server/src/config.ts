@@ -57,8 +57,18 @@ const schema = z.object({
     .int()
     .min(1)
     .max(1_000)
-    .default(10)
-    .describe('Connections that this server keeps to PostgreSQL at most.'),
+    .optional()
+    .describe(
+      'Connections that this server keeps to PostgreSQL at most; its workers share them evenly. Default: 10, or 5 for each worker.',
+    ),
+  workers: z
+    .string()
+    .regex(/^(auto|[1-9]\d?)$/, { error: 'must be `auto` or a number from 1 to 99' })
+    .default('1')
+    .transform(text => (text === 'auto' ? text : Number(text)))
+    .describe(
+      'Processes that serve, at one address: a number, or `auto` for one a core. More than one need PostgreSQL; with the embedded database `auto` is one.',
+    ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
   port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
   public_url: origin
@@ -149,6 +159,13 @@ const schema = z.object({
   rate_limit_failures: limit.describe(
     'Wrong secret keys from one address. Beyond, they are answered 429; a right one always works. Default: `1/s burst 100`.',
   ),
+  retention_days: z
+    .string()
+    .regex(/^(none|[1-9]\d{0,3})$/, { error: 'must be a number of days, or `none`' })
+    .default('90')
+    .describe(
+      'Days for which tickets and sessions are kept after their time was over; then they are deleted, a few at a time. `none` keeps them for ever. Not sooner than STAGEDOOR_ACTOR_SESSION_MAX_SECONDS after. The audit log is kept in any case.',
+    ),
   packages_directory: z
     .string()
     .min(1)
@@ -230,6 +247,20 @@ const USUAL_LIMITS = {
   failures: '1/s burst 100',
 }
 
+/** How many processes serve. @param cores of this machine */
+export function workerCount(config: Config, cores: number): number {
+  if (config.workers !== 'auto') return config.workers
+  return isEmbedded(config) ? 1 : cores
+}
+
+/** Connections to PostgreSQL that each of so many workers keeps at most. */
+export function poolSize(config: Config, workers: number): number {
+  if (config.database_pool_size === undefined) return workers === 1 ? 10 : 5
+  return Math.max(1, Math.floor(config.database_pool_size / workers))
+}
+
+const isEmbedded = (config: Config) => config.database_url.startsWith('sqlite:')
+
 /** How long work may be kept waiting, ms. */
 export function maxWait(config: Config): number {
   return config.max_wait_ms ?? (config.environment === 'development' ? 1_000 : 25)
@@ -291,6 +322,16 @@ export function assertProduction(config: Config): void {
     problems.push(
       'STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.',
     )
+  if (typeof config.workers === 'number' && config.workers > 1) {
+    if (isEmbedded(config))
+      problems.push(
+        `STAGEDOOR_WORKERS is ${config.workers}, and the embedded database has one writer at a time: more processes would only wait for each other. Leave it at 1, or move to PostgreSQL (\`stagedoor migrate --from … --to …\`).`,
+      )
+    else if ((config.database_pool_size ?? config.workers) < config.workers)
+      problems.push(
+        `STAGEDOOR_DATABASE_POOL_SIZE is ${config.database_pool_size}: each of ${config.workers} workers needs a connection.`,
+      )
+  }
   if (problems.length > 0) throw new ConfigError(list(problems))
 }
 

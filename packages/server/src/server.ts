@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
-import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, rateLimits } from './config.ts'
+import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, poolSize, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
+import { longOver, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
@@ -23,15 +25,20 @@ import { backupSqlite } from './store/backup.ts'
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { migrate, openStore } from './store/store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
-import { Metrics } from './telemetry/metrics.ts'
+import { type Counts, Metrics, type MetricsServer } from './telemetry/metrics.ts'
 import { Tracing } from './telemetry/tracing.ts'
 import { watchedStore } from './telemetry/watched-store.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
+export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
+/** How often it is looked what is long over, ms; the share of the time that deleting it may take; the shortest rest, ms. */
+const PURGE_INTERVAL = 60_000
+const PURGE_SHARE = 0.05
+const PURGE_PAUSE = 20
 /** How often it is looked for revocations by other nodes that nobody has told of, ms. */
 const FEED_INTERVAL = 500
 
@@ -43,6 +50,11 @@ export interface ServerOptions {
   checkResponses?: boolean
   /** False for commands: nothing is made ready for serving, and no setting of theirs leaves a trace in the database. */
   serves?: boolean
+  /**
+   * Which of several processes this is that serve at one address. It is said in each line of the log; the metrics are
+   * served by whoever started them.
+   */
+  worker?: { number: number; of: number }
 }
 
 /** An instance: its store, its keys, its rules. Serves HTTP once `listen` is called; works in process without. */
@@ -58,8 +70,11 @@ export interface Stagedoor {
   /**
    * Finishes what is under way, writes what is waiting, closes the store.
    * @param lastAnswers how long connections that are idle are left open for one more request, ms
+   * @param othersToo resolves when other processes at this address let nobody in either
    */
-  close(lastAnswers?: number): Promise<void>
+  close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
+  /** What its metrics say now, if they are on: for whoever sums them up. */
+  counts(): Promise<Counts> | undefined
 }
 
 /**
@@ -72,7 +87,7 @@ export interface Stagedoor {
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
   const { random = systemRandom } = options
-  const log = safeLog(options.log ?? makeLog(config.log_level))
+  const log = safeLog(options.log ?? makeLog(config.log_level, options.worker?.number))
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
@@ -81,7 +96,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const database = await opening(config.database_url, () =>
     openStore(config.database_url, {
       ...(options.clock || embedded ? { clock: steady } : {}),
-      poolSize: config.database_pool_size,
+      poolSize: poolSize(config, options.worker?.of ?? 1),
       warn: message => log.warn(message),
     }),
   )
@@ -194,8 +209,25 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
 
+  const { retention_days } = config
+  if (retention_days !== 'none') {
+    const over = longOver(system(), { days: Number(retention_days) })
+    every(PURGE_INTERVAL, 'what is long over could not be deleted', async () => {
+      // There may be hours of it: told of in between, and gone on with at the next look.
+      const until = performance.now() + PURGE_INTERVAL - 1_000
+      const rest = async (worked: number) => {
+        const pause = Math.max(PURGE_PAUSE, worked / PURGE_SHARE)
+        if (performance.now() + pause > until) return false
+        return sleep(pause, true, { ref: false, signal: stopping.signal }).catch(() => false)
+      }
+      const rows = await purgeAll(system(), { over, rest })
+      metrics?.purged(rows)
+      if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted what was long over')
+    })
+  }
+
   let server: NodeServer | undefined
-  let metricsServer: Awaited<ReturnType<Metrics['listen']>> | undefined
+  let metricsServer: MetricsServer | undefined
   return {
     fetch: async request => app.fetch(request),
     context,
@@ -207,6 +239,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       server = nodeServer(getRequestListener(app.fetch), {
         host: config.host,
         port: config.port,
+        shared: options.worker !== undefined,
         maxConnections: config.max_connections,
         maxWait: maxWait(config),
         queues: [() => services.signing.waiting(), () => store.waiting()],
@@ -220,15 +253,17 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         log,
       })
       const listening = await server.listen()
-      if (!metrics) return listening
+      if (!metrics || options.worker) return listening
       metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
       return { ...listening, metrics_port: metricsServer.port }
     },
 
-    async close(lastAnswers) {
+    counts: () => metrics?.counts(),
+
+    async close(lastAnswers, othersToo) {
       for (const timer of timers) clearInterval(timer)
       stopping.abort()
-      await server?.close(lastAnswers)
+      await server?.close(lastAnswers, othersToo)
       await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
       await services.refusedRequests
         .flush(store)

@@ -78,7 +78,7 @@ const AMBIGUOUS: Record<string, string | Buffer> = {
   'a line break in a chunk extension': chunked('2;a\nb\r\n{}\r\n0\r\n\r\n'),
 }
 
-describe('a request that can be read in two ways', () => {
+describe('H8 a request that can be read in two ways', () => {
   for (const [name, bytes] of Object.entries(AMBIGUOUS)) {
     it(`is answered 400 and the connection closed: ${name}`, async () => {
       const follower = Buffer.from(get('/.well-known/jwks.json'))
@@ -88,7 +88,7 @@ describe('a request that can be read in two ways', () => {
   }
 })
 
-describe('too much of everything', () => {
+describe('H12 too much of everything', () => {
   const many = (count: number, each: (i: number) => string, by = '') =>
     Array.from({ length: count }, (_, i) => each(i)).join(by)
 
@@ -134,7 +134,7 @@ describe('too much of everything', () => {
   })
 })
 
-describe('a body that is too large', () => {
+describe('H6 a body that is too large', () => {
   const MEGABYTE = Buffer.alloc(1_048_576, 'a')
   const head = (length: string, first = `POST /v1/users HTTP/1.1\r\n${HOST}${KEY}`) =>
     `${first}${JSON_TYPE}${length}\r\n\r\n`

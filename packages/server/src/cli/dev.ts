@@ -9,7 +9,7 @@ import { publishableKeys } from '../domain/handshakes.ts'
 import { createStagedoor } from '../server.ts'
 import { DEV_DIRECTORY, devEnvironment } from './environment.ts'
 import { note, print, time } from './output.ts'
-import { stopOnSignal } from './serve.ts'
+import { stopOnSignal } from './serving.ts'
 
 /** Ports tried after the wanted one. */
 const MORE_PORTS = 20

@@ -9,6 +9,7 @@ import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
 import { reportError } from './output.ts'
+import { addPurge } from './purge.ts'
 import { addServe } from './serve.ts'
 import { addSessions } from './sessions.ts'
 import { addSigningKeys } from './signing-keys.ts'
@@ -40,6 +41,7 @@ for (const add of [
   addAudit,
   addToken,
   addMigrate,
+  addPurge,
   addBackup,
   addDoctor,
 ]) {

@@ -47,7 +47,8 @@ export class Activity {
 
   /** Writes what is due at a time, or everything. */
   async flush(store: Store, now = Number.POSITIVE_INFINITY): Promise<void> {
-    const due = [...this.#uses].filter(([, use]) => use.due <= now)
+    const due: [string, Use][] = []
+    for (const entry of this.#uses) if (entry[1].due <= now) due.push(entry)
     for (let first = 0; first < due.length; first += BATCH) {
       const batch = due.slice(first, first + BATCH).map(([id, use]) => ({ id, use, at: use.at }))
       await store.sessions.noteActivity(batch)

@@ -10,7 +10,7 @@ import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 const SECOND = 1_000
 const DAY = 86_400 * SECOND
 /** A session of the user's own: Clerk's defaults. */
-const OWN_SESSION_LIFETIME = 7 * DAY
+export const OWN_SESSION_LIFETIME = 7 * DAY
 const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 
 /** The session a ticket starts: `expire_at` is fixed here and never moved. */

@@ -127,6 +127,13 @@ export interface Store {
     /** Deletes some of those whose time is over. @returns how many */
     forgetOld(limit: number): Promise<number>
   }
+  /** Deletes what is long over. What is alive, or was not seen to end, stays; so does every audit event. */
+  purge: {
+    /** Some of it: so many sessions, so many tickets, so many stamps at most. `left`: there was as much as that. */
+    some(over: LongOver, limit: number): Promise<Purged & { left: boolean }>
+    /** How much there is. Reads all of it. */
+    count(over: LongOver): Promise<Omit<Purged, 'clients'>>
+  }
   audit: {
     append(event: AuditRecord): Promise<void>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
@@ -151,6 +158,20 @@ export interface Store {
   load(): Record<string, number>
   /** Writes what is waiting, then closes. */
   close(): Promise<void>
+}
+
+/** What has been over for so long, ms, by the clock that decides; and since before a moment, Unix ms. */
+export interface LongOver {
+  keep: number
+  until: number
+}
+
+/** How many rows were deleted. */
+export interface Purged {
+  sessions: number
+  tickets: number
+  clients: number
+  stamps: number
 }
 
 /** A unique value is somebody else's: `email_address`, `username`, `external_id`, … */

@@ -103,17 +103,19 @@ export async function acceptTicket(
     reason: ticket.reason,
   })
   const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, client: client.record, session, event })
-  if (accepted) return { session, client }
+  if (accepted) return { session, client, isNew: shown.client === undefined }
   const found = await ctx.store.tickets.find(ticket.id)
   const before = found && (await redeemedBefore(ctx, found, shown.claims, now))
   const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
-  if (again) return { session: before.session, client: again }
+  if (again) return { session: before.session, client: again, isNew: false }
   throw await whyNotAccepted(ctx, ticket, now)
 }
 
 export interface Redemption {
   session: SessionRecord
   client: ClientToken
+  /** The client was made for this session, and has no other. */
+  isNew: boolean
 }
 
 /** The session a browser got for this ticket a moment ago, if it is that browser and may still have it. */

@@ -31,6 +31,8 @@ const DRAIN_TIMEOUT = 10_000
 export interface NodeServerOptions extends ReadyAnswersOptions {
   host: string
   port: number
+  /** Other processes listen at the same address: the kernel gives each connection to one of them. */
+  shared: boolean
   maxConnections: number
   /** How long work may be kept waiting before more of it is refused, ms. */
   maxWait: number
@@ -45,8 +47,10 @@ export interface NodeServer {
   /**
    * Lets nobody in any more, and answers everything that has come in.
    * @param lastAnswers how long connections that are idle are left open for one more request, ms
+   * @param othersToo resolves when nobody is let in at this address any more, by other processes either: until then
+   *   nobody is told to connect anew
    */
-  close(lastAnswers?: number): Promise<void>
+  close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
 }
 
 /** What stands between the network and the app: how many may come, how long they may take, who is sent away, and the end. */
@@ -114,20 +118,21 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   return {
     async listen() {
       await new Promise<void>((resolve, reject) => {
-        const { port, host } = options
-        server.once('error', reject).listen({ port, host, backlog: BACKLOG }, resolve)
+        const { port, host, shared } = options
+        server.once('error', reject).listen({ port, host, reusePort: shared, backlog: BACKLOG }, resolve)
       })
       const { port, address: host } = server.address() as { port: number; address: string }
       return { port, host }
     },
 
-    async close(lastAnswers = LAST_ANSWERS) {
+    async close(lastAnswers = LAST_ANSWERS, othersToo = async () => {}) {
       if (!server.listening) return
       const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
       // Who has connected by now is let in. Node's own `close` would cut off idle connections at once, and with them
       // requests that are on their way.
       await quiet()
       const closed = new Promise(resolve => NetServer.prototype.close.call(server, resolve))
+      await othersToo()
       closing = true
       for (const response of underWay.keys()) response.shouldKeepAlive = false
       await Promise.race([closed, sleep(lastAnswers)])

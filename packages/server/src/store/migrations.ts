@@ -273,6 +273,23 @@ create table idempotency_keys (
 create index idempotency_keys_old on idempotency_keys (written_at);
 `,
   },
+  {
+    name: '0006_purge',
+    tables: `
+-- What has ended, by when its time was over. Nothing that begins is written to these.
+create index sessions_ended on sessions (expire_at) where status <> 'active';
+create index tickets_unused on tickets (expires_at)
+  where session_id is null and (status <> 'pending' or expired_at is not null);
+`,
+  },
+  {
+    name: '0007_lists',
+    tables: `
+-- Lists by status alone, newest first.
+create index tickets_status on tickets (status, id);
+create index sessions_status on sessions (status, id);
+`,
+  },
 ]
 
 /** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */

@@ -303,7 +303,7 @@ export class Postgres implements Database {
     const asked = performance.now()
     const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now, ${UNCONFIRMED} as unconfirmed`
     const [row] = await this.#persevering(true, client =>
-      this.#run<{ now: number; unconfirmed: boolean }>(client, { sql, parameters: [] }, {}),
+      this.#run<{ now: number; unconfirmed: boolean }>(client, { sql, parameters: [] }, []),
     )
     const answered = performance.now()
     if (!row) return

@@ -5,7 +5,7 @@ import { recorded, recordedAll } from './audit-events.ts'
 import { bound, type Database, given, now, prepared, sqlFor } from './query.ts'
 
 /** Whether a ticket or session was written up to a time before which everything of it is revoked. */
-const stamped = (table: 'sessions' | 'tickets') => {
+export const stamped = (table: 'sessions' | 'tickets') => {
   const { written_at, user_id, actor_sub } = {
     written_at: sql.ref(`${table}.written_at`),
     user_id: sql.ref(`${table}.user_id`),

@@ -182,5 +182,5 @@ export const integers: ReadonlySet<string> = new Set([
       .filter(([, type]) => type === 'integer')
       .map(([column]) => column),
   ),
-  ...['now', 'limit', 'until', 'version', 'keyring_version'],
+  ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
 ])

@@ -1,7 +1,7 @@
 import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
-import { count, recorded, recordedAll } from './audit-events.ts'
+import { recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import {
   bound,
@@ -17,6 +17,7 @@ import {
 } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+import { listed } from './status.ts'
 
 const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 
@@ -155,16 +156,8 @@ export function sessions(db: Database): Store['sessions'] {
     findForMint: id => db.get(findForMint({ id })),
     listOfClient: client_id => db.all(listOfClient({ client_id })),
 
-    async list(filter, { limit, offset }) {
-      let query = sqlFor.selectFrom('sessions')
-      for (const column of ['client_id', 'user_id', 'actor_sub'] as const) {
-        const value = filter[column]
-        if (value !== undefined) query = query.where(column, '=', value)
-      }
-      if (filter.status !== undefined) query = query.where(statusNow, '=', filter.status)
-      const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().select(statusOf('sessions').as('status')).orderBy('id', 'desc')
-      return { rows: await db.all<SessionRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
+    list({ client_id, user_id, actor_sub, ...wanted }, page) {
+      return listed(db, 'sessions', { ...wanted, ...page }, { client_id, user_id, actor_sub })
     },
 
     async finish(id, status, event) {
@@ -196,6 +189,3 @@ export function sessions(db: Database): Store['sessions'] {
     },
   }
 }
-
-/** What a session's status is now, whether or not its end has been written down: domain/sessions.ts statusAt, in SQL. */
-const statusNow = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`

@@ -7,6 +7,7 @@ import { idempotencyKeys } from './idempotency-keys.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
 import { Postgres } from './postgres.ts'
+import { purge } from './purge.ts'
 import { bound, sqlFor } from './query.ts'
 import { revocations } from './revocations.ts'
 import { sessions } from './sessions.ts'
@@ -64,6 +65,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     signingKeys: signingKeys(db),
     revocations: revocations(db),
     idempotencyKeys: idempotencyKeys(db),
+    purge: purge(db),
     audit: auditEvents(db),
     refusedRequests: refusedRequests(db),
     clock: db.clock,

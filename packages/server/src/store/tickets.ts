@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
 import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
+import { recorded } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { bound, columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
+import { columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+import { listed } from './status.ts'
 
 const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
 
@@ -142,14 +143,8 @@ export function tickets(db: Database): Store['tickets'] {
 
     find: id => db.get(find({ id })),
 
-    async list(filter, { limit, offset }) {
-      let query = sqlFor.selectFrom('tickets').where('kind', '=', filter.kind)
-      if (filter.status !== undefined) query = query.where(statusOf('tickets'), '=', filter.status)
-      if (filter.user_id !== undefined) query = query.where('user_id', '=', filter.user_id)
-      if (filter.actor_sub !== undefined) query = query.where('actor_sub', '=', filter.actor_sub)
-      const total = filter.counted ? await count(db, query) : 0
-      const newest = query.selectAll().select(statusOf('tickets').as('status')).orderBy('id', 'desc')
-      return { rows: await db.all<TicketRecord>(bound(newest.limit(limit).offset(offset)) as never), total }
+    list({ kind, user_id, actor_sub, ...wanted }, page) {
+      return listed(db, 'tickets', { ...wanted, ...page }, { kind, user_id, actor_sub })
     },
 
     async revoke(id, kind, event) {

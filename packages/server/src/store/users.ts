@@ -10,17 +10,24 @@ import { type Store, Taken, type UserFilter } from '../domain/store.ts'
 import { count, recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { columns } from './schema.ts'
 
 const insertUser = insertInto('users')
 const insertIdentifier = insertInto('identifiers')
-const find = prepared<{ id: string }, UserRecord>(sqlFor.selectFrom('users').selectAll().where('id', '=', given('id')))
-const identifiersOf = prepared<{ user_id: string }, IdentifierRecord>(
+
+const userColumns = Object.keys(columns.users) as (keyof UserRecord)[]
+const identifierColumns = Object.keys(columns.identifiers) as (keyof IdentifierRecord)[]
+
+/** A row for each identifier; one without, if there is none. */
+const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof IdentifierRecord}`, unknown>>(
   sqlFor
-    .selectFrom('identifiers')
-    .selectAll()
-    .where('user_id', '=', given('user_id'))
-    .orderBy('position')
-    .orderBy('id'),
+    .selectFrom('users')
+    .leftJoin('identifiers', 'identifiers.user_id', 'users.id')
+    .selectAll('users')
+    .select(identifierColumns.map(column => `identifiers.${column} as identifier ${column}` as const))
+    .where('users.id', '=', given('id'))
+    .orderBy('identifiers.position')
+    .orderBy('identifiers.id') as never,
 )
 
 const ban = prepared<{ id: string }, { id: string }>(
@@ -68,8 +75,13 @@ export function users(db: Database): Store['users'] {
     },
 
     async find(id) {
-      const [user, identifiers] = await Promise.all([db.get(find({ id })), db.all(identifiersOf({ user_id: id }))])
-      return user && { ...user, identifiers }
+      const rows = await db.all(find({ id }))
+      if (!rows[0]) return undefined
+      const user = Object.fromEntries(userColumns.map(column => [column, rows[0]?.[column]])) as unknown as UserRecord
+      const identifiers = rows
+        .filter(row => row['identifier id'] !== null)
+        .map(row => Object.fromEntries(identifierColumns.map(column => [column, row[`identifier ${column}`]])))
+      return { ...user, identifiers: identifiers as unknown as IdentifierRecord[] }
     },
 
     async list(filter, { limit, offset, order_by, starting_after }) {

@@ -4,8 +4,12 @@ import { type Logger, pino } from 'pino'
 const GATHERED = 4_096
 const GATHERING = 100
 
-/** JSON lines on standard output, a few at a time: a system call for each would cost more than the line itself. */
-export function makeLog(level: string): Logger {
+/**
+ * JSON lines on standard output, a few at a time: a system call for each would cost more than the line itself. Not more
+ * than a pipe takes as one piece, so that lines of several processes do not get mixed.
+ * @param worker the number of this process, if several write to the same output
+ */
+export function makeLog(level: string, worker?: number): Logger {
   let lines = ''
   let later: NodeJS.Timeout | undefined
   const flush = () => {
@@ -19,6 +23,7 @@ export function makeLog(level: string): Logger {
   process.once('exit', flush)
   const output = {
     write(line: string) {
+      if (lines.length + line.length > GATHERED) flush()
       lines += line
       if (lines.length >= GATHERED) flush()
       else later ??= setTimeout(flush, GATHERING).unref()
@@ -26,7 +31,8 @@ export function makeLog(level: string): Logger {
     // What `log.fatal` calls: that line may be the last.
     flushSync: flush,
   }
-  return pino({ level }, output)
+  const log = pino({ level }, output)
+  return worker === undefined ? log : log.child({ worker })
 }
 
 /** The same log; errors in it are shown without what could be a secret. */

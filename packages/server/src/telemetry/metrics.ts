@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../contract/errors.ts'
 import type { AuditRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
+import type { Purged, Store } from '../domain/store.ts'
 
 /** From a token minted by itself to a client that has long given up. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -73,6 +73,13 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  readonly #purged = new Counter({
+    name: 'stagedoor_purged_total',
+    help: 'Rows deleted because they were long over (STAGEDOOR_RETENTION_DAYS), by table: sessions, tickets, clients, stamps of revocations.',
+    labelNames: ['what'] as const,
+    registers: this.#registers,
+  })
+
   /** @param store asked how busy it is at each look */
   constructor(version: string, store?: Pick<Store, 'load'>) {
     collectDefaultMetrics({ register: this.registry })
@@ -96,7 +103,9 @@ export class Metrics {
       help: '1, of the version of Stagedoor and of Node.',
       labelNames: ['version', 'node'] as const,
       registers: this.#registers,
+      aggregator: 'first',
     }).set({ version, node: process.versions.node }, 1)
+    this.#gauge('stagedoor_workers', 'Processes that serve, and whose counts are in here.', () => 1)
     this.#begin()
   }
 
@@ -120,6 +129,7 @@ export class Metrics {
     for (const by of [...TICKETS, 'api']) this.#sessionsBegun.inc({ by }, 0)
     for (const how of Object.values(SESSION_ENDS)) this.#sessionsEnded.inc({ how }, 0)
     for (const kind of ['session', 'template', 'handshake']) this.#tokens.inc({ kind }, 0)
+    for (const what of ['sessions', 'tickets', 'clients', 'stamps']) this.#purged.inc({ what }, 0)
   }
 
   requestBegan(): void {
@@ -156,6 +166,10 @@ export class Metrics {
     this.#tokens.inc({ kind })
   }
 
+  purged(rows: Purged): void {
+    for (const [what, count] of Object.entries(rows)) this.#purged.inc({ what }, count)
+  }
+
   /** Counts an audit event that has been written, and what it tells of. */
   recorded({ action, outcome }: AuditRecord): void {
     this.#auditEvents.inc({ action, outcome })
@@ -172,27 +186,81 @@ export class Metrics {
     }
   }
 
-  /** Serves `GET /metrics` at an address of its own: they are for operators, not for those who use the API. */
-  async listen(port: number, host: string): Promise<{ port: number; close(): void }> {
-    const server = createServer(async (request, response) => {
-      if (request.method !== 'GET' || request.url !== '/metrics') {
-        response.writeHead(404).end()
-        return
-      }
-      const text = await this.registry.metrics().catch(() => undefined)
-      if (text === undefined) response.writeHead(500).end()
-      else response.writeHead(200, { 'content-type': this.registry.contentType }).end(text)
-    })
-    server.requestTimeout = 10_000
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, host, resolve)
-    })
-    return {
-      port: (server.address() as { port: number }).port,
-      close() {
-        server.close()
-        server.closeAllConnections()
-      },
+  /** What has been counted so far, for `SummedMetrics` of another process. */
+  counts(): Promise<Counts> {
+    return this.registry.getMetricsAsJSON() as Promise<Counts>
+  }
+
+  listen(port: number, host: string): Promise<MetricsServer> {
+    return serveMetrics(() => this.registry.metrics(), port, host)
+  }
+}
+
+/** The metrics of a process, as they go from one to another. */
+export type Counts = { name: string; type: unknown; aggregator: string }[]
+
+/**
+ * Counts of several processes as one. What a process that has ended had counted stays counted: a sum that went down would
+ * look like a server that was started anew.
+ */
+export class SummedMetrics {
+  readonly #latest = new Map<number, Counts>()
+  #ended: Counts = []
+
+  learn(process: number, counts: Counts): void {
+    this.#latest.set(process, counts)
+  }
+
+  async ended(process: number): Promise<void> {
+    const last = this.#latest.get(process)
+    if (!this.#latest.delete(process) || !last) return
+    const grows = last.filter(({ type }) => type === 'counter' || type === 'histogram')
+    this.#ended = (await summed([this.#ended, grows]).getMetricsAsJSON()) as Counts
+  }
+
+  /** @param look learns what the processes have counted by now */
+  listen(port: number, host: string, look: () => Promise<unknown>): Promise<MetricsServer> {
+    const read = async () => {
+      await look()
+      return summed([...this.#latest.values(), this.#ended]).metrics()
     }
+    return serveMetrics(read, port, host)
+  }
+}
+
+function summed(all: Counts[]): Registry {
+  const shown = all.map(counts =>
+    // The last start of any: that one of them was started anew has to show.
+    counts.map(each => (each.name === 'process_start_time_seconds' ? { ...each, aggregator: 'max' } : each)),
+  )
+  return AggregatorRegistry.aggregate(shown)
+}
+
+export interface MetricsServer {
+  port: number
+  close(): void
+}
+
+/** Serves `GET /metrics` at an address of its own: they are for operators, not for those who use the API. */
+async function serveMetrics(read: () => Promise<string>, port: number, host: string): Promise<MetricsServer> {
+  const server = createServer(async (request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end()
+      return
+    }
+    const text = await read().catch(() => undefined)
+    if (text === undefined) response.writeHead(500).end()
+    else response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(text)
+  })
+  server.requestTimeout = 10_000
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve)
+  })
+  return {
+    port: (server.address() as { port: number }).port,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
   }
 }

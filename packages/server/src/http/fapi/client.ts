@@ -1,6 +1,6 @@
 import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend.ts'
-import { anonymousClientToken, readClient, withSessions } from '../../domain/clients.ts'
+import { anonymousClientToken, type ClientWithSessions, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
 import {
@@ -25,14 +25,16 @@ export function mountClient(http: Http): void {
       throw new ApiError('third_party_cookies_blocked', {
         params: { origin: origin ?? 'this page', server: new URL(serverURL).origin },
       })
-    const { session, client } = await acceptTicket(ctx, {
+    const { session, client, isNew } = await acceptTicket(ctx, {
       ticket: body.ticket,
       shown: { claims, client: await currentClient(ctx, clientToken.shown) },
     })
     clientToken.keep(client.token)
     return {
       response: presentSignIn(session),
-      client: await frontendClient(ctx, client.record, browser),
+      client: isNew
+        ? await shownClient(ctx, { record: client.record, sessions: [session] }, browser)
+        : await frontendClient(ctx, client.record, browser),
     }
   })
 
@@ -114,13 +116,16 @@ async function sessionAndClient(ctx: Context, session: SessionRecord, browser: B
  * its tab shows, and without one it takes the session cookie off the page until it has fetched another.
  * @param counts whether the selected session is used by this
  */
-export async function frontendClient(
+export async function frontendClient(ctx: Context, client: ClientRecord, browser: Browser, counts = false) {
+  return shownClient(ctx, await withSessions(ctx, client), browser, counts)
+}
+
+async function shownClient(
   ctx: Context,
-  client: ClientRecord,
+  { record, sessions }: ClientWithSessions,
   { clientToken, origin, tellApp }: Browser,
   counts = false,
 ) {
-  const { record, sessions } = await withSessions(ctx, client)
   tellApp(sessions.length === 0 ? 0 : Math.floor(record.updated_at / 1_000))
   // A token for a cookie names the page it is for.
   const minting = origin !== undefined || clientToken.kind === 'header'

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { openStore } from '../packages/server/src/store/store.ts'
+import { type PostgresCluster, startPostgres } from '../test/postgres/cluster.ts'
+import { startChild } from './child.ts'
+import type { Kind, Measured } from './load.ts'
+
+/**
+ * What one operation costs: CPU time of the server and of PostgreSQL, bytes in the database and in its log. Not how
+ * fast it is: CPU time hardly depends on what else the machine has to do. scaling.ts reckons with it.
+ */
+
+const { values: options } = parseArgs({
+  options: { seconds: { type: 'string', default: '6' }, json: { type: 'string' } },
+})
+const seconds = Number(options.seconds)
+const root = fileURLToPath(new URL('..', import.meta.url))
+const cache = join(root, 'node_modules', '.cache')
+mkdirSync(cache, { recursive: true })
+const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
+/** Of one operation. */
+export interface Cost {
+  /** µs of the thread with the event loop. */
+  loop: number
+  /** µs of the server's other threads: signatures with RSA, and what V8 does beside. */
+  threads: number
+  /** µs of PostgreSQL, all of its processes. */
+  database: number
+  /** Bytes of PostgreSQL's log of writes. */
+  log: number
+}
+
+export interface Costs {
+  date: string
+  cpu: string
+  node: string
+  costs: Record<'sqlite' | 'postgres', Record<string, Cost>>
+  /** Bytes in tables and their indexes, of one of each: a ticket made and redeemed, with client, session, audit events. */
+  bytes: Record<'sqlite' | 'postgres', number>
+}
+
+/** CPU time of all processes of a cluster, µs. Ticks are 10 ms: measure for seconds. */
+async function cpuOf(cluster: PostgresCluster): Promise<number> {
+  const postmaster = readFileSync(join(cluster.directory, 'postmaster.pid'), 'utf8').split('\n')[0]
+  let ticks = 0
+  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ')
+      // What its children used that are gone already is in there as well.
+      if (fields[1] === postmaster) ticks += Number(fields[11]) + Number(fields[12])
+      if (pid === postmaster) ticks += fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+    } catch {
+      // It has just ended.
+    }
+  }
+  return ticks * 10_000
+}
+
+/** @returns costs by operation, and bytes a redeemed ticket */
+async function costsOn(alg: string, database: string, cluster?: PostgresCluster) {
+  const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
+  const server = startChild('server.ts', {
+    cores: '0',
+    env: {
+      STAGEDOOR_DATABASE_URL: database,
+      STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+      STAGEDOOR_SECRET_KEY: secretKey,
+      STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
+      STAGEDOOR_SIGNING_ALG: alg,
+      STAGEDOOR_PORT: '0',
+      STAGEDOOR_LOG_LEVEL: 'error',
+      STAGEDOOR_MAX_WAIT_MS: '60000',
+    },
+  })
+  const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
+  const port = await server.ask<number>({})
+  const name = database.replace(/^.*\//, '')
+  const logged = async () =>
+    cluster ? Number((await cluster.query(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as bytes`))[0].bytes) : 0
+  const stored = async () => {
+    if (!cluster) return statSync(database.replace('sqlite:', '')).size
+    return Number((await cluster.query(`select pg_database_size('${name}') as bytes`))[0].bytes)
+  }
+  const run = (kind: Kind, length = seconds) =>
+    load.ask<Measured>({ port, kind, seconds: length, connections: 32, secretKey, alg })
+  const measured = async (kind: Kind): Promise<[Cost, number]> => {
+    const of = async () => ({
+      ...(await server.ask<{ all: number; loop: number }>({ cpu: true })),
+      database: cluster ? await cpuOf(cluster) : 0,
+      log: await logged(),
+    })
+    const before = await of()
+    const { answers, wrong, example } = await run(kind)
+    if (wrong > 0 || answers === 0) throw new Error(`${kind}: ${wrong} wrong answers\n${example ?? ''}`)
+    const after = await of()
+    const each = (field: keyof typeof before) => (after[field] - before[field]) / answers
+    const loop = each('loop')
+    return [{ loop, threads: each('all') - loop, database: each('database'), log: each('log') }, answers]
+  }
+  try {
+    // V8 needs some seconds until it has compiled it all.
+    await run('create', 4)
+    await run('redeem', 3)
+    await run('mint', 6)
+    await cluster?.query('checkpoint')
+    const before = await stored()
+    const [create, made] = await measured('create')
+    const [redeem, redeemed] = await measured('redeem')
+    const [mint] = await measured('mint')
+    await cluster?.query('checkpoint')
+    const bytes = ((await stored()) - before) / Math.min(made, redeemed)
+    const costs = { create, redeem, [`mint ${alg}`]: mint, 'last use': await lastUse(database, cluster, logged) }
+    return { costs, bytes: bytes as number }
+  } finally {
+    await load.end()
+    await server.end()
+  }
+}
+
+/** Writing down when a session was last used, as servers do it: many at once. */
+async function lastUse(database: string, cluster: PostgresCluster | undefined, logged: () => Promise<number>) {
+  const store = await openStore(database)
+  try {
+    const { rows } = await store.sessions.list({ status: 'active', counted: false } as never, {
+      limit: 5_000,
+      offset: 0,
+    })
+    const batches = Array.from({ length: Math.ceil(rows.length / 500) }, (_, i) => rows.slice(500 * i, 500 * (i + 1)))
+    const of = async () => ({
+      loop: process.threadCpuUsage().user + process.threadCpuUsage().system,
+      database: cluster ? await cpuOf(cluster) : 0,
+      log: await logged(),
+    })
+    const before = await of()
+    let written = 0
+    for (let turn = 1; turn <= 10; turn++) {
+      for (const batch of batches) {
+        await store.sessions.noteActivity(batch.map(({ id, last_active_at }) => ({ id, at: last_active_at + turn })))
+        written += batch.length
+      }
+    }
+    const after = await of()
+    const each = (field: keyof typeof before) => (after[field] - before[field]) / written
+    return { loop: each('loop'), threads: 0, database: each('database'), log: each('log') }
+  } finally {
+    await store.close()
+  }
+}
+
+await using cluster = await startPostgres()
+const result: Costs = {
+  date: new Date().toISOString(),
+  cpu: `${cpus()[0]?.model.trim()}, ${cpus().length} cores`,
+  node: process.version,
+  costs: { sqlite: {}, postgres: {} },
+  bytes: { sqlite: 0, postgres: 0 },
+}
+for (const alg of ['ES256', 'RS256']) {
+  const inFile = await costsOn(alg, `sqlite:${join(folder, `${alg}.db`)}`)
+  const onServer = await costsOn(alg, await cluster.createDatabase(), cluster)
+  Object.assign(result.costs.sqlite, inFile.costs)
+  Object.assign(result.costs.postgres, onServer.costs)
+  result.bytes = { sqlite: inFile.bytes, postgres: onServer.bytes }
+}
+const row = (cells: (string | number)[]) =>
+  console.log(cells.map((cell, i) => (i < 2 ? String(cell).padEnd(14) : String(cell).padStart(14))).join(''))
+row(['', 'µs, bytes', 'event loop', 'threads', 'PostgreSQL', 'its log'])
+for (const [where, costs] of Object.entries(result.costs)) {
+  for (const [name, cost] of Object.entries(costs)) {
+    row([where, name, ...[cost.loop, cost.threads, cost.database, cost.log].map(value => Math.round(value))])
+  }
+}
+console.log(`bytes stored for a ticket, redeemed: ${JSON.stringify(result.bytes)}`)
+if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
+process.exit(0)

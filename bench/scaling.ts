@@ -1,0 +1,284 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { Cost, Costs } from './costs.ts'
+
+/**
+ * What many concurrent acting sessions need, reckoned from the measured cost of each operation (costs.ts), and whether
+ * people would wait: a simulation of the queues, of one PostgreSQL with the processes before it. docs/scaling.md says
+ * what it means.
+ */
+
+const { values: options } = parseArgs({
+  options: {
+    costs: { type: 'string' },
+    /** ES256 or RS256 */
+    alg: { type: 'string', default: 'ES256' },
+    /** CPU cores of one PostgreSQL. */
+    cores: { type: 'string', default: '32' },
+    seconds: { type: 'string', default: '5' },
+  },
+})
+
+const results = new URL('results/', import.meta.url)
+const latest = readdirSync(results)
+  .filter(name => name.startsWith('costs-'))
+  .sort()
+  .at(-1)
+const file = options.costs ?? new URL(latest ?? 'costs.json', results)
+const measured = JSON.parse(readFileSync(file, 'utf8')) as Costs
+const of = (name: string): Cost => {
+  const cost = measured.costs.postgres[name]
+  if (!cost) throw new Error(`${file} has no cost of ${name}`)
+  return cost
+}
+const [create, redeem, mint, lastUse] = [of('create'), of('redeem'), of(`mint ${options.alg}`), of('last use')]
+const bytes = measured.bytes.postgres
+
+/** A page asks for a token this often, s: it lives for 60. */
+const RENEWED = 50
+/** How long a session is in use, s: as long as one of an actor lasts unless it was asked for longer. */
+const SESSION = 1_800
+/** No more than so much of a CPU is counted on. */
+const PROCESS_LOAD = 0.5
+const DATABASE_LOAD = 0.5
+const CORES = Number(options.cores)
+/** Connections to PostgreSQL of each process. */
+const POOL = 10
+
+interface Rates {
+  mint: number
+  create: number
+  redeem: number
+  /** Any request can come to any node, so nearly every mint is the first that its node sees of the session in a minute. */
+  lastUse: number
+}
+
+const ratesOf = (sessions: number): Rates => ({
+  mint: sessions / RENEWED,
+  create: sessions / SESSION,
+  redeem: sessions / SESSION,
+  lastUse: sessions / RENEWED,
+})
+
+/** A sum over all operations, a second. */
+function sum(rates: Rates, field: keyof Cost): number {
+  return (
+    rates.mint * mint[field] +
+    rates.create * create[field] +
+    rates.redeem * redeem[field] +
+    rates.lastUse * lastUse[field]
+  )
+}
+
+interface Need {
+  /** PostgreSQL servers that share the users among them. */
+  databases: number
+  /** Processes in all. */
+  processes: number
+  /** CPU cores in all, for processes and their signing threads, at the load that is counted on. */
+  nodeCores: number
+  /** CPU cores of PostgreSQL that are busy, in all. */
+  databaseCores: number
+  /** MB a second, each. */
+  log: number
+  /** GB a day, in all, while it is kept. */
+  stored: number
+}
+
+function needOf(sessions: number): Need {
+  const rates = ratesOf(sessions)
+  const databaseCores = sum(rates, 'database') / 1e6
+  const databases = Math.max(1, Math.ceil(databaseCores / (CORES * DATABASE_LOAD)))
+  const loops = sum(rates, 'loop') / 1e6
+  return {
+    databases,
+    processes: Math.max(2 * databases, Math.ceil(loops / PROCESS_LOAD)),
+    nodeCores: (loops + sum(rates, 'threads') / 1e6) / PROCESS_LOAD,
+    databaseCores,
+    log: sum(rates, 'log') / databases / 1e6,
+    stored: (rates.redeem * 86_400 * bytes) / 1e9,
+  }
+}
+
+/** Numbers that are the same in every run. Mulberry32. */
+function randomOf(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), state | 1)
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** What happens next comes out first. */
+class Agenda<T> {
+  readonly #heap: { at: number; what: T }[] = []
+
+  add(at: number, what: T): void {
+    const heap = this.#heap
+    heap.push({ at, what })
+    for (let i = heap.length - 1; i > 0; ) {
+      const parent = (i - 1) >> 1
+      if ((heap[parent]?.at ?? 0) <= at) break
+      ;[heap[i], heap[parent]] = [heap[parent] as never, heap[i] as never]
+      i = parent
+    }
+  }
+
+  next(): { at: number; what: T } | undefined {
+    const heap = this.#heap
+    const first = heap[0]
+    const last = heap.pop()
+    if (!first || !last || heap.length === 0) return first
+    heap[0] = last
+    for (let i = 0; ; ) {
+      const left = 2 * i + 1
+      const least = (heap[left + 1]?.at ?? Number.POSITIVE_INFINITY) < (heap[left]?.at ?? 0) ? left + 1 : left
+      if ((heap[least]?.at ?? Number.POSITIVE_INFINITY) >= last.at) break
+      ;[heap[i], heap[least]] = [heap[least] as never, heap[i] as never]
+      i = least
+    }
+    return first
+  }
+}
+
+/** So many can be served at once; the others wait in turn. */
+class Station {
+  #free: number
+  readonly #waiting: { length: number; then: () => void }[] = []
+  constructor(servers: number) {
+    this.#free = servers
+  }
+
+  serve(agenda: Agenda<() => void>, now: () => number, length: number, then: () => void): void {
+    if (this.#free === 0) {
+      this.#waiting.push({ length, then })
+      return
+    }
+    this.#free--
+    agenda.add(now() + length, () => {
+      this.#free++
+      const next = this.#waiting.shift()
+      if (next) this.serve(agenda, now, next.length, next.then)
+      then()
+    })
+  }
+}
+
+/**
+ * How long requests take: half of the event loop's part, the database's, the other half, and the signing threads'. All
+ * come at random moments, to processes chosen at random, and take exponentially distributed times, which is worse than
+ * what is measured.
+ * @returns p50 and p99 of the mints and the redemptions, ms
+ */
+function simulate(rates: Rates, processes: number, cores: number, seconds: number) {
+  const random = randomOf(1)
+  const exponential = (mean: number) => -Math.log(1 - random()) * mean
+  const agenda = new Agenda<() => void>()
+  let time = 0
+  const now = () => time
+  const loops = Array.from({ length: processes }, () => new Station(1))
+  const threads = Array.from({ length: processes }, () => new Station(2))
+  const database = new Station(cores)
+  const took = { mint: [] as number[], create: [] as number[], redeem: [] as number[] }
+  const ask = (kind: keyof typeof took, { loop, threads: signing, database: asked }: Cost) => {
+    const began = time
+    const process = Math.floor(random() * processes)
+    const own = loops[process] as Station
+    own.serve(agenda, now, exponential(loop / 2), () =>
+      database.serve(agenda, now, exponential(asked), () =>
+        own.serve(agenda, now, exponential(loop / 2), () =>
+          (threads[process] as Station).serve(agenda, now, exponential(signing), () => {
+            took[kind].push((time - began) / 1_000)
+          }),
+        ),
+      ),
+    )
+  }
+  const come = (rate: number, what: () => void) => {
+    const again = () => {
+      what()
+      agenda.add(time + exponential(1e6 / rate), again)
+    }
+    agenda.add(exponential(1e6 / rate), again)
+  }
+  come(rates.mint, () => ask('mint', mint))
+  come(rates.create, () => ask('create', create))
+  come(rates.redeem, () => ask('redeem', redeem))
+  // In batches of 500: a core of the database is busy for that long.
+  come(rates.lastUse / 500, () => database.serve(agenda, now, 500 * lastUse.database, () => {}))
+  for (let next = agenda.next(); next && next.at < seconds * 1e6; next = agenda.next()) {
+    time = next.at
+    next.what()
+  }
+  const percentile = (values: number[], part: number) =>
+    values.sort((a, b) => a - b)[Math.floor(values.length * part)] ?? Number.NaN
+  return {
+    mint: [percentile(took.mint, 0.5), percentile(took.mint, 0.99)],
+    redeem: [percentile(took.redeem, 0.5), percentile(took.redeem, 0.99)],
+  }
+}
+
+const table = (rows: (string | number)[][]) => {
+  for (const [i, cells] of rows.entries()) {
+    console.log(`| ${cells.join(' | ')} |`)
+    if (i === 0) console.log(`|${cells.map(() => ' --: |').join('')}`)
+  }
+  console.log()
+}
+const count = (value: number) => (value < 10 ? value.toPrecision(2) : Math.round(value).toLocaleString('en'))
+
+console.log(
+  `Costs of ${measured.date.slice(0, 10)}, ${measured.cpu}; ${options.alg}; PostgreSQL with ${CORES} cores.\n`,
+)
+const rows: (string | number)[][] = [
+  [
+    'sessions',
+    'mints/s',
+    'creates/s',
+    'processes',
+    'their cores',
+    'PostgreSQLs',
+    'cores busy, each',
+    'log MB/s, each',
+    'GB a day',
+  ],
+]
+const waits: (string | number)[][] = [['sessions', 'mint p50', 'p99', 'redeem p50', 'p99']]
+for (const sessions of [100_000, 1_000_000, 10_000_000, 100_000_000]) {
+  const [rates, need] = [ratesOf(sessions), needOf(sessions)]
+  rows.push([
+    count(sessions),
+    count(rates.mint),
+    count(rates.create),
+    count(need.processes),
+    count(need.nodeCores),
+    need.databases,
+    count(need.databaseCores / need.databases),
+    count(need.log),
+    count(need.stored),
+  ])
+  const share = ratesOf(sessions / need.databases)
+  const waited = simulate(share, Math.ceil(need.processes / need.databases), CORES, Number(options.seconds))
+  waits.push([count(sessions), ...[...waited.mint, ...waited.redeem].map(value => `${value.toFixed(1)} ms`)])
+}
+table(rows)
+console.log('One PostgreSQL with its processes, simulated:\n')
+table(waits)
+
+console.log('What reaches its limit first, on one PostgreSQL:\n')
+const each = ratesOf(1)
+const limits: [string, number, number][] = [
+  [`half of ${CORES} cores`, CORES * DATABASE_LOAD, sum(each, 'database') / 1e6],
+  ['100 MB of log a second', 100, sum(each, 'log') / 1e6],
+  [`${50 * POOL} connections, ${POOL} a process, without a pooler`, 50, sum(each, 'loop') / 1e6 / PROCESS_LOAD],
+  ['1 TB of tickets, sessions and audit events a day', 1_000, (each.redeem * 86_400 * bytes) / 1e9],
+]
+table([
+  ['limit', 'reached at sessions'],
+  ...limits
+    .map(([name, limit, one]) => [name, limit / one] as const)
+    .sort((a, b) => a[1] - b[1])
+    .map(([name, sessions]) => [name, Number(sessions.toPrecision(2)).toLocaleString('en')]),
+])

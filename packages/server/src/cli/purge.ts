@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { countLongOver, longOver, purgeAll } from '../domain/purge.ts'
+import { commandLine, withInstance } from './environment.ts'
+import { type OutputOptions, printOne, time, UsageError } from './output.ts'
+
+interface PurgeOptions extends OutputOptions {
+  before?: string
+  dryRun?: boolean
+}
+
+export function addPurge(program: Command): void {
+  program
+    .command('purge')
+    .description(
+      'delete what is long over: tickets, sessions, their clients, stamps of revocations; no audit event ever',
+    )
+    .option(
+      '--before <date>',
+      'what was over before this date, 2026-01-31 or with a time; default: STAGEDOOR_RETENTION_DAYS ago',
+    )
+    .option('--dry-run', 'only count')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+A server does so by itself (STAGEDOOR_RETENTION_DAYS). What has not been over for longer than a session may last is kept in
+any case: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS, a week at least, and a day.`,
+    )
+    .action(async (options: PurgeOptions) => {
+      await withInstance(async (stagedoor, config) => {
+        const ctx = stagedoor.context(commandLine())
+        const until = options.before === undefined ? undefined : dateOf(options.before)
+        if (until === undefined && config.retention_days === 'none')
+          throw new UsageError('STAGEDOOR_RETENTION_DAYS is none: say --before which date.')
+        const days = until === undefined ? Number(config.retention_days) : 0
+        const over = longOver(ctx, { days, ...(until === undefined ? {} : { until }) })
+        const before = Math.min(over.until, ctx.clock.now() - over.keep)
+        const found = options.dryRun
+          ? await countLongOver(ctx, over)
+          : await purgeAll(ctx, { over, rest: worked => sleep(worked, true) })
+        printOne(
+          options,
+          { before, dry_run: options.dryRun ?? false, ...found },
+          {
+            'over before': time(before),
+            ...(options.dryRun ? { deleted: 'nothing, there are' } : {}),
+            ...found,
+          },
+        )
+      })
+    })
+}
+
+function dateOf(text: string): number {
+  const date = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(date)) throw new UsageError(`“${text}” is not a date like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+  return date
+}

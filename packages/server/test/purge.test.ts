@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { longOver, purgeAll } from '../src/domain/purge.ts'
+import { markRevoked } from '../src/domain/revocations.ts'
+import { finishOverdueSessions } from '../src/domain/sessions.ts'
+import { type Answer, expectOk, goal, type TestServer, type TestServerOptions, testServer, times } from './support.ts'
+
+const DAY = 86_400
+/** With the settings of these servers: after the longest session, and a day. */
+const LONGEST = 31 * DAY
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
+const serverFor = (options: TestServerOptions = {}) => testServer({ ...options, env: { ...env, ...options.env } })
+
+const contextOf = (server: TestServer) => server.stagedoor.context({ type: 'system', id: null })
+
+/** What a server does by itself, each second. */
+async function writeDown(server: TestServer): Promise<void> {
+  const ctx = contextOf(server)
+  await ctx.activity.flush(ctx.store, ctx.clock.now())
+  while (await markRevoked(ctx));
+  await ctx.store.tickets.noteOverdue(10_000)
+  await finishOverdueSessions(ctx, { limit: 10_000 })
+}
+
+async function purged(server: TestServer, days = 1) {
+  const ctx = contextOf(server)
+  return purgeAll(ctx, { over: longOver(ctx, { days }), rest: async () => true })
+}
+
+const redeem = (server: TestServer, ticket: string, cookie?: string) =>
+  server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket }, cookie ? { cookie } : {})
+const mint = (server: TestServer, session: { session_id: string; cookie: string }) =>
+  server.post(`/v1/client/sessions/${session.session_id}/tokens`, {}, { cookie: session.cookie })
+
+describe('purge', () => {
+  it('deletes what has been over for long, and its audit events never', async () => {
+    await using server = await serverFor()
+    const used = await server.signIn()
+    const revoked = await server.createActorToken()
+    expectOk(await server.call('POST', `/v1/actor_tokens/${revoked.id}/revoke`))
+    const late = await server.createActorToken({ expires_in_seconds: 60 })
+    await server.call('POST', '/v1/sessions/revoke_all', { user_id: used.user_id })
+    server.clock.advance(3_600)
+    await writeDown(server)
+    const events = await server.auditEvents()
+    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 }, 'too early')
+    server.clock.advance(LONGEST)
+    await writeDown(server)
+    assert.deepEqual(await purged(server), { sessions: 1, tickets: 3, clients: 1, stamps: 1 })
+    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 }, 'nothing is left')
+
+    for (const { token } of [revoked, late, { token: used.ticket }])
+      assert.deepEqual((await redeem(server, token)).codes, ['ticket_invalid_code'])
+    assert.equal((await mint(server, used)).status, 401)
+    assert.equal((await server.call('GET', `/v1/sessions/${used.session_id}`)).status, 404)
+    assert.deepEqual((await server.call('POST', `/v1/actor_tokens/${revoked.id}/revoke`)).status, 404)
+    const kept = await server.auditEvents()
+    for (const event of events)
+      assert.deepEqual(
+        kept.find(({ id }) => id === event.id),
+        event,
+      )
+    // The refusals are in it too.
+    assert.ok(kept.length > events.length)
+  })
+
+  it('what it deleted never comes back, whatever the clock does', async () => {
+    await using server = await serverFor()
+    const start = server.clock.now()
+    const used = await server.signIn()
+    const never = await server.createActorToken()
+    server.clock.advance(LONGEST + 2 * DAY)
+    await writeDown(server)
+    const { tickets, sessions } = await purged(server)
+    assert.deepEqual([tickets, sessions], [2, 1])
+    for (const back of [0, 1, 60, 3_000]) {
+      server.clock.set(start + back * 1_000)
+      await writeDown(server)
+      assert.deepEqual((await redeem(server, used.ticket)).codes, ['ticket_invalid_code'])
+      assert.deepEqual((await redeem(server, used.ticket, used.cookie)).codes, ['ticket_invalid_code'])
+      assert.deepEqual((await redeem(server, never.token)).codes, ['ticket_invalid_code'])
+      assert.equal((await mint(server, used)).status, 401)
+    }
+  })
+
+  it('leaves what nobody has seen to end, and what a clock ahead of its time says is over', async () => {
+    await using server = await serverFor()
+    const [pending, session] = [await server.createActorToken(), await server.signIn()]
+    server.clock.advance(LONGEST + 10 * DAY)
+    // Not written down yet.
+    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 })
+    assert.deepEqual((await redeem(server, pending.token)).codes, ['ticket_expired_code'])
+    assert.deepEqual((await redeem(server, session.ticket)).codes, ['actor_token_already_used_code'])
+  })
+
+  it('keeps a ticket as long as its session, and a client as long as one of its sessions', async () => {
+    await using server = await serverFor()
+    const long = 30 * DAY
+    const first = await server.signIn()
+    const other = await server.createActorToken({ session_max_duration_in_seconds: long })
+    const again = await redeem(server, other.token, first.cookie)
+    assert.equal(again.status, 200)
+    const { created_session_id } = again.body.response
+    server.clock.advance(LONGEST + 3_600)
+    await writeDown(server)
+    assert.deepEqual(await purged(server), { sessions: 1, tickets: 1, clients: 0, stamps: 0 })
+    assert.equal((await server.call('GET', `/v1/sessions/${created_session_id}`)).body.status, 'expired')
+    assert.equal((await server.call('GET', `/v1/actor_tokens/${other.id}`)).body.status, 'accepted')
+    assert.equal((await server.call('GET', `/v1/clients/${first.client_id}`)).status, 200)
+    server.clock.advance(long)
+    assert.deepEqual(await purged(server), { sessions: 1, tickets: 1, clients: 1, stamps: 0 })
+    assert.equal((await server.call('GET', `/v1/clients/${first.client_id}`)).status, 404)
+  })
+
+  it('a browser whose client it deleted signs in as any other', async () => {
+    await using server = await serverFor()
+    const before = await server.signIn()
+    server.clock.advance(LONGEST + DAY)
+    await writeDown(server)
+    assert.equal((await purged(server)).clients, 1)
+    const { token } = await server.createActorToken()
+    const answer = await redeem(server, token, before.cookie)
+    assert.equal(answer.status, 200)
+    const session = answer.body.response.created_session_id
+    const cookie = answer.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    assert.equal((await mint(server, { session_id: session, cookie })).status, 200)
+  })
+
+  it('no answer about anything alive differs by it, and one about what is over says so or that it is gone', async () => {
+    let deleted = 0
+    for (let run = 0; run < times(6, 200); run++) deleted += await randomRun()
+    assert.ok(deleted > 0)
+    goal('P1-rows-purged-in-random-runs', deleted, '> 0, nothing alive touched', deleted > 0)
+  })
+})
+
+/** Things happen at random, over months; before and after each purge everything is asked for. */
+async function randomRun(): Promise<number> {
+  await using server = await serverFor()
+  const pick = <T>(values: T[]): T | undefined => values[Math.floor(Math.random() * values.length)]
+  const users = await Promise.all(Array.from({ length: 3 }, () => server.createUser()))
+  const made: { id: string; token: string }[] = []
+  const sessions: { session_id: string; cookie: string; client_id: string }[] = []
+  const over = new Set<string>()
+  let deleted = 0
+
+  const everything = async () => {
+    const answers = new Map<string, Answer>()
+    const ask = async (name: string, call: Promise<Answer>) => answers.set(name, await call)
+    for (const { id } of made) await ask(`ticket ${id}`, server.call('GET', `/v1/actor_tokens/${id}`))
+    for (const { session_id, cookie, client_id } of sessions) {
+      await ask(`session ${session_id}`, server.call('GET', `/v1/sessions/${session_id}`))
+      await ask(`client ${client_id}`, server.call('GET', `/v1/clients/${client_id}`))
+      await ask(`browser ${cookie}`, server.call('GET', '/v1/client', undefined, { authorization: undefined, cookie }))
+    }
+    return answers
+  }
+  const isAlive = ({ status, body }: Answer) =>
+    status === 200 &&
+    (body.status === 'active' ||
+      // A token whose time is over is `pending` for ever, on this wire.
+      (body.status === 'pending' && body.expires_at > server.clock.now()) ||
+      body.sessions?.length > 0 ||
+      body.response?.sessions?.length > 0)
+
+  for (let step = 0; step < 40; step++) {
+    const dice = Math.random()
+    if (dice < 0.25)
+      made.push(
+        await server.createActorToken({
+          user_id: pick(users)?.id,
+          expires_in_seconds: pick([60, 3_600, DAY]),
+          session_max_duration_in_seconds: pick([600, 7 * DAY, 30 * DAY]),
+        }),
+      )
+    else if (dice < 0.5) {
+      const cookie = pick(sessions)?.cookie
+      const answer = await redeem(server, pick(made)?.token ?? '', Math.random() < 0.5 ? cookie : undefined)
+      const set = answer.headers.getSetCookie().find(it => it.startsWith('__client='))
+      if (answer.status === 200 && set) {
+        const { response, client } = answer.body
+        sessions.push({
+          session_id: response.created_session_id,
+          cookie: set.split(';')[0] ?? '',
+          client_id: client.id,
+        })
+      }
+    } else if (dice < 0.55) await server.call('POST', `/v1/actor_tokens/${pick(made)?.id}/revoke`)
+    else if (dice < 0.6) await server.call('POST', `/v1/sessions/${pick(sessions)?.session_id}/revoke`)
+    else if (dice < 0.65) await server.call('POST', '/v1/sessions/revoke_all', { user_id: pick(users)?.id })
+    else if (dice < 0.85) server.clock.advance(pick([5, 300, 3_600, DAY, 20 * DAY, 40 * DAY]) ?? 0)
+    else {
+      await writeDown(server)
+      const before = await everything()
+      const { sessions: gone, tickets } = await purged(server)
+      deleted += gone + tickets
+      const after = await everything()
+      for (const [name, was] of before) {
+        const is = after.get(name)
+        if (isAlive(was))
+          assert.equal(
+            is?.text.replace(/"clerk_trace_id":"\w+"/, ''),
+            was.text.replace(/"clerk_trace_id":"\w+"/, ''),
+            name,
+          )
+        else if (is?.text !== was.text) {
+          assert.ok(is && !isAlive(is), `${name}: ${was.text} became ${is?.text}`)
+          over.add(name)
+        }
+      }
+      for (const name of over) assert.ok(!isAlive(after.get(name) as Answer), `${name} came back`)
+    }
+  }
+  return deleted
+}

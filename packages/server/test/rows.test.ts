@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { RawNode, sql } from 'kysely'
+import { fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
+import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { systemClock } from '../src/domain/random.ts'
+import { migrateDatabase } from '../src/server.ts'
+import { Postgres } from '../src/store/postgres.ts'
+import { purgeQueries } from '../src/store/purge.ts'
+import { type Bound, bound, type Database } from '../src/store/query.ts'
+import { Sqlite } from '../src/store/sqlite.ts'
+import { listQueries } from '../src/store/status.ts'
+import { testDatabase } from './database.ts'
+import { times } from './support.ts'
+
+/** Where there is much: what is listed, how the next rows to purge are found, and what is left if a purge is killed. */
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const ROWS = 100_000
+const DAY = 86_400_000
+
+let postgres: PostgresCluster
+before(async () => {
+  postgres = await startPostgres({ settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } })
+})
+after(() => postgres[Symbol.asyncDispose]())
+
+interface Filled extends AsyncDisposable {
+  url: string
+  db: Database
+  count(what: string): Promise<number>
+}
+
+async function filledSqlite(): Promise<Filled> {
+  const database = testDatabase()
+  const url = `sqlite:${database.path}`
+  await migrateDatabase(url)
+  fillSqlite(database.path, ROWS)
+  const db = new Sqlite(database.path, systemClock)
+  return {
+    url,
+    db,
+    count: async what => database.rows<{ n: number }>(`select count(*) as n from ${what}`)[0]?.n ?? Number.NaN,
+    async [Symbol.asyncDispose]() {
+      await db.close()
+      database[Symbol.dispose]()
+    },
+  }
+}
+
+async function filledPostgres(): Promise<Filled> {
+  const url = await postgres.createDatabase()
+  const name = new URL(url).pathname.slice(1)
+  await migrateDatabase(url)
+  await fillPostgres(postgres, name, ROWS)
+  const db = await Postgres.open(url)
+  return {
+    url,
+    db,
+    count: async what => (await postgres.query(`select count(*)::int as n from ${what}`, [], name))[0].n,
+    [Symbol.asyncDispose]: () => db.close(),
+  }
+}
+
+/** How the database would run it, in its own words. */
+async function planOf(db: Database, query: Bound, explain: string): Promise<string> {
+  const node = RawNode.create([`${explain} `, ''], [query.node as never])
+  return JSON.stringify(await db.all({ node, args: query.args }))
+}
+
+const startPurge = (url: string, ...args: string[]) =>
+  spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'purge', '--json', ...args], {
+    env: { PATH: process.env.PATH, STAGEDOOR_DATABASE_URL: url, STAGEDOOR_MASTER_KEY: masterKey },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+const masterKey = randomBytes(32).toString('base64')
+
+/** `stagedoor purge`. @returns what it printed */
+async function purge(url: string, ...args: string[]): Promise<Record<string, number>> {
+  const child = startPurge(url, ...args)
+  let text = ''
+  child.stdout.on('data', chunk => {
+    text += chunk
+  })
+  const code = await new Promise(resolve => child.once('close', resolve))
+  assert.equal(code, 0, text)
+  return JSON.parse(text)
+}
+
+for (const [on, filled, explain] of [
+  ['SQLite', filledSqlite, 'explain query plan'],
+  ['PostgreSQL', filledPostgres, 'explain'],
+] as const) {
+  describe(`${ROWS} rows on ${on}`, { concurrency: false }, () => {
+    let there: Filled
+    before(async () => {
+      there = await filled()
+    })
+    after(() => there[Symbol.asyncDispose]())
+
+    it('H13 are listed by status without looking through them', async () => {
+      const page = { limit: 20, offset: 0 }
+      for (const [table, statuses, equal] of [
+        ['tickets', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }],
+        ['sessions', [undefined, 'active', 'expired', 'abandoned', 'revoked', 'ended', 'removed', 'replaced'], {}],
+      ] as const) {
+        for (const status of statuses) {
+          const { rows } = listQueries(table, { ...page, status }, equal)
+          // PostgreSQL says what it has really done: some of a plan may never be executed.
+          const run = on === 'SQLite' ? explain : 'explain analyze'
+          const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
+          const through = /Seq Scan on (sessions|tickets)[^"]*\(actual|SCAN (sessions|tickets)(?! USING)/
+          assert.doesNotMatch(plan, through, `${status}: ${plan}`)
+          for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
+            assert.ok(Number(sorted) <= 2 * page.limit, `${status}: ${plan}`)
+          // PostgreSQL knows how many there are, and may take the primary key where there are many.
+          if (status !== undefined && on === 'SQLite') assert.match(plan, new RegExp(`${table}_status`), plan)
+          const began = performance.now()
+          await there.db.all(bound(rows))
+          assert.ok(performance.now() - began < 1_000, `${table}, ${status}`)
+        }
+      }
+    })
+
+    it('finds the next rows to purge by an index, many or few as they are', async () => {
+      for (const days of [91, 114]) {
+        const over = { keep: days * DAY, until: Number.MAX_SAFE_INTEGER, limit: 25 }
+        for (const [query, index] of [
+          [purgeQueries.deleteSessions(over), 'sessions_ended'],
+          [purgeQueries.deleteTickets(over), 'tickets_unused'],
+        ] as const) {
+          const plan = await planOf(there.db, query as Bound, explain)
+          assert.match(plan, new RegExp(`using (covering )?index ${index}|Index (Only )?Scan using ${index}`, 'i'))
+          // By one bound of it, and everything else by primary keys; nothing is sorted.
+          assert.match(plan, /\((expire_at|expires_at)<\?\)|Index Cond: \((expire_at|expires_at) <= \$?\(?\w/, plan)
+          assert.doesNotMatch(plan, /Seq Scan|-> {2}Sort|"SCAN (?!CONSTANT)|TEMP B-TREE/, plan)
+        }
+      }
+    })
+
+    it('a purge killed in between has lost nothing, and goes on; two at once do it once', {
+      timeout: 300_000,
+    }, async () => {
+      const date = new Date(Date.now() - 114 * DAY).toISOString()
+      const live = "sessions where status = 'active'"
+      const [alive, events] = [await there.count(live), await there.count('audit_events')]
+      const first = await purge(there.url, '--before', date, '--dry-run')
+      assert.ok((first.sessions ?? 0) > 200 && (first.tickets ?? 0) > 200, JSON.stringify(first))
+      const has = async (what: string) => assert.equal(await there.count(what), 0, what)
+      const whole = async () => {
+        await has('sessions s where not exists (select 1 from clients c where c.id = s.client_id)')
+        await has(
+          'sessions s where ticket_id is not null and not exists (select 1 from tickets t where t.id = s.ticket_id)',
+        )
+        await has(
+          'tickets t where session_id is not null and not exists (select 1 from sessions s where s.id = t.session_id)',
+        )
+        await has('clients c where not exists (select 1 from sessions s where s.client_id = c.id)')
+        assert.deepEqual([await there.count(live), await there.count('audit_events')], [alive, events])
+      }
+      const sessions = await there.count('sessions')
+      for (let kill = 0; kill < times(1, 20); kill++) {
+        const child = startPurge(there.url, '--before', date)
+        const ended = new Promise(resolve => child.once('close', resolve))
+        const before = await there.count('sessions')
+        while ((await there.count('sessions')) === before && child.exitCode === null) await sleep(50)
+        child.kill('SIGKILL')
+        await ended
+        await whole()
+      }
+      const killed = sessions - (await there.count('sessions'))
+      assert.ok(killed > 0, 'it had begun')
+      const both = await Promise.all([purge(there.url, '--before', date), purge(there.url, '--before', date)])
+      await whole()
+      const deleted = both.reduce((sum, it) => sum + (it.sessions ?? 0), killed)
+      assert.equal(deleted, first.sessions)
+    })
+  })
+}
