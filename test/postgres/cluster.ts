@@ -187,7 +187,8 @@ export async function startPostgres({
     async [Symbol.asyncDispose]() {
       await cluster.stop('immediate')
       process.off('exit', kill)
-      rmSync(home, { recursive: true, force: true })
+      // What it has started may still be ending.
+      rmSync(home, { recursive: true, force: true, maxRetries: 5 })
     },
   }
   try {
