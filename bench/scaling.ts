@@ -267,6 +267,26 @@ table(rows)
 console.log('One PostgreSQL with its processes, simulated:\n')
 table(waits)
 
+/** What the simulation says of the machine that was measured: one process on one core, and PostgreSQL beside the load. */
+function checked(): void {
+  const runs = readdirSync(results).filter(name => /^\d{4}-\d\d-\d\d-(?!rows|workers)/.test(name))
+  const run = JSON.parse(readFileSync(new URL(runs.sort().at(-1) ?? '', results), 'utf8')) as {
+    figures: { name: string; rate: number; p50: number; p99: number }[]
+  }
+  const [wanted, fastest] = ['PostgreSQL: mint RS256 at half load', 'PostgreSQL: mint RS256'].map(name =>
+    run.figures.find(figure => figure.name === name),
+  )
+  if (options.alg !== 'RS256' || !wanted || !fastest) return
+  const { mint: foretold } = simulate({ mint: wanted.rate, create: 1, redeem: 1, lastUse: 1 }, 1, 1, 20)
+  console.log('Foretold of the machine that was measured, and measured there (mints, RS256):\n')
+  table([
+    ['', 'at most', 'p50 at half of it', 'p99'],
+    ['foretold', count(1e6 / (mint.loop + mint.threads)), ...foretold.map(value => `${value.toFixed(1)} ms`)],
+    ['measured', count(fastest.rate), `${wanted.p50.toFixed(1)} ms`, `${wanted.p99.toFixed(1)} ms`],
+  ])
+}
+checked()
+
 console.log('What reaches its limit first, on one PostgreSQL:\n')
 const each = ratesOf(1)
 const limits: [string, number, number][] = [
