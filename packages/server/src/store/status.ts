@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Found, Page } from '../domain/store.ts'
 import { count } from './audit-events.ts'
 import { bound, type Database, now, nowOnce, sqlFor } from './query.ts'
-import { stamped, statusOf } from './revocations.ts'
+import { notStamped, stamped, statusOf } from './revocations.ts'
 
 /**
  * Lists of what has a certain status now. What is written in the row may be a second behind: its time is over, or it was
@@ -24,6 +24,12 @@ const statusNow = { sessions: sessionStatus, tickets: statusOf('tickets') }
 /** What a row says, as the indexes of lists have it. */
 const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
 
+/** Of a row that says it is alive: it is. Not by its `statusNow`, of which PostgreSQL cannot tell how many have it. */
+const stillSo = {
+  tickets: notStamped('tickets'),
+  sessions: sql<boolean>`${notStamped('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
+}
+
 /** Nobody is searched for unless something was revoked at large a moment ago. */
 const whileMarking = (table: Table) =>
   sql<boolean>`exists (select 1 from not_before where marked_at is null) and ${says(ALIVE[table])} and ${stamped(table)}`
@@ -41,7 +47,7 @@ const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
 /** The queries that together find every row of a table with this status, each no row of another's. */
 function queriesOf(table: Table, status: string) {
   const all = sqlFor.selectFrom(table)
-  if (status === ALIVE[table]) return [all.where(says(status)).where(statusNow[table], '=', status)]
+  if (status === ALIVE[table]) return [all.where(says(status)).where(stillSo[table])]
   const late = overdue[table][status]
   if (!late) return [all.where(says(status))]
   const ids = all.where(late).where(statusNow[table], '=', status).select('id')
