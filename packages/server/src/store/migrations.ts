@@ -285,9 +285,10 @@ create index tickets_unused on tickets (expires_at)
   {
     name: '0007_lists',
     tables: `
--- Lists by status alone, newest first. Of an expression, so that they tempt no other query: half of all rows may have it.
-create index tickets_status on tickets ((status || ''), id);
-create index sessions_status on sessions ((status || ''), id);
+-- Lists by status alone, newest first. Of expressions, so that they tempt no other query (half of all rows may have a
+-- status), and so that nothing else has this order: the primary key has it too, and every row of another status in between.
+create index tickets_status on tickets ((status || ''), (id || ''));
+create index sessions_status on sessions ((status || ''), (id || ''));
 `,
   },
 ]

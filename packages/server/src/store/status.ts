@@ -92,8 +92,10 @@ export function listQueries(table: Table, wanted: Wanted, equal: Record<string, 
       : few
         ? [where(all).where(statusNow[table], '=', status)]
         : queriesOf(table, status).map(where)
+  // As the indexes of lists have it, where one of them is to be taken.
+  const order = status === undefined || few ? 'id' : sql`id || ''`
   const newest = (part: Query, most: number): Query =>
-    part.selectAll().select(statusOf(table).as('status')).orderBy('id', 'desc').limit(most)
+    part.selectAll().select(statusOf(table).as('status')).orderBy(order, 'desc').limit(most)
   const [first, ...more] = parts
   if (more.length === 0) return { parts, rows: newest(first, limit).offset(offset) }
   // Of each no more than could be shown, so that few are sorted.
