@@ -132,6 +132,8 @@ async function play(actions: Action[], demand: 'what was noticed' | 'everything'
       case 'go to': {
         const to = step.do === 'jump' ? clock.now() + step.seconds * 1_000 : step.moment
         clock.set(Math.min(Math.max(to, EARLIEST), LATEST))
+        // As it does once a second, whoever asks. A time that it never saw it cannot know of.
+        server.stagedoor.services.clock.now()
         passing()
         break
       }
@@ -163,7 +165,7 @@ describe('a clock that jumps, in process', () => {
       !result.failed,
       () => ({ seed, counterexample: result.counterexample, error: String(result.errorInstance) }),
     )
-    assert.ok(used.times > runs, 'next to nothing was ever used')
+    assert.ok(used.times > times(0, runs), 'next to nothing was ever used')
   }
 
   it('K1 K3 what was seen to be over is never usable again', () => tried('what was noticed'))
