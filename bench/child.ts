@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** Child processes that answer questions: each is a file of this folder, on a core of its own. */
@@ -10,6 +12,28 @@ export const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 export function pinned(cores: string, command: string, args: string[]): [string, string[]] {
   return canPin ? ['taskset', ['-c', cores, command, ...args]] : [command, args]
 }
+
+/** A folder for databases, gone at the end. Beside the code, not in /tmp: that may be memory, and then fdatasync costs nothing. */
+export function workFolder(): string {
+  const cache = fileURLToPath(new URL('../node_modules/.cache/', import.meta.url))
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(`${cache}stagedoor-bench-`)
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+  return folder
+}
+
+/** Settings of a server under a closed loop: that is its own queue, and none of it is refused. */
+export const closedLoop = (database: string, alg: string, secretKey: string): Record<string, string> => ({
+  STAGEDOOR_DATABASE_URL: database,
+  STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+  STAGEDOOR_SECRET_KEY: secretKey,
+  STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
+  STAGEDOOR_SIGNING_ALG: alg,
+  STAGEDOOR_PORT: '0',
+  STAGEDOOR_LOG_LEVEL: 'error',
+  STAGEDOOR_MAX_WAIT_MS: '60000',
+})
 
 export interface Child {
   /** Asks the child one thing at a time; rejects if it cannot do it, or has ended. */

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openStore } from '../packages/server/src/store/store.ts'
 import { type PostgresCluster, startPostgres } from '../test/postgres/cluster.ts'
-import { startChild } from './child.ts'
+import { closedLoop, startChild, workFolder } from './child.ts'
 import type { Kind, Measured } from './load.ts'
 
 /**
@@ -18,12 +17,7 @@ const { values: options } = parseArgs({
   options: { seconds: { type: 'string', default: '6' }, json: { type: 'string' } },
 })
 const seconds = Number(options.seconds)
-const root = fileURLToPath(new URL('..', import.meta.url))
-const cache = join(root, 'node_modules', '.cache')
-mkdirSync(cache, { recursive: true })
-const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+const folder = workFolder()
 
 /** Of one operation. */
 export interface Cost {
@@ -70,16 +64,7 @@ async function costsOn(alg: string, database: string, cluster?: PostgresCluster)
   const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
   const server = startChild('server.ts', {
     cores: '0',
-    env: {
-      STAGEDOOR_DATABASE_URL: database,
-      STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
-      STAGEDOOR_SECRET_KEY: secretKey,
-      STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
-      STAGEDOOR_SIGNING_ALG: alg,
-      STAGEDOOR_PORT: '0',
-      STAGEDOOR_LOG_LEVEL: 'error',
-      STAGEDOOR_MAX_WAIT_MS: '60000',
-    },
+    env: closedLoop(database, alg, secretKey),
   })
   const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
   const port = await server.ask<number>({})

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { type JsonWebKey, randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { cpus, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startPostgres } from '../test/postgres/cluster.ts'
-import { type Child, canPin, startChild } from './child.ts'
+import { type Child, canPin, closedLoop, startChild, workFolder } from './child.ts'
 import type { Kind, Measured, Round } from './load.ts'
 import { type OpensslRates, opensslRates } from './openssl.ts'
 import type { Kept, Rate } from './rate.ts'
@@ -43,12 +43,7 @@ const LOAD_CORE = cpus().length > 1 ? '1' : '0'
 const BOTH = cpus().length > 1 ? '0,1' : '0'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-// Beside the code, not in /tmp: that may be memory, and then fdatasync costs nothing.
-const cache = join(root, 'node_modules', '.cache')
-mkdirSync(cache, { recursive: true })
-const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+const folder = workFolder()
 
 /** What was measured under a name, a sample a round. */
 type Sample = Pick<Measured, 'rate'> & Partial<Measured>
@@ -71,17 +66,7 @@ function started(file: string, cores: string, env: Record<string, string> = {}):
 
 /** A server of its own on a database of its own. @returns its port */
 function serve(alg: string, cores: string, database = `sqlite:${join(folder, `${alg}-${cores}.db`)}`): Promise<number> {
-  return started('server.ts', cores, {
-    STAGEDOOR_DATABASE_URL: database,
-    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
-    STAGEDOOR_SECRET_KEY: secretKey,
-    STAGEDOOR_PUBLIC_URL: 'https://auth.example.com',
-    STAGEDOOR_SIGNING_ALG: alg,
-    STAGEDOOR_PORT: '0',
-    STAGEDOOR_LOG_LEVEL: 'error',
-    // A closed loop is its own queue, and never longer than it has connections: none of it is refused.
-    STAGEDOOR_MAX_WAIT_MS: '60000',
-  }).ask<number>({})
+  return started('server.ts', cores, closedLoop(database, alg, secretKey)).ask<number>({})
 }
 
 const bare = (name: string, cores: string) =>

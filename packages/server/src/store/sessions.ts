@@ -3,6 +3,7 @@ import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
+import { listed } from './lists.ts'
 import {
   bound,
   columnValue,
@@ -17,7 +18,6 @@ import {
 } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
-import { listed } from './status.ts'
 
 const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 

@@ -3,10 +3,10 @@ import type { ClientRecord, TicketRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
+import { listed } from './lists.ts'
 import { columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
-import { listed } from './status.ts'
 
 const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
 
