@@ -179,8 +179,9 @@ const steps: Step[] = [
   },
   overHttp('create', load, server, 'create'),
   overHttp('bare create', load, barePort, 'bare', { path: '/create' }),
-  overHttp('redeem', load, server, 'redeem'),
+  // While there are some that nobody has redeemed.
   overHttp('list', load, server, 'list'),
+  overHttp('redeem', load, server, 'redeem'),
   openssl('openssl', OPENSSL_NAMES, { cores: '0' }),
   ...ALGORITHMS.flatMap(alg => [
     overHttp(`mint ${alg}`, load, ports[alg] as number, 'mint', { alg }),
@@ -198,8 +199,8 @@ const steps: Step[] = [
     ? []
     : [
         overHttp('PostgreSQL: create', load, onPostgres.RS256, 'create'),
-        overHttp('PostgreSQL: redeem', load, onPostgres.RS256, 'redeem'),
         overHttp('PostgreSQL: list', load, onPostgres.RS256, 'list'),
+        overHttp('PostgreSQL: redeem', load, onPostgres.RS256, 'redeem'),
         ...ALGORITHMS.map(alg => overHttp(`PostgreSQL: mint ${alg}`, load, onPostgres[alg] as number, 'mint', { alg })),
       ]),
   ...Object.entries(peers.impersonate).map(([name, { port, cookie, users }]) =>
