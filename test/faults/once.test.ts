@@ -67,6 +67,7 @@ for (const kind of databases) {
         })
         for (let kill = 0; kill < kills; kill++) {
           let alive = true
+          const begun = Promise.withResolvers<void>()
           const made = new Map<string, string | undefined>()
           const load = connections.map(async (connection, i) => {
             for (let n = 0; alive; n++) {
@@ -74,13 +75,17 @@ for (const kind of databases) {
               made.set(name, undefined)
               try {
                 const answer = await connection.request(ask(name))
-                if (answer.status === 200) made.set(name, answer.body.id)
+                if (answer.status !== 200) continue
+                made.set(name, answer.body.id)
+                begun.resolve()
               } catch (error) {
                 if (!(error instanceof Broken)) throw error
               }
             }
           })
-          await sleep(random.between(30, 200))
+          // A server that has just started is slow, and one that acknowledged nothing has nothing to lose.
+          await begun.promise
+          await sleep(random.between(0, 200))
           alive = false
           await server.kill()
           await server.start()
@@ -99,7 +104,7 @@ for (const kind of databases) {
           wrong.push(...doubles.map(({ first_name }) => `${first_name}: made twice`))
         }
         for (const connection of connections) connection[Symbol.dispose]()
-        assert.ok(acknowledged > kills, `${acknowledged} acknowledged`)
+        assert.ok(acknowledged >= kills, `${acknowledged} acknowledged`)
         goal(
           `once-kill-${kind.name}`,
           `${acknowledged} acknowledged in ${kills} kills: ${wrong.length} forgotten or made twice`,

@@ -15,6 +15,7 @@ import {
   type Step,
   UniqueViolation,
 } from './query.ts'
+import { type Args, Reads, type Send } from './reads.ts'
 import { integers } from './schema.ts'
 
 /** How long a statement may take, ms. */
@@ -32,6 +33,8 @@ const LISTEN_CHECK = 10_000
 const LISTEN_PAUSE = 500
 const CHANNEL = 'stagedoor_revocations'
 const ATTEMPTS = 4
+/** So many statements of one read are under way at once; what comes meanwhile is the next, together. */
+const READS_AT_ONCE = 2
 /** Keeps two nodes from migrating at once: "stage" in hex. */
 const MIGRATION_LOCK = 0x73_74_61_67_65
 
@@ -63,8 +66,10 @@ export class Postgres implements Database {
   readonly clock: Clock
   readonly #config: pg.PoolConfig
   readonly #pool: pg.Pool
-  /** Who waits for a connection, oldest first. */
-  readonly #waiting = new Set<{ since: number }>()
+  /** What waits for a connection, oldest first, and how many requests that is. */
+  readonly #waiting = new Set<{ since: number; size: number }>()
+  /** By their query. */
+  readonly #reads = new WeakMap<RootOperationNode, Reads>()
   readonly #listeners = new Set<() => void>()
   #hangUp = () => {}
   readonly #compiler: QueryCompiler
@@ -185,9 +190,45 @@ export class Postgres implements Database {
     return (await this.all(query))[0]
   }
 
-  /** Reads are tried again, on another connection, if this one was lost: they change nothing. */
+  /** The busier the database, the more reads are one statement. */
   all<R>(query: Bound<R>): Promise<R[]> {
-    return this.#persevering(true, async client => this.#run<R>(client, this.#compile(query), [query.args]))
+    if (!isPrepared(query)) return this.#readAlone(query)
+    let reads = this.#reads.get(query.node)
+    if (!reads) {
+      reads = new Reads(READS_AT_ONCE, this.#sender(query.node), this.#waiting)
+      this.#reads.set(query.node, reads)
+    }
+    return reads.read(query.args) as Promise<R[]>
+  }
+
+  /** Tried again, on another connection, if this one was lost: it changes nothing. */
+  #readAlone<R>(query: Bound<R>): Promise<R[]> {
+    return this.#persevering(true, client => this.#run<R>(client, this.#compile(query), [query.args]))
+  }
+
+  /** Reads for many what a query reads for one. */
+  #sender(node: RootOperationNode): Send {
+    const one = this.#compile({ node, args: {} })
+    const several = forSeveral(one)
+    return async take => {
+      let wanted: Args[] = []
+      try {
+        return await this.#persevering(true, async client => {
+          wanted = take()
+          const [only = {}] = wanted
+          if (wanted.length === 1) return [await this.#run(client, one, [only])]
+          const lists = Object.fromEntries(Object.keys(only).map(name => [name, wanted.map(args => args[name])]))
+          const found: unknown[][] = wanted.map(() => [])
+          for (const { which, ...row } of await this.#run<{ which: number }>(client, several, [lists]))
+            found[which - 1]?.push(row)
+          return found
+        })
+      } catch (error) {
+        // What is wrong with one of them is not the others' fault.
+        if (wanted.length < 2 || error instanceof StoreUnavailable) throw error
+        return wanted.map(args => this.#readAlone({ node, args }))
+      }
+    }
   }
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
@@ -313,16 +354,22 @@ export class Postgres implements Database {
 
   load(): Record<string, number> {
     const { totalCount: connections, idleCount: idle } = this.#pool
-    return { connections, idle, waiting: this.#waiting.size }
+    return { connections, idle, waiting: this.#waitingRequests() }
   }
 
   waiting(): { length: number; oldest: number } {
-    for (const { since } of this.#waiting) return { length: this.#waiting.size, oldest: performance.now() - since }
-    return { length: 0, oldest: 0 }
+    const [first] = this.#waiting
+    return { length: this.#waitingRequests(), oldest: first ? performance.now() - first.since : 0 }
+  }
+
+  #waitingRequests(): number {
+    let sum = 0
+    for (const { size } of this.#waiting) sum += size
+    return sum
   }
 
   async #connect(writing = true): Promise<pg.PoolClient> {
-    const asked = { since: performance.now() }
+    const asked = { since: performance.now(), size: 1 }
     this.#waiting.add(asked)
     try {
       const client = await this.#pool.connect()
@@ -474,6 +521,27 @@ class QueryCompiler extends PostgresQueryCompiler {
     this.addParameter(value)
     this.append(`${this.getCurrentParameterPlaceholder()}::${whole ? 'bigint' : 'text'}`)
   }
+}
+
+/** What reads for one set of values, for many: `which` of them, from 1, and the row. */
+function forSeveral({ sql, parameters: [values = []] }: Compiled): Compiled {
+  const isGiven = (value: unknown): value is Hole => value instanceof Hole && value !== now && value !== readTime
+  const names = [...new Set(values.filter(isGiven).map(({ name }) => name))]
+  const types = new Map<string, string>()
+  const others: unknown[] = []
+  const lateral = sql.replace(/\$(\d+)::(bigint|text)/g, (_, number, type) => {
+    const value = values[number - 1]
+    if (isGiven(value)) {
+      types.set(value.name, type)
+      return `"wanted"."given_${value.name}"`
+    }
+    others.push(value)
+    return `$${names.length + others.length}::${type}`
+  })
+  const lists = names.map((name, i) => `$${i + 1}::${types.get(name)}[]`)
+  const wanted = names.map(name => `"given_${name}"`)
+  const text = `select "wanted"."which", "found".* from unnest(${lists}) with ordinality as "wanted" (${[...wanted, 'which']}), lateral (${lateral}) as "found"`
+  return { sql: text, parameters: [[...names.map(name => new Hole(name)), ...others]], name: nameOf(text) }
 }
 
 /** Makes a later step happen only if the first one returned a row. */
