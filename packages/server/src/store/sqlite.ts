@@ -32,17 +32,21 @@ class QueryCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(): void {}
 }
 
-interface Write {
+interface Read {
   run: () => unknown
-  revokes: boolean
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
+}
+
+interface Write extends Read {
+  revokes: boolean
 }
 
 /**
  * The embedded database. Every commit is on disk before its caller is answered (WAL, synchronous=FULL). Writes that
  * arrive in the same turn of the event loop are committed together, each in a savepoint of its own: one that fails
- * fails alone, a commit that fails fails all of its batch.
+ * fails alone, a commit that fails fails all of its batch. Reads of the same turn are made one after the other, and so
+ * is what their callers do next: for a processor that is half of the work of doing all of it for each in turn.
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
@@ -56,6 +60,7 @@ export class Sqlite implements Database {
   readonly #acknowledged: Acknowledged | undefined
   /** Only a migrated database has events. */
   #lastEvent: BetterSqlite3.Statement<[], number> | undefined
+  #reads: Read[] = []
   #waiting: Write[] = []
   #scheduled = false
   #busySince: number | undefined
@@ -133,15 +138,17 @@ export class Sqlite implements Database {
       .immediate()
   }
 
-  async get<R>(query: Bound<R>): Promise<R | undefined> {
-    return this.#guarded(() => {
-      const { statement, parameters } = this.#compile(query)
-      return statement.get(this.#values(parameters, query)) as R | undefined
-    })
+  get<R>(query: Bound<R>): Promise<R | undefined> {
+    return this.#read(() =>
+      this.#guarded(() => {
+        const { statement, parameters } = this.#compile(query)
+        return statement.get(this.#values(parameters, query)) as R | undefined
+      }),
+    )
   }
 
-  async all<R>(query: Bound<R>): Promise<R[]> {
-    return this.#rows(query)
+  all<R>(query: Bound<R>): Promise<R[]> {
+    return this.#read(() => this.#rows(query))
   }
 
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
@@ -186,13 +193,34 @@ export class Sqlite implements Database {
     return []
   }
 
-  /** Writes what is waiting, then closes. */
+  /** Reads and writes what is waiting, then closes. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#readAll()
     while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
     this.#acknowledged?.close()
     this.#host?.release()
+  }
+
+  #read<T>(run: () => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailable('the database is closed', { reading: true }))
+    return new Promise<T>((resolve, reject) => {
+      if (this.#reads.length === 0) setImmediate(() => this.#readAll())
+      this.#reads.push({ run, resolve: resolve as Read['resolve'], reject })
+    })
+  }
+
+  #readAll(): void {
+    const reads = this.#reads
+    this.#reads = []
+    for (const { run, resolve, reject } of reads) {
+      try {
+        resolve(run())
+      } catch (error) {
+        reject(error)
+      }
+    }
   }
 
   #write<T>(run: () => T, revokes = false): Promise<T> {
