@@ -21,6 +21,8 @@ import { promisify } from 'node:util'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
 import { migrateDatabase, moveDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations.ts'
+import { Postgres } from '../src/store/postgres.ts'
+import { given, prepared, sqlFor } from '../src/store/query.ts'
 import { claimsOf, testDatabase } from './database.ts'
 import { expectOk, type TestServer, testServer, times } from './support.ts'
 
@@ -142,6 +144,107 @@ describe('a transition', () => {
       const pending = expectOk(await server.call('GET', `/v1/actor_tokens?user_id=${user_id}&status=pending`))
       assert.deepEqual([left, pending], [[], []])
     }
+  })
+})
+
+describe('reads that wait together', () => {
+  const ofAddress = prepared<{ minute: number; address: string }, { code: string; count: number }>(
+    sqlFor
+      .selectFrom('refused_requests')
+      .select(['code', 'count'])
+      .where('minute', '=', given('minute'))
+      .where('address', '=', given('address'))
+      .where('code', '<>', 'never')
+      .orderBy('count', 'desc'),
+  )
+  let url: string
+  let db: Postgres
+  before(async () => {
+    url = await postgres.createDatabase()
+    db = await Postgres.open(url)
+    await db.migrate()
+    await postgres.query(
+      `insert into refused_requests (minute, address, code, count)
+        select n, 'address ' || n, code, n * 10 + length(code)
+        from generate_series(1, 300) as n, unnest(array['a', 'bb', 'never']) as code`,
+      [],
+      databaseOf(url),
+    )
+  })
+  after(() => db.close())
+  const expected = (n: number) => [
+    { code: 'bb', count: n * 10 + 2 },
+    { code: 'a', count: n * 10 + 1 },
+  ]
+  const read = (n: number, address = `address ${n}`) => db.all(ofAddress({ minute: n, address }))
+
+  it('are few statements, and each gets its own rows, in their order', async () => {
+    const mark = async () => {
+      const marker = `select '${randomBytes(8).toString('hex')}'`
+      await postgres.query(marker)
+      while (!postgres.log().includes(marker)) await wait(10)
+      return marker
+    }
+    const begin = await mark()
+    const all = Array.from({ length: 300 }, (_, i) => i + 1)
+    const found = await Promise.all([...all.map(n => read(n)), read(1, 'address 2'), read(301)])
+    assert.deepEqual(found, [...all.map(expected), [], []])
+    const end = await mark()
+    const logged = postgres.log().split(begin)[1]?.split(end)[0] ?? ''
+    const statements = logged.match(/execute sd_\w+: .*refused_requests/g) ?? []
+    assert.ok(statements.length > 0 && statements.length < 10, `${statements.length} statements`)
+  })
+
+  it('for the same are one, and nobody is given what somebody else holds', async () => {
+    const [first, ...more] = await Promise.all(Array.from({ length: 20 }, () => read(7)))
+    assert.deepEqual(first, expected(7))
+    for (const rows of more) {
+      assert.deepEqual(rows, first)
+      assert.notEqual(rows[0], first?.[0])
+    }
+  })
+
+  it('fail each for itself', async () => {
+    const settled = await Promise.allSettled([read(1), read(2), read(3, 'no text\u0000'), read(4), read(4)])
+    assert.deepEqual(
+      settled.map(({ status }) => status),
+      ['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
+    )
+    assert.deepEqual(
+      settled.map(each => (each.status === 'fulfilled' ? each.value : undefined)),
+      [expected(1), expected(2), undefined, expected(4), expected(4)],
+    )
+  })
+
+  it('see all that was written before they were asked for', async () => {
+    const insert = prepared<{ minute: number; address: string }>(
+      sqlFor
+        .insertInto('refused_requests')
+        .values({ minute: given('minute'), address: given('address'), code: 'new', count: 1 }),
+    )
+    const writer = async (name: string) => {
+      for (let minute = 1_000; minute < 1_000 + times(20, 2_000); minute++) {
+        await db.transition({ query: insert({ minute, address: name }) })
+        assert.deepEqual(await db.all(ofAddress({ minute, address: name })), [{ code: 'new', count: 1 }])
+      }
+    }
+    await Promise.all(Array.from({ length: 50 }, (_, i) => writer(`writer ${i}`)))
+  })
+
+  it('go on when their connection is lost', async () => {
+    let lost = false
+    const reader = async () => {
+      while (!lost) assert.deepEqual(await read(5), expected(5))
+    }
+    const readers = Array.from({ length: 30 }, reader)
+    for (let i = 0; i < 5; i++) {
+      await wait(30)
+      await postgres.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
+        databaseOf(url),
+      ])
+    }
+    lost = true
+    await Promise.all(readers)
   })
 })
 

@@ -409,7 +409,9 @@ export class Postgres implements Database {
         if (!readsOnly && (error as Error).message === 'Query read timeout') this.#stuck = true
         client.release(elsewhere || !answered)
         const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
-        if (!harmless || attempt === ATTEMPTS) throw translated(error, !readsOnly)
+        // All connections may have been lost together: each is found out by being used.
+        const attempts = answered ? ATTEMPTS : ATTEMPTS + this.#pool.options.max
+        if (!harmless || attempt >= attempts) throw translated(error, !readsOnly)
       }
     }
   }
