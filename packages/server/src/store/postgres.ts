@@ -406,11 +406,12 @@ export class Postgres implements Database {
         // There may be another primary by now: only a new connection finds it.
         const elsewhere = error instanceof ReadOnly || (error as pg.DatabaseError).code === '25006'
         const answered = isAnswer(error)
-        if (!readsOnly && (error as Error).message === 'Query read timeout') this.#stuck = true
+        const silent = (error as Error).message === 'Query read timeout'
+        if (!readsOnly && silent) this.#stuck = true
         client.release(elsewhere || !answered)
         const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
         // All connections may have been lost together: each is found out by being used.
-        const attempts = answered ? ATTEMPTS : ATTEMPTS + this.#pool.options.max
+        const attempts = answered || silent ? ATTEMPTS : ATTEMPTS + this.#pool.options.max
         if (!harmless || attempt >= attempts) throw translated(error, !readsOnly)
       }
     }
