@@ -355,7 +355,7 @@ const waits = ['', 'PostgreSQL: '].flatMap(of =>
   [
     { name: `${of}mint RS256 at half load`, target: 25 },
     { name: `${of}redeem at half load`, target: 40 },
-  ].map(entry => ({ ...entry, p99: samples.get(entry.name)?.[0]?.p99 })),
+  ].map(entry => ({ ...entry, p99: figures.find(({ name }) => name === entry.name)?.p99 })),
 )
 
 const others = [

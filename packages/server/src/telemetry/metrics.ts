@@ -86,7 +86,7 @@ export class Metrics {
     this.#gauge('stagedoor_http_requests_in_flight', 'Requests under way.', () => this.#requestsInFlight)
     this.#gauge(
       'stagedoor_store_calls_in_flight',
-      'Calls of the database under way. The embedded one answers reads at once: these are the writes that wait for their commit.',
+      'Calls of the database under way. Of the embedded one mostly writes that wait for their commit: it makes reads within a turn of the event loop.',
       () => this.#storeCallsInFlight,
     )
     const load = new Gauge({
