@@ -250,6 +250,18 @@ describe('migrations', () => {
     )
   })
 
+  it('D12 that their list has lost are not made again: the file is said to be damaged', async () => {
+    using database = testDatabase()
+    await (await openStore(`sqlite:${database.path}`)).close()
+    const other = database.open()
+    other.exec("update migrations set name = '0002_jwt_temqlates' where name = '0002_jwt_templates'")
+    other.close()
+    await assert.rejects(
+      openStore(`sqlite:${database.path}`),
+      /list of migrations says.*already exists.*damaged: restore/,
+    )
+  })
+
   it('that fail half-way leave nothing', async () => {
     using database = testDatabase()
     const other = database.open()

@@ -6,7 +6,7 @@ import { StoreUnavailable } from '../domain/store.ts'
 import { Acknowledged } from './acknowledged.ts'
 import { Ballast } from './ballast.ts'
 import { HostLock } from './host-lock.ts'
-import { assertKnown, migrations, sqliteOf } from './migrations.ts'
+import { assertKnown, type Migration, migrations, sqliteOf } from './migrations.ts'
 import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
 
 /** So many writes are committed together at most. */
@@ -130,12 +130,22 @@ export class Sqlite implements Database {
         assertKnown(applied)
         const pending = migrations.filter(migration => !applied.has(migration.name))
         for (const migration of pending) {
-          this.#db.exec(sqliteOf(migration))
+          this.#change(migration)
           this.#db.prepare("insert into migrations values (?, datetime('now'))").run(migration.name)
         }
         return pending.map(migration => migration.name)
       })
       .immediate()
+  }
+
+  /** Migrations are tried out: one that does not fit was made already, and the list of them has lost it. */
+  #change(migration: Migration): void {
+    try {
+      this.#db.exec(sqliteOf(migration))
+    } catch (cause) {
+      if (!(cause instanceof BetterSqlite3.SqliteError) || cause.code !== 'SQLITE_ERROR') throw cause
+      throw new Error(`its schema is not what its list of migrations says (${cause.message}). ${DAMAGED}`, { cause })
+    }
   }
 
   get<R>(query: Bound<R>): Promise<R | undefined> {
