@@ -43,6 +43,20 @@ const mint = (server: TestServer, of: { session_id: string; cookie: string }) =>
   server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
 const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 
+/** What the database's server logs meanwhile. */
+async function logOf(act: () => Promise<unknown>): Promise<string> {
+  const mark = async () => {
+    const marker = `select '${randomBytes(8).toString('hex')}'`
+    await postgres.query(marker)
+    while (!postgres.log().includes(marker)) await wait(10)
+    return marker
+  }
+  const from = await mark()
+  await act()
+  const to = await mark()
+  return postgres.log().split(from)[1]?.split(to)[0] ?? ''
+}
+
 /** Looks for what has become due, as it does whatever is asked. */
 const ONCE_A_SECOND = /as time|"old"|"overdue"|case when "expire_at"|from "not_before"|= used\.|"refused_requests"/
 
@@ -52,20 +66,9 @@ describe('a transition', () => {
     await using server = await on(url)
     const user_id = (await server.createUser()).id
     const statements = async (act: () => Promise<unknown>) => {
-      await act()
-      const logged = async () => {
-        const marker = `select '${randomBytes(8).toString('hex')}'`
-        await postgres.query(marker)
-        while (!postgres.log().includes(marker)) await wait(10)
-        return postgres.log().length
-      }
-      const from = await logged()
-      await act()
-      await logged()
+      const logged = await logOf(act)
       // What is looked for once a second is no part of it.
-      return postgres
-        .log()
-        .slice(from)
+      return logged
         .split('\n')
         .filter(line => / (execute|statement)[ :]/.test(line) && / "/.test(line) && !ONCE_A_SECOND.test(line))
         .map(line => /(select|insert|update|with)\b.*?"(\w+)"/.exec(line)?.slice(1, 3).join(' '))
@@ -179,18 +182,11 @@ describe('reads that wait together', () => {
   const read = (n: number, address = `address ${n}`) => db.all(ofAddress({ minute: n, address }))
 
   it('are few statements, and each gets its own rows, in their order', async () => {
-    const mark = async () => {
-      const marker = `select '${randomBytes(8).toString('hex')}'`
-      await postgres.query(marker)
-      while (!postgres.log().includes(marker)) await wait(10)
-      return marker
-    }
-    const begin = await mark()
     const all = Array.from({ length: 300 }, (_, i) => i + 1)
-    const found = await Promise.all([...all.map(n => read(n)), read(1, 'address 2'), read(301)])
-    assert.deepEqual(found, [...all.map(expected), [], []])
-    const end = await mark()
-    const logged = postgres.log().split(begin)[1]?.split(end)[0] ?? ''
+    const logged = await logOf(async () => {
+      const found = await Promise.all([...all.map(n => read(n)), read(1, 'address 2'), read(301)])
+      assert.deepEqual(found, [...all.map(expected), [], []])
+    })
     const statements = logged.match(/execute sd_\w+: .*refused_requests/g) ?? []
     assert.ok(statements.length > 0 && statements.length < 10, `${statements.length} statements`)
   })

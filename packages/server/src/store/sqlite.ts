@@ -46,7 +46,7 @@ interface Write extends Read {
  * The embedded database. Every commit is on disk before its caller is answered (WAL, synchronous=FULL). Writes that
  * arrive in the same turn of the event loop are committed together, each in a savepoint of its own: one that fails
  * fails alone, a commit that fails fails all of its batch. Reads of the same turn are made one after the other, and so
- * is what their callers do next: for a processor that is half of the work of doing all of it for each in turn.
+ * is what their callers do next: a processor does that in half the time that all of it takes it for each in turn.
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
