@@ -47,6 +47,12 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
 
+/**
+ * V8 has four threads beside the event loop's, however many cores there are. On one core those that collect garbage take
+ * its turns, for a tenth of a second (docs/decisions/0007): what is kept on one core collects garbage by itself.
+ */
+const ON_ONE_CORE = '--single-threaded-gc'
+
 export interface ChildOptions {
   cores: string
   env?: Record<string, string>
@@ -59,7 +65,8 @@ export interface ChildOptions {
 /** Starts a file of this folder. It calls `answer` below. */
 export function startChild(file: string, { cores, env = {}, node = [], output }: ChildOptions): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const [command, args] = pinned(cores, process.execPath, [...node, path])
+  const forCores = canPin && !cores.includes(',') ? [ON_ONE_CORE] : []
+  const [command, args] = pinned(cores, process.execPath, [...forCores, ...node, path])
   const child = spawn(command, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', output ?? 'inherit', 'inherit', 'ipc'],

@@ -40,7 +40,7 @@ const leaf = (data: { details: { type?: string | undefined } }) => data.details.
 /** Runs test files, each in a process of its own. */
 async function pass(chosen: string[]): Promise<void> {
   if (chosen.length === 0) return
-  const tests = run({ files: chosen, concurrency: availableParallelism(), timeout: deep ? 3_600_000 : 300_000 })
+  const tests = run({ files: chosen, concurrency: availableParallelism(), timeout: deep ? 14_400_000 : 300_000 })
   tests.on('test:pass', data => {
     if (!leaf(data)) return
     if (data.skip || data.todo) counts.skipped += 1
