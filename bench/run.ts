@@ -256,12 +256,17 @@ async function warmUp(): Promise<void> {
     await warm(load, { ...peers.exchange, port: peers.exchange?.port as number, kind: 'exchange', alg }, long)
 }
 
+/** What PostgreSQL does by itself, some time later. */
+async function inEachDatabase(command: string): Promise<void> {
+  for (const { datname } of (await postgres?.query('select datname from pg_database where datallowconn')) ?? [])
+    await postgres?.query(command, [], datname)
+}
+
 const say = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : '')
 say('warming up…')
 await warmUp()
-// PostgreSQL does this by itself after a minute; until then it does not know how large its tables have become.
-for (const { datname } of (await postgres?.query('select datname from pg_database where datallowconn')) ?? [])
-  await postgres?.query('analyze', [], datname)
+// Until then it does not know how large its tables have become.
+await inEachDatabase('analyze')
 for (let round = 1; round <= rounds; round++) {
   for (const step of steps) {
     say(`round ${round} of ${rounds}: ${step.name}`)
@@ -289,6 +294,8 @@ if (parts.has('rate')) {
   // What others do of themselves now and then is no part of how long people wait.
   const wanted = [server, onPostgres.RS256].map(port => servers.get(port as number))
   await Promise.all(children.filter(child => !wanted.includes(child)).map(child => child.end()))
+  await inEachDatabase('vacuum analyze')
+  await postgres?.query('checkpoint')
   for (const [prefix, port] of [['', server], ...Object.entries(onPostgres).slice(0, 1)] as const) {
     const of = prefix === '' ? '' : 'PostgreSQL: '
     for (const [name, kind] of [

@@ -190,4 +190,27 @@ describe('a damaged file', () => {
     rmSync(`${database.path}-acknowledged`)
     await server.start()
   })
+
+  it('D12 a file that is cut short under a real server: it refuses or ends, and does not start on what is left', async () => {
+    await using database = embeddedDatabase()
+    await using servers = await cluster(database, 1)
+    const [server] = servers.servers
+    assert.ok(server)
+    const ask = requests(servers.secretKey)
+    using connection = new Connection(() => server)
+    const tickets = await makeTickets([connection], servers.secretKey, 40)
+    for (const { id } of tickets) await ok(connection, ask.revokeTicket(id))
+    // Closed, it has everything in the one file, and reads it anew.
+    await server.stop()
+    await server.start()
+    truncateSync(database.path, Math.floor(statSync(database.path).size / 8_192) * 4_096)
+    for (const { token } of tickets) {
+      const answer = await connection.request(ask.redeem(token)).catch(() => undefined)
+      assert.notEqual(answer?.status, 200)
+    }
+    if (server.isRunning) await server.kill()
+    const error = await server.start().catch((failure: unknown) => failure)
+    assert.ok(error instanceof NotStarted, String(error))
+    assert.match(error.output, /STAGEDOOR_DATABASE_URL: .*damaged.*backup/s)
+  })
 })

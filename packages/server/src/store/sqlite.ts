@@ -15,6 +15,8 @@ const MAX_BATCH = 512
 const BUSY_TIMEOUT = 2_000
 /** How often to look whether it is done, ms. */
 const BUSY_RETRY = 2
+/** So much of the file is read where the operating system has it, bytes: all that SQLite maps (docs/decisions/0014). */
+const MAPPED = 0x7fff0000
 const DAMAGED =
   'If it is the right file, it is damaged: restore it from a backup, or copy what is left with `sqlite3 … .recover`.'
 const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
@@ -92,6 +94,7 @@ export class Sqlite implements Database {
     this.#db.pragma('trusted_schema = OFF')
     // Sorting and sub-queries in memory: no temporary file ever holds a row.
     this.#db.pragma('temp_store = MEMORY')
+    this.#db.pragma(`mmap_size = ${MAPPED}`)
   }
 
   /** Brings the schema up to date. @returns the names of the migrations that ran */
