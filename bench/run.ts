@@ -265,7 +265,7 @@ async function inEachDatabase(command: string): Promise<void> {
 const say = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : '')
 say('warming up…')
 await warmUp()
-// Until then it does not know how large its tables have become.
+// Without it, it does not know how large its tables have become.
 await inEachDatabase('analyze')
 for (let round = 1; round <= rounds; round++) {
   for (const step of steps) {
