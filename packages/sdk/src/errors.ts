@@ -7,6 +7,8 @@ export type ClientErrorCode =
   | 'server_url_invalid'
   | 'connection_failed'
   | 'timeout'
+  | 'aborted'
+  | 'idempotency_key_invalid'
   | 'response_invalid'
 
 /** One refusal of an answer; a request with three wrong fields has three. */
@@ -43,11 +45,13 @@ export class StagedoorError extends Error {
   readonly errors: readonly ErrorDetail[]
   /** Names this request in the server's log and audit log; undefined if there was no answer. */
   readonly traceId: string | undefined
+  /** How long to wait before asking again, in seconds, if the server said so. */
+  readonly retryAfter: number | undefined
 
   constructor(
     status: number,
     errors: readonly [ErrorDetail, ...ErrorDetail[]],
-    options: { traceId?: string | undefined; cause?: unknown } = {},
+    options: { traceId?: string | undefined; retryAfter?: number | undefined; cause?: unknown } = {},
   ) {
     super(errors.map(sentence).join(' '), 'cause' in options ? { cause: options.cause } : {})
     this.name = 'StagedoorError'
@@ -55,6 +59,7 @@ export class StagedoorError extends Error {
     this.code = errors[0].code
     this.errors = errors
     this.traceId = options.traceId
+    this.retryAfter = options.retryAfter
   }
 
   /** The field the first refusal is about. */

@@ -1,26 +1,69 @@
 import { type Camel, camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
+import { listOf, type Page } from './list.ts'
 import { originOf } from './server-url.ts'
+import type { TotalCount } from './wire.ts'
 
 /** How to reach a server. */
 export interface StagedoorOptions {
   /** `sk_…`: what `stagedoor keys create` prints. Keep it on servers. The environment's STAGEDOOR_SECRET_KEY unless given. */
   secretKey?: string | undefined
-  /** Where the server is, with or without `/v1`. The environment's STAGEDOOR_SERVER_URL, or `http://127.0.0.1:4100`, unless given. */
+  /** The same, by the name that Clerk's generated SDKs have for it. */
+  bearerAuth?: string | undefined
+  /**
+   * Where the server is, with or without `/v1`. The environment's STAGEDOOR_SERVER_URL, or `http://127.0.0.1:4100`, unless
+   * given. `https://api.clerk.com` is Clerk itself, which has most of these operations.
+   */
   serverURL?: string | undefined
   /** Instead of the global `fetch`: a proxy, a test, or a server in the same process. */
   fetch?: ((request: Request) => Response | Promise<Response>) | undefined
   /** How long one attempt may take, in milliseconds. 10000 unless given. */
   timeoutMs?: number | undefined
+  /** How often what can safely be tried again is. 2 unless given; 0: never. */
+  maxRetries?: number | undefined
 }
 
-interface Parameters {
+/** What any method takes last. */
+export interface RequestOptions {
+  /** Gives up at once when it is aborted, also between two attempts; what has been sent may have been done. */
+  signal?: AbortSignal | undefined
+  /** How long one attempt may take, in milliseconds; the client's unless given. */
+  timeoutMs?: number | undefined
+  /** How often it is tried again; the client's unless given. */
+  maxRetries?: number | undefined
+}
+
+/** What methods that create something take last. */
+export interface CreateOptions extends RequestOptions {
+  /**
+   * Names this creation, so that it happens once however often it is asked for within 24 hours: 1 to 255 printable ASCII
+   * characters. One is made for each call unless given; give one if your own job may run twice.
+   */
+  idempotencyKey?: string | undefined
+}
+
+interface ListKind<T> {
+  /** Where Clerk says how many there are, of a list that it answers with a bare array. */
+  count?: string
+  /** What to ask for after a page; from the next offset on unless given. */
+  after?: (query: object, last: Camel<T>) => object
+}
+
+interface Sent {
   query?: object | undefined
   body?: object | undefined
+  headers?: Record<string, string> | undefined
+  /** Nothing is done twice by asking twice. */
+  repeatable?: boolean
 }
 
-/** Waits before the second and third attempt, in milliseconds; `Retry-After` goes before. */
-const RETRY_WAITS_MS = [100, 400]
+/** Before the second attempt, in milliseconds, and doubled for each one more; `Retry-After` goes before. */
+const FIRST_WAIT_MS = 100
+const LONGEST_WAIT_MS = 5_000
+/** Somebody on the way could not, or not now. */
+const PASSING = new Set([502, 503, 504])
+/** The API that the answers are read as. Stagedoor takes any. */
+const CLERK_API_VERSION = '2026-05-12'
 
 /** Browsers and some workers have none. */
 const environment = (): Record<string, string | undefined> => globalThis.process?.env ?? {}
@@ -31,92 +74,141 @@ export class Http {
   readonly #origin: string
   readonly #fetch: (request: Request) => Response | Promise<Response>
   readonly #timeoutMs: number
+  readonly #maxRetries: number
+  /** Clerk has no idempotency keys: there, asking twice may make two. */
+  readonly #isClerk: boolean
 
-  constructor({ secretKey, serverURL, fetch: send, timeoutMs = 10_000 }: StagedoorOptions) {
-    this.#secretKey = checkedKey(secretKey ?? environment().STAGEDOOR_SECRET_KEY)
+  constructor({ secretKey, bearerAuth, serverURL, fetch: send, timeoutMs = 10_000, maxRetries = 2 }: StagedoorOptions) {
+    this.#secretKey = checkedKey(secretKey ?? bearerAuth ?? environment().STAGEDOOR_SECRET_KEY)
     this.#origin = originOf(serverURL ?? environment().STAGEDOOR_SERVER_URL ?? 'http://127.0.0.1:4100')
     this.#fetch = send ?? (request => fetch(request))
     this.#timeoutMs = timeoutMs
+    this.#maxRetries = maxRetries
+    this.#isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
   }
 
-  get<T>(path: string, query?: object): Promise<Camel<T>> {
-    return this.#send('GET', path, { query })
+  get<T>(path: string, query?: object, options?: RequestOptions): Promise<Camel<T>> {
+    return this.#send('GET', path, { query, repeatable: true }, options)
   }
 
-  list<T>(path: string, query?: object): Promise<{ data: Camel<T>[]; totalCount: number }> {
-    return this.#send('GET', path, { query: { ...query, paginated: true } }) as Promise<never>
+  list<T>(path: string, query: object = {}, options?: RequestOptions, { count, after }: ListKind<T> = {}) {
+    const read = async (part: object): Promise<Page<Camel<T>>> => {
+      const sent = { query: { ...part, paginated: true }, repeatable: true }
+      const answer: unknown = await this.#send('GET', path, sent, options)
+      if (!Array.isArray(answer)) return answer as Page<Camel<T>>
+      const { limit: _, offset = 0, orderBy: __, ...filter } = part as Record<string, unknown>
+      if (count === undefined) return { data: answer, totalCount: Number(offset) + answer.length }
+      return { data: answer, totalCount: (await this.get<TotalCount>(count, filter, options)).totalCount }
+    }
+    return listOf<Camel<T>, object>(query, read, after)
   }
 
-  post<T>(path: string, body?: object): Promise<Camel<T>> {
-    return this.#send('POST', path, { body })
+  post<T>(path: string, body?: object, options?: RequestOptions): Promise<Camel<T>> {
+    return this.#send('POST', path, { body }, options)
   }
 
-  patch<T>(path: string, body: object): Promise<Camel<T>> {
-    return this.#send('PATCH', path, { body })
+  /** A POST that makes something: once, however often it is sent. */
+  create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<Camel<T>> {
+    if (this.#isClerk) return this.post(path, body, options)
+    const headers = { 'idempotency-key': checkedIdempotencyKey(idempotencyKey ?? crypto.randomUUID()) }
+    return this.#send('POST', path, { body, headers, repeatable: true }, options)
   }
 
-  delete<T>(path: string): Promise<Camel<T>> {
-    return this.#send('DELETE', path)
+  patch<T>(path: string, body: object, options?: RequestOptions): Promise<Camel<T>> {
+    return this.#send('PATCH', path, { body }, options)
+  }
+
+  delete<T>(path: string, options?: RequestOptions): Promise<Camel<T>> {
+    return this.#send('DELETE', path, {}, options)
+  }
+
+  /** The body of an answer that goes on, as it comes. Not tried again. */
+  async stream(
+    path: string,
+    query: object | undefined,
+    headers: Record<string, string>,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const sent = { query, headers: { ...headers, accept: 'text/event-stream' } }
+    const url = this.#url(path, sent)
+    const request = this.#request('GET', url, sent, signal)
+    let response: Response
+    try {
+      response = await this.#fetch(request)
+    } catch (cause) {
+      if (signal?.aborted) throw aborted('GET', url, cause)
+      throw notConnected('GET', url, this.#origin, cause)
+    }
+    if (response.status === 200 && response.body) return response.body
+    throw refusal('GET', url, response, parsed(await response.text()))
   }
 
   /**
-   * A GET is tried again; anything else may have been done although its answer was lost. What was one request too many
-   * (429) was not: that is tried again, whatever it is, if the wait is not too long.
+   * What can be asked twice without being done twice is tried again when there was no connection, or somebody on the way
+   * could not. Anything else may have been done although its answer was lost. What was one request too many (429) was not
+   * done: that is tried again, whatever it is, if the wait is not too long.
    */
-  async #send<T>(method: string, path: string, parameters: Parameters = {}): Promise<Camel<T>> {
-    const url = `${this.#origin}${path}${search(parameters.query)}`
-    const waits = [...RETRY_WAITS_MS]
-    for (;;) {
-      const { answer, error, retryAfterMs } = await this.#attempt(method, url, parameters.body)
+  async #send<T>(method: string, path: string, sent: Sent, options: RequestOptions = {}): Promise<Camel<T>> {
+    const { signal, timeoutMs = this.#timeoutMs, maxRetries = this.#maxRetries } = options
+    const url = this.#url(path, sent)
+    for (let retries = 0; ; retries++) {
+      const { answer, error } = await this.#attempt(method, url, sent, timeoutMs, signal)
       if (error === undefined) return camelOf(answer as T)
-      const usual = waits.shift()
-      const wait = retryAfterMs ?? usual
-      const passing =
-        error.status === 429 || (method === 'GET' && (error.code === 'connection_failed' || error.status === 503))
-      if (!passing || usual === undefined || wait === undefined || wait > this.#timeoutMs) throw error
-      await new Promise(resolve => setTimeout(resolve, wait))
+      const usual = Math.min(FIRST_WAIT_MS * 2 ** retries, LONGEST_WAIT_MS) * (0.5 + Math.random())
+      const wait = error.retryAfter === undefined ? usual : error.retryAfter * 1_000
+      const lost = error.code === 'connection_failed' || PASSING.has(error.status)
+      const passing = error.status === 429 || (sent.repeatable === true && lost)
+      if (!passing || retries >= maxRetries || wait > timeoutMs) throw error
+      await sleep(wait, signal)
+      if (signal?.aborted) throw aborted(method, url, signal.reason)
     }
+  }
+
+  #url(path: string, { query }: Sent): string {
+    return `${this.#origin}${path}${search(query)}`
+  }
+
+  #request(method: string, url: string, { body, headers }: Sent, signal: AbortSignal | undefined): Request {
+    return new Request(url, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#secretKey}`,
+        accept: 'application/json',
+        'user-agent': 'stagedoor-sdk-js',
+        'clerk-api-version': CLERK_API_VERSION,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      // A redirect is a wrong serverURL, and would turn a POST into a GET.
+      redirect: 'manual',
+      ...(signal === undefined ? {} : { signal }),
+      ...(body === undefined ? {} : { body: JSON.stringify(snakeOf(body)) }),
+    })
   }
 
   async #attempt(
     method: string,
     url: string,
-    body: object | undefined,
-  ): Promise<{ answer?: unknown; error?: StagedoorError; retryAfterMs?: number }> {
-    const signal = AbortSignal.timeout(this.#timeoutMs)
-    const headers: Record<string, string> = {
-      authorization: `Bearer ${this.#secretKey}`,
-      accept: 'application/json',
-      'user-agent': 'stagedoor-sdk-js',
-    }
-    if (body !== undefined) headers['content-type'] = 'application/json'
-    const request = new Request(url, {
-      method,
-      headers,
-      signal,
-      // A redirect is a wrong serverURL, and would turn a POST into a GET.
-      redirect: 'manual',
-      ...(body === undefined ? {} : { body: JSON.stringify(snakeOf(body)) }),
-    })
+    sent: Sent,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<{ answer?: unknown; error?: StagedoorError }> {
+    const late = AbortSignal.timeout(timeoutMs)
+    const request = this.#request(method, url, sent, signal ? AbortSignal.any([signal, late]) : late)
     let response: Response
     let text: string
     try {
       response = await this.#fetch(request)
       text = await response.text()
     } catch (cause) {
-      return {
-        error: signal.aborted
-          ? timedOut(method, url, this.#timeoutMs, cause)
-          : notConnected(method, url, this.#origin, cause),
-      }
+      if (signal?.aborted) return { error: aborted(method, url, cause) }
+      const error = late.aborted
+        ? timedOut(method, url, timeoutMs, cause)
+        : notConnected(method, url, this.#origin, cause)
+      return { error }
     }
     const answer = parsed(text)
-    if (response.ok && answer !== undefined) return { answer }
-    const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
-    return {
-      error: refusal(method, url, response, answer),
-      ...(retryAfter >= 0 ? { retryAfterMs: retryAfter * 1_000 } : {}),
-    }
+    return response.ok && answer !== undefined ? { answer } : { error: refusal(method, url, response, answer) }
   }
 }
 
@@ -167,6 +259,15 @@ function checkedKey(key: string | undefined): string {
   return key
 }
 
+function checkedIdempotencyKey(key: string): string {
+  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key
+  throw failure(
+    'idempotency_key_invalid',
+    'The idempotency key must be 1 to 255 printable ASCII characters',
+    'Name the creation by something short that is the same each time it is tried, such as the id of your own record.',
+  )
+}
+
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -181,6 +282,27 @@ function timedOut(method: string, url: string, timeoutMs: number, cause: unknown
       ? 'Try again, or give a longer `timeoutMs`.'
       : 'It may have been done all the same: look before trying again, or give a longer `timeoutMs`.'
   return failure('timeout', `${method} ${url} was not answered within ${timeoutMs} ms`, action, cause)
+}
+
+function aborted(method: string, url: string, cause: unknown): StagedoorError {
+  return failure(
+    'aborted',
+    `${method} ${url} was given up, as its \`signal\` asked for`,
+    method === 'GET' ? 'Ask again when it is wanted.' : 'It may have been done all the same: look before trying again.',
+    cause,
+  )
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise(resolve => {
+    const over = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', over)
+      resolve()
+    }
+    const timer = setTimeout(over, ms)
+    signal?.addEventListener('abort', over)
+  })
 }
 
 function notConnected(method: string, url: string, origin: string, cause: unknown): StagedoorError {
@@ -198,7 +320,8 @@ function refusal(method: string, url: string, response: Response, answer: unknow
   const { errors, clerk_trace_id } = Object(answer) as { errors?: unknown; clerk_trace_id?: string }
   const traceId = clerk_trace_id ?? response.headers.get('clerk-trace-id') ?? undefined
   const [first, ...rest] = Array.isArray(errors) ? errors.map(detail) : []
-  if (first !== undefined) return new StagedoorError(response.status, [first, ...rest], { traceId })
+  const retryAfter = secondsOf(response.headers.get('retry-after'))
+  if (first !== undefined) return new StagedoorError(response.status, [first, ...rest], { traceId, retryAfter })
   const location = response.headers.get('location')
   const what = location === null ? '' : `, sending on to ${location}`
   return new StagedoorError(
@@ -211,8 +334,15 @@ function refusal(method: string, url: string, response: Response, answer: unknow
         paramName: undefined,
       },
     ],
-    { traceId },
+    { traceId, retryAfter },
   )
+}
+
+/** Seconds, or the time of an HTTP date (RFC 9110 §10.2.3). */
+function secondsOf(retryAfter: string | null): number | undefined {
+  if (retryAfter === null) return undefined
+  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) - Date.now()) / 1_000
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds)
 }
 
 function detail(error: {

@@ -4,6 +4,7 @@ import { AuditEvents, RefusedRequests } from './resources/audit.ts'
 import { Clients } from './resources/clients.ts'
 import { Jwks } from './resources/jwks.ts'
 import { JwtTemplates } from './resources/jwt-templates.ts'
+import { Revocations } from './resources/revocations.ts'
 import { Sessions } from './resources/sessions.ts'
 import { SignInTokens } from './resources/sign-in-tokens.ts'
 import { Users } from './resources/users.ts'
@@ -11,8 +12,10 @@ import { Users } from './resources/users.ts'
 /**
  * A client of a Stagedoor server, for backends.
  *
- * Reading (GET) is tried up to three times when there is no connection or the server answers 503, after the time it
- * asks for (`Retry-After`). Nothing else is ever tried again, so nothing is ever done twice.
+ * What reads, and what creates (with an idempotency key, made for each call), is tried up to three times when there is no
+ * connection or the answer is 502, 503 or 504, after the time it asks for (`Retry-After`). What was one request too many
+ * (429) is tried again too. Nothing else is, so nothing is ever done twice. Every method takes `signal`, `timeoutMs` and
+ * `maxRetries` last.
  *
  * @throws StagedoorError `secret_key_missing`, `secret_key_invalid`, `server_url_invalid`
  * @example
@@ -27,6 +30,7 @@ export class Stagedoor {
   readonly signInTokens: SignInTokens
   readonly users: Users
   readonly sessions: Sessions
+  readonly revocations: Revocations
   readonly jwtTemplates: JwtTemplates
   readonly clients: Clients
   readonly jwks: Jwks
@@ -39,6 +43,7 @@ export class Stagedoor {
     this.signInTokens = new SignInTokens(http)
     this.users = new Users(http)
     this.sessions = new Sessions(http)
+    this.revocations = new Revocations(http)
     this.jwtTemplates = new JwtTemplates(http)
     this.clients = new Clients(http)
     this.jwks = new Jwks(http)

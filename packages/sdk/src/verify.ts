@@ -1,10 +1,13 @@
-import { decodeJwt } from './verify/jwt.ts'
-import { type KeyOptions, keyFinder, keyNameOf } from './verify/keys.ts'
+import { decodeJwt, jsonOf, MAX_TOKEN_LENGTH } from './verify/jwt.ts'
+import { type FindKey, type KeyName, type KeyOptions, keyFinder, keyNameOf } from './verify/keys.ts'
+import type { RevocationFollower } from './verify/revocations.ts'
 import { signatureMatches } from './verify/signature.ts'
 import { TokenError } from './verify/token-error.ts'
 import type { Actor } from './wire.ts'
 
-export { type KeyOptions, type RemoteJwks, remoteJwks } from './verify/keys.ts'
+export type { KeyOptions } from './verify/keys.ts'
+export { type RemoteJwks, remoteJwks } from './verify/remote-jwks.ts'
+export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
 export { TokenError, type TokenErrorReason } from './verify/token-error.ts'
 export type { Actor, JsonWebKey, JsonWebKeySet } from './wire.ts'
 
@@ -19,6 +22,13 @@ export type VerifyOptions = KeyOptions & {
   authorizedParties?: readonly string[] | undefined
   /** How far apart the clocks may be, in seconds. 5 unless given. */
   clockSkewInSeconds?: number | undefined
+  /**
+   * How many tokens are remembered once their signature was found good, each for at most a minute; everything else is
+   * checked each time. 0 unless given: no token is remembered. A token takes a kilobyte or two.
+   */
+  cacheSize?: number | undefined
+  /** What `followRevocations` gives: tokens of sessions revoked since they were minted are refused too. */
+  revocations?: RevocationFollower | undefined
   /** The time, in Unix milliseconds: `Date.now` unless given. */
   now?: (() => number) | undefined
 }
@@ -40,7 +50,7 @@ export interface SessionClaims {
   [claim: string]: unknown
 }
 
-/** Whom a token stands for. */
+/** Whom a token stands for. Frozen, all of it: the same may be given to everyone who shows this token. */
 export interface VerifiedSession {
   userId: string
   sessionId: string
@@ -57,6 +67,11 @@ export type Verifier = (token: string) => Promise<VerifiedSession>
 
 /** Clerk's category of session tokens: `cat` in the header. */
 const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
+
+/** A signature found good is believed for so long, ms: then its key may have been removed. */
+const REMEMBERED_MS = 60_000
+/** The headers of good tokens, which are few: one for each key. */
+const MAX_HEADERS = 16
 
 /** Header members that would change what the signature means, or bring a key along (RFC 7515 §4.1, RFC 8725 §3.5). */
 const REFUSED_HEADERS = ['crit', 'b64', 'zip', 'enc', 'jku', 'jwk', 'x5u', 'x5c']
@@ -90,27 +105,73 @@ const REFUSED_HEADERS = ['crit', 'b64', 'zip', 'enc', 'jku', 'jwk', 'x5u', 'x5c'
  */
 export function createVerifier(options: VerifyOptions): Verifier {
   assertOptions(options)
-  const { issuer, authorizedParties, clockSkewInSeconds: skew = 5, now = Date.now } = options
-  const findKey = keyFinder(options)
+  const {
+    issuer,
+    authorizedParties,
+    clockSkewInSeconds: skew = 5,
+    cacheSize = 0,
+    revocations,
+    now = Date.now,
+  } = options
+  const genuine = rememberingGenuine(cacheSize, genuineBy(keyFinder(options), issuer))
 
   return async token => {
-    const { header, claims, signature, signed } = decodeJwt(token)
-    if (REFUSED_HEADERS.some(name => Object.hasOwn(header, name))) throw new TokenError('token-malformed')
-    const name = keyNameOf(header)
-    if (header.typ !== 'JWT' || header.cat !== SESSION_TOKEN_CATEGORY) throw new TokenError('token-wrong-kind')
-    const key = await findKey(name)
-    const matches = await signatureMatches(name.alg, key, signature, signed)
-    if (matches !== true) throw new TokenError('token-invalid-signature')
+    const time = now()
+    const session = genuine.known(token, time) ?? (await genuine.check(token, time))
 
-    // From here on the issuer said it. Everything required is required; a comparison with anything odd is a refusal.
-    assertSessionClaims(claims)
-    if (claims.iss !== issuer) throw new TokenError('token-wrong-issuer')
-    const seconds = now() / 1_000
+    // The issuer said it. What depends on the moment is looked at each time; a comparison with anything odd is a refusal.
+    const { claims } = session
+    const seconds = time / 1_000
     if (!(seconds < claims.exp + skew)) throw new TokenError('token-expired')
     if (!(claims.nbf <= seconds + skew && claims.iat <= seconds + skew)) throw new TokenError('token-not-active-yet')
     if (authorizedParties && !authorizedParties.includes(claims.azp ?? '')) throw new TokenError('token-wrong-party')
     if (claims.sts !== undefined && claims.sts !== 'active') throw new TokenError('session-not-active')
-    return { userId: claims.sub, sessionId: claims.sid, actor: claims.act, claims }
+    if (revocations) {
+      const verdict = revocations.verdict(claims, time)
+      if (verdict === 'revoked') throw new TokenError('session-revoked')
+      if (verdict === 'unknown' && revocations.whenLost !== 'accept') throw new TokenError('revocations-unavailable')
+    }
+    return session
+  }
+}
+
+/** Whether the issuer made this very token, whenever that was; if so, what it says. */
+function genuineBy(findKey: FindKey, issuer: string): Verifier {
+  const headers = new Map<string, KeyName>()
+  return async token => {
+    const { header, claims, signature, signed } = decodeJwt(token)
+    const name = headers.get(header) ?? keyNameIn(jsonOf(header))
+    const key = await findKey(name)
+    const matches = await signatureMatches(name.alg, key, signature, signed)
+    if (matches !== true) throw new TokenError('token-invalid-signature')
+    if (headers.size < MAX_HEADERS) headers.set(header, name)
+
+    assertSessionClaims(claims)
+    if (claims.iss !== issuer) throw new TokenError('token-wrong-issuer')
+    return deepFreeze({ userId: claims.sub, sessionId: claims.sid, actor: claims.act, claims })
+  }
+}
+
+/** Remembers so many tokens that were found genuine, by all of their text, the oldest of them forgotten first. */
+function rememberingGenuine(size: number, genuine: Verifier) {
+  const remembered = new Map<string, { session: VerifiedSession; since: number }>()
+  return {
+    known(token: string, now: number): VerifiedSession | undefined {
+      // Nothing long is looked up: that takes time too.
+      if (size === 0 || typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return undefined
+      const { session, since = Number.NaN } = remembered.get(token) ?? {}
+      const age = now - since
+      return age >= 0 && age < REMEMBERED_MS ? session : undefined
+    },
+    async check(token: string, now: number): Promise<VerifiedSession> {
+      const session = await genuine(token)
+      if (size > 0) {
+        remembered.delete(token)
+        if (remembered.size >= size) remembered.delete(remembered.keys().next().value as string)
+        remembered.set(token, { session, since: now })
+      }
+      return session
+    },
   }
 }
 
@@ -135,7 +196,7 @@ export async function verifySessionToken(token: string, options: VerifyOptions):
   return createVerifier(options)(token)
 }
 
-function assertOptions({ issuer, authorizedParties, clockSkewInSeconds = 5 }: VerifyOptions): void {
+function assertOptions({ issuer, authorizedParties, clockSkewInSeconds = 5, cacheSize = 0 }: VerifyOptions): void {
   if (typeof issuer !== 'string' || issuer === '') {
     throw new TypeError('`issuer` is missing: give the STAGEDOOR_PUBLIC_URL of the server whose tokens are accepted.')
   }
@@ -146,6 +207,17 @@ function assertOptions({ issuer, authorizedParties, clockSkewInSeconds = 5 }: Ve
   if (!(clockSkewInSeconds >= 0 && clockSkewInSeconds <= 300)) {
     throw new TypeError('`clockSkewInSeconds` must be from 0 to 300.')
   }
+  if (!(Number.isSafeInteger(cacheSize) && cacheSize >= 0 && cacheSize <= 1_000_000)) {
+    throw new TypeError('`cacheSize` must be a whole number of tokens, from 0 to 1000000.')
+  }
+}
+
+/** The key that a session token's header names. @throws TokenError */
+function keyNameIn(header: Record<string, unknown>): KeyName {
+  if (REFUSED_HEADERS.some(name => Object.hasOwn(header, name))) throw new TokenError('token-malformed')
+  const name = keyNameOf(header)
+  if (header.typ !== 'JWT' || header.cat !== SESSION_TOKEN_CATEGORY) throw new TokenError('token-wrong-kind')
+  return name
 }
 
 function assertSessionClaims(claims: Record<string, unknown>): asserts claims is SessionClaims {
@@ -157,6 +229,11 @@ function assertSessionClaims(claims: Record<string, unknown>): asserts claims is
   if (Object.hasOwn(claims, 'act') && !isActor(act)) throw new TokenError('token-malformed')
   // RFC 7519 §4.1.3: a token for named recipients is refused by anyone who is none of them.
   if (aud !== undefined) throw new TokenError('token-wrong-kind')
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze)
+  return value
 }
 
 function isActor(value: unknown): boolean {

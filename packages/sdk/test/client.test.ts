@@ -332,6 +332,152 @@ describe('clients, keys and the audit log', () => {
   })
 })
 
+describe('lists', () => {
+  it('are gone through to the end, however many pages, and in which order', async () => {
+    const ids: string[] = []
+    for (let index = 0; index < 25; index++)
+      ids.push((await stagedoor.users.create({ username: `listed_${index}` })).id)
+    const query = { username: ids.map((_, index) => `listed_${index}`), orderBy: '+created_at' as const }
+    for (const limit of [undefined, 1, 7, 25, 500]) {
+      const seen: string[] = []
+      for await (const user of stagedoor.users.list({ ...query, limit })) seen.push(user.id)
+      assert.deepEqual(seen, ids, `limit ${limit}`)
+    }
+    const rest: string[] = []
+    for await (const user of stagedoor.users.list({ ...query, offset: 20 })) rest.push(user.id)
+    assert.deepEqual(rest, ids.slice(20))
+    for await (const _ of stagedoor.users.list({ externalId: ['nobody'] })) assert.fail()
+  })
+
+  it('show nothing twice when more is made meanwhile', async () => {
+    const user = await stagedoor.users.create()
+    const make = () => stagedoor.actorTokens.create({ userId: user.id, actor })
+    const ids = [await make(), await make(), await make(), await make()].map(token => token.id)
+    const seen: string[] = []
+    for await (const token of stagedoor.actorTokens.list({ userId: user.id, limit: 2 })) {
+      seen.push(token.id)
+      if (seen.length === 2) await make()
+    }
+    assert.deepEqual(seen, ids.toReversed())
+    const actions: string[] = []
+    for await (const { action } of stagedoor.auditEvents.list({ userId: user.id, limit: 2 })) {
+      actions.push(action)
+      if (actions.length === 2) await make()
+    }
+    assert.deepEqual(actions, [...Array(5).fill('actor_token.create'), 'user.create'])
+  })
+
+  it('say what went wrong, to whoever goes through them too', async () => {
+    const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
+    await assert.rejects(
+      async () => {
+        for await (const _ of stranger.users.list()) assert.fail()
+      },
+      { code: 'clerk_key_invalid' },
+    )
+  })
+})
+
+describe('what is created', () => {
+  it('is created once by one name, though asked for twice', async () => {
+    const user = await stagedoor.users.create()
+    const request = { userId: user.id, actor }
+    const options = { idempotencyKey: `job-${user.id}` }
+    const [first, second] = [
+      await stagedoor.actorTokens.create(request, options),
+      await stagedoor.actorTokens.create(request, options),
+    ]
+    assert.equal(second.id, first.id)
+    assert.equal(second.token, first.token)
+    assert.notEqual((await stagedoor.actorTokens.create(request)).id, first.id)
+    const other = { ...request, reason: 'another' }
+    await assert.rejects(stagedoor.actorTokens.create(other, options), { code: 'idempotency_key_reused' })
+    for (const idempotencyKey of ['', 'é', 'x'.repeat(256), 'a\nb']) {
+      await assert.rejects(async () => stagedoor.actorTokens.create(request, { idempotencyKey }), {
+        code: 'idempotency_key_invalid',
+        status: 0,
+      })
+    }
+  })
+})
+
+describe('against Clerk itself', () => {
+  const asked: { url: string; key: string | null }[] = []
+  const clerk = new Stagedoor({
+    bearerAuth: SECRET_KEY,
+    serverURL: 'https://api.clerk.com/v1',
+    fetch: async request => {
+      asked.push({ url: request.url, key: request.headers.get('idempotency-key') })
+      // What Clerk answers with: the real server's answers, without what Clerk does not know.
+      const { pathname, search } = new URL(request.url)
+      const query = search.replace(/[?&]paginated=true/, '')
+      const answer = await server.stagedoor.fetch(
+        new Request(`http://127.0.0.1${pathname}${query}`, {
+          method: request.method,
+          headers: request.headers,
+          body: await request.text().then(text => text || null),
+        }),
+      )
+      return pathname.endsWith('/lost') ? Promise.reject(new Error('lost')) : answer
+    },
+  })
+
+  it('lists, where Clerk answers with an array', async () => {
+    const user = await clerk.users.create({ externalId: 'at-clerk' })
+    const { data, totalCount } = await clerk.users.list({ externalId: ['at-clerk', 'other'], limit: 1 })
+    assert.deepEqual([data[0]?.id, totalCount], [user.id, 1])
+    const all: string[] = []
+    for await (const { id } of clerk.users.list({ limit: 3 })) all.push(id)
+    assert.equal(new Set(all).size, await clerk.users.count())
+    assert.equal(all.length, await clerk.users.count())
+  })
+
+  it('tries no creation again: it has no idempotency keys', async () => {
+    asked.length = 0
+    const lost = new Stagedoor({
+      secretKey: SECRET_KEY,
+      serverURL: 'https://api.clerk.com',
+      fetch: request => {
+        asked.push({ url: request.url, key: request.headers.get('idempotency-key') })
+        throw new TypeError('fetch failed')
+      },
+    })
+    await assert.rejects(lost.users.create(), { code: 'connection_failed' })
+    assert.deepEqual(asked, [{ url: 'https://api.clerk.com/v1/users', key: null }])
+  })
+})
+
+describe('revocations', () => {
+  it('are followed as they happen, and from where one was', async () => {
+    const first = await server.signIn({ actor })
+    const end = new AbortController()
+    const seen: string[] = []
+    let last: string | undefined
+    await assert.rejects(
+      async () => {
+        for await (const { event, id, data } of stagedoor.revocations.follow({}, { signal: end.signal })) {
+          seen.push(event)
+          last = id ?? last
+          if (event === 'current') await stagedoor.sessions.revoke(first.session_id)
+          if (event !== 'session-revoked' || data.sid !== first.session_id) continue
+          assert.equal(data.actorSub, actor.sub)
+          end.abort()
+        }
+      },
+      { code: 'aborted' },
+    )
+    assert.ok(seen.indexOf('current') < seen.lastIndexOf('session-revoked'))
+    await stagedoor.sessions.revokeAll({ actorSub: 'user_nobody' })
+    for await (const { event, data } of stagedoor.revocations.follow({ lastEventId: last })) {
+      if (event === 'sessions-revoked-before' && data.actorSub === 'user_nobody') break
+    }
+    const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
+    await assert.rejects(stranger.revocations.follow().next(), { code: 'clerk_key_invalid' })
+    const nowhere = new Stagedoor({ secretKey: SECRET_KEY, serverURL: await closedPort() })
+    await assert.rejects(nowhere.revocations.follow().next(), { code: 'connection_failed' })
+  })
+})
+
 describe('errors', () => {
   it('say what is wrong, where, and what to do', async () => {
     await assert.rejects(stagedoor.actorTokens.create({ userId: 'user_1', actor: {} } as never), (error: unknown) => {
@@ -483,21 +629,37 @@ describe('when the server cannot be reached', () => {
     })
   })
 
-  it('tries a GET three times, and never anything else', async () => {
+  it('tries three times what reads and what creates, and never anything else', async () => {
     let connections = 0
+    const keys = new Set<unknown>()
     await using cutting = await serverOf((request, response) => {
       connections += 1
-      if (connections === 3 && request.method === 'GET')
-        response.writeHead(200, json).end('{"object":"user","id":"user_1"}')
+      keys.add(request.headers['idempotency-key'])
+      if (connections === 3) response.writeHead(200, json).end('{"object":"user","id":"user_1"}')
       else request.socket.destroy()
     })
     const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: cutting.url })
     assert.equal((await client.users.get('user_1')).id, 'user_1')
     assert.equal(connections, 3)
+    assert.deepEqual([...keys], [undefined])
+    connections = 0
+    keys.clear()
+    assert.equal((await client.users.create({}, { idempotencyKey: 'import-7' })).id, 'user_1')
+    assert.deepEqual([connections, [...keys]], [3, ['import-7']])
+    connections = 0
+    keys.clear()
+    assert.equal((await client.actorTokens.create({ userId: 'user_1', actor })).id, 'user_1')
+    assert.deepEqual([connections, keys.size], [3, 1])
+    assert.match(String([...keys][0]), /^[0-9a-f-]{36}$/)
+    const patient = new Stagedoor({ secretKey: 'sk_test_1', serverURL: cutting.url, maxRetries: 0 })
     for (const call of [
-      () => client.users.create(),
+      () => client.actorTokens.accept({ ticket: 'x' }),
+      () => client.sessions.revoke('sess_1'),
       () => client.users.update('user_1', {}),
       () => client.users.delete('user_1'),
+      () => client.users.get('user_1', { maxRetries: 0 }),
+      () => client.users.create({}, { maxRetries: 0 }),
+      () => patient.users.create(),
     ]) {
       connections = 0
       await assert.rejects(call(), { code: 'connection_failed' })
@@ -528,8 +690,38 @@ describe('when the server cannot be reached', () => {
     await assert.rejects(client.jwks.get(), { code: 'service_unavailable' })
     assert.equal(times.length, 5)
     times.length = 2
-    await assert.rejects(client.users.create(), { code: 'service_unavailable' })
+    await assert.rejects(client.users.create(), { code: 'service_unavailable', retryAfter: 0 })
+    assert.equal(times.length, 5)
+    times.length = 2
+    await assert.rejects(client.users.delete('user_1'), { code: 'service_unavailable' })
     assert.equal(times.length, 3)
+    retryAfter = new Date(Date.now() + 60_000).toUTCString()
+    await assert.rejects(client.jwks.get(), (error: StagedoorError) => {
+      assert.ok((error.retryAfter ?? 0) > 50 && (error.retryAfter ?? 0) <= 60, String(error.retryAfter))
+      return true
+    })
+  })
+
+  it('gives up when it is told to, before, in the middle and between two attempts', async () => {
+    let connections = 0
+    await using busy = await serverOf((request, response) => {
+      connections += 1
+      if (request.url?.startsWith('/v1/jwks')) response.writeHead(503, { ...json, 'retry-after': '3' }).end('{}')
+    })
+    const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: busy.url })
+    await assert.rejects(client.users.get('user_1', { signal: AbortSignal.abort() }), { code: 'aborted', status: 0 })
+    assert.equal(connections, 0)
+    for (const call of [
+      (signal: AbortSignal) => client.users.create({}, { signal }),
+      (signal: AbortSignal) => client.jwks.get({ signal }),
+    ]) {
+      const giveUp = new AbortController()
+      const asked = Date.now()
+      setTimeout(() => giveUp.abort(), 150)
+      await assert.rejects(call(giveUp.signal), { code: 'aborted' })
+      assert.ok(Date.now() - asked < 2_000)
+    }
+    assert.equal(connections, 2)
   })
 
   it('tries anything again that was one request too many, after the wait that is asked for', async () => {

@@ -10,7 +10,7 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/models/components': [],
   '@stagedoor/sdk/models/operations': [],
   '@stagedoor/sdk/react': ['ActingBanner'],
-  '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'remoteJwks', 'verifySessionToken'],
+  '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'followRevocations', 'remoteJwks', 'verifySessionToken'],
 }
 
 const methods: Record<string, string[]> = {
@@ -20,6 +20,7 @@ const methods: Record<string, string[]> = {
   jwks: ['get'],
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
+  revocations: ['follow'],
   sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll'],
   signInTokens: ['create', 'revoke'],
   users: [
@@ -52,12 +53,14 @@ const types: Record<string, string[]> = {
     'JsonWebKey',
     'JsonWebKeySet',
     'JwtTemplate',
+    'List',
     'Metadata',
     'Milliseconds',
     'Page',
     'PhoneNumber',
     'RefusedRequests',
     'Revocation',
+    'RevocationEvent',
     'Session',
     'SessionToken',
     'SignInToken',
@@ -73,6 +76,7 @@ const types: Record<string, string[]> = {
     'CreateSessionTokenRequestBody',
     'CreateSignInTokenRequestBody',
     'CreateUserRequestBody',
+    'FollowRevocationsQuery',
     'GetActorTokenListQuery',
     'GetAuditEventListQuery',
     'GetRefusedRequestsListQuery',

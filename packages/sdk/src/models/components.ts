@@ -20,6 +20,22 @@ export interface Session extends Camel<wire.Session> {}
 /** What the kill switch did: everything that was there up to `notBefore` is revoked. */
 export interface Revocation extends Camel<wire.Revocation> {}
 
+/** What the feed of revocations says. Times are Unix milliseconds. */
+export type RevocationEvent =
+  | {
+      event: 'session-revoked'
+      id: string
+      data: { sid: string; sub: string; actorSub: string | null; reason: string; at: number }
+    }
+  | {
+      event: 'sessions-revoked-before'
+      id: string
+      data: { sub: string | null; actorSub: string | null; everything: boolean; notBefore: number }
+    }
+  /** Everything up to now has been said. */
+  | { event: 'current'; id: string; data: { at: number } }
+  | { event: 'heartbeat'; id: undefined; data: { at: number } }
+
 /** A short-lived JWT (`jwt`) that proves a session. Check it with `@stagedoor/sdk/verify`. */
 export interface SessionToken extends Camel<wire.SessionToken> {}
 
@@ -44,8 +60,4 @@ export interface AuditEvent extends Camel<wire.AuditEvent> {}
 /** Requests that named nothing known, counted per minute, address and code. */
 export interface RefusedRequests extends Camel<wire.RefusedRequests> {}
 
-/** A page of a list, and how many there are in all. */
-export interface Page<T> {
-  data: T[]
-  totalCount: number
-}
+export type { List, Page } from '../list.ts'

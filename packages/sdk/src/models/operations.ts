@@ -71,3 +71,5 @@ export interface ListJwtTemplatesQuery extends Omit<Camel<wire.ListJWTTemplatesQ
 export interface GetAuditEventListQuery extends Omit<Camel<wire.GetAuditEventListQuery>, 'paginated'> {}
 
 export interface GetRefusedRequestsListQuery extends Camel<wire.GetRefusedRequestsListQuery> {}
+
+export interface FollowRevocationsQuery extends Camel<wire.FollowRevocationsQuery> {}

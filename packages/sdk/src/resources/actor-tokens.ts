@@ -1,5 +1,5 @@
-import { type Http, path } from '../http.ts'
-import type { AcceptedActorToken, ActorToken, Page } from '../models/components.ts'
+import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
+import type { AcceptedActorToken, ActorToken, List } from '../models/components.ts'
 import type {
   AcceptActorTokenRequestBody,
   CreateActorTokenRequestBody,
@@ -28,8 +28,8 @@ export class ActorTokens {
    * @example
    * const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, reason: 'ticket 4711' })
    */
-  create(request: CreateActorTokenRequestBody): Promise<ActorToken> {
-    return this.#http.post<wire.ActorToken>('/v1/actor_tokens', request)
+  create(request: CreateActorTokenRequestBody, options?: CreateOptions): Promise<ActorToken> {
+    return this.#http.create<wire.ActorToken>('/v1/actor_tokens', request, options)
   }
 
   /**
@@ -41,8 +41,8 @@ export class ActorTokens {
    * @example
    * const { data, totalCount } = await stagedoor.actorTokens.list({ status: 'pending', actorSub: 'user_2OEpK' })
    */
-  list(query?: GetActorTokenListQuery): Promise<Page<ActorToken>> {
-    return this.#http.list<wire.ActorToken>('/v1/actor_tokens', query)
+  list(query?: GetActorTokenListQuery, options?: RequestOptions): List<ActorToken> {
+    return this.#http.list<wire.ActorToken>('/v1/actor_tokens', query, options)
   }
 
   /**
@@ -54,8 +54,8 @@ export class ActorTokens {
    * @example
    * const { status, sessionId } = await stagedoor.actorTokens.get('act_2f8d')
    */
-  get(id: string): Promise<ActorToken> {
-    return this.#http.get<wire.ActorToken>(path`/v1/actor_tokens/${id}`)
+  get(id: string, options?: RequestOptions): Promise<ActorToken> {
+    return this.#http.get<wire.ActorToken>(path`/v1/actor_tokens/${id}`, undefined, options)
   }
 
   /**
@@ -68,8 +68,8 @@ export class ActorTokens {
    * @example
    * await stagedoor.actorTokens.revoke('act_2f8d', { reason: 'no longer needed' })
    */
-  revoke(id: string, request?: RevokeRequestBody): Promise<ActorToken> {
-    return this.#http.post<wire.ActorToken>(path`/v1/actor_tokens/${id}/revoke`, request)
+  revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<ActorToken> {
+    return this.#http.post<wire.ActorToken>(path`/v1/actor_tokens/${id}/revoke`, request, options)
   }
 
   /**
@@ -86,7 +86,7 @@ export class ActorTokens {
    * const { session, token } = await stagedoor.actorTokens.accept({ ticket })
    * console.log(session.actor?.sub, session.expireAt, token.jwt)
    */
-  accept(request: AcceptActorTokenRequestBody): Promise<AcceptedActorToken> {
-    return this.#http.post<wire.AcceptedActorToken>('/v1/actor_tokens/accept', request)
+  accept(request: AcceptActorTokenRequestBody, options?: RequestOptions): Promise<AcceptedActorToken> {
+    return this.#http.post<wire.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)
   }
 }

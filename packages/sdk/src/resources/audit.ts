@@ -1,5 +1,5 @@
-import type { Http } from '../http.ts'
-import type { AuditEvent, Page, RefusedRequests as RefusedRequestsEntry } from '../models/components.ts'
+import type { Http, RequestOptions } from '../http.ts'
+import type { AuditEvent, List, RefusedRequests as RefusedRequestsEntry } from '../models/components.ts'
 import type { GetAuditEventListQuery, GetRefusedRequestsListQuery } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
 
@@ -12,17 +12,22 @@ export class AuditEvents {
   }
 
   /**
-   * Reads the audit log, newest first. To go through all of it, pass the last `seq` as the next `beforeSeq`.
+   * Reads the audit log, newest first: a page if awaited, all of it with `for await`, by `seq`, so that what is added
+   * meanwhile moves nothing.
    *
    * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `ticketId`, `actorSub`,
    *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10), `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/audit_events` (Stagedoor only)
    * @example
-   * const { data } = await stagedoor.auditEvents.list({ actorSub: 'user_2OEpK', limit: 100 })
+   * for await (const { at, action, userId } of stagedoor.auditEvents.list({ actorSub: 'user_2OEpK' })) {
+   *   console.log(new Date(at).toISOString(), action, userId)
+   * }
    */
-  list(query?: GetAuditEventListQuery): Promise<Page<AuditEvent>> {
-    return this.#http.list<wire.AuditEvent>('/v1/audit_events', query)
+  list(query?: GetAuditEventListQuery, options?: RequestOptions): List<AuditEvent> {
+    return this.#http.list<wire.AuditEvent>('/v1/audit_events', query, options, {
+      after: (asked, { seq }) => ({ ...asked, offset: 0, beforeSeq: seq }),
+    })
   }
 }
 
@@ -43,7 +48,7 @@ export class RefusedRequests {
    * @example
    * const entries = await stagedoor.refusedRequests.list({ limit: 100 })
    */
-  list(query?: GetRefusedRequestsListQuery): Promise<RefusedRequestsEntry[]> {
-    return this.#http.get<wire.RefusedRequests[]>('/v1/refused_requests', query)
+  list(query?: GetRefusedRequestsListQuery, options?: RequestOptions): Promise<RefusedRequestsEntry[]> {
+    return this.#http.get<wire.RefusedRequests[]>('/v1/refused_requests', query, options)
   }
 }

@@ -1,4 +1,4 @@
-import { type Http, path } from '../http.ts'
+import { type Http, path, type RequestOptions } from '../http.ts'
 import type { Client } from '../models/components.ts'
 import type { VerifyClientRequestBody } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
@@ -20,8 +20,8 @@ export class Clients {
    * @example
    * const { sessions, lastActiveSessionId } = await stagedoor.clients.get('client_2f8d')
    */
-  get(id: string): Promise<Client> {
-    return this.#http.get<wire.Client>(path`/v1/clients/${id}`)
+  get(id: string, options?: RequestOptions): Promise<Client> {
+    return this.#http.get<wire.Client>(path`/v1/clients/${id}`, undefined, options)
   }
 
   /**
@@ -33,7 +33,7 @@ export class Clients {
    * @example
    * const client = await stagedoor.clients.verify({ token: 'eyJhbGciOi…' })
    */
-  verify(request: VerifyClientRequestBody): Promise<Client> {
-    return this.#http.post<wire.Client>('/v1/clients/verify', request)
+  verify(request: VerifyClientRequestBody, options?: RequestOptions): Promise<Client> {
+    return this.#http.post<wire.Client>('/v1/clients/verify', request, options)
   }
 }

@@ -1,4 +1,4 @@
-import type { Http } from '../http.ts'
+import type { Http, RequestOptions } from '../http.ts'
 import type { JsonWebKeySet } from '../models/components.ts'
 
 /** The public keys session tokens are checked with. */
@@ -18,7 +18,7 @@ export class Jwks {
    * @example
    * const { keys } = await stagedoor.jwks.get()
    */
-  get(): Promise<JsonWebKeySet> {
-    return this.#http.get<JsonWebKeySet>('/v1/jwks')
+  get(options?: RequestOptions): Promise<JsonWebKeySet> {
+    return this.#http.get<JsonWebKeySet>('/v1/jwks', undefined, options)
   }
 }

@@ -1,5 +1,5 @@
-import { type Http, path } from '../http.ts'
-import type { DeletedObject, JwtTemplate, Page } from '../models/components.ts'
+import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
+import type { DeletedObject, JwtTemplate, List } from '../models/components.ts'
 import type {
   CreateJwtTemplateRequestBody,
   ListJwtTemplatesQuery,
@@ -24,8 +24,8 @@ export class JwtTemplates {
    * @example
    * const { data, totalCount } = await stagedoor.jwtTemplates.list({ limit: 100 })
    */
-  list(query?: ListJwtTemplatesQuery): Promise<Page<JwtTemplate>> {
-    return this.#http.list<wire.JWTTemplate>('/v1/jwt_templates', query)
+  list(query?: ListJwtTemplatesQuery, options?: RequestOptions): List<JwtTemplate> {
+    return this.#http.list<wire.JWTTemplate>('/v1/jwt_templates', query, options)
   }
 
   /**
@@ -37,8 +37,8 @@ export class JwtTemplates {
    * @example
    * const { name, claims } = await stagedoor.jwtTemplates.get('jtmp_2f8d')
    */
-  get(id: string): Promise<JwtTemplate> {
-    return this.#http.get<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`)
+  get(id: string, options?: RequestOptions): Promise<JwtTemplate> {
+    return this.#http.get<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, undefined, options)
   }
 
   /**
@@ -52,8 +52,8 @@ export class JwtTemplates {
    * @example
    * await stagedoor.jwtTemplates.create({ name: 'supabase', claims: { role: 'authenticated', act: '{{session.actor}}' } })
    */
-  create(request: CreateJwtTemplateRequestBody): Promise<JwtTemplate> {
-    return this.#http.post<wire.JWTTemplate>('/v1/jwt_templates', request)
+  create(request: CreateJwtTemplateRequestBody, options?: CreateOptions): Promise<JwtTemplate> {
+    return this.#http.create<wire.JWTTemplate>('/v1/jwt_templates', request, options)
   }
 
   /**
@@ -66,8 +66,8 @@ export class JwtTemplates {
    * @example
    * await stagedoor.jwtTemplates.update('jtmp_2f8d', { lifetime: 300 })
    */
-  update(id: string, request: UpdateJwtTemplateRequestBody): Promise<JwtTemplate> {
-    return this.#http.patch<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, request)
+  update(id: string, request: UpdateJwtTemplateRequestBody, options?: RequestOptions): Promise<JwtTemplate> {
+    return this.#http.patch<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, request, options)
   }
 
   /**
@@ -79,7 +79,7 @@ export class JwtTemplates {
    * @example
    * await stagedoor.jwtTemplates.delete('jtmp_2f8d')
    */
-  delete(id: string): Promise<DeletedObject> {
-    return this.#http.delete<wire.DeletedObject>(path`/v1/jwt_templates/${id}`)
+  delete(id: string, options?: RequestOptions): Promise<DeletedObject> {
+    return this.#http.delete<wire.DeletedObject>(path`/v1/jwt_templates/${id}`, options)
   }
 }

@@ -1,6 +1,6 @@
 import { StagedoorError } from '../errors.ts'
-import { type Http, path } from '../http.ts'
-import type { Page, Revocation, Session, SessionToken } from '../models/components.ts'
+import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
+import type { List, Revocation, Session, SessionToken } from '../models/components.ts'
 import type {
   CreateSessionRequestBody,
   CreateSessionTokenRequestBody,
@@ -31,8 +31,8 @@ export class Sessions {
    * @example
    * const { data } = await stagedoor.sessions.list({ actorSub: 'user_2OEpK', status: 'active' })
    */
-  list(query?: GetSessionListQuery): Promise<Page<Session>> {
-    return this.#http.list<wire.Session>('/v1/sessions', query)
+  list(query?: GetSessionListQuery, options?: RequestOptions): List<Session> {
+    return this.#http.list<wire.Session>('/v1/sessions', query, options)
   }
 
   /**
@@ -44,8 +44,8 @@ export class Sessions {
    * @example
    * const { status, actor, expireAt } = await stagedoor.sessions.get('sess_2f8d')
    */
-  get(id: string): Promise<Session> {
-    return this.#http.get<wire.Session>(path`/v1/sessions/${id}`)
+  get(id: string, options?: RequestOptions): Promise<Session> {
+    return this.#http.get<wire.Session>(path`/v1/sessions/${id}`, undefined, options)
   }
 
   /**
@@ -59,8 +59,8 @@ export class Sessions {
    * @example
    * await stagedoor.sessions.revoke('sess_2f8d', { reason: 'done' })
    */
-  revoke(id: string, request?: RevokeRequestBody): Promise<Session> {
-    return this.#http.post<wire.Session>(path`/v1/sessions/${id}/revoke`, request)
+  revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<Session> {
+    return this.#http.post<wire.Session>(path`/v1/sessions/${id}/revoke`, request, options)
   }
 
   /**
@@ -75,8 +75,8 @@ export class Sessions {
    * @example
    * const { revokedSessions } = await stagedoor.sessions.revokeAll({ actorSub: 'user_2OEpK', reason: 'laptop stolen' })
    */
-  revokeAll(request: RevokeAllSessionsRequestBody): Promise<Revocation> {
-    return this.#http.post<wire.Revocation>('/v1/sessions/revoke_all', request)
+  revokeAll(request: RevokeAllSessionsRequestBody, options?: RequestOptions): Promise<Revocation> {
+    return this.#http.post<wire.Revocation>('/v1/sessions/revoke_all', request, options)
   }
 
   /**
@@ -88,8 +88,8 @@ export class Sessions {
    * @example
    * const session = await stagedoor.sessions.create({ userId: 'user_29w83' })
    */
-  create(request: CreateSessionRequestBody): Promise<Session> {
-    return this.#http.post<wire.Session>('/v1/sessions', request)
+  create(request: CreateSessionRequestBody, options?: CreateOptions): Promise<Session> {
+    return this.#http.create<wire.Session>('/v1/sessions', request, options)
   }
 
   /**
@@ -102,9 +102,9 @@ export class Sessions {
    * @example
    * const goesOn = await stagedoor.sessions.isActive('sess_2f8d')
    */
-  async isActive(id: string): Promise<boolean> {
+  async isActive(id: string, options?: RequestOptions): Promise<boolean> {
     try {
-      await this.getToken(id)
+      await this.getToken(id, {}, options)
       return true
     } catch (error) {
       if (error instanceof StagedoorError && OVER.has(error.code)) return false
@@ -122,7 +122,7 @@ export class Sessions {
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
    */
-  getToken(id: string, request?: CreateSessionTokenRequestBody): Promise<SessionToken>
+  getToken(id: string, request?: CreateSessionTokenRequestBody, options?: RequestOptions): Promise<SessionToken>
   /**
    * Mints a token from a JWT template, for another service; without one, a session token.
    *
@@ -135,17 +135,21 @@ export class Sessions {
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', 'supabase')
    */
-  getToken(id: string, template: string | undefined, expiresInSeconds?: number): Promise<SessionToken>
+  getToken(
+    id: string,
+    template: string | undefined,
+    expiresInSeconds?: number,
+    options?: RequestOptions,
+  ): Promise<SessionToken>
   getToken(
     id: string,
     what?: string | CreateSessionTokenRequestBody,
-    expiresInSeconds?: number,
+    more?: number | RequestOptions,
+    options = typeof more === 'object' ? more : undefined,
   ): Promise<SessionToken> {
     const tokens = path`/v1/sessions/${id}/tokens`
-    if (typeof what === 'object') return this.#http.post<wire.SessionToken>(tokens, what)
-    return this.#http.post<wire.SessionToken>(
-      what === undefined ? tokens : tokens + path`/${what}`,
-      expiresInSeconds === undefined ? undefined : { expiresInSeconds },
-    )
+    const body = typeof what === 'object' ? what : typeof more === 'number' ? { expiresInSeconds: more } : undefined
+    const address = typeof what === 'string' ? tokens + path`/${what}` : tokens
+    return this.#http.post<wire.SessionToken>(address, body, options)
   }
 }

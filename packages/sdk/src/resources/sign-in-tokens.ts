@@ -1,4 +1,4 @@
-import { type Http, path } from '../http.ts'
+import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
 import type { SignInToken } from '../models/components.ts'
 import type { CreateSignInTokenRequestBody, RevokeRequestBody } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
@@ -21,8 +21,8 @@ export class SignInTokens {
    * @example
    * const { url } = await stagedoor.signInTokens.create({ userId: 'user_29w83', expiresInSeconds: 600 })
    */
-  create(request: CreateSignInTokenRequestBody): Promise<SignInToken> {
-    return this.#http.post<wire.SignInToken>('/v1/sign_in_tokens', request)
+  create(request: CreateSignInTokenRequestBody, options?: CreateOptions): Promise<SignInToken> {
+    return this.#http.create<wire.SignInToken>('/v1/sign_in_tokens', request, options)
   }
 
   /**
@@ -35,7 +35,7 @@ export class SignInTokens {
    * @example
    * await stagedoor.signInTokens.revoke('sit_2f8d')
    */
-  revoke(id: string, request?: RevokeRequestBody): Promise<SignInToken> {
-    return this.#http.post<wire.SignInToken>(path`/v1/sign_in_tokens/${id}/revoke`, request)
+  revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<SignInToken> {
+    return this.#http.post<wire.SignInToken>(path`/v1/sign_in_tokens/${id}/revoke`, request, options)
   }
 }

@@ -1,6 +1,6 @@
 import { StagedoorError } from '../errors.ts'
-import { type Http, path } from '../http.ts'
-import type { DeletedObject, Page, User } from '../models/components.ts'
+import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
+import type { DeletedObject, List, User } from '../models/components.ts'
 import type {
   CreateUserRequestBody,
   GetUserListQuery,
@@ -28,8 +28,8 @@ export class Users {
    * @example
    * const user = await stagedoor.users.create({ externalId: 'customer-17', emailAddress: ['ada@example.com'] })
    */
-  create(request: CreateUserRequestBody = {}): Promise<User> {
-    return this.#http.post<wire.User>('/v1/users', request)
+  create(request: CreateUserRequestBody = {}, options?: CreateOptions): Promise<User> {
+    return this.#http.create<wire.User>('/v1/users', request, options)
   }
 
   /**
@@ -41,12 +41,12 @@ export class Users {
    * @example
    * const { emailAddresses } = await stagedoor.users.get('user_29w83')
    */
-  get(id: string): Promise<User> {
-    return this.#http.get<wire.User>(path`/v1/users/${id}`)
+  get(id: string, options?: RequestOptions): Promise<User> {
+    return this.#http.get<wire.User>(path`/v1/users/${id}`, undefined, options)
   }
 
   /**
-   * Lists users, newest first unless `orderBy` says otherwise.
+   * Lists users, newest first unless `orderBy` says otherwise: a page if awaited, all of them with `for await`.
    *
    * @param query lists of `userId`, `emailAddress`, `phoneNumber`, `externalId`, `username`; `query`, part of an id, a
    *   name or an address; times in Unix milliseconds; `orderBy` (`-created_at`); `limit` 1 to 500 (10), `offset` (0)
@@ -54,9 +54,10 @@ export class Users {
    * @see `GET /v1/users` (GetUserList, as at Clerk)
    * @example
    * const { data: [user] } = await stagedoor.users.list({ externalId: ['customer-17'] })
+   * for await (const { id } of stagedoor.users.list({ banned: true })) console.log(id)
    */
-  list(query?: GetUserListQuery): Promise<Page<User>> {
-    return this.#http.list<wire.User>('/v1/users', query)
+  list(query?: GetUserListQuery, options?: RequestOptions): List<User> {
+    return this.#http.list<wire.User>('/v1/users', query, options, { count: '/v1/users/count' })
   }
 
   /**
@@ -68,12 +69,12 @@ export class Users {
    * @example
    * const { id } = await stagedoor.users.findOrCreate({ externalId: 'customer_7', emailAddress: ['ada@example.com'] })
    */
-  async findOrCreate(request: CreateUserRequestBody & { externalId: string }): Promise<User> {
-    const find = async () => (await this.list({ externalId: [request.externalId] })).data[0]
+  async findOrCreate(request: CreateUserRequestBody & { externalId: string }, options?: RequestOptions): Promise<User> {
+    const find = async () => (await this.list({ externalId: [request.externalId] }, options)).data[0]
     const known = await find()
     if (known) return known
     try {
-      return await this.create(request)
+      return await this.create(request, options)
     } catch (error) {
       // Somebody else was quicker.
       const other = error instanceof StagedoorError && error.code === 'form_identifier_exists' && (await find())
@@ -91,8 +92,8 @@ export class Users {
    * @example
    * const banned = await stagedoor.users.count({ banned: true })
    */
-  async count(query?: GetUsersCountQuery): Promise<number> {
-    return (await this.#http.get<wire.TotalCount>('/v1/users/count', query)).totalCount
+  async count(query?: GetUsersCountQuery, options?: RequestOptions): Promise<number> {
+    return (await this.#http.get<wire.TotalCount>('/v1/users/count', query, options)).totalCount
   }
 
   /**
@@ -106,8 +107,8 @@ export class Users {
    * @example
    * await stagedoor.users.update('user_29w83', { firstName: 'Ada', locale: null })
    */
-  update(id: string, request: UpdateUserRequestBody): Promise<User> {
-    return this.#http.patch<wire.User>(path`/v1/users/${id}`, request)
+  update(id: string, request: UpdateUserRequestBody, options?: RequestOptions): Promise<User> {
+    return this.#http.patch<wire.User>(path`/v1/users/${id}`, request, options)
   }
 
   /**
@@ -120,8 +121,8 @@ export class Users {
    * @example
    * await stagedoor.users.updateMetadata('user_29w83', { publicMetadata: { plan: 'pro', trial_ends: null } })
    */
-  updateMetadata(id: string, request: UpdateUserMetadataRequestBody): Promise<User> {
-    return this.#http.patch<wire.User>(path`/v1/users/${id}/metadata`, request)
+  updateMetadata(id: string, request: UpdateUserMetadataRequestBody, options?: RequestOptions): Promise<User> {
+    return this.#http.patch<wire.User>(path`/v1/users/${id}/metadata`, request, options)
   }
 
   /**
@@ -133,8 +134,8 @@ export class Users {
    * @example
    * await stagedoor.users.delete('user_29w83')
    */
-  delete(id: string): Promise<DeletedObject> {
-    return this.#http.delete<wire.DeletedObject>(path`/v1/users/${id}`)
+  delete(id: string, options?: RequestOptions): Promise<DeletedObject> {
+    return this.#http.delete<wire.DeletedObject>(path`/v1/users/${id}`, options)
   }
 
   /**
@@ -146,8 +147,8 @@ export class Users {
    * @example
    * await stagedoor.users.ban('user_29w83')
    */
-  ban(id: string): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/ban`)
+  ban(id: string, options?: RequestOptions): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/ban`, undefined, options)
   }
 
   /**
@@ -159,8 +160,8 @@ export class Users {
    * @example
    * await stagedoor.users.unban('user_29w83')
    */
-  unban(id: string): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/unban`)
+  unban(id: string, options?: RequestOptions): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/unban`, undefined, options)
   }
 
   /**
@@ -172,8 +173,8 @@ export class Users {
    * @example
    * await stagedoor.users.lock('user_29w83')
    */
-  lock(id: string): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/lock`)
+  lock(id: string, options?: RequestOptions): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/lock`, undefined, options)
   }
 
   /**
@@ -185,7 +186,7 @@ export class Users {
    * @example
    * await stagedoor.users.unlock('user_29w83')
    */
-  unlock(id: string): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/unlock`)
+  unlock(id: string, options?: RequestOptions): Promise<User> {
+    return this.#http.post<wire.User>(path`/v1/users/${id}/unlock`, undefined, options)
   }
 }

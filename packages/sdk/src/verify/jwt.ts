@@ -3,7 +3,8 @@ import { TokenError } from './token-error.ts'
 
 /** A JWT taken apart; nothing in it is trusted yet. */
 export interface Jwt {
-  header: Record<string, unknown>
+  /** As it is written: {@link jsonOf} reads it. */
+  header: string
   claims: Record<string, unknown>
   /** What the signature is over. */
   signed: Uint8Array<ArrayBuffer>
@@ -11,7 +12,7 @@ export interface Jwt {
 }
 
 /** Session tokens are a few hundred bytes, and a kilobyte or two with a large actor. */
-const MAX_TOKEN_LENGTH = 8_192
+export const MAX_TOKEN_LENGTH = 8_192
 
 /** Takes a compact JWT apart (RFC 7519 §7.2). @throws TokenError token-malformed */
 export function decodeJwt(token: string): Jwt {
@@ -20,8 +21,8 @@ export function decodeJwt(token: string): Jwt {
   const [header, claims, signature] = parts
   if (parts.length !== 3 || !header || !claims || !signature) throw new TokenError('token-malformed')
   return {
-    header: json(header),
-    claims: json(claims),
+    header,
+    claims: jsonOf(claims),
     signed: utf8.encode(`${header}.${claims}`),
     signature: bytes(signature),
   }
@@ -30,7 +31,8 @@ export function decodeJwt(token: string): Jwt {
 const utf8 = new TextEncoder()
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function json(part: string): Record<string, unknown> {
+/** The JSON object that a part of a token is. @throws TokenError token-malformed */
+export function jsonOf(part: string): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(strictUtf8.decode(bytes(part)))

@@ -1,6 +1,6 @@
-import { type CryptoKey, createLocalJWKSet, createRemoteJWKSet, errors, importSPKI } from 'jose'
-import { originOf } from '../server-url.ts'
+import { type CryptoKey, createLocalJWKSet, errors, importSPKI } from 'jose'
 import type { JsonWebKeySet } from '../wire.ts'
+import type { RemoteJwks } from './remote-jwks.ts'
 import { TokenError } from './token-error.ts'
 
 /** What session tokens may be signed with. No symmetric algorithm, and never `none` (RFC 8725 §3.1, §3.2). */
@@ -15,45 +15,10 @@ export interface KeyName {
 /** Finds the key that a token names, made for the algorithm it names. @throws TokenError */
 export type FindKey = (name: KeyName) => Promise<CryptoKey>
 
-/** A server's keys, fetched when needed and kept: what {@link remoteJwks} gives. */
-export type RemoteJwks = ReturnType<typeof createRemoteJWKSet>
-
 /** Where the keys come from: a key set, a server, or one key as PEM. */
 export type KeyOptions =
   | { jwks: JsonWebKeySet | RemoteJwks; publicKey?: undefined }
   | { publicKey: string; jwks?: undefined }
-
-/** How long fetched keys are used. A key is published five minutes before it signs anything. */
-const CACHE_MAX_AGE_MS = 300_000
-const FETCH_TIMEOUT_MS = 5_000
-
-const remoteSets = new Map<string, RemoteJwks>()
-
-/**
- * The keys of a server, fetched when they are first needed, kept for five minutes, and fetched again at once (at most
- * every 30 seconds) when a token names a new one. Asking for the same server gives the same keys: call it as often as
- * you like.
- *
- * @param serverURL where the server is: `http://127.0.0.1:4100`
- * @returns keys for `createVerifier` and `verifySessionToken`
- * @throws StagedoorError `server_url_invalid`
- * @see `GET /.well-known/jwks.json`, RFC 7517
- * @example
- * import { createVerifier, remoteJwks } from '@stagedoor/sdk/verify'
- *
- * const verify = createVerifier({ issuer: 'http://127.0.0.1:4100', jwks: remoteJwks('http://127.0.0.1:4100') })
- */
-export function remoteJwks(serverURL: string): RemoteJwks {
-  const address = `${originOf(serverURL)}/.well-known/jwks.json`
-  const known = remoteSets.get(address)
-  if (known) return known
-  const keys = createRemoteJWKSet(new URL(address), {
-    cacheMaxAge: CACHE_MAX_AGE_MS,
-    timeoutDuration: FETCH_TIMEOUT_MS,
-  })
-  remoteSets.set(address, keys)
-  return keys
-}
 
 export function keyFinder({ jwks, publicKey }: KeyOptions): FindKey {
   if ((jwks === undefined) === (publicKey === undefined)) {

@@ -15,6 +15,9 @@ const reasons = {
   'token-expired': 'The token has expired. Session tokens live for a minute: get a new one.',
   'token-not-active-yet': 'The token is not valid yet. Are the clocks of both machines right?',
   'session-not-active': 'The session is not active.',
+  'session-revoked': 'The session has been revoked, though the token has not expired.',
+  'revocations-unavailable':
+    'It is not known whether the session has been revoked: the feed of revocations cannot be reached (`whenLost`), or the token is older than `longestTokenInSeconds`.',
 } as const
 
 export type TokenErrorReason = keyof typeof reasons

@@ -1,0 +1,111 @@
+import { type CryptoKey, createLocalJWKSet } from 'jose'
+import { originOf } from '../server-url.ts'
+
+type LocalJwks = ReturnType<typeof createLocalJWKSet>
+
+/** A server's keys, fetched when needed and kept: what {@link remoteJwks} gives. jose's own `createRemoteJWKSet` does too. */
+export type RemoteJwks = (header: { alg: string; kid?: string }) => Promise<CryptoKey>
+
+/** How long fetched keys are used. A key is published five minutes before it signs anything. */
+const FRESH_MS = 300_000
+/** How long they are used while the server cannot be reached. Nothing new is signed meanwhile, as far as this is why. */
+const STALE_MS = 3_600_000
+/** The least between two attempts, unless no keys are there at all: whoever sends tokens must not decide how often. */
+const COOL_DOWN_MS = 30_000
+const COOL_DOWN_WITHOUT_KEYS_MS = 1_000
+const FETCH_TIMEOUT_MS = 5_000
+/** A server that has kept all the others waiting is not waited for longer, while older keys are here. */
+const PATIENCE_MS = 1_000
+
+const known = new Map<string, RemoteJwks>()
+
+/**
+ * The keys of a server: fetched when they are first needed, kept for five minutes, and fetched again at once (at most
+ * every 30 seconds) when a token names a new one. While the server is down those that are here are used for an hour.
+ * Asking for the same server gives the same keys: call it as often as you like.
+ *
+ * @param serverURL where the server is: `http://127.0.0.1:4100`
+ * @returns keys for `createVerifier` and `verifySessionToken`
+ * @throws StagedoorError `server_url_invalid`
+ * @see `GET /.well-known/jwks.json`, RFC 7517
+ * @example
+ * import { createVerifier, remoteJwks } from '@stagedoor/sdk/verify'
+ *
+ * const verify = createVerifier({ issuer: 'http://127.0.0.1:4100', jwks: remoteJwks('http://127.0.0.1:4100') })
+ */
+export function remoteJwks(serverURL: string): RemoteJwks {
+  const address = `${originOf(serverURL)}/.well-known/jwks.json`
+  let keys = known.get(address)
+  if (!keys) {
+    const fetched = new FetchedJwks(address)
+    keys = header => fetched.find(header)
+    known.set(address, keys)
+  }
+  return keys
+}
+
+class FetchedJwks {
+  readonly #address: string
+  #keys: { find: LocalJwks; found: Map<string, CryptoKey>; kids: Set<unknown>; at: number } | undefined
+  #attempt: { at: number; done: Promise<void>; over: boolean; failed?: unknown } | undefined
+
+  constructor(address: string) {
+    this.#address = address
+  }
+
+  async find(header: Parameters<RemoteJwks>[0]): Promise<CryptoKey> {
+    const age = this.#keys ? performance.now() - this.#keys.at : Number.POSITIVE_INFINITY
+    if (age > FRESH_MS || !this.#keys?.kids.has(header.kid)) await this.#fetchOnce()
+    // What went wrong is of interest only to whoever has nothing to go on with.
+    if (!this.#keys || performance.now() - this.#keys.at > STALE_MS) throw this.#attempt?.failed
+    const { find, found } = this.#keys
+    const label = `${header.alg} ${header.kid}`
+    const before = found.get(label)
+    if (before) return before
+    const key = await find(header as Parameters<LocalJwks>[0])
+    // Only what is there is kept, so no token can fill this.
+    found.set(label, key)
+    return key
+  }
+
+  /** Fetches, or waits for who is fetching already, unless it is too soon to ask again. Never throws. */
+  async #fetchOnce(): Promise<void> {
+    const coolDown = this.#keys ? COOL_DOWN_MS : COOL_DOWN_WITHOUT_KEYS_MS
+    if (!this.#attempt || performance.now() - this.#attempt.at > coolDown || (strangers && !this.#attempt.over)) {
+      const attempt = { at: performance.now(), done: Promise.resolve(), over: false, failed: undefined as unknown }
+      attempt.done = this.#fetch()
+        .catch(cause => {
+          attempt.failed = cause
+        })
+        .finally(() => {
+          attempt.over = true
+        })
+      this.#attempt = attempt
+    }
+    if (!this.#attempt.over) await (this.#keys ? within(PATIENCE_MS, this.#attempt.done) : this.#attempt.done)
+  }
+
+  async #fetch(): Promise<void> {
+    const response = await fetch(this.#address, {
+      headers: { accept: 'application/json' },
+      redirect: 'manual',
+      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    })
+    if (response.status !== 200) throw new Error(`GET ${this.#address} was answered with ${response.status}.`)
+    const set = (await response.json()) as Parameters<typeof createLocalJWKSet>[0]
+    const find = createLocalJWKSet(set)
+    this.#keys = { find, found: new Map(), kids: new Set(set.keys.map(key => key.kid)), at: performance.now() }
+  }
+}
+
+/** On Cloudflare what one request has begun need not go on while another waits for it. */
+const strangers = globalThis.navigator?.userAgent === 'Cloudflare-Workers'
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const patience = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work, patience])
+  clearTimeout(timer)
+}
