@@ -6,7 +6,7 @@ import { TokenError } from './verify/token-error.ts'
 import type { Actor } from './wire.ts'
 
 export type { KeyOptions } from './verify/keys.ts'
-export { type RemoteJwks, remoteJwks } from './verify/remote-jwks.ts'
+export { type RemoteJwks, type RemoteJwksOptions, remoteJwks } from './verify/remote-jwks.ts'
 export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
 export { TokenError, type TokenErrorReason } from './verify/token-error.ts'
 export type { Actor, JsonWebKey, JsonWebKeySet } from './wire.ts'

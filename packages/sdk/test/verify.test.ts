@@ -10,18 +10,23 @@ import {
   sign,
 } from 'node:crypto'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createTunnel, type Socket } from 'node:net'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { Stagedoor } from '@stagedoor/sdk'
 import {
   createVerifier,
+  followRevocations,
   type JsonWebKey,
   remoteJwks,
   TokenError,
   type TokenErrorReason,
+  type Verifier,
   type VerifyOptions,
   verifySessionToken,
 } from '@stagedoor/sdk/verify'
+import { type CryptoKey, errors, importJWK, type JWK } from 'jose'
 import { SECRET_KEY, testServer } from '../../server/test/support.ts'
 
 type Alg = 'RS256' | 'ES256' | 'EdDSA'
@@ -554,6 +559,302 @@ describe('keys from a server', () => {
   })
 })
 
+describe('keys from a server, later', () => {
+  /** One key set at a time, or none: then it is down. */
+  async function changing() {
+    let kid: string | undefined = 'kid_a'
+    let requests = 0
+    let hang = false
+    const http = createServer((_, response) => {
+      requests += 1
+      if (hang) return
+      if (kid === undefined) response.writeHead(503).end()
+      else response.writeHead(200, json).end(JSON.stringify({ keys: [{ ...jwkOf('RS256'), kid }] }))
+    })
+    await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+    return {
+      url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+      requests: () => requests,
+      publish: (next: string | undefined, { hanging = false } = {}) => {
+        kid = next
+        hang = hanging
+      },
+      async [Symbol.asyncDispose]() {
+        http.closeAllConnections()
+        await new Promise(resolve => http.close(resolve))
+      },
+    }
+  }
+  const json = { 'content-type': 'application/json' }
+  const by = (kid: string) => token({ header: { kid } })
+
+  it('a new key is fetched when it is first named, but not sooner than the cool-down allows', async () => {
+    await using keyServer = await changing()
+    const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, { coolDownInSeconds: 0.2 }) })
+    assert.equal((await check(by('kid_a'))).userId, 'user_1')
+    keyServer.publish('kid_b')
+    await assert.rejects(check(by('kid_b')), { reason: 'key-unknown' })
+    assert.equal(keyServer.requests(), 1)
+    await sleep(250)
+    await Promise.all(Array.from({ length: 20 }, () => check(by('kid_b'))))
+    assert.equal(keyServer.requests(), 2)
+    await assert.rejects(
+      check(by('kid_a')),
+      { reason: 'key-unknown' },
+      'what is no longer published is no longer taken',
+    )
+  })
+
+  it('old keys go on being used while the server is down, and not for ever', async () => {
+    await using keyServer = await changing()
+    const times = { maxAgeInSeconds: 0.1, maxStaleInSeconds: 1, coolDownInSeconds: 0.1 }
+    const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, times) })
+    await check(by('kid_a'))
+    keyServer.publish(undefined)
+    await sleep(150)
+    for (let index = 0; index < 50; index++) await check(by('kid_a'))
+    assert.equal(keyServer.requests(), 2, 'asked again once')
+    await sleep(900)
+    await assert.rejects(check(by('kid_a')), (error: TokenError) => {
+      assert.equal(error.reason, 'keys-unavailable')
+      assert.match(String(error.cause), /was answered with 503/)
+      return true
+    })
+    keyServer.publish('kid_a')
+    await sleep(150)
+    assert.equal((await check(by('kid_a'))).userId, 'user_1')
+  })
+
+  it('a server that does not answer is not waited for when there are keys', async () => {
+    await using keyServer = await changing()
+    const times = { maxAgeInSeconds: 0.05, coolDownInSeconds: 0.05 }
+    const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, times) })
+    await check(by('kid_a'))
+    keyServer.publish('kid_a', { hanging: true })
+    await sleep(100)
+    const asked = performance.now()
+    await check(by('kid_a'))
+    assert.ok(performance.now() - asked < 3_000, `${performance.now() - asked} ms`)
+  })
+})
+
+describe('remembered tokens', () => {
+  it('J23: are told apart by all of their text, and everything else is checked each time', async () => {
+    let time = NOW
+    const clock = { now: () => time * 1_000, cacheSize: 20 }
+    const check = createVerifier({ ...options, ...clock, authorizedParties: ['https://app.example.com'] })
+    const tokens = Array.from({ length: 50 }, (_, index) => token({ claims: { sub: `user_${index}`, act: actor } }))
+    for (const text of [...tokens, ...tokens, ...tokens.toReversed()]) {
+      const found = await check(text)
+      assert.equal(found.userId, `user_${tokens.indexOf(text)}`)
+    }
+    const [good = ''] = tokens
+    await check(good)
+    const signature = good.split('.')[2] as string
+    for (const other of [`${good.slice(0, -1)}${loosened(signature).at(-1)}`, `${good} `, good.slice(0, -1)])
+      await assert.rejects(check(other), { reason: /token-malformed|token-invalid-signature/ })
+    time = NOW + 64
+    assert.equal((await check(good)).userId, 'user_0')
+    time = NOW + 65
+    await assert.rejects(check(good), { reason: 'token-expired' })
+    time = NOW - 1_000
+    await assert.rejects(check(good), { reason: 'token-not-active-yet' })
+  })
+
+  it('are good for a minute, then their key is looked for again', async () => {
+    let time = NOW
+    const set: { keys: JsonWebKey[] } = { keys: [jwkOf('RS256')] }
+    let asked = 0
+    const jwks = async ({ kid }: { kid?: string }) => {
+      asked += 1
+      if (!set.keys.some(key => key.kid === kid)) throw new errors.JWKSNoMatchingKey()
+      return (await importJWK(jwkOf('RS256') as JWK, 'RS256')) as CryptoKey
+    }
+    const check = createVerifier({ issuer, jwks, cacheSize: 10, now: () => time * 1_000 })
+    const long = token({ claims: { exp: NOW + 3_600 } })
+    for (let index = 0; index < 10; index++) await check(long)
+    assert.equal(asked, 1)
+    set.keys.pop()
+    time = NOW + 59
+    await check(long)
+    time = NOW + 60
+    await assert.rejects(check(long), { reason: 'key-unknown' })
+  })
+
+  it('cannot be changed by whoever gets them', async () => {
+    const check = createVerifier({ ...options, cacheSize: 10 })
+    const text = token({ claims: { act: actor } })
+    const found = await check(text)
+    for (const change of [
+      () => Object.assign(found, { userId: 'user_2' }),
+      () => Object.assign(found.claims, { sub: 'user_2' }),
+      () => Object.assign(found.actor as object, { sub: 'other' }),
+      () => (found.actor as unknown as typeof actor).nested_member.push(1),
+    ])
+      assert.throws(change, TypeError)
+    assert.deepEqual((await check(text)).actor, actor)
+  })
+})
+
+describe('revoked sessions', () => {
+  const serve = async () => {
+    const server = await testServer({ realTime: true })
+    const serverURL = await server.listen()
+    const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
+    const jwks = await stagedoor.jwks.get()
+    return { server, serverURL, stagedoor, given: { issuer: 'http://127.0.0.1:4100', jwks, cacheSize: 100 } }
+  }
+  /** How long until it is refused, ms. */
+  async function untilRefused(check: () => Promise<unknown>): Promise<number> {
+    const start = performance.now()
+    for (;;) {
+      try {
+        await check()
+      } catch (error) {
+        assert.equal((error as TokenError).reason, 'session-revoked')
+        return performance.now() - start
+      }
+      assert.ok(performance.now() - start < 5_000, 'never refused')
+      await sleep(5)
+    }
+  }
+
+  it('are refused within a second, one by one and all at once', async () => {
+    const { server, serverURL, stagedoor, given } = await serve()
+    await using _ = server
+    using revocations = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'refuse' })
+    const check = createVerifier({ ...given, revocations })
+    const started = await server.signIn({ actor })
+    const minted = await stagedoor.sessions.getToken(started.session_id)
+    await revocations.current()
+    await check(minted.jwt)
+    const took: number[] = []
+    for (const revoke of [
+      (session: string) => stagedoor.sessions.revoke(session),
+      (_: string, user: string) => stagedoor.sessions.revokeAll({ userId: user }),
+      (_: string, user: string) => stagedoor.users.ban(user),
+      () => stagedoor.sessions.revokeAll({ actorSub: actor.sub }),
+      () => stagedoor.sessions.revokeAll({ everything: true }),
+    ]) {
+      const { session_id, user_id } = await server.signIn({ actor })
+      const other = await server.signIn({ actor: { sub: 'user_other' } })
+      const [{ jwt }, another] = [
+        await stagedoor.sessions.getToken(session_id),
+        await stagedoor.sessions.getToken(other.session_id),
+      ]
+      await Promise.all([check(jwt), check(another.jwt)])
+      await revoke(session_id, user_id)
+      took.push(await untilRefused(() => check(jwt)))
+      if (took.length < 5) await check(another.jwt)
+      else await untilRefused(() => check(another.jwt))
+      // To the second: what is minted in the second of a revocation is refused too.
+      await sleep(1_000 - (Date.now() % 1_000))
+    }
+    assert.ok(Math.max(...took) < 1_000, took.map(Math.round).join(' '))
+    await assert.rejects(check(minted.jwt), { reason: 'session-revoked' })
+    const later = await server.signIn({ actor })
+    assert.equal((await check((await stagedoor.sessions.getToken(later.session_id)).jwt)).userId, later.user_id)
+  })
+
+  it('that were revoked before anybody followed are refused too', async () => {
+    const { server, serverURL, stagedoor, given } = await serve()
+    await using _ = server
+    const { session_id } = await server.signIn({ actor })
+    const { jwt } = await stagedoor.sessions.getToken(session_id)
+    await stagedoor.sessions.revoke(session_id)
+    using revocations = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'accept' })
+    const check = createVerifier({ ...given, revocations })
+    await check(jwt)
+    await revocations.current()
+    await assert.rejects(check(jwt), { reason: 'session-revoked' })
+  })
+
+  it('when the feed is lost: as the caller has said, and nothing is missed', async () => {
+    const { server, serverURL, stagedoor, given } = await serve()
+    await using _ = server
+    await using tunnel = await tunnelTo(serverURL)
+    tunnel.cut()
+    const changes: string[] = []
+    const follow = (whenLost: 'accept' | 'refuse') =>
+      followRevocations({
+        serverURL: tunnel.url,
+        secretKey: SECRET_KEY,
+        whenLost,
+        onChange: (status, cause) => changes.push(`${whenLost} ${status} ${cause === undefined ? '' : 'why'}`.trim()),
+      })
+    using accepting = follow('accept')
+    using refusing = follow('refuse')
+    const [accepts, refuses] = [accepting, refusing].map(revocations => createVerifier({ ...given, revocations })) as [
+      Verifier,
+      Verifier,
+    ]
+    const { session_id } = await server.signIn({ actor })
+    const { jwt } = await stagedoor.sessions.getToken(session_id)
+    await assert.rejects(refuses(jwt), { reason: 'revocations-unavailable' })
+    await accepts(jwt)
+    tunnel.mend()
+    await Promise.all([accepting.current(), refusing.current()])
+    await refuses(jwt)
+    // A short cut is none.
+    tunnel.cut()
+    tunnel.mend()
+    await sleep(300)
+    await Promise.all([accepts(jwt), refuses(jwt)])
+    // Silence is found out after ten seconds.
+    tunnel.freeze()
+    await stagedoor.sessions.revoke(session_id)
+    await sleep(10_500)
+    assert.deepEqual([accepting.status, refusing.status], ['lost', 'lost'])
+    assert.equal((await accepts(jwt)).sessionId, session_id)
+    await assert.rejects(refuses(jwt), { reason: 'revocations-unavailable' })
+    tunnel.cut()
+    tunnel.mend()
+    await Promise.all([accepting.current(AbortSignal.timeout(5_000)), refusing.current(AbortSignal.timeout(5_000))])
+    await assert.rejects(accepts(jwt), { reason: 'session-revoked' })
+    await assert.rejects(refuses(jwt), { reason: 'session-revoked' })
+    assert.deepEqual(
+      changes.filter(change => change.startsWith('refuse')),
+      ['refuse lost why', 'refuse current', 'refuse lost why', 'refuse current'],
+    )
+  })
+
+  it('a token older than what the feed knows is not vouched for', async () => {
+    const { server, serverURL, stagedoor, given } = await serve()
+    await using _ = server
+    const { session_id } = await server.signIn({ actor })
+    const { jwt } = await stagedoor.sessions.getToken(session_id, { expiresInSeconds: 1_000 })
+    using short = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'refuse' })
+    using long = followRevocations({
+      serverURL,
+      secretKey: SECRET_KEY,
+      whenLost: 'refuse',
+      longestTokenInSeconds: 1_000,
+    })
+    await Promise.all([short.current(), long.current()])
+    const later = { now: () => Date.now() + 300_000 }
+    await assert.rejects(createVerifier({ ...given, ...later, revocations: short })(jwt), {
+      reason: 'revocations-unavailable',
+    })
+    assert.equal((await createVerifier({ ...given, ...later, revocations: long })(jwt)).sessionId, session_id)
+  })
+
+  it('say what a follower needs', async () => {
+    const good = { serverURL: 'http://127.0.0.1:1', secretKey: 'sk_test_1', whenLost: 'accept' as const }
+    for (const [wrong, message] of [
+      [{ whenLost: undefined }, /`whenLost` is missing/],
+      [{ secretKey: '' }, /`secretKey` is missing/],
+      [{ secretKey: 'sk\n' }, /`secretKey`/],
+      [{ longestTokenInSeconds: 0 }, /`longestTokenInSeconds`/],
+    ] as const)
+      assert.throws(() => followRevocations({ ...good, ...wrong } as never), { name: 'TypeError', message })
+    assert.throws(() => followRevocations({ ...good, serverURL: 'no' }), { code: 'server_url_invalid' })
+    using nowhere = followRevocations(good)
+    await assert.rejects(nowhere.current(AbortSignal.timeout(300)), { name: 'TimeoutError' })
+    assert.equal(nowhere.status, 'lost')
+    assert.doesNotMatch(inspect(nowhere, { depth: 9, showHidden: true }), /sk_test_1/)
+  })
+})
+
 describe('real tokens', () => {
   for (const alg of algs) {
     it(`signed with ${alg} by a real server`, async () => {
@@ -620,6 +921,45 @@ describe('without node:crypto and Buffer', () => {
     assert.deepEqual(JSON.parse(output), expected)
   })
 })
+
+/** Bytes there and back, until they are held up or cut off. */
+async function tunnelTo(serverURL: string) {
+  const { port } = new URL(serverURL)
+  const sockets = new Set<Socket>()
+  let open = true
+  let frozen = false
+  const listener = createTunnel(from => {
+    if (!open) return from.destroy()
+    if (frozen) return void sockets.add(from)
+    const to = connect(Number(port), '127.0.0.1')
+    for (const socket of [from, to]) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+    }
+    from.pipe(to).pipe(from)
+  })
+  await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    open = false
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    cut,
+    mend: () => {
+      open = true
+      frozen = false
+    },
+    freeze: () => {
+      frozen = true
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+    async [Symbol.asyncDispose]() {
+      cut()
+      await new Promise(resolve => listener.close(resolve))
+    },
+  }
+}
 
 async function serverOfKeys(status = 200): Promise<AsyncDisposable & { url: string; requests(): number }> {
   let requests = 0

@@ -6,12 +6,17 @@ type LocalJwks = ReturnType<typeof createLocalJWKSet>
 /** A server's keys, fetched when needed and kept: what {@link remoteJwks} gives. jose's own `createRemoteJWKSet` does too. */
 export type RemoteJwks = (header: { alg: string; kid?: string }) => Promise<CryptoKey>
 
-/** How long fetched keys are used. A key is published five minutes before it signs anything. */
-const FRESH_MS = 300_000
-/** How long they are used while the server cannot be reached. Nothing new is signed meanwhile, as far as this is why. */
-const STALE_MS = 3_600_000
-/** The least between two attempts, unless no keys are there at all: whoever sends tokens must not decide how often. */
-const COOL_DOWN_MS = 30_000
+/** All in seconds. */
+export interface RemoteJwksOptions {
+  /** How long fetched keys are used. 300 unless given: a key is published five minutes before it signs anything. */
+  maxAgeInSeconds?: number | undefined
+  /** How long they are used when the server cannot be reached. 3600 unless given. */
+  maxStaleInSeconds?: number | undefined
+  /** The least between two attempts to fetch. 30 unless given: whoever sends tokens must not decide how often. */
+  coolDownInSeconds?: number | undefined
+}
+
+/** The least between two attempts while there are no keys at all. */
 const COOL_DOWN_WITHOUT_KEYS_MS = 1_000
 const FETCH_TIMEOUT_MS = 5_000
 /** A server that has kept all the others waiting is not waited for longer, while older keys are here. */
@@ -25,6 +30,7 @@ const known = new Map<string, RemoteJwks>()
  * Asking for the same server gives the same keys: call it as often as you like.
  *
  * @param serverURL where the server is: `http://127.0.0.1:4100`
+ * @param options `maxAgeInSeconds` (300), `maxStaleInSeconds` (3600), `coolDownInSeconds` (30)
  * @returns keys for `createVerifier` and `verifySessionToken`
  * @throws StagedoorError `server_url_invalid`
  * @see `GET /.well-known/jwks.json`, RFC 7517
@@ -33,31 +39,41 @@ const known = new Map<string, RemoteJwks>()
  *
  * const verify = createVerifier({ issuer: 'http://127.0.0.1:4100', jwks: remoteJwks('http://127.0.0.1:4100') })
  */
-export function remoteJwks(serverURL: string): RemoteJwks {
+export function remoteJwks(serverURL: string, options: RemoteJwksOptions = {}): RemoteJwks {
+  const { maxAgeInSeconds = 300, maxStaleInSeconds = 3_600, coolDownInSeconds = 30 } = options
   const address = `${originOf(serverURL)}/.well-known/jwks.json`
-  let keys = known.get(address)
+  const seconds = [maxAgeInSeconds, Math.max(maxAgeInSeconds, maxStaleInSeconds), coolDownInSeconds] as const
+  if (!seconds.every(each => each >= 0)) throw new TypeError('Times of `remoteJwks` are seconds, from 0.')
+  const label = [address, ...seconds].join(' ')
+  let keys = known.get(label)
   if (!keys) {
-    const fetched = new FetchedJwks(address)
+    const fetched = new FetchedJwks(address, ...seconds)
     keys = header => fetched.find(header)
-    known.set(address, keys)
+    known.set(label, keys)
   }
   return keys
 }
 
 class FetchedJwks {
   readonly #address: string
+  readonly #maxAgeMs: number
+  readonly #maxStaleMs: number
+  readonly #coolDownMs: number
   #keys: { find: LocalJwks; found: Map<string, CryptoKey>; kids: Set<unknown>; at: number } | undefined
   #attempt: { at: number; done: Promise<void>; over: boolean; failed?: unknown } | undefined
 
-  constructor(address: string) {
+  constructor(address: string, maxAge: number, maxStale: number, coolDown: number) {
     this.#address = address
+    this.#maxAgeMs = maxAge * 1_000
+    this.#maxStaleMs = maxStale * 1_000
+    this.#coolDownMs = coolDown * 1_000
   }
 
   async find(header: Parameters<RemoteJwks>[0]): Promise<CryptoKey> {
     const age = this.#keys ? performance.now() - this.#keys.at : Number.POSITIVE_INFINITY
-    if (age > FRESH_MS || !this.#keys?.kids.has(header.kid)) await this.#fetchOnce()
+    if (age > this.#maxAgeMs || !this.#keys?.kids.has(header.kid)) await this.#fetchOnce()
     // What went wrong is of interest only to whoever has nothing to go on with.
-    if (!this.#keys || performance.now() - this.#keys.at > STALE_MS) throw this.#attempt?.failed
+    if (!this.#keys || performance.now() - this.#keys.at > this.#maxStaleMs) throw this.#attempt?.failed
     const { find, found } = this.#keys
     const label = `${header.alg} ${header.kid}`
     const before = found.get(label)
@@ -70,7 +86,7 @@ class FetchedJwks {
 
   /** Fetches, or waits for who is fetching already, unless it is too soon to ask again. Never throws. */
   async #fetchOnce(): Promise<void> {
-    const coolDown = this.#keys ? COOL_DOWN_MS : COOL_DOWN_WITHOUT_KEYS_MS
+    const coolDown = this.#keys ? this.#coolDownMs : COOL_DOWN_WITHOUT_KEYS_MS
     if (!this.#attempt || performance.now() - this.#attempt.at > coolDown || (strangers && !this.#attempt.over)) {
       const attempt = { at: performance.now(), done: Promise.resolve(), over: false, failed: undefined as unknown }
       attempt.done = this.#fetch()

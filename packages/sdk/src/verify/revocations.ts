@@ -138,8 +138,8 @@ export class RevocationFollower {
       } catch (error) {
         cause = error
       }
-      if (performance.now() - this.#heardAt > SILENCE_MS) this.#become('lost', cause)
       await sleep(wait * (0.5 + Math.random() / 2), this.#closed.signal)
+      if (performance.now() - this.#heardAt >= SILENCE_MS) this.#become('lost', cause)
       wait = Math.min(wait * 2, LONGEST_WAIT_MS)
     }
   }
@@ -147,8 +147,14 @@ export class RevocationFollower {
   /** One connection, until it ends. */
   async #listen(): Promise<void> {
     const silence = new AbortController()
-    const tooQuiet = () => silence.abort(new Error('Nothing was heard of the feed for ten seconds.'))
-    let timer = setTimeout(tooQuiet, SILENCE_MS)
+    const tooQuiet = () => {
+      const cause = new Error('Nothing was heard of the feed for ten seconds.')
+      this.#become('lost', cause)
+      silence.abort(cause)
+    }
+    // What is left of the ten seconds; when they are over it is lost already, and has as long to begin.
+    const left = SILENCE_MS - (performance.now() - this.#heardAt)
+    let timer = setTimeout(tooQuiet, left > 0 ? left : SILENCE_MS)
     try {
       const response = await fetch(
         this.#lastEventId === undefined ? `${this.#address}?since=${this.#since}` : this.#address,
