@@ -224,6 +224,7 @@ const steps: Step[] = [
   ...(parts.has('verify')
     ? [
         verification('verify: stagedoor', 'stagedoor'),
+        verification('verify: stagedoor, remembered', 'stagedoor, remembered'),
         verification('verify: @clerk/backend', 'clerk'),
         verification('verify: node:crypto alone', 'node:crypto'),
       ]
@@ -360,6 +361,7 @@ const targets = [
   { name: 'mint RS256, two cores', limit: 'openssl × 2 RS256 sign', target: 0.65 },
   { name: 'verify: stagedoor', limit: 'openssl RS256 verify', target: 0.45 },
   { name: 'verify: stagedoor', limit: 'verify: @clerk/backend', target: 5 },
+  { name: 'verify: stagedoor, remembered', limit: 'verify: @clerk/backend', target: 50 },
   { name: 'PostgreSQL: create', limit: 'disk: append + fdatasync', target: 0.9 },
   { name: 'PostgreSQL: redeem', limit: 'disk: append + fdatasync', target: 0.7 },
   { name: 'create', limit: 'better-auth, SQLite: impersonate', target: 15 },

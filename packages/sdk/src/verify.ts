@@ -50,7 +50,7 @@ export interface SessionClaims {
   [claim: string]: unknown
 }
 
-/** Whom a token stands for. Frozen, all of it: the same may be given to everyone who shows this token. */
+/** Whom a token stands for. Where tokens are remembered (`cacheSize`), all of it is frozen: everyone who shows one gets the same. */
 export interface VerifiedSession {
   userId: string
   sessionId: string
@@ -148,7 +148,7 @@ function genuineBy(findKey: FindKey, issuer: string): Verifier {
 
     assertSessionClaims(claims)
     if (claims.iss !== issuer) throw new TokenError('token-wrong-issuer')
-    return deepFreeze({ userId: claims.sub, sessionId: claims.sid, actor: claims.act, claims })
+    return { userId: claims.sub, sessionId: claims.sid, actor: claims.act, claims }
   }
 }
 
@@ -165,11 +165,11 @@ function rememberingGenuine(size: number, genuine: Verifier) {
     },
     async check(token: string, now: number): Promise<VerifiedSession> {
       const session = await genuine(token)
-      if (size > 0) {
-        remembered.delete(token)
-        if (remembered.size >= size) remembered.delete(remembered.keys().next().value as string)
-        remembered.set(token, { session, since: now })
-      }
+      if (size === 0) return session
+      remembered.delete(token)
+      if (remembered.size >= size) remembered.delete(remembered.keys().next().value as string)
+      // What one of those who show this token does to it must not be what the next one gets.
+      remembered.set(token, { session: deepFreeze(session), since: now })
       return session
     },
   }
@@ -232,8 +232,9 @@ function assertSessionClaims(claims: Record<string, unknown>): asserts claims is
 }
 
 function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze)
-  return value
+  if (typeof value !== 'object' || value === null) return value
+  for (const member in value) if (typeof value[member] === 'object') deepFreeze(value[member])
+  return Object.freeze(value)
 }
 
 function isActor(value: unknown): boolean {
