@@ -10,6 +10,7 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/models/components': [],
   '@stagedoor/sdk/models/operations': [],
   '@stagedoor/sdk/react': ['ActingBanner'],
+  '@stagedoor/sdk/testing': ['createTestIssuer', 'signInAs', 'startStagedoor'],
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'followRevocations', 'remoteJwks', 'verifySessionToken'],
 }
 
