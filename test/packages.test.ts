@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { build } from 'esbuild'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { SECRET_KEY, testServer } from '../packages/server/test/support.ts'
+import { runProgram } from './processes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
@@ -69,6 +76,58 @@ describe('the packages', () => {
     }
   })
 
+  it('are packed as every tool expects', async () => {
+    for (const name of ['sdk', 'server']) {
+      const { messages, pkg } = await publint({ pkgDir: join(root, 'packages', name, 'dist'), strict: true })
+      assert.deepEqual(
+        messages.map(message => formatMessage(message, pkg, { color: false })),
+        [],
+      )
+    }
+  })
+
+  it('have the types that they say, however they are resolved', async () => {
+    const tarball = readdirSync(built).find(file => file.includes('sdk')) as string
+    const checked = checkPackage(createPackageFromTarballData(readFileSync(join(built, tarball))))
+    const { problems } = (await checked) as { problems: { kind: string; resolutionKind?: string }[] }
+    // ES modules alone: TypeScript that reads no `exports` finds nothing, and CommonJS gets ES modules, which Node can require.
+    const wrong = problems.filter(
+      ({ kind, resolutionKind }) => resolutionKind !== 'node10' && kind !== 'CJSResolvesToESM',
+    )
+    assert.deepEqual(wrong, [])
+  })
+
+  it('are small where it counts: verify, with all it needs, compressed', async () => {
+    const { outputFiles } = await build({
+      stdin: { contents: `export * from '@stagedoor/sdk/verify'`, resolveDir: project },
+      bundle: true,
+      minify: true,
+      format: 'esm',
+      platform: 'browser',
+      write: false,
+    })
+    const [{ contents } = { contents: new Uint8Array() }] = outputFiles
+    const size = gzipSync(contents, { level: 9 }).length
+    console.log(`@stagedoor/sdk/verify with jose: ${contents.length} bytes minified, ${size} compressed`)
+    assert.ok(size > 1_000 && size < 12_000, `${size} bytes`)
+  })
+
+  it('type-check in a strict project that looks into libraries, with and without the types of Node', () => {
+    const folder = join(project, 'strict')
+    mkdirSync(folder, { recursive: true })
+    const subpaths = ['', '/verify', '/models/operations', '/models/components', '/banner']
+    const source = (paths: string[]) =>
+      paths.map((path, index) => `import * as m${index} from '@stagedoor/sdk${path}'\nexport { m${index} }`).join('\n')
+    writeFileSync(join(folder, 'browser.ts'), source(subpaths))
+    writeFileSync(join(folder, 'node.ts'), source([...subpaths.slice(0, 4), '/testing']))
+    const tsc = join(root, 'node_modules/.bin/tsc')
+    const strict = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess']
+    const bundled = ['--module', 'esnext', '--moduleResolution', 'bundler', '--target', 'es2022', '--lib', 'es2022,dom']
+    run(tsc, [...strict, ...bundled, '--types', '', 'browser.ts'], folder)
+    const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')]
+    run(tsc, [...strict, '--module', 'nodenext', '--target', 'es2022', ...types, 'node.ts'], folder)
+  })
+
   it('type-check in a strict project', () => {
     writeFileSync(
       join(project, 'app.ts'),
@@ -111,5 +170,78 @@ export async function main(): Promise<string | undefined> {
 
   it('bring the command', () => {
     assert.match(run(join(project, 'node_modules/.bin/stagedoor'), ['--version'], project), /^\d+\.\d+\.\d+\n$/)
+  })
+
+  describe('do the main job', () => {
+    const bin = (name: string) => join(root, 'node_modules', name)
+    const runtimes: [string, string, string[]][] = [
+      ['Node', process.execPath, []],
+      ['the oldest Node', bin('oldest-node/bin/node'), []],
+      ['Bun', bin('@oven/bun-linux-x64/bin/bun'), []],
+      [
+        'Deno',
+        bin('@deno/linux-x64-glibc/deno'),
+        ['run', '--allow-net=127.0.0.1', '--allow-env', '--node-modules-dir=manual', '--no-lock'],
+      ],
+    ]
+    const job = `
+      const user = await new Stagedoor().users.findOrCreate({ externalId: 'stranger' })
+      const stagedoor = new Stagedoor()
+      const { token: ticket } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'olivia', role: 'support' } })
+      const { session, token } = await stagedoor.actorTokens.accept({ ticket })
+      const serverURL = process.env.STAGEDOOR_SERVER_URL
+      const revocations = followRevocations({ serverURL, secretKey: process.env.STAGEDOOR_SECRET_KEY, whenLost: 'refuse' })
+      await revocations.current()
+      const issuer = 'http://127.0.0.1:4100'
+      const verify = createVerifier({ issuer, jwks: remoteJwks(serverURL), revocations, cacheSize: 10 })
+      const { userId, actor } = await verify(token.jwt)
+      if (userId !== user.id) throw new Error('another user')
+      await stagedoor.sessions.revoke(session.id)
+      let reason
+      for (let tries = 0; tries < 100 && !reason; tries++) {
+        await new Promise(resolve => setTimeout(resolve, 20))
+        await verify(token.jwt).catch(error => { reason = error.reason })
+      }
+      revocations.close()
+      let users = 0
+      for await (const _ of stagedoor.users.list({ limit: 1 })) users += 1
+      const test = await createTestIssuer({ alg: 'ES256' })
+      const own = await createVerifier({ issuer: test.issuer, jwks: test.jwks })(await test.mint({ actor: { sub: 'bot' } }))
+      console.log(JSON.stringify([actor, reason, users > 0, own.actor]))
+    `
+    const names = {
+      '': ['Stagedoor'],
+      '/verify': ['createVerifier', 'followRevocations', 'remoteJwks'],
+      '/testing': ['createTestIssuer'],
+    }
+    const imports = (by: (names: string[], from: string) => string) =>
+      Object.entries(names)
+        .map(([path, members]) => by(members, `@stagedoor/sdk${path}`))
+        .join('\n')
+    const module = imports((members, from) => `import { ${members.join(', ')} } from '${from}'`) + job
+    const commonJs = `${imports((members, from) => `const { ${members.join(', ')} } = require('${from}')`)}\n;(async () => {${job}})()`
+
+    for (const [name, program, args] of runtimes) {
+      for (const [kind, file, text] of [
+        ['an ES module', 'job.mjs', module],
+        ['CommonJS', 'job.cjs', commonJs],
+      ] as const) {
+        const missing = existsSync(program) ? false : `npm has no ${name} for this machine`
+        it(`in ${kind} on ${name}`, { skip: missing }, async () => {
+          await using server = await testServer({ realTime: true })
+          const serverURL = await server.listen()
+          writeFileSync(join(project, file), text)
+          const env = { STAGEDOOR_SERVER_URL: serverURL, STAGEDOOR_SECRET_KEY: SECRET_KEY }
+          const printed = await runProgram(program, [...args, join(project, file)], { cwd: project, env })
+          const line = printed.split('\n').find(each => each.startsWith('[')) ?? ''
+          assert.deepEqual(JSON.parse(line), [
+            { sub: 'olivia', role: 'support' },
+            'session-revoked',
+            true,
+            { sub: 'bot' },
+          ])
+        })
+      }
+    }
   })
 })

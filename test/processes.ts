@@ -23,7 +23,7 @@ export interface AppOptions extends ProcessOptions {
 
 /** Starts Node on these arguments and waits until it says that it listens. It reaches this machine only. */
 export async function startApp(args: string[], { url, ready, ...options }: AppOptions): Promise<App> {
-  const { child, output } = spawned(args, options)
+  const { child, output } = spawned(process.execPath, ['--import', offline, ...args], options)
   const printed = async (pattern: RegExp) => {
     for (let tries = 0; !pattern.test(output()); tries++) {
       if (child.exitCode !== null || tries > 600)
@@ -43,16 +43,22 @@ export async function startApp(args: string[], { url, ready, ...options }: AppOp
 
 /** Runs Node on these arguments, to its end. @returns what it printed */
 export async function runNode(args: string[], options: ProcessOptions): Promise<string> {
-  const { child, output } = spawned(args, options)
+  return runProgram(process.execPath, ['--import', offline, ...args], options)
+}
+
+/** Runs a program to its end, in a process of its own. @returns what it printed */
+export async function runProgram(program: string, args: string[], options: ProcessOptions): Promise<string> {
+  const { child, output } = spawned(program, args, options)
   const code = await new Promise(resolve => child.once('close', resolve))
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${output()}`)
   return output()
 }
 
-function spawned(args: string[], { cwd, env }: ProcessOptions) {
-  const offline = fileURLToPath(new URL('offline.ts', import.meta.url))
+const offline = fileURLToPath(new URL('offline.ts', import.meta.url))
+
+function spawned(program: string, args: string[], { cwd, env }: ProcessOptions) {
   const plain = Object.entries(process.env).filter(([name]) => !/^(STAGEDOOR|CLERK|NEXT|NODE)_/.test(name))
-  const child = spawn(process.execPath, ['--import', offline, ...args], {
+  const child = spawn(program, args, {
     env: { ...Object.fromEntries(plain), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
 import type { Actor, JsonWebKey, JsonWebKeySet } from './models/components.ts'
 import { Stagedoor } from './stagedoor.ts'

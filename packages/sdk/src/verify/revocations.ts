@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { eventsOf, type ServerSentEvent } from '../event-stream.ts'
 import { originOf } from '../server-url.ts'
 import type { SessionClaims } from '../verify.ts'
