@@ -49,8 +49,12 @@ function bytes(part: string): Uint8Array<ArrayBuffer> {
     const decoded = nodeBuffer.from(part, 'base64url')
     if (decoded.toString('base64url') === part) return decoded
   } else {
-    const decoded = new Uint8Array(base64url.decode(part))
-    if (base64url.encode(decoded) === part) return decoded
+    try {
+      const decoded = new Uint8Array(base64url.decode(part))
+      if (base64url.encode(decoded) === part) return decoded
+    } catch (cause) {
+      throw new TokenError('token-malformed', cause)
+    }
   }
   throw new TokenError('token-malformed')
 }
