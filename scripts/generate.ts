@@ -14,6 +14,7 @@ import {
 } from '../packages/server/src/contract/openapi.ts'
 import type { Operation } from '../packages/server/src/contract/operation.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
+import { sdkReference } from './sdk-reference.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -36,6 +37,7 @@ const files: Record<string, string> = {
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),
   'docs/reference/metrics.md': metricsReference(),
+  'docs/reference/sdk.md': sdkReference(root),
   'docs/compatibility.md': compatibility(),
 }
 
