@@ -23,6 +23,7 @@ const SCOPES = {
   test: [
     'test',
     'examples/bolt-on-express',
+    'examples/move-from-clerk',
     'examples/clerk-express',
     ...(postgresDirectory() ? [] : ['test/postgres']),
   ],

@@ -22,8 +22,17 @@ export interface AppOptions extends ProcessOptions {
 }
 
 /** Starts Node on these arguments and waits until it says that it listens. It reaches this machine only. */
-export async function startApp(args: string[], { url, ready, ...options }: AppOptions): Promise<App> {
-  const { child, output } = spawned(process.execPath, ['--import', offline, ...args], options)
+export async function startApp(args: string[], options: AppOptions): Promise<App> {
+  return startProgram(process.execPath, ['--import', offline, ...args], options)
+}
+
+/** Starts a program and waits until it says that it listens. */
+export async function startProgram(
+  program: string,
+  args: string[],
+  { url, ready, ...options }: AppOptions,
+): Promise<App> {
+  const { child, output } = spawned(program, args, options)
   const printed = async (pattern: RegExp) => {
     for (let tries = 0; !pattern.test(output()); tries++) {
       if (child.exitCode !== null || tries > 600)
