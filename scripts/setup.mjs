@@ -132,6 +132,12 @@ function installGo() {
   else console.error('Go or its modules could not be installed: the test of Clerk’s Go SDK is skipped.')
 }
 
+/** Java and Maven for the test of Clerk's Java SDK, which is skipped without them, and says so. */
+function installJava() {
+  const there = ['javac', 'mvn'].every(command => spawnSync(command, ['-version'], { stdio: 'ignore' }).status === 0)
+  if (!there) installPackages(['default-jdk-headless', 'maven'], 'Java and Maven for the test of Clerk’s Java SDK')
+}
+
 /** Debian's names of architectures, in paths. */
 const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }
 
@@ -189,5 +195,6 @@ install(scope)
 if (scope === 'test' || scope === 'deep') installChromium()
 if (scope === 'test' || scope === 'deep') installGo()
 if (scope === 'deep') installFaultTools()
+if (scope === 'deep') installJava()
 if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')
