@@ -120,6 +120,11 @@ describe('Go', { skip }, () => {
     assert.equal(result('middleware of nobody').status, 403)
   })
 
+  it('keeps a key in its middleware for an hour from its last use, whatever the key set says', () => {
+    // 50 minutes after 50 minutes it is good (the handler answers 404), 70 minutes later not.
+    assert.deepEqual(result('middleware once the key is gone'), [404, 404, 401])
+  })
+
   it('reads refusals as Clerk’s', () => {
     assert.deepEqual(refusal('an actor that is missing'), { status: 422, codes: ['form_param_missing'] })
     assert.deepEqual(step('an actor that is missing').error.errors[0].meta.param_name, 'actor')

@@ -12,12 +12,14 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/actortoken"
 	"github.com/clerk/clerk-sdk-go/v2/client"
 	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
+	"github.com/clerk/clerk-sdk-go/v2/jwks"
 	clerkjwt "github.com/clerk/clerk-sdk-go/v2/jwt"
 	"github.com/clerk/clerk-sdk-go/v2/jwttemplate"
 	"github.com/clerk/clerk-sdk-go/v2/session"
@@ -45,6 +47,7 @@ func main() {
 	token := sessions(target, sessionID)
 	verifying(token)
 	middleware(token)
+	keptKey(token)
 	ending(target, sessionID)
 	refusals(target)
 }
@@ -206,6 +209,36 @@ func middleware(token string) {
 		})
 	}
 }
+
+// The middleware keeps a key for an hour from its last use: one that our key set has no more is still good.
+func keptKey(token string) {
+	empty := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		must(answer.Write([]byte(`{"keys":[]}`)))
+	}))
+	defer empty.Close()
+	keys := jwks.NewClient(&clerk.ClientConfig{BackendConfig: clerk.BackendConfig{URL: clerk.String(empty.URL)}})
+	step("middleware once the key is gone", func() ([]int, error) {
+		var codes []int
+		for _, minutes := range []time.Duration{50, 100, 170} {
+			answer := httptest.NewRecorder()
+			request := httptest.NewRequest(http.MethodGet, "/", nil)
+			request.Header.Set("Authorization", "Bearer "+token)
+			clerkhttp.RequireHeaderAuthorization(
+				clerkhttp.ProxyURL(issuer),
+				clerkhttp.JWKSClient(keys),
+				clerkhttp.Clock(later(minutes*time.Minute)),
+				clerkhttp.Leeway(4*time.Hour),
+			)(http.NotFoundHandler()).ServeHTTP(answer, request)
+			codes = append(codes, answer.Code)
+		}
+		return codes, nil
+	})
+}
+
+// A clock that is ahead.
+type later time.Duration
+
+func (ahead later) Now() time.Time { return time.Now().Add(time.Duration(ahead)) }
 
 func ending(target, id string) {
 	step("session.Revoke", func() (*clerk.Session, error) { return session.Revoke(ctx, &session.RevokeParams{ID: id}) })
