@@ -12,8 +12,8 @@ it('docs/clients.md names the versions that are pinned, and no other', () => {
     for (const [name, version] of Object.entries({ ...devDependencies, ...dependencies }))
       pinned.set(name, `${version}`)
   }
-  for (const [, name = '', version = ''] of read('go/go.mod').matchAll(/^\tgithub\.com\/[^/]+\/(\S+) v(\S+)$/gm))
-    pinned.set(name, version)
+  for (const [, path = '', version = ''] of read('go/go.mod').matchAll(/^\tgithub\.com\/(\S+) v(\S+)$/gm))
+    pinned.set(path, version).set(path.replace(/^[^/]+\//, ''), version)
   for (const [, name = '', version = ''] of read('java/pom.xml').matchAll(
     /<artifactId>(\S+)<\/artifactId>\s*<version>(\S+)<\/version>\s*<\/dependency>/g,
   ))
