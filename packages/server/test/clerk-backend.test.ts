@@ -181,6 +181,16 @@ describe('@clerk/backend sessions', () => {
     await assert.rejects(verifyToken(jwt, { jwtKey: await pemFor(mine) }), { reason: 'token-invalid-signature' })
   })
 
+  for (const alg of ['ES256', 'EdDSA']) {
+    it(`verifies no ${alg}: it takes RS256 alone`, async () => {
+      await using other = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: alg } })
+      const { session_id } = await other.signIn({ actor })
+      const { jwt } = (await other.call('POST', `/v1/sessions/${session_id}/tokens`)).body
+      const keys = { secretKey: SECRET_KEY, apiUrl: await other.listen(), skipJwksCache: true }
+      await assert.rejects(verifyToken(jwt, keys), { reason: 'token-invalid-algorithm' })
+    })
+  }
+
   it('authenticates a request with it, the actor included', async () => {
     const { session_id, user_id } = await server.signIn({ actor })
     const { jwt } = await clerk.sessions.getToken(session_id)

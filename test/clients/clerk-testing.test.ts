@@ -1,0 +1,113 @@
+// First: what is loaded after it gets out of this machine no more.
+import '../offline.ts'
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { clerk, clerkSetup, createAgentTestingTask, setupClerkTestingToken } from '@clerk/testing/playwright'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../packages/server/test/support.ts'
+import { freePort, launchBrowser, publishableKey, signedIn, signedOut, type TestApp, testApp } from '../browser.ts'
+
+/** Clerk's helpers for tests in Playwright, unmodified: what they can do against Stagedoor, and what they cannot. */
+
+const actor = { sub: 'user_operator', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
+
+describe('@clerk/testing', () => {
+  let server: TestServer
+  let app: TestApp
+  let serverURL: string
+
+  before(async () => {
+    const [port, appPort] = [await freePort(), await freePort()]
+    serverURL = `http://127.0.0.1:${port}`
+    server = await testServer({
+      realTime: true,
+      env: {
+        STAGEDOOR_PORT: `${port}`,
+        STAGEDOOR_PUBLIC_URL: serverURL,
+        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
+        STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('..', import.meta.url)),
+      },
+    })
+    await server.listen()
+    app = await testApp({ serverURL, kind: 'test', port: appPort })
+    Object.assign(process.env, {
+      CLERK_API_URL: serverURL,
+      CLERK_SECRET_KEY: SECRET_KEY,
+      CLERK_PUBLISHABLE_KEY: publishableKey(serverURL, 'test'),
+      CLERK_TELEMETRY_DISABLED: '1',
+      CLERK_TESTING_TOKEN: 'none',
+    })
+  })
+  after(async () => {
+    await app?.[Symbol.asyncDispose]()
+    await server?.[Symbol.asyncDispose]()
+  })
+
+  it('clerkSetup: with CLERK_TESTING_TOKEN, whatever is in it; without it, it asks for one, and there is none', async () => {
+    await clerkSetup({ dotenv: false })
+    assert.equal(process.env.CLERK_FAPI, new URL(serverURL).host)
+    delete process.env.CLERK_TESTING_TOKEN
+    await assert.rejects(clerkSetup({ dotenv: false }), { status: 404 })
+    process.env.CLERK_TESTING_TOKEN = 'none'
+  })
+
+  it('clerk.signIn with the ticket of an actor token: the page acts; clerk.signOut ends it', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    await clerkSetup({ dotenv: false })
+    // The types of playwright and of playwright-core are the same, and two.
+    const given = { page: page as never }
+    await setupClerkTestingToken(given)
+    await page.goto(app.url)
+    await clerk.loaded(given)
+    const { token, user_id } = await server.createActorToken({ actor })
+    await clerk.signIn({ ...given, signInParams: { strategy: 'ticket', ticket: token } })
+    const shown = await signedIn(page, user_id)
+    assert.deepEqual(shown.actor, actor)
+    await clerk.signOut(given)
+    await signedOut(page)
+    assert.notEqual(expectOk(await server.call('GET', `/v1/sessions/${shown.session_id}`)).status, 'active')
+    assert.deepEqual(browser.errors, [])
+  })
+
+  it('a used ticket signs nobody in', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    const { ticket } = await server.signIn({ actor })
+    const given = { page: page as never }
+    await page.goto(app.url)
+    const again = clerk.signIn({ ...given, signInParams: { strategy: 'ticket', ticket } })
+    await assert.rejects(again, /Failed to sign in: .*already/i)
+    await signedOut(page)
+  })
+
+  it('what it adds to addresses over https is passed by', async () => {
+    const { status } = await server.call('GET', '/v1/client?__clerk_testing_token=none')
+    assert.equal(status, 200)
+  })
+
+  it('clerk.signIn with an e-mail address goes to Clerk itself, whatever CLERK_API_URL says', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    await page.goto(app.url)
+    const told: string[] = []
+    const { error } = console
+    console.error = (line: string) => told.push(line)
+    const signIn = clerk.signIn({ page: page as never, emailAddress: 'ada@example.com' })
+    await assert.rejects(signIn, /Failed to sign in with email/).finally(() => {
+      console.error = error
+    })
+    assert.deepEqual(
+      told,
+      ['users', 'users/count'].map(path => `not let out: https://api.clerk.com/v1/${path}`),
+    )
+  })
+
+  it('agent tasks are not here', async () => {
+    const task = { onBehalfOf: { identifier: 'ada' }, permissions: '*', agentName: 'a', taskDescription: 'b' } as const
+    await assert.rejects(
+      createAgentTestingTask({ ...task, redirectUrl: app.url }),
+      /Failed to create agent task: Not Found/,
+    )
+  })
+})
