@@ -125,11 +125,11 @@ export interface SignInAs {
  * @example
  * import { Stagedoor } from '@stagedoor/sdk'
  * import { signInAs } from '@stagedoor/sdk/testing'
+ * import { chromium } from 'playwright-core'
  *
- * test('support sees what the customer sees', async ({ page }) => {
- *   await signInAs(page, { stagedoor: new Stagedoor(), userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
- *   await expect(page.getByText('acting as')).toBeVisible()
- * })
+ * const page = await (await chromium.launch()).newPage() // Playwright's own tests are given one
+ * await signInAs(page, { stagedoor: new Stagedoor(), userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
+ * await page.getByText('acting as').waitFor()
  */
 export async function signInAs(page: PlaywrightPage, options: SignInAs): Promise<{ sessionId: string }> {
   const { stagedoor, userId, actor, sessionMaxDurationInSeconds, timeoutMs = 15_000 } = options

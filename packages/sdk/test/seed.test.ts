@@ -24,7 +24,7 @@ before(async () => {
     mkdirSync(join(directory, 'node_modules', scope), { recursive: true })
   symlinkSync(sdk, join(directory, 'node_modules/@clerk/backend-api-client'))
   symlinkSync(sdk, join(directory, 'node_modules/@stagedoor/sdk'))
-  for (const name of ['jose', 'react', '@types/node', '@types/react', 'csstype', 'undici-types'])
+  for (const name of ['jose', 'react', 'playwright-core', '@types/node', '@types/react', 'csstype', 'undici-types'])
     symlinkSync(join(root, 'node_modules', name), join(directory, 'node_modules', name))
   server = await testServer({ realTime: true })
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL: await server.listen() })
