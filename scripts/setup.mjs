@@ -24,10 +24,13 @@ const SCOPES = {
     'test',
     'examples/bolt-on-express',
     'examples/clerk-express',
+    'examples/express',
+    'examples/fastify',
+    'examples/hono',
     ...(postgresDirectory() ? [] : ['test/postgres']),
   ],
   bench: ['bench'],
-  deep: ['examples/clerk-nextjs'],
+  deep: ['examples/clerk-nextjs', 'examples/next'],
 }
 const ORDER = Object.keys(SCOPES)
 

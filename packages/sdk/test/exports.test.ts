@@ -24,6 +24,7 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/models/operations': [],
   '@stagedoor/sdk/next': ['RefusedError', 'authenticate'],
   '@stagedoor/sdk/react': ['ActingBanner'],
+  '@stagedoor/sdk/record-as': ['recordAs'],
   '@stagedoor/sdk/request': [...GUARDS, 'createAuthenticator'].sort(),
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'remoteJwks', 'verifySessionToken'],
 }
