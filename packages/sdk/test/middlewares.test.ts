@@ -314,3 +314,243 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
     })
   })
 }
+
+type Told = { userId: string; sessionId: string; actor?: object | null; claims?: object } | undefined
+
+/** The same for apps that keep their own login: /me for users, /sensitive for users themselves. */
+const ownApps: Record<string, (session: () => Told | Promise<Told>) => Promise<App>> = {
+  async express(session) {
+    const app = express()
+    app.use(onExpress.authenticate({ session: session as never }))
+    app.get('/me', onExpress.requireUser, (request, response) => response.json(onExpress.getAuth(request)))
+    app.post('/sensitive', onExpress.forbidActing, (_request, response) => response.json('done'))
+    app.use(((_error, _request, response, _next) => response.sendStatus(500)) as express.ErrorRequestHandler)
+    const started = app.listen(0, '127.0.0.1')
+    await once(started, 'listening')
+    return listening(started)
+  },
+  async fastify(session) {
+    const app = Fastify()
+    await app.register(onFastify.authenticate, { session: session as never })
+    app.get('/me', { onRequest: onFastify.requireUser }, async request => onFastify.getAuth(request))
+    app.post('/sensitive', { preHandler: onFastify.forbidActing }, async () => '"done"')
+    const url = await app.listen({ port: 0, host: '127.0.0.1' })
+    return { fetch: (path, init) => fetch(`${url}${path}`, init), [Symbol.asyncDispose]: () => app.close() }
+  },
+  async hono(session) {
+    const app = new Hono()
+    app.use(onHono.authenticate({ session: session as never }))
+    app.get('/me', onHono.requireUser, context => context.json(onHono.getAuth(context)))
+    app.post('/sensitive', onHono.forbidActing, context => context.json('done'))
+    app.onError((_error, context) => context.body(null, 500))
+    return inProcess(async request => app.fetch(request))
+  },
+  async request(session) {
+    const authenticate = onRequest.createAuthenticator({ session: session as never })
+    return inProcess(async request => {
+      try {
+        const auth = await authenticate(request)
+        const guard = request.method === 'POST' ? onRequest.forbidActing : onRequest.requireUser
+        return guard(auth, request) ?? Response.json(request.method === 'POST' ? 'done' : auth)
+      } catch {
+        return new Response(null, { status: 500 })
+      }
+    })
+  },
+  async next(session) {
+    const { forbidActing, requireUser } = onNext.authenticate({ session: session as never })
+    const find = onRequest.createAuthenticator({ session: session as never })
+    const get = requireUser(async (request: Request) => Response.json(await find(request)))
+    const post = forbidActing(async (_request: Request) => Response.json('done'))
+    return inProcess(request =>
+      (request.method === 'POST' ? post : get)(request).catch(() => new Response(null, { status: 500 })),
+    )
+  },
+}
+
+describe('sessions of the app’s own login', () => {
+  for (const [name, start] of Object.entries(ownApps)) {
+    it(`${name}: the guards are the same`, async () => {
+      let told: Told
+      await using app = await start(async () => told)
+      await refused(await app.fetch('/me'), 401, 'authentication_invalid', { reason: 'not-signed-in' })
+      await refused(await app.fetch('/sensitive', { method: 'POST' }), 401, 'authentication_invalid', {
+        reason: 'not-signed-in',
+      })
+      told = { userId: 'carl', sessionId: 's1' }
+      assert.deepEqual(await (await app.fetch('/me')).json(), { ...told, actor: null, isActing: false, claims: {} })
+      await passes(await app.fetch('/sensitive', { method: 'POST' }))
+      told = { userId: 'carl', sessionId: 's1', actor: { sub: 'olivia' }, claims: { plan: 'pro' } }
+      assert.deepEqual(await (await app.fetch('/me')).json(), { ...told, isActing: true })
+      await refused(await app.fetch('/sensitive', { method: 'POST' }), 403, 'forbidden_while_acting')
+      // No token is looked at.
+      told = undefined
+      await refused(await app.fetch('/me', bearer(own)), 401, 'authentication_invalid', { reason: 'not-signed-in' })
+    })
+
+    it(`${name}: one that makes no sense is an error, and never a session of the user’s own`, async () => {
+      let told: unknown
+      await using app = await start(() => told as Told)
+      for (const wrong of [
+        { userId: 'carl', sessionId: 's1', actor: {} },
+        { userId: 'carl', sessionId: 's1', actor: { sub: 7 } },
+        { userId: 'carl', sessionId: 's1', actor: 'olivia' },
+        { userId: 'carl', sessionId: 's1', actor: '' },
+        { userId: 'carl', sessionId: 's1', actor: false },
+        { userId: '', sessionId: 's1' },
+        { userId: 7, sessionId: 's1' },
+        { userId: 'carl' },
+        'carl',
+      ]) {
+        told = wrong
+        assert.equal((await app.fetch('/sensitive', { method: 'POST' })).status, 500, JSON.stringify(wrong))
+      }
+    })
+  }
+
+  it('a session that cannot be read is an error of the app, and lets nobody pass', async () => {
+    for (const start of Object.values(ownApps)) {
+      await using app = await start(() => Promise.reject(new Error('the session store is down')))
+      assert.equal((await app.fetch('/sensitive', { method: 'POST' })).status, 500)
+    }
+  })
+
+  it('it is one or the other', () => {
+    for (const options of [{ session: 'x' }, { session: () => undefined, issuer: 'https://auth.example.com' }, {}])
+      assert.throws(() => onExpress.authenticate(options as never), TypeError)
+  })
+})
+
+describe('a guard without `authenticate` before it', () => {
+  const asks = /Before this comes: .*authenticate/
+
+  it('express: fails, and says what is missing', async () => {
+    const { forbidActing, forbidActingOn, readOnlyWhileActing, requireActing, requireUser } = onExpress
+    for (const guard of [requireUser, forbidActing, requireActing, readOnlyWhileActing, forbidActingOn(forbidden)]) {
+      const app = express()
+      let reached = false
+      const failed: Error[] = []
+      app.post('/', guard, (_request, response) => {
+        reached = true
+        response.end()
+      })
+      app.use(((error, _request, response, _next) => {
+        failed.push(error)
+        response.sendStatus(500)
+      }) as express.ErrorRequestHandler)
+      const started = app.listen(0, '127.0.0.1')
+      await once(started, 'listening')
+      await using running = listening(started)
+      assert.equal((await running.fetch('/', { method: 'POST' })).status, 500)
+      assert.equal(reached, false)
+      assert.match(String(failed[0]?.message), asks)
+    }
+  })
+
+  it('fastify: fails, beside the plugin or before it', async () => {
+    const app = Fastify()
+    app.register(async inside => {
+      await inside.register(onFastify.authenticate, { issuer })
+      inside.get('/inside', { onRequest: onFastify.forbidActing }, async () => 'done')
+    })
+    app.post('/', { onRequest: onFastify.forbidActing }, async () => 'done')
+    const answer = await app.inject({ method: 'POST', url: '/', ...bearer(own) })
+    assert.equal(answer.statusCode, 500)
+    assert.match(answer.json().message, asks)
+    assert.equal((await app.inject({ url: '/inside', ...bearer(own) })).statusCode, 200)
+    await app.close()
+  })
+
+  it('hono: fails', async () => {
+    const app = new Hono()
+    const failed: Error[] = []
+    app.post('/', onHono.forbidActing, context => context.text('done'))
+    app.onError((error, context) => {
+      failed.push(error)
+      return context.body(null, 500)
+    })
+    assert.equal((await app.request('/', { method: 'POST', ...bearer(own) })).status, 500)
+    assert.match(String(failed[0]?.message), asks)
+  })
+
+  it('request: fails without an auth, and with the promise of one', () => {
+    const authenticate = onRequest.createAuthenticator({ issuer })
+    const request = new Request('https://app.example.com/', { method: 'POST' })
+    for (const auth of [undefined, null, {}, authenticate(request)]) {
+      for (const guard of [onRequest.requireUser, onRequest.forbidActing, onRequest.readOnlyWhileActing])
+        assert.throws(() => guard(auth as never, request), /await authenticate\(request\)/)
+    }
+  })
+})
+
+describe('what others do to a request', () => {
+  it('another package’s `auth` opens nothing', async () => {
+    const app = express()
+    app.use(onExpress.authenticate({ issuer }))
+    app.use((request, _response, next) => {
+      Object.assign(request, { auth: { userId: 'admin', isActing: false } })
+      next()
+    })
+    app.post('/', onExpress.forbidActing, (_request, response) => response.json('done'))
+    const started = app.listen(0, '127.0.0.1')
+    await once(started, 'listening')
+    await using running = listening(started)
+    await refused(await running.fetch('/', { ...bearer(acting), method: 'POST' }), 403, 'forbidden_while_acting')
+
+    const hono = new Hono<{ Variables: { auth: object } }>()
+    hono.use(onHono.authenticate({ issuer }) as never)
+    hono.use(async (context, next) => {
+      context.set('auth', { userId: 'admin', isActing: false })
+      await next()
+    })
+    hono.post('/', onHono.forbidActing, context => context.json('done'))
+    await refused(await hono.request('/', { ...bearer(acting), method: 'POST' }), 403, 'forbidden_while_acting')
+  })
+
+  it('a path is guarded as it came, as it was rewritten, and where it is mounted', async () => {
+    const app = express()
+    app.use(onExpress.authenticate({ issuer }))
+    app.use((request, _response, next) => {
+      if (request.url === '/short') request.url = '/account/delete'
+      next()
+    })
+    const inner = express.Router()
+    inner.use(onExpress.forbidActingOn({ deleteAccount: ['/account/delete'], inner: ['/delete'] }))
+    inner.use((_request, response) => response.json('done'))
+    app.use('/account', inner)
+    app.use('/v2', inner)
+    const started = app.listen(0, '127.0.0.1')
+    await once(started, 'listening')
+    await using running = listening(started)
+    for (const [path, rule] of [
+      ['/short', 'deleteAccount'],
+      ['/account/delete', 'deleteAccount'],
+      ['/v2/delete', 'inner'],
+    ] as const)
+      await refused(await running.fetch(path, bearer(acting)), 403, 'forbidden_while_acting', { rule })
+    await passes(await running.fetch('/v2/other', bearer(acting)))
+  })
+
+  it('fastify: a route’s schema for its answers says nothing of refusals', async () => {
+    const app = Fastify()
+    await app.register(onFastify.authenticate, { issuer })
+    const schema = { response: { '4xx': { type: 'object', properties: { nothing: { type: 'string' } } } } }
+    app.get('/', { onRequest: onFastify.requireUser, schema }, async () => 'done')
+    const answer = await app.inject('/')
+    assert.deepEqual([answer.statusCode, answer.json().errors[0].code], [401, 'authentication_invalid'])
+    await app.close()
+  })
+})
+
+describe('Next.js', () => {
+  it('where there is no request at hand, nobody is let through', async () => {
+    const { auth, forbidActing } = onNext.authenticate({ issuer })
+    await assert.rejects(auth())
+    let reached = false
+    const action = forbidActing(async (_form: FormData) => {
+      reached = true
+    })
+    await assert.rejects(action(new FormData()))
+    assert.equal(reached, false)
+  })
+})
