@@ -315,7 +315,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
   })
 }
 
-type Told = { userId: string; sessionId: string; actor?: object | null; claims?: object } | undefined
+type Told = { userId: string; sessionId?: string; actor?: object | null; claims?: object } | undefined
 
 /** The same for apps that keep their own login: /me for users, /sensitive for users themselves. */
 const ownApps: Record<string, (session: () => Told | Promise<Told>) => Promise<App>> = {
@@ -383,6 +383,8 @@ describe('sessions of the app’s own login', () => {
       told = { userId: 'carl', sessionId: 's1', actor: { sub: 'olivia' }, claims: { plan: 'pro' } }
       assert.deepEqual(await (await app.fetch('/me')).json(), { ...told, isActing: true })
       await refused(await app.fetch('/sensitive', { method: 'POST' }), 403, 'forbidden_while_acting')
+      told = { userId: 'carl' }
+      assert.equal(((await (await app.fetch('/me')).json()) as onRequest.Auth).sessionId, null)
       // No token is looked at.
       told = undefined
       await refused(await app.fetch('/me', bearer(own)), 401, 'authentication_invalid', { reason: 'not-signed-in' })
@@ -399,7 +401,8 @@ describe('sessions of the app’s own login', () => {
         { userId: 'carl', sessionId: 's1', actor: false },
         { userId: '', sessionId: 's1' },
         { userId: 7, sessionId: 's1' },
-        { userId: 'carl' },
+        { userId: 'carl', sessionId: 7 },
+        {},
         'carl',
       ]) {
         told = wrong

@@ -7,7 +7,8 @@ export type Auth = SignedIn | SignedInActing | SignedOut
 /** A user, in a session of their own. */
 export interface SignedIn {
   userId: string
-  sessionId: string
+  /** Null only if the session is the app's own and has no id. */
+  sessionId: string | null
   actor: null
   isActing: false
   /** Of the session token; what the app itself says if the session is the app's own. */
@@ -18,7 +19,7 @@ export interface SignedIn {
 export interface SignedInActing {
   /** The user acted as. */
   userId: string
-  sessionId: string
+  sessionId: string | null
   /** Who is really acting. Decide on this, the outermost actor, alone (RFC 8693 §4.1). */
   actor: Actor
   isActing: true
@@ -41,7 +42,7 @@ export type SignedOutReason = 'not-signed-in' | TokenErrorReason
 /** A session that the app itself keeps: what its own login knows of a request. */
 export interface OwnSession {
   userId: string
-  sessionId: string
+  sessionId?: string | null | undefined
   /** Who is really acting as the user; nothing in a session of the user's own. */
   actor?: Actor | null | undefined
   claims?: Record<string, unknown> | undefined
@@ -51,7 +52,7 @@ export function signedOut(reason: SignedOutReason): SignedOut {
   return { userId: null, sessionId: null, actor: null, isActing: false, claims: null, reason }
 }
 
-export function signedIn({ userId, sessionId, actor, claims = {} }: OwnSession): SignedIn | SignedInActing {
+export function signedIn({ userId, sessionId = null, actor, claims = {} }: OwnSession): SignedIn | SignedInActing {
   const session = { userId, sessionId, claims }
   return actor ? { ...session, actor, isActing: true } : { ...session, actor: null, isActing: false }
 }

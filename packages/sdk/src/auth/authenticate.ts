@@ -85,11 +85,11 @@ function bySession<Incoming>({ session }: SessionOptions<Incoming>): Authenticat
 
 /** Never taken for a session of the user's own because its actor cannot be read. */
 function assertOwnSession({ userId, sessionId, actor }: OwnSession): void {
-  const named = [userId, sessionId].every(id => typeof id === 'string' && id !== '')
-  const actorNamed = actor === undefined || actor === null || typeof actor.sub === 'string'
-  if (!named || !actorNamed) {
-    throw new TypeError(
-      '`session` must give { userId, sessionId, actor }: texts, and an actor with a `sub` or none; or undefined when nobody is signed in.',
-    )
-  }
+  const isText = (id: unknown) => typeof id === 'string' && id !== ''
+  const isNone = (value: unknown) => value === undefined || value === null
+  const isActor = (value: typeof actor) => typeof value?.sub === 'string'
+  if (isText(userId) && (isNone(sessionId) || isText(sessionId)) && (isNone(actor) || isActor(actor))) return
+  throw new TypeError(
+    '`session` must give { userId, sessionId, actor }: ids as texts, an actor with a `sub`; no actor for a session of the user’s own, and undefined when nobody is signed in.',
+  )
 }
