@@ -27,10 +27,11 @@ const SCOPES = {
     'examples/express',
     'examples/fastify',
     'examples/hono',
+    'examples/request',
     ...(postgresDirectory() ? [] : ['test/postgres']),
   ],
   bench: ['bench'],
-  deep: ['examples/clerk-nextjs', 'examples/next'],
+  deep: ['examples/clerk-nextjs', 'examples/next', 'test/runtimes'],
 }
 const ORDER = Object.keys(SCOPES)
 

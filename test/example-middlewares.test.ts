@@ -31,7 +31,7 @@ before(async () => {
 })
 after(() => server?.[Symbol.asyncDispose]())
 
-for (const name of ['express', 'fastify', 'hono']) {
+for (const name of ['express', 'fastify', 'hono', 'request']) {
   describe(`examples/${name}`, () => {
     const example = `${root}examples/${name}/`
     let app: App
@@ -107,7 +107,7 @@ for (const name of ['express', 'fastify', 'hono']) {
       )
       for (const { workspace } of named) assert.equal(workspace, `examples/${name}`)
       assert.equal(scripts.start, 'node app.js')
-      assert.match(guide, new RegExp(`<!-- in examples/${name}/app.js -->`))
+      assert.match(guide, new RegExp(`<!-- in examples/${name}/(app|worker).js -->`))
     })
   })
 }

@@ -11,11 +11,7 @@ export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authentic
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
 /** What Express calls a request handler, of any version. */
-export type Middleware<Incoming = IncomingMessage> = (
-  request: Incoming,
-  response: ServerResponse,
-  next: (error?: unknown) => void,
-) => void
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
  * Finds out who each request is from: `getAuth(request)`, and `request.auth`. It refuses nobody: guards do.
@@ -34,8 +30,9 @@ export type Middleware<Incoming = IncomingMessage> = (
  */
 export function authenticate<Incoming extends IncomingMessage = IncomingMessage>(
   options: AuthOptions<Incoming>,
-): Middleware<Incoming> {
-  const find = createAuthenticate(options)
+): Middleware {
+  // What the middlewares before this one have made of a request, the app knows.
+  const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
   return async (request, _response, next) => {
     try {
       const auth = await find(request, name => request.headers[name])
