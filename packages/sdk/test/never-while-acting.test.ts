@@ -105,6 +105,13 @@ describe('patterns', () => {
       assert.equal(await ruleFor({ action: ['/x'] }, 'GET', url), 'unreadable-path', url)
   })
 
+  it('`..` is followed, and is not: whichever of the two matches', async () => {
+    const actions = { action: ['/account/delete', '/users/*'] }
+    for (const url of ['/x/../account/delete', '/account/x/%2e%2e/delete', '/a/b/..\\../account/./delete', '/users/..'])
+      assert.equal(await ruleFor(actions, 'POST', url), 'action', url)
+    assert.equal(await ruleFor(actions, 'POST', '/account/delete/../x'), undefined)
+  })
+
   it('a long address is judged as fast as it is read', async () => {
     for (const url of ['/a'.repeat(8_000), `/password${'/password'.repeat(800)}x`, `/${'%2561'.repeat(1_600)}`]) {
       const began = performance.now()
