@@ -1,4 +1,4 @@
-/** For Express 4 and 5, and whatever else takes `(request, response, next)`. */
+/** For Express, and whatever else takes `(request, response, next)`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
@@ -10,7 +10,7 @@ export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutRe
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
-/** What Express calls a request handler, of any version. */
+/** What Express calls a request handler. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
@@ -65,7 +65,7 @@ export const forbidActing = middleware(guards.forbidActing)
 /** Lets only those pass who act as a user; others get 403 `acting_required`. */
 export const requireActing = middleware(guards.requireActing)
 
-/** While acting, lets only GET, HEAD and OPTIONS pass. Anything that changes the method comes before it. */
+/** Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it. */
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**

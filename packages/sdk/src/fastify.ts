@@ -64,7 +64,7 @@ export const forbidActing = hook(guards.forbidActing)
 /** Lets only those pass who act as a user; others get 403 `acting_required`. */
 export const requireActing = hook(guards.requireActing)
 
-/** While acting, lets only GET, HEAD and OPTIONS pass. */
+/** Lets users pass, while acting only with GET, HEAD and OPTIONS: 403 `forbidden_while_acting` for all else. */
 export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
 
 /**

@@ -60,7 +60,7 @@ export const forbidActing = middleware(guards.forbidActing)
 /** Lets only those pass who act as a user; others get 403 `acting_required`. */
 export const requireActing = middleware(guards.requireActing)
 
-/** While acting, lets only GET, HEAD and OPTIONS pass. Anything that changes the method comes before it. */
+/** Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it. */
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**

@@ -36,7 +36,7 @@ export interface NextAuth {
   forbidActing: Wrap
   /** Lets only those pass who act as a user; others get 403 `acting_required`. */
   requireActing: Wrap
-  /** While acting, lets only GET, HEAD and OPTIONS pass, and no server action. */
+  /** Lets users pass, while acting only with GET, HEAD and OPTIONS, and to no server action. */
   readOnlyWhileActing: Wrap
 }
 

@@ -51,7 +51,7 @@ export const forbidActing = answering(guards.forbidActing)
 /** Refuses those who do not act as a user: 403 `acting_required`. */
 export const requireActing = answering(guards.requireActing)
 
-/** While acting, refuses all but GET, HEAD and OPTIONS. */
+/** Refuses those who are not signed in; while acting, all but GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. */
 export const readOnlyWhileActing = answering(guards.readOnlyWhileActing)
 
 /**

@@ -74,7 +74,13 @@ describe('neverWhileActing', () => {
 
 describe('patterns', () => {
   it('`*` is one segment, `**` any number, methods may be named, GET means HEAD too', async () => {
-    const actions = { one: ['/a/*/c'], any: ['GET /b/**'], part: ['/files/*.csv'], root: ['POST /'] }
+    const actions = {
+      one: ['/a/*/c'],
+      any: ['GET /b/**'],
+      part: ['/files/*.csv'],
+      root: ['POST /'],
+      changes: ['PUT|PATCH **'],
+    }
     for (const [request, rule] of [
       ['GET /a/b/c', 'one'],
       ['POST /a/b/c', 'one'],
@@ -88,6 +94,8 @@ describe('patterns', () => {
       ['GET /files/usersXcsv', undefined],
       ['POST /', 'root'],
       ['POST /a', undefined],
+      ['PUT /', 'changes'],
+      ['PATCH /any/thing', 'changes'],
     ] as const) {
       const [method = '', path = ''] = request.split(' ')
       assert.equal(await ruleFor(actions, method, path), rule, request)

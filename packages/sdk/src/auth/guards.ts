@@ -28,14 +28,7 @@ export const requireActing: Guard = auth => {
 /** Those that are read-only by definition (RFC 9110 §9.2.1), but for TRACE. */
 const READING = ['GET', 'HEAD', 'OPTIONS']
 
-/** Nobody signed in is nobody acting: what needs a user says so with {@link requireUser}. */
 export const readOnlyWhileActing: Guard = (auth, { method }) => {
-  if (READING.includes(method)) return
-  if (isUnknown(auth)) return refusedAsSignedOut('keys-unavailable')
-  if (auth.isActing) return refusal('forbidden_while_acting', { rule: 'read-only' })
-}
-
-/** A token came, and whether it says that somebody is acting cannot be found out now. */
-export function isUnknown(auth: Auth): boolean {
-  return auth.userId === null && auth.reason === 'keys-unavailable'
+  if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+  if (auth.isActing && !READING.includes(method)) return refusal('forbidden_while_acting', { rule: 'read-only' })
 }

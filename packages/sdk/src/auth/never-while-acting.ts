@@ -1,4 +1,5 @@
-import { type Guard, isUnknown } from './guards.ts'
+import type { Auth } from './auth.ts'
+import type { Guard } from './guards.ts'
 import { refusal, refusedAsSignedOut } from './refusal.ts'
 
 /** Actions by name, each with the paths it is done at. */
@@ -53,7 +54,7 @@ export const neverWhileActing = {
 } as const satisfies ActionPatterns
 
 /**
- * A guard of paths: refuses what matches while somebody is acting. A path is judged by every way it could be read, and
+ * A guard of paths: refuses what matches while somebody is acting, and nothing to users themselves or to nobody. A path is judged by every way it could be read, and
  * one that cannot be read is refused. Still, {@link forbidActing} at the handler is the strong form: it needs no path.
  *
  * @throws TypeError if a pattern is none
@@ -77,6 +78,11 @@ export function pathGuard(actions: ActionPatterns): Guard {
     if (isUnknown(auth)) return refusedAsSignedOut('keys-unavailable')
     return refusal('forbidden_while_acting', { rule: rule?.action ?? 'unreadable-path' })
   }
+}
+
+/** A token came, and whether it says that somebody is acting cannot be found out now. */
+function isUnknown(auth: Auth): boolean {
+  return auth.userId === null && auth.reason === 'keys-unavailable'
 }
 
 function compiled(pattern: string): { methods: string[] | undefined; path: RegExp } {
