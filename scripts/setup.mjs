@@ -22,13 +22,18 @@ const SCOPES = {
   start: ['packages/server', 'packages/sdk'],
   test: [
     'test',
+    'test/runtimes',
     'examples/bolt-on-express',
     'examples/move-from-clerk',
     'examples/clerk-express',
+    'examples/express',
+    'examples/fastify',
+    'examples/hono',
+    'examples/request',
     ...(postgresDirectory() ? [] : ['test/postgres']),
   ],
   bench: ['bench'],
-  deep: ['examples/clerk-nextjs'],
+  deep: ['examples/clerk-nextjs', 'examples/next'],
 }
 const ORDER = Object.keys(SCOPES)
 

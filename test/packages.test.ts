@@ -137,6 +137,27 @@ import type { CreateActorTokenRequestBody } from '@stagedoor/sdk/models/operatio
 import type { ActorToken } from '@stagedoor/sdk/models/components'
 import { verifySessionToken } from '@stagedoor/sdk/verify'
 import type { StagedoorBanner } from '@stagedoor/sdk/banner'
+import { authenticate, type Auth, getAuth, requireUser } from '@stagedoor/sdk/express'
+import { authenticate as inNext } from '@stagedoor/sdk/next'
+import { recordAs } from '@stagedoor/sdk/record-as'
+import { createAuthenticator, forbidActing } from '@stagedoor/sdk/request'
+import { createServer } from 'node:http'
+createServer((request, response) => {
+  authenticate({ issuer: 'i' })(request, response, () =>
+    requireUser(request, response, () => response.end(recordAs(getAuth(request)).unlessActing(() => 'seen'))),
+  )
+})
+export const deleteAccount = inNext({ issuer: 'i' }).forbidActing(async (form: FormData): Promise<string> => 'done')
+export const deleted: (form: FormData) => Promise<string> = deleteAccount
+export async function answer(request: Request): Promise<Response> {
+  const auth: Auth = await createAuthenticator({ session: () => ({ userId: 'u', actor: { sub: 'a' } }) })(request)
+  if (auth.isActing) console.log(auth.actor.sub, auth.userId.length)
+  // @ts-expect-error nobody may be signed in
+  auth.userId.length
+  // @ts-expect-error one or the other
+  createAuthenticator({ jwks: { keys: [] } })
+  return forbidActing(auth, request) ?? new Response()
+}
 export const leave = (banner: StagedoorBanner): void => banner.leave()
 const body: CreateActorTokenRequestBody = { userId: 'u', actor: { sub: 'a', extra: [1] } }
 export async function main(): Promise<string | undefined> {
@@ -177,7 +198,7 @@ export async function main(): Promise<string | undefined> {
     const runtimes: [string, string, string[]][] = [
       ['Node', process.execPath, []],
       ['the oldest Node', bin('oldest-node/bin/node'), []],
-      ['Bun', bin('@oven/bun-linux-x64/bin/bun'), []],
+      ['Bun', bin('@oven/bun-linux-x64-baseline/bin/bun'), []],
       [
         'Deno',
         bin('@deno/linux-x64-glibc/deno'),

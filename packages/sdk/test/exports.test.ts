@@ -3,13 +3,29 @@ import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 
+/** Of every middleware. */
+const GUARDS = [
+  'forbidActing',
+  'forbidActingOn',
+  'neverWhileActing',
+  'readOnlyWhileActing',
+  'requireActing',
+  'requireUser',
+]
+
 /** What the package promises. A name leaves only with a new major version. */
 const exported: Record<string, string[]> = {
   '@stagedoor/sdk': ['Stagedoor', 'StagedoorError'],
   '@stagedoor/sdk/banner': ['StagedoorBanner', 'followClerk'],
+  '@stagedoor/sdk/express': [...GUARDS, 'authenticate', 'getAuth'].sort(),
+  '@stagedoor/sdk/fastify': [...GUARDS, 'authenticate', 'getAuth'].sort(),
+  '@stagedoor/sdk/hono': [...GUARDS, 'authenticate', 'getAuth'].sort(),
   '@stagedoor/sdk/models/components': [],
   '@stagedoor/sdk/models/operations': [],
+  '@stagedoor/sdk/next': ['RefusedError', 'authenticate'],
   '@stagedoor/sdk/react': ['ActingBanner'],
+  '@stagedoor/sdk/record-as': ['recordAs'],
+  '@stagedoor/sdk/request': [...GUARDS, 'createAuthenticator'].sort(),
   '@stagedoor/sdk/testing': ['createTestIssuer', 'signInAs', 'startStagedoor'],
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'followRevocations', 'remoteJwks', 'verifySessionToken'],
 }

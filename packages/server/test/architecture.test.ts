@@ -73,7 +73,7 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
-  sdk: ['sdk', 'jose', 'react', 'node:'],
+  sdk: ['sdk', 'jose', 'react', 'fastify (types)', 'hono (types)', 'node:'],
 }
 
 function allowed({ from, to, typeOnly }: Import): boolean {

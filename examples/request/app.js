@@ -1,0 +1,9 @@
+// On Node. Elsewhere worker.js is all it takes.
+import { serve } from '@hono/node-server'
+import worker from './worker.js'
+
+const { PORT = '3000' } = process.env
+const server = serve({ fetch: worker.fetch, port: Number(PORT), hostname: '127.0.0.1' }, ({ port }) => {
+  console.log(`http://127.0.0.1:${port}`)
+})
+process.on('SIGTERM', () => server.close())

@@ -1,0 +1,34 @@
+import type { Auth } from './auth.ts'
+import { type Refusal, refusal, refusedAsSignedOut } from './refusal.ts'
+
+/** What guards look at in a request, beside who it is from. */
+export interface GuardedRequest {
+  method: string
+  /** Its address, as it came; several if something on the way has changed it. */
+  urls: readonly string[]
+}
+
+/** Says whether a request may pass: undefined, or why not. Each framework puts it into its own shape. */
+export type Guard = (auth: Auth, request: GuardedRequest) => Refusal | undefined
+
+export const requireUser: Guard = auth => {
+  if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+}
+
+export const forbidActing: Guard = auth => {
+  if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+  if (auth.isActing) return refusal('forbidden_while_acting')
+}
+
+export const requireActing: Guard = auth => {
+  if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+  if (!auth.isActing) return refusal('acting_required')
+}
+
+/** Those that are read-only by definition (RFC 9110 §9.2.1), but for TRACE. */
+const READING = ['GET', 'HEAD', 'OPTIONS']
+
+export const readOnlyWhileActing: Guard = (auth, { method }) => {
+  if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+  if (auth.isActing && !READING.includes(method)) return refusal('forbidden_while_acting', { rule: 'read-only' })
+}

@@ -1,0 +1,161 @@
+import type { Auth } from './auth.ts'
+import type { Guard } from './guards.ts'
+import { refusal, refusedAsSignedOut } from './refusal.ts'
+
+/** Actions by name, each with the paths it is done at. */
+export type ActionPatterns = Readonly<Record<string, readonly string[]>>
+
+/**
+ * What nobody should do in another's name, with the paths such things are usually done at: a list to start from. Take
+ * it as it is, or with what your app calls them:
+ * `forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] })`.
+ *
+ * In a pattern, `*` is any one segment of the path and `**` any number of them, none included; methods may stand before
+ * it, all are meant otherwise. Case, hyphens and underscores make no difference.
+ */
+export const neverWhileActing = {
+  changePassword: ['**/password/**', '**/passwords/**', '**/change-password/**', '**/reset-password/**'],
+  changeMfa: [
+    '**/mfa/**',
+    '**/2fa/**',
+    '**/two-factor/**',
+    '**/totp/**',
+    '**/passkeys/**',
+    '**/backup-codes/**',
+    '**/recovery-codes/**',
+  ],
+  changeEmail: [
+    'POST|PUT|PATCH|DELETE **/email/**',
+    'POST|PUT|PATCH|DELETE **/emails/**',
+    'POST|PUT|PATCH|DELETE **/email-addresses/**',
+    '**/change-email/**',
+  ],
+  changePhone: [
+    'POST|PUT|PATCH|DELETE **/phone/**',
+    'POST|PUT|PATCH|DELETE **/phones/**',
+    'POST|PUT|PATCH|DELETE **/phone-numbers/**',
+  ],
+  // Looking is enough: what is seen can be taken away.
+  apiKeys: ['**/api-key/**', '**/api-keys/**', '**/access-tokens/**', '**/personal-access-tokens/**', '**/secrets/**'],
+  payouts: ['**/payouts/**', '**/withdrawals/**', '**/bank-account/**', '**/bank-accounts/**'],
+  paymentMethods: ['POST|PUT|PATCH|DELETE **/payment-methods/**', 'POST|PUT|PATCH|DELETE **/cards/**'],
+  deleteAccount: [
+    'DELETE **/account',
+    'DELETE **/me',
+    'DELETE **/user',
+    'DELETE **/profile',
+    'DELETE **/users/*',
+    'DELETE **/accounts/*',
+    '**/account/delete/**',
+    '**/account/close/**',
+    '**/delete-account/**',
+    '**/close-account/**',
+  ],
+} as const satisfies ActionPatterns
+
+/**
+ * A guard of paths: refuses what matches while somebody is acting, and nothing to users themselves or to nobody. A path is judged by every way it could be read, and
+ * one that cannot be read is refused. Still, {@link forbidActing} at the handler is the strong form: it needs no path.
+ *
+ * @throws TypeError if a pattern is none
+ */
+export function pathGuard(actions: ActionPatterns): Guard {
+  const rules = Object.entries(actions).flatMap(([action, patterns]) =>
+    patterns.map(pattern => ({ action, ...compiled(pattern) })),
+  )
+  if (rules.length === 0) throw new TypeError('forbidActingOn is given nothing to forbid: try `neverWhileActing`.')
+
+  return (auth, { method, urls }) => {
+    if (!auth.isActing && !isUnknown(auth)) return
+    const paths = urls.map(readings)
+    const readable = paths.filter(each => each !== undefined).flat()
+    const broken = paths.includes(undefined)
+    const rule = rules.find(
+      ({ methods, path }) =>
+        (methods === undefined || methods.includes(method)) && readable.some(each => path.test(each)),
+    )
+    if (!rule && !broken) return
+    if (isUnknown(auth)) return refusedAsSignedOut('keys-unavailable')
+    return refusal('forbidden_while_acting', { rule: rule?.action ?? 'unreadable-path' })
+  }
+}
+
+/** A token came, and whether it says that somebody is acting cannot be found out now. */
+function isUnknown(auth: Auth): boolean {
+  return auth.userId === null && auth.reason === 'keys-unavailable'
+}
+
+function compiled(pattern: string): { methods: string[] | undefined; path: RegExp } {
+  const [, methods, path = ''] = /^(?:([A-Z]+(?:\|[A-Z]+)*) )?([/*][^\s?#%\\]*)$/.exec(pattern) ?? []
+  if (path === '') {
+    throw new TypeError(
+      `forbidActingOn: ${JSON.stringify(pattern)} is no pattern. Write '/account/email', 'DELETE /users/*' or '**/payouts/**'.`,
+    )
+  }
+  const expression = path
+    .split('/')
+    .filter(Boolean)
+    .map(segment => {
+      if (segment === '**') return '(?:/[^/]+)*'
+      if (segment === '*') return '/[^/]+'
+      return `/${plain(segment).replace(/[.*+?^${}()|[\]]/g, letter => (letter === '*' ? '[^/]*' : `\\${letter}`))}`
+    })
+  // Routers answer HEAD with what they have for GET.
+  const named = methods?.split('|').flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  return { methods: named, path: new RegExp(`^${expression.join('')}$`) }
+}
+
+/** Routers and proxies decode once, or not, or again. */
+const MAX_DECODINGS = 3
+
+/**
+ * Every path that a router, or anything behind it, may take this address for: decoded or not, up to the `?` or beyond
+ * one that was encoded, with `..` followed or not. Undefined if it cannot be decoded, or goes on being encoded.
+ */
+function readings(url: string): string[] | undefined {
+  const found = new Set<string>()
+  // The absolute form of a request (RFC 9112 §3.2.2), and what a Request calls its url.
+  let path = url.replace(/^[a-z][a-z\d+.-]*:\/\/[^/\\?#]*/i, '').replace(/[?#].*$/s, '')
+  for (let decodings = 0; decodings <= MAX_DECODINGS; decodings++) {
+    for (const part of [path, path.replace(/[?#].*$/s, '')]) {
+      const segments = segmentsOf(part)
+      for (const each of [segments, withoutDots(segments)]) found.add(each.map(segment => `/${segment}`).join(''))
+    }
+    const decoded = decode(path)
+    if (decoded === path) return [...found]
+    if (decoded === undefined) return undefined
+    path = decoded
+  }
+  return undefined
+}
+
+function decode(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return undefined
+  }
+}
+
+function segmentsOf(path: string): string[] {
+  return path
+    .split(/[/\\]/)
+    .map(segment => plain(segment.replace(/(?<=.);.*$/s, '')))
+    .filter(Boolean)
+}
+
+/** What is left of a segment when writing it in another way makes no difference. */
+function plain(segment: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  const lower = segment.replace(/[\u0000-\u0020\u007f]/g, '').toLowerCase()
+  return lower.replace(/[-_]/g, '') || lower
+}
+
+function withoutDots(segments: string[]): string[] {
+  const left: string[] = []
+  for (const segment of segments) {
+    if (segment === '..') left.pop()
+    else if (segment !== '.') left.push(segment)
+  }
+  return left
+}

@@ -1,0 +1,64 @@
+import type { SignedOutReason } from './auth.ts'
+
+/** Why a guard lets a request not pass. */
+export type RefusalCode = 'authentication_invalid' | 'keys_unavailable' | 'forbidden_while_acting' | 'acting_required'
+
+/** An answer to a request that may not pass: status, headers, and a body in the envelope of Clerk's API. */
+export interface Refusal {
+  status: 401 | 403 | 503
+  headers: Record<string, string>
+  body: { errors: [{ code: RefusalCode; message: string; long_message: string; meta: Record<string, string> }] }
+}
+
+const refusals = {
+  authentication_invalid: {
+    status: 401,
+    message: 'Invalid authentication',
+    long_message: 'Unable to authenticate the request, you need to supply an active session',
+    action: 'Sign in, or send a new session token: `Authorization: Bearer …`, or the `__session` cookie.',
+  },
+  keys_unavailable: {
+    status: 503,
+    message: 'Nobody can be recognised now',
+    long_message: 'The keys to check session tokens with could not be fetched. The token may be valid.',
+    action: 'Try again in some seconds. If it goes on, the app cannot reach its Stagedoor server.',
+  },
+  forbidden_while_acting: {
+    status: 403,
+    message: 'Not while acting as somebody else',
+    long_message: 'This may be done by the user alone, in a session of their own, and you are acting as them.',
+    action: 'Leave, and ask the user to do it.',
+  },
+  acting_required: {
+    status: 403,
+    message: 'Only while acting as somebody else',
+    long_message: 'This is for those who act as a user, and you are in a session of your own.',
+    action: 'Act as the user first, with an actor token.',
+  },
+} as const
+
+/** @param because what else the answer should say: the reason, or the rule of the app that forbids it */
+export function refusal(code: RefusalCode, because: Record<string, string> = {}): Refusal {
+  const { status, message, long_message, action } = refusals[code]
+  return {
+    status,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headersOf(code, because['reason']) },
+    body: { errors: [{ code, message, long_message, meta: { ...because, action } }] },
+  }
+}
+
+/** For a guard that meets a request from nobody. */
+export function refusedAsSignedOut(reason: SignedOutReason): Refusal {
+  return refusal(reason === 'keys-unavailable' ? 'keys_unavailable' : 'authentication_invalid', { reason })
+}
+
+function headersOf(code: RefusalCode, reason: string | undefined): Record<string, string> {
+  if (code === 'keys_unavailable') return { 'retry-after': '5' }
+  if (code !== 'authentication_invalid') return {}
+  // RFC 6750 §3.1: no error is named to who did not try.
+  return { 'www-authenticate': reason === 'not-signed-in' ? 'Bearer' : 'Bearer error="invalid_token"' }
+}
+
+export function responseOf({ status, headers, body }: Refusal): Response {
+  return new Response(JSON.stringify(body), { status, headers })
+}

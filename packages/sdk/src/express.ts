@@ -1,0 +1,106 @@
+/** For Express, and whatever else takes `(request, response, next)`. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Auth } from './auth/auth.ts'
+import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
+import * as guards from './auth/guards.ts'
+import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
+import { authOf, rememberAuth } from './auth/of-request.ts'
+
+export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
+export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
+
+/** What Express calls a request handler. */
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
+
+/**
+ * Finds out who each request is from: `getAuth(request)`, and `request.auth`. It refuses nobody: guards do.
+ *
+ * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
+ *   `session`, a function of the request, if your app keeps its own login
+ * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`, null and false when signed out
+ * @throws TypeError if the options make no sense
+ * @see RFC 6750 §2.1, RFC 8693 §4.1
+ * @example
+ * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/express'
+ *
+ * app.use(authenticate({ issuer: 'http://127.0.0.1:4100', authorizedParties: ['http://127.0.0.1:3000'] }))
+ * app.get('/me', requireUser, (request, response) => response.json(getAuth(request)))
+ * app.delete('/account', forbidActing, deleteAccount)
+ */
+export function authenticate<Incoming extends IncomingMessage = IncomingMessage>(
+  options: AuthOptions<Incoming>,
+): Middleware {
+  // What the middlewares before this one have made of a request, the app knows.
+  const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
+  return async (request, _response, next) => {
+    try {
+      const auth = await find(request, name => request.headers[name])
+      rememberAuth(request, auth)
+      Object.assign(request, { auth })
+    } catch (error) {
+      next(error)
+      return
+    }
+    next()
+  }
+}
+
+/**
+ * Who a request is from.
+ * @throws TypeError if it never went through {@link authenticate}
+ * @example
+ * const { userId, actor, isActing } = getAuth(request)
+ */
+export function getAuth(request: IncomingMessage): Auth {
+  return authOf(request, "app.use(authenticate({ issuer: 'https://auth.example.com' }))")
+}
+
+/** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+export const requireUser = middleware(guards.requireUser)
+
+/** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+export const forbidActing = middleware(guards.forbidActing)
+
+/** Lets only those pass who act as a user; others get 403 `acting_required`. */
+export const requireActing = middleware(guards.requireActing)
+
+/** Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it. */
+export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
+
+/**
+ * Refuses certain paths while acting, wherever they are handled: a net beneath {@link forbidActing} at the handlers.
+ *
+ * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
+ * @throws TypeError if a pattern is none
+ * @example
+ * app.use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ */
+export function forbidActingOn(actions: ActionPatterns): Middleware {
+  return middleware(pathGuard(actions))
+}
+
+function middleware(guard: guards.Guard): Middleware {
+  return (request, response, next) => {
+    let refused: ReturnType<guards.Guard>
+    try {
+      refused = guard(getAuth(request), { method: request.method ?? '', urls: urlsOf(request) })
+    } catch (error) {
+      next(error)
+      return
+    }
+    if (!refused) {
+      next()
+      return
+    }
+    response.statusCode = refused.status
+    for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
+    response.end(JSON.stringify(refused.body))
+  }
+}
+
+/** As it came; and as it is now, if a middleware has written another. Mounting cuts off what `baseUrl` has. */
+function urlsOf(request: IncomingMessage & { originalUrl?: string; baseUrl?: string }): string[] {
+  const { url = '', originalUrl = url, baseUrl = '' } = request
+  return [...new Set([originalUrl, baseUrl + url, url])]
+}

@@ -1,0 +1,90 @@
+/** For Fastify 5. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Auth } from './auth/auth.ts'
+import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
+import * as guards from './auth/guards.ts'
+import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
+import { authOf, rememberAuth } from './auth/of-request.ts'
+
+export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
+export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
+
+/** A hook of a route or of an app: `onRequest`, before the body is read, or `preHandler`. */
+export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+/**
+ * The plugin. Finds out who each request is from: `getAuth(request)`, and `request.auth`. It refuses nobody: guards do.
+ * What is registered beside it and after it has it too.
+ *
+ * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
+ *   `session`, a function of the request, if your app keeps its own login
+ * @throws TypeError if the options make no sense
+ * @see RFC 6750 §2.1, RFC 8693 §4.1
+ * @example
+ * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/fastify'
+ *
+ * await app.register(authenticate, { issuer: 'http://127.0.0.1:4100', authorizedParties: ['http://127.0.0.1:3000'] })
+ * app.get('/me', { onRequest: requireUser }, async request => getAuth(request))
+ * app.delete('/account', { onRequest: forbidActing }, deleteAccount)
+ */
+export async function authenticate(app: FastifyInstance, options: AuthOptions<FastifyRequest>): Promise<void> {
+  const find = createAuthenticate(options)
+  app.decorateRequest('auth', null as never)
+  app.addHook('onRequest', async request => {
+    const auth = await find(request, name => request.headers[name])
+    rememberAuth(request, auth)
+    Object.assign(request, { auth })
+  })
+}
+
+// What fastify-plugin does: the plugin is part of the app it is registered in, not an app inside.
+Object.assign(authenticate, {
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: '@stagedoor/sdk',
+  [Symbol.for('plugin-meta')]: { name: '@stagedoor/sdk', fastify: '5.x' },
+})
+
+/**
+ * Who a request is from.
+ * @throws TypeError if it never went through {@link authenticate}
+ * @example
+ * const { userId, actor, isActing } = getAuth(request)
+ */
+export function getAuth(request: FastifyRequest): Auth {
+  return authOf(request, "await app.register(authenticate, { issuer: 'https://auth.example.com' })")
+}
+
+/** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+export const requireUser = hook(guards.requireUser)
+
+/** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+export const forbidActing = hook(guards.forbidActing)
+
+/** Lets only those pass who act as a user; others get 403 `acting_required`. */
+export const requireActing = hook(guards.requireActing)
+
+/** Lets users pass, while acting only with GET, HEAD and OPTIONS: 403 `forbidden_while_acting` for all else. */
+export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
+
+/**
+ * Refuses certain paths while acting, wherever they are handled: a net beneath {@link forbidActing} at the handlers.
+ *
+ * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
+ * @throws TypeError if a pattern is none
+ * @example
+ * app.addHook('onRequest', forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ */
+export function forbidActingOn(actions: ActionPatterns): Hook {
+  return hook(pathGuard(actions))
+}
+
+function hook(guard: guards.Guard): Hook {
+  return async (request, reply) => {
+    const { method, url, originalUrl } = request
+    const refused = guard(getAuth(request), { method, urls: [originalUrl, url] })
+    if (!refused) return
+    // The text as it is: a schema or serializer of the route is for its own answers.
+    return reply.code(refused.status).headers(refused.headers).serializer(String).send(JSON.stringify(refused.body))
+  }
+}

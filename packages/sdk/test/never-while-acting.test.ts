@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request as send } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { serve } from '@hono/node-server'
+import * as onExpress from '@stagedoor/sdk/express'
+import * as onFastify from '@stagedoor/sdk/fastify'
+import * as onHono from '@stagedoor/sdk/hono'
+import { type ActionPatterns, type Auth, forbidActingOn, neverWhileActing } from '@stagedoor/sdk/request'
+import express from 'express'
+import Fastify from 'fastify'
+import { Hono } from 'hono'
+
+const acting: Auth = { userId: 'u', sessionId: 's', actor: { sub: 'a' }, isActing: true, claims: {} }
+const own: Auth = { userId: 'u', sessionId: 's', actor: null, isActing: false, claims: {} }
+
+/** The rule that forbids it while acting; undefined if none does. */
+async function ruleFor(actions: ActionPatterns, method: string, url: string): Promise<string | undefined> {
+  const guard = forbidActingOn(actions)
+  assert.equal(guard(own, { method, url }), undefined, `${method} ${url}, oneself`)
+  const refused = guard(acting, { method, url })
+  if (!refused) return undefined
+  assert.equal(refused.status, 403)
+  const { errors } = (await refused.json()) as { errors: [{ code: string; meta: { rule: string } }] }
+  assert.equal(errors[0].code, 'forbidden_while_acting')
+  return errors[0].meta.rule
+}
+
+describe('neverWhileActing', () => {
+  const expected: Record<string, string[]> = {
+    changePassword: ['POST /password', 'GET /settings/password/new', 'PUT /api/v1/users/u1/change_password'],
+    changeMfa: ['POST /mfa', 'DELETE /me/2fa/totp', 'GET /account/backup-codes', 'POST /settings/passkeys'],
+    changeEmail: ['PATCH /account/email', 'POST /api/email_addresses', 'DELETE /emails/7'],
+    changePhone: ['PUT /me/phone', 'POST /phone-numbers'],
+    apiKeys: ['GET /api-keys', 'POST /v1/apiKeys', 'DELETE /settings/api_keys/k1', 'GET /personal-access-tokens'],
+    payouts: ['POST /payouts', 'GET /bank-accounts/b1', 'POST /withdrawals'],
+    paymentMethods: ['POST /billing/payment-methods', 'DELETE /cards/c1'],
+    deleteAccount: [
+      'DELETE /account',
+      'DELETE /api/users/u1',
+      'POST /account/delete',
+      'DELETE /me',
+      'POST /close-account',
+    ],
+  }
+  for (const [rule, requests] of Object.entries(expected)) {
+    it(`forbids ${rule}`, async () => {
+      for (const each of requests) {
+        const [method = '', path = ''] = each.split(' ')
+        assert.equal(await ruleFor(neverWhileActing, method, `https://app.example.com${path}`), rule, each)
+      }
+    })
+  }
+
+  it('names every action it has, and lets support look around', async () => {
+    assert.deepEqual(Object.keys(neverWhileActing), Object.keys(expected))
+    for (const each of [
+      'GET /',
+      'GET /account',
+      'GET /users/u1',
+      'GET /settings/email',
+      'GET /billing/payment-methods',
+      'POST /orders',
+      'DELETE /users/u1/comments/7',
+      'GET /search?q=/password',
+      'GET /passwords-explained',
+    ]) {
+      const [method = '', path = ''] = each.split(' ')
+      assert.equal(await ruleFor(neverWhileActing, method, `https://app.example.com${path}`), undefined, each)
+    }
+  })
+})
+
+describe('patterns', () => {
+  it('`*` is one segment, `**` any number, methods may be named, GET means HEAD too', async () => {
+    const actions = {
+      one: ['/a/*/c'],
+      any: ['GET /b/**'],
+      part: ['/files/*.csv'],
+      root: ['POST /'],
+      changes: ['PUT|PATCH **'],
+    }
+    for (const [request, rule] of [
+      ['GET /a/b/c', 'one'],
+      ['POST /a/b/c', 'one'],
+      ['GET /a/c', undefined],
+      ['GET /a/b/b/c', undefined],
+      ['GET /b', 'any'],
+      ['HEAD /b/c/d/', 'any'],
+      ['POST /b/c', undefined],
+      ['GET /bb', undefined],
+      ['GET /files/users.csv', 'part'],
+      ['GET /files/usersXcsv', undefined],
+      ['POST /', 'root'],
+      ['POST /a', undefined],
+      ['PUT /', 'changes'],
+      ['PATCH /any/thing', 'changes'],
+    ] as const) {
+      const [method = '', path = ''] = request.split(' ')
+      assert.equal(await ruleFor(actions, method, path), rule, request)
+    }
+  })
+
+  it('that are none are refused when the app starts', () => {
+    for (const pattern of ['', 'account', 'delete /account', 'DELETE  /a', '/a b', '/a?x', 'https://x/y', '/%61'])
+      assert.throws(() => forbidActingOn({ action: [pattern] }), /is no pattern/, pattern)
+    assert.throws(() => forbidActingOn({}), /neverWhileActing/)
+  })
+
+  it('an address that cannot be read, or is encoded again and again, is refused', async () => {
+    for (const url of ['/%zz', '/a%', '/%ff', '/%25252525252561'])
+      assert.equal(await ruleFor({ action: ['/x'] }, 'GET', url), 'unreadable-path', url)
+  })
+
+  it('`..` is followed, and is not: whichever of the two matches', async () => {
+    const actions = { action: ['/account/delete', '/users/*'] }
+    for (const url of ['/x/../account/delete', '/account/x/%2e%2e/delete', '/a/b/..\\../account/./delete', '/users/..'])
+      assert.equal(await ruleFor(actions, 'POST', url), 'action', url)
+    assert.equal(await ruleFor(actions, 'POST', '/account/delete/../x'), undefined)
+  })
+
+  it('a long address is judged as fast as it is read', async () => {
+    for (const url of ['/a'.repeat(8_000), `/password${'/password'.repeat(800)}x`, `/${'%2561'.repeat(1_600)}`]) {
+      const began = performance.now()
+      await ruleFor({ ...neverWhileActing, action: ['**/a/**/b/**/c'] }, 'POST', url)
+      assert.ok(performance.now() - began < 1_000, url.slice(0, 20))
+    }
+  })
+})
+
+// Z18: what the guard and the router take a path for may differ; then the guard is the stricter.
+describe('one path written in many ways', () => {
+  const session = () => ({ userId: 'u', sessionId: 's', actor: { sub: 'a' } })
+  const ownSession = () => ({ userId: 'u', sessionId: 's' })
+  const actions = { deleteAccount: ['/account/delete'] }
+  /** A handler that is as lenient as any: it decodes twice and trims. */
+  const means = (a: string, b: string) => {
+    let text = `${a}/${b}`
+    for (let i = 0; i < 2; i++) {
+      try {
+        text = decodeURIComponent(text)
+      } catch {}
+    }
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: some trim these
+    return /^account[\u0000-\u0020/\\]*delete[\u0000-\u0020/\\]*([;?#].*)?$/i.test(text)
+  }
+
+  const apps: Record<string, (acts: boolean) => Promise<{ port: number } & AsyncDisposable>> = {
+    async express(acts) {
+      const app = express()
+      app.use(onExpress.authenticate({ session: acts ? session : ownSession }))
+      app.use(onExpress.forbidActingOn(actions))
+      app.all('/account/delete', (_request, response) => void response.json('done'))
+      app.all('/:a/:b', ({ params }, response) => void response.status(means(params.a, params.b) ? 200 : 404).end())
+      app.use(
+        '/account',
+        express.Router().all('/delete', (_request, response) => void response.json('done')),
+      )
+      const started = app.listen(0, '127.0.0.1')
+      await once(started, 'listening')
+      return running(started)
+    },
+    async fastify(acts) {
+      const app = Fastify({
+        routerOptions: {
+          caseSensitive: false,
+          ignoreTrailingSlash: true,
+          ignoreDuplicateSlashes: true,
+          // Its types do not know it yet.
+          ...({ useSemicolonDelimiter: true } as object),
+        },
+      })
+      await app.register(onFastify.authenticate, { session: acts ? session : ownSession })
+      app.addHook('onRequest', onFastify.forbidActingOn(actions))
+      app.all('/account/delete', async () => 'done')
+      app.all<{ Params: { a: string; b: string } }>('/:a/:b', async ({ params }, reply) =>
+        reply.code(means(params.a, params.b) ? 200 : 404).send(),
+      )
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      return { port: (app.server.address() as AddressInfo).port, [Symbol.asyncDispose]: () => app.close() }
+    },
+    async hono(acts) {
+      const app = new Hono({ strict: false })
+      app.use(onHono.authenticate({ session: acts ? session : ownSession }))
+      app.use(onHono.forbidActingOn(actions))
+      app.all('/account/delete', context => context.json('done'))
+      app.all('/:a/:b', context =>
+        context.body(null, means(context.req.param('a'), context.req.param('b')) ? 200 : 404),
+      )
+      return new Promise(resolve => {
+        const started = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, () => resolve(running(started)))
+      })
+    },
+  }
+  const running = (started: { address(): unknown; close(): unknown }) => ({
+    port: (started.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      started.close()
+    },
+  })
+
+  /** Sent as it is: `fetch` would tidy it up. */
+  const status = (port: number, path: string) =>
+    new Promise<number>((resolve, reject) => {
+      const request = send({ port, host: '127.0.0.1', method: 'POST', path }, response => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+      request.on('error', reject).end()
+    })
+
+  const words = ['account', 'ACCOUNT', 'aCcount', '%61ccount', 'acc%6Funt', '%2561ccount', 'account;x=1', 'account%00']
+  const joints = ['/', '//', '/./', '/x/../', '%2f', '%2F', '%252f', '\\', '%5c', '/%2e/', ';/', '/%20']
+  const ends = ['', '/', '//', '?x', '%3fx', '#x', ';x', '%20', '%00', '/.', '.']
+  const variants = words.flatMap(word =>
+    joints.flatMap(joint => ends.flatMap(end => [`/${word}${joint}delete${end}`, `//${word}${joint}Delete${end}`])),
+  )
+
+  for (const [name, start] of Object.entries(apps)) {
+    describe(name, () => {
+      let guarded: { port: number } & AsyncDisposable
+      let open: { port: number } & AsyncDisposable
+      before(async () => {
+        guarded = await start(true)
+        open = await start(false)
+      })
+      after(async () => {
+        await guarded[Symbol.asyncDispose]()
+        await open[Symbol.asyncDispose]()
+      })
+
+      it(`${variants.length} of them: none gets past the guard to the handler`, async () => {
+        let reached = 0
+        for (const path of [...variants, 'http://app.example.com/account/delete', '/x/../account/delete']) {
+          assert.notEqual(await status(guarded.port, path), 200, path)
+          // Without somebody acting the same address may well work, or this would show nothing.
+          if ((await status(open.port, path)) === 200) reached++
+        }
+        assert.ok(reached >= 100, `${reached} reached the handler`)
+      })
+    })
+  }
+})

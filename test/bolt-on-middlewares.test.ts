@@ -1,0 +1,85 @@
+/** The middlewares on an app's own login: docs/guides/quick-starts.md shows what stands here. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import {
+  authenticate,
+  forbidActing,
+  forbidActingOn,
+  getAuth,
+  neverWhileActing,
+  type OwnSession,
+  requireUser,
+} from '@stagedoor/sdk/express'
+// @ts-expect-error: it brings no types
+import cookieSession from 'cookie-session'
+import express from 'express'
+
+interface ShopRequest extends express.Request {
+  session: { userId?: string; acting?: { actor: { sub: string } } }
+}
+
+/** A shop with cookie-session, where anybody logs in as anybody. */
+function shop(): express.Express {
+  const app = express()
+  app.use(cookieSession({ name: 'shop', secret: 'of this test' }))
+  app.post('/login/:user{/:actor}', (request, response) => {
+    const { user, actor } = request.params
+    Object.assign((request as unknown as ShopRequest).session, {
+      userId: user,
+      acting: actor && { actor: { sub: actor } },
+    })
+    response.end()
+  })
+
+  const mySession = ({ session }: ShopRequest): OwnSession | undefined =>
+    session.userId ? { userId: session.userId, actor: session.acting?.actor } : undefined
+
+  app.use(authenticate({ session: mySession }))
+  app.use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+
+  app.get('/me', requireUser, (request, response) => response.json(getAuth(request)))
+  app.post('/orders/cancel', forbidActing, (_request, response) => response.json('done'))
+  app.use((_request, response) => response.json('done'))
+  return app
+}
+
+describe('the middlewares, on a login of the app’s own', () => {
+  const server = shop().listen(0, '127.0.0.1')
+  let url: string
+
+  before(async () => {
+    if (!server.listening) await once(server, 'listening')
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  })
+  after(() => server.close())
+
+  /** Logs in. @returns what calls with that session, and gives the status */
+  async function loggedIn(path: string) {
+    const cookies = (await fetch(`${url}/login/${path}`, { method: 'POST' })).headers.getSetCookie()
+    const cookie = cookies.map(each => each.split(';')[0]).join('; ')
+    return (method: string, to: string) => fetch(url + to, { method, headers: { cookie } })
+  }
+
+  it('support is refused what is the customer’s alone, and the customer is not', async () => {
+    const [carl, olivia] = [await loggedIn('carl'), await loggedIn('carl/olivia')]
+    const auth = { userId: 'carl', sessionId: null, claims: {} }
+    assert.deepEqual(await (await carl('GET', '/me')).json(), { ...auth, actor: null, isActing: false })
+    assert.deepEqual(await (await olivia('GET', '/me')).json(), { ...auth, actor: { sub: 'olivia' }, isActing: true })
+    for (const [method, path] of [
+      ['POST', '/orders/cancel'],
+      ['POST', '/exports/orders'],
+      ['PUT', '/settings/password'],
+    ] as const) {
+      assert.equal((await carl(method, path)).status, 200, path)
+      assert.equal((await olivia(method, path)).status, 403, path)
+    }
+    assert.equal((await olivia('GET', '/orders')).status, 200)
+  })
+
+  it('nobody is nobody', async () => {
+    assert.equal((await fetch(`${url}/me`)).status, 401)
+    assert.equal((await fetch(`${url}/orders/cancel`, { method: 'POST' })).status, 401)
+  })
+})
