@@ -44,6 +44,8 @@ function build(name: string): void {
 
 interface Manifest {
   exports: Record<string, string>
+  /** Peers of what is published. Named as such here, npm would install them for whoever only starts the server. */
+  optionalPeers?: Record<string, string>
   bin?: Record<string, string>
 }
 
@@ -56,9 +58,14 @@ function published<T extends Manifest>(manifest: T) {
       { types: file.replace(/\.ts$/, '.d.ts'), default: built(file) },
     ]),
   )
+  const { optionalPeers = {}, ...rest } = manifest
+  const peers = Object.keys(optionalPeers).length > 0 && {
+    peerDependencies: optionalPeers,
+    peerDependenciesMeta: Object.fromEntries(Object.keys(optionalPeers).map(name => [name, { optional: true }])),
+  }
   const bin =
     manifest.bin && Object.fromEntries(Object.entries(manifest.bin).map(([name, file]) => [name, built(file)]))
-  return { ...manifest, exports, ...(bin ? { bin } : {}) }
+  return { ...rest, exports, ...peers, ...(bin ? { bin } : {}) }
 }
 
 function sdkTypes(): Record<string, string[]> {
