@@ -19,7 +19,10 @@ export interface Documented {
 const ENTRIES: [entry: string, files: string[]][] = [
   ['@stagedoor/sdk', ['stagedoor.ts', 'errors.ts', 'list.ts', 'resources/*.ts']],
   ['@stagedoor/sdk/verify', ['verify.ts', 'verify/remote-jwks.ts', 'verify/revocations.ts']],
-  ['@stagedoor/sdk/testing', ['testing.ts']],
+  ...['express', 'fastify', 'hono', 'next', 'request', 'record-as', 'testing'].map((name): [string, string[]] => [
+    `@stagedoor/sdk/${name}`,
+    [`${name}.ts`],
+  ]),
   ['@stagedoor/sdk/banner', ['banner.ts']],
   ['@stagedoor/sdk/react', ['react.ts']],
 ]
@@ -63,7 +66,7 @@ function docstringsOf(text: string): Documented[] {
   return [...text.matchAll(/^( *)\/\*\*\n([\s\S]*?) *\*\/\n/gm)].flatMap(match => {
     const [whole, indent = '', comment = ''] = match
     const signature = signatureOf(text.slice(match.index + whole.length))
-    const name = /^(?:export )?(?:async )?(?:function\*? |class |type |\*)?(\w+)/.exec(signature)?.[1] ?? ''
+    const name = /^(?:export )?(?:async )?(?:function\*? |class |type |const |\*)?(\w+)/.exec(signature)?.[1] ?? ''
     const classes = [...text.slice(0, match.index).matchAll(/^export class (\w)(\w*)/gm)]
     resource = classes.map(([, first = '', rest]) => `${first.toLowerCase()}${rest}.`).at(-1) ?? resource
     const plain = comment.replace(/^ *\* ?/gm, '')
@@ -98,6 +101,8 @@ function docstringsOf(text: string): Documented[] {
 
 /** Of what follows a docstring: up to the end of its parameters, and what it gives. */
 function signatureOf(text: string): string {
+  const constant = /^export const \w+/.exec(text)?.[0]
+  if (constant !== undefined) return constant
   const head = /^[^\n(]*/.exec(text)?.[0] as string
   if (text[head.length] !== '(') return head.trim().replace(/ (extends .*)?\{$/, '')
   let depth = 0

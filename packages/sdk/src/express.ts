@@ -23,10 +23,12 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/express'
+ * import express from 'express'
  *
+ * const app = express()
  * app.use(authenticate({ issuer: 'http://127.0.0.1:4100', authorizedParties: ['http://127.0.0.1:3000'] }))
- * app.get('/me', requireUser, (request, response) => response.json(getAuth(request)))
- * app.delete('/account', forbidActing, deleteAccount)
+ * app.get('/me', requireUser, (request, response) => void response.json(getAuth(request)))
+ * app.delete('/account', forbidActing, (request, response) => void response.json({ deleted: getAuth(request).userId }))
  */
 export function authenticate<Incoming extends IncomingMessage = IncomingMessage>(
   options: AuthOptions<Incoming>,
@@ -50,22 +52,60 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
  * Who a request is from.
  * @throws TypeError if it never went through {@link authenticate}
  * @example
- * const { userId, actor, isActing } = getAuth(request)
+ * import { getAuth } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().get('/', (request, response) => {
+ *   const { userId, actor } = getAuth(request)
+ *   response.send(actor ? `${actor.sub} acting as ${userId}` : userId)
+ * })
  */
 export function getAuth(request: IncomingMessage): Auth {
   return authOf(request, "app.use(authenticate({ issuer: 'https://auth.example.com' }))")
 }
 
-/** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+/**
+ * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireUser } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().get('/orders', requireUser, (_request, response) => void response.json([]))
+ */
 export const requireUser = middleware(guards.requireUser)
 
-/** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+/**
+ * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { forbidActing } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().post('/password', forbidActing, (_request, response) => void response.sendStatus(204))
+ */
 export const forbidActing = middleware(guards.forbidActing)
 
-/** Lets only those pass who act as a user; others get 403 `acting_required`. */
+/**
+ * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireActing } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().get('/support/notes', requireActing, (_request, response) => void response.json([]))
+ */
 export const requireActing = middleware(guards.requireActing)
 
-/** Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it. */
+/**
+ * Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { readOnlyWhileActing } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().use('/settings', readOnlyWhileActing)
+ */
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**
@@ -74,7 +114,10 @@ export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
  * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
  * @throws TypeError if a pattern is none
  * @example
- * app.use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): Middleware {
   return middleware(pathGuard(actions))

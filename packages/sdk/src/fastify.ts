@@ -23,10 +23,12 @@ export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unk
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
  *
+ * const app = fastify()
  * await app.register(authenticate, { issuer: 'http://127.0.0.1:4100', authorizedParties: ['http://127.0.0.1:3000'] })
  * app.get('/me', { onRequest: requireUser }, async request => getAuth(request))
- * app.delete('/account', { onRequest: forbidActing }, deleteAccount)
+ * app.delete('/account', { onRequest: forbidActing }, async request => ({ deleted: getAuth(request).userId }))
  */
 export async function authenticate(app: FastifyInstance, options: AuthOptions<FastifyRequest>): Promise<void> {
   const find = createAuthenticate(options)
@@ -49,22 +51,60 @@ Object.assign(authenticate, {
  * Who a request is from.
  * @throws TypeError if it never went through {@link authenticate}
  * @example
- * const { userId, actor, isActing } = getAuth(request)
+ * import { getAuth } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().get('/', async request => {
+ *   const { userId, actor } = getAuth(request)
+ *   return actor ? `${actor.sub} acting as ${userId}` : userId
+ * })
  */
 export function getAuth(request: FastifyRequest): Auth {
   return authOf(request, "await app.register(authenticate, { issuer: 'https://auth.example.com' })")
 }
 
-/** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+/**
+ * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireUser } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().get('/orders', { onRequest: requireUser }, async () => [])
+ */
 export const requireUser = hook(guards.requireUser)
 
-/** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+/**
+ * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { forbidActing } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().post('/password', { onRequest: forbidActing }, async () => 'changed')
+ */
 export const forbidActing = hook(guards.forbidActing)
 
-/** Lets only those pass who act as a user; others get 403 `acting_required`. */
+/**
+ * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireActing } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().get('/support/notes', { onRequest: requireActing }, async () => [])
+ */
 export const requireActing = hook(guards.requireActing)
 
-/** Lets users pass, while acting only with GET, HEAD and OPTIONS: 403 `forbidden_while_acting` for all else. */
+/**
+ * Lets users pass, while acting only with GET, HEAD and OPTIONS: 403 `forbidden_while_acting` for all else.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { readOnlyWhileActing } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().addHook('onRequest', readOnlyWhileActing)
+ */
 export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
 
 /**
@@ -73,7 +113,10 @@ export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
  * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
  * @throws TypeError if a pattern is none
  * @example
- * app.addHook('onRequest', forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().addHook('onRequest', forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): Hook {
   return hook(pathGuard(actions))

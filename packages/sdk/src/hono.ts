@@ -26,10 +26,12 @@ export interface AuthEnv {
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
  *
+ * const app = new Hono()
  * app.use(authenticate({ issuer: 'http://127.0.0.1:4100', authorizedParties: ['http://127.0.0.1:3000'] }))
  * app.get('/me', requireUser, context => context.json(getAuth(context)))
- * app.delete('/account', forbidActing, deleteAccount)
+ * app.delete('/account', forbidActing, context => context.json({ deleted: getAuth(context).userId }))
  */
 export function authenticate(options: AuthOptions<Context>): MiddlewareHandler<AuthEnv> {
   const find = createAuthenticate(options)
@@ -45,22 +47,60 @@ export function authenticate(options: AuthOptions<Context>): MiddlewareHandler<A
  * Who a request is from.
  * @throws TypeError if it never went through {@link authenticate}
  * @example
- * const { userId, actor, isActing } = getAuth(context)
+ * import { getAuth } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().get('/', context => {
+ *   const { userId, actor } = getAuth(context)
+ *   return context.text(actor ? `${actor.sub} acting as ${userId}` : `${userId}`)
+ * })
  */
 export function getAuth(context: Context): Auth {
   return authOf(context, "app.use(authenticate({ issuer: 'https://auth.example.com' }))")
 }
 
-/** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+/**
+ * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireUser } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().get('/orders', requireUser, context => context.json([]))
+ */
 export const requireUser = middleware(guards.requireUser)
 
-/** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+/**
+ * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { forbidActing } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().post('/password', forbidActing, context => context.text('changed'))
+ */
 export const forbidActing = middleware(guards.forbidActing)
 
-/** Lets only those pass who act as a user; others get 403 `acting_required`. */
+/**
+ * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { requireActing } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().get('/support/notes', requireActing, context => context.json([]))
+ */
 export const requireActing = middleware(guards.requireActing)
 
-/** Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it. */
+/**
+ * Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it.
+ * @see RFC 8693 §4.1
+ * @example
+ * import { readOnlyWhileActing } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().use('/settings/*', readOnlyWhileActing)
+ */
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**
@@ -69,7 +109,10 @@ export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
  * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
  * @throws TypeError if a pattern is none
  * @example
- * app.use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): MiddlewareHandler {
   return middleware(pathGuard(actions))

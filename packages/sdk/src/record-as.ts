@@ -90,12 +90,17 @@ const PROFILE_PROPERTIES = ['$set', '$set_once', '$unset']
  * @example
  * import { recordAs } from '@stagedoor/sdk/record-as'
  *
- * const record = recordAs(getAuth(request))
- * record.unlessActing(() => users.sawNow(userId))
+ * import { createAuthenticator } from '@stagedoor/sdk/request'
+ * import { PostHog } from 'posthog-node'
+ *
+ * const authenticate = createAuthenticator({ issuer: 'http://127.0.0.1:4100' })
+ * const posthog = new PostHog('phc_…')
+ * const lastSeen = new Map<string, number>()
+ *
+ * const auth = await authenticate(new Request('http://127.0.0.1:3000/orders/7'))
+ * const record = recordAs(auth)
+ * if (auth.userId) record.unlessActing(() => lastSeen.set(auth.userId, Date.now()))
  * posthog.capture(record.postHog({ event: 'order viewed' }))
- * analytics.track(record.segment({ event: 'order viewed' }))
- * record.sentry(Sentry.getIsolationScope())
- * record.openTelemetry({ context, propagation }, () => fetch(warehouse))
  */
 export function recordAs(auth: Auth): Recording {
   // A promise of an auth would be nobody acting.

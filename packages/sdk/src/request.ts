@@ -27,7 +27,7 @@ export type RequestGuard = (auth: Auth, request: Pick<Request, 'method' | 'url'>
  * const authenticate = createAuthenticator({ issuer: 'http://127.0.0.1:4100' })
  *
  * export default {
- *   async fetch(request) {
+ *   async fetch(request: Request): Promise<Response> {
  *     const auth = await authenticate(request)
  *     const refused = forbidActing(auth, request)
  *     if (refused) return refused
@@ -60,8 +60,12 @@ export const readOnlyWhileActing = answering(guards.readOnlyWhileActing)
  * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
  * @throws TypeError if a pattern is none
  * @example
+ * import { createAuthenticator, forbidActingOn, neverWhileActing } from '@stagedoor/sdk/request'
+ *
+ * const authenticate = createAuthenticator({ issuer: 'http://127.0.0.1:4100' })
  * const forbidden = forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] })
- * const refused = forbidden(auth, request)
+ * const request = new Request('http://127.0.0.1:3000/account/password', { method: 'POST' })
+ * const refused = forbidden(await authenticate(request), request)
  */
 export function forbidActingOn(actions: ActionPatterns): RequestGuard {
   return answering(pathGuard(actions))

@@ -8,7 +8,7 @@ import * as onFastify from '@stagedoor/sdk/fastify'
 import * as onHono from '@stagedoor/sdk/hono'
 import * as onNext from '@stagedoor/sdk/next'
 import * as onRequest from '@stagedoor/sdk/request'
-import type { TokenError } from '@stagedoor/sdk/verify'
+import { followRevocations, type TokenError } from '@stagedoor/sdk/verify'
 import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
@@ -40,7 +40,9 @@ before(async () => {
 })
 after(() => server[Symbol.asyncDispose]())
 
-type Options = Pick<onRequest.TokenOptions, 'issuer' | 'authorizedParties' | 'onInvalidToken'> & { publicKey?: string }
+type Options = Pick<onRequest.TokenOptions, 'issuer' | 'authorizedParties' | 'onInvalidToken' | 'revocations'> & {
+  publicKey?: string
+}
 interface App extends AsyncDisposable {
   fetch(path: string, init?: RequestInit): Promise<Response>
 }
@@ -302,6 +304,20 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       assert.ok(told[0]?.cause instanceof Error)
       assert.doesNotMatch(JSON.stringify(told) + String(told[0].stack), new RegExp(own))
       await refused(await cutOff.fetch('/me'), 401, 'authentication_invalid', { reason: 'not-signed-in' })
+    })
+
+    it('503, and nothing is let through, when it is not known what has been revoked', async () => {
+      const serverURL = `http://127.0.0.1:${await freePort()}`
+      using revocations = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'refuse' })
+      await using cutOff = await start({ revocations })
+      for (const [path, method] of [
+        ['/me', 'GET'],
+        ['/sensitive', 'POST'],
+        ...(name === 'next' ? [] : [['/account/password', 'GET']]),
+      ] as [string, string][]) {
+        const answer = await cutOff.fetch(path, { ...bearer(own), method })
+        await refused(answer, 503, 'keys_unavailable', { reason: 'revocations-unavailable' })
+      }
     })
 
     it('takes the options of createVerifier, and refuses those that make no sense', async () => {

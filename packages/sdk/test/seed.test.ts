@@ -24,7 +24,12 @@ before(async () => {
     mkdirSync(join(directory, 'node_modules', scope), { recursive: true })
   symlinkSync(sdk, join(directory, 'node_modules/@clerk/backend-api-client'))
   symlinkSync(sdk, join(directory, 'node_modules/@stagedoor/sdk'))
-  for (const name of ['jose', 'react', 'playwright-core', '@types/node', '@types/react', 'csstype', 'undici-types'])
+  for (const name of [
+    ...['jose', 'react', 'playwright-core', '@types/node', '@types/react', 'csstype', 'undici-types'],
+    ...['express', '@types/express', '@types/express-serve-static-core', '@types/serve-static', '@types/qs'],
+    ...['@types/range-parser', '@types/send', '@types/body-parser', '@types/connect', '@types/http-errors'],
+    ...['fastify', 'hono', 'posthog-node'],
+  ])
     symlinkSync(join(root, 'node_modules', name), join(directory, 'node_modules', name))
   server = await testServer({ realTime: true })
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL: await server.listen() })
@@ -134,7 +139,9 @@ function compile(files: string[], options: object = {}): void {
     skipLibCheck: true,
     ...options,
   }
-  write('tsconfig.json', JSON.stringify({ compilerOptions, files }))
+  // Of Next.js itself only what the SDK asks of it.
+  const all = [...files, join(sdk, 'src/next-headers.d.ts')]
+  write('tsconfig.json', JSON.stringify({ compilerOptions, files: all }))
   try {
     execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', directory], { stdio: 'pipe' })
   } catch (error) {

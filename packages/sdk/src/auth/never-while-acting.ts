@@ -1,6 +1,6 @@
-import type { Auth } from './auth.ts'
+import type { Auth, SignedOut } from './auth.ts'
 import type { Guard } from './guards.ts'
-import { refusal, refusedAsSignedOut } from './refusal.ts'
+import { isPassing, refusal, refusedAsSignedOut } from './refusal.ts'
 
 /** Actions by name, each with the paths it is done at. */
 export type ActionPatterns = Readonly<Record<string, readonly string[]>>
@@ -75,14 +75,14 @@ export function pathGuard(actions: ActionPatterns): Guard {
         (methods === undefined || methods.includes(method)) && readable.some(each => path.test(each)),
     )
     if (!rule && !broken) return
-    if (isUnknown(auth)) return refusedAsSignedOut('keys-unavailable')
+    if (isUnknown(auth)) return refusedAsSignedOut(auth.reason)
     return refusal('forbidden_while_acting', { rule: rule?.action ?? 'unreadable-path' })
   }
 }
 
 /** A token came, and whether it says that somebody is acting cannot be found out now. */
-function isUnknown(auth: Auth): boolean {
-  return auth.userId === null && auth.reason === 'keys-unavailable'
+function isUnknown(auth: Auth): auth is SignedOut {
+  return auth.userId === null && isPassing(auth.reason)
 }
 
 function compiled(pattern: string): { methods: string[] | undefined; path: RegExp } {

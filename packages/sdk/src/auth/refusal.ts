@@ -20,7 +20,7 @@ const refusals = {
   keys_unavailable: {
     status: 503,
     message: 'Nobody can be recognised now',
-    long_message: 'The keys to check session tokens with could not be fetched. The token may be valid.',
+    long_message: 'What is needed to check session tokens could not be fetched. The token may be valid.',
     action: 'Try again in some seconds. If it goes on, the app cannot reach its Stagedoor server.',
   },
   forbidden_while_acting: {
@@ -49,7 +49,12 @@ export function refusal(code: RefusalCode, because: Record<string, string> = {})
 
 /** For a guard that meets a request from nobody. */
 export function refusedAsSignedOut(reason: SignedOutReason): Refusal {
-  return refusal(reason === 'keys-unavailable' ? 'keys_unavailable' : 'authentication_invalid', { reason })
+  return refusal(isPassing(reason) ? 'keys_unavailable' : 'authentication_invalid', { reason })
+}
+
+/** It says nothing of the token, which may be found good in a moment. */
+export function isPassing(reason: SignedOutReason): boolean {
+  return reason === 'keys-unavailable' || reason === 'revocations-unavailable'
 }
 
 function headersOf(code: RefusalCode, reason: string | undefined): Record<string, string> {
