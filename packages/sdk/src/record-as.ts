@@ -89,7 +89,6 @@ const PROFILE_PROPERTIES = ['$set', '$set_once', '$unset']
  *   https://segment.com/docs/connections/spec/common/#context-fields, W3C Baggage
  * @example
  * import { recordAs } from '@stagedoor/sdk/record-as'
- *
  * import { createAuthenticator } from '@stagedoor/sdk/request'
  * import { PostHog } from 'posthog-node'
  *
