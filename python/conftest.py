@@ -10,11 +10,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
+from django.conf import settings
 from servers import ACTOR, ISSUER, SECRET_KEY, SERVER_URL
 
 import stagedoor as package
 from stagedoor import Stagedoor, models
+
+# Before anything of Django's is looked at.
+settings.configure(
+    ALLOWED_HOSTS=["testserver"],
+    MIDDLEWARE=["stagedoor.django.StagedoorMiddleware"],
+    STAGEDOOR={"issuer": ISSUER, "server_url": SERVER_URL},
+    SECRET_KEY="of these tests",
+)
+django.setup()
 
 
 @pytest.fixture(scope="session")
