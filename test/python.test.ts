@@ -16,9 +16,16 @@ const skip = !existsSync(bin) && 'set-up found no Python 3.10 or later'
 describe('the Python package', { skip }, () => {
   let directory: string
   const servers: TestServer[] = []
+  /** By the algorithm that each signs with. */
+  const urls: Record<string, string> = {}
 
-  before(() => {
+  before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'stagedoor-python-'))
+    for (const alg of ['RS256', 'ES256', 'EdDSA']) {
+      const server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: alg } })
+      servers.push(server)
+      urls[alg] = await server.listen()
+    }
   })
 
   after(async () => {
@@ -27,12 +34,6 @@ describe('the Python package', { skip }, () => {
   })
 
   it('passes its own tests', async test => {
-    const urls: Record<string, string> = {}
-    for (const alg of ['RS256', 'ES256', 'EdDSA']) {
-      const server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: alg } })
-      servers.push(server)
-      urls[alg] = await server.listen()
-    }
     const report = join(directory, 'report')
     writeFileSync(report, '')
     const { code, output } = await run(join(bin, 'python'), ['-m', 'pytest'], {
@@ -47,9 +48,78 @@ describe('the Python package', { skip }, () => {
       await test.test(name, { skip: outcome === 'skipped' }, () => assert.equal(outcome, 'passed', text))
     }
     assert.equal(code, 0, output)
-    assert.ok(results.length > 100, output)
+    assert.ok(results.length > 150, output)
+  })
+
+  it('is typed: mypy, strictly, and pyright', async () => {
+    const [mypy, pyright] = await Promise.all([
+      run(join(bin, 'python'), ['-m', 'mypy']),
+      run(process.execPath, [PYRIGHT]),
+    ])
+    assert.equal(mypy.code, 0, mypy.output)
+    assert.match(mypy.output, /no issues found in (2\d|3\d) source files/)
+    assert.equal(pyright.code, 0, pyright.output)
+    assert.match(pyright.output, /^0 errors, 0 warnings/m)
+  })
+
+  it('is in order, as ruff sees it', async () => {
+    for (const args of [['check'], ['format', '--check']]) {
+      const { code, output } = await run(join(bin, 'ruff'), [...args, '--no-cache'])
+      assert.equal(code, 0, output)
+    }
+  })
+
+  it('is published as a wheel that works by itself, with its types, and a source that makes the wheel', async () => {
+    const built = await run(join(bin, 'python'), ['-m', 'build', '--no-isolation', '--outdir', directory])
+    assert.equal(built.code, 0, built.output)
+    const wheel = join(directory, 'stagedoor-0.1.0-py3-none-any.whl')
+    assert.ok(existsSync(join(directory, 'stagedoor-0.1.0.tar.gz')))
+
+    const empty = join(directory, 'empty')
+    const python = join(empty, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
+    const from = ['--no-index', '--find-links', join(environment, 'wheels')]
+    for (const args of [
+      ['-m', 'venv', '--without-pip', empty],
+      ['-m', 'pip', '--python', python, 'install', '--quiet', ...from, wheel],
+    ]) {
+      const { code, output } = await run(join(bin, 'python'), args)
+      assert.equal(code, 0, output)
+    }
+    const used = await run(python, ['-I', '-c', USE, urls.RS256 ?? '', SECRET_KEY])
+    assert.equal(used.output.trim(), 'olivia@support [1, None]\nstagedoor.fastapi needs fastapi')
+    assert.equal(used.code, 0)
+
+    const types = await run(process.execPath, [
+      PYRIGHT,
+      '--pythonpath',
+      python,
+      '--verifytypes',
+      'stagedoor',
+      '--ignoreexternal',
+    ])
+    assert.match(types.output, /Type completeness score: 100%/)
   })
 })
+
+const PYRIGHT = join(root, 'node_modules/pyright/index.js')
+
+/** Somebody's program, where nothing is installed but the package. */
+const USE = `
+import sys
+from stagedoor import Stagedoor, verify_token
+
+url, key = sys.argv[1:]
+with Stagedoor(bearer_auth=key, server_url=url) as stagedoor:
+    user = stagedoor.users.create()
+    token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "olivia@support", "more": [1, None]})
+    accepted = stagedoor.actor_tokens.accept(token.token)
+auth = verify_token(accepted.token.jwt, issuer="http://127.0.0.1:4100", server_url=url)
+print(auth.actor.sub, auth.actor.more)
+try:
+    import stagedoor.fastapi
+except ModuleNotFoundError as error:
+    print("stagedoor.fastapi needs", error.name)
+`
 
 /** Runs a program in the folder of the package, to its end. */
 async function run(command: string, args: string[], env: Record<string, string> = {}) {

@@ -102,7 +102,7 @@ class TestClerkBackendApi:
         assert clerk.sessions.create(request={"user_id": user.id}).status == "active"
 
     def test_makes_lists_and_bans_users(self, clerk: Any, user: Any) -> None:
-        assert clerk.users.get(user_id=user.id) == user
+        assert clerk.users.get(user_id=user.id).first_name == "Carl"
         assert [found.id for found in clerk.users.list(request={"user_id": [user.id]})] == [user.id]
         assert clerk.users.count(request={"user_id": [user.id]}).total_count == 1
         merged = clerk.users.update_metadata(user_id=user.id, public_metadata={"plan": "pro"})

@@ -288,7 +288,7 @@ def call_anyhow(method: Callable[..., Any], name: str) -> None:
     ]
     more: dict[str, Any] = {"external_id": "x"} if "find_or_create" in name else {}
     args = ["x"] * len(needed)
-    calls = [lambda: method(*args, **more)]
+    calls: list[Callable[[], Any]] = [lambda: method(*args, **more)]
     if "get_token" in name:
         calls.append(lambda: method("x", "x"))
 

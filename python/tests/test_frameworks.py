@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import django
 import fastapi
 import flask
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -271,8 +271,8 @@ class TestAnAppThatIsNotSetUp:
             app.test_client().get("/")
 
     def test_django(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(django.core.exceptions.ImproperlyConfigured, match="MIDDLEWARE"):
+        with pytest.raises(ImproperlyConfigured, match="MIDDLEWARE"):
             for_django.require_user(django_view)(HttpRequest())
         monkeypatch.setattr(settings, "STAGEDOOR", None)
-        with pytest.raises(django.core.exceptions.ImproperlyConfigured, match="STAGEDOOR"):
+        with pytest.raises(ImproperlyConfigured, match="STAGEDOOR"):
             for_django.StagedoorMiddleware(django_view)

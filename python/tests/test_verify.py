@@ -29,7 +29,7 @@ from stagedoor.token_error import REASONS
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 ED_KEY = ed25519.Ed25519PrivateKey.generate()
-PUBLIC = {"RS256": RSA_KEY.public_key(), "ES256": EC_KEY.public_key(), "EdDSA": ED_KEY.public_key()}
+PUBLIC: dict[str, Any] = {"RS256": RSA_KEY.public_key(), "ES256": EC_KEY.public_key(), "EdDSA": ED_KEY.public_key()}
 ALGORITHMS = list(PUBLIC)
 
 
@@ -134,8 +134,9 @@ class TestAValidToken:
 
 class TestAlgorithmsAndKeys:
     def test_j1_none_in_any_spelling_with_or_without_a_signature(self) -> None:
-        for alg in ("none", "None", "nOnE", "NONE", "", " RS256", "rs256", None, 1, ["RS256"], {}):
-            kept = token(header={"alg": alg})
+        odd: Any
+        for odd in ("none", "None", "nOnE", "NONE", "", " RS256", "rs256", None, 1, ["RS256"], {}):
+            kept = token(header={"alg": odd})
             refused(kept, "token-wrong-algorithm")
             refused(kept.rpartition(".")[0] + ".", "token-malformed")
         refused(token(header={"alg": LEFT_OUT}), "token-wrong-algorithm")
@@ -182,6 +183,7 @@ class TestAlgorithmsAndKeys:
         texts += ["x' UNION SELECT 'secret'--", "__class__", "keys", "", "0", "KID_RS256", "kid_RS256 ", "k" * 128]
         for kid in (*texts, LEFT_OUT):
             refused(token(header={"kid": kid}), "key-unknown")
+        odd: Any
         for odd in (None, 1, {}, [], ["kid_RS256"], "k" * 129, "k" * 4_000, "k" * 10_000):
             refused(token(header={"kid": odd}), "token-malformed")
 
@@ -195,6 +197,7 @@ class TestAlgorithmsAndKeys:
         attacker = rsa.generate_private_key(65537, 2048)
         own = jwk_of("RS256", attacker.public_key())
         with server_of(answer) as url:
+            header: Any
             for header in ({"jku": url}, {"x5u": url}, {"jwk": own}, {"x5c": []}):
                 theirs = token(header=header, sign=lambda d: attacker.sign(d, padding.PKCS1v15(), hashes.SHA256()))
                 refused(theirs, "token-malformed")
@@ -202,6 +205,7 @@ class TestAlgorithmsAndKeys:
         assert asked == []
 
     def test_j8_header_members_that_change_what_the_signature_means(self) -> None:
+        header: Any
         for header in ({"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": True}, {"zip": "DEF"}, {"enc": "A"}):
             refused(token(header=header), "token-malformed")
         # Of two members of one name the last counts, for everything.
@@ -278,6 +282,7 @@ class TestTheText:
             refused(form, "token-malformed")
 
     def test_j10_is_three_parts_two_of_them_json_objects(self) -> None:
+        form: Any
         for form in ("", ".", "..", "a.b", "a.b.c", "...", None, 1, {}, [], token().encode()):
             refused(form, "token-malformed")
         for text in ("null", "[]", "1", '"x"', "{", "", "{}x", "\ufeff{}", '{"a":NaN}', '{"a":Infinity}'):
@@ -378,6 +383,7 @@ class TestTheClaims:
         assert verifier.verify(token(claims={"azp": "https://anywhere.example.com"})).user_id == "user_1"
 
     def test_an_actor_that_cannot_be_read_is_never_taken_for_none(self) -> None:
+        act: Any
         for act in (None, False, "", "user_operator", 0, [], {}, {"sub": 1}, {"sub": None}):
             refused(token(claims={"act": act}), "token-malformed")
 
@@ -470,7 +476,7 @@ class TestKeysFromAServer:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = time.monotonic()
-        monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+        monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
         server.answer = Answer(body={"keys": [jwk_of("RS256")]})
         with server_of(server) as url:
@@ -493,7 +499,7 @@ class TestKeysFromAServer:
 
     def test_are_used_on_while_the_server_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.monotonic()
-        monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+        monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
         with server_of(server) as url:
             check = Verifier(issuer=EXPECTED_ISSUER, server_url=url, now=lambda: NOW)
@@ -513,7 +519,7 @@ class TestKeysFromAServer:
 
     def test_nobody_who_has_keys_waits_for_newer_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.monotonic()
-        monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+        monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
         with server_of(server) as url:
             check = Verifier(issuer=EXPECTED_ISSUER, server_url=url, now=lambda: NOW)

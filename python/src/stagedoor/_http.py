@@ -108,7 +108,7 @@ class Http:
             await self._async_client.aclose()
 
     def _perform(self, step: httpx.Request | float) -> httpx.Response | httpx.RequestError | None:
-        if isinstance(step, float):
+        if not isinstance(step, httpx.Request):
             time.sleep(step)
             return None
         try:
@@ -118,7 +118,7 @@ class Http:
             return cause
 
     async def _perform_async(self, step: httpx.Request | float) -> httpx.Response | httpx.RequestError | None:
-        if isinstance(step, float):
+        if not isinstance(step, httpx.Request):
             await asyncio.sleep(step)
             return None
         try:

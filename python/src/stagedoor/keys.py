@@ -37,6 +37,7 @@ class JwksSource(Protocol):
 
     def find(self, alg: str, kid: str | None) -> Key:
         """The key that a token names, made for the algorithm it names. Raises TokenError."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -73,14 +73,9 @@ class Page(Generic[T]):
         self.data = part.data
         self.total_count = part.total_count
 
-    @classmethod
-    def read(cls, http: Http, listing: Listing[T]) -> Page[T]:
-        """Asks for a page."""
-        return cls(http, listing, http.send(listing.call()))
-
     def next_page(self) -> Page[T] | None:
         """The next page; None after the last."""
-        return None if self._following is None else Page.read(self._http, self._following)
+        return None if self._following is None else read_page(self._http, self._following)
 
     def __iter__(self) -> Iterator[T]:
         page: Page[T] | None = self
@@ -114,14 +109,9 @@ class AsyncPage(Generic[T]):
         self.data = part.data
         self.total_count = part.total_count
 
-    @classmethod
-    async def read(cls, http: Http, listing: Listing[T]) -> AsyncPage[T]:
-        """Asks for a page."""
-        return cls(http, listing, await http.send_async(listing.call()))
-
     async def next_page(self) -> AsyncPage[T] | None:
         """The next page; None after the last."""
-        return None if self._following is None else await AsyncPage.read(self._http, self._following)
+        return None if self._following is None else await read_page_async(self._http, self._following)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         page: AsyncPage[T] | None = self
@@ -132,3 +122,13 @@ class AsyncPage(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<AsyncPage: {len(self.data)} of {self.total_count}>"
+
+
+def read_page(http: Http, listing: Listing[T]) -> Page[T]:
+    """Asks for a page."""
+    return Page(http, listing, http.send(listing.call()))
+
+
+async def read_page_async(http: Http, listing: Listing[T]) -> AsyncPage[T]:
+    """Asks for a page."""
+    return AsyncPage(http, listing, await http.send_async(listing.call()))

@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, given, new_key, path
-from stagedoor.paging import AsyncPage, Listing, Page
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
 class ActorTokens:
@@ -99,11 +99,11 @@ class ActorTokens:
             ...     print(token.actor.sub)
             olivia@support
         """
-        return Page.read(self._http, self._list(filters))
+        return read_page(self._http, self._list(filters))
 
     async def list_async(self, **filters: Unpack[models.GetActorTokenListQuery]) -> AsyncPage[models.ActorToken]:
         """As `list`, asynchronously."""
-        return await AsyncPage.read(self._http, self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetActorTokenListQuery) -> Listing[models.ActorToken]:
         return Listing("/v1/actor_tokens", {**filters}, models.ActorToken.model_validate)

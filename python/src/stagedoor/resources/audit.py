@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from stagedoor import models
 from stagedoor._http import Call, Http
-from stagedoor.paging import AsyncPage, Listing, Page
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
 class AuditEvents:
@@ -34,11 +34,11 @@ class AuditEvents:
             >>> [event.action for event in stagedoor.audit_events.list(ticket_id=token.id)]
             ['actor_token.create']
         """
-        return Page.read(self._http, self._list(filters))
+        return read_page(self._http, self._list(filters))
 
     async def list_async(self, **filters: Unpack[models.GetAuditEventListQuery]) -> AsyncPage[models.AuditEvent]:
         """As `list`, asynchronously."""
-        return await AsyncPage.read(self._http, self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetAuditEventListQuery) -> Listing[models.AuditEvent]:
         read = models.AuditEvent.model_validate

@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, new_key, path
-from stagedoor.paging import AsyncPage, Listing, Page
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
 class JwtTemplates:
@@ -32,11 +32,11 @@ class JwtTemplates:
             >>> template.name in [each.name for each in stagedoor.jwt_templates.list()]
             True
         """
-        return Page.read(self._http, self._list(filters))
+        return read_page(self._http, self._list(filters))
 
     async def list_async(self, **filters: Unpack[models.ListJWTTemplatesQuery]) -> AsyncPage[models.JWTTemplate]:
         """As `list`, asynchronously."""
-        return await AsyncPage.read(self._http, self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.ListJWTTemplatesQuery) -> Listing[models.JWTTemplate]:
         return Listing("/v1/jwt_templates", {**filters}, models.JWTTemplate.model_validate)

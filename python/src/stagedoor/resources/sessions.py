@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, given, new_key, path
 from stagedoor.errors import StagedoorError
-from stagedoor.paging import AsyncPage, Listing, Page
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 _OVER = ("authentication_invalid", "resource_not_found")
 """What the server answers when it mints nothing more for a session."""
@@ -38,11 +38,11 @@ class Sessions:
             ...     print(session.actor.sub)
             olivia@support
         """
-        return Page.read(self._http, self._list(filters))
+        return read_page(self._http, self._list(filters))
 
     async def list_async(self, **filters: Unpack[models.GetSessionListQuery]) -> AsyncPage[models.Session]:
         """As `list`, asynchronously."""
-        return await AsyncPage.read(self._http, self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetSessionListQuery) -> Listing[models.Session]:
         return Listing("/v1/sessions", {**filters}, models.Session.model_validate)

@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, new_key, path
 from stagedoor.errors import StagedoorError
-from stagedoor.paging import AsyncPage, Listing, Page
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
 class Users:
@@ -96,11 +96,11 @@ class Users:
             >>> [found.first_name for found in stagedoor.users.list(external_id=[user.external_id])]
             ['Carl']
         """
-        return Page.read(self._http, self._list(filters))
+        return read_page(self._http, self._list(filters))
 
     async def list_async(self, **filters: Unpack[models.GetUserListQuery]) -> AsyncPage[models.User]:
         """As `list`, asynchronously."""
-        return await AsyncPage.read(self._http, self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetUserListQuery) -> Listing[models.User]:
         return Listing("/v1/users", {**filters}, models.User.model_validate)
