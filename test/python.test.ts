@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
 
@@ -89,14 +89,9 @@ describe('the Python package', { skip }, () => {
     assert.equal(used.output.trim(), 'olivia@support [1, None]\nstagedoor.fastapi needs fastapi')
     assert.equal(used.code, 0)
 
-    const types = await run(process.execPath, [
-      PYRIGHT,
-      '--pythonpath',
-      python,
-      '--verifytypes',
-      'stagedoor',
-      '--ignoreexternal',
-    ])
+    // It looks for packages where the first Python of the PATH does.
+    const path = { PATH: `${dirname(python)}${delimiter}${process.env.PATH}` }
+    const types = await run(process.execPath, [PYRIGHT, '--verifytypes', 'stagedoor', '--ignoreexternal'], path)
     assert.match(types.output, /Type completeness score: 100%/)
   })
 })

@@ -24,7 +24,8 @@ from servers import ACTOR, ISSUER, RUN, SECRET_KEY, SERVER_URL, SERVERS
 
 from stagedoor import Stagedoor
 
-# The classes of that package are generated, and partly without types.
+# What that package warns of is its own.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")

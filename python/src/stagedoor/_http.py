@@ -53,8 +53,8 @@ class Http:
     ) -> None:
         self._secret_key = _checked_key(secret_key or os.environ.get("STAGEDOOR_SECRET_KEY"))
         given_url = server_url if server_url is not None else os.environ.get("STAGEDOOR_SERVER_URL")
-        self.origin = origin_of("http://127.0.0.1:4100" if given_url is None else given_url)
-        self.timeout_ms = timeout_ms
+        self.origin: str = origin_of("http://127.0.0.1:4100" if given_url is None else given_url)
+        self.timeout_ms: int = timeout_ms
         self._given = (client, async_client)
         self._client = client
         self._async_client = async_client

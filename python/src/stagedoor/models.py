@@ -17,13 +17,13 @@ from typing_extensions import NotRequired, TypedDict
 class Model(BaseModel):
     """Keeps the members it does not know."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
 
 
 class RequestModel(BaseModel):
     """Refuses members it does not know. What is not given is not sent."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
     members_with_none: ClassVar[frozenset[str]] = frozenset()
     """Where None is sent because it means something; elsewhere it stands for what is not given."""
