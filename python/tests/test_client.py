@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import json
 import pickle
@@ -459,6 +460,20 @@ class TestEnvironment:
             assert not own.is_closed
         assert seen[0]["authorization"] == "Bearer sk_test_1"
         assert "cookie" not in seen[0]
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_connections_are_those_of_the_event_loop_that_runs(self, client_of: ClientOf) -> None:
+        """As in a view of Django's: a loop for each call, in several threads, and nothing that closes them."""
+        client = client_of(SERVER_URL, SECRET_KEY)
+
+        def ask(_: int) -> int:
+            return asyncio.run(client.users.count_async())
+
+        assert ask(0) > 0
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(ask, range(8)))
+        # What Python says of connections that nobody has closed, it says now.
+        gc.collect()
 
     def test_connections_are_closed_and_opened_again(self) -> None:
         client = Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
+from weakref import WeakKeyDictionary
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -51,13 +52,15 @@ class Http:
         async_client: httpx.AsyncClient | None,
         timeout_ms: int,
     ) -> None:
-        self._secret_key = _checked_key(secret_key or os.environ.get("STAGEDOOR_SECRET_KEY"))
+        given_key = secret_key if secret_key is not None else os.environ.get("STAGEDOOR_SECRET_KEY")
+        self._secret_key = _checked_key(given_key)
         given_url = server_url if server_url is not None else os.environ.get("STAGEDOOR_SERVER_URL")
         self.origin: str = origin_of("http://127.0.0.1:4100" if given_url is None else given_url)
         self.timeout_ms: int = timeout_ms
-        self._given = (client, async_client)
-        self._client = client
-        self._async_client = async_client
+        self._given_client = client
+        self._given_async_client = async_client
+        self._client: httpx.Client | None = None
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
         self._making = threading.Lock()
 
     def send(self, call: Call[T]) -> T:
@@ -82,30 +85,35 @@ class Http:
 
     def client(self) -> httpx.Client:
         """The connections of `send`, made when first needed."""
+        if self._given_client is not None:
+            return self._given_client
         with self._making:
-            if self._client is None or (self._client.is_closed and self._client is not self._given[0]):
+            if self._client is None or self._client.is_closed:
                 self._client = httpx.Client()
             return self._client
 
     def async_client(self) -> httpx.AsyncClient:
-        """The connections of `send_async`, made when first needed."""
+        """The connections of `send_async`. Each event loop has its own: none works in another."""
+        if self._given_async_client is not None:
+            return self._given_async_client
+        loop = asyncio.get_running_loop()
         with self._making:
-            if self._async_client is None or (
-                self._async_client.is_closed and self._async_client is not self._given[1]
-            ):
-                self._async_client = httpx.AsyncClient()
-            return self._async_client
+            client = self._async_clients.get(loop)
+            if client is None or client.is_closed:
+                client = self._async_clients[loop] = httpx.AsyncClient()
+            return client
 
     def close(self) -> None:
         """Closes the connections of `send`, unless they were given."""
-        if self._client is not None and self._client is not self._given[0]:
+        if self._client is not None:
             self._client.close()
 
     async def close_async(self) -> None:
-        """Closes all connections, unless they were given."""
+        """Closes all connections of this event loop, and those of `send`, unless they were given."""
         self.close()
-        if self._async_client is not None and self._async_client is not self._given[1]:
-            await self._async_client.aclose()
+        client = self._async_clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
 
     def _perform(self, step: httpx.Request | float) -> httpx.Response | httpx.RequestError | None:
         if not isinstance(step, httpx.Request):
