@@ -230,11 +230,12 @@ class TestLists:
 
         with server_of(answer) as url, Stagedoor(bearer_auth="sk_test_1", server_url=url) as client:
             assert len(list(client.jwt_templates.list())) == 210
-        assert asked == [
-            "/v1/jwt_templates?paginated=true",
-            "/v1/jwt_templates?limit=100&paginated=true&offset=10",
-            "/v1/jwt_templates?limit=100&paginated=true&offset=110",
-        ] or [httpx.URL(path).params.get("offset") for path in asked] == [None, "10", "110"]
+        asked_for = [httpx.URL(each).params for each in asked]
+        assert [(params.get("limit"), params.get("offset")) for params in asked_for] == [
+            (None, None),
+            ("100", "10"),
+            ("100", "110"),
+        ]
 
 
 class TestOperations:
@@ -444,10 +445,7 @@ class TestEnvironment:
 
         with server_of(answer) as url, Stagedoor(bearer_auth="sk_test_1", server_url=f"{url}/auth/v1/") as client:
             assert client.users.count(query="a b&c", banned=False, user_id=["x", "y"], username=None) == 7
-        assert seen in (
-            ["/auth/v1/users/count?query=a+b%26c&banned=false&user_id=x&user_id=y"],
-            ["/auth/v1/users/count?query=a%20b%26c&banned=false&user_id=x&user_id=y"],
-        )
+        assert seen == ["/auth/v1/users/count?query=a+b%26c&banned=false&user_id=x&user_id=y"]
 
     def test_connections_may_be_given_and_stay_open(self) -> None:
         seen: list[dict[str, str]] = []
@@ -495,9 +493,6 @@ with ThreadPoolExecutor(4) as pool:
 
 def refused(code: str, status: int, retry_after: str) -> Answer:
     return Answer(status, {"errors": [{"code": code, "message": "no"}]}, {"retry-after": retry_after})
-
-
-USER_CREATED = {"object": "total_count", "total_count": 1}
 
 
 class TestRetries:
