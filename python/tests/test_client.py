@@ -112,13 +112,14 @@ class TestUsers:
         assert user.public_metadata == metadata
 
     def test_are_changed_as_told_and_cleared_with_none(self, stagedoor: Stagedoor) -> None:
-        user = stagedoor.users.create(first_name="Ada", last_name="L", public_metadata={"a": 1})
+        user = stagedoor.users.create(first_name="Ada", last_name="L", locale="en-GB", public_metadata={"a": 1})
         changed = stagedoor.users.update(user.id, first_name="Grace", last_name=None, public_metadata={"b": 2})
         assert (changed.first_name, changed.last_name, changed.public_metadata) == ("Grace", None, {"b": 2})
         by_model = stagedoor.users.update(
             user.id, models.UpdateUserRequestBody(first_name=None, username=f"grace-{RUN}")
         )
         assert (by_model.first_name, by_model.username, by_model.public_metadata) == (None, f"grace-{RUN}", {"b": 2})
+        assert by_model.locale == "en-GB", "what is not given is not sent"
         merged = stagedoor.users.update_metadata(user.id, public_metadata={"b": None, "c_d": {"e": 3}})
         assert merged.public_metadata == {"c_d": {"e": 3}}
 
@@ -216,6 +217,7 @@ class TestLists:
         seen: list[int] = []
         for event in stagedoor.audit_events.list(user_id=user.id, limit=2):
             seen.append(event.seq)
+            assert len(seen) < 20
             stagedoor.users.update(user.id, first_name=f"Later {len(seen)}")
         assert len(seen) == 7
         assert seen == sorted(set(seen), reverse=True)
@@ -379,11 +381,17 @@ class TestErrors:
         with pytest.raises(ValidationError, match="sub"):
             models.CreateActorTokenActor()  # type: ignore[call-arg]
 
-    def test_refuse_ids_that_would_name_another_address(self, stagedoor: Stagedoor) -> None:
-        for given in ("", ".", "..", None, "../sessions", "a/b?c#d", "a b", "%2e%2e"):
-            with pytest.raises(StagedoorError) as caught:
-                stagedoor.users.delete(given)  # type: ignore[arg-type]
+    def test_refuse_ids_that_would_name_another_address(self, stagedoor: Stagedoor, client_of: ClientOf) -> None:
+        nowhere = client_of(closed_port())
+        nothing: Any
+        for nothing in ("", ".", "..", None):
+            with pytest.raises(StagedoorError, match="is not an id") as caught:
+                nowhere.users.delete(nothing)
             assert (caught.value.status, caught.value.code) == (404, "resource_not_found")
+        for odd in ("../sessions", "a/b?c#d", "a b", "%2e%2e"):
+            with pytest.raises(StagedoorError, match=r"No user was found|Resource not found\.") as caught:
+                stagedoor.users.get(odd)
+            assert caught.value.code == "resource_not_found"
 
     def test_travel_between_processes(self, stagedoor: Stagedoor) -> None:
         with pytest.raises(StagedoorError) as caught:
