@@ -14,6 +14,7 @@ import {
 } from '../packages/server/src/contract/openapi.ts'
 import type { Operation } from '../packages/server/src/contract/operation.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
+import { pythonModels } from './python-models.ts'
 import { sdkReference } from './sdk-reference.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -33,6 +34,7 @@ const files: Record<string, string> = {
   'openapi/bapi.json': `${JSON.stringify(backend, null, 2)}\n`,
   'openapi/fapi.json': `${JSON.stringify(frontend, null, 2)}\n`,
   'packages/sdk/src/wire.ts': wireTypes(backend),
+  'python/src/stagedoor/models.py': pythonModels(backend, Object.keys(errors)),
   'docs/reference/api.md': apiReference(),
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),

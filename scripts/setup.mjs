@@ -9,7 +9,7 @@
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -155,6 +155,78 @@ const CHROMIUMS = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
 ]
 
+const OLDEST_PYTHON = [3, 10]
+
+/**
+ * The Python package is tested in a virtual environment of its own, with what python/requirements.txt pins. Where there
+ * is no Python at all its tests are skipped, and say so.
+ */
+function installPython() {
+  const home = join(root, 'python')
+  const environment = join(home, '.venv')
+  const inside = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
+  const stamp = join(environment, '.stagedoor-setup')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(home, 'requirements.txt')))
+    .digest('hex')
+  // A machine may lose the Python that an environment was made with.
+  const works = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && pythonVersion(inside)
+  if (works) return
+  const python = findPython()
+  if (!python) {
+    console.error(
+      `No Python ${OLDEST_PYTHON.join('.')} or later with venv was found: the Python package is not tested.`,
+    )
+    return
+  }
+  console.error('Setting up: installing what the Python package is tested with (about a minute, once)…')
+  rmSync(environment, { recursive: true, force: true })
+  const pip = [inside, '-m', 'pip', '--quiet', '--disable-pip-version-check']
+  const requirements = ['-r', join(home, 'requirements.txt')]
+  // The wheels are for the test that installs the package into an empty environment, offline.
+  const runtime = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
+  const wheels = ['download', '--dest', join(environment, 'wheels'), '-c', join(home, 'requirements.txt'), ...runtime]
+  for (const [command, ...args] of [
+    [python, '-m', 'venv', environment],
+    [...pip, 'install', ...requirements],
+    [...pip, ...wheels],
+  ]) {
+    const done = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+    if (done.error || done.status !== 0) {
+      console.error(`Set-up failed: \`${args.slice(0, 3).join(' ')}\` of ${command} did not work.`)
+      console.error('Check that pip can reach its registry, then run the command again.')
+      process.exit(1)
+    }
+  }
+  writeFileSync(stamp, wanted)
+}
+
+/** The machine's own Python if it is new enough and makes virtual environments; Debian's, installed here if we may. */
+function findPython() {
+  const found = () => PYTHONS.find(name => pythonVersion(name) && runs(name, 'import venv, ensurepip'))
+  return found() ?? (installPackages(['python3', 'python3-venv'], 'Python').length === 0 ? found() : undefined)
+}
+
+const PYTHONS = [
+  'python3',
+  'python',
+  'python3.14',
+  'python3.13',
+  'python3.12',
+  'python3.11',
+  'python3.10',
+  '/usr/bin/python3',
+]
+
+/** Whether this is a Python that is new enough. */
+function pythonVersion(name) {
+  return runs(name, `import sys; sys.exit(sys.version_info < (${OLDEST_PYTHON.join(', ')}))`)
+}
+
+function runs(python, code) {
+  return spawnSync(python, ['-c', code], { stdio: 'ignore' }).status === 0
+}
+
 /** The pinned Node from npm if this platform has one, else the machine's own if it is new enough. */
 function findNode() {
   const platform = process.platform === 'win32' ? 'win' : process.platform
@@ -198,9 +270,14 @@ const args = process.argv.slice(2)
 const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length) : 'start'
 const [command, file, ...rest] = args
 install(scope)
-if (scope === 'test' || scope === 'deep') installChromium()
-if (scope === 'test' || scope === 'deep') installGo()
-if (scope === 'deep') installFaultTools()
-if (scope === 'deep') installJava()
+if (scope === 'test' || scope === 'deep') {
+  installChromium()
+  installPython()
+  installGo()
+}
+if (scope === 'deep') {
+  installFaultTools()
+  installJava()
+}
 if (command === 'run') run(file, rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

@@ -1,0 +1,84 @@
+"""What was done, by whom, as whom, and what was refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import Unpack
+
+from stagedoor import models
+from stagedoor._http import Call, Http
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
+
+
+class AuditEvents:
+    """What was done, by whom, as whom, and what was refused."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def list(self, **filters: Unpack[models.GetAuditEventListQuery]) -> Page[models.AuditEvent]:
+        """Reads the audit log, newest first. A loop over it misses nothing and has nothing twice.
+
+        Args:
+            filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `ticket_id`, `actor_sub`,
+                `principal_id`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`; `limit` 1 to 500
+                (10), `offset` (0).
+
+        Raises:
+            StagedoorError: `form_param_value_invalid`
+
+        `GET /v1/audit_events` (Stagedoor only)
+
+        Example:
+            >>> [event.action for event in stagedoor.audit_events.list(ticket_id=token.id)]
+            ['actor_token.create']
+        """
+        return read_page(self._http, self._list(filters))
+
+    async def list_async(self, **filters: Unpack[models.GetAuditEventListQuery]) -> AsyncPage[models.AuditEvent]:
+        """As `list`, asynchronously."""
+        return await read_page_async(self._http, self._list(filters))
+
+    def _list(self, filters: models.GetAuditEventListQuery) -> Listing[models.AuditEvent]:
+        read = models.AuditEvent.model_validate
+        return Listing("/v1/audit_events", {**filters}, read, after=lambda event: {"before_seq": event.seq})
+
+
+class RefusedRequests:
+    """Requests that named nothing known: counted, not stored one by one."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def list(self, **filters: Unpack[models.GetRefusedRequestsListQuery]) -> list[models.RefusedRequests]:
+        """Counts refused requests per minute, address and code, newest first.
+
+        Args:
+            filters: `limit` 1 to 500 (10), `offset` (0).
+
+        Raises:
+            StagedoorError: `form_param_value_invalid`
+
+        `GET /v1/refused_requests` (Stagedoor only)
+
+        Example:
+            >>> all(entry.count > 0 for entry in stagedoor.refused_requests.list(limit=100))
+            True
+        """
+        return self._http.send(self._list(filters))
+
+    async def list_async(self, **filters: Unpack[models.GetRefusedRequestsListQuery]) -> _List[models.RefusedRequests]:
+        """As `list`, asynchronously."""
+        return await self._http.send_async(self._list(filters))
+
+    def _list(self, filters: models.GetRefusedRequestsListQuery) -> Call[_List[models.RefusedRequests]]:
+        return Call("GET", "/v1/refused_requests", _read_refused, query={**filters})
+
+
+# `list` is a method up there.
+_List = list
+
+
+def _read_refused(answer: Any) -> _List[models.RefusedRequests]:
+    return [models.RefusedRequests.model_validate(each) for each in answer]

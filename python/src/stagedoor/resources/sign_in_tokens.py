@@ -1,0 +1,99 @@
+"""One-time grants to sign in as oneself."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from typing_extensions import Unpack
+
+from stagedoor import models
+from stagedoor._http import Call, Http, body_of, given, new_key, path
+
+
+class SignInTokens:
+    """One-time grants to sign in as oneself."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    @overload
+    def create(
+        self,
+        request: models.CreateSignInTokenRequestBody | models.CreateSignInTokenRequestBodyTypedDict,
+        *,
+        idempotency_key: str | None = None,
+    ) -> models.SignInToken: ...
+    @overload
+    def create(
+        self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateSignInTokenRequestBodyTypedDict]
+    ) -> models.SignInToken: ...
+    def create(
+        self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> models.SignInToken:
+        """Creates a sign-in token: as an actor token, but the session is the user's own and has no actor.
+
+        Args:
+            request: A `models.CreateSignInTokenRequestBody`, or a dict of the same; or give its members by name:
+                `user_id`; `expires_in_seconds` (2592000, which is 30 days).
+            idempotency_key: Your own, to try again in another process; made for each call unless given.
+
+        Raises:
+            StagedoorError: `resource_not_found` (no such user), `user_banned`, `user_locked`, `form_param_missing`,
+                `form_param_value_invalid`
+
+        `POST /v1/sign_in_tokens` (CreateSignInToken, as at Clerk)
+
+        Example:
+            >>> stagedoor.sign_in_tokens.create(user_id=user.id, expires_in_seconds=600).status
+            'pending'
+        """
+        return self._http.send(self._create(request, idempotency_key, fields))
+
+    @overload
+    async def create_async(
+        self,
+        request: models.CreateSignInTokenRequestBody | models.CreateSignInTokenRequestBodyTypedDict,
+        *,
+        idempotency_key: str | None = None,
+    ) -> models.SignInToken: ...
+    @overload
+    async def create_async(
+        self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateSignInTokenRequestBodyTypedDict]
+    ) -> models.SignInToken: ...
+    async def create_async(
+        self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> models.SignInToken:
+        """As `create`, asynchronously."""
+        return await self._http.send_async(self._create(request, idempotency_key, fields))
+
+    def _create(self, request: object, key: str | None, fields: dict[str, Any]) -> Call[models.SignInToken]:
+        body = body_of(models.CreateSignInTokenRequestBody, request, fields)
+        read = models.SignInToken.model_validate
+        return Call("POST", "/v1/sign_in_tokens", read, body=body, idempotency_key=new_key(key))
+
+    def revoke(self, sign_in_token_id: str, *, reason: str | None = None) -> models.SignInToken:
+        """Revokes a pending sign-in token.
+
+        Args:
+            sign_in_token_id: `sit_…`
+            reason: For the audit log. At most 500 characters.
+
+        Raises:
+            StagedoorError: `sign_in_token_cannot_be_revoked_code` (it is not pending), `resource_not_found`
+
+        `POST /v1/sign_in_tokens/{id}/revoke` (RevokeSignInToken, as at Clerk)
+
+        Example:
+            >>> token = stagedoor.sign_in_tokens.create(user_id=user.id)
+            >>> stagedoor.sign_in_tokens.revoke(token.id).status
+            'revoked'
+        """
+        return self._http.send(self._revoke(sign_in_token_id, reason))
+
+    async def revoke_async(self, sign_in_token_id: str, *, reason: str | None = None) -> models.SignInToken:
+        """As `revoke`, asynchronously."""
+        return await self._http.send_async(self._revoke(sign_in_token_id, reason))
+
+    def _revoke(self, sign_in_token_id: str, reason: str | None) -> Call[models.SignInToken]:
+        address = path("/v1/sign_in_tokens/{}/revoke", sign_in_token_id)
+        return Call("POST", address, models.SignInToken.model_validate, body=given(reason=reason))
