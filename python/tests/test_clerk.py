@@ -106,6 +106,9 @@ class TestClerkBackendApi:
         assert clerk.users.get(user_id=user.id).first_name == "Carl"
         assert [found.id for found in clerk.users.list(request={"user_id": [user.id]})] == [user.id]
         assert clerk.users.count(request={"user_id": [user.id]}).total_count == 1
+        assert clerk.users.update(user_id=user.id, first_name="Ada").first_name == "Ada"
+        with pytest.raises(clerk_models.ClerkErrors, match="notify_primary_email_address_changed"):
+            clerk.users.update(user_id=user.id, notify_primary_email_address_changed=True)
         merged = clerk.users.update_metadata(user_id=user.id, public_metadata={"plan": "pro"})
         assert merged.public_metadata == {"plan": "pro"}
         assert clerk.users.ban(user_id=user.id).banned
@@ -115,11 +118,6 @@ class TestClerkBackendApi:
         sign_in_token = clerk.sign_in_tokens.create(request={"user_id": user.id})
         assert clerk.sign_in_tokens.revoke(sign_in_token_id=sign_in_token.id).status == "revoked"
         assert clerk.users.delete(user_id=user.id).deleted
-
-    def test_changes_no_user(self, clerk: Any, user: Any) -> None:
-        """It always sends a setting that Stagedoor does not take; `update_metadata` works."""
-        with pytest.raises(clerk_models.ClerkErrors, match="notify_primary_email_address_changed is not a valid"):
-            clerk.users.update(user_id=user.id, first_name="Ada")
 
     def test_verifies_session_tokens(self, session_token: str) -> None:
         for options in (

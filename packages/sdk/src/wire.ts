@@ -360,6 +360,8 @@ export type UpdateUserRequestBody = {
   bypass_client_trust?: boolean | null | undefined
   primary_email_address_id?: string | null | undefined
   primary_phone_number_id?: string | null | undefined
+  /** Sent by Clerk’s SDK for Python. Stagedoor sends no e-mail, so it can only be false. */
+  notify_primary_email_address_changed?: false | null | undefined
 }
 
 export type User = {

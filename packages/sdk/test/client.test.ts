@@ -297,6 +297,7 @@ describe('clients, keys and the audit log', () => {
     const verified = await stagedoor.clients.verify({ token: cookie.replace('__client=', '') })
     assert.equal(verified.id, client_id)
     await assert.rejects(stagedoor.clients.verify({ token: 'no' }), { code: 'authentication_invalid' })
+    await assert.rejects(stagedoor.clients.getHandshakePayload('of-nobody'), { code: 'invalid_handshake' })
   })
 
   it('reads the public keys as they are', async () => {

@@ -33,7 +33,7 @@ const exported: Record<string, string[]> = {
 const methods: Record<string, string[]> = {
   actorTokens: ['accept', 'create', 'get', 'list', 'revoke'],
   auditEvents: ['list'],
-  clients: ['get', 'verify'],
+  clients: ['get', 'getHandshakePayload', 'verify'],
   jwks: ['get'],
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
@@ -67,6 +67,7 @@ const types: Record<string, string[]> = {
     'DeletedObject',
     'EmailAddress',
     'ErrorCode',
+    'HandshakePayload',
     'JsonWebKey',
     'JsonWebKeySet',
     'JwtTemplate',

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
@@ -21,5 +23,18 @@ describe('the reference', () => {
         if (takes) assert.ok(found.params.length > 0, `${found.name} says what it takes`)
       }
     }
+  })
+
+  it('has every operation of the Backend API', () => {
+    const { paths } = JSON.parse(readFileSync(join(root, 'openapi/bapi.json'), 'utf8')) as {
+      paths: Record<string, Record<string, { operationId: string }>>
+    }
+    const sources = entries.flatMap(([, all]) => all.map(each => each.see ?? '')).join('\n')
+    const missing = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods)
+        .map(method => `${method.toUpperCase()} ${path.replace(/\{\w*id\}/, '{id}')}`)
+        .filter(address => !sources.includes(`\`${address}\``)),
+    )
+    assert.deepEqual(missing, [])
   })
 })

@@ -542,6 +542,8 @@ class UpdateUserRequestBodyTypedDict(TypedDict):
     bypass_client_trust: NotRequired[bool | None]
     primary_email_address_id: NotRequired[str | None]
     primary_phone_number_id: NotRequired[str | None]
+    notify_primary_email_address_changed: NotRequired[Literal[False] | None]
+    """Sent by Clerk’s SDK for Python. Stagedoor sends no e-mail, so it can only be false."""
 
 
 class UpdateUserRequestBody(RequestModel):
@@ -562,6 +564,7 @@ class UpdateUserRequestBody(RequestModel):
         "bypass_client_trust",
         "primary_email_address_id",
         "primary_phone_number_id",
+        "notify_primary_email_address_changed",
     ))
     external_id: str | None = None
     """Your own id of this user. Unique."""
@@ -583,6 +586,8 @@ class UpdateUserRequestBody(RequestModel):
     bypass_client_trust: bool | None = None
     primary_email_address_id: str | None = None
     primary_phone_number_id: str | None = None
+    notify_primary_email_address_changed: Literal[False] | None = None
+    """Sent by Clerk’s SDK for Python. Stagedoor sends no e-mail, so it can only be false."""
 
 
 class User(Model):

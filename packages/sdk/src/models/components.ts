@@ -54,6 +54,9 @@ export interface DeletedObject extends Camel<wire.DeletedObject> {}
 /** A browser (or backend) that holds sessions. */
 export interface Client extends Camel<wire.Client> {}
 
+/** Cookies to set, as `Set-Cookie` has them. */
+export interface HandshakePayload extends Camel<wire.HandshakePayload> {}
+
 /** One entry of the audit log. */
 export interface AuditEvent extends Camel<wire.AuditEvent> {}
 

@@ -1,5 +1,5 @@
 import { type Http, path, type RequestOptions } from '../http.ts'
-import type { Client } from '../models/components.ts'
+import type { Client, HandshakePayload } from '../models/components.ts'
 import type { VerifyClientRequestBody } from '../models/operations.ts'
 import type * as wire from '../wire.ts'
 
@@ -35,5 +35,18 @@ export class Clients {
    */
   verify(request: VerifyClientRequestBody, options?: RequestOptions): Promise<Client> {
     return this.#http.post<wire.Client>('/v1/clients/verify', request, options)
+  }
+
+  /**
+   * Trades the nonce that a browser came back with for the cookies to set: what Clerk's server SDKs do.
+   *
+   * @param nonce `__clerk_handshake_nonce` of the address
+   * @throws StagedoorError `invalid_handshake` (there is none such, or no longer)
+   * @see `GET /v1/clients/handshake_payload` (GetHandshakePayload, as Clerk's SDKs ask for it)
+   * @example
+   * const { directives } = await stagedoor.clients.getHandshakePayload('2f8d…')
+   */
+  getHandshakePayload(nonce: string, options?: RequestOptions): Promise<HandshakePayload> {
+    return this.#http.get<wire.HandshakePayload>('/v1/clients/handshake_payload', { nonce }, options)
   }
 }

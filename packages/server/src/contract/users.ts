@@ -145,7 +145,15 @@ export const CreateUserRequestBody = z
   .meta({ id: 'CreateUserRequestBody' })
 
 const UpdateUserRequestBody = z
-  .strictObject({ ...settable, primary_email_address_id: Id.nullish(), primary_phone_number_id: Id.nullish() })
+  .strictObject({
+    ...settable,
+    primary_email_address_id: Id.nullish(),
+    primary_phone_number_id: Id.nullish(),
+    notify_primary_email_address_changed: z
+      .literal(false)
+      .nullish()
+      .describe('Sent by Clerk’s SDK for Python. Stagedoor sends no e-mail, so it can only be false.'),
+  })
   .meta({ id: 'UpdateUserRequestBody' })
 
 const MetadataBody = z
