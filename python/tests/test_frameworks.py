@@ -17,6 +17,7 @@ from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 from fastapi.testclient import TestClient
+from local_server import closed_port
 from servers import ACTOR, ISSUER, SERVER_URL
 
 import stagedoor.django as for_django
@@ -194,7 +195,7 @@ def test_nobody_is_let_through_as_nobody(ask: Ask) -> None:
     assert ask("GET", "/current").body == {"user": None}
     for case in CASES[1:]:
         for method in ("GET", "POST"):
-            assert refusal(ask(method, f"/{case}")) == (401, "authentication_invalid", None)
+            assert refusal(ask(method, f"/{case}")) == (401, "authentication_invalid", "not-signed-in")
 
 
 def test_the_user_is_let_through(ask: Ask, tokens: Tokens) -> None:
@@ -252,6 +253,23 @@ def test_a_refusal_says_why(ask: Ask, tokens: Tokens) -> None:
         for given in ({"token": token}, {"cookie": token}):
             assert refusal(ask("GET", "/require_user", **given)) == (401, "authentication_invalid", reason)
             assert ask("GET", "/current", **given).body == {"user": None}
+
+
+def test_it_says_so_when_nobody_tried_and_when_nobody_can_be_recognised(
+    ask: Ask, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = ask("GET", "/require_user")
+    assert refusal(nobody) == (401, "authentication_invalid", "not-signed-in")
+    assert nobody.headers["www-authenticate"] == "Bearer"
+    assert ask("GET", "/require_user", "a.b.c").headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+    nowhere = Verifier(issuer=ISSUER, server_url=closed_port())
+    verify = Verifier.verify
+    monkeypatch.setattr(Verifier, "verify", lambda _, token: verify(nowhere, token))
+    for method, case in [("GET", "require_user"), ("POST", "forbid_acting"), ("POST", "read_only_while_acting")]:
+        answered = ask(method, f"/{case}", tokens.own)
+        assert refusal(answered) == (503, "keys_unavailable", "keys-unavailable")
+        assert answered.headers["retry-after"] == "5"
 
 
 class TestAnAppThatIsNotSetUp:

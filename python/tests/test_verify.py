@@ -556,6 +556,8 @@ class TestTheReasons:
             reason: text.replace("get_token", "getToken").replace("authorized_parties", "authorizedParties")
             for reason, text in REASONS.items()
         }
+        # There is no follower of revocations in Python yet.
+        theirs = {reason: text for reason, text in theirs.items() if not re.search("revo[ck]", reason)}
         assert {**ours, "keys-unavailable": theirs["keys-unavailable"]} == theirs
 
     def test_travel_between_processes(self) -> None:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 _RETRY_WAITS_SECONDS = (0.1, 0.4)
 """Before the second and third attempt; `Retry-After` goes before."""
 
+_PASSING = (502, 503, 504)
+"""Somebody on the way could not, or not now."""
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -151,7 +154,8 @@ class Http:
                 return answer
             wait = usual_wait if answer.retry_after is None else answer.retry_after
             safe = call.method == "GET" or call.idempotency_key is not None
-            passing = answer.status == 429 or (safe and (answer.code == "connection_failed" or answer.status == 503))
+            lost = answer.code == "connection_failed" or answer.status in _PASSING
+            passing = answer.status == 429 or (safe and lost)
             if not passing or usual_wait is None or wait is None or wait * 1_000 > self.timeout_ms:
                 raise answer
             yield float(wait)

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeAlias
 from stagedoor.token_error import TokenError
 from stagedoor.verify import Auth, Verifier
 
-RefusalCode: TypeAlias = Literal["authentication_invalid", "forbidden_while_acting", "acting_required"]
+RefusalCode: TypeAlias = Literal[
+    "authentication_invalid", "keys_unavailable", "forbidden_while_acting", "acting_required"
+]
 
 SESSION_COOKIE = "__session"
 
@@ -17,6 +19,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _REFUSALS: dict[RefusalCode, tuple[int, str, str]] = {
     "authentication_invalid": (401, "Invalid authentication", "There is no session token with this request."),
+    "keys_unavailable": (503, "Nobody can be recognised now", "The keys could not be fetched. The token may be valid."),
     "forbidden_while_acting": (
         403,
         "Not while acting",
@@ -32,13 +35,13 @@ class Refusal(Exception):
     status: int
     code: RefusalCode
     reason: str | None
-    """Why the token was refused, as `TokenError.reason`; None if there was none."""
+    """Of a request from nobody: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
 
     def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
         self.status, self._message, text = _REFUSALS[code]
         self._text = text if cause is None else str(cause)
         self.code = code
-        self.reason = None if cause is None else cause.reason
+        self.reason = cause.reason if cause is not None else "not-signed-in" if self.status == 401 else None
         super().__init__(self._text)
 
     def body(self) -> dict[str, Any]:
@@ -49,7 +52,13 @@ class Refusal(Exception):
 
     def headers(self) -> dict[str, str]:
         """RFC 9110 §11.6.1: a 401 says how one shows who one is. No cache keeps a refusal."""
-        return {"Cache-Control": "no-store", **({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})}
+        headers = {"Cache-Control": "no-store"}
+        if self.status == 503:
+            headers["Retry-After"] = "5"
+        if self.status == 401:
+            # RFC 6750 §3.1: no error is named to who did not try.
+            headers["WWW-Authenticate"] = "Bearer" if self.reason == "not-signed-in" else 'Bearer error="invalid_token"'
+        return headers
 
 
 def authenticate(verifier: Verifier, authorization: str | None, cookies: Mapping[str, str]) -> Auth | Refusal:
@@ -62,7 +71,9 @@ def authenticate(verifier: Verifier, authorization: str | None, cookies: Mapping
     try:
         return verifier.verify(token)
     except TokenError as error:
-        return Refusal("authentication_invalid", error)
+        # That says nothing of the token: it may be good in a moment.
+        passing = error.reason == "keys-unavailable"
+        return Refusal("keys_unavailable" if passing else "authentication_invalid", error)
 
 
 def require_user(found: Auth | Refusal) -> Auth:

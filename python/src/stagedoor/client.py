@@ -24,9 +24,9 @@ class Stagedoor:
     One class for both ways, as Clerk's Python SDK has it: every method has a twin whose name ends in `_async`. Use
     `with` or `async with` to have its connections closed; it may be shared by threads.
 
-    A request is tried up to three times when there is no connection or the server answers 503, if it only reads or
-    makes something (`create`, with an `Idempotency-Key` of its own, so that it is made once); and whatever it is when
-    it was one too many (429). Before that it waits as long as the server asks for. Nothing is ever done twice.
+    A request is tried up to three times when there is no connection or the answer is 502, 503 or 504, if it only reads
+    or makes something (`create`, with an `Idempotency-Key` of its own, so that it is made once); and whatever it is
+    when it was one too many (429). Before that it waits as long as the server asks for. Nothing is ever done twice.
 
     Args:
         bearer_auth: `sk_…`: what `stagedoor keys create` prints. Keep it on servers. The environment's

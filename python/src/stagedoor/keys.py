@@ -26,6 +26,8 @@ _KINDS = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed
 
 _MAX_AGE_SECONDS = 300.0
 """How long fetched keys are used. A key is published five minutes before it signs anything."""
+_MAX_STALE_SECONDS = 3_600.0
+"""How long they are used when the server cannot be reached."""
 _COOL_DOWN_SECONDS = 30.0
 """How long keys are not fetched again, whatever tokens name."""
 _COOL_DOWN_WITHOUT_KEYS_SECONDS = 1.0
@@ -111,7 +113,7 @@ class RemoteJwks:
         self._address = address
         self._fetching = threading.Lock()
         self._keys: KeySet | None = None
-        self._fresh_until = 0.0
+        self._fetched_at = 0.0
         self._not_before = 0.0
         self._problem: Exception | None = None
 
@@ -119,9 +121,9 @@ class RemoteJwks:
         """The key that a token names. Raises TokenError."""
         keys = self._keys
         unknown = keys is None or (kid is not None and not keys.has(kid))
-        if unknown or time.monotonic() >= self._fresh_until:
+        if unknown or time.monotonic() >= self._fetched_at + _MAX_AGE_SECONDS:
             keys = self._fetched(wait=unknown)
-        if keys is None:
+        if keys is None or time.monotonic() >= self._fetched_at + _MAX_STALE_SECONDS:
             raise TokenError("keys-unavailable") from self._problem
         return keys.find(alg, kid)
 
@@ -145,7 +147,7 @@ class RemoteJwks:
             if response.status_code != 200:
                 raise ValueError(f"{self._address} answered {response.status_code}")
             self._keys = KeySet(response.json())
-            self._fresh_until = time.monotonic() + _MAX_AGE_SECONDS
+            self._fetched_at = time.monotonic()
         except (httpx.HTTPError, ValueError) as problem:
             self._problem = problem
         wait = _COOL_DOWN_WITHOUT_KEYS_SECONDS if self._keys is None else _COOL_DOWN_SECONDS
@@ -163,8 +165,8 @@ def remote_jwks(server_url: str) -> RemoteJwks:
     """The keys of a server: for `jwks` of `Verifier` and `verify_token`.
 
     Fetched when they are first needed, kept for five minutes, and fetched again at once (at most every 30 seconds) when
-    a token names a new one. While the server cannot be reached, those from before go on being used. Asking for the same
-    server gives the same keys: call it as often as you like, from any thread.
+    a token names a new one. While the server cannot be reached those from before are used, for an hour. Asking for the
+    same server gives the same keys: call it as often as you like, from any thread.
 
     Args:
         server_url: Where the server is: `http://127.0.0.1:4100`.
