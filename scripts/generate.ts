@@ -15,6 +15,7 @@ import {
 import type { Operation } from '../packages/server/src/contract/operation.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 import { pythonModels } from './python-models.ts'
+import { pythonReference } from './python-reference.ts'
 import { sdkReference } from './sdk-reference.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -40,6 +41,7 @@ const files: Record<string, string> = {
   'docs/reference/config.md': configReference(),
   'docs/reference/metrics.md': metricsReference(),
   'docs/reference/sdk.md': sdkReference(root),
+  'docs/reference/python.md': pythonReference(root),
   'docs/compatibility.md': compatibility(),
 }
 
