@@ -1,4 +1,4 @@
-/** Everything that is made from the contract: OpenAPI, the SDK's wire types, the reference. `--check` only compares. */
+/** Everything that is made from the contract: OpenAPI, the SDK's types, the reference. `--check` only compares. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,7 +34,7 @@ const frontend = openApi(
 const files: Record<string, string> = {
   'openapi/bapi.json': `${JSON.stringify(backend, null, 2)}\n`,
   'openapi/fapi.json': `${JSON.stringify(frontend, null, 2)}\n`,
-  'packages/sdk/src/wire.ts': wireTypes(backend),
+  'packages/sdk/src/models/schemas.ts': typesOf(backend),
   'python/src/stagedoor/models.py': pythonModels(backend, Object.keys(errors)),
   'docs/reference/api.md': apiReference(),
   'docs/reference/errors.md': errorReference(),
@@ -65,8 +65,8 @@ console.log(
     : `Wrote ${stale.map(([file]) => file).join(', ')}.`,
 )
 
-/** TypeScript types of the wire, from the schemas of the OpenAPI document. */
-function wireTypes(document: OpenApiDocument): string {
+/** TypeScript types, from the schemas of the OpenAPI document: their names as the SDK shows them. */
+function typesOf(document: OpenApiDocument): string {
   const types = Object.entries(document.components.schemas)
     .filter(([name]) => name !== 'Errors')
     .map(([name, schema]) => `${doc(schema)}export type ${name} = ${typeOf(schema)}`)
@@ -130,13 +130,15 @@ function typeOf(schema: JsonSchema, indent = ''): string {
     }
     case 'object': {
       const inner = `${indent}  `
+      const open = additionalProperties !== false && additionalProperties !== undefined
       const members = Object.entries(properties ?? {}).map(([name, member]) => {
         const optional = required.includes(name) ? '' : '?'
         const orUndefined = optional ? ' | undefined' : ''
-        return `${doc(member, inner)}${inner}${name}${optional}: ${typeOf(member, inner)}${orUndefined}`
+        // What is the caller's own (an open object) keeps its names.
+        const shown = open ? name : name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+        return `${doc(described(member), inner)}${inner}${shown}${optional}: ${typeOf(member, inner)}${orUndefined}`
       })
-      if (additionalProperties !== false && additionalProperties !== undefined)
-        members.push(`${inner}[member: string]: unknown`)
+      if (open) members.push(`${inner}[member: string]: unknown`)
       return members.length === 0 ? '{ [member: string]: unknown }' : `{\n${members.join('\n')}\n${indent}}`
     }
     default:
@@ -144,12 +146,26 @@ function typeOf(schema: JsonSchema, indent = ''): string {
   }
 }
 
+/** A member that is an object of its own is described by it. */
+function described(member: JsonSchema): JsonSchema {
+  const name = String(member.$ref ?? '').replace('#/components/schemas/', '')
+  const { description, examples } = backend.components.schemas[name] ?? {}
+  return name === '' ? member : { description, examples, ...member }
+}
+
 function literal(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : String(value)
 }
 
-function doc({ description }: JsonSchema, indent = ''): string {
-  return typeof description === 'string' ? `${indent}/** ${description} */\n` : ''
+function doc({ description, default: usual, examples }: JsonSchema, indent = ''): string {
+  const lines = [
+    ...(typeof description === 'string' ? [description] : []),
+    ...(usual === undefined ? [] : [`@default ${JSON.stringify(usual)}`]),
+    ...(Array.isArray(examples) ? examples.map(example => `@example ${JSON.stringify(example)}`) : []),
+  ]
+  if (lines.length === 0) return ''
+  if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`
+  return `${indent}/**\n${lines.map(line => `${indent} * ${line}\n`).join('')}${indent} */\n`
 }
 
 function apiReference(): string {

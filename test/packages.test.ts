@@ -22,6 +22,11 @@ function run(command: string, args: string[], cwd: string): string {
   return stdout
 }
 
+/** Without the lines of doc comments, whose examples import what they like. */
+function codeOf(file: string): string {
+  return readFileSync(file, 'utf8').replace(/^ *\/?\*.*$/gm, '')
+}
+
 /** The packages as a stranger gets them: built, packed, installed in a project of their own. */
 describe('the packages', () => {
   const project = mkdtempSync(join(tmpdir(), 'stagedoor-packages-'))
@@ -72,7 +77,7 @@ describe('the packages', () => {
     assert.deepEqual(Object.keys(manifest.dependencies), ['jose'])
     for (const file of readdirSync(sdk, { recursive: true, encoding: 'utf8' })) {
       if (file.endsWith('.js'))
-        assert.doesNotMatch(readFileSync(join(sdk, file), 'utf8'), /from ['"](zod|hono|@stagedoor\/server)/, file)
+        assert.doesNotMatch(codeOf(join(sdk, file)), /from ['"](zod|hono|@stagedoor\/server)/, file)
     }
   })
 

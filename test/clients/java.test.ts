@@ -28,7 +28,12 @@ describe('Java', { skip }, () => {
     const server = await testServer({ realTime: true, env: { STAGEDOOR_PUBLIC_URL: issuer, ...env } })
     const SERVER_URL = await server.listen()
     const { keys } = expectOk(await server.call('GET', '/.well-known/jwks.json'))
-    const JWT_KEY = createPublicKey({ key: keys[0], format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString()
+    // Of those that are published, the one that signs now.
+    const signer = await server.signIn({ actor })
+    const { jwt: signed } = expectOk(await server.call('POST', `/v1/sessions/${signer.session_id}/tokens`))
+    const { kid } = JSON.parse(Buffer.from(signed.split('.')[0], 'base64url').toString())
+    const key = keys.find((each: { kid: string }) => each.kid === kid)
+    const JWT_KEY = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString()
     const app = { SERVER_URL, ISSUER: issuer, SECRET_KEY, JWT_KEY, ACTOR: JSON.stringify(actor) }
     // Java takes no proxy from the environment.
     const args = ['-Dhttps.proxyHost=127.0.0.1', '-Dhttps.proxyPort=9', '-cp', classpath, 'Main']

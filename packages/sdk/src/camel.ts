@@ -1,23 +1,13 @@
 /**
- * Between the wire's snake_case and the public camelCase, in types and in values. Only names of ours are converted:
- * what belongs to the caller (the actor, metadata, claims, the members of a key) goes through untouched.
+ * Between the wire's snake_case and the public camelCase. Only names of ours are converted: what belongs to the caller (the
+ * actor, metadata, claims, the members of a key) goes through untouched.
  */
-export type Camel<T> = T extends readonly (infer Item)[]
-  ? Camel<Item>[]
-  : T extends object
-    ? // An open object (index signature) is the caller's own: Actor, Metadata, Claims, JsonWebKey.
-      string extends keyof T
-      ? T
-      : { [Key in keyof T as CamelKey<Key & string>]: Camel<T[Key]> }
-    : T
-
-type CamelKey<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : S
 
 /** Members whose values are not converted, by their names on the wire. */
 const OPAQUE = new Set(['actor', 'public_metadata', 'private_metadata', 'unsafe_metadata', 'claims', 'keys'])
 
-export function camelOf<T>(value: T): Camel<T> {
-  return convert(value, key => [key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()), key]) as Camel<T>
+export function camelOf(value: unknown): unknown {
+  return convert(value, key => [key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()), key])
 }
 
 export function snakeOf(value: unknown): unknown {

@@ -1,4 +1,4 @@
-import type { ErrorCode } from './wire.ts'
+import type { ErrorCode } from './models/schemas.ts'
 
 /** Codes of failures that no server answered with. */
 export type ClientErrorCode =

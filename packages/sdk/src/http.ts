@@ -1,8 +1,8 @@
-import { type Camel, camelOf, snakeOf } from './camel.ts'
+import { camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
 import { listOf, type Page } from './list.ts'
+import type { TotalCount } from './models/schemas.ts'
 import { originOf } from './server-url.ts'
-import type { TotalCount } from './wire.ts'
 
 /** How to reach a server. */
 export interface StagedoorOptions {
@@ -46,7 +46,7 @@ interface ListKind<T> {
   /** Where Clerk says how many there are, of a list that it answers with a bare array. */
   count?: string
   /** What to ask for after a page; from the next offset on unless given. */
-  after?: (query: object, last: Camel<T>) => object
+  after?: (query: object, last: T) => object
 }
 
 interface Sent {
@@ -87,38 +87,38 @@ export class Http {
     this.#isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
   }
 
-  get<T>(path: string, query?: object, options?: RequestOptions): Promise<Camel<T>> {
+  get<T>(path: string, query?: object, options?: RequestOptions): Promise<T> {
     return this.#send('GET', path, { query, repeatable: true }, options)
   }
 
   list<T>(path: string, query: object = {}, options?: RequestOptions, { count, after }: ListKind<T> = {}) {
-    const read = async (part: object): Promise<Page<Camel<T>>> => {
+    const read = async (part: object): Promise<Page<T>> => {
       const sent = { query: { ...part, paginated: true }, repeatable: true }
       const answer: unknown = await this.#send('GET', path, sent, options)
-      if (!Array.isArray(answer)) return answer as Page<Camel<T>>
+      if (!Array.isArray(answer)) return answer as Page<T>
       const { limit: _, offset = 0, orderBy: __, ...filter } = part as Record<string, unknown>
       if (count === undefined) return { data: answer, totalCount: Number(offset) + answer.length }
       return { data: answer, totalCount: (await this.get<TotalCount>(count, filter, options)).totalCount }
     }
-    return listOf<Camel<T>, object>(query, read, after)
+    return listOf<T, object>(query, read, after)
   }
 
-  post<T>(path: string, body?: object, options?: RequestOptions): Promise<Camel<T>> {
+  post<T>(path: string, body?: object, options?: RequestOptions): Promise<T> {
     return this.#send('POST', path, { body }, options)
   }
 
   /** A POST that makes something: once, however often it is sent. */
-  create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<Camel<T>> {
+  create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<T> {
     if (this.#isClerk) return this.post(path, body, options)
     const headers = { 'idempotency-key': checkedIdempotencyKey(idempotencyKey ?? crypto.randomUUID()) }
     return this.#send('POST', path, { body, headers, repeatable: true }, options)
   }
 
-  patch<T>(path: string, body: object, options?: RequestOptions): Promise<Camel<T>> {
+  patch<T>(path: string, body: object, options?: RequestOptions): Promise<T> {
     return this.#send('PATCH', path, { body }, options)
   }
 
-  delete<T>(path: string, options?: RequestOptions): Promise<Camel<T>> {
+  delete<T>(path: string, options?: RequestOptions): Promise<T> {
     return this.#send('DELETE', path, {}, options)
   }
 
@@ -148,12 +148,12 @@ export class Http {
    * could not. Anything else may have been done although its answer was lost. What was one request too many (429) was not
    * done: that is tried again, whatever it is, if the wait is not too long.
    */
-  async #send<T>(method: string, path: string, sent: Sent, options: RequestOptions = {}): Promise<Camel<T>> {
+  async #send<T>(method: string, path: string, sent: Sent, options: RequestOptions = {}): Promise<T> {
     const { signal, timeoutMs = this.#timeoutMs, maxRetries = this.#maxRetries } = options
     const url = this.#url(path, sent)
     for (let retries = 0; ; retries++) {
       const { answer, error } = await this.#attempt(method, url, sent, timeoutMs, signal)
-      if (error === undefined) return camelOf(answer as T)
+      if (error === undefined) return camelOf(answer) as T
       const usual = Math.min(FIRST_WAIT_MS * 2 ** retries, LONGEST_WAIT_MS) * (0.5 + Math.random())
       const wait = error.retryAfter === undefined ? usual : error.retryAfter * 1_000
       const lost = error.code === 'connection_failed' || PASSING.has(error.status)

@@ -1,15 +1,15 @@
+import type { Actor } from './models/schemas.ts'
 import { decodeJwt, jsonOf, MAX_TOKEN_LENGTH } from './verify/jwt.ts'
 import { type FindKey, type KeyName, type KeyOptions, keyFinder, keyNameOf } from './verify/keys.ts'
 import type { RevocationFollower } from './verify/revocations.ts'
 import { signatureMatches } from './verify/signature.ts'
 import { TokenError } from './verify/token-error.ts'
-import type { Actor } from './wire.ts'
 
+export type { Actor, JsonWebKey, JsonWebKeySet } from './models/schemas.ts'
 export type { KeyOptions } from './verify/keys.ts'
 export { type RemoteJwks, type RemoteJwksOptions, remoteJwks } from './verify/remote-jwks.ts'
 export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
 export { TokenError, type TokenErrorReason } from './verify/token-error.ts'
-export type { Actor, JsonWebKey, JsonWebKeySet } from './wire.ts'
 
 /** What a token must be to be accepted. */
 export type VerifyOptions = KeyOptions & {

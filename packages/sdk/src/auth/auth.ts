@@ -1,5 +1,5 @@
+import type { Actor } from '../models/schemas.ts'
 import type { SessionClaims, TokenErrorReason } from '../verify.ts'
-import type { Actor } from '../wire.ts'
 
 /** Who is behind a request. It is always there; `userId` says whether anybody is signed in. */
 export type Auth = SignedIn | SignedInActing | SignedOut

@@ -1,24 +1,23 @@
-import type { Camel } from '../camel.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from './schemas.ts'
 
-/** What the server answers with, made from the contract: the wire's own types in camelCase. Times are Unix milliseconds. */
+/** What the server answers with, made from the contract, in camelCase. Times are Unix milliseconds. */
 
-export type { Actor, Claims, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Milliseconds } from '../wire.ts'
+export type { Actor, Claims, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Milliseconds } from './schemas.ts'
 
 /** A one-time grant to act as a user. `token` is the ticket; it is shown on creation only. */
-export interface ActorToken extends Camel<wire.ActorToken> {}
+export interface ActorToken extends schemas.ActorToken {}
 
 /** What redeeming a ticket gives: the session, and its first session token. */
-export interface AcceptedActorToken extends Camel<wire.AcceptedActorToken> {}
+export interface AcceptedActorToken extends schemas.AcceptedActorToken {}
 
 /** A one-time grant to sign in as oneself. */
-export interface SignInToken extends Camel<wire.SignInToken> {}
+export interface SignInToken extends schemas.SignInToken {}
 
 /** A session. `actor` says who is really acting; null in a session of the user's own. */
-export interface Session extends Camel<wire.Session> {}
+export interface Session extends schemas.Session {}
 
 /** What the kill switch did: everything that was there up to `notBefore` is revoked. */
-export interface Revocation extends Camel<wire.Revocation> {}
+export interface Revocation extends schemas.Revocation {}
 
 /** What the feed of revocations says. Times are Unix milliseconds. */
 export type RevocationEvent =
@@ -37,30 +36,30 @@ export type RevocationEvent =
   | { event: 'heartbeat'; id: undefined; data: { at: number } }
 
 /** A short-lived JWT (`jwt`) that proves a session. Check it with `@stagedoor/sdk/verify`. */
-export interface SessionToken extends Camel<wire.SessionToken> {}
+export interface SessionToken extends schemas.SessionToken {}
 
 /** Says what is in the tokens asked for by its `name`. `claims` is kept as it was given. */
-export interface JwtTemplate extends Camel<wire.JWTTemplate> {}
+export interface JwtTemplate extends schemas.JWTTemplate {}
 
 /** A user. Metadata is kept as it was given. */
-export interface User extends Camel<wire.User> {}
+export interface User extends schemas.User {}
 
-export interface EmailAddress extends Camel<wire.EmailAddress> {}
+export interface EmailAddress extends schemas.EmailAddress {}
 
-export interface PhoneNumber extends Camel<wire.PhoneNumber> {}
+export interface PhoneNumber extends schemas.PhoneNumber {}
 
-export interface DeletedObject extends Camel<wire.DeletedObject> {}
+export interface DeletedObject extends schemas.DeletedObject {}
 
 /** A browser (or backend) that holds sessions. */
-export interface Client extends Camel<wire.Client> {}
+export interface Client extends schemas.Client {}
 
 /** Cookies to set, as `Set-Cookie` has them. */
-export interface HandshakePayload extends Camel<wire.HandshakePayload> {}
+export interface HandshakePayload extends schemas.HandshakePayload {}
 
 /** One entry of the audit log. */
-export interface AuditEvent extends Camel<wire.AuditEvent> {}
+export interface AuditEvent extends schemas.AuditEvent {}
 
 /** Requests that named nothing known, counted per minute, address and code. */
-export interface RefusedRequests extends Camel<wire.RefusedRequests> {}
+export interface RefusedRequests extends schemas.RefusedRequests {}
 
 export type { List, Page } from '../list.ts'

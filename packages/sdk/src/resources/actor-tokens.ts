@@ -6,7 +6,7 @@ import type {
   GetActorTokenListQuery,
   RevokeRequestBody,
 } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** One-time grants to act as a user. */
 export class ActorTokens {
@@ -29,7 +29,7 @@ export class ActorTokens {
    * const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, reason: 'ticket 4711' })
    */
   create(request: CreateActorTokenRequestBody, options?: CreateOptions): Promise<ActorToken> {
-    return this.#http.create<wire.ActorToken>('/v1/actor_tokens', request, options)
+    return this.#http.create<schemas.ActorToken>('/v1/actor_tokens', request, options)
   }
 
   /**
@@ -42,7 +42,7 @@ export class ActorTokens {
    * const { data, totalCount } = await stagedoor.actorTokens.list({ status: 'pending', actorSub: 'user_2OEpK' })
    */
   list(query?: GetActorTokenListQuery, options?: RequestOptions): List<ActorToken> {
-    return this.#http.list<wire.ActorToken>('/v1/actor_tokens', query, options)
+    return this.#http.list<schemas.ActorToken>('/v1/actor_tokens', query, options)
   }
 
   /**
@@ -55,7 +55,7 @@ export class ActorTokens {
    * const { status, sessionId } = await stagedoor.actorTokens.get('act_2f8d')
    */
   get(id: string, options?: RequestOptions): Promise<ActorToken> {
-    return this.#http.get<wire.ActorToken>(path`/v1/actor_tokens/${id}`, undefined, options)
+    return this.#http.get<schemas.ActorToken>(path`/v1/actor_tokens/${id}`, undefined, options)
   }
 
   /**
@@ -69,7 +69,7 @@ export class ActorTokens {
    * await stagedoor.actorTokens.revoke('act_2f8d', { reason: 'no longer needed' })
    */
   revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<ActorToken> {
-    return this.#http.post<wire.ActorToken>(path`/v1/actor_tokens/${id}/revoke`, request, options)
+    return this.#http.post<schemas.ActorToken>(path`/v1/actor_tokens/${id}/revoke`, request, options)
   }
 
   /**
@@ -87,6 +87,6 @@ export class ActorTokens {
    * console.log(session.actor?.sub, session.expireAt, token.jwt)
    */
   accept(request: AcceptActorTokenRequestBody, options?: RequestOptions): Promise<AcceptedActorToken> {
-    return this.#http.post<wire.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)
+    return this.#http.post<schemas.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)
   }
 }

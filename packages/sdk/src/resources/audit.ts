@@ -1,7 +1,7 @@
 import type { Http, RequestOptions } from '../http.ts'
 import type { AuditEvent, List, RefusedRequests as RefusedRequestsEntry } from '../models/components.ts'
 import type { GetAuditEventListQuery, GetRefusedRequestsListQuery } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** What was done, by whom, as whom, and what was refused. */
 export class AuditEvents {
@@ -25,7 +25,7 @@ export class AuditEvents {
    * }
    */
   list(query?: GetAuditEventListQuery, options?: RequestOptions): List<AuditEvent> {
-    return this.#http.list<wire.AuditEvent>('/v1/audit_events', query, options, {
+    return this.#http.list<schemas.AuditEvent>('/v1/audit_events', query, options, {
       after: (asked, { seq }) => ({ ...asked, offset: 0, beforeSeq: seq }),
     })
   }
@@ -49,6 +49,6 @@ export class RefusedRequests {
    * const entries = await stagedoor.refusedRequests.list({ limit: 100 })
    */
   list(query?: GetRefusedRequestsListQuery, options?: RequestOptions): Promise<RefusedRequestsEntry[]> {
-    return this.#http.get<wire.RefusedRequests[]>('/v1/refused_requests', query, options)
+    return this.#http.get<schemas.RefusedRequests[]>('/v1/refused_requests', query, options)
   }
 }

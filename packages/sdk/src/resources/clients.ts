@@ -1,7 +1,7 @@
 import { type Http, path, type RequestOptions } from '../http.ts'
 import type { Client, HandshakePayload } from '../models/components.ts'
 import type { VerifyClientRequestBody } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** Browsers (and backends) that hold sessions. */
 export class Clients {
@@ -21,7 +21,7 @@ export class Clients {
    * const { sessions, lastActiveSessionId } = await stagedoor.clients.get('client_2f8d')
    */
   get(id: string, options?: RequestOptions): Promise<Client> {
-    return this.#http.get<wire.Client>(path`/v1/clients/${id}`, undefined, options)
+    return this.#http.get<schemas.Client>(path`/v1/clients/${id}`, undefined, options)
   }
 
   /**
@@ -34,7 +34,7 @@ export class Clients {
    * const client = await stagedoor.clients.verify({ token: 'eyJhbGciOi…' })
    */
   verify(request: VerifyClientRequestBody, options?: RequestOptions): Promise<Client> {
-    return this.#http.post<wire.Client>('/v1/clients/verify', request, options)
+    return this.#http.post<schemas.Client>('/v1/clients/verify', request, options)
   }
 
   /**
@@ -47,6 +47,6 @@ export class Clients {
    * const { directives } = await stagedoor.clients.getHandshakePayload('2f8d…')
    */
   getHandshakePayload(nonce: string, options?: RequestOptions): Promise<HandshakePayload> {
-    return this.#http.get<wire.HandshakePayload>('/v1/clients/handshake_payload', { nonce }, options)
+    return this.#http.get<schemas.HandshakePayload>('/v1/clients/handshake_payload', { nonce }, options)
   }
 }

@@ -5,7 +5,7 @@ import type {
   ListJwtTemplatesQuery,
   UpdateJwtTemplateRequestBody,
 } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** Templates of tokens for other services, which `sessions.getToken(id, name)` mints. */
 export class JwtTemplates {
@@ -25,7 +25,7 @@ export class JwtTemplates {
    * const { data, totalCount } = await stagedoor.jwtTemplates.list({ limit: 100 })
    */
   list(query?: ListJwtTemplatesQuery, options?: RequestOptions): List<JwtTemplate> {
-    return this.#http.list<wire.JWTTemplate>('/v1/jwt_templates', query, options)
+    return this.#http.list<schemas.JWTTemplate>('/v1/jwt_templates', query, options)
   }
 
   /**
@@ -38,7 +38,7 @@ export class JwtTemplates {
    * const { name, claims } = await stagedoor.jwtTemplates.get('jtmp_2f8d')
    */
   get(id: string, options?: RequestOptions): Promise<JwtTemplate> {
-    return this.#http.get<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, undefined, options)
+    return this.#http.get<schemas.JWTTemplate>(path`/v1/jwt_templates/${id}`, undefined, options)
   }
 
   /**
@@ -53,7 +53,7 @@ export class JwtTemplates {
    * await stagedoor.jwtTemplates.create({ name: 'supabase', claims: { role: 'authenticated', act: '{{session.actor}}' } })
    */
   create(request: CreateJwtTemplateRequestBody, options?: CreateOptions): Promise<JwtTemplate> {
-    return this.#http.create<wire.JWTTemplate>('/v1/jwt_templates', request, options)
+    return this.#http.create<schemas.JWTTemplate>('/v1/jwt_templates', request, options)
   }
 
   /**
@@ -67,7 +67,7 @@ export class JwtTemplates {
    * await stagedoor.jwtTemplates.update('jtmp_2f8d', { lifetime: 300 })
    */
   update(id: string, request: UpdateJwtTemplateRequestBody, options?: RequestOptions): Promise<JwtTemplate> {
-    return this.#http.patch<wire.JWTTemplate>(path`/v1/jwt_templates/${id}`, request, options)
+    return this.#http.patch<schemas.JWTTemplate>(path`/v1/jwt_templates/${id}`, request, options)
   }
 
   /**
@@ -80,6 +80,6 @@ export class JwtTemplates {
    * await stagedoor.jwtTemplates.delete('jtmp_2f8d')
    */
   delete(id: string, options?: RequestOptions): Promise<DeletedObject> {
-    return this.#http.delete<wire.DeletedObject>(path`/v1/jwt_templates/${id}`, options)
+    return this.#http.delete<schemas.DeletedObject>(path`/v1/jwt_templates/${id}`, options)
   }
 }

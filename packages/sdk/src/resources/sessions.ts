@@ -8,7 +8,7 @@ import type {
   RevokeAllSessionsRequestBody,
   RevokeRequestBody,
 } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** What the server answers when it mints nothing more for a session. */
 const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
@@ -32,7 +32,7 @@ export class Sessions {
    * const { data } = await stagedoor.sessions.list({ actorSub: 'user_2OEpK', status: 'active' })
    */
   list(query?: GetSessionListQuery, options?: RequestOptions): List<Session> {
-    return this.#http.list<wire.Session>('/v1/sessions', query, options)
+    return this.#http.list<schemas.Session>('/v1/sessions', query, options)
   }
 
   /**
@@ -45,7 +45,7 @@ export class Sessions {
    * const { status, actor, expireAt } = await stagedoor.sessions.get('sess_2f8d')
    */
   get(id: string, options?: RequestOptions): Promise<Session> {
-    return this.#http.get<wire.Session>(path`/v1/sessions/${id}`, undefined, options)
+    return this.#http.get<schemas.Session>(path`/v1/sessions/${id}`, undefined, options)
   }
 
   /**
@@ -60,7 +60,7 @@ export class Sessions {
    * await stagedoor.sessions.revoke('sess_2f8d', { reason: 'done' })
    */
   revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<Session> {
-    return this.#http.post<wire.Session>(path`/v1/sessions/${id}/revoke`, request, options)
+    return this.#http.post<schemas.Session>(path`/v1/sessions/${id}/revoke`, request, options)
   }
 
   /**
@@ -76,7 +76,7 @@ export class Sessions {
    * const { revokedSessions } = await stagedoor.sessions.revokeAll({ actorSub: 'user_2OEpK', reason: 'laptop stolen' })
    */
   revokeAll(request: RevokeAllSessionsRequestBody, options?: RequestOptions): Promise<Revocation> {
-    return this.#http.post<wire.Revocation>('/v1/sessions/revoke_all', request, options)
+    return this.#http.post<schemas.Revocation>('/v1/sessions/revoke_all', request, options)
   }
 
   /**
@@ -89,7 +89,7 @@ export class Sessions {
    * const session = await stagedoor.sessions.create({ userId: 'user_29w83' })
    */
   create(request: CreateSessionRequestBody, options?: CreateOptions): Promise<Session> {
-    return this.#http.create<wire.Session>('/v1/sessions', request, options)
+    return this.#http.create<schemas.Session>('/v1/sessions', request, options)
   }
 
   /**
@@ -150,6 +150,6 @@ export class Sessions {
     const tokens = path`/v1/sessions/${id}/tokens`
     const body = typeof what === 'object' ? what : typeof more === 'number' ? { expiresInSeconds: more } : undefined
     const address = typeof what === 'string' ? tokens + path`/${what}` : tokens
-    return this.#http.post<wire.SessionToken>(address, body, options)
+    return this.#http.post<schemas.SessionToken>(address, body, options)
   }
 }

@@ -1,7 +1,7 @@
 import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
 import type { SignInToken } from '../models/components.ts'
 import type { CreateSignInTokenRequestBody, RevokeRequestBody } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** One-time grants to sign in as oneself. */
 export class SignInTokens {
@@ -22,7 +22,7 @@ export class SignInTokens {
    * const { url } = await stagedoor.signInTokens.create({ userId: 'user_29w83', expiresInSeconds: 600 })
    */
   create(request: CreateSignInTokenRequestBody, options?: CreateOptions): Promise<SignInToken> {
-    return this.#http.create<wire.SignInToken>('/v1/sign_in_tokens', request, options)
+    return this.#http.create<schemas.SignInToken>('/v1/sign_in_tokens', request, options)
   }
 
   /**
@@ -36,6 +36,6 @@ export class SignInTokens {
    * await stagedoor.signInTokens.revoke('sit_2f8d')
    */
   revoke(id: string, request?: RevokeRequestBody, options?: RequestOptions): Promise<SignInToken> {
-    return this.#http.post<wire.SignInToken>(path`/v1/sign_in_tokens/${id}/revoke`, request, options)
+    return this.#http.post<schemas.SignInToken>(path`/v1/sign_in_tokens/${id}/revoke`, request, options)
   }
 }

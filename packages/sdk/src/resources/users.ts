@@ -8,7 +8,7 @@ import type {
   UpdateUserMetadataRequestBody,
   UpdateUserRequestBody,
 } from '../models/operations.ts'
-import type * as wire from '../wire.ts'
+import type * as schemas from '../models/schemas.ts'
 
 /** The people who may be acted for. */
 export class Users {
@@ -29,7 +29,7 @@ export class Users {
    * const user = await stagedoor.users.create({ externalId: 'customer-17', emailAddress: ['ada@example.com'] })
    */
   create(request: CreateUserRequestBody = {}, options?: CreateOptions): Promise<User> {
-    return this.#http.create<wire.User>('/v1/users', request, options)
+    return this.#http.create<schemas.User>('/v1/users', request, options)
   }
 
   /**
@@ -42,7 +42,7 @@ export class Users {
    * const { emailAddresses } = await stagedoor.users.get('user_29w83')
    */
   get(id: string, options?: RequestOptions): Promise<User> {
-    return this.#http.get<wire.User>(path`/v1/users/${id}`, undefined, options)
+    return this.#http.get<schemas.User>(path`/v1/users/${id}`, undefined, options)
   }
 
   /**
@@ -57,7 +57,7 @@ export class Users {
    * for await (const { id } of stagedoor.users.list({ banned: true })) console.log(id)
    */
   list(query?: GetUserListQuery, options?: RequestOptions): List<User> {
-    return this.#http.list<wire.User>('/v1/users', query, options, { count: '/v1/users/count' })
+    return this.#http.list<schemas.User>('/v1/users', query, options, { count: '/v1/users/count' })
   }
 
   /**
@@ -93,7 +93,7 @@ export class Users {
    * const banned = await stagedoor.users.count({ banned: true })
    */
   async count(query?: GetUsersCountQuery, options?: RequestOptions): Promise<number> {
-    return (await this.#http.get<wire.TotalCount>('/v1/users/count', query, options)).totalCount
+    return (await this.#http.get<schemas.TotalCount>('/v1/users/count', query, options)).totalCount
   }
 
   /**
@@ -108,7 +108,7 @@ export class Users {
    * await stagedoor.users.update('user_29w83', { firstName: 'Ada', locale: null })
    */
   update(id: string, request: UpdateUserRequestBody, options?: RequestOptions): Promise<User> {
-    return this.#http.patch<wire.User>(path`/v1/users/${id}`, request, options)
+    return this.#http.patch<schemas.User>(path`/v1/users/${id}`, request, options)
   }
 
   /**
@@ -122,7 +122,7 @@ export class Users {
    * await stagedoor.users.updateMetadata('user_29w83', { publicMetadata: { plan: 'pro', trial_ends: null } })
    */
   updateMetadata(id: string, request: UpdateUserMetadataRequestBody, options?: RequestOptions): Promise<User> {
-    return this.#http.patch<wire.User>(path`/v1/users/${id}/metadata`, request, options)
+    return this.#http.patch<schemas.User>(path`/v1/users/${id}/metadata`, request, options)
   }
 
   /**
@@ -135,7 +135,7 @@ export class Users {
    * await stagedoor.users.delete('user_29w83')
    */
   delete(id: string, options?: RequestOptions): Promise<DeletedObject> {
-    return this.#http.delete<wire.DeletedObject>(path`/v1/users/${id}`, options)
+    return this.#http.delete<schemas.DeletedObject>(path`/v1/users/${id}`, options)
   }
 
   /**
@@ -148,7 +148,7 @@ export class Users {
    * await stagedoor.users.ban('user_29w83')
    */
   ban(id: string, options?: RequestOptions): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/ban`, undefined, options)
+    return this.#http.post<schemas.User>(path`/v1/users/${id}/ban`, undefined, options)
   }
 
   /**
@@ -161,7 +161,7 @@ export class Users {
    * await stagedoor.users.unban('user_29w83')
    */
   unban(id: string, options?: RequestOptions): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/unban`, undefined, options)
+    return this.#http.post<schemas.User>(path`/v1/users/${id}/unban`, undefined, options)
   }
 
   /**
@@ -174,7 +174,7 @@ export class Users {
    * await stagedoor.users.lock('user_29w83')
    */
   lock(id: string, options?: RequestOptions): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/lock`, undefined, options)
+    return this.#http.post<schemas.User>(path`/v1/users/${id}/lock`, undefined, options)
   }
 
   /**
@@ -187,6 +187,6 @@ export class Users {
    * await stagedoor.users.unlock('user_29w83')
    */
   unlock(id: string, options?: RequestOptions): Promise<User> {
-    return this.#http.post<wire.User>(path`/v1/users/${id}/unlock`, undefined, options)
+    return this.#http.post<schemas.User>(path`/v1/users/${id}/unlock`, undefined, options)
   }
 }

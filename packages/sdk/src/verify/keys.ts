@@ -1,5 +1,5 @@
 import { type CryptoKey, createLocalJWKSet, errors, importSPKI } from 'jose'
-import type { JsonWebKeySet } from '../wire.ts'
+import type { JsonWebKeySet } from '../models/schemas.ts'
 import type { RemoteJwks } from './remote-jwks.ts'
 import { TokenError } from './token-error.ts'
 

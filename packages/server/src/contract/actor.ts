@@ -30,6 +30,7 @@ export const Actor = z
     properties: { sub: { type: 'string', minLength: 1, maxLength: MAX_SUB_LENGTH } },
     required: ['sub'],
     additionalProperties: true,
+    examples: [{ sub: 'user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb' }],
   })
 
 export type Actor = z.infer<typeof Actor>

@@ -48,12 +48,14 @@ export const SignInToken = z
 
 export const CreateActorTokenRequestBody = z
   .strictObject({
-    user_id: Id.describe('The ID of the user to act as.'),
+    user_id: Id.meta({ description: 'The ID of the user to act as.', examples: ['user_1a2b3c'] }),
     actor: Actor,
-    expires_in_seconds: durationSeconds.default(3_600).describe('How long the token can be redeemed, in seconds.'),
+    expires_in_seconds: durationSeconds
+      .default(3_600)
+      .meta({ description: 'How long the token can be redeemed, in seconds.', examples: [600] }),
     session_max_duration_in_seconds: durationSeconds
       .default(1_800)
-      .describe('The longest the session it starts may last, in seconds.'),
+      .meta({ description: 'The longest the session it starts may last, in seconds.', examples: [900] }),
     reason: reason.optional(),
     return_url: z
       .string()

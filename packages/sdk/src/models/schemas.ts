@@ -5,14 +5,17 @@ export type AcceptActorTokenRequestBody = {
 }
 
 export type AcceptedActorToken = {
-  actor_token: ActorToken
+  actorToken: ActorToken
   session: Session
   user: User
   /** The first session token. */
   token: SessionToken
 }
 
-/** The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens. */
+/**
+ * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+ * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+ */
 export type Actor = {
   sub: string
   [member: string]: unknown
@@ -22,22 +25,28 @@ export type ActorToken = {
   object: 'actor_token'
   id: string
   status: 'pending' | 'accepted' | 'revoked'
-  user_id: string
+  userId: string
+  /**
+   * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+   * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+   */
   actor: Actor
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
   /** Where the browser goes when acting is over. Stagedoor only. */
-  return_url?: string | undefined
+  returnUrl?: string | undefined
   /** The ticket. Present while the token can still be used, on creation. */
   token?: string | undefined
   /** Opens the ticket in a browser. */
   url?: string | undefined
   /** When the token stops being redeemable. In lists and reads. */
-  expires_at?: Milliseconds | undefined
+  expiresAt?: Milliseconds | undefined
   /** The session it started, once accepted. In lists and reads. */
-  session_id?: string | undefined
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  sessionId?: string | undefined
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type AuditEvent = {
@@ -45,6 +54,7 @@ export type AuditEvent = {
   id: string
   /** Position in the log. */
   seq: number
+  /** Unix time in milliseconds. */
   at: Milliseconds
   /** What was done or asked for: `actor_token.create`, `session.revoke`, … */
   action: string
@@ -56,21 +66,21 @@ export type AuditEvent = {
     type: 'secret_key' | 'client' | 'command_line' | 'system'
     id: string | null
   }
-  actor_sub: string | null
+  actorSub: string | null
   /** The whole actor payload. */
   actor: Actor | null
   /** The actor token or sign-in token. */
-  ticket_id: string | null
-  session_id: string | null
-  user_id: string | null
+  ticketId: string | null
+  sessionId: string | null
+  userId: string | null
   /** Anything else it was done to: a secret key, a signing key. */
-  target_id: string | null
+  targetId: string | null
   reason: string | null
   address: string | null
-  user_agent: string | null
-  trace_id: string
+  userAgent: string | null
+  traceId: string
   /** SHA-256 over 0x00 and the canonical event, in hex. */
-  leaf_hash: string
+  leafHash: string
 }
 
 /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
@@ -81,80 +91,101 @@ export type Claims = {
 export type Client = {
   object: 'client'
   id: string
-  session_ids: string[]
+  sessionIds: string[]
   sessions: Session[]
-  sign_in_id: null
-  sign_up_id: null
-  last_active_session_id: string | null
-  last_authentication_strategy: 'ticket' | null
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  signInId: null
+  signUpId: null
+  lastActiveSessionId: string | null
+  lastAuthenticationStrategy: 'ticket' | null
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type CreateActorTokenRequestBody = {
-  /** The ID of the user to act as. */
-  user_id: string
+  /**
+   * The ID of the user to act as.
+   * @example "user_1a2b3c"
+   */
+  userId: string
+  /**
+   * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+   * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+   */
   actor: Actor
-  /** How long the token can be redeemed, in seconds. */
-  expires_in_seconds?: number | undefined
-  /** The longest the session it starts may last, in seconds. */
-  session_max_duration_in_seconds?: number | undefined
+  /**
+   * How long the token can be redeemed, in seconds.
+   * @default 3600
+   * @example 600
+   */
+  expiresInSeconds?: number | undefined
+  /**
+   * The longest the session it starts may last, in seconds.
+   * @default 1800
+   * @example 900
+   */
+  sessionMaxDurationInSeconds?: number | undefined
   /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
   reason?: string | undefined
   /** Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only. */
-  return_url?: string | undefined
+  returnUrl?: string | undefined
 }
 
 export type CreateJWTTemplateRequestBody = {
   /** Unique; tokens are asked for by it. */
   name: string
+  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims: Claims
   /** Life of its tokens, in seconds; 60 unless told. */
   lifetime?: number | null | undefined
   /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
-  allowed_clock_skew?: number | null | undefined
+  allowedClockSkew?: number | null | undefined
   /** Tokens are signed with the server’s own key: `false`. */
-  custom_signing_key?: boolean | null | undefined
+  customSigningKey?: boolean | null | undefined
   /** The server’s own, or nothing. */
-  signing_algorithm?: string | null | undefined
+  signingAlgorithm?: string | null | undefined
   /** Not supported: leave it out. */
-  signing_key?: string | null | undefined
+  signingKey?: string | null | undefined
 }
 
 export type CreateSessionRequestBody = {
-  user_id: string
-  active_organization_id?: null | undefined
+  userId: string
+  activeOrganizationId?: null | undefined
 }
 
 export type CreateSignInTokenRequestBody = {
-  user_id: string
-  /** How long the token can be redeemed, in seconds. */
-  expires_in_seconds?: number | undefined
+  userId: string
+  /**
+   * How long the token can be redeemed, in seconds.
+   * @default 2592000
+   */
+  expiresInSeconds?: number | undefined
   /** Organizations are not supported: leave it out. */
-  org_id?: null | undefined
+  orgId?: null | undefined
 }
 
 export type CreateUserRequestBody = {
   /** Your own id of this user. Unique. */
-  external_id?: string | null | undefined
+  externalId?: string | null | undefined
   username?: string | null | undefined
-  first_name?: string | null | undefined
-  last_name?: string | null | undefined
+  firstName?: string | null | undefined
+  lastName?: string | null | undefined
   locale?: string | null | undefined
-  public_metadata?: Metadata | undefined
-  private_metadata?: Metadata | undefined
-  unsafe_metadata?: Metadata | undefined
-  delete_self_enabled?: boolean | null | undefined
-  create_organization_enabled?: boolean | null | undefined
-  legal_accepted_at?: string | null | undefined
-  created_at?: string | null | undefined
-  skip_password_checks?: boolean | null | undefined
-  skip_password_requirement?: boolean | null | undefined
-  skip_legal_checks?: boolean | null | undefined
-  skip_user_requirement?: boolean | null | undefined
-  bypass_client_trust?: boolean | null | undefined
-  email_address?: string[] | undefined
-  phone_number?: string[] | undefined
+  publicMetadata?: Metadata | undefined
+  privateMetadata?: Metadata | undefined
+  unsafeMetadata?: Metadata | undefined
+  deleteSelfEnabled?: boolean | null | undefined
+  createOrganizationEnabled?: boolean | null | undefined
+  legalAcceptedAt?: string | null | undefined
+  createdAt?: string | null | undefined
+  skipPasswordChecks?: boolean | null | undefined
+  skipPasswordRequirement?: boolean | null | undefined
+  skipLegalChecks?: boolean | null | undefined
+  skipUserRequirement?: boolean | null | undefined
+  bypassClientTrust?: boolean | null | undefined
+  emailAddress?: string[] | undefined
+  phoneNumber?: string[] | undefined
   banned?: boolean | null | undefined
   locked?: boolean | null | undefined
 }
@@ -167,7 +198,7 @@ export type DeletedObject = {
 
 export type EmailAddress = {
   object: 'email_address'
-  email_address: string
+  emailAddress: string
   id: string
   reserved: boolean
   verification: {
@@ -175,11 +206,13 @@ export type EmailAddress = {
     status: 'verified'
     strategy: 'admin'
     attempts: null
-    expire_at: null
+    expireAt: null
   }
-  linked_to: never[]
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  linkedTo: never[]
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type HandshakePayload = {
@@ -191,14 +224,17 @@ export type JWTTemplate = {
   object: 'jwt_template'
   id: string
   name: string
+  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims: Claims
   lifetime: number
-  allowed_clock_skew: number
-  custom_signing_key: false
+  allowedClockSkew: number
+  customSigningKey: false
   /** The server’s own. */
-  signing_algorithm: 'RS256' | 'ES256' | 'EdDSA'
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  signingAlgorithm: 'RS256' | 'ES256' | 'EdDSA'
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 /** A public key (RFC 7517). */
@@ -223,9 +259,9 @@ export type Milliseconds = number
 
 export type PhoneNumber = {
   object: 'phone_number'
-  phone_number: string
-  reserved_for_second_factor: false
-  default_second_factor: false
+  phoneNumber: string
+  reservedForSecondFactor: false
+  defaultSecondFactor: false
   id: string
   reserved: boolean
   verification: {
@@ -233,11 +269,13 @@ export type PhoneNumber = {
     status: 'verified'
     strategy: 'admin'
     attempts: null
-    expire_at: null
+    expireAt: null
   }
-  linked_to: never[]
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  linkedTo: never[]
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type RefusedRequests = {
@@ -251,24 +289,24 @@ export type RefusedRequests = {
 
 export type Revocation = {
   object: 'revocation'
-  user_id: string | null
-  actor_sub: string | null
+  userId: string | null
+  actorSub: string | null
   everything: boolean
   /** What was there up to this time is revoked. */
-  not_before: Milliseconds
+  notBefore: Milliseconds
   /** How many sessions have been marked so far. */
-  revoked_sessions: number
+  revokedSessions: number
   /** How many pending tokens have been marked so far. */
-  revoked_tokens: number
+  revokedTokens: number
   /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
   complete: boolean
 }
 
 export type RevokeAllSessionsRequestBody = {
   /** Everything of this user: their own sessions, and those in which somebody acts as them. */
-  user_id?: string | undefined
+  userId?: string | undefined
   /** Everything that this actor does, as whomever. */
-  actor_sub?: string | undefined
+  actorSub?: string | undefined
   /** Everything of everybody. */
   everything?: true | undefined
   /** Kept in the audit log. */
@@ -278,20 +316,23 @@ export type RevokeAllSessionsRequestBody = {
 export type Session = {
   object: 'session'
   id: string
-  user_id: string
-  client_id: string
+  userId: string
+  clientId: string
   /** Who is really acting; null in a session of the user’s own. */
   actor: Actor | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
-  last_active_organization_id: null
-  last_active_at: Milliseconds
-  latest_activity: null
+  lastActiveOrganizationId: null
+  /** Unix time in milliseconds. */
+  lastActiveAt: Milliseconds
+  latestActivity: null
   /** When the session ends whatever happens. Never moved. */
-  expire_at: Milliseconds
+  expireAt: Milliseconds
   /** When the session ends if nobody uses it meanwhile. */
-  abandon_at: Milliseconds
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  abandonAt: Milliseconds
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
   tasks: null
 }
 
@@ -305,107 +346,112 @@ export type SignInToken = {
   object: 'sign_in_token'
   id: string
   status: 'pending' | 'accepted' | 'revoked'
-  user_id: string
+  userId: string
   token?: string | undefined
   url?: string | null | undefined
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type TotalCount = {
   object: 'total_count'
-  total_count: number
+  totalCount: number
 }
 
 export type UpdateJWTTemplateRequestBody = {
   /** Unique; tokens are asked for by it. */
   name?: string | undefined
+  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims?: Claims | undefined
   /** Life of its tokens, in seconds; 60 unless told. */
   lifetime?: number | null | undefined
   /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
-  allowed_clock_skew?: number | null | undefined
+  allowedClockSkew?: number | null | undefined
   /** Tokens are signed with the server’s own key: `false`. */
-  custom_signing_key?: boolean | null | undefined
+  customSigningKey?: boolean | null | undefined
   /** The server’s own, or nothing. */
-  signing_algorithm?: string | null | undefined
+  signingAlgorithm?: string | null | undefined
   /** Not supported: leave it out. */
-  signing_key?: string | null | undefined
+  signingKey?: string | null | undefined
 }
 
 export type UpdateUserMetadataRequestBody = {
-  public_metadata?: Metadata | undefined
-  private_metadata?: Metadata | undefined
-  unsafe_metadata?: Metadata | undefined
+  publicMetadata?: Metadata | undefined
+  privateMetadata?: Metadata | undefined
+  unsafeMetadata?: Metadata | undefined
 }
 
 export type UpdateUserRequestBody = {
   /** Your own id of this user. Unique. */
-  external_id?: string | null | undefined
+  externalId?: string | null | undefined
   username?: string | null | undefined
-  first_name?: string | null | undefined
-  last_name?: string | null | undefined
+  firstName?: string | null | undefined
+  lastName?: string | null | undefined
   locale?: string | null | undefined
-  public_metadata?: Metadata | undefined
-  private_metadata?: Metadata | undefined
-  unsafe_metadata?: Metadata | undefined
-  delete_self_enabled?: boolean | null | undefined
-  create_organization_enabled?: boolean | null | undefined
-  legal_accepted_at?: string | null | undefined
-  created_at?: string | null | undefined
-  skip_password_checks?: boolean | null | undefined
-  skip_password_requirement?: boolean | null | undefined
-  skip_legal_checks?: boolean | null | undefined
-  skip_user_requirement?: boolean | null | undefined
-  bypass_client_trust?: boolean | null | undefined
-  primary_email_address_id?: string | null | undefined
-  primary_phone_number_id?: string | null | undefined
+  publicMetadata?: Metadata | undefined
+  privateMetadata?: Metadata | undefined
+  unsafeMetadata?: Metadata | undefined
+  deleteSelfEnabled?: boolean | null | undefined
+  createOrganizationEnabled?: boolean | null | undefined
+  legalAcceptedAt?: string | null | undefined
+  createdAt?: string | null | undefined
+  skipPasswordChecks?: boolean | null | undefined
+  skipPasswordRequirement?: boolean | null | undefined
+  skipLegalChecks?: boolean | null | undefined
+  skipUserRequirement?: boolean | null | undefined
+  bypassClientTrust?: boolean | null | undefined
+  primaryEmailAddressId?: string | null | undefined
+  primaryPhoneNumberId?: string | null | undefined
   /** Sent by Clerk’s SDK for Python. Stagedoor sends no e-mail, so it can only be false. */
-  notify_primary_email_address_changed?: false | null | undefined
+  notifyPrimaryEmailAddressChanged?: false | null | undefined
 }
 
 export type User = {
   object: 'user'
   id: string
-  external_id: string | null
+  externalId: string | null
   username: string | null
-  first_name: string | null
-  last_name: string | null
+  firstName: string | null
+  lastName: string | null
   locale: string | null
-  image_url: string
-  has_image: false
-  primary_email_address_id: string | null
-  primary_phone_number_id: string | null
-  primary_web3_wallet_id: null
-  email_addresses: EmailAddress[]
-  phone_numbers: PhoneNumber[]
-  web3_wallets: never[]
+  imageUrl: string
+  hasImage: false
+  primaryEmailAddressId: string | null
+  primaryPhoneNumberId: string | null
+  primaryWeb3WalletId: null
+  emailAddresses: EmailAddress[]
+  phoneNumbers: PhoneNumber[]
+  web3Wallets: never[]
   passkeys: never[]
-  external_accounts: never[]
-  saml_accounts: never[]
-  enterprise_accounts: never[]
-  public_metadata: Metadata
-  private_metadata: Metadata
-  unsafe_metadata: Metadata
-  password_enabled: false
-  two_factor_enabled: false
-  totp_enabled: false
-  backup_code_enabled: false
-  mfa_enabled_at: null
-  mfa_disabled_at: null
+  externalAccounts: never[]
+  samlAccounts: never[]
+  enterpriseAccounts: never[]
+  publicMetadata: Metadata
+  privateMetadata: Metadata
+  unsafeMetadata: Metadata
+  passwordEnabled: false
+  twoFactorEnabled: false
+  totpEnabled: false
+  backupCodeEnabled: false
+  mfaEnabledAt: null
+  mfaDisabledAt: null
   banned: boolean
   locked: boolean
-  lockout_expires_in_seconds: null
-  verification_attempts_remaining: null
-  delete_self_enabled: boolean
-  create_organization_enabled: boolean
-  legal_accepted_at: Milliseconds | null
+  lockoutExpiresInSeconds: null
+  verificationAttemptsRemaining: null
+  deleteSelfEnabled: boolean
+  createOrganizationEnabled: boolean
+  legalAcceptedAt: Milliseconds | null
   /** Sessions with an actor do not count. */
-  last_sign_in_at: Milliseconds | null
+  lastSignInAt: Milliseconds | null
   /** Sessions with an actor do not count. */
-  last_active_at: Milliseconds | null
-  created_at: Milliseconds
-  updated_at: Milliseconds
+  lastActiveAt: Milliseconds | null
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type VerifyClientRequestBody = {
@@ -414,70 +460,72 @@ export type VerifyClientRequestBody = {
 
 export type GetActorTokenListQuery = {
   status?: 'pending' | 'accepted' | 'revoked' | undefined
-  user_id?: string | undefined
-  actor_sub?: string | undefined
+  userId?: string | undefined
+  actorSub?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
 }
 
 export type GetUserListQuery = {
-  user_id?: string[] | undefined
-  email_address?: string[] | undefined
-  phone_number?: string[] | undefined
-  external_id?: string[] | undefined
+  userId?: string[] | undefined
+  emailAddress?: string[] | undefined
+  phoneNumber?: string[] | undefined
+  externalId?: string[] | undefined
   username?: string[] | undefined
   /** Part of an id, name, e-mail address or phone number. */
   query?: string | undefined
-  email_address_query?: string | undefined
-  phone_number_query?: string | undefined
-  username_query?: string | undefined
-  name_query?: string | undefined
+  emailAddressQuery?: string | undefined
+  phoneNumberQuery?: string | undefined
+  usernameQuery?: string | undefined
+  nameQuery?: string | undefined
   banned?: boolean | undefined
-  last_active_at_before?: number | undefined
-  last_active_at_after?: number | undefined
-  last_active_at_since?: number | undefined
-  last_sign_in_at_before?: number | undefined
-  last_sign_in_at_after?: number | undefined
-  created_at_before?: number | undefined
-  created_at_after?: number | undefined
+  lastActiveAtBefore?: number | undefined
+  lastActiveAtAfter?: number | undefined
+  lastActiveAtSince?: number | undefined
+  lastSignInAtBefore?: number | undefined
+  lastSignInAtAfter?: number | undefined
+  createdAtBefore?: number | undefined
+  createdAtAfter?: number | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  starting_after?: string | undefined
-  order_by?: string | undefined
+  startingAfter?: string | undefined
+  /** @default "-created_at" */
+  orderBy?: string | undefined
 }
 
 export type GetUsersCountQuery = {
-  user_id?: string[] | undefined
-  email_address?: string[] | undefined
-  phone_number?: string[] | undefined
-  external_id?: string[] | undefined
+  userId?: string[] | undefined
+  emailAddress?: string[] | undefined
+  phoneNumber?: string[] | undefined
+  externalId?: string[] | undefined
   username?: string[] | undefined
   /** Part of an id, name, e-mail address or phone number. */
   query?: string | undefined
-  email_address_query?: string | undefined
-  phone_number_query?: string | undefined
-  username_query?: string | undefined
-  name_query?: string | undefined
+  emailAddressQuery?: string | undefined
+  phoneNumberQuery?: string | undefined
+  usernameQuery?: string | undefined
+  nameQuery?: string | undefined
   banned?: boolean | undefined
-  last_active_at_before?: number | undefined
-  last_active_at_after?: number | undefined
-  last_active_at_since?: number | undefined
-  last_sign_in_at_before?: number | undefined
-  last_sign_in_at_after?: number | undefined
-  created_at_before?: number | undefined
-  created_at_after?: number | undefined
+  lastActiveAtBefore?: number | undefined
+  lastActiveAtAfter?: number | undefined
+  lastActiveAtSince?: number | undefined
+  lastSignInAtBefore?: number | undefined
+  lastSignInAtAfter?: number | undefined
+  createdAtBefore?: number | undefined
+  createdAtAfter?: number | undefined
   limit?: number | undefined
   offset?: number | undefined
-  order_by?: string | undefined
+  /** @default "-created_at" */
+  orderBy?: string | undefined
 }
 
 export type GetSessionListQuery = {
-  client_id?: string | undefined
-  user_id?: string | undefined
+  clientId?: string | undefined
+  userId?: string | undefined
   /** Only sessions in which this actor is acting. Stagedoor only. */
-  actor_sub?: string | undefined
+  actorSub?: string | undefined
   status?: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending' | undefined
   limit?: number | undefined
   offset?: number | undefined
@@ -503,18 +551,18 @@ export type GetAuditEventListQuery = {
   action?: string | undefined
   outcome?: 'done' | 'refused' | undefined
   code?: string | undefined
-  user_id?: string | undefined
-  session_id?: string | undefined
-  ticket_id?: string | undefined
-  actor_sub?: string | undefined
-  principal_id?: string | undefined
-  trace_id?: string | undefined
+  userId?: string | undefined
+  sessionId?: string | undefined
+  ticketId?: string | undefined
+  actorSub?: string | undefined
+  principalId?: string | undefined
+  traceId?: string | undefined
   /** Only events at or after this time (ms). */
   after?: number | undefined
   /** Only events before this time (ms). */
   before?: number | undefined
   /** Only events before this position: pages through any number of events. */
-  before_seq?: number | undefined
+  beforeSeq?: number | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
