@@ -31,6 +31,7 @@ describe('Java', { skip }, () => {
     // Of those that are published, the one that signs now.
     const signer = await server.signIn({ actor })
     const { jwt: signed } = expectOk(await server.call('POST', `/v1/sessions/${signer.session_id}/tokens`))
+    expectOk(await server.call('DELETE', `/v1/users/${signer.user_id}`))
     const { kid } = JSON.parse(Buffer.from(signed.split('.')[0], 'base64url').toString())
     const key = keys.find((each: { kid: string }) => each.kid === kid)
     const JWT_KEY = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString()
