@@ -37,7 +37,8 @@ export interface RequestOptions {
 export interface CreateOptions extends RequestOptions {
   /**
    * Names this creation, so that it happens once however often it is asked for within 24 hours: 1 to 255 printable ASCII
-   * characters. One is made for each call unless given; give one if your own job may run twice.
+   * characters. One is made for each call unless given; give one if your own job may run twice. Clerk's own API knows
+   * none: there it is not sent, and creations are not tried again.
    */
   idempotencyKey?: string | undefined
 }
