@@ -3,6 +3,7 @@ import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
 import { listOf, type Page } from './list.ts'
 import type { TotalCount } from './models/schemas.ts'
 import { originOf } from './server-url.ts'
+import { sleep } from './sleep.ts'
 
 /** How to reach a server. */
 export interface StagedoorOptions {
@@ -292,18 +293,6 @@ function aborted(method: string, url: string, cause: unknown): StagedoorError {
     method === 'GET' ? 'Ask again when it is wanted.' : 'It may have been done all the same: look before trying again.',
     cause,
   )
-}
-
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise(resolve => {
-    const over = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', over)
-      resolve()
-    }
-    const timer = setTimeout(over, ms)
-    signal?.addEventListener('abort', over)
-  })
 }
 
 function notConnected(method: string, url: string, origin: string, cause: unknown): StagedoorError {

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { eventsOf, type ServerSentEvent } from '../event-stream.ts'
 import { originOf } from '../server-url.ts'
+import { sleep } from '../sleep.ts'
 import type { SessionClaims } from '../verify.ts'
 
 export interface FollowRevocationsOptions {
@@ -73,7 +74,8 @@ export class RevocationFollower {
   #heardAt = Number.NEGATIVE_INFINITY
   #status: 'waiting' | 'current' | 'lost' = 'waiting'
   #sweptAt = 0
-  readonly #waiting: (() => void)[] = []
+  /** Told when the status may have become another. */
+  readonly #waiting = new Set<() => void>()
 
   constructor({ serverURL, secretKey, whenLost, longestTokenInSeconds = 60, onChange }: FollowRevocationsOptions) {
     if (whenLost !== 'accept' && whenLost !== 'refuse') {
@@ -97,13 +99,19 @@ export class RevocationFollower {
     return this.#status
   }
 
-  /** Waits until everything that was revoked is known. @throws the signal's reason */
+  /** Waits until everything that was revoked is known. @throws the signal's reason; Error once it is closed */
   async current(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
     while (this.#status !== 'current') {
-      await new Promise<void>((resolve, reject) => {
-        this.#waiting.push(resolve)
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+      signal?.throwIfAborted()
+      if (this.#closed.signal.aborted) throw new Error('Nothing follows the revocations any more: it was closed.')
+      await new Promise<void>(resolve => {
+        const go = () => {
+          this.#waiting.delete(go)
+          signal?.removeEventListener('abort', go)
+          resolve()
+        }
+        this.#waiting.add(go)
+        signal?.addEventListener('abort', go)
       })
     }
   }
@@ -217,7 +225,7 @@ export class RevocationFollower {
   #become(status: 'current' | 'lost', cause?: unknown): void {
     const before = this.#status
     this.#status = status
-    if (status === 'current') for (const go of this.#waiting.splice(0)) go()
+    for (const go of [...this.#waiting]) go()
     if (before !== status && !(before === 'waiting' && status === 'lost' && this.#closed.signal.aborted))
       this.#onChange(status, cause)
   }
@@ -226,14 +234,4 @@ export class RevocationFollower {
 /** Events may come twice, and an older one after a newer. */
 function later(times: Map<string, number>, key: string, time: number): void {
   times.set(key, Math.max(time, times.get(key) ?? time))
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }

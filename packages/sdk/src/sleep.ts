@@ -1,0 +1,13 @@
+/** Waits, or until it is told to stop waiting; never throws. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const over = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', over)
+      resolve()
+    }
+    const timer = setTimeout(over, ms)
+    if (signal?.aborted) over()
+    else signal?.addEventListener('abort', over)
+  })
+}
