@@ -112,7 +112,13 @@ const noteOverdue = prepared<{ limit: number }, { id: string }>(
     .returning('id'),
 )
 
-const insertSession = insertInto('sessions')
+/**
+ * A session is as old as its ticket: a cutoff that covers the ticket covers the session too. This holds for a cutoff
+ * that another connection commits after this statement took its snapshot, so no lock is needed.
+ */
+const insertSession = insertInto('sessions', {
+  written_at: sqlFor.selectFrom('tickets').select('written_at').where('id', '=', given('ticket_id')),
+})
 
 /** A new client, or the one there is with a new token. */
 const upsertClient = prepared<ClientRecord>(
