@@ -136,11 +136,18 @@ export interface Store {
   }
   audit: {
     append(event: AuditRecord): Promise<void>
+    /**
+     * Appends a refusal unless its principal, or its ticket at the request of browsers, has the maximum number of them.
+     * @param bound.since refusals before this time do not count, Unix ms
+     */
+    appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
     list(page: Page): Promise<RefusedRequestsRecord[]>
+    /** Deletes some of the counts of minutes before a time. @returns how many */
+    deleteBefore(minute: number, limit: number): Promise<number>
   }
   /** The clock by which it is decided what has expired. */
   clock: Clock

@@ -1,6 +1,8 @@
+import { sql } from 'kysely'
 import type { AuditRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { bound, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
+import { bound, columnValue, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
+import { columns } from './schema.ts'
 
 const insert = insertInto('audit_events')
 
@@ -17,10 +19,47 @@ export function recordedAll(events: AuditRecord[]): Step[] {
 
 const AT_ONCE = 500
 
+const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
+
+/** How many refusals there are with this column, counted up to the maximum. */
+const refusals = (column: 'principal_id' | 'ticket_id') =>
+  sqlFor
+    .selectFrom(
+      sqlFor
+        .selectFrom('audit_events')
+        .select('seq')
+        .where(column, '=', given(column))
+        // A literal, so that the index of refusals can be used.
+        .where('outcome', '=', sql.lit('refused'))
+        .where('principal_type', '=', 'client')
+        .where('at', '>=', given('since'))
+        .limit(given('most'))
+        .as('refusal'),
+    )
+    .select(eb => eb.fn.countAll().as('total'))
+
+const insertRefusal = prepared<AuditRecord & { most: number; since: number }, { id: string }>(
+  sqlFor
+    .insertInto('audit_events')
+    .columns(auditColumns)
+    .expression(
+      sqlFor
+        .selectNoFrom(eb => auditColumns.map(column => eb.val(columnValue(column)).as(column)))
+        .where(refusals('principal_id'), '<', given('most'))
+        .where(refusals('ticket_id'), '<', given('most')) as never,
+    )
+    .returning('id'),
+)
+
 export function auditEvents(db: Database): Store['audit'] {
   return {
     async append(event) {
       await db.transition(recorded(event))
+    },
+
+    async appendRefusal(event, bound) {
+      const appended = await db.transition({ query: insertRefusal({ ...event, ...bound }), required: true })
+      return appended !== undefined
     },
 
     async list(filter, { limit, offset }) {
@@ -60,6 +99,26 @@ const addRefused = prepared<{ minute: number; address: string; code: string; cou
     ),
 )
 
+const deleteRefusedBefore = prepared<{ before: number; limit: number }, { minute: number }>(
+  sqlFor
+    .deleteFrom('refused_requests')
+    .where(eb =>
+      eb(
+        eb.refTuple('minute', 'address', 'code'),
+        'in',
+        eb
+          .selectFrom('refused_requests as old')
+          .select(['old.minute', 'old.address', 'old.code'])
+          .where('old.minute', '<', given('before'))
+          .limit(given('limit'))
+          .forUpdate()
+          .skipLocked()
+          .$asTuple('minute', 'address', 'code'),
+      ),
+    )
+    .returning('minute'),
+)
+
 export function refusedRequests(db: Database): Store['refusedRequests'] {
   return {
     async add([first, ...more]) {
@@ -74,6 +133,10 @@ export function refusedRequests(db: Database): Store['refusedRequests'] {
         .orderBy('minute', 'desc')
         .orderBy('count', 'desc')
       return db.all(bound(newest.orderBy('address').orderBy('code').limit(limit).offset(offset)))
+    },
+
+    async deleteBefore(before, limit) {
+      return (await db.transition({ query: deleteRefusedBefore({ before, limit }) }))?.length ?? 0
     },
   }
 }

@@ -291,6 +291,13 @@ create index tickets_status on tickets ((status || ''), (id || ''));
 create index sessions_status on sessions ((status || ''), (id || ''));
 `,
   },
+  {
+    name: '0008_refusals',
+    tables: `
+-- Refused requests of one caller: browsers may add only a few of them to the log.
+create index audit_events_refused on audit_events (principal_id, at) where outcome = 'refused';
+`,
+  },
 ]
 
 /** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */
