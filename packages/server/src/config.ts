@@ -140,6 +140,9 @@ const schema = z.object({
   max_connections: number(10, 1_000_000, 10_000).describe(
     'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
   ),
+  max_streams_per_key: number(1, 100_000, 100).describe(
+    'Maximum number of event streams (`GET /v1/revocations`) that one secret key may have open on this server.',
+  ),
   max_wait_ms: z.coerce
     .number()
     .int()

@@ -796,6 +796,7 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "development_only",
     "too_many_requests",
+    "too_many_streams",
     "internal_clerk_error",
     "service_unavailable",
     "outcome_unknown",

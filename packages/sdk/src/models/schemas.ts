@@ -618,6 +618,7 @@ export type ErrorCode =
   | 'actor_banned'
   | 'development_only'
   | 'too_many_requests'
+  | 'too_many_streams'
   | 'internal_clerk_error'
   | 'service_unavailable'
   | 'outcome_unknown'

@@ -295,6 +295,12 @@ const definitions = {
       text: 'Too many requests came from where you are. Nothing was used up. Wait a moment, then reload the page.',
     },
   },
+  too_many_streams: {
+    status: 429,
+    message: 'Too many event streams',
+    long_message: 'This secret key has {max} event streams open on this server, which is the maximum.',
+    action: 'Close a stream before you open another one, or raise STAGEDOOR_MAX_STREAMS_PER_KEY.',
+  },
 
   // Us
   internal_clerk_error: {

@@ -51,7 +51,7 @@ export const followRevocations = operation({
   tag: 'Sessions',
   summary: 'Follow what is revoked',
   description:
-    'Server-sent events, for verifiers that refuse a token before its time is over. Events: `session-revoked` (a session ended before its time), `sessions-revoked-before` (all of a user, an actor or everybody, begun up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). Resumes after `Last-Event-ID`; then, and at times otherwise, an event may come twice.',
+    'Server-sent events, for verifiers that refuse a token before its time is over. Events: `session-revoked` (a session ended before its time), `sessions-revoked-before` (all of a user, an actor or everybody, begun up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). The server ends the stream within a second after the secret key is revoked. Resumes after `Last-Event-ID`; then, and at times otherwise, an event may come twice.',
   auth: 'secret_key',
   urgent: true,
   query: z.strictObject({
@@ -63,5 +63,6 @@ export const followRevocations = operation({
   }),
   response: z.string().meta({ description: 'text/event-stream' }),
   stream: true,
+  errors: ['too_many_streams'],
   stagedoorOnly: true,
 })

@@ -1,4 +1,5 @@
 import type { Activity } from './activity.ts'
+import type { EventStreams } from './event-streams.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
@@ -19,6 +20,7 @@ export interface Services {
   activity: Activity
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
+  eventStreams: EventStreams
   /**
    * Aborted when the server begins to stop: it finishes what is under way, ends what would go on for ever, and should be
    * sent nothing more.
