@@ -41,8 +41,11 @@ class Lane implements Disposable {
     const [first, second] = random.next() < 0.5 ? this.#connections : this.#connections.toReversed()
     assert.ok(first && second)
     const user = (await ok(first, ask.createUser())).body.id as string
-    const actor = (await ok(first, ask.createUser())).body.id as string
-    const { token } = (await ok(second, ask.createTicket(user, { ...LASTING, actor: { sub: actor } }))).body
+    const external_id = `operator-${random.between(0, 2 ** 32)}`
+    const actor = (await ok(first, { path: '/v1/users', json: { external_id }, key: this.#nodes.secretKey })).body.id
+    // Bans and deletions end what an operator does by either name.
+    const sub = ending.includes('revoke_all') || random.next() < 0.5 ? actor : external_id
+    const { token } = (await ok(second, ask.createTicket(user, { ...LASTING, actor: { sub } }))).body
     const end = ENDINGS[ending]?.(ask, { user, actor }) as Request
     const inBackend = random.next() < 0.3
     const offset = random.between(-LONGEST_OFFSET, LONGEST_OFFSET)

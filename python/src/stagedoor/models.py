@@ -31,10 +31,18 @@ class RequestModel(BaseModel):
 
 class AcceptActorTokenRequestBodyTypedDict(TypedDict):
     ticket: str
+    actor_sub: NotRequired[str | None]
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
+    refused, and stays pending.
+    """
 
 
 class AcceptActorTokenRequestBody(RequestModel):
     ticket: str = Field(repr=False)
+    actor_sub: str | None = None
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
+    refused, and stays pending.
+    """
 
 
 class AcceptedActorToken(Model):
@@ -794,6 +802,8 @@ ErrorCode: TypeAlias = Literal[
     "user_banned",
     "user_locked",
     "actor_banned",
+    "actor_is_user",
+    "actor_mismatch",
     "development_only",
     "too_many_requests",
     "too_many_streams",

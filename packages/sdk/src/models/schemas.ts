@@ -2,6 +2,8 @@
 
 export type AcceptActorTokenRequestBody = {
   ticket: string
+  /** The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending. */
+  actorSub?: string | undefined
 }
 
 export type AcceptedActorToken = {
@@ -616,6 +618,8 @@ export type ErrorCode =
   | 'user_banned'
   | 'user_locked'
   | 'actor_banned'
+  | 'actor_is_user'
+  | 'actor_mismatch'
   | 'development_only'
   | 'too_many_requests'
   | 'too_many_streams'

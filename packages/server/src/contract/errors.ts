@@ -277,6 +277,22 @@ const definitions = {
     long_message: 'The actor is a banned or locked user of this server and may not act as anyone.',
     person: { title: 'You may not act as anyone', text: 'Your own account is banned or locked on this server.' },
   },
+  actor_is_user: {
+    status: 422,
+    message: 'Actor is the user',
+    long_message: 'The actor is the user to act as, by id or by external id. Nobody acts as themselves.',
+    action: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
+    person: {
+      title: 'This link is for your own account',
+      text: 'You cannot act as yourself. Sign in to your account as usual.',
+    },
+  },
+  actor_mismatch: {
+    status: 403,
+    message: 'Actor mismatch',
+    long_message: 'This ticket was made for another actor than the one you expect. Nothing was used up.',
+    action: 'Redeem the ticket where its own actor is signed in, or make a new token for this actor.',
+  },
   development_only: {
     status: 400,
     message: 'development only',

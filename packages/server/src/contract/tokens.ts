@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Actor } from './actor.ts'
+import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
 import { Session, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
@@ -93,6 +93,7 @@ export const redemptionErrors = [
   'user_banned',
   'user_locked',
   'actor_banned',
+  'actor_is_user',
 ] as const
 
 export const createActorToken = operation({
@@ -114,6 +115,7 @@ export const createActorToken = operation({
     'user_banned',
     'user_locked',
     'actor_banned',
+    'actor_is_user',
     'invalid_redirect_url',
     'prohibited_redirect_url',
   ],
@@ -172,7 +174,20 @@ export const acceptActorToken = operation({
     'For apps that keep their own login: the backend redeems the ticket, without a browser, and starts its own session marked with `session.actor`.',
   auth: 'secret_key',
   action: 'actor_token.accept',
-  body: z.strictObject({ ticket: z.string().min(1).max(8_192) }).meta({ id: 'AcceptActorTokenRequestBody' }),
+  makes: true,
+  body: z
+    .strictObject({
+      ticket: z.string().min(1).max(8_192),
+      actor_sub: z
+        .string()
+        .min(1)
+        .max(MAX_SUB_LENGTH)
+        .optional()
+        .describe(
+          'The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending.',
+        ),
+    })
+    .meta({ id: 'AcceptActorTokenRequestBody' }),
   response: z
     .strictObject({
       actor_token: ActorToken,
@@ -181,7 +196,7 @@ export const acceptActorToken = operation({
       token: SessionToken.describe('The first session token.'),
     })
     .meta({ id: 'AcceptedActorToken' }),
-  errors: [...ticketErrors, ...redemptionErrors],
+  errors: [...ticketErrors, 'actor_mismatch', ...redemptionErrors],
   stagedoorOnly: true,
 })
 

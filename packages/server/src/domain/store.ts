@@ -32,7 +32,9 @@ export interface Store {
     /** pending → revoked. */
     revoke(id: string, kind: TicketRecord['kind'], event: AuditRecord): Promise<TicketRecord | undefined>
     /** pending → accepted, and the session begins, if the ticket is in time and its user may be signed in. */
-    accept(acceptance: Acceptance): Promise<boolean>
+    accept(acceptance: Acceptance, once?: IdempotencyKeyRecord): Promise<boolean>
+    /** Remembers which browser confirmed that it goes on with a pending ticket. */
+    confirm(id: string, tokenHash: string): Promise<void>
     /** Remembers that a pending ticket was found too late. */
     noteExpired(id: string): Promise<void>
     /** The same for any whose time is over. @returns how many */
@@ -64,6 +66,8 @@ export interface Store {
     select(id: string, sessionId: string, event: AuditRecord): Promise<boolean>
     /** Gives a browser a new token that shows the one its last sign-in replaced. */
     renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
+    /** The token that the last sign-in replaced counts no more, if the current one is still this. */
+    forgetPreviousToken(id: string, tokenHash: string): Promise<void>
   }
   users: {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */
@@ -74,6 +78,8 @@ export interface Store {
       once?: IdempotencyKeyRecord,
     ): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
+    /** What is known of an actor: whether it is this user, and whether it is a stored user who is banned or locked. */
+    findActor(actorSub: string, userId: string): Promise<{ is_user: boolean; is_blocked: boolean }>
     list(
       filter: UserFilter,
       page: Page & { order_by: string; starting_after?: string | undefined },
@@ -202,12 +208,15 @@ export interface Acceptance {
   /** New, or the browser's with its token renewed. */
   client: ClientRecord
   session: SessionRecord
+  /** The actor that the ticket must be for; null: any. */
+  expected_actor_sub: string | null
   event: AuditRecord
 }
 
 export interface MintFacts extends SessionRecord {
   client_token_hash: string
-  /** The user is gone, banned or locked; or the actor is a user of ours who is banned or locked. */
+  client_previous_token_hash: string | null
+  /** The user is gone, banned or locked; or the actor is a stored user, by id or external id, who is banned or locked. */
   barred: 0 | 1
   keyring_version: number
   /** When this was read, by the clock that decides: Unix ms. */

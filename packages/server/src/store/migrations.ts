@@ -298,6 +298,14 @@ create index sessions_status on sessions ((status || ''), (id || ''));
 create index audit_events_refused on audit_events (principal_id, at) where outcome = 'refused';
 `,
   },
+  {
+    name: '0009_confirmations',
+    tables: `
+-- The browser that confirmed on the accept page, so that its second click is answered as the first one was.
+alter table tickets add column confirmed_token_hash text;
+alter table tickets add column confirmed_at integer;
+`,
+  },
 ]
 
 /** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */

@@ -52,6 +52,8 @@ export const columns = {
     expires_at: 'integer',
     expired_at: 'integer',
     session_id: 'text',
+    confirmed_token_hash: 'text',
+    confirmed_at: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
     written_at: 'integer',

@@ -9,7 +9,7 @@ import type {
 import { type Store, Taken, type UserFilter } from '../domain/store.ts'
 import { count, recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { bound, type Database, given, insertInto, now, prepared, type Step, sqlFor, UniqueViolation } from './query.ts'
 import { columns } from './schema.ts'
 
 const insertUser = insertInto('users')
@@ -30,33 +30,72 @@ const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof Id
     .orderBy('identifiers.id') as never,
 )
 
-const ban = prepared<{ id: string }, { id: string }>(
+/** The rows of an actor who is a stored user, by id or by external id. */
+const asActor = (actorSub: unknown) =>
+  sqlFor
+    .selectFrom('users as actors')
+    .select(['actors.id', 'actors.banned_at', 'actors.locked_at'])
+    .where(eb => eb.or([eb('actors.id', '=', actorSub as string), eb('actors.external_id', '=', actorSub as string)]))
+
+/** The actor, if that is a stored user who is banned or locked. */
+export const blockedActor = (actorSub: unknown) =>
+  asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
+
+/** The same in a statement that writes: a ban waits for it, or it waits for the ban. */
+export const blockedActorLocked = (actorSub: unknown) =>
+  sqlFor
+    .selectFrom(asActor(actorSub).forShare().as('actor'))
+    .select('actor.id')
+    .where(eb => eb.or([eb('actor.banned_at', 'is not', null), eb('actor.locked_at', 'is not', null)]))
+
+/** The user, if the actor is that user, by id or by external id: nobody acts as themselves. */
+export const selfAsActor = (userId: unknown, actorSub: unknown) =>
+  asActor(actorSub).where('actors.id', '=', userId as string)
+
+const findBlockedActor = prepared<{ actor_sub: string }>(blockedActor(given('actor_sub')))
+const findSelfAsActor = prepared<{ actor_sub: string; user_id: string }>(
+  selfAsActor(given('user_id'), given('actor_sub')),
+)
+
+const ban = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
   sqlFor
     .updateTable('users')
     .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(now)), updated_at: now }))
     .where('id', '=', given('id'))
-    .returning('id'),
+    .returning(['id', 'external_id']),
 )
 
-const remove = prepared<{ id: string }, { id: string }>(
-  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'),
+const remove = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
+  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning(['id', 'external_id']),
 )
 
-const revokeSessions = prepared<{ id: string }, SessionRecord>(
+const revokeSessions = prepared<{ id: string; external_id: string | null }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
     .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'active')
-    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .where(eb =>
+      eb.or([
+        eb('user_id', '=', given('id')),
+        eb('actor_sub', '=', given('id')),
+        eb('actor_sub', '=', given('external_id')),
+      ]),
+    )
     .returningAll(),
 )
 
-const revokeTickets = prepared<{ id: string }, TicketRecord>(
+const revokeTickets = prepared<{ id: string; external_id: string | null }, TicketRecord>(
   sqlFor
     .updateTable('tickets')
     .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'pending')
-    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .where(eb =>
+      eb.or([
+        eb('user_id', '=', given('id')),
+        eb('actor_sub', '=', given('id')),
+        eb('actor_sub', '=', given('external_id')),
+      ]),
+    )
     .returningAll(),
 )
 
@@ -82,6 +121,12 @@ export function users(db: Database): Store['users'] {
         .filter(row => row['identifier id'] !== null)
         .map(row => Object.fromEntries(identifierColumns.map(column => [column, row[`identifier ${column}`]])))
       return { ...user, identifiers: identifiers as unknown as IdentifierRecord[] }
+    },
+
+    async findActor(actorSub, userId) {
+      const blocked = await db.get(findBlockedActor({ actor_sub: actorSub }))
+      const self = await db.get(findSelfAsActor({ actor_sub: actorSub, user_id: userId }))
+      return { is_user: self !== undefined, is_blocked: blocked !== undefined }
     },
 
     async list(filter, { limit, offset, order_by, starting_after }) {
@@ -128,18 +173,23 @@ export function users(db: Database): Store['users'] {
     },
 
     async expel(id, how, event, events) {
-      const expelled = await db.transition(
-        { query: how === 'ban' ? ban({ id }) : remove({ id }), required: true, revokes: true },
+      const revokeAll = (external_id: string | null): Step[] => [
         recorded(event),
         {
-          query: revokeSessions({ id }),
+          query: revokeSessions({ id, external_id }),
           next: ended => recordedAll(ended.map(it => events.session(it as SessionRecord))),
         },
         {
-          query: revokeTickets({ id }),
+          query: revokeTickets({ id, external_id }),
           next: revoked => recordedAll(revoked.map(it => events.ticket(it as TicketRecord))),
         },
-      )
+      ]
+      const expelled = await db.transition({
+        query: how === 'ban' ? ban({ id }) : remove({ id }),
+        required: true,
+        revokes: true,
+        next: ([user]) => revokeAll(user?.external_id ?? null),
+      })
       return expelled !== undefined
     },
   }

@@ -1,6 +1,13 @@
 import * as contract from '../../contract/tokens.ts'
 import { mintSessionToken } from '../../domain/sessions.ts'
-import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } from '../../domain/tickets.ts'
+import {
+  acceptedSession,
+  acceptTicket,
+  createTicket,
+  findTicket,
+  listTickets,
+  revokeTicket,
+} from '../../domain/tickets.ts'
 import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
@@ -31,8 +38,11 @@ export function mountTokens(http: Http): void {
       presentActorToken(ctx, record, false),
     ),
   )
-  mount(http, contract.acceptActorToken, async (ctx, { body }) => {
-    const { session } = await acceptTicket(ctx, { ...actor, ticket: body.ticket })
+  mount(http, contract.acceptActorToken, async (ctx, { body, once }) => {
+    const session = await once(
+      async key => (await acceptTicket(ctx, { ...actor, ...body }, key)).session,
+      id => acceptedSession(ctx, { id }),
+    )
     const [jwt, ticket, user] = await Promise.all([
       mintSessionToken(ctx, { id: session.id }),
       findTicket(ctx, { ...actor, id: session.ticket_id ?? '' }),
