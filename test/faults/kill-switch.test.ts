@@ -9,7 +9,7 @@ import { deep, goal, type Random, randomOf, seeds } from './goal.ts'
 import { LASTING, ok, requests } from './requests.ts'
 
 /** Raced rounds of each kind. */
-const ROUNDS = deep ? 3_000 : 60
+const ROUNDS = deep ? 3_000 : 40
 /** Rounds under way at the same time. */
 const LANES = 6
 /** Longest time between the two requests, in ms, whichever is sent first. */

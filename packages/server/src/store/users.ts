@@ -41,10 +41,13 @@ const asActor = (actorSub: unknown) =>
 export const blockedActor = (actorSub: unknown) =>
   asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
 
-/** The same in a statement that writes: a ban waits for it, or it waits for the ban. */
+/**
+ * The same in a statement that writes: a ban waits for it, or it waits for the ban. The limit is that of the rows there
+ * can be. It keeps PostgreSQL from testing for a ban first and locking only the rows that have one.
+ */
 export const blockedActorLocked = (actorSub: unknown) =>
   sqlFor
-    .selectFrom(asActor(actorSub).forShare().as('actor'))
+    .selectFrom(asActor(actorSub).limit(2).forShare().as('actor'))
     .select('actor.id')
     .where(eb => eb.or([eb('actor.banned_at', 'is not', null), eb('actor.locked_at', 'is not', null)]))
 
