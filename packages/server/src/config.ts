@@ -109,6 +109,12 @@ const schema = z.object({
     .describe(
       '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
     ),
+  sign_in_tokens: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
+    ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))
     .describe(

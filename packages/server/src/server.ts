@@ -126,6 +126,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       public_url,
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
+      sign_in_tokens: config.sign_in_tokens,
       signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,

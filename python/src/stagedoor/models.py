@@ -223,7 +223,7 @@ class CreateSessionRequestBody(RequestModel):
 class CreateSignInTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     expires_in_seconds: NotRequired[int | None]
-    """How long the token can be redeemed, in seconds."""
+    """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: NotRequired[None]
     """Organizations are not supported: leave it out."""
 
@@ -231,7 +231,7 @@ class CreateSignInTokenRequestBodyTypedDict(TypedDict):
 class CreateSignInTokenRequestBody(RequestModel):
     user_id: str
     expires_in_seconds: int | None = 2592000
-    """How long the token can be redeemed, in seconds."""
+    """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: None = None
     """Organizations are not supported: leave it out."""
 
@@ -469,6 +469,10 @@ class SignInToken(Model):
     user_id: str
     token: str | None = Field(default=None, repr=False)
     url: str | None = None
+    expires_at: Milliseconds | None = None
+    """When the token stops being redeemable. In lists."""
+    session_id: str | None = None
+    """The session it started, once accepted. In lists."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
@@ -662,6 +666,13 @@ class GetActorTokenListQuery(TypedDict):
     offset: NotRequired[int | None]
 
 
+class GetSignInTokenListQuery(TypedDict):
+    status: NotRequired[Literal["pending", "accepted", "revoked"] | None]
+    user_id: NotRequired[str | None]
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+
+
 class GetUserListQuery(TypedDict):
     user_id: NotRequired[list[str] | None]
     email_address: NotRequired[list[str] | None]
@@ -770,6 +781,8 @@ ErrorCode: TypeAlias = Literal[
     "not_while_prefetching",
     "proxy_request_missing_secret_key",
     "proxy_request_invalid_secret_key",
+    "proxy_url_invalid",
+    "navigation_required",
     "invalid_redirect_url",
     "prohibited_redirect_url",
     "invalid_handshake",
@@ -804,6 +817,7 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "actor_is_user",
     "actor_mismatch",
+    "sign_in_tokens_off",
     "development_only",
     "too_many_requests",
     "too_many_streams",

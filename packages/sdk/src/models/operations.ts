@@ -45,6 +45,8 @@ export interface VerifyClientRequestBody extends schemas.VerifyClientRequestBody
 
 export interface GetActorTokenListQuery extends Omit<schemas.GetActorTokenListQuery, 'paginated'> {}
 
+export interface GetSignInTokenListQuery extends Omit<schemas.GetSignInTokenListQuery, 'paginated'> {}
+
 export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'paginated'> {}
 
 export interface GetUsersCountQuery extends Omit<schemas.GetUsersCountQuery, 'limit' | 'offset' | 'orderBy'> {}

@@ -159,7 +159,7 @@ export type CreateSessionRequestBody = {
 export type CreateSignInTokenRequestBody = {
   userId: string
   /**
-   * How long the token can be redeemed, in seconds.
+   * How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.
    * @default 2592000
    */
   expiresInSeconds?: number | undefined
@@ -351,6 +351,10 @@ export type SignInToken = {
   userId: string
   token?: string | undefined
   url?: string | null | undefined
+  /** When the token stops being redeemable. In lists. */
+  expiresAt?: Milliseconds | undefined
+  /** The session it started, once accepted. In lists. */
+  sessionId?: string | undefined
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
   /** Unix time in milliseconds. */
@@ -464,6 +468,14 @@ export type GetActorTokenListQuery = {
   status?: 'pending' | 'accepted' | 'revoked' | undefined
   userId?: string | undefined
   actorSub?: string | undefined
+  limit?: number | undefined
+  offset?: number | undefined
+  paginated?: boolean | undefined
+}
+
+export type GetSignInTokenListQuery = {
+  status?: 'pending' | 'accepted' | 'revoked' | undefined
+  userId?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
@@ -586,6 +598,8 @@ export type ErrorCode =
   | 'not_while_prefetching'
   | 'proxy_request_missing_secret_key'
   | 'proxy_request_invalid_secret_key'
+  | 'proxy_url_invalid'
+  | 'navigation_required'
   | 'invalid_redirect_url'
   | 'prohibited_redirect_url'
   | 'invalid_handshake'
@@ -620,6 +634,7 @@ export type ErrorCode =
   | 'actor_banned'
   | 'actor_is_user'
   | 'actor_mismatch'
+  | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'
   | 'too_many_streams'

@@ -76,6 +76,18 @@ const definitions = {
     long_message: 'The Clerk-Secret-Key of the proxy is not a key of this server.',
     action: 'Give the proxy a secret key of this server: `stagedoor keys create` makes one.',
   },
+  proxy_url_invalid: {
+    status: 400,
+    message: 'Invalid Clerk-Proxy-Url',
+    long_message: 'The Clerk-Proxy-Url is not an http or https address without query and fragment.',
+    action: 'Give the proxy the address at which browsers reach it: https://app.example.com/__clerk.',
+  },
+  navigation_required: {
+    status: 400,
+    message: 'Not a navigation',
+    long_message: 'This address sends a browser back to its page with fresh cookies. Only a navigation may open it.',
+    action: 'Send the browser here with a redirect, not with fetch or an image.',
+  },
   invalid_redirect_url: {
     status: 422,
     message: 'Invalid redirect URL',
@@ -292,6 +304,16 @@ const definitions = {
     message: 'Actor mismatch',
     long_message: 'This ticket was made for another actor than the one you expect. Nothing was used up.',
     action: 'Redeem the ticket where its own actor is signed in, or make a new token for this actor.',
+  },
+  sign_in_tokens_off: {
+    status: 403,
+    message: 'Sign-in tokens are off',
+    long_message: 'This server does not create or redeem sign-in tokens.',
+    action: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
+    person: {
+      title: 'This link does not work here',
+      text: 'This server does not take links of this kind. Ask for another one.',
+    },
   },
   development_only: {
     status: 400,

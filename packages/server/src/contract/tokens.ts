@@ -41,6 +41,8 @@ export const SignInToken = z
     user_id: Id,
     token: z.string().optional(),
     url: z.string().nullable().optional(),
+    expires_at: Milliseconds.optional().describe('When the token stops being redeemable. In lists.'),
+    session_id: Id.optional().describe('The session it started, once accepted. In lists.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
   })
@@ -94,6 +96,7 @@ export const redemptionErrors = [
   'user_locked',
   'actor_banned',
   'actor_is_user',
+  'sign_in_tokens_off',
 ] as const
 
 export const createActorToken = operation({
@@ -215,12 +218,24 @@ export const createSignInToken = operation({
       user_id: Id,
       expires_in_seconds: durationSeconds
         .default(2_592_000)
-        .describe('How long the token can be redeemed, in seconds.'),
+        .describe('How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.'),
       org_id: z.null().optional().describe('Organizations are not supported: leave it out.'),
     })
     .meta({ id: 'CreateSignInTokenRequestBody' }),
   response: SignInToken,
-  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked'],
+  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked', 'sign_in_tokens_off'],
+})
+
+export const listSignInTokens = operation({
+  id: 'GetSignInTokenList',
+  method: 'get',
+  path: '/v1/sign_in_tokens',
+  tag: 'Sign-in Tokens',
+  summary: 'List sign-in tokens, newest first',
+  auth: 'secret_key',
+  query: z.strictObject({ status: status.optional(), user_id: Id.optional(), ...listQuery }),
+  response: listOf(SignInToken),
+  stagedoorOnly: true,
 })
 
 export const revokeSignInToken = operation({

@@ -57,6 +57,8 @@ export interface Settings {
   sign_in_url: string
   /** Whether opening a ticket shows a page that asks, or sends the browser straight on. */
   accept_page: 'confirm' | 'redirect'
+  /** Whether sign-in tokens are created and redeemed. */
+  sign_in_tokens: 'on' | 'off'
   /** How tokens are signed. */
   signing_alg: SigningAlg
   session_idle_timeout_seconds: number

@@ -3,7 +3,7 @@ import { auditEvent } from './audit.ts'
 import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
-import { findTemplateByName, templateClaims } from './jwt-templates.ts'
+import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
 import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -184,7 +184,9 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
   if (input.counts ?? true) ctx.activity.note(facts, now)
 
-  const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
+  const life =
+    input.expires_in_seconds ??
+    (template ? templateLifetime(ctx, template, facts) : ctx.settings.session_token_lifetime_seconds)
   const iat = Math.floor(now / SECOND)
   const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
   const times = { iat, exp, azp: input.origin }

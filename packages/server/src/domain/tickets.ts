@@ -17,6 +17,8 @@ import type { Found, Page, TicketFilter } from './store.ts'
 
 /** Actor tokens and sign-in tokens: one machinery, and a kind. */
 
+/** The longest time for which a sign-in token can be redeemed: 30 days, the default at Clerk. */
+const MAX_SIGN_IN_TOKEN_SECONDS = 2_592_000
 /** How long the browser that confirmed or redeemed a ticket may repeat that, in ms: a second click, a lost answer. */
 const REPEAT_WINDOW = 60_000
 
@@ -37,7 +39,10 @@ export interface CreateTicket {
 export async function createTicket(ctx: Context, input: CreateTicket, once?: Once): Promise<TicketRecord> {
   const { settings } = ctx
   const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
-  if (input.kind === 'actor_token') {
+  assertOn(ctx, input.kind)
+  if (input.kind === 'sign_in_token') {
+    atMost('expires_in_seconds', input.expires_in_seconds, MAX_SIGN_IN_TOKEN_SECONDS)
+  } else {
     atMost('expires_in_seconds', input.expires_in_seconds, settings.actor_token_max_seconds)
     atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
   }
@@ -235,7 +240,13 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
   const record = await ctx.store.tickets.find(claims.sid)
   if (!record || ticketOf(ctx, record) !== text) throw new ApiError('ticket_invalid_code')
   if (kind && record.kind !== kind) throw new ApiError('ticket_invalid_code', { about: about(record) })
+  assertOn(ctx, record.kind)
   return record
+}
+
+/** @throws ApiError sign_in_tokens_off */
+function assertOn({ settings }: Context, kind: TicketRecord['kind']): void {
+  if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
 }
 
 async function whyNotAccepted(

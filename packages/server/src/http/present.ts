@@ -54,7 +54,8 @@ export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: bo
     id: record.id,
     status: record.status,
     user_id: record.user_id,
-    ...(fresh ? ticketAndUrl(ctx, record) : {}),
+    ...(fresh ? ticketAndUrl(ctx, record) : { expires_at: record.expires_at }),
+    ...(record.session_id === null ? {} : { session_id: record.session_id }),
     created_at: record.created_at,
     updated_at: record.updated_at,
   }

@@ -69,6 +69,11 @@ export function mountTokens(http: Http): void {
     )
     return presentSignInToken(ctx, record, record.status === 'pending')
   })
+  mount(http, contract.listSignInTokens, async (ctx, { query }) =>
+    presentList(await listTickets(ctx, { ...signIn, ...query, counted: query.paginated }), query.paginated, record =>
+      presentSignInToken(ctx, record, false),
+    ),
+  )
   mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
     presentSignInToken(ctx, await revokeTicket(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
   )
