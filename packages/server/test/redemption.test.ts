@@ -142,7 +142,7 @@ describe('the actor that a backend expects', () => {
 })
 
 describe('who may be the actor', () => {
-  it('is nobody but another: not the user by id, nor by external id', async () => {
+  it('is not the user, by id or by external id', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser({ external_id: 'customer-42' })
     const create = (sub: string) => server.call('POST', '/v1/actor_tokens', { user_id: user.id, actor: { sub } })

@@ -292,7 +292,7 @@ const definitions = {
   actor_is_user: {
     status: 422,
     message: 'Actor is the user',
-    long_message: 'The actor is the user to act as, by id or by external id. Nobody acts as themselves.',
+    long_message: 'The actor is the user to act as, by id or by external id. No user can be their own actor.',
     action: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
     person: {
       title: 'This link is for your own account',
