@@ -22,7 +22,6 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
-from django.views.decorators.csrf import csrf_exempt
 from fastapi.responses import StreamingResponse
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -128,7 +127,7 @@ def django_stream(request: HttpRequest) -> StreamingHttpResponse:
 def django_urls(view: Callable[..., Any], prefix: str) -> list[Any]:
     guarded = {name: getattr(for_django, name)(view) for name in GUARDS}
     views = {"current": view, **guarded, "stream": django_stream}
-    return [path(f"{prefix}{name}", csrf_exempt(each)) for name, each in views.items()]
+    return [path(f"{prefix}{name}", each) for name, each in views.items()]
 
 
 urlpatterns = [*django_urls(django_view, ""), *django_urls(django_view_async, "async/")]
