@@ -57,7 +57,6 @@ class Refusal(Exception):
         self.code = code
         self.reason = cause.reason if cause is not None else "not-signed-in" if self.status == 401 else None
         super().__init__(self._text)
-        self.__cause__ = cause
 
     def body(self) -> dict[str, Any]:
         """`{"errors": [{"code", "message", "long_message", "meta"}]}`"""
@@ -132,7 +131,9 @@ def by_token(verifier: Verifier, authorization: str | None, cookie: str | None) 
         return Refusal("authentication_invalid")
     # Without keys nothing is known about the token: it may be valid.
     temporary = refused[0].reason == "keys-unavailable"
-    return Refusal("keys_unavailable" if temporary else "authentication_invalid", refused[0])
+    refusal = Refusal("keys_unavailable" if temporary else "authentication_invalid", refused[0])
+    refusal.__cause__ = refused[0]
+    return refusal
 
 
 def session_cookies(header: str | None) -> list[str]:
