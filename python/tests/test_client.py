@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 import os
 import pickle
 import re
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -474,6 +476,7 @@ class TestEnvironment:
         program = """
 import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from stagedoor import Stagedoor
 
 stagedoor = Stagedoor(bearer_auth=sys.argv[1], server_url=sys.argv[2])
@@ -596,6 +599,36 @@ class TestRetries:
                 with pytest.raises(StagedoorError):
                     call(url, name, *args)
                 assert len(times) == 6
+
+    def test_retry_after_may_be_a_date_or_a_huge_number(self, call: Callable[..., Any]) -> None:
+        times: list[float] = []
+        header = ""
+
+        def answer(_: Asked) -> Answer:
+            times.append(time.monotonic())
+            return Answer(body={"keys": []}) if len(times) == 2 else refused("service_unavailable", 503, header)
+
+        with server_of(answer) as url:
+            header = formatdate(time.time() + 2, usegmt=True)
+            call(url, "jwks.get")
+            assert 0.9 <= times[1] - times[0] <= 2.5
+            for given, least, most in [
+                (formatdate(time.time() + 60, usegmt=True), 50, 60),
+                (f"{'9' * 30}", 9e29, 1.1e30),
+                ("9" * 5_000, math.inf, math.inf),
+            ]:
+                header = given
+                before = len(times)
+                with pytest.raises(StagedoorError) as caught:
+                    call(url, "jwks.get")
+                assert least <= (caught.value.retry_after or 0) <= most
+                assert len(times) == before + 1
+
+    def test_retry_after_of_something_on_the_way_counts_too(self, call: Callable[..., Any]) -> None:
+        with server_of(lambda _: Answer(503, "<html>busy</html>", {"retry-after": "60"})) as url:
+            with pytest.raises(StagedoorError) as caught:
+                call(url, "jwks.get")
+        assert (caught.value.code, caught.value.retry_after) == ("response_invalid", 60)
 
     def test_gives_up_when_nothing_is_heard(self, call: Callable[..., Any]) -> None:
         hold = threading.Event()

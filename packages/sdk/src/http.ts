@@ -2,6 +2,7 @@ import { camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
 import { listOf, type Page } from './list.ts'
 import type { TotalCount } from './models/schemas.ts'
+import { retryAfterSeconds } from './retry-after.ts'
 import { originOf } from './server-url.ts'
 import { sleep } from './sleep.ts'
 
@@ -310,7 +311,7 @@ function refusal(method: string, url: string, response: Response, answer: unknow
   const { errors, clerk_trace_id } = Object(answer) as { errors?: unknown; clerk_trace_id?: string }
   const traceId = clerk_trace_id ?? response.headers.get('clerk-trace-id') ?? undefined
   const [first, ...rest] = Array.isArray(errors) ? errors.map(detail) : []
-  const retryAfter = secondsOf(response.headers.get('retry-after'))
+  const retryAfter = retryAfterSeconds(response.headers.get('retry-after'), Date.now())
   if (first !== undefined) return new StagedoorError(response.status, [first, ...rest], { traceId, retryAfter })
   const location = response.headers.get('location')
   const what = location === null ? '' : `, sending on to ${location}`
@@ -326,13 +327,6 @@ function refusal(method: string, url: string, response: Response, answer: unknow
     ],
     { traceId, retryAfter },
   )
-}
-
-/** Seconds, or the time of an HTTP date (RFC 9110 §10.2.3). */
-function secondsOf(retryAfter: string | null): number | undefined {
-  if (retryAfter === null) return undefined
-  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) - Date.now()) / 1_000
-  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds)
 }
 
 function detail(error: {
