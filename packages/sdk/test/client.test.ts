@@ -328,7 +328,7 @@ describe('clients, keys and the audit log', () => {
   it('counts refused requests', async () => {
     const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
     await assert.rejects(stranger.users.list(), { status: 401, code: 'clerk_key_invalid' })
-    const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+    const { data: entries } = await stagedoor.refusedRequests.list({ limit: 100 })
     assert.ok(entries.some(entry => entry.code === 'clerk_key_invalid' && entry.count >= 1))
   })
 })

@@ -652,6 +652,10 @@ class GetActorTokenListQuery(TypedDict):
     actor_sub: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUserListQuery(TypedDict):
@@ -674,10 +678,13 @@ class GetUserListQuery(TypedDict):
     last_sign_in_at_after: NotRequired[int | None]
     created_at_before: NotRequired[int | None]
     created_at_after: NotRequired[int | None]
+    order_by: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    order_by: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUsersCountQuery(TypedDict):
@@ -713,6 +720,10 @@ class GetSessionListQuery(TypedDict):
     status: NotRequired[Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class FollowRevocationsQuery(TypedDict):
@@ -725,6 +736,10 @@ class FollowRevocationsQuery(TypedDict):
 class ListJWTTemplatesQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetAuditEventListQuery(TypedDict):
@@ -745,11 +760,19 @@ class GetAuditEventListQuery(TypedDict):
     """Only events before this position: pages through any number of events."""
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 ErrorCode: TypeAlias = Literal[

@@ -465,6 +465,10 @@ export type GetActorTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUserListQuery = {
@@ -487,12 +491,15 @@ export type GetUserListQuery = {
   lastSignInAtAfter?: number | undefined
   createdAtBefore?: number | undefined
   createdAtAfter?: number | undefined
+  /** @default "-created_at" */
+  orderBy?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
-  /** @default "-created_at" */
-  orderBy?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUsersCountQuery = {
@@ -530,6 +537,10 @@ export type GetSessionListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type FollowRevocationsQuery = {
@@ -545,6 +556,10 @@ export type ListJWTTemplatesQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetAuditEventListQuery = {
@@ -566,11 +581,20 @@ export type GetAuditEventListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 /** Every error code. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
-import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { Session, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
@@ -126,12 +126,10 @@ export const listActorTokens = operation({
   tag: 'Actor Tokens',
   summary: 'List actor tokens, newest first',
   auth: 'secret_key',
-  query: z.strictObject({
-    status: status.optional(),
-    user_id: Id.optional(),
-    actor_sub: Id.max(256).optional(),
-    ...listQuery,
-  }),
+  query: pagedQuery(
+    { status: status.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
+    cursorOf('act'),
+  ),
   response: listOf(ActorToken),
   stagedoorOnly: true,
 })

@@ -6,12 +6,13 @@ import {
   JsonObject,
   limit,
   listOf,
-  listQuery,
   Milliseconds,
   many,
   milliseconds,
   offset,
+  opaqueCursor,
   operation,
+  pagedQuery,
 } from './operation.ts'
 
 const Metadata = JsonObject.meta({ id: 'Metadata', type: 'object', additionalProperties: true })
@@ -226,7 +227,7 @@ export const listUsers = operation({
   tag: 'Users',
   summary: 'List users',
   auth: 'secret_key',
-  query: z.strictObject({ ...filters, ...listQuery, starting_after: Id.optional(), order_by }),
+  query: pagedQuery({ ...filters, order_by }, opaqueCursor),
   response: listOf(User),
 })
 

@@ -74,10 +74,10 @@ export interface Store {
       once?: IdempotencyKeyRecord,
     ): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
-    list(
-      filter: UserFilter,
-      page: Page & { order_by: string; starting_after?: string | undefined },
-    ): Promise<UserWithIdentifiers[]>
+    /** Users without the value that orders the list come first, or last if it is descending. */
+    list(filter: UserFilter & Counted, page: UserPage): Promise<Found<UserWithIdentifiers>>
+    /** Where a user is in a list of this order. */
+    position(id: string, by: UserOrder['by']): Promise<UserPosition | undefined>
     count(filter: UserFilter): Promise<number>
     /** Changes columns; with `unless`, only while those columns still hold these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
@@ -140,7 +140,7 @@ export interface Store {
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
-    list(page: Page): Promise<RefusedRequestsRecord[]>
+    list(filter: Counted, page: Page): Promise<Found<RefusedRequestsRecord>>
   }
   /** The clock by which it is decided what has expired. */
   clock: Clock
@@ -215,16 +215,41 @@ export interface SigningKeyChange {
 export interface Page {
   limit: number
   offset: number
+  /** Only rows that follow this position: the `next` of the page before. */
+  starting_after?: string | undefined
 }
 
 export interface Found<T> {
   rows: T[]
   /** Counted only when `filter.counted` asks. */
   total: number
+  /** The position of the last row; undefined on the last page. */
+  next?: string | undefined
+}
+
+/** A position in a list of users: the value of the column that orders it (see `UserOrder`), and the id. */
+export interface UserPosition {
+  value: string | number | null
+  id: string
+}
+
+/** The order of a list of users. Equal values are ordered by id, in the same direction. */
+export interface UserOrder {
+  by:
+    | 'created_at'
+    | 'updated_at'
+    | 'first_name'
+    | 'last_name'
+    | 'username'
+    | 'email_address'
+    | 'phone_number'
+    | 'last_active_at'
+    | 'last_sign_in_at'
+  descending: boolean
 }
 
 interface Counted {
-  counted?: boolean
+  counted?: boolean | undefined
 }
 
 export interface TicketFilter extends Counted {
@@ -254,6 +279,11 @@ export interface AuditFilter extends Counted {
   after?: number | undefined
   before?: number | undefined
   before_seq?: number | undefined
+}
+
+export interface UserPage extends Omit<Page, 'starting_after'> {
+  order: UserOrder
+  after?: UserPosition | undefined
 }
 
 type Span = 'last_active_at' | 'last_sign_in_at' | 'created_at'

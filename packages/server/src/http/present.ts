@@ -65,10 +65,23 @@ function ticketAndUrl(ctx: Context, record: TicketRecord): { token: string; url:
   return { token, url: `${ctx.settings.public_url}/v1/tickets/accept?ticket=${token}` }
 }
 
-/** The bare array, or with the total count if asked with `paginated=true`. */
-export function presentList<T, P>({ rows, total }: Found<T>, paginated: boolean, present: (row: T) => P) {
+interface ListQuery {
+  paginated: boolean
+  total_count: boolean
+}
+
+/** Counts only where the answer has the count. */
+export const countedIn = ({ paginated, total_count }: ListQuery) => ({ counted: paginated && total_count })
+
+/** The bare array; or with the count and the position of the next page if asked with `paginated=true`. */
+export function presentList<T, P>({ rows, total, next }: Found<T>, query: ListQuery, present: (row: T) => P) {
   const data = rows.map(present)
-  return paginated ? { data, total_count: total } : data
+  if (!query.paginated) return data
+  return {
+    data,
+    ...(query.total_count ? { total_count: total } : {}),
+    ...(next === undefined ? {} : { next_cursor: next }),
+  }
 }
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {

@@ -26,7 +26,8 @@ class Sessions:
 
         Args:
             filters: `user_id`, `client_id`, `actor_sub` (sessions in which this actor acts), `status`; `limit` 1 to 500
-                (10), `offset` (0).
+                (10); `starting_after`
+                (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`

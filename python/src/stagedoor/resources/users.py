@@ -84,8 +84,8 @@ class Users:
 
         Args:
             filters: Lists of `user_id`, `email_address`, `phone_number`, `external_id`, `username`; `query`, part of an
-                id, a name or an address; times in Unix milliseconds; `order_by` (`-created_at`); `limit` 1 to 500 (10),
-                `offset` (0).
+                id, a name or an address; times in Unix milliseconds; `order_by` (`-created_at`); `limit` 1 to 500 (10);
+                `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -103,7 +103,7 @@ class Users:
         return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetUserListQuery) -> Listing[models.User]:
-        return Listing("/v1/users", {**filters}, models.User.model_validate)
+        return Listing("/v1/users", {**filters}, models.User.model_validate, movable=True)
 
     def find_or_create(
         self,

@@ -4,6 +4,7 @@ import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } fro
 import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
+  countedIn,
   presentActorToken,
   presentList,
   presentSession,
@@ -27,7 +28,7 @@ export function mountTokens(http: Http): void {
     return presentActorToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listTickets(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
       presentActorToken(ctx, record, false),
     ),
   )
