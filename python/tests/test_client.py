@@ -180,7 +180,9 @@ class TestSessions:
             token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": f"kill-me-{RUN}"})
             stagedoor.actor_tokens.accept(token.token or "")
         revocation = stagedoor.sessions.revoke_all(actor_sub=f"kill-me-{RUN}", reason="stolen")
-        assert (revocation.revoked_sessions, revocation.complete) == (3, True)
+        assert (revocation.revoked_sessions, revocation.complete, revocation.matched) == (3, True, True)
+        misspelt = stagedoor.sessions.revoke_all(actor_sub=f"Kill-Me-{RUN}")
+        assert (misspelt.matched, misspelt.similar_actor_subs) == (False, [f"kill-me-{RUN}"])
         assert [each.status for each in stagedoor.sessions.list(actor_sub=f"kill-me-{RUN}")] == ["revoked"] * 3
         with pytest.raises(StagedoorError) as caught:
             stagedoor.sessions.revoke_all()
@@ -240,6 +242,16 @@ class TestLists:
         asyncio.run(walk())
         assert stagedoor.sessions.list(actor_sub=sub, status="active").data == []
         assert users == []
+
+    def test_find_or_create_one_user_for_all_spellings_of_an_id(self, stagedoor: Stagedoor) -> None:
+        spellings = [f" caf\u00e9-{RUN}", f"cafe\u0301-{RUN} ", f"caf\u00e9-{RUN}"]
+        assert len({stagedoor.users.find_or_create(external_id=each).id for each in spellings * 2}) == 1
+
+        async def again() -> str:
+            async with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as client:
+                return (await client.users.find_or_create_async(external_id=spellings[1])).id
+
+        assert asyncio.run(again()) == stagedoor.users.list(external_id=[spellings[0]]).data[0].id
 
     def test_take_up_a_list_at_a_cursor(self, stagedoor: Stagedoor) -> None:
         name = f"cursor-{RUN}"

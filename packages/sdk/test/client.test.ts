@@ -245,6 +245,9 @@ describe('sessions', () => {
     assert.equal(await stagedoor.sessions.isActive(session.id), false)
     assert.equal((await stagedoor.actorTokens.get(pending.id)).status, 'revoked')
     await assert.rejects(stagedoor.sessions.revokeAll({ userId: 'user_nobody' }), { code: 'resource_not_found' })
+    assert.equal(revoked.matched, true)
+    const { matched, similarActorSubs } = await stagedoor.sessions.revokeAll({ actorSub: 'ROBOT ' })
+    assert.deepEqual([matched, similarActorSubs], [false, ['robot']])
   })
 
   it('says whether a session goes on; asking counts as use', async () => {

@@ -232,6 +232,7 @@ class CreateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -275,6 +276,7 @@ class CreateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -403,6 +405,12 @@ class Revocation(Model):
     """How many pending tokens have been marked so far."""
     complete: bool
     """False if some are still to be marked, each with its audit event. They are revoked all the same."""
+    matched: bool
+    """False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An
+    `actor_sub` is compared byte for byte.
+    """
+    similar_actor_subs: list[str] | None = None
+    """If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5."""
 
 
 class RevokeAllSessionsRequestBodyTypedDict(TypedDict):
@@ -525,6 +533,7 @@ class UpdateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -569,6 +578,7 @@ class UpdateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None

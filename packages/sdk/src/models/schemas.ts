@@ -168,6 +168,7 @@ export type CreateSignInTokenRequestBody = {
 export type CreateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -300,6 +301,10 @@ export type Revocation = {
   revokedTokens: number
   /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
   complete: boolean
+  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte. */
+  matched: boolean
+  /** If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5. */
+  similarActorSubs?: string[] | undefined
 }
 
 export type RevokeAllSessionsRequestBody = {
@@ -386,6 +391,7 @@ export type UpdateUserMetadataRequestBody = {
 export type UpdateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined

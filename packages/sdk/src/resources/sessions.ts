@@ -71,7 +71,8 @@ export class Sessions {
    *
    * @param request exactly one of `userId`, `actorSub`, `everything: true`; `reason` for the audit log
    * @returns `notBefore` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-   *   still to be marked; they are revoked all the same
+   *   still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or a
+   *   session; `similarActorSubs` are then those that differ only in case, white space or Unicode normalization
    * @throws StagedoorError `resource_not_found` (no such user), `form_param_value_invalid`
    * @see `POST /v1/sessions/revoke_all` (Stagedoor's own)
    * @example

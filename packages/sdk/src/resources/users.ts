@@ -71,7 +71,10 @@ export class Users {
    * const { id } = await stagedoor.users.findOrCreate({ externalId: 'customer_7', emailAddress: ['ada@example.com'] })
    */
   async findOrCreate(request: CreateUserRequestBody & { externalId: string }, options?: RequestOptions): Promise<User> {
-    const find = async () => (await this.list({ externalId: [request.externalId] }, options)).data[0]
+    const find = async () => {
+      const { data } = await this.list({ externalId: [request.externalId] }, options)
+      return data.find(user => user.externalId === request.externalId) ?? data[0]
+    }
     const known = await find()
     if (known) return known
     try {

@@ -112,6 +112,10 @@ export interface Store {
     stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
     /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
     mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    /** Whether there has ever been a token or a session with this actor. */
+    isKnownActor(sub: string): Promise<boolean>
+    /** Actors of the tokens and sessions that there are. */
+    actorSubs(limit: number): Promise<string[]>
     /** Every row of a stamp is marked. */
     noteMarked(stamp: NotBeforeRecord): Promise<void>
     stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>

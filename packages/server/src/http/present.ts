@@ -105,7 +105,7 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
 }
 
 export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAllSessions.response> {
-  const { scope, subject, at, sessions, tickets, complete } = revoked
+  const { scope, subject, at, sessions, tickets, complete, matched, similar } = revoked
   return {
     object: 'revocation',
     user_id: scope === 'user' ? subject : null,
@@ -115,6 +115,8 @@ export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAll
     revoked_sessions: sessions,
     revoked_tokens: tickets,
     complete,
+    matched,
+    ...(matched ? {} : { similar_actor_subs: similar }),
   }
 }
 

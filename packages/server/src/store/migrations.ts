@@ -1,3 +1,5 @@
+import { identifierRewrites, type Rewrite } from './rewrites.ts'
+
 /**
  * The schema, as the ordered list of what was done to it. A migration that has been released is never changed; each
  * runs in one transaction. Times are Unix milliseconds, JSON is text.
@@ -12,6 +14,8 @@ export interface Migration {
   /** What only one database has words for. */
   sqlite?: string
   postgres?: string
+  /** Values to change afterwards. */
+  rewrites?: Rewrite[]
 }
 
 /** Columns of users that a list can be ordered by and that may be null. SQLite has nulls first; PostgreSQL is told. */
@@ -303,7 +307,13 @@ create index sessions_status on sessions ((status || ''), (id || ''));
 `,
   },
   {
-    name: '0008_list_orders',
+    // Identifiers as they are looked up: in NFC, usernames in lower case, domains of e-mail addresses in ASCII.
+    name: '0008_identifiers',
+    tables: '',
+    rewrites: identifierRewrites,
+  },
+  {
+    name: '0009_list_orders',
     tables: `
 -- What users are ordered by where they may have several: the smallest. Kept with the user, so that an index has it.
 alter table users add column first_email_address text;

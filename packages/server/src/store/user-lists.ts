@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { emailParts, normalPhone } from '../domain/identifiers.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
 import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/store.ts'
 import { sqlFor } from './query.ts'
@@ -62,20 +63,30 @@ export function filtered(filter: UserFilter) {
   for (const kind of ['email_address', 'phone_number'] as const) {
     const values = filter[kind]
     if (values) {
-      const wanted = values.map(value => (kind === 'email_address' ? value.toLowerCase() : value))
-      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', wanted))
+      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', values))
     }
     const part = filter[`${kind}_query`]
-    if (part) query = query.where('users.id', 'in', identifiersWhere(kind).where(contains('value', part)))
+    if (part) {
+      const parts = kind === 'email_address' ? emailParts(part) : [part, normalPhone(part) || part]
+      query = query.where('users.id', 'in', identifiersWhere(kind).where(containsAny('value', parts)))
+    }
   }
-  if (filter.username_query) query = query.where(contains('username', filter.username_query))
+  if (filter.username_query) query = query.where(contains('username', filter.username_query.normalize('NFC')))
   if (filter.name_query) query = query.where(contains(fullName, filter.name_query))
   const part = filter.query
   if (part) {
     query = query.where(eb =>
       eb.or([
-        ...['users.id', 'external_id', 'username', fullName].map(column => contains(column, part)),
-        eb('users.id', 'in', sqlFor.selectFrom('identifiers').select('user_id').where(contains('value', part))),
+        ...['users.id', fullName].map(column => contains(column, part)),
+        ...['external_id', 'username'].map(column => contains(column, part.normalize('NFC'))),
+        eb(
+          'users.id',
+          'in',
+          sqlFor
+            .selectFrom('identifiers')
+            .select('user_id')
+            .where(containsAny('value', emailParts(part))),
+        ),
       ]),
     )
   }
@@ -99,6 +110,17 @@ export function identifiersWhere(kind: IdentifierRecord['kind']) {
 
 /** Part of a text, whatever its case; `%` and `_` mean themselves. */
 function contains(column: string | typeof fullName, part: string) {
-  const pattern = `%${part.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
-  return sql<boolean>`lower(${typeof column === 'string' ? sql.ref(column) : column}) like ${pattern} escape '\\'`
+  const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  const value = typeof column === 'string' ? sql.ref(column) : column
+  const inLowerCase = sql<boolean>`lower(${value}) like ${pattern(part.toLowerCase())} escape '\\'`
+  // Databases lower the case of ASCII only: other letters are found as they are written, too.
+  const ascii = /^[\x20-\x7e]*$/.test(part)
+  return ascii ? inLowerCase : sql<boolean>`(${inLowerCase} or ${value} like ${pattern(part)} escape '\\')`
+}
+
+function containsAny(column: string, parts: string[]) {
+  return sql<boolean>`(${sql.join(
+    [...new Set(parts)].map(part => contains(column, part)),
+    sql` or `,
+  )})`
 }

@@ -112,7 +112,9 @@ class Sessions:
 
         Returns:
             `not_before` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-            still to be marked; they are revoked all the same.
+            still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or
+            a session; `similar_actor_subs` are then those that differ only in case, white space or Unicode
+            normalization.
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `form_param_value_invalid`
