@@ -258,6 +258,9 @@ describe('sessions', () => {
     assert.equal(await stagedoor.sessions.isActive(session.id), false)
     assert.equal((await stagedoor.actorTokens.get(pending.id)).status, 'revoked')
     await assert.rejects(stagedoor.sessions.revokeAll({ userId: 'user_nobody' }), { code: 'resource_not_found' })
+    assert.equal(revoked.matched, true)
+    const { matched, similarActorSubs } = await stagedoor.sessions.revokeAll({ actorSub: 'ROBOT ' })
+    assert.deepEqual([matched, similarActorSubs], [false, ['robot']])
   })
 
   it('says whether a session goes on; asking counts as use', async () => {
@@ -341,7 +344,7 @@ describe('clients, keys and the audit log', () => {
   it('counts refused requests', async () => {
     const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
     await assert.rejects(stranger.users.list(), { status: 401, code: 'clerk_key_invalid' })
-    const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+    const { data: entries } = await stagedoor.refusedRequests.list({ limit: 100 })
     assert.ok(entries.some(entry => entry.code === 'clerk_key_invalid' && entry.count >= 1))
   })
 })

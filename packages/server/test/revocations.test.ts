@@ -66,6 +66,34 @@ describe('the kill switch', () => {
     assert.equal((await server.auditEvents({ action: 'actor_token.revoke' })).length, 2)
   })
 
+  it('answers whether there has ever been such an actor, and which ones are spelled alike', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    const act = (sub: string) => server.createActorToken({ user_id, actor: { sub } })
+    await server.signIn({ user_id, actor: { sub: 'Olivia@Support' } })
+    for (const sub of ['olivia@support ', 'caf\u00e9', 'CAFE\u0301', 'robot', 'robots']) await act(sub)
+    for (const [actor_sub, matched, similar] of [
+      ['robot', true, undefined],
+      ['Olivia@Support', true, undefined],
+      ['olivia@support', false, ['Olivia@Support', 'olivia@support ']],
+      ['caf\u00e9 ', false, ['CAFE\u0301', 'caf\u00e9']],
+      ['nobody', false, []],
+    ] as const) {
+      // Asking is no use of an actor: the second answer is as the first.
+      for (const time of ['first', 'second']) {
+        const revoked = expectOk(await revokeAll(server, { actor_sub }))
+        assert.equal(revoked.matched, matched, `${actor_sub}, ${time}`)
+        assert.deepEqual(revoked.similar_actor_subs?.sort(), similar, `${actor_sub}, ${time}`)
+      }
+    }
+    // The cutoff is set for an unknown actor too: what begins at the same moment elsewhere does not escape.
+    assert.equal(expectOk(await revokeAll(server, { user_id })).matched, true)
+    assert.equal(expectOk(await revokeAll(server, everything)).matched, true)
+    const many = Array.from({ length: 8 }, (_, i) => `a${' '.repeat(i)}b`)
+    for (const sub of many) await act(sub)
+    assert.equal(expectOk(await revokeAll(server, { actor_sub: 'AB' })).similar_actor_subs.length, 5)
+  })
+
   it('leaves alone what is begun after it', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser()

@@ -240,6 +240,7 @@ class CreateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -283,6 +284,7 @@ class CreateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -411,6 +413,12 @@ class Revocation(Model):
     """How many pending tokens have been marked so far."""
     complete: bool
     """False if some are still to be marked, each with its audit event. They are revoked all the same."""
+    matched: bool
+    """False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An
+    `actor_sub` is compared byte for byte.
+    """
+    similar_actor_subs: list[str] | None = None
+    """If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5."""
 
 
 class RevokeAllSessionsRequestBodyTypedDict(TypedDict):
@@ -537,6 +545,7 @@ class UpdateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -581,6 +590,7 @@ class UpdateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -664,6 +674,10 @@ class GetActorTokenListQuery(TypedDict):
     actor_sub: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetSignInTokenListQuery(TypedDict):
@@ -671,6 +685,10 @@ class GetSignInTokenListQuery(TypedDict):
     user_id: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUserListQuery(TypedDict):
@@ -693,10 +711,13 @@ class GetUserListQuery(TypedDict):
     last_sign_in_at_after: NotRequired[int | None]
     created_at_before: NotRequired[int | None]
     created_at_after: NotRequired[int | None]
+    order_by: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    order_by: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUsersCountQuery(TypedDict):
@@ -732,6 +753,10 @@ class GetSessionListQuery(TypedDict):
     status: NotRequired[Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class FollowRevocationsQuery(TypedDict):
@@ -744,6 +769,10 @@ class FollowRevocationsQuery(TypedDict):
 class ListJWTTemplatesQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetAuditEventListQuery(TypedDict):
@@ -764,11 +793,19 @@ class GetAuditEventListQuery(TypedDict):
     """Only events before this position: pages through any number of events."""
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 ErrorCode: TypeAlias = Literal[

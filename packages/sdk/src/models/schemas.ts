@@ -170,6 +170,7 @@ export type CreateSignInTokenRequestBody = {
 export type CreateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -302,6 +303,10 @@ export type Revocation = {
   revokedTokens: number
   /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
   complete: boolean
+  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte. */
+  matched: boolean
+  /** If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5. */
+  similarActorSubs?: string[] | undefined
 }
 
 export type RevokeAllSessionsRequestBody = {
@@ -392,6 +397,7 @@ export type UpdateUserMetadataRequestBody = {
 export type UpdateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -471,6 +477,10 @@ export type GetActorTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetSignInTokenListQuery = {
@@ -479,6 +489,10 @@ export type GetSignInTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUserListQuery = {
@@ -501,12 +515,15 @@ export type GetUserListQuery = {
   lastSignInAtAfter?: number | undefined
   createdAtBefore?: number | undefined
   createdAtAfter?: number | undefined
+  /** @default "-created_at" */
+  orderBy?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
-  /** @default "-created_at" */
-  orderBy?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUsersCountQuery = {
@@ -544,6 +561,10 @@ export type GetSessionListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type FollowRevocationsQuery = {
@@ -559,6 +580,10 @@ export type ListJWTTemplatesQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetAuditEventListQuery = {
@@ -580,11 +605,20 @@ export type GetAuditEventListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 /** Every error code. */

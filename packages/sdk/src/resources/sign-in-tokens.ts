@@ -28,7 +28,8 @@ export class SignInTokens {
   /**
    * Lists sign-in tokens, newest first, without their tickets.
    *
-   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`; `limit` 1 to 500 (10), `offset` (0)
+   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`; `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/sign_in_tokens` (Stagedoor only)
    * @example

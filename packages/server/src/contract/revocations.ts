@@ -38,6 +38,17 @@ export const revokeAllSessions = operation({
       complete: z
         .boolean()
         .describe('False if some are still to be marked, each with its audit event. They are revoked all the same.'),
+      matched: z
+        .boolean()
+        .describe(
+          'False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte.',
+        ),
+      similar_actor_subs: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5.',
+        ),
     })
     .meta({ id: 'Revocation' }),
   errors: ['resource_not_found'],

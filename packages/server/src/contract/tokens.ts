@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Actor, MAX_SUB_LENGTH } from './actor.ts'
-import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { Session, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
@@ -131,12 +131,10 @@ export const listActorTokens = operation({
   tag: 'Actor Tokens',
   summary: 'List actor tokens, newest first',
   auth: 'secret_key',
-  query: z.strictObject({
-    status: status.optional(),
-    user_id: Id.optional(),
-    actor_sub: Id.max(256).optional(),
-    ...listQuery,
-  }),
+  query: pagedQuery(
+    { status: status.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
+    cursorOf('act'),
+  ),
   response: listOf(ActorToken),
   stagedoorOnly: true,
 })
@@ -233,7 +231,7 @@ export const listSignInTokens = operation({
   tag: 'Sign-in Tokens',
   summary: 'List sign-in tokens, newest first',
   auth: 'secret_key',
-  query: z.strictObject({ status: status.optional(), user_id: Id.optional(), ...listQuery }),
+  query: pagedQuery({ status: status.optional(), user_id: Id.optional() }, cursorOf('sit')),
   response: listOf(SignInToken),
   stagedoorOnly: true,
 })

@@ -27,7 +27,15 @@ export interface RevokedAll extends Pick<NotBeforeRecord, 'scope' | 'subject' | 
   tickets: number
   /** False: some rows are still to be marked. They are revoked all the same. */
   complete: boolean
+  /** False: this actor has never had a token or a session. */
+  matched: boolean
+  /** Actors whose `sub` could have been meant. */
+  similar: string[]
 }
+
+/** Actors that are compared with a `sub` that nobody has, and those that are named. */
+const COMPARED = 10_000
+const NAMED = 5
 
 /**
  * Revokes at one stroke every session and every pending token of a user, of an actor, or of everybody. It is one small
@@ -46,7 +54,14 @@ export async function revokeAll(ctx: Context, input: RevokeAll): Promise<Revoked
   })
   const at = await ctx.store.revocations.stamp(scope, subject, event)
   const marked = await mark(ctx, { scope, subject, at, marked_at: null }, MARKED_AT_ONCE, input.reason)
-  return { scope, subject, at, ...marked }
+  const matched = scope !== 'actor' || (await ctx.store.revocations.isKnownActor(subject))
+  return { scope, subject, at, ...marked, matched, similar: matched ? [] : await similarActors(ctx, subject) }
+}
+
+async function similarActors(ctx: Context, sub: string): Promise<string[]> {
+  const folded = (text: string) => text.normalize('NFKC').replace(/\s/g, '').toLowerCase()
+  const subs = await ctx.store.revocations.actorSubs(COMPARED)
+  return subs.filter(each => each !== sub && folded(each) === folded(sub)).slice(0, NAMED)
 }
 
 function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'> {

@@ -80,10 +80,10 @@ export interface Store {
     find(id: string): Promise<UserWithIdentifiers | undefined>
     /** What is known of an actor: whether it is this user, and whether it is a stored user who is banned or locked. */
     findActor(actorSub: string, userId: string): Promise<{ is_user: boolean; is_blocked: boolean }>
-    list(
-      filter: UserFilter,
-      page: Page & { order_by: string; starting_after?: string | undefined },
-    ): Promise<UserWithIdentifiers[]>
+    /** Users without the value that orders the list come first, or last if it is descending. */
+    list(filter: UserFilter & Counted, page: UserPage): Promise<Found<UserWithIdentifiers>>
+    /** Where a user is in a list of this order. */
+    position(id: string, by: UserOrder['by']): Promise<UserPosition | undefined>
     count(filter: UserFilter): Promise<number>
     /** Changes columns; with `unless`, only while those columns still hold these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
@@ -118,6 +118,10 @@ export interface Store {
     stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
     /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
     mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    /** Whether there has ever been a token or a session with this actor. */
+    isKnownActor(sub: string): Promise<boolean>
+    /** Actors of the tokens and sessions that there are. */
+    actorSubs(limit: number): Promise<string[]>
     /** Every row of a stamp is marked. */
     noteMarked(stamp: NotBeforeRecord): Promise<void>
     stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
@@ -151,7 +155,7 @@ export interface Store {
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
-    list(page: Page): Promise<RefusedRequestsRecord[]>
+    list(filter: Counted, page: Page): Promise<Found<RefusedRequestsRecord>>
     /** Deletes some of the counts of minutes before a time. @returns how many */
     deleteBefore(minute: number, limit: number): Promise<number>
   }
@@ -231,16 +235,41 @@ export interface SigningKeyChange {
 export interface Page {
   limit: number
   offset: number
+  /** Only rows that follow this position: the `next` of the page before. */
+  starting_after?: string | undefined
 }
 
 export interface Found<T> {
   rows: T[]
   /** Counted only when `filter.counted` asks. */
   total: number
+  /** The position of the last row; undefined on the last page. */
+  next?: string | undefined
+}
+
+/** A position in a list of users: the value of the column that orders it (see `UserOrder`), and the id. */
+export interface UserPosition {
+  value: string | number | null
+  id: string
+}
+
+/** The order of a list of users. Equal values are ordered by id, in the same direction. */
+export interface UserOrder {
+  by:
+    | 'created_at'
+    | 'updated_at'
+    | 'first_name'
+    | 'last_name'
+    | 'username'
+    | 'email_address'
+    | 'phone_number'
+    | 'last_active_at'
+    | 'last_sign_in_at'
+  descending: boolean
 }
 
 interface Counted {
-  counted?: boolean
+  counted?: boolean | undefined
 }
 
 export interface TicketFilter extends Counted {
@@ -270,6 +299,11 @@ export interface AuditFilter extends Counted {
   after?: number | undefined
   before?: number | undefined
   before_seq?: number | undefined
+}
+
+export interface UserPage extends Omit<Page, 'starting_after'> {
+  order: UserOrder
+  after?: UserPosition | undefined
 }
 
 type Span = 'last_active_at' | 'last_sign_in_at' | 'created_at'

@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
-import type { AuditRecord } from '../domain/records.ts'
+import { cursorOf, partsOf } from '../domain/cursor.ts'
+import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
+import { readPage } from './paging.ts'
 import { bound, columnValue, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
@@ -62,7 +64,7 @@ export function auditEvents(db: Database): Store['audit'] {
       return appended !== undefined
     },
 
-    async list(filter, { limit, offset }) {
+    list(filter, page) {
       let query = sqlFor.selectFrom('audit_events')
       for (const column of [
         'action',
@@ -80,10 +82,13 @@ export function auditEvents(db: Database): Store['audit'] {
       }
       if (filter.after !== undefined) query = query.where('at', '>=', filter.after)
       if (filter.before !== undefined) query = query.where('at', '<', filter.before)
-      const total = filter.counted ? await count(db, query) : 0
-      if (filter.before_seq !== undefined) query = query.where('seq', '<', filter.before_seq)
-      const rows = await db.all(bound(query.selectAll().orderBy('seq', 'desc').limit(limit).offset(offset)))
-      return { rows, total }
+      const { starting_after = filter.before_seq?.toString() } = page
+      let further = query
+      for (const seq of [filter.before_seq, starting_after])
+        if (seq !== undefined) further = further.where('seq', '<', Number(seq))
+      const rows = further.selectAll().orderBy('seq', 'desc')
+      const wanted = { ...page, counted: filter.counted, starting_after }
+      return readPage(db, wanted, { rows, whole: [query], cursor: ({ seq }) => String(seq) })
     },
   }
 }
@@ -126,25 +131,18 @@ export function refusedRequests(db: Database): Store['refusedRequests'] {
       await db.transition({ query: addRefused(first) }, ...more.map(counts => ({ query: addRefused(counts) })))
     },
 
-    list({ limit, offset }) {
-      const newest = sqlFor
-        .selectFrom('refused_requests')
-        .selectAll()
-        .orderBy('minute', 'desc')
-        .orderBy('count', 'desc')
-      return db.all(bound(newest.orderBy('address').orderBy('code').limit(limit).offset(offset)))
+    list({ counted }, page) {
+      const all = sqlFor.selectFrom('refused_requests')
+      const position = page.starting_after === undefined ? undefined : partsOf(page.starting_after)
+      const further = position ? all.where(sql<boolean>`(minute, address, code) < (${sql.join(position)})`) : all
+      // The order of the primary key. Counts change while the list is read.
+      const rows = further.selectAll().orderBy('minute', 'desc').orderBy('address', 'desc').orderBy('code', 'desc')
+      const cursor = ({ minute, address, code }: RefusedRequestsRecord) => cursorOf([minute, address, code])
+      return readPage(db, { ...page, counted }, { rows, whole: [all], cursor })
     },
 
     async deleteBefore(before, limit) {
       return (await db.transition({ query: deleteRefusedBefore({ before, limit }) }))?.length ?? 0
     },
   }
-}
-
-/** How many rows a list has in all. */
-// biome-ignore lint/suspicious/noExplicitAny: a query over any table
-export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  const counted = await db.get(bound<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
-  return Number(counted?.total ?? 0)
 }

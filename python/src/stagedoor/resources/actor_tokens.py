@@ -86,8 +86,8 @@ class ActorTokens:
         """Lists actor tokens, newest first, without their tickets.
 
         Args:
-            filters: `status` (`pending`, `accepted`, `revoked`), `user_id`, `actor_sub`; `limit` 1 to 500 (10),
-                `offset` (0).
+            filters: `status` (`pending`, `accepted`, `revoked`), `user_id`, `actor_sub`; `limit` 1 to 500 (10);
+                `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`

@@ -11,6 +11,7 @@ import {
 import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
+  countedIn,
   presentActorToken,
   presentList,
   presentSession,
@@ -34,7 +35,7 @@ export function mountTokens(http: Http): void {
     return presentActorToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listTickets(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
       presentActorToken(ctx, record, false),
     ),
   )
@@ -70,7 +71,7 @@ export function mountTokens(http: Http): void {
     return presentSignInToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listSignInTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...signIn, ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listTickets(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
       presentSignInToken(ctx, record, false),
     ),
   )
