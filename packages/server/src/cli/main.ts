@@ -10,6 +10,7 @@ import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
 import { reportError } from './output.ts'
 import { addPurge } from './purge.ts'
+import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
 import { addSessions } from './sessions.ts'
 import { addSigningKeys } from './signing-keys.ts'
@@ -43,6 +44,7 @@ for (const add of [
   addMigrate,
   addPurge,
   addBackup,
+  addRestore,
   addDoctor,
 ]) {
   add(program)
