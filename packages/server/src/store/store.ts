@@ -43,6 +43,7 @@ export async function openStore(databaseUrl: string, options: StoreOptions = {})
   const db = await open(databaseUrl, options)
   try {
     await db.migrate()
+    if (db instanceof Postgres) await db.assertGrants()
     return storeOn(db)
   } catch (error) {
     await db.close()
