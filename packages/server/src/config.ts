@@ -16,7 +16,16 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
-const number = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+/** Digits alone: `1e3`, `0x10` and ` 5` are mistakes. */
+const wholeNumber = (from: number, to: number) =>
+  z
+    .string()
+    .refine(text => /^\d{1,9}$/.test(text) && Number(text) >= from && Number(text) <= to, {
+      error: `must be a whole number from ${from} to ${to}`,
+    })
+    .transform(Number)
+
+const number = (from: number, to: number, usual: number) => wholeNumber(from, to).default(usual)
 
 const limit = z
   .string()
@@ -92,11 +101,7 @@ const schema = z.object({
     .describe(
       'Where everything is stored: `sqlite:` and a path, `sqlite::memory:`, or `postgres://user:password@host:5432/database?sslmode=verify-full`.',
     ),
-  database_pool_size: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(1_000)
+  database_pool_size: wholeNumber(1, 1_000)
     .optional()
     .describe(
       'Connections that this server keeps to PostgreSQL at most; its workers share them evenly. Default: 10, or 5 for each worker.',
@@ -110,7 +115,7 @@ const schema = z.object({
       'Processes that serve, at one address: a number, or `auto` for one a core. More than one need PostgreSQL; with the embedded database `auto` is one.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-  port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
+  port: number(0, 65_535, 4_100).describe('Port to listen on; 0 takes any free one.'),
   public_url: publicURL
     .optional()
     .describe(
@@ -180,11 +185,7 @@ const schema = z.object({
   max_connections: number(10, 1_000_000, 10_000).describe(
     'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
   ),
-  max_wait_ms: z.coerce
-    .number()
-    .int()
-    .min(5)
-    .max(60_000)
+  max_wait_ms: wholeNumber(5, 60_000)
     .optional()
     .describe(
       'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop, the signing of tokens or the connections to the database, and not just for a moment. More suits a few clients that ask for a great deal at once. Default: 25; 1000 in development.',
@@ -213,11 +214,7 @@ const schema = z.object({
     .describe(
       'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
     ),
-  metrics_port: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
+  metrics_port: wholeNumber(0, 65_535)
     .optional()
     .describe('Port on which Prometheus finds `/metrics`; 0 takes any free one. Without it there are no metrics.'),
   metrics_host: z

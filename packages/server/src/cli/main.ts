@@ -8,7 +8,8 @@ import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
-import { reportError } from './output.ts'
+import { lostToNpm } from './npm-options.ts'
+import { reportError, UsageError } from './output.ts'
 import { addPurge } from './purge.ts'
 import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
@@ -52,6 +53,8 @@ for (const add of [
 throwInsteadOfExiting(program)
 
 try {
+  const lost = lostToNpm(program, process.argv.slice(2), process.env)
+  if (lost !== undefined) throw new UsageError(lost)
   await program.parseAsync()
 } catch (error) {
   process.exitCode = reportError(error, process.argv.includes('--json'))
