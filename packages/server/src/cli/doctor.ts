@@ -111,7 +111,7 @@ async function examineDatabase(check: Check, findings: Finding[], config: Config
     })
   } catch (error) {
     const { message } = error as Error
-    const heading = message.startsWith('STAGEDOOR_MASTER_KEY') ? 'secrets' : 'database'
+    const heading = /^(?!STAGEDOOR_DATABASE_URL).*STAGEDOOR_MASTER_KEY/.test(message) ? 'secrets' : 'database'
     const known = findings.findIndex(finding => finding.check === heading)
     if (known !== -1) findings.splice(known, 1)
     findings.push({ check: heading, result: 'fail', detail: message })
