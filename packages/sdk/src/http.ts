@@ -301,7 +301,7 @@ function notConnected(method: string, url: string, origin: string, cause: unknow
   return failure(
     'connection_failed',
     `${method} ${url} failed: no connection${why}`,
-    `Is the server running at ${origin}? \`npx stagedoor dev\` starts one; \`serverURL\` says where it is.`,
+    `Is the server running at ${origin}? \`stagedoor dev\` starts one. Give its address as \`serverURL\` or in STAGEDOOR_SERVER_URL.`,
     cause,
   )
 }
