@@ -78,7 +78,8 @@ export class Http {
   readonly #timeoutMs: number
   readonly #maxRetries: number
   /** Clerk has no idempotency keys: there, asking twice may make two. */
-  readonly #isClerk: boolean
+  /** Clerk's own API refuses what is only ours. */
+  readonly isClerk: boolean
 
   constructor({ secretKey, bearerAuth, serverURL, fetch: send, timeoutMs = 10_000, maxRetries = 2 }: StagedoorOptions) {
     this.#secretKey = checkedKey(secretKey ?? bearerAuth ?? environment().STAGEDOOR_SECRET_KEY)
@@ -86,7 +87,7 @@ export class Http {
     this.#fetch = send ?? (request => fetch(request))
     this.#timeoutMs = timeoutMs
     this.#maxRetries = maxRetries
-    this.#isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
+    this.isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
   }
 
   get<T>(path: string, query?: object, options?: RequestOptions): Promise<T> {
@@ -111,7 +112,7 @@ export class Http {
 
   /** A POST that makes something: once, however often it is sent. */
   create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<T> {
-    if (this.#isClerk) return this.post(path, body, options)
+    if (this.isClerk) return this.post(path, body, options)
     const headers = { 'idempotency-key': checkedIdempotencyKey(idempotencyKey ?? crypto.randomUUID()) }
     return this.#send('POST', path, { body, headers, repeatable: true }, options)
   }

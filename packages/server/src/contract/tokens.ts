@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
-import { Session, SessionToken } from './sessions.ts'
+import { ActingSession, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
 /** The two kinds of one-time grant: Clerk's ActorToken and SignInToken. A *ticket* is the string inside either. */
@@ -176,7 +176,7 @@ export const acceptActorToken = operation({
   response: z
     .strictObject({
       actor_token: ActorToken,
-      session: Session,
+      session: ActingSession,
       user: User,
       token: SessionToken.describe('The first session token.'),
     })

@@ -4,9 +4,9 @@ import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } fro
 import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
+  presentActingSession,
   presentActorToken,
   presentList,
-  presentSession,
   presentSignInToken,
   presentToken,
   presentUser,
@@ -40,7 +40,7 @@ export function mountTokens(http: Http): void {
     ])
     return {
       actor_token: presentActorToken(ctx, ticket, false),
-      session: presentSession(ctx, session),
+      session: presentActingSession(ctx, session),
       user: presentUser(user),
       token: presentToken(jwt),
     }
