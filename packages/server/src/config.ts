@@ -16,6 +16,9 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
+/** The languages that http/texts has. */
+const LANGUAGES = ['en', 'de'] as const
+
 const number = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
 
 const limit = z
@@ -107,6 +110,28 @@ const schema = z.object({
     .default('confirm')
     .describe(
       '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
+    ),
+  brand_name: z
+    .string()
+    .trim()
+    .min(1)
+    .max(60)
+    .default('Stagedoor')
+    .describe('Name of your product or company, at the top of the pages that this server shows.'),
+  brand_logo: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File with your logo, beside the name: SVG, PNG, JPEG, WebP or GIF, 24,000 bytes at most. Read once at the start.',
+    ),
+  languages: z
+    .string()
+    .default(LANGUAGES.join(','))
+    .transform(text => text.split(',').map(item => item.trim()))
+    .pipe(z.array(z.enum(LANGUAGES, { error: `must be a list of ${LANGUAGES.join(', ')}, like \`de,en\`` })).min(1))
+    .describe(
+      'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. One language alone is always used.',
     ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))
