@@ -6,7 +6,9 @@ import type { JsonSchema, OpenApiDocument } from '../packages/server/src/contrac
  * made of, and one for the filters of every list. Pure: the same contract gives the same text.
  */
 export function pythonModels(document: OpenApiDocument, codes: string[]): string {
-  const schemas = Object.entries(document.components.schemas).filter(([name]) => name !== 'Errors' && name !== 'ActingSession')
+  const schemas = Object.entries(document.components.schemas).filter(
+    ([name]) => name !== 'Errors' && name !== 'ActingSession',
+  )
   const definitions = schemas.flatMap(([name, schema]) => definitionsOf(name, schema as Schema))
   const queries = Object.values(document.paths)
     .flatMap(path => Object.values(path))

@@ -131,7 +131,7 @@ const schema = z.object({
     .transform(text => text.split(',').map(item => item.trim()))
     .pipe(z.array(z.enum(LANGUAGES, { error: `must be a list of ${LANGUAGES.join(', ')}, like \`de,en\`` })).min(1))
     .describe(
-      'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. One language alone is always used.',
+      'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. With one language alone all pages are in it. Default: `en,de`.',
     ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))

@@ -108,7 +108,7 @@ export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen, st
   const { title, text, fix } = errorTexts(refusal.code, texts)
   const body = html`<p class="badge error">${texts.error.badge}</p>
 <h1>${title}</h1>
-<p>${text}</p>
+<p>${sentence(text, refusal.options.params ?? {})}</p>
 <details><summary>${texts.error.operator}</summary>
 ${facts([
   [texts.error.code, shownCode(refusal.code)],
@@ -118,12 +118,12 @@ ${facts([
   return answerPage({ title, body, status: refusal.status, forms: "'none'" }, headers, style)
 }
 
-/** What a browser shows at `/`: the server has pages for links only. */
+/** What a browser shows at `/`. To a program there is nothing here, so the status stays 404. */
 export function homePage(headers: AnswerHeaders, style: PageStyle): Response {
   const { title, text } = style.texts.home
   const body = html`<h1>${title}</h1>
 <p>${text}</p>`
-  return answerPage({ title, body, status: 200, forms: "'none'" }, headers, style)
+  return answerPage({ title, body, status: 404, forms: "'none'" }, headers, style)
 }
 
 function errorTexts(code: ErrorCode, { errors, error }: Texts): { title: string; text: string; fix?: string } {
@@ -141,9 +141,9 @@ function facts(rows: readonly Fact[]): Html {
 }
 
 /** A text with values in it; each value keeps its own direction of writing. */
-function sentence(text: string, values: Record<string, string>): Html {
+function sentence(text: string, values: Record<string, string | number>): Html {
   const parts = text.split(/\{(\w+)\}/)
-  return html`${parts.map((part, index) => (index % 2 === 0 ? part : isolated(values[part] ?? '')))}`
+  return html`${parts.map((part, index) => (index % 2 === 0 ? part : isolated(String(values[part] ?? ''))))}`
 }
 
 /** Names may be written from right to left, and may hold characters that turn the text after them. */

@@ -43,6 +43,21 @@ export const de: Texts = {
       text: 'Sie haben diese Seite unter einer anderen Adresse geöffnet als der, die der Server kennt. Öffnen Sie den Link genau so, wie Sie ihn bekommen haben. Der Link ist noch unbenutzt.',
       fix: 'Wenn Browser den Server unter dieser Adresse erreichen, setzen Sie STAGEDOOR_PUBLIC_URL auf sie. Wenn eine Seite Ihrer App das Formular gesendet hat, nennen Sie ihren Origin in STAGEDOOR_ALLOWED_ORIGINS.',
     },
+    origin_authorization_headers_conflict: {
+      title: 'Diese App passt nicht zu diesem Browser',
+      text: 'Die App hat sich zugleich als native App und als Website ausgewiesen. Sagen Sie es den Betreibern der App.',
+      fix: 'Lassen Sie `_is_native` weg. Für eine Browser-Erweiterung nennen Sie ihren Origin in STAGEDOOR_ALLOWED_ORIGINS.',
+    },
+    invalid_redirect_url: {
+      title: 'Der Weg zurück fehlt',
+      text: 'Die App, die Sie hierher geschickt hat, hat keine gültige Adresse für den Rückweg genannt. Gehen Sie zurück zur App, und versuchen Sie es noch einmal.',
+      fix: 'Senden Sie in `redirect_url` eine vollständige http- oder https-URL.',
+    },
+    prohibited_redirect_url: {
+      title: 'Der Weg zurück ist nicht erlaubt',
+      text: 'Dieser Server schickt niemanden zu {origin}. Wenn Sie einem Link gefolgt sind, vertrauen Sie ihm nicht. Sonst sagen Sie es den Betreibern der App.',
+      fix: 'Wenn die Adresse zu einer App von Ihnen gehört, nennen Sie ihren Origin in STAGEDOOR_ALLOWED_ORIGINS.',
+    },
     not_while_prefetching: {
       title: 'Laden Sie diese Seite neu',
       text: 'Ihr Browser hat diese Seite vorbereitet, bevor Sie sie geöffnet haben. Laden Sie sie neu, um fortzufahren. Der Link ist noch unbenutzt.',

@@ -53,6 +53,21 @@ export const en = {
       text: 'You opened this page at another address than the one the server knows. Open the link exactly as you were given it. The link is still unused.',
       fix: 'If browsers reach the server at this address, set STAGEDOOR_PUBLIC_URL to it. If a page of your app sent the form, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
     },
+    origin_authorization_headers_conflict: {
+      title: 'This app does not fit this browser',
+      text: 'The app identified itself as a native app, and as a website at the same time. Tell the people who run the app.',
+      fix: 'Leave `_is_native` out. For a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
+    },
+    invalid_redirect_url: {
+      title: 'The way back is missing',
+      text: 'The app that sent you here did not give a valid address to send you back to. Go back to the app and try again.',
+      fix: 'Send an absolute http or https URL in `redirect_url`.',
+    },
+    prohibited_redirect_url: {
+      title: 'The way back is not allowed',
+      text: 'This server sends nobody to {origin}. If you followed a link, do not trust it. Otherwise tell the people who run the app.',
+      fix: 'If the address is an app of yours, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
+    },
     not_while_prefetching: {
       title: 'Reload this page',
       text: 'Your browser prepared this page before you opened it. Reload it to go on. The link is still unused.',
