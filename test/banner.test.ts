@@ -118,13 +118,13 @@ describe('<stagedoor-banner>', () => {
       )
       assert.equal(await page.getByRole('region', { name: 'Handeln als' }).getAttribute('lang'), 'de')
       await page.evaluate(() => document.querySelector('stagedoor-banner')?.setAttribute('lang', 'en'))
-      await page.getByText('is acting as').waitFor()
+      await page.getByRole('button', { name: 'Leave' }).waitFor()
       await page.evaluate(() => {
         const element = document.querySelector('stagedoor-banner') as StagedoorBanner
         element.labels = { leave: 'Stop' }
         element.lang = 'de'
       })
-      await page.getByText('handelt als').waitFor()
+      await page.getByText('Grund: Ticket 1234').first().waitFor()
       assert.match(await text(), /Stop$/, 'what the app has set stays')
 
       await using german = await launchBrowser({ locale: 'de-AT' })
