@@ -163,8 +163,12 @@ class TestSessions:
         assert not stagedoor.sessions.is_active(session.id)
         stagedoor.users.unlock(user.id)
         assert stagedoor.sessions.is_active(session.id)
+        assert stagedoor.sessions.get(session.id).abandon_at == session.abandon_at, "asking does not count as use"
+        assert stagedoor.sessions.touch(session.id)
+        assert stagedoor.sessions.get(session.id).abandon_at > session.abandon_at
         stagedoor.sessions.revoke(session.id)
         assert not stagedoor.sessions.is_active(session.id)
+        assert not stagedoor.sessions.touch(session.id)
         assert not stagedoor.sessions.is_active("sess_nobody")
         stranger = client_of(SERVER_URL, f"sk_test_{'0' * 32}")
         with pytest.raises(StagedoorError) as caught:
@@ -717,6 +721,16 @@ class TestIdempotency:
         with pytest.raises(StagedoorError) as caught:
             stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "other"}, idempotency_key=f"once-{RUN}")
         assert caught.value.code == "idempotency_key_reused"
+
+    def test_a_used_ticket_is_not_given_again(self, stagedoor: Stagedoor, user: models.User) -> None:
+        key = f"used-{RUN}"
+        created = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
+        assert created.url.endswith(created.token)
+        assert stagedoor.actor_tokens.accept(created.token).session.actor.sub == ACTOR["sub"]
+        with pytest.raises(StagedoorError, match="is accepted now") as caught:
+            stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
+        assert caught.value.code == "ticket_unavailable"
+        assert stagedoor.sign_in_tokens.create(user_id=user.id).url.startswith("http")
 
     def test_an_answer_that_is_lost_makes_nothing_twice(self, stagedoor: Stagedoor) -> None:
         """Between client and server stands a proxy that does what is asked for, and loses the first answer."""
