@@ -105,7 +105,7 @@ describe('Express: a method that is overridden', () => {
     })
   }
 
-  it('by a header that no guard knows: 403 all the same, with each of several guards', async () => {
+  it('by a header that no guard knows: 403 too, with each of several guards', async () => {
     const own: RequestHandler = (request, _response, next) => {
       request.method = String(request.get('x-method'))
       next()
@@ -202,7 +202,7 @@ describe('a method that is overridden', () => {
     }
   })
 
-  it('Hono: a form that the app has read is looked at too', async () => {
+  it('Hono: a form that the app has read counts too', async () => {
     const app = new Hono()
     app.use(onHono.authenticate({ session }))
     app.use(async (context, next) => {

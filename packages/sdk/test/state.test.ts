@@ -7,7 +7,7 @@ import { ask, type HttpApp, httpApps, type Options, type Shown } from './http-ap
 
 const file = new URL('../../../test/vectors/session-cookies.json', import.meta.url)
 const { issuer, jwks, now, tokens } = JSON.parse(readFileSync(file, 'utf8'))
-// Tokens that verified are kept too: by their text, whichever request they come with.
+// With a cache of tokens, which outlives requests: its key is the token.
 const options: Options = { issuer, jwks, now: () => now * 1_000, cacheSize: 10 }
 
 type Name = 'own' | 'other' | 'acting' | 'expired' | 'nobody'

@@ -48,7 +48,7 @@ class Refusal(Exception):
     status: int
     code: RefusalCode
     reason: str | None
-    """Of a request from nobody: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
+    """Of a 401 or 503: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
 
     def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
         self.status, self._message, text = _REFUSALS[code]
@@ -93,7 +93,7 @@ class OwnSession:
 
 
 Told: TypeAlias = OwnSession | Mapping[str, Any] | None
-"""What an app's `session` function returns: a session, as an object or as a dict; None if nobody is signed in."""
+"""What an app's `session` function returns: a session, as an object or as a dict; None if no user is signed in."""
 
 Incoming = TypeVar("Incoming")
 SessionFunction: TypeAlias = Callable[[Incoming], Told | Awaitable[Told]]
