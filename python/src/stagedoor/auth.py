@@ -77,7 +77,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class OwnSession:
-    """A session of the app's own login: what the app knows about who sent a request.
+    """A session of the app's own login: what an app's `session` function returns.
+
+    Args:
+        user_id: The user, by the app's own id.
+        session_id: The session, if it has an id.
+        actor: Who is really acting as the user: an object with a `sub`. None in a session of the user's own.
+        claims: Anything else the app knows about the session.
 
     Example:
         >>> OwnSession(user_id="customer-42", actor={"sub": "olivia@support"}).actor
