@@ -225,7 +225,9 @@ class TestSessions:
             token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": f"kill-me-{RUN}"})
             stagedoor.actor_tokens.accept(token.token or "")
         revocation = stagedoor.sessions.revoke_all(actor_sub=f"kill-me-{RUN}", reason="stolen")
-        assert (revocation.revoked_sessions, revocation.complete) == (3, True)
+        assert (revocation.revoked_sessions, revocation.complete, revocation.matched) == (3, True, True)
+        misspelt = stagedoor.sessions.revoke_all(actor_sub=f"Kill-Me-{RUN}")
+        assert (misspelt.matched, misspelt.similar_actor_subs) == (False, [f"kill-me-{RUN}"])
         assert [each.status for each in stagedoor.sessions.list(actor_sub=f"kill-me-{RUN}")] == ["revoked"] * 3
         with pytest.raises(StagedoorError) as caught:
             stagedoor.sessions.revoke_all()
@@ -255,6 +257,67 @@ class TestLists:
                 return [user.external_id async for user in found]
 
         assert asyncio.run(walk()) == ids
+
+    def test_skip_nothing_when_what_they_are_filtered_by_changes(self, stagedoor: Stagedoor, user: models.User) -> None:
+        sub = f"loop-{RUN}"
+
+        def begin(count: int) -> None:
+            for _ in range(count):
+                token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": sub})
+                stagedoor.actor_tokens.accept(token.token or "")
+
+        begin(25)
+        seen: list[str] = []
+        for session in stagedoor.sessions.list(actor_sub=sub, status="active"):
+            seen.append(session.id)
+            stagedoor.sessions.revoke(session.id)
+        assert len(set(seen)) == 25
+
+        begin(12)
+        users = [stagedoor.users.create(last_name=sub).id for _ in range(12)]
+
+        async def walk() -> None:
+            async with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as client:
+                async for each in await client.sessions.list_async(actor_sub=sub, status="active"):
+                    await client.sessions.revoke_async(each.id)
+                async for found in await client.users.list_async(name_query=sub, order_by="last_name", limit=5):
+                    users.remove(found.id)
+                    await client.users.delete_async(found.id)
+
+        asyncio.run(walk())
+        assert stagedoor.sessions.list(actor_sub=sub, status="active").data == []
+        assert users == []
+
+    def test_find_or_create_one_user_for_all_spellings_of_an_id(self, stagedoor: Stagedoor) -> None:
+        spellings = [f" caf\u00e9-{RUN}", f"cafe\u0301-{RUN} ", f"caf\u00e9-{RUN}"]
+        assert len({stagedoor.users.find_or_create(external_id=each).id for each in spellings * 2}) == 1
+
+        async def again() -> str:
+            async with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as client:
+                return (await client.users.find_or_create_async(external_id=spellings[1])).id
+
+        assert asyncio.run(again()) == stagedoor.users.list(external_id=[spellings[0]]).data[0].id
+
+    def test_take_up_a_list_at_a_cursor(self, stagedoor: Stagedoor) -> None:
+        name = f"cursor-{RUN}"
+        ids = [stagedoor.users.create(first_name=name).id for _ in range(5)][::-1]
+        page = stagedoor.users.list(name_query=name, limit=2)
+        assert page.next_cursor is not None
+        rest = stagedoor.users.list(name_query=name, starting_after=page.next_cursor)
+        assert ([found.id for found in rest], rest.next_cursor) == (ids[2:], None)
+        second = page.next_page()
+        assert second is not None
+        assert (second.total_count, [found.id for found in second.data]) == (5, ids[2:4])
+
+    def test_give_a_user_once_whom_a_change_moves_to_the_end(self, stagedoor: Stagedoor) -> None:
+        name = f"moving-{RUN}"
+        for _ in range(5):
+            stagedoor.users.create(first_name=name)
+        seen: list[str] = []
+        for found in stagedoor.users.list(name_query=name, order_by="updated_at", limit=2):
+            seen.append(found.id)
+            stagedoor.users.update(found.id, last_name="changed")
+        assert len(seen) == len(set(seen)) == 5
 
     def test_of_the_audit_log_miss_nothing_that_comes_meanwhile(self, stagedoor: Stagedoor, user: models.User) -> None:
         for index in range(6):

@@ -46,11 +46,11 @@ export interface CreateOptions extends RequestOptions {
   idempotencyKey?: string | undefined
 }
 
-interface ListKind<T> {
+interface ListKind {
   /** Where Clerk says how many there are, of a list that it answers with a bare array. */
   count?: string
-  /** What to ask for after a page; from the next offset on unless given. */
-  after?: (query: object, last: T) => object
+  /** Rows can change their place in the list while it is read. */
+  movable?: boolean
 }
 
 interface Sent {
@@ -95,16 +95,19 @@ export class Http {
     return this.#send('GET', path, { query, repeatable: true }, options)
   }
 
-  list<T>(path: string, query: object = {}, options?: RequestOptions, { count, after }: ListKind<T> = {}) {
-    const read = async (part: object): Promise<Page<T>> => {
+  list<T>(path: string, query: object = {}, options?: RequestOptions, { count, movable }: ListKind = {}) {
+    const read = async (part: object): Promise<{ page: Page<T>; byOffset: boolean }> => {
       const sent = { query: { ...part, paginated: true }, repeatable: true }
       const answer: unknown = await this.#send('GET', path, sent, options)
-      if (!Array.isArray(answer)) return answer as Page<T>
-      const { limit: _, offset = 0, orderBy: __, ...filter } = part as Record<string, unknown>
-      if (count === undefined) return { data: answer, totalCount: Number(offset) + answer.length }
-      return { data: answer, totalCount: (await this.get<TotalCount>(count, filter, options)).totalCount }
+      if (!Array.isArray(answer)) return { page: answer as Page<T>, byOffset: false }
+      const { limit: _, offset = 0, orderBy: __, startingAfter: ___, ...filter } = part as Record<string, unknown>
+      const totalCount =
+        count === undefined
+          ? Number(offset) + answer.length
+          : (await this.get<TotalCount>(count, filter, options)).totalCount
+      return { page: { data: answer, totalCount }, byOffset: true }
     }
-    return listOf<T, object>(query, read, after)
+    return listOf<T>(query, read, movable)
   }
 
   post<T>(path: string, body?: object, options?: RequestOptions): Promise<T> {

@@ -39,7 +39,7 @@ const methods: Record<string, string[]> = {
   refusedRequests: ['list'],
   revocations: ['follow'],
   sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll'],
-  signInTokens: ['create', 'revoke'],
+  signInTokens: ['create', 'list', 'revoke'],
   users: [
     'ban',
     'count',
@@ -96,9 +96,11 @@ const types: Record<string, string[]> = {
     'CreateUserRequestBody',
     'FollowRevocationsQuery',
     'GetActorTokenListQuery',
+
     'GetAuditEventListQuery',
     'GetRefusedRequestsListQuery',
     'GetSessionListQuery',
+    'GetSignInTokenListQuery',
     'GetUserListQuery',
     'GetUsersCountQuery',
     'ListJwtTemplatesQuery',

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { decodeKey, guessable, MAX_WORDINESS_OF_ANY_KEY } from './secret-strength.ts'
 
 /** The only reader of the environment. Each setting: what it is, its unit, its default. docs/reference/config.md is made from here. */
 
@@ -16,7 +17,16 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
-const number = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+/** Digits alone: `1e3`, `0x10` and ` 5` are mistakes. */
+const wholeNumber = (from: number, to: number) =>
+  z
+    .string()
+    .refine(text => /^\d{1,9}$/.test(text) && Number(text) >= from && Number(text) <= to, {
+      error: `must be a whole number from ${from} to ${to}`,
+    })
+    .transform(Number)
+
+const number = (from: number, to: number, usual: number) => wholeNumber(from, to).default(usual)
 
 const limit = z
   .string()
@@ -35,11 +45,51 @@ const commaList = z
 
 const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
 
-const origin = url.transform(text => new URL(text).origin)
-
-const originOfPages = z.union([origin, z.string().regex(/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/)], {
-  error: 'must be http or https URLs, or origins of browser extensions',
+/** Where browsers reach this server. A path is kept: a proxy may strip it. */
+const publicURL = url.transform((text, context) => {
+  const address = new URL(text)
+  const path = address.pathname.replace(/\/+$/, '')
+  const given = `${address.origin}${path}`
+  if (hasMore(address)) return refuse(context, `must have no user name, query or fragment. Give ${given}`)
+  if (path.endsWith('/v1')) return refuse(context, `must not end with /v1. Give ${given.slice(0, -'/v1'.length)}`)
+  if (!/^(\/[\w.~-]+)*$/.test(path))
+    return refuse(context, 'must have a plain path, if any: letters, digits and . _ ~ - between single slashes')
+  return given
 })
+
+const signInURL = url.refine(text => !hasUserInfo(new URL(text)), {
+  error: 'must have no user name or password: browsers are sent there with tickets',
+})
+
+/** As browsers send it. What could never equal that is refused: it would allow nothing, without a word. */
+const originOfPages = z.string().transform((text, context) => {
+  if (/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/.test(text)) return text
+  if (text.includes('*')) return refuse(context, `${text} has a wildcard, which matches nothing. List each origin`)
+  const address = /^https?:\/\//i.test(text) ? URL.parse(text) : null
+  if (!address) return refuse(context, 'must be origins like https://app.example.com, or those of browser extensions')
+  if (hasMore(address) || address.pathname !== '/')
+    return refuse(context, `an origin has no user name, path, query or fragment. Give ${address.origin}`)
+  return address.origin
+})
+
+const network = z.string().refine(
+  entry => {
+    const [address = '', prefix, ...more] = entry.split('/')
+    const bits = isIP(address) === 6 ? 128 : 32
+    const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    return isIP(address) > 0 && isNetwork && more.length === 0
+  },
+  { error: 'must be addresses or networks, 10.0.0.0/8' },
+)
+
+const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== ''
+/** `href` keeps an empty query or fragment, which `search` and `hash` do not show. */
+const hasMore = (address: URL) => hasUserInfo(address) || /[?#]/.test(address.href)
+
+function refuse(context: z.core.$RefinementCtx<string>, message: string) {
+  context.issues.push({ code: 'custom', message, input: context.value })
+  return z.NEVER
+}
 
 const schema = z.object({
   database_url: z
@@ -52,11 +102,7 @@ const schema = z.object({
     .describe(
       'Where everything is stored: `sqlite:` and a path, `sqlite::memory:`, or `postgres://user:password@host:5432/database?sslmode=verify-full`.',
     ),
-  database_pool_size: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(1_000)
+  database_pool_size: wholeNumber(1, 1_000)
     .optional()
     .describe(
       'Connections that this server keeps to PostgreSQL at most; its workers share them evenly. Default: 10, or 5 for each worker.',
@@ -70,11 +116,17 @@ const schema = z.object({
       'Processes that serve, at one address: a number, or `auto` for one a core. More than one need PostgreSQL; with the embedded database `auto` is one.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-  port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
-  public_url: origin
+  port: number(0, 65_535, 4_100).describe('Port to listen on; 0 takes any free one.'),
+  public_url: publicURL
     .optional()
     .describe(
-      'Where browsers reach this server: issuer of session tokens and origin of the Frontend API. Default: http:// and where it listens.',
+      'Where browsers reach this server: issuer of session tokens and address of the Frontend API. It may have a path, like https://example.com/auth, if your proxy strips it. Default: http:// and where it listens.',
+    ),
+  allow_http: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      '`on` lets `serve` start with an http:// address in STAGEDOOR_PUBLIC_URL or STAGEDOOR_SIGN_IN_URL that is not of this machine. Tickets and cookies then cross the network in clear: for tests in a closed network only.',
     ),
   environment: z
     .enum(['development', 'production'])
@@ -99,7 +151,7 @@ const schema = z.object({
     .enum(['RS256', 'ES256', 'EdDSA'])
     .default('RS256')
     .describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
-  sign_in_url: url
+  sign_in_url: signInURL
     .default(DEV_SIGN_IN_URL)
     .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
   accept_page: z
@@ -108,19 +160,19 @@ const schema = z.object({
     .describe(
       '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
     ),
+  sign_in_tokens: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
+    ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))
     .describe(
       'Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.',
     ),
   trusted_proxies: commaList
-    .pipe(
-      z.array(
-        z
-          .string()
-          .refine(entry => isIP(entry.split('/')[0] ?? '') > 0, { error: 'must be addresses or networks, 10.0.0.0/8' }),
-      ),
-    )
+    .pipe(z.array(network))
     .describe(
       'Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.',
     ),
@@ -140,11 +192,10 @@ const schema = z.object({
   max_connections: number(10, 1_000_000, 10_000).describe(
     'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
   ),
-  max_wait_ms: z.coerce
-    .number()
-    .int()
-    .min(5)
-    .max(60_000)
+  max_streams_per_key: number(1, 100_000, 100).describe(
+    'Maximum number of event streams (`GET /v1/revocations`) that one secret key may have open on this server.',
+  ),
+  max_wait_ms: wholeNumber(5, 60_000)
     .optional()
     .describe(
       'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop, the signing of tokens or the connections to the database, and not just for a moment. More suits a few clients that ask for a great deal at once. Default: 25; 1000 in development.',
@@ -173,11 +224,7 @@ const schema = z.object({
     .describe(
       'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
     ),
-  metrics_port: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
+  metrics_port: wholeNumber(0, 65_535)
     .optional()
     .describe('Port on which Prometheus finds `/metrics`; 0 takes any free one. Without it there are no metrics.'),
   metrics_host: z
@@ -307,11 +354,13 @@ export function assertProduction(config: Config): void {
   if (config.master_key === undefined) problems.push(`STAGEDOOR_MASTER_KEY is missing. ${make}`)
   else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX))
     problems.push(`STAGEDOOR_MASTER_KEY was made by \`stagedoor dev\` and is good on a laptop only. ${make}`)
-  else if (isSample(config.master_key)) problems.push(`STAGEDOOR_MASTER_KEY is a sample value. ${make}`)
-  else if (masterKeyBytes(config.master_key).length < 32)
-    problems.push(`STAGEDOOR_MASTER_KEY is shorter than 32 bytes. ${make}`)
-  if (config.secret_key !== undefined && isSample(config.secret_key))
-    problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
+  else {
+    const problem = masterKeyProblem(config.master_key)
+    if (problem) problems.push(`STAGEDOOR_MASTER_KEY ${problem}. ${make}`)
+  }
+  const keyProblem = config.secret_key && secretKeyProblem(config.secret_key)
+  if (keyProblem)
+    problems.push(`STAGEDOOR_SECRET_KEY ${keyProblem}. Leave it out and make keys with \`stagedoor keys create\`.`)
   if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_'))
     problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
   if (config.public_url === undefined)
@@ -322,6 +371,13 @@ export function assertProduction(config: Config): void {
     problems.push(
       'STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.',
     )
+  for (const field of ['public_url', 'sign_in_url'] as const) {
+    const address = config[field]
+    if (config.allow_http === 'off' && address !== undefined && isInClear(address))
+      problems.push(
+        `${envName(field)} is http: tickets and cookies would cross the network in clear. Give an https:// address, or set STAGEDOOR_ALLOW_HTTP=on.`,
+      )
+  }
   if (typeof config.workers === 'number' && config.workers > 1) {
     if (isEmbedded(config))
       problems.push(
@@ -335,6 +391,12 @@ export function assertProduction(config: Config): void {
   if (problems.length > 0) throw new ConfigError(list(problems))
 }
 
+/** Whether others can read what is sent there. */
+function isInClear(address: string): boolean {
+  const { protocol, hostname } = new URL(address)
+  return protocol === 'http:' && !/^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+}
+
 /** The database's URL without its password: for messages and logs. */
 export function describeDatabase(databaseUrl: string): string {
   if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length)
@@ -342,18 +404,53 @@ export function describeDatabase(databaseUrl: string): string {
   return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 
-/** 32 bytes or more, from base64, base64url or hex. */
+/** The shortest master key, in bytes. */
+const MASTER_KEY_BYTES = 32
+
+/**
+ * The bytes of a master key.
+ * @param text base64, base64url or hex, with or without the prefix of development keys
+ * @throws ConfigError if it is none of them, or too short
+ */
 export function masterKeyBytes(text: string): Buffer {
   const key = text.startsWith(DEV_MASTER_KEY_PREFIX) ? text.slice(DEV_MASTER_KEY_PREFIX.length) : text
-  return /^([0-9a-f]{2}){32,}$/i.test(key) ? Buffer.from(key, 'hex') : Buffer.from(key, 'base64')
+  const bytes = decodeKey(key)
+  const problem = bytes ? lengthProblem(bytes) : NOT_ENCODED
+  if (!bytes || problem) throw new ConfigError(`STAGEDOOR_MASTER_KEY ${problem}.`)
+  return bytes
 }
 
-/** A placeholder, or a text with so little variety that nobody drew it at random. */
+const NOT_ENCODED = 'is not base64, base64url or hex'
+
+function lengthProblem(bytes: Buffer): string | undefined {
+  return bytes.length < MASTER_KEY_BYTES
+    ? `is too short: it has ${bytes.length} bytes, and ${MASTER_KEY_BYTES} are needed`
+    : undefined
+}
+
+/** Why a master key protects nothing, as the end of a sentence. */
+function masterKeyProblem(text: string): string | undefined {
+  if (isSample(text)) return 'is a sample value'
+  const bytes = decodeKey(text)
+  if (!bytes) return `${NOT_ENCODED}: a passphrase is no key`
+  return lengthProblem(bytes) ?? guessableProblem(text)
+}
+
+function secretKeyProblem(text: string): string | undefined {
+  return isSample(text)
+    ? 'is a sample value'
+    : guessableProblem(text.replace(/^sk_(test|live)_/, ''), MAX_WORDINESS_OF_ANY_KEY)
+}
+
+function guessableProblem(secret: string, maxWordiness?: number): string | undefined {
+  const why = guessable(secret, maxWordiness)
+  return why && `was not drawn at random: it ${why}`
+}
+
+/** A placeholder from a document. */
 function isSample(secret: string): boolean {
   const plain = secret.toLowerCase()
-  return (
-    SAMPLE_SECRETS.some(sample => plain.includes(sample)) || new Set(plain.replace(/^sk_(test|live)_/, '')).size < 8
-  )
+  return SAMPLE_SECRETS.some(sample => plain.includes(sample))
 }
 
 function list(problems: string[]): string {

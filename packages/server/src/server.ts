@@ -6,6 +6,7 @@ import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, po
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
+import { EventStreams } from './domain/event-streams.ts'
 import { longOver, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
@@ -21,8 +22,6 @@ import { LOOPBACK } from './http/origin.ts'
 import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
-import { backupSqlite } from './store/backup.ts'
-import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { migrate, openStore } from './store/store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
 import { type Counts, Metrics, type MetricsServer } from './telemetry/metrics.ts'
@@ -35,6 +34,7 @@ export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
+const DAY = 86_400_000
 /** How often it is looked what is long over, ms; the share of the time that deleting it may take; the shortest rest, ms. */
 const PURGE_INTERVAL = 60_000
 const PURGE_SHARE = 0.05
@@ -97,6 +97,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     openStore(config.database_url, {
       ...(options.clock || embedded ? { clock: steady } : {}),
       poolSize: poolSize(config, options.worker?.of ?? 1),
+      serves: options.serves ?? true,
       warn: message => log.warn(message),
     }),
   )
@@ -124,6 +125,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       public_url,
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
+      sign_in_tokens: config.sign_in_tokens,
       signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
@@ -134,6 +136,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     activity: new Activity(),
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),
+    eventStreams: new EventStreams(config.max_streams_per_key),
     stopping: stopping.signal,
   }
   const context = (principal: Caller['principal']): Context => ({
@@ -203,6 +206,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     timers.push(setInterval(turn, interval).unref())
   }
   every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
+  every(FEED_INTERVAL, 'event streams of revoked keys could not be ended', () =>
+    services.eventStreams.endRevoked(store),
+  )
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(DUE_INTERVAL, 'what is due could not be written', async () => {
     await writeDown()
@@ -220,6 +226,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         if (performance.now() + pause > until) return false
         return sleep(pause, true, { ref: false, signal: stopping.signal }).catch(() => false)
       }
+      const before = clock.now() - Number(retention_days) * DAY
+      while ((await store.refusedRequests.deleteBefore(before, OVERDUE_BATCH)) === OVERDUE_BATCH);
       const rows = await purgeAll(system(), { over, rest })
       metrics?.purged(rows)
       if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted what was long over')
@@ -274,46 +282,27 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
 }
 
-/** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
-export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
-  return opening(databaseUrl, () => migrate(databaseUrl))
-}
-
 /**
- * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two.
- * @param from `sqlite:` and a path
- * @param to `postgres://…`
- * @returns rows copied, by table
+ * Brings the schema of a database up to date.
+ * @param setting what the address was given as, for messages
+ * @returns the names of what was done
  * @throws ConfigError
  */
-export async function moveDatabase(
-  from: string,
-  to: string,
-  progress: (at: CopyProgress) => void,
-): Promise<Record<string, number>> {
-  if (!from.startsWith('sqlite:') || to.startsWith('sqlite:'))
-    throw new ConfigError(
-      '--from must be `sqlite:` and a path, and --to postgres://…: that is the way it can be moved.',
-    )
-  await migrateDatabase(from)
-  await migrateDatabase(to)
-  return opening(to, () => copySqliteToPostgres(from.slice('sqlite:'.length), to, progress))
+export async function migrateDatabase(databaseUrl: string, setting?: string): Promise<string[]> {
+  return opening(databaseUrl, () => migrate(databaseUrl), setting)
 }
 
-/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error saying what is wrong */
-export function backupDatabase(databaseUrl: string, to: string): void {
-  const path = databaseUrl.startsWith('sqlite:') ? databaseUrl.slice('sqlite:'.length) : ':memory:'
-  if (path === ':memory:')
-    throw new ConfigError('STAGEDOOR_DATABASE_URL names no file that could be copied. Use the backup of your database.')
-  backupSqlite(path, to)
-}
-
-async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {
+/** Opens a database. @throws ConfigError that names the setting, the database and the cause */
+export async function opening<T>(
+  databaseUrl: string,
+  open: () => T | Promise<T>,
+  setting = 'STAGEDOOR_DATABASE_URL',
+): Promise<T> {
   try {
     return await open()
   } catch (cause) {
     throw new ConfigError(
-      `STAGEDOOR_DATABASE_URL: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
+      `${setting}: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
       { cause },
     )
   }

@@ -49,6 +49,7 @@ const rules: Record<string, string[]> = {
   cli: [
     'cli',
     'server.ts',
+    'maintenance.ts',
     'config.ts',
     'domain',
     'contract',
@@ -60,7 +61,8 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
-  'config.ts': ['zod', 'node:net'],
+  'config.ts': ['zod', 'secret-strength.ts', 'node:net'],
+  'secret-strength.ts': [],
   'server.ts': [
     'config.ts',
     'domain',
@@ -73,6 +75,7 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
+  'maintenance.ts': ['server.ts', 'config.ts', 'domain', 'store', 'pino'],
   sdk: ['sdk', 'jose', 'react', 'fastify (types)', 'hono (types)', 'node:'],
 }
 

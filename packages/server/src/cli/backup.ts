@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
-import { backupDatabase } from '../server.ts'
+import { backupDatabase } from '../maintenance.ts'
 import { commandEnvironment } from './environment.ts'
 import { type OutputOptions, printOne } from './output.ts'
 
