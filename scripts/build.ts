@@ -1,4 +1,4 @@
-/** Builds what is published: packages/<name>/dist holds JavaScript, types and a package.json that points at them. */
+/** Builds the packages as they are published: packages/<name>/dist holds JavaScript, types and a package.json that names them. */
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,8 +6,23 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-// The server's types refer to the SDK's, so the SDK comes first.
-for (const name of ['sdk', 'server']) build(name)
+/** The folders under `packages` that are published, in the order in which they are built and published. */
+export const PACKAGES = ['sdk', 'server'] as const
+
+/** Builds every package. The server's types refer to the SDK's, so the SDK comes first. */
+export function buildPackages(): void {
+  for (const name of PACKAGES) build(name)
+  bundleSdk()
+}
+
+/**
+ * Puts the SDK inside the server's package, so that the server can be installed from its own file alone, with or
+ * without a registry that has the SDK.
+ */
+function bundleSdk(): void {
+  const inside = join(root, 'packages/server/dist/node_modules/@stagedoor/sdk')
+  cpSync(join(root, 'packages/sdk/dist'), inside, { recursive: true })
+}
 
 function build(name: string): void {
   const home = join(root, 'packages', name)
@@ -35,7 +50,7 @@ function build(name: string): void {
   if (status !== 0) process.exit(status ?? 1)
   rmSync(join(out, 'tsconfig.json'))
 
-  const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+  const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as Manifest & { version: string }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(published(manifest), null, 2)}\n`)
   for (const file of ['LICENSE']) cpSync(join(root, file), join(out, file))
   if (existsSync(join(home, 'README.md'))) cpSync(join(home, 'README.md'), join(out, 'README.md'))
@@ -43,14 +58,18 @@ function build(name: string): void {
 }
 
 interface Manifest {
+  name: string
+  private?: boolean
+  scripts?: Record<string, string>
+  dependencies: Record<string, string>
   exports: Record<string, string>
-  /** Peers of what is published. Named as such here, npm would install them for whoever only starts the server. */
+  /** Peers of the published package. As `peerDependencies` in this repository npm would install them for `npm start`. */
   optionalPeers?: Record<string, string>
   bin?: Record<string, string>
 }
 
-/** The same manifest, pointing at JavaScript and types. */
-function published<T extends Manifest>(manifest: T) {
+/** The same manifest, pointing at JavaScript and types, without what keeps the sources from being published. */
+function published(manifest: Manifest) {
   const built = (file: string) => file.replace(/\.ts$/, '.js')
   const exports = Object.fromEntries(
     Object.entries(manifest.exports).map(([path, file]) => [
@@ -58,20 +77,31 @@ function published<T extends Manifest>(manifest: T) {
       { types: file.replace(/\.ts$/, '.d.ts'), default: built(file) },
     ]),
   )
-  const { optionalPeers = {}, ...rest } = manifest
+  const { optionalPeers = {}, private: _private, scripts: _scripts, ...rest } = manifest
+  const own = Object.keys(manifest.dependencies).filter(name => name.startsWith('@stagedoor/'))
   const peers = Object.keys(optionalPeers).length > 0 && {
     peerDependencies: optionalPeers,
     peerDependenciesMeta: Object.fromEntries(Object.keys(optionalPeers).map(name => [name, { optional: true }])),
   }
   const bin =
     manifest.bin && Object.fromEntries(Object.entries(manifest.bin).map(([name, file]) => [name, built(file)]))
-  return { ...rest, exports, ...peers, ...(bin ? { bin } : {}) }
+  return {
+    ...rest,
+    exports,
+    ...peers,
+    ...(bin ? { bin } : {}),
+    // npm installs nothing that a bundled package depends on, so it is named here.
+    ...(own.length > 0 ? { dependencies: { ...sdkManifest().dependencies, ...manifest.dependencies } } : {}),
+    ...(own.length > 0 ? { bundleDependencies: own } : {}),
+  }
+}
+
+function sdkManifest(): Manifest {
+  return JSON.parse(readFileSync(join(root, 'packages/sdk/package.json'), 'utf8')) as Manifest
 }
 
 function sdkTypes(): Record<string, string[]> {
-  const { name, exports } = JSON.parse(readFileSync(join(root, 'packages/sdk/package.json'), 'utf8')) as Manifest & {
-    name: string
-  }
+  const { name, exports } = sdkManifest()
   return Object.fromEntries(
     Object.entries(exports).map(([path, file]) => [
       path.replace('.', name),
@@ -79,3 +109,5 @@ function sdkTypes(): Record<string, string[]> {
     ]),
   )
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) buildPackages()

@@ -6,7 +6,9 @@ import type { JsonSchema, OpenApiDocument } from '../packages/server/src/contrac
  * made of, and one for the filters of every list. Pure: the same contract gives the same text.
  */
 export function pythonModels(document: OpenApiDocument, codes: string[]): string {
-  const schemas = Object.entries(document.components.schemas).filter(([name]) => name !== 'Errors')
+  const schemas = Object.entries(document.components.schemas).filter(
+    ([name]) => name !== 'Errors' && name !== 'ActingSession',
+  )
   const definitions = schemas.flatMap(([name, schema]) => definitionsOf(name, schema as Schema))
   const queries = Object.values(document.paths)
     .flatMap(path => Object.values(path))
@@ -20,7 +22,7 @@ export function pythonModels(document: OpenApiDocument, codes: string[]): string
       return filters.length === 0 ? [] : [typedDict(`${operation.operationId}Query`, { properties, required: [] })]
     })
   const members = codes.map(code => `    "${code}",`).join('\n')
-  return `${HEAD}\n\n\n${[...definitions, ALIASES, ...queries].join('\n\n\n')}\n\n\nErrorCode: TypeAlias = Literal[\n${members}\n]\n"""Every error code of the server: docs/reference/errors.md."""\n`
+  return `${HEAD}\n\n\n${[...definitions, SUBCLASSES, ALIASES, ...queries].join('\n\n\n')}\n\n\nErrorCode: TypeAlias = Literal[\n${members}\n]\n"""Every error code of the server: docs/reference/errors.md."""\n`
 }
 
 interface Schema {
@@ -74,6 +76,26 @@ const PAGING = new Set(['paginated', 'total_count'])
 
 /** Whoever has one of these can act: not shown when a model is printed. */
 const SECRET = new Set(['token', 'ticket', 'jwt', 'url'])
+
+/** Answers that are another model with more certain members. What takes that model takes these, too. */
+const SUBCLASSES = `class ActingSession(Session):
+    """A session that an actor token started: \`actor\` is always there."""
+
+    actor: Actor  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class CreatedActorToken(ActorToken):
+    """An actor token as creating it gives it: \`token\` is the ticket, \`url\` opens it in a browser."""
+
+    token: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    url: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class CreatedSignInToken(SignInToken):
+    """A sign-in token as creating it gives it: \`token\` is the ticket, \`url\` opens it in a browser."""
+
+    token: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    url: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]`
 
 /** The names Clerk's Python SDK has for what is one thing here. */
 const ALIASES = `CreateActorTokenActor: TypeAlias = Actor

@@ -23,7 +23,7 @@ export function pythonReference(root: string): string {
 
 # Python reference
 
-\`pip install stagedoor\`; [in short](../../python/README.md). Every method of the client has a twin for asyncio whose name ends in
+[Install it](../../python/README.md#install); [in short](../../python/README.md). Every method of the client has a twin for asyncio whose name ends in
 \`_async\`. Times are Unix milliseconds and durations seconds, unless their name says otherwise.
 
 ${modules.join('\n')}`

@@ -33,7 +33,7 @@ export function sdkReference(root: string): string {
 
 # SDK reference
 
-\`npm install @stagedoor/sdk\`; the client and the verifier [in short](../../packages/sdk/README.md). Every method of the client takes
+[Install it](../../packages/sdk/README.md#install); the client and the verifier [in short](../../packages/sdk/README.md). Every method of the client takes
 \`{ signal, timeoutMs, maxRetries }\` last. Times are Unix milliseconds and durations seconds, unless their name says otherwise.
 
 ${entries.join('\n')}`

@@ -4,6 +4,7 @@
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
 //   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=bench with what is measured beside
 //                                             us too; --for=deep with Next.js, strace and libfaketime as well
+//   node scripts/setup.mjs --for=build …      only what building the packages needs: nothing of the tests
 //
 // Plain JavaScript for Node 18 and later: it starts before anything is installed, on whatever Node the machine has.
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
@@ -20,6 +21,7 @@ const OLDEST_NODE = [22, 18]
 /** What each kind of command needs; every one has what those before it have. */
 const SCOPES = {
   start: ['packages/server', 'packages/sdk'],
+  build: ['scripts'],
   test: [
     'test',
     'test/runtimes',

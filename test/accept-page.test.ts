@@ -55,9 +55,7 @@ describe('the accept page, in Chromium', () => {
     await page.waitForTimeout(500)
     assert.deepEqual(requests, [`GET ${url}`], 'one request is the whole page')
     assert.equal(await statusOf(id), 'pending')
-    const button = page.getByRole('button', { name: 'Act as Carl Customer' })
-    assert.ok(await page.evaluate('document.activeElement.type === "submit"'), 'Enter is enough')
-    await button.click()
+    await page.getByRole('button', { name: 'Act as Carl Customer' }).click()
     const shown = await signedIn(page, user_id)
     assert.deepEqual(shown.actor, actor)
     assert.equal(await statusOf(id), 'accepted')
@@ -81,7 +79,58 @@ describe('the accept page, in Chromium', () => {
     assert.equal(headers['referer'], undefined, 'R16')
   })
 
-  for (const width of [390, 1_280]) {
+  test('shows who acts as whom first, however small the screen; then the keyboard is enough', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    const { id, url, user_id } = await actorToken(server, { return_url: `${app.url}/operator` })
+    await page.setViewportSize({ width: 320, height: 568 })
+    await page.goto(url)
+    assert.equal(await page.evaluate('scrollY'), 0)
+    for (const text of ['Act as Carl Customer?', 'Olivia Operator', user_id]) {
+      const box = await page.getByText(text, { exact: true }).first().boundingBox()
+      assert.ok(box && box.y >= 0 && box.y + box.height <= 568, `${text}: ${JSON.stringify(box)}`)
+    }
+    assert.equal(await page.evaluate('document.activeElement.tagName'), 'BODY', 'nothing has the focus')
+    const sizeOf = async (selector: string) =>
+      Number.parseFloat(`${await page.evaluate(`getComputedStyle(document.querySelector('${selector}')).fontSize`)}`)
+    assert.ok((await sizeOf('dd .id')) < (await sizeOf('dd strong')) - 3, 'ids are quieter than names')
+
+    const focused = () => page.evaluate('document.activeElement.textContent')
+    await page.keyboard.press('Tab')
+    assert.equal(await focused(), 'Act as Carl Customer')
+    await page.keyboard.press('Tab')
+    assert.equal(await focused(), 'Cancel')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`${app.url}/operator`)
+    assert.equal(await statusOf(id), 'pending', 'nothing was used up')
+    await page.goto(url)
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await signedIn(page, user_id)
+  })
+
+  test('is in German for a German browser, as are other addresses', async () => {
+    await using browser = await launchBrowser({ locale: 'de-DE' })
+    const { page } = browser
+    const { url } = await actorToken()
+    for (const [address, title] of [
+      [url, 'Als Carl Customer handeln?'],
+      [`${url}x`, 'Dieser Link funktioniert nicht'],
+      [serverURL, 'Sie brauchen einen Link'],
+      [`${serverURL}/nothing`, 'Seite nicht gefunden'],
+    ] as const) {
+      await page.goto(address)
+      assert.equal(await page.getByRole('heading').innerText(), title)
+      assert.equal(await page.title(), title)
+      assert.deepEqual(await axe(page), [])
+    }
+  })
+
+  for (const [width, height] of [
+    [320, 568],
+    [390, 800],
+    [1_280, 800],
+  ] as const) {
     test(`R15 reads well at ${width} px, in light and dark, with long words`, async () => {
       await using browser = await launchBrowser()
       const { page } = browser
@@ -91,7 +140,7 @@ describe('the accept page, in Chromium', () => {
       })
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme })
-        await page.setViewportSize({ width, height: 800 })
+        await page.setViewportSize({ width, height })
         for (const { url } of [await actorToken(), long, { url: `${long.url}x` }]) {
           await page.goto(url)
           const wide = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'))

@@ -107,6 +107,46 @@ describe('<stagedoor-banner>', () => {
       assert.match(await text(), /^ not json is acting/)
     })
 
+    test('it in the language of its lang attribute, else of the browser', async () => {
+      const left = { 'expires-at': inMinutes(65.5) }
+      app.pages['/'] = () => pageWith({ ...ACTING, ...left, lang: 'de-CH' })
+      await page.goto(app.url)
+      await page.getByRole('button', { name: 'Beenden' }).waitFor()
+      assert.match(
+        await text(),
+        /^ Olivia Park handelt als carl@example\.com\. Grund: Ticket 1234.*noch 1:05:\d\dBeenden/,
+      )
+      assert.equal(await page.getByRole('region', { name: 'Handeln als' }).getAttribute('lang'), 'de')
+      await page.evaluate(() => document.querySelector('stagedoor-banner')?.setAttribute('lang', 'en'))
+      await page.getByRole('button', { name: 'Leave' }).waitFor()
+      await page.evaluate(() => {
+        const element = document.querySelector('stagedoor-banner') as StagedoorBanner
+        element.labels = { leave: 'Stop' }
+        element.lang = 'de'
+      })
+      await page.getByText('Grund: Ticket 1234').first().waitFor()
+      assert.match(await text(), /Stop$/, 'what the app has set stays')
+
+      await using german = await launchBrowser({ locale: 'de-AT' })
+      app.pages['/'] = () => pageWith(ACTING)
+      await german.page.goto(`${app.url}/`)
+      await german.page.getByRole('button', { name: 'Beenden' }).waitFor()
+      await open({ ...ACTING, lang: 'tlh' })
+      assert.match(await text(), /is acting as/, 'another language: that of the browser')
+    })
+
+    test('the time also where the browser has no Intl.DurationFormat', async () => {
+      await page.addInitScript(() => Reflect.deleteProperty(Intl, 'DurationFormat'))
+      for (const [minutes, shows] of [
+        [12.5, /^12:\d\d left$/],
+        [65.5, /^1:05:\d\d left$/],
+        [0.5, /^0:\d\d left$/],
+      ] as const) {
+        await open({ ...ACTING, 'expires-at': inMinutes(minutes) })
+        assert.match(await page.locator('stagedoor-banner time').innerText(), shows)
+      }
+    })
+
     test('that it is an AI agent', async () => {
       await open({ ...ACTING, actor: ROBOT })
       assert.match(await text(), /^AI agent Refund helper is acting as carl@example\.com\./)

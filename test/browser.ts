@@ -48,7 +48,7 @@ function chromium(): string {
   return path
 }
 
-export async function launchBrowser(options: { javaScriptEnabled?: boolean } = {}): Promise<Browser> {
+export async function launchBrowser(options: { javaScriptEnabled?: boolean; locale?: string } = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
   const context = await playwright.launchPersistentContext(profile, {
     ...options,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -11,7 +13,7 @@ import { build } from 'esbuild'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { SECRET_KEY, testServer } from '../packages/server/test/support.ts'
-import { runProgram } from './processes.ts'
+import { runProgram, startProgram } from './processes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
@@ -33,12 +35,11 @@ describe('the packages', () => {
   const built = mkdtempSync(join(tmpdir(), 'stagedoor-tarballs-'))
 
   before(() => {
-    run(process.execPath, [join(root, 'scripts/build.ts')], root)
-    for (const name of ['sdk', 'server']) {
-      run(npm, ['pack', '--silent', '--pack-destination', built], join(root, 'packages', name, 'dist'))
-    }
+    run(process.execPath, [join(root, 'scripts/pack.ts'), '--to', built], root)
     writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
-    const tarballs = readdirSync(built).map(file => join(built, file))
+    const tarballs = readdirSync(built)
+      .filter(file => file.endsWith('.tgz'))
+      .map(file => join(built, file))
     run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', ...tarballs], project)
     // What an app that imports `@stagedoor/sdk/react` has itself.
     cpSync(join(root, 'node_modules/react'), join(project, 'node_modules/react'), { recursive: true })
@@ -192,6 +193,70 @@ export async function main(): Promise<string | undefined> {
       '--skipLibCheck',
     ]
     run(join(root, 'node_modules/.bin/tsc'), [...options, 'app.ts'], project)
+  })
+
+  it('are written under the names that the guides install, and a wheel where Python is there', () => {
+    const wheel = existsSync(join(root, 'python/.venv')) ? ['stagedoor-0.1.0-py3-none-any.whl'] : []
+    assert.deepEqual(readdirSync(built).sort(), [...wheel, 'stagedoor-sdk-0.1.0.tgz', 'stagedoor-server-0.1.0.tgz'])
+  })
+
+  it('are not packed or published from the folders of their sources, and npm says what to run', () => {
+    for (const name of ['sdk', 'server']) {
+      for (const command of ['pack', 'publish']) {
+        const folder = join(root, 'packages', name)
+        const { status, stderr } = spawnSync(npm, [command, '--dry-run'], { cwd: folder, encoding: 'utf8' })
+        assert.notEqual(status, 0, `npm ${command} in packages/${name}`)
+        assert.match(stderr, /npm run pack|marked as private/, stderr)
+        assert.deepEqual(
+          readdirSync(folder).filter(file => file.endsWith('.tgz')),
+          [],
+        )
+      }
+    }
+  })
+
+  it('need only the server’s file for a server: installed in an empty folder, it serves, its banner too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stagedoor-empty-'))
+    const tarball = join(built, 'stagedoor-server-0.1.0.tgz')
+    run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', tarball], folder)
+    const bin = join(folder, 'node_modules/.bin/stagedoor')
+    {
+      await using server = await startProgram(process.execPath, [bin, 'dev', '--port', '0'], {
+        url: '',
+        cwd: folder,
+        ready: /redeemed {2}sess_[\s\S]*STAGEDOOR_SERVER_URL=\S+\n/,
+      })
+      const [, url] = /STAGEDOOR_SERVER_URL=(\S+)/.exec(server.output()) ?? []
+      assert.equal((await fetch(`${url}/healthz`)).status, 200)
+      assert.match(await (await fetch(`${url}/banner.js`)).text(), /customElements\.define\('stagedoor-banner'/)
+    }
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('are released only by a person: a dry run sends nothing, and without a terminal nothing starts', async () => {
+    const sent: string[] = []
+    const registry = createServer((request, response) => {
+      sent.push(`${request.method} ${request.url}`)
+      response.writeHead(404).end('{}')
+    })
+    await new Promise<void>(resolve => registry.listen(0, '127.0.0.1', resolve))
+    const env = {
+      npm_config_registry: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
+      npm_config_fetch_retries: '0',
+    }
+    const release = (...args: string[]) =>
+      runProgram(process.execPath, [join(root, 'scripts/release.ts'), ...args], { cwd: root, env })
+    const printed = await release('--dry-run')
+    for (const file of ['stagedoor-sdk-0.1.0.tgz', 'stagedoor-server-0.1.0.tgz', 'stagedoor-0.1.0-py3-none-any.whl'])
+      assert.ok(printed.includes(file), printed)
+    assert.match(printed, /\+ @stagedoor\/sdk@0\.1\.0[\s\S]*\+ @stagedoor\/server@0\.1\.0/)
+    assert.match(printed, /This was a dry run: nothing was published\./)
+    await assert.rejects(release(), /at a terminal|not committed/)
+    registry.close()
+    assert.deepEqual(
+      sent.filter(request => !request.startsWith('GET ')),
+      [],
+    )
   })
 
   it('bring the command', () => {

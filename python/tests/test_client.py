@@ -206,8 +206,12 @@ class TestSessions:
         assert not stagedoor.sessions.is_active(session.id)
         stagedoor.users.unlock(user.id)
         assert stagedoor.sessions.is_active(session.id)
+        assert stagedoor.sessions.get(session.id).abandon_at == session.abandon_at, "asking does not count as use"
+        assert stagedoor.sessions.touch(session.id)
+        assert stagedoor.sessions.get(session.id).abandon_at > session.abandon_at
         stagedoor.sessions.revoke(session.id)
         assert not stagedoor.sessions.is_active(session.id)
+        assert not stagedoor.sessions.touch(session.id)
         assert not stagedoor.sessions.is_active("sess_nobody")
         stranger = client_of(SERVER_URL, f"sk_test_{'0' * 32}")
         with pytest.raises(StagedoorError) as caught:
@@ -653,7 +657,7 @@ class TestRetries:
             for name, args in [
                 ("users.update", ("user_1",)),
                 ("users.delete", ("user_1",)),
-                ("actor_tokens.accept", ("t",)),
+                ("actor_tokens.revoke", ("act_1",)),
                 ("sessions.revoke_all", ()),
             ]:
                 asked.clear()
@@ -679,6 +683,19 @@ class TestRetries:
         assert keys == [keys[0]] * 3 + ["mine"] * 3
         assert len(keys[0]) >= 32
         assert len({request.body for request in asked}) == 1
+
+    def test_redeeming_is_tried_again_with_the_same_idempotency_key(self, call: Callable[..., Any]) -> None:
+        asked: list[Asked] = []
+
+        def answer(request: Asked) -> Answer | None:
+            asked.append(request)
+            return None if len(asked) < 3 else Answer(400, {"errors": [{"code": "ticket_expired_code"}]})
+
+        with server_of(answer) as url, pytest.raises(StagedoorError) as caught:
+            call(url, "actor_tokens.accept", "t")
+        assert caught.value.code == "ticket_expired_code"
+        keys = [request.headers["idempotency-key"] for request in asked]
+        assert keys == [keys[0]] * 3
 
     def test_waits_as_long_as_it_is_told_but_not_longer_than_an_attempt(self, call: Callable[..., Any]) -> None:
         for status, code in ((503, "service_unavailable"), (429, "too_many_requests")):
@@ -760,6 +777,16 @@ class TestIdempotency:
         with pytest.raises(StagedoorError) as caught:
             stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "other"}, idempotency_key=f"once-{RUN}")
         assert caught.value.code == "idempotency_key_reused"
+
+    def test_a_used_ticket_is_not_given_again(self, stagedoor: Stagedoor, user: models.User) -> None:
+        key = f"used-{RUN}"
+        created = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
+        assert created.url.endswith(created.token)
+        assert stagedoor.actor_tokens.accept(created.token).session.actor.sub == ACTOR["sub"]
+        with pytest.raises(StagedoorError, match="is accepted now") as caught:
+            stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
+        assert caught.value.code == "ticket_unavailable"
+        assert stagedoor.sign_in_tokens.create(user_id=user.id).url.startswith("http")
 
     def test_an_answer_that_is_lost_makes_nothing_twice(self, stagedoor: Stagedoor) -> None:
         """Between client and server stands a proxy that does what is asked for, and loses the first answer."""

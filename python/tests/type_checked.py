@@ -12,11 +12,17 @@ from stagedoor import AsyncPage, Page, Stagedoor, VerifiedSession, models, verif
 def is_right(stagedoor: Stagedoor, limit: int | None) -> None:
     actor = models.CreateActorTokenActor(sub="olivia@support")
     request = models.CreateActorTokenRequestBody(user_id="user_1", actor=actor, expires_in_seconds=600)
-    assert_type(stagedoor.actor_tokens.create(request=request), models.ActorToken)
+    assert_type(stagedoor.actor_tokens.create(request=request), models.CreatedActorToken)
     assert_type(
-        stagedoor.actor_tokens.create({"user_id": "user_1", "actor": {"sub": "o", "team": 7}}), models.ActorToken
+        stagedoor.actor_tokens.create({"user_id": "user_1", "actor": {"sub": "o", "team": 7}}), models.CreatedActorToken
     )
-    assert_type(stagedoor.actor_tokens.create(user_id="user_1", actor=actor, reason=None), models.ActorToken)
+    assert_type(stagedoor.actor_tokens.create(user_id="user_1", actor=actor, reason=None), models.CreatedActorToken)
+    created = stagedoor.actor_tokens.create(user_id="user_1", actor=actor)
+    assert_type((created.url, created.token), tuple[str, str])
+    assert_type(stagedoor.sign_in_tokens.create(user_id="user_1").url, str)
+    assert_type(stagedoor.actor_tokens.accept(created.token).session.actor, models.Actor)
+    either: models.ActorToken = created
+    assert_type(either.id, str)
     assert_type(stagedoor.users.list(limit=limit, banned=True), Page[models.User])
     assert_type([user.first_name for user in stagedoor.users.list()], list[str | None])
     assert_type(stagedoor.users.find_or_create(external_id="customer-1").public_metadata, models.Metadata)
@@ -31,7 +37,9 @@ async def is_right_too(stagedoor: Stagedoor) -> None:
         page = await stagedoor.users.list_async()
         assert_type(page, AsyncPage[models.User])
         assert_type([user.id async for user in page], list[str])
-        assert_type(await stagedoor.actor_tokens.create_async(user_id="u", actor={"sub": "o"}), models.ActorToken)
+        assert_type(
+            await stagedoor.actor_tokens.create_async(user_id="u", actor={"sub": "o"}), models.CreatedActorToken
+        )
 
 
 def is_wrong(stagedoor: Stagedoor) -> None:

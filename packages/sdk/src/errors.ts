@@ -10,6 +10,7 @@ export type ClientErrorCode =
   | 'aborted'
   | 'idempotency_key_invalid'
   | 'response_invalid'
+  | 'ticket_unavailable'
 
 /** One refusal of an answer; a request with three wrong fields has three. */
 export interface ErrorDetail {

@@ -80,7 +80,8 @@ export class Http {
   readonly #timeoutMs: number
   readonly #maxRetries: number
   /** Clerk has no idempotency keys: there, asking twice may make two. */
-  readonly #isClerk: boolean
+  /** Clerk's own API refuses what is only ours. */
+  readonly isClerk: boolean
 
   constructor({ secretKey, bearerAuth, serverURL, fetch: send, timeoutMs = 10_000, maxRetries = 2 }: StagedoorOptions) {
     this.#secretKey = checkedKey(secretKey ?? bearerAuth ?? environment().STAGEDOOR_SECRET_KEY)
@@ -88,7 +89,7 @@ export class Http {
     this.#fetch = send ?? (request => fetch(request))
     this.#timeoutMs = timeoutMs
     this.#maxRetries = maxRetries
-    this.#isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
+    this.isClerk = /(^|\.)clerk\.(com|dev)$/.test(new URL(this.#origin).hostname)
   }
 
   get<T>(path: string, query?: object, options?: RequestOptions): Promise<T> {
@@ -116,7 +117,7 @@ export class Http {
 
   /** A POST that makes something: once, however often it is sent. */
   create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<T> {
-    if (this.#isClerk) return this.post(path, body, options)
+    if (this.isClerk) return this.post(path, body, options)
     const headers = { 'idempotency-key': checkedIdempotencyKey(idempotencyKey ?? crypto.randomUUID()) }
     return this.#send('POST', path, { body, headers, repeatable: true }, options)
   }
@@ -306,7 +307,7 @@ function notConnected(method: string, url: string, origin: string, cause: unknow
   return failure(
     'connection_failed',
     `${method} ${url} failed: no connection${why}`,
-    `Is the server running at ${origin}? \`npx stagedoor dev\` starts one; \`serverURL\` says where it is.`,
+    `Is the server running at ${origin}? \`stagedoor dev\` starts one. Give its address as \`serverURL\` or in STAGEDOOR_SERVER_URL.`,
     cause,
   )
 }

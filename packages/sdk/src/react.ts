@@ -21,6 +21,8 @@ export interface ActingBannerProps {
   /** Leaves in the app's own way, and goes on from there. A rejection is shown, and can be tried again. */
   onLeave?: (() => unknown) | undefined
   labels?: Partial<BannerLabels> | undefined
+  /** `en` or `de`. Default: the language of the browser. */
+  lang?: string | undefined
 }
 
 /**
@@ -82,7 +84,7 @@ function attributesOf(props: ActingBannerProps): Record<string, string | undefin
   const { clerk, actor, expiresAt } = props
   if (actor === undefined) {
     const { reason, returnUrl } = props
-    return withoutNull({ clerk: clerk ? null : 'true', reason, 'return-url': returnUrl })
+    return withoutNull({ clerk: clerk ? null : 'true', reason, 'return-url': returnUrl, lang: props.lang })
   }
   return withoutNull({
     session: props.session,
@@ -94,6 +96,7 @@ function attributesOf(props: ActingBannerProps): Record<string, string | undefin
     'leave-url': props.leaveUrl,
     'status-url': props.statusUrl,
     'return-url': props.returnUrl,
+    lang: props.lang,
   })
 }
 

@@ -182,7 +182,7 @@ interface ServerPackage {
 
 /**
  * Starts the real server in this process, on 127.0.0.1, in memory, with keys made for it: for tests. Needs
- * `@stagedoor/server` (`npm install --save-dev @stagedoor/server`) and Node 22.18 or newer.
+ * `@stagedoor/server` (`npm install --save-dev ./stagedoor-server-0.1.0.tgz`) and Node 22.18 or newer.
  *
  * @param options `port`, a free one unless given; `env`, settings by their names (`STAGEDOOR_SIGN_IN_URL`,
  *   `STAGEDOOR_DATABASE_URL`, …)
@@ -238,7 +238,8 @@ async function serverPackage(): Promise<ServerPackage> {
   try {
     return (await import(name)) as ServerPackage
   } catch (cause) {
-    const why = 'startStagedoor needs the server: `npm install --save-dev @stagedoor/server` (Node 22.18 or newer).'
+    const why =
+      'startStagedoor needs @stagedoor/server and Node 22.18 or newer. Run `npm run pack` in a clone of Stagedoor, and install the file that it writes.'
     throw new Error(why, { cause })
   }
 }

@@ -263,7 +263,7 @@ describe('sessions', () => {
     assert.deepEqual([matched, similarActorSubs], [false, ['robot']])
   })
 
-  it('says whether a session goes on; asking counts as use', async () => {
+  it('says whether a session is active; asking does not count as use, touching does', async () => {
     const user = await stagedoor.users.create()
     const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor })
     const { session } = await stagedoor.actorTokens.accept({ ticket: token ?? '' })
@@ -272,9 +272,15 @@ describe('sessions', () => {
     assert.equal(await stagedoor.sessions.isActive(session.id), false)
     await stagedoor.users.unlock(user.id)
     assert.equal(await stagedoor.sessions.isActive(session.id), true)
-    assert.ok((await stagedoor.sessions.get(session.id)).lastActiveAt > session.lastActiveAt)
+    await stagedoor.sessions.list({ userId: user.id })
+    const asked = await stagedoor.sessions.get(session.id)
+    assert.deepEqual([asked.lastActiveAt, asked.abandonAt], [session.lastActiveAt, session.abandonAt])
+    assert.equal(await stagedoor.sessions.touch(session.id), true)
+    const touched = await stagedoor.sessions.get(session.id)
+    assert.ok(touched.lastActiveAt > session.lastActiveAt && touched.abandonAt > session.abandonAt)
     await stagedoor.sessions.revoke(session.id)
     assert.equal(await stagedoor.sessions.isActive(session.id), false)
+    assert.equal(await stagedoor.sessions.touch(session.id), false)
     assert.equal(await stagedoor.sessions.isActive('sess_nobody'), false)
     const other = new Stagedoor({ secretKey: `sk_test_${'0'.repeat(32)}`, serverURL })
     await assert.rejects(other.sessions.isActive(session.id), { code: 'clerk_key_invalid' })
@@ -396,6 +402,24 @@ describe('lists', () => {
 })
 
 describe('what is created', () => {
+  it('always has its ticket and its address; an accepted token always has its actor', async () => {
+    const { id: userId } = await stagedoor.users.create()
+    const idempotencyKey = `ticket-${userId}`
+    const created = await stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey })
+    const [ticket, url]: [string, string] = [created.token, created.url]
+    assert.ok(url.endsWith(ticket))
+    const signIn = await stagedoor.signInTokens.create({ userId })
+    assert.ok(new URL(signIn.url).searchParams.get('ticket') === signIn.token)
+    const { session } = await stagedoor.actorTokens.accept({ ticket })
+    const sub: string = session.actor.sub
+    assert.equal(sub, actor.sub)
+    // The answer is repeated for the same key, but a used ticket is not: that is an error, not an undefined `url`.
+    await assert.rejects(stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey }), {
+      code: 'ticket_unavailable',
+      message: new RegExp(`${created.id} .* is accepted now`),
+    })
+  })
+
   it('is created once by one name, though asked for twice', async () => {
     const user = await stagedoor.users.create()
     const request = { userId: user.id, actor }

@@ -38,7 +38,7 @@ const methods: Record<string, string[]> = {
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
   revocations: ['follow'],
-  sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll'],
+  sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll', 'touch'],
   signInTokens: ['create', 'list', 'revoke'],
   users: [
     'ban',
@@ -59,11 +59,14 @@ const methods: Record<string, string[]> = {
 const types: Record<string, string[]> = {
   'models/components.ts': [
     'AcceptedActorToken',
+    'ActingSession',
     'Actor',
     'ActorToken',
     'AuditEvent',
     'Claims',
     'Client',
+    'CreatedActorToken',
+    'CreatedSignInToken',
     'DeletedObject',
     'EmailAddress',
     'ErrorCode',

@@ -17,6 +17,9 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: to a browser that is another site than 127.0.0.1, and no cookie goes between them. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
+/** The languages that http/texts has. */
+const LANGUAGES = ['en', 'de'] as const
+
 /** Digits alone: `1e3`, `0x10` and ` 5` are mistakes. */
 const wholeNumber = (from: number, to: number) =>
   z
@@ -165,6 +168,28 @@ const schema = z.object({
     .default('on')
     .describe(
       '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
+    ),
+  brand_name: z
+    .string()
+    .trim()
+    .min(1)
+    .max(60)
+    .default('Stagedoor')
+    .describe('Name of your product or company, at the top of the pages that this server shows.'),
+  brand_logo: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File with your logo, beside the name: SVG, PNG, JPEG, WebP or GIF, 24,000 bytes at most. Read once at the start.',
+    ),
+  languages: z
+    .string()
+    .default(LANGUAGES.join(','))
+    .transform(text => text.split(',').map(item => item.trim()))
+    .pipe(z.array(z.enum(LANGUAGES, { error: `must be a list of ${LANGUAGES.join(', ')}, like \`de,en\`` })).min(1))
+    .describe(
+      'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. With one language alone all pages are in it. Default: `en,de`.',
     ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))

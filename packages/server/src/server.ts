@@ -16,9 +16,11 @@ import { ensureSecretKey } from './domain/secret-keys.ts'
 import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
 import { createApp } from './http/app.ts'
+import { readLogo } from './http/brand.ts'
 import { trustedProxies } from './http/caller.ts'
 import { type NodeServer, nodeServer } from './http/node-server.ts'
 import { LOOPBACK } from './http/origin.ts'
+import type { PageOptions } from './http/pages.ts'
 import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
@@ -91,6 +93,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   if (config.master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
   const masterKey = new MasterKey(masterKeyBytes(config.master_key))
+  const serves = options.serves ?? true
+  const pageOptions = pageOptionsOf(config, serves)
   const embedded = config.database_url.startsWith('sqlite:')
   const steady = new SteadyClock(options.clock ?? systemClock)
   const database = await opening(config.database_url, () =>
@@ -102,7 +106,6 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     }),
   )
   const { clock } = database
-  const serves = options.serves ?? true
   const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
   const tracing = Tracing.find()
   const store = watchedStore(database, { metrics, tracing })
@@ -190,6 +193,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       limits,
       checkResponses: options.checkResponses ?? environment === 'development',
       packagesDirectory: config.packages_directory,
+      pages: pageOptions,
     },
     { log, metrics, tracing },
   )
@@ -279,6 +283,17 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       await store.close()
       metricsServer?.close()
     },
+  }
+}
+
+/** @param serves the commands show no pages, so they need no logo */
+function pageOptionsOf({ languages, brand_name, brand_logo }: Config, serves: boolean): PageOptions {
+  const [first = 'en', ...others] = languages
+  try {
+    const logo = brand_logo === undefined || !serves ? undefined : readLogo(brand_logo)
+    return { languages: [first, ...others], brand: { name: brand_name, logo } }
+  } catch (cause) {
+    throw new ConfigError(`STAGEDOOR_BRAND_LOGO: ${(cause as Error).message}`, { cause })
   }
 }
 

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { loadConfig } from '../src/config.ts'
+import { fapi } from '../src/contract/fapi.ts'
+import { errorCodesOf } from '../src/contract/openapi.ts'
+import { catalogue } from '../src/http/texts/index.ts'
 import { type Answer, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
@@ -194,6 +201,147 @@ describe('the page that asks', () => {
       assert.match(answer.text, /This is not the address of this server/)
       assert.match(answer.text, /origin_invalid/)
     }
+  })
+})
+
+describe('the texts of the pages', () => {
+  const german = { 'accept-language': 'de-AT,de;q=0.9,en;q=0.5' }
+  const page = async (settings: Record<string, string>, headers: Record<string, string>) => {
+    await using server = await testServer({ env: { ...env, ...settings } })
+    const user = await server.createUser({ first_name: 'Carl' })
+    const { url } = await server.createActorToken({ user_id: user.id, session_max_duration_in_seconds: 5_400 })
+    return await open(server, url, headers)
+  }
+
+  it('are in the language of the browser, and of the setting', async () => {
+    const [en, de] = [/<html lang="en">[\s\S]*Act as Carl\?/, /<html lang="de">[\s\S]*Als Carl handeln\?/]
+    for (const [languages, accepted, expected] of [
+      ['en,de', undefined, en],
+      ['en,de', 'de', de],
+      ['en,de', 'DE-at', de],
+      ['en,de', 'fr, de;q=0.8, en;q=0.5', de],
+      ['en,de', 'de;q=0, en;q=0.1', en],
+      ['en,de', 'fr', en],
+      ['en,de', '*', en],
+      ['en,de', ';;;,q=,de;q=x', en],
+      ['de,en', 'fr', de],
+      ['de,en', 'en-GB', en],
+      ['de', 'en', de],
+    ] as const) {
+      const headers = accepted === undefined ? {} : { 'accept-language': accepted }
+      const answer = await page({ STAGEDOOR_LANGUAGES: languages }, headers as Record<string, string>)
+      assert.match(answer.text, expected, `${languages}, ${accepted}`)
+      assert.equal(answer.headers.get('content-language'), expected === de ? 'de' : 'en')
+      assert.match(answer.headers.get('vary') ?? '', /Accept-Language/)
+    }
+  })
+
+  it('write durations in that language', async () => {
+    assert.match((await page({}, german)).text, /Höchstens 1 Stunde, 30 Minuten\.[\s\S]*Noch gültig: 1 Stunde\./)
+    assert.match((await page({}, {})).text, /At most 1 hour, 30 minutes;/)
+  })
+
+  it('are complete in every language, for every error that a page can show', () => {
+    const pages = fapi.filter(operation => operation.page)
+    const codes = new Set([...pages.flatMap(errorCodesOf), 'resource_not_found', 'internal_clerk_error'])
+    const keysOf = (value: unknown, path = ''): string[] =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(value).flatMap(([key, inner]) => keysOf(inner, `${path}.${key}`))
+        : [path]
+    for (const [language, texts] of Object.entries(catalogue)) {
+      const missing = [...codes].filter(code => !(code in texts.errors))
+      assert.deepEqual(missing, [], language)
+      assert.deepEqual(keysOf(texts).sort(), keysOf(catalogue.en).sort(), language)
+      assert.doesNotMatch(JSON.stringify({ ...texts, errors: Object.values(texts.errors) }), /clerk/i, language)
+    }
+    const { languages } = loadConfig({})
+    assert.deepEqual(languages, Object.keys(catalogue))
+  })
+
+  it('do not name Clerk, whatever happens', async () => {
+    await using server = await testServer({ env })
+    const { url } = await server.createActorToken()
+    const failing = await testServer({ env })
+    const broken = await failing.createActorToken()
+    failing.stagedoor.services.store.tickets.find = () => Promise.reject(new Error('broken'))
+    const pages = [
+      await open(server, url),
+      await open(server, `${url}x`),
+      await open(server, url.replace(/ticket=.*/, '')),
+      await open(server, 'http://127.0.0.1:4100/'),
+      await open(failing, broken.url),
+    ]
+    await failing[Symbol.asyncDispose]()
+    assert.deepEqual(
+      pages.map(({ status }) => status),
+      [200, 400, 422, 404, 500],
+    )
+    for (const { text } of pages) assert.doesNotMatch(text, /clerk/i)
+  })
+
+  it('bear the name and the logo of the setting, inside the page', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'stagedoor-logo-'))
+    const file = (name: string, content: string | Buffer) => {
+      writeFileSync(join(directory, name), content)
+      return join(directory, name)
+    }
+    const png = Buffer.from(
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+      'base64',
+    )
+    const svg = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    for (const [path, type] of [
+      [file('logo.png', png), 'image/png'],
+      [file('logo', svg), 'image/svg+xml'],
+    ] as const) {
+      const { text } = await page({ STAGEDOOR_BRAND_NAME: 'Acme <Support>', STAGEDOOR_BRAND_LOGO: path }, {})
+      assert.match(text, /<span>Acme &lt;Support&gt;<\/span>/)
+      assert.ok(text.includes(`<img src="data:${type};base64,`), path)
+      assert.doesNotMatch(text, /<script/)
+    }
+    for (const [path, words] of [
+      [join(directory, 'missing.png'), /STAGEDOOR_BRAND_LOGO: ENOENT/],
+      [file('page.svg', '<html><svg></svg></html>'), /STAGEDOOR_BRAND_LOGO: .* is no image/],
+      [file('large.svg', `<svg>${' '.repeat(30_000)}</svg>`), /at most 24000/],
+    ] as const)
+      await assert.rejects(testServer({ env: { ...env, STAGEDOOR_BRAND_LOGO: path } }), words)
+    rmSync(directory, { recursive: true })
+  })
+
+  it('offer a way back that uses nothing up', async () => {
+    await using server = await testServer({ env })
+    const cancelOf = ({ text }: Answer) => /<a class="cancel" href="([^"]+)">Cancel<\/a>/.exec(text)?.[1]
+    const { url } = await server.createActorToken()
+    assert.equal(cancelOf(await open(server, url)), 'http://127.0.0.1:4101/')
+    const from = await server.createActorToken({ return_url: 'http://127.0.0.1:4101/users/7?tab=1&x=2' })
+    assert.equal(cancelOf(await open(server, from.url)), 'http://127.0.0.1:4101/users/7?tab=1&amp;x=2')
+    assert.doesNotMatch((await open(server, url)).text, /autofocus/)
+  })
+})
+
+describe('an address without a page', () => {
+  const browsers = ['text/html,application/xhtml+xml,*/*;q=0.8', 'TEXT/HTML', 'application/json;q=0.5, text/html']
+  const clients = [undefined, '*/*', 'application/json', 'text/html;q=0, application/json', 'application/xhtml+xml']
+
+  it('answers a browser with a page in its language, and an API client with JSON', async () => {
+    await using server = await testServer({ env })
+    for (const path of ['/', '/nothing', '/v1/nothing', '/v1/users/', '/v1/tickets', '/%2e%2e/x']) {
+      for (const accept of browsers) {
+        const answer = await server.call('GET', path, undefined, { ...BROWSER, accept, 'accept-language': 'de' })
+        assert.equal(answer.status, 404, path)
+        assert.match(answer.headers.get('content-type') ?? '', /^text\/html/)
+        assert.match(answer.text, path === '/' ? /Sie brauchen einen Link/ : /Seite nicht gefunden/)
+        assert.match(answer.headers.get('content-security-policy') ?? '', /^default-src 'none'/)
+      }
+      for (const accept of clients) {
+        const answer = await server.call('GET', path, undefined, { ...BROWSER, accept })
+        assert.equal(answer.status, 404, `${path} ${accept}`)
+        assert.deepEqual(answer.codes, ['resource_not_found'])
+      }
+      const sent = await server.call('POST', path, {}, BROWSER)
+      assert.match(sent.headers.get('content-type') ?? '', /^application\/json/, 'a form is no page')
+    }
+    assert.equal((await open(server, 'http://x/', {}, 'HEAD')).headers.get('content-language'), 'en')
   })
 })
 

@@ -57,6 +57,25 @@ describe('an actor session', () => {
     assert.equal((await mint(server, session)).status, 401, 'a clock turned back revives nothing')
   })
 
+  it('ends at its idle limit although its status is asked all the time: only use extends it', async () => {
+    await using server = await testServer()
+    const used = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    const asked = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    const tokens = (id: string, body?: object) => server.call('POST', `/v1/sessions/${id}/tokens`, body)
+    for (let seconds = 0; seconds < 600; seconds += 60) {
+      for (const id of [used, asked].map(session => session.session_id)) {
+        assert.equal((await tokens(id, { counts_as_use: false })).status, 200)
+        expectOk(await server.call('GET', `/v1/sessions/${id}`))
+      }
+      expectOk(await server.call('GET', '/v1/sessions?status=active'))
+      if (seconds === 300) expectOk(await tokens(used.session_id))
+      server.clock.advance(60)
+    }
+    assert.equal((await tokens(asked.session_id, { counts_as_use: false })).status, 401)
+    assert.equal((await read(server, asked.session_id)).status, 'abandoned')
+    assert.equal((await tokens(used.session_id, { counts_as_use: false })).status, 200)
+  })
+
   it('keeps its last activity over a restart of what is in memory', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 86_400 })

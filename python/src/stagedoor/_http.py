@@ -218,8 +218,8 @@ class Http:
             error = failure(
                 "connection_failed",
                 f"{what} failed: no connection ({cause})",
-                f"Is the server running at {self.origin}? `npx stagedoor dev` starts one; "
-                "`server_url` says where it is.",
+                f"Is the server running at {self.origin}? `stagedoor dev` starts one. "
+                "Give its address as `server_url` or in STAGEDOOR_SERVER_URL.",
             )
         # Its request has the secret key in a header, and tools that collect errors look into causes.
         cause.request = httpx.Request("GET", self.origin)

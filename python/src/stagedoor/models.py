@@ -47,7 +47,7 @@ class AcceptActorTokenRequestBody(RequestModel):
 
 class AcceptedActorToken(Model):
     actor_token: ActorToken
-    session: Session
+    session: ActingSession
     user: User
     token: SessionToken
     """The first session token."""
@@ -662,6 +662,26 @@ class VerifyClientRequestBodyTypedDict(TypedDict):
 
 class VerifyClientRequestBody(RequestModel):
     token: str = Field(repr=False)
+
+
+class ActingSession(Session):
+    """A session that an actor token started: `actor` is always there."""
+
+    actor: Actor  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class CreatedActorToken(ActorToken):
+    """An actor token as creating it gives it: `token` is the ticket, `url` opens it in a browser."""
+
+    token: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    url: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class CreatedSignInToken(SignInToken):
+    """A sign-in token as creating it gives it: `token` is the ticket, `url` opens it in a browser."""
+
+    token: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    url: str = Field(repr=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 CreateActorTokenActor: TypeAlias = Actor

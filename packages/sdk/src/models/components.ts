@@ -7,11 +7,26 @@ export type { Actor, Claims, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Mil
 /** A one-time grant to act as a user. `token` is the ticket; it is shown on creation only. */
 export interface ActorToken extends schemas.ActorToken {}
 
+/** An actor token as creating it gives it: `token` is the ticket, `url` opens it in a browser. */
+export interface CreatedActorToken extends schemas.ActorToken {
+  token: string
+  url: string
+}
+
+/** A session that an actor token started: `actor` is always there. */
+export interface ActingSession extends schemas.ActingSession {}
+
 /** What redeeming a ticket gives: the session, and its first session token. */
 export interface AcceptedActorToken extends schemas.AcceptedActorToken {}
 
 /** A one-time grant to sign in as oneself. */
 export interface SignInToken extends schemas.SignInToken {}
+
+/** A sign-in token as creating it gives it: `token` is the ticket, `url` opens it in a browser. */
+export interface CreatedSignInToken extends schemas.SignInToken {
+  token: string
+  url: string
+}
 
 /** A session. `actor` says who is really acting; null in a session of the user's own. */
 export interface Session extends schemas.Session {}

@@ -32,6 +32,8 @@ export interface CreateSessionRequestBody extends schemas.CreateSessionRequestBo
 export interface CreateSessionTokenRequestBody {
   /** Life of the token, in seconds: 60 unless given, at least 30, and never past the end of the session. */
   expiresInSeconds?: number | undefined
+  /** False only asks: the idle limit of the session is not extended. Default: true. Stagedoor only. */
+  countsAsUse?: boolean | undefined
 }
 
 /** A new JWT template. `lifetime` (60) and `allowedClockSkew` (5) are seconds. */

@@ -8,10 +8,36 @@ export type AcceptActorTokenRequestBody = {
 
 export type AcceptedActorToken = {
   actorToken: ActorToken
-  session: Session
+  session: ActingSession
   user: User
   /** The first session token. */
   token: SessionToken
+}
+
+export type ActingSession = {
+  object: 'session'
+  id: string
+  userId: string
+  clientId: string
+  /**
+   * Who is really acting.
+   * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+   */
+  actor: Actor
+  status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
+  lastActiveOrganizationId: null
+  /** Unix time in milliseconds. */
+  lastActiveAt: Milliseconds
+  latestActivity: null
+  /** When the session ends whatever happens. Never moved. */
+  expireAt: Milliseconds
+  /** When the session ends if nobody uses it meanwhile. */
+  abandonAt: Milliseconds
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
+  tasks: null
 }
 
 /**

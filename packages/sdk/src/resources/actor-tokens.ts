@@ -1,5 +1,5 @@
 import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
-import type { AcceptedActorToken, ActorToken, List } from '../models/components.ts'
+import type { AcceptedActorToken, ActorToken, CreatedActorToken, List } from '../models/components.ts'
 import type {
   AcceptActorTokenRequestBody,
   CreateActorTokenRequestBody,
@@ -7,6 +7,7 @@ import type {
   RevokeRequestBody,
 } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
+import { withTicket } from '../with-ticket.ts'
 
 /** One-time grants to act as a user. */
 export class ActorTokens {
@@ -23,13 +24,14 @@ export class ActorTokens {
    * @param request `userId`; `actor`, any JSON object with a string `sub`; seconds in `expiresInSeconds` (3600) and
    *   `sessionMaxDurationInSeconds` (1800); `reason` for the audit log
    * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
-   *   `form_param_missing`, `form_param_value_invalid`, `form_param_type_invalid`
+   *   `form_param_missing`, `form_param_value_invalid`, `form_param_type_invalid`; `ticket_unavailable` (your
+   *   idempotency key created it before, and it has been redeemed or revoked since)
    * @see `POST /v1/actor_tokens` (CreateActorToken, as at Clerk)
    * @example
    * const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, reason: 'ticket 4711' })
    */
-  create(request: CreateActorTokenRequestBody, options?: CreateOptions): Promise<ActorToken> {
-    return this.#http.create<schemas.ActorToken>('/v1/actor_tokens', request, options)
+  create(request: CreateActorTokenRequestBody, options?: CreateOptions): Promise<CreatedActorToken> {
+    return this.#http.create<schemas.ActorToken>('/v1/actor_tokens', request, options).then(withTicket)
   }
 
   /**
@@ -85,9 +87,9 @@ export class ActorTokens {
    *   `actor_mismatch` (the ticket is for another actor)
    * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
    * @example
-   * const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
+   * const { token: ticket } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
    * const { session, token } = await stagedoor.actorTokens.accept({ ticket, actorSub: 'user_2OEpK' })
-   * console.log(session.actor?.sub, session.expireAt, token.jwt)
+   * console.log(session.actor.sub, session.expireAt, token.jwt)
    */
   accept(request: AcceptActorTokenRequestBody, options?: CreateOptions): Promise<AcceptedActorToken> {
     return this.#http.create<schemas.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)

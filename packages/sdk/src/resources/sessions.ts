@@ -38,7 +38,7 @@ export class Sessions {
   }
 
   /**
-   * Reads a session.
+   * Reads a session. Does not count as use.
    *
    * @param id `sess_…`
    * @throws StagedoorError `resource_not_found`
@@ -96,18 +96,40 @@ export class Sessions {
   }
 
   /**
-   * Whether a session goes on: it has not ended, and neither its user nor its actor is banned or locked. Asking counts
-   * as use of the session. For an app that keeps a session of its own and asks on every request.
+   * Whether a session is active: it has not ended, and neither its user nor its actor is banned or locked. Only asks:
+   * it does not count as use, so the session still ends at its idle limit. For a page that polls the status, as the
+   * banner does. Where a person uses the session, call {@link touch}.
    *
    * @param id `sess_…`
-   * @throws StagedoorError anything but that the session is over: where that cannot be found out, let nobody act
+   * @throws StagedoorError if the status is unknown, for example without a connection: then let nobody act
    * @see `POST /v1/sessions/{id}/tokens`
    * @example
-   * const goesOn = await stagedoor.sessions.isActive('sess_2f8d')
+   * const isActive = await stagedoor.sessions.isActive('sess_2f8d')
    */
-  async isActive(id: string, options?: RequestOptions): Promise<boolean> {
+  isActive(id: string, options?: RequestOptions): Promise<boolean> {
+    // Clerk's API knows no such member, and has no idle limit that a token would extend.
+    return this.#mints(id, this.#http.isClerk ? {} : { countsAsUse: false }, options)
+  }
+
+  /**
+   * Counts as use of a session, so that its idle limit starts again, and answers whether it is active. For an app that
+   * keeps its own session: call it on every request that a person makes while acting. `getToken` counts as use, too;
+   * `isActive`, `get` and `list` do not.
+   *
+   * @param id `sess_…`
+   * @throws StagedoorError if the status is unknown, for example without a connection: then let nobody act
+   * @see `POST /v1/sessions/{id}/tokens`
+   * @example
+   * if (!(await stagedoor.sessions.touch('sess_2f8d'))) console.log('Acting is over.')
+   */
+  touch(id: string, options?: RequestOptions): Promise<boolean> {
+    return this.#mints(id, {}, options)
+  }
+
+  /** Whether the server still mints a token for a session. */
+  async #mints(id: string, request: CreateSessionTokenRequestBody, options?: RequestOptions): Promise<boolean> {
     try {
-      await this.getToken(id, {}, options)
+      await this.getToken(id, request, options)
       return true
     } catch (error) {
       if (error instanceof StagedoorError && OVER.has(error.code)) return false
@@ -116,10 +138,11 @@ export class Sessions {
   }
 
   /**
-   * Mints a session token, which also counts as use of the session. Tokens minted here name no page (`azp`).
+   * Mints a session token. That counts as use of the session, unless `countsAsUse` is false. Tokens minted here name no
+   * page (`azp`).
    *
    * @param id `sess_…`
-   * @param request `expiresInSeconds`: 60 unless given, at least 30, and never past the end of the session
+   * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`
    * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found`
    * @see `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk)
    * @example
@@ -127,7 +150,7 @@ export class Sessions {
    */
   getToken(id: string, request?: CreateSessionTokenRequestBody, options?: RequestOptions): Promise<SessionToken>
   /**
-   * Mints a token from a JWT template, for another service; without one, a session token.
+   * Mints a token from a JWT template, for another service; without one, a session token. It counts as use.
    *
    * @param id `sess_…`
    * @param template the name of a JWT template

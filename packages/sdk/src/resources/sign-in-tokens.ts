@@ -1,7 +1,8 @@
 import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
-import type { List, SignInToken } from '../models/components.ts'
+import type { CreatedSignInToken, List, SignInToken } from '../models/components.ts'
 import type { CreateSignInTokenRequestBody, GetSignInTokenListQuery, RevokeRequestBody } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
+import { withTicket } from '../with-ticket.ts'
 
 /** One-time grants to sign in as oneself. */
 export class SignInTokens {
@@ -21,8 +22,8 @@ export class SignInTokens {
    * @example
    * const { url } = await stagedoor.signInTokens.create({ userId: 'user_29w83', expiresInSeconds: 600 })
    */
-  create(request: CreateSignInTokenRequestBody, options?: CreateOptions): Promise<SignInToken> {
-    return this.#http.create<schemas.SignInToken>('/v1/sign_in_tokens', request, options)
+  create(request: CreateSignInTokenRequestBody, options?: CreateOptions): Promise<CreatedSignInToken> {
+    return this.#http.create<schemas.SignInToken>('/v1/sign_in_tokens', request, options).then(withTicket)
   }
 
   /**

@@ -32,6 +32,11 @@ export const Session = z
   })
   .meta({ id: 'Session' })
 
+/** A session that an actor token started. */
+export const ActingSession = Session.extend({ actor: Actor.describe('Who is really acting.') }).meta({
+  id: 'ActingSession',
+})
+
 export const SessionToken = z
   .strictObject({ object: z.literal('token'), jwt: z.string() })
   .meta({ id: 'SessionToken', description: 'A short-lived JWT that proves the session. Claims: docs/concepts.' })
@@ -111,9 +116,15 @@ const CreateSessionTokenBody = z
       .describe(
         'Life of the token in seconds; 60 unless told, or what the template says. Never longer than the session lasts.',
       ),
+    counts_as_use: z
+      .boolean()
+      .default(true)
+      .describe(
+        '`false` only asks: the idle limit of the session is not extended. For pages that poll the status. Stagedoor only.',
+      ),
   })
   .nullish()
-  .transform(body => body ?? {})
+  .transform(body => body ?? { counts_as_use: true })
 
 export const createSessionToken = operation({
   id: 'CreateSessionToken',

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
-import { Session, SessionToken } from './sessions.ts'
+import { ActingSession, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
 /** The two kinds of one-time grant: Clerk's ActorToken and SignInToken. A *ticket* is the string inside either. */
@@ -192,7 +192,7 @@ export const acceptActorToken = operation({
   response: z
     .strictObject({
       actor_token: ActorToken,
-      session: Session,
+      session: ActingSession,
       user: User,
       token: SessionToken.describe('The first session token.'),
     })

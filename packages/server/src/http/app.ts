@@ -17,10 +17,12 @@ import { mountMe } from './fapi/me.ts'
 import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
+import type { HeaderReader } from './headers.ts'
 import { routedPath } from './method-override.ts'
 import type { Env, HttpOptions } from './mount.ts'
 import { type Observer, observed, type Seen } from './observe.ts'
 import { isAllowed } from './origin.ts'
+import { errorPage, homePage, pageStyle, wantsPage } from './pages.ts'
 
 /** The whole HTTP surface: a `Request → Response` function, served by Node or called in process. */
 export function createApp(services: Services, options: HttpOptions, observer: Observer): Pick<Hono<Env>, 'fetch'> {
@@ -56,7 +58,14 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
     const headers = standardHeaders(seen.traceId, origin, options.allowedOrigins)
     return new Response(null, { status: 204, headers: { ...headers, ...PREFLIGHT } })
   })
-  app.notFound(({ req, env }) => refuse(notHere(req.method, req.path), req.raw, env.seen))
+  app.notFound(({ req, env: { seen } }) => {
+    const error = notHere(req.method, req.path)
+    const header: HeaderReader = name => req.header(name)
+    if (!['GET', 'HEAD'].includes(req.method) || !wantsPage(header)) return refuse(error, req.raw, seen)
+    const headers = standardHeaders(seen.traceId, req.header('origin'), options.allowedOrigins)
+    const style = pageStyle(options.pages, header)
+    return req.path === '/' ? homePage(headers, style) : errorPage(error, headers, seen, style)
+  })
   app.onError((error, { req, env }) => refuse(error, req.raw, env.seen))
   return observed(app, services, observer)
 }

@@ -16,7 +16,7 @@ import { authenticate, callerOf } from './caller.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
 import type { Seen } from './observe.ts'
-import { errorPage, wantsPage } from './pages.ts'
+import { errorPage, type PageOptions, pageStyle, wantsPage } from './pages.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { queryReader, validate } from './validate.ts'
 
@@ -33,6 +33,8 @@ export interface HttpOptions {
   checkResponses: boolean
   /** Where the npm packages with Clerk's browser builds are looked for. */
   packagesDirectory: string
+  /** Languages and brand of the pages. */
+  pages: PageOptions
 }
 
 export interface Http {
@@ -138,7 +140,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
       return withCookies(response, cookies)
     } catch (error) {
-      return page && wantsPage(header) ? errorPage(error, headers, seen) : answerError(error, headers, seen)
+      if (page && wantsPage(header)) return errorPage(error, headers, seen, pageStyle(options.pages, header))
+      return answerError(error, headers, seen)
     }
   }
   app.on(method.toUpperCase(), path, handle)

@@ -1,17 +1,39 @@
 import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
-import { errors } from '../contract/errors.ts'
+import type { ErrorCode } from '../contract/errors.ts'
 import type { TicketRecord, UserWithIdentifiers } from '../domain/records.ts'
 import { type AnswerHeaders, asApiErrors } from './answer.ts'
+import type { Brand } from './brand.ts'
+import { duration } from './duration.ts'
 import type { HeaderReader } from './headers.ts'
 import type { Seen } from './observe.ts'
 import { identifierOf } from './present.ts'
+import { catalogue, chooseLanguage, type Language, type Texts } from './texts/index.ts'
 
-/** The pages a person meets: plain HTML, no script, nothing from anywhere else. */
+/** The pages that people see: plain HTML, no script, nothing from other servers. Their texts are in `texts/`. */
 
-/** Whether whoever asks is a browser that goes to a page. */
+/** What the settings say about pages. */
+export interface PageOptions {
+  /** The languages offered; the first is the default. */
+  languages: readonly [Language, ...Language[]]
+  brand: Brand
+}
+
+/** How one page looks: for one browser. */
+export interface PageStyle {
+  language: Language
+  texts: Texts
+  brand: Brand
+}
+
+export function pageStyle({ languages, brand }: PageOptions, header: HeaderReader): PageStyle {
+  const language = chooseLanguage(header('accept-language'), languages)
+  return { language, texts: catalogue[language], brand }
+}
+
+/** Whether the caller is a browser that shows a page. API clients accept JSON, or anything. */
 export function wantsPage(header: HeaderReader): boolean {
-  return header('accept')?.includes('text/html') === true
+  return /(^|[,\s])text\/html(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(header('accept') ?? '')
 }
 
 export interface ConfirmPage {
@@ -19,7 +41,7 @@ export interface ConfirmPage {
   user: UserWithIdentifiers
   /** The string that redeems it. */
   text: string
-  /** Where the button's form is sent to, and where that sends the browser on. */
+  /** Where the form of the button is sent, and where that sends the browser. */
   action: string
   next: URL
   now: number
@@ -27,40 +49,48 @@ export interface ConfirmPage {
 }
 
 /** Says who is about to act as whom, for how long and why, and asks. */
-export function confirmPage(page: ConfirmPage, headers: AnswerHeaders): Response {
+export function confirmPage(page: ConfirmPage, headers: AnswerHeaders, style: PageStyle): Response {
   const { ticket, user, text, action, next } = page
-  const who = nameOf(user)
-  const form = html`<form method="post" action="${action}">
+  const { texts } = style
+  const { title, button } = ticket.actor === null ? texts.signIn : texts.act
+  const who = { user: nameOf(user) }
+  const body = html`${ticket.actor === null ? '' : badge(page, style)}
+<h1>${sentence(title, who)}</h1>
+${facts(ticket.actor === null ? [[texts.signIn.user, describeUser(user)]] : actingFacts(page, style))}
+<form method="post" action="${action}">
 <input type="hidden" name="ticket" value="${text}">
-<button type="submit" autofocus>${ticket.actor === null ? `Sign in as ${who}` : `Act as ${who}`}</button>
+<button type="submit">${sentence(button, who)}</button>
+<a class="cancel" href="${cancelUrl(page)}">${texts.cancel}</a>
 </form>
-<p class="quiet">You go on to ${next.host}. If you did not ask for this, close the page: nothing has happened yet, and nothing was used up.</p>`
-  const body =
-    ticket.actor === null
-      ? html`<h1>Sign in as ${who}?</h1>
-${facts([['User', person(who, [identifierOf(user), user.id])]])}${form}`
-      : actingBody(page, who, JSON.parse(ticket.actor), form)
-  const title = ticket.actor === null ? `Sign in as ${who}?` : `Act as ${who}?`
+<p class="quiet">${sentence(texts.goesOn, { host: next.host })}</p>
+${ticket.actor === null ? '' : html`<p class="quiet">${texts.act.recorded}</p>`}`
   // The policy of forms holds for where a form is sent on to as well.
-  return answerPage(title, body, 200, headers, `'self' ${next.origin}`)
+  return answerPage({ title: plain(title, who), body, status: 200, forms: `'self' ${next.origin}` }, headers, style)
 }
 
-function actingBody({ ticket, user, now, idleSeconds }: ConfirmPage, who: string, actor: ActorPayload, form: Html) {
-  const agent = actor.type === 'agent'
+/** Back to the page that the link was made for, or to the app. Both are on allowed origins. Nothing is used up. */
+function cancelUrl({ ticket, next }: ConfirmPage): string {
+  return ticket.return_url ?? new URL('/', next).href
+}
+
+function badge({ ticket }: ConfirmPage, { texts }: PageStyle): Html {
+  const agent = actorOf(ticket).type === 'agent'
+  return html`<p class="badge${agent ? ' agent' : ''}">${agent ? texts.act.agentBadge : texts.act.badge}</p>`
+}
+
+function actingFacts({ ticket, user, now, idleSeconds }: ConfirmPage, { texts, language }: PageStyle): Fact[] {
+  const { act } = texts
+  const actor = actorOf(ticket)
   const actorName = [actor.name, actor.email, actor.sub].find(name => typeof name === 'string') as string
-  return html`<p class="badge${agent ? ' agent' : ''}">${agent ? 'An AI agent acts as a user' : 'Acting as a user'}</p>
-<h1>Act as ${who}?</h1>
-${facts([
-  [agent ? 'AI agent' : 'Who acts', person(actorName, [actor.sub])],
-  ['As', person(who, [identifierOf(user), user.id])],
-  ['Why', ticket.reason ?? 'No reason was given.'],
-  [
-    'How long',
-    `At most ${duration(ticket.session_max_duration_in_seconds)}; it ends after ${duration(idleSeconds)} without use, and whenever you leave.`,
-  ],
-  ['This link', `Opens once, within ${timeLeft(ticket.expires_at - now)}.`],
-])}${form}
-<p class="quiet">What is done is recorded under both names.</p>`
+  const longest = duration(ticket.session_max_duration_in_seconds, language)
+  const left = timeLeft(ticket.expires_at - now, language)
+  return [
+    [actor.type === 'agent' ? act.agent : act.who, person(actorName, { id: actor.sub })],
+    [act.as, describeUser(user)],
+    [act.why, ticket.reason ?? act.noReason],
+    [act.howLong, sentence(act.limits, { longest, idle: duration(idleSeconds, language) })],
+    [texts.link, sentence(texts.linkUse, { left })],
+  ]
 }
 
 interface ActorPayload {
@@ -68,67 +98,97 @@ interface ActorPayload {
   [member: string]: unknown
 }
 
-/** A refusal, for a person: what happened and what to do; and underneath what to tell whoever runs the server. */
-export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen): Response {
+const actorOf = ({ actor }: TicketRecord) => JSON.parse(actor ?? 'null') as ActorPayload
+
+/** An error, for a person: what happened and what to do; and below that what the operator of the server needs. */
+export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen, style: PageStyle): Response {
   const [refusal] = asApiErrors(error)
   seen.refused(refusal, error)
-  const { long_message, meta } = refusal.toJSON()
-  const { title, text } = errors[refusal.code].person ?? { title: 'That did not work', text: long_message }
-  const body = html`<p class="badge error">Nothing was changed</p>
+  const { texts } = style
+  const { title, text, fix } = errorTexts(refusal.code, texts)
+  const body = html`<p class="badge error">${texts.error.badge}</p>
 <h1>${title}</h1>
-<p>${text}</p>
-<details><summary>For whoever runs this server</summary>
+<p>${sentence(text, refusal.options.params ?? {})}</p>
+<details><summary>${texts.error.operator}</summary>
 ${facts([
-  ['Code', refusal.code],
-  ['Message', long_message],
-  ...(typeof meta.action === 'string' ? [['What to do', meta.action] as const] : []),
-  ['Trace id', headers['clerk-trace-id'] ?? ''],
+  [texts.error.code, shownCode(refusal.code)],
+  ...(fix === undefined ? [] : [[texts.error.fix, fix] as const]),
+  [texts.error.trace, headers['clerk-trace-id'] ?? ''],
 ])}</details>`
-  return answerPage(title, body, refusal.status, headers, "'none'")
+  return answerPage({ title, body, status: refusal.status, forms: "'none'" }, headers, style)
 }
 
-type Html = ReturnType<typeof html>
+/** What a browser shows at `/`. To a program there is nothing here, so the status stays 404. */
+export function homePage(headers: AnswerHeaders, style: PageStyle): Response {
+  const { title, text } = style.texts.home
+  const body = html`<h1>${title}</h1>
+<p>${text}</p>`
+  return answerPage({ title, body, status: 404, forms: "'none'" }, headers, style)
+}
 
-function facts(rows: readonly (readonly [string, string | Html])[]): Html {
+function errorTexts(code: ErrorCode, { errors, error }: Texts): { title: string; text: string; fix?: string } {
+  return errors[code] ?? error.other
+}
+
+/** One code on the wire has Clerk's name in it. A person does not have to know Clerk. */
+const shownCode = (code: ErrorCode) => code.replace('_clerk', '')
+
+type Html = ReturnType<typeof html>
+type Fact = readonly [name: string, value: string | Html]
+
+function facts(rows: readonly Fact[]): Html {
   return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
 }
 
-function person(name: string, details: string[]): Html {
-  const more = [...new Set(details)].filter(detail => detail !== name)
-  return html`<strong><bdi>${name}</bdi></strong>${more.map(detail => html`<span><bdi>${detail}</bdi></span>`)}`
+/** A text with values in it; each value keeps its own direction of writing. */
+function sentence(text: string, values: Record<string, string | number>): Html {
+  const parts = text.split(/\{(\w+)\}/)
+  return html`${parts.map((part, index) => (index % 2 === 0 ? part : isolated(String(values[part] ?? ''))))}`
+}
+
+/** Names may be written from right to left, and may hold characters that turn the text after them. */
+const isolated = (value: string) => (/^[\x20-\x7e]*$/.test(value) ? value : html`<bdi>${value}</bdi>`)
+
+function plain(text: string, values: Record<string, string>): string {
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '')
+}
+
+function describeUser(user: UserWithIdentifiers): Html {
+  return person(nameOf(user), { identifier: identifierOf(user), id: user.id })
+}
+
+function person(name: string, { identifier = name, id }: { identifier?: string; id: string }): Html {
+  const detail = identifier === name || identifier === id ? '' : html`<span><bdi>${identifier}</bdi></span>`
+  return html`<strong><bdi>${name}</bdi></strong>${detail}${id === name ? '' : html`<span class="id"><bdi>${id}</bdi></span>`}`
 }
 
 function nameOf(user: UserWithIdentifiers): string {
   return [user.first_name, user.last_name].filter(Boolean).join(' ') || identifierOf(user)
 }
 
-/** By the minute, until the last two: nobody minds the second that the page took. */
-function timeLeft(milliseconds: number): string {
+/** In minutes, except for the last two: the seconds that loading the page took are not worth showing. */
+function timeLeft(milliseconds: number, language: Language): string {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1_000))
-  return duration(seconds > 120 ? Math.ceil(seconds / 60) * 60 : seconds)
+  return duration(seconds > 120 ? Math.ceil(seconds / 60) * 60 : seconds, language)
 }
 
-/** `30 minutes`, `1 hour and 5 minutes`, `45 seconds`. */
-function duration(seconds: number): string {
-  const units = [
-    ['day', 86_400],
-    ['hour', 3_600],
-    ['minute', 60],
-    ['second', 1],
-  ] as const
-  const parts: string[] = []
-  let rest = seconds
-  for (const [unit, size] of units) {
-    const count = Math.floor(rest / size)
-    rest -= count * size
-    if (count > 0) parts.push(`${count} ${unit}${count === 1 ? '' : 's'}`)
-  }
-  return parts.slice(0, 2).join(' and ')
+function brandHeader({ name, logo }: Brand): Html {
+  const image = logo === undefined ? '' : html`<img src="${logo}" alt="">`
+  return html`<header>${image}<span>${name}</span></header>`
 }
 
-function answerPage(title: string, body: Html, status: number, headers: AnswerHeaders, forms: string): Response {
+interface PageContent {
+  title: string
+  body: Html
+  status: number
+  /** Where forms may be sent. */
+  forms: string
+}
+
+function answerPage({ title, body, status, forms }: PageContent, headers: AnswerHeaders, style: PageStyle): Response {
+  const { language, brand } = style
   const page = html`<!doctype html>
-<html lang="en">
+<html lang="${language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -140,6 +200,7 @@ function answerPage(title: string, body: Html, status: number, headers: AnswerHe
 </head>
 <body>
 <main>
+${brandHeader(brand)}
 ${body}
 </main>
 </body>
@@ -149,11 +210,13 @@ ${body}
     status,
     headers: {
       ...headers,
+      vary: `${headers['vary'] ?? 'Origin'}, Accept, Accept-Language`,
+      'content-language': language,
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; img-src data:; form-action ${forms}; base-uri 'none'; frame-ancestors 'none'`,
       'x-frame-options': 'DENY',
       'cross-origin-opener-policy': 'same-origin',
-      // With `no-referrer` a form's Origin would be null. Nothing leaves this server either way.
+      // With `no-referrer` the Origin of a form would be null. The referrer stays on this server in both cases.
       'referrer-policy': 'same-origin',
     },
   })
@@ -166,6 +229,9 @@ const STYLE = `
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--page);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{width:100%;max-width:34rem;padding:1.75rem;background:var(--card);border:1px solid var(--line);border-top:.375rem solid var(--mark);border-radius:.75rem}
 h1{margin:.75rem 0 1rem;font-size:1.5rem;line-height:1.25;overflow-wrap:anywhere}
+header{display:flex;align-items:center;gap:.625rem;margin:0 0 1rem;color:var(--quiet);font-size:.875rem;font-weight:600;overflow-wrap:anywhere}
+header span{min-width:0}
+header img{max-width:10rem;max-height:2rem}
 .badge{display:inline-block;margin:0;padding:.125rem .625rem;border-radius:1rem;background:var(--mark-page);color:var(--mark);font-size:.875rem;font-weight:600}
 main:has(.agent){--mark:#6d28d9;--mark-page:#ede9fe;--button:#5b21b6;--button-ink:#fff}
 main:has(.error){--mark:#b91c1c;--mark-page:#fee2e2}
@@ -175,11 +241,16 @@ dl div{display:grid;grid-template-columns:6.5rem 1fr;gap:0 1rem;padding:.625rem 
 dt{color:var(--quiet)}
 dd{margin:0;min-width:0;overflow-wrap:anywhere}
 dd span{display:block;color:var(--quiet);font-size:.875rem}
-button{width:100%;min-height:2.75rem;padding:.625rem 1rem;border:0;border-radius:.5rem;background:var(--button);color:var(--button-ink);font:inherit;font-weight:600;cursor:pointer;overflow-wrap:anywhere}
-button:focus-visible,summary:focus-visible{outline:3px solid var(--mark);outline-offset:2px}
+dd .id{font-size:.75rem}
+button{min-height:2.75rem;padding:.625rem 1rem;border:0;border-radius:.5rem;background:var(--button);color:var(--button-ink);font:inherit;font-weight:600;cursor:pointer;overflow-wrap:anywhere}
+form{display:flex;flex-wrap:wrap;gap:.625rem}
+form button{flex:1 1 14rem}
+.cancel{flex:0 1 auto;display:grid;place-items:center;min-height:2.75rem;padding:.625rem 1.25rem;border:1px solid var(--line);border-radius:.5rem;color:var(--ink);font-weight:600;text-decoration:none}
+.cancel:hover{text-decoration:underline}
+button:focus-visible,.cancel:focus-visible,summary:focus-visible{outline:3px solid var(--mark);outline-offset:2px}
 .quiet,details{margin:1rem 0 0;color:var(--quiet);font-size:.875rem}
 details dl{margin:.5rem 0 0}
 summary{cursor:pointer;min-height:1.75rem}
-@media (max-width:26rem){main{padding:1.25rem}dl div{grid-template-columns:1fr}}
+@media (max-width:26rem){body{padding:.5rem}main{padding:1rem 1.25rem}header{margin:0 0 .5rem}h1{margin:.5rem 0 .75rem;font-size:1.25rem}dl{margin:0 0 1rem}dl div{grid-template-columns:1fr;padding:.375rem 0}.cancel{flex:1 1 100%}}
 `
 const STYLE_HASH = hash('sha256', STYLE, 'base64')

@@ -8,7 +8,7 @@ import type { Health, JsonWebKeySet } from '../contract/keys.ts'
 import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { revokeAllSessions } from '../contract/revocations.ts'
-import type { Session, SessionToken } from '../contract/sessions.ts'
+import type { ActingSession, Session, SessionToken } from '../contract/sessions.ts'
 import type { ActorToken, SignInToken } from '../contract/tokens.ts'
 import type { TotalCount, User } from '../contract/users.ts'
 import type { ClientWithSessions } from '../domain/clients.ts'
@@ -64,6 +64,11 @@ export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: bo
 function ticketAndUrl(ctx: Context, record: TicketRecord): { token: string; url: string } {
   const token = ticketOf(ctx, record)
   return { token, url: `${ctx.settings.public_url}/v1/tickets/accept?ticket=${token}` }
+}
+
+/** A session that an actor token started. */
+export function presentActingSession(ctx: Context, stored: SessionRecord): z.input<typeof ActingSession> {
+  return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null') }
 }
 
 interface ListQuery {

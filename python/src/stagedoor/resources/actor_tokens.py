@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, given, new_key, path
+from stagedoor._with_ticket import with_ticket
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
@@ -23,12 +24,14 @@ class ActorTokens:
         request: models.CreateActorTokenRequestBody | models.CreateActorTokenRequestBodyTypedDict,
         *,
         idempotency_key: str | None = None,
-    ) -> models.ActorToken: ...
+    ) -> models.CreatedActorToken: ...
     @overload
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateActorTokenRequestBodyTypedDict]
-    ) -> models.ActorToken: ...
-    def create(self, request: object = None, *, idempotency_key: str | None = None, **fields: Any) -> models.ActorToken:
+    ) -> models.CreatedActorToken: ...
+    def create(
+        self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> models.CreatedActorToken:
         """Creates an actor token: a one-time grant to act as a user.
 
         Its `token` (the ticket) is redeemed once, in a browser by opening `url` or in a backend with `accept`; this
@@ -42,7 +45,8 @@ class ActorTokens:
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
-                `form_param_missing`, `form_param_value_invalid`, `form_param_type_invalid`
+                `form_param_missing`, `form_param_value_invalid`, `form_param_type_invalid`; `ticket_unavailable` (your
+                idempotency key created it before, and it has been redeemed or revoked since)
 
         `POST /v1/actor_tokens` (CreateActorToken, as at Clerk)
 
@@ -66,20 +70,20 @@ class ActorTokens:
         request: models.CreateActorTokenRequestBody | models.CreateActorTokenRequestBodyTypedDict,
         *,
         idempotency_key: str | None = None,
-    ) -> models.ActorToken: ...
+    ) -> models.CreatedActorToken: ...
     @overload
     async def create_async(
         self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateActorTokenRequestBodyTypedDict]
-    ) -> models.ActorToken: ...
+    ) -> models.CreatedActorToken: ...
     async def create_async(
         self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
-    ) -> models.ActorToken:
+    ) -> models.CreatedActorToken:
         """As `create`, asynchronously."""
         return await self._http.send_async(self._create(request, idempotency_key, fields))
 
-    def _create(self, request: object, key: str | None, fields: dict[str, Any]) -> Call[models.ActorToken]:
+    def _create(self, request: object, key: str | None, fields: dict[str, Any]) -> Call[models.CreatedActorToken]:
         body = body_of(models.CreateActorTokenRequestBody, request, fields)
-        read = models.ActorToken.model_validate
+        read = with_ticket(models.CreatedActorToken)
         return Call("POST", "/v1/actor_tokens", read, body=body, idempotency_key=new_key(key))
 
     def list(self, **filters: Unpack[models.GetActorTokenListQuery]) -> Page[models.ActorToken]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, overload
 
 from typing_extensions import Unpack
@@ -193,12 +194,13 @@ class Sessions:
         return Call("POST", "/v1/sessions", read, body=body, idempotency_key=new_key(key))
 
     def is_active(self, session_id: str) -> bool:
-        """Whether a session goes on: it has not ended, and neither its user nor its actor is banned or locked.
+        """Whether a session is active: it has not ended, and neither its user nor its actor is banned or locked.
 
-        Asking counts as use of the session. For an app that keeps a session of its own and asks on every request.
+        Only asks: it does not count as use, so the session still ends at its idle limit. For a page that polls the
+        status, as the banner does. Where a person uses the session, call `touch`.
 
         Raises:
-            StagedoorError: anything but that the session is over: where that cannot be found out, let nobody act
+            StagedoorError: if the status is unknown, for example without a connection: then let nobody act
 
         `POST /v1/sessions/{id}/tokens`
 
@@ -206,23 +208,33 @@ class Sessions:
             >>> stagedoor.sessions.is_active(session.id)
             True
         """
-        try:
-            self.get_token(session_id)
-        except StagedoorError as error:
-            if error.code in _OVER:
-                return False
-            raise
-        return True
+        return _goes_on(lambda: self._http.send(self._get_token(session_id, None, None, counts_as_use=False)))
 
     async def is_active_async(self, session_id: str) -> bool:
         """As `is_active`, asynchronously."""
-        try:
-            await self.get_token_async(session_id)
-        except StagedoorError as error:
-            if error.code in _OVER:
-                return False
-            raise
-        return True
+        call = self._get_token(session_id, None, None, counts_as_use=False)
+        return await _goes_on_async(self._http.send_async(call))
+
+    def touch(self, session_id: str) -> bool:
+        """Counts as use of a session, so that its idle limit starts again, and answers whether it is active.
+
+        For an app that keeps its own session: call it on every request that a person makes while acting. `get_token`
+        counts as use, too; `is_active`, `get` and `list` do not.
+
+        Raises:
+            StagedoorError: if the status is unknown, for example without a connection: then let nobody act
+
+        `POST /v1/sessions/{id}/tokens`
+
+        Example:
+            >>> stagedoor.sessions.touch(session.id)
+            True
+        """
+        return _goes_on(lambda: self._http.send(self._get_token(session_id, None, None)))
+
+    async def touch_async(self, session_id: str) -> bool:
+        """As `touch`, asynchronously."""
+        return await _goes_on_async(self._http.send_async(self._get_token(session_id, None, None)))
 
     def get_token(
         self, session_id: str, template: str | None = None, *, expires_in_seconds: int | None = None
@@ -257,9 +269,36 @@ class Sessions:
         return await self._http.send_async(self._get_token(session_id, template, expires_in_seconds))
 
     def _get_token(
-        self, session_id: str, template: str | None, expires_in_seconds: int | None
+        self,
+        session_id: str,
+        template: str | None,
+        expires_in_seconds: int | None,
+        *,
+        counts_as_use: bool | None = None,
     ) -> Call[models.SessionToken]:
         tokens = path("/v1/sessions/{}/tokens", session_id)
         address = tokens if template is None else tokens + path("/{}", template)
-        body = given(expires_in_seconds=expires_in_seconds)
+        body = given(expires_in_seconds=expires_in_seconds, counts_as_use=counts_as_use)
         return Call("POST", address, models.SessionToken.model_validate, body=body)
+
+
+def _goes_on(mint: Callable[[], object]) -> bool:
+    """Whether the server still mints a token for a session."""
+    try:
+        mint()
+    except StagedoorError as error:
+        if error.code in _OVER:
+            return False
+        raise
+    return True
+
+
+async def _goes_on_async(minting: Awaitable[models.SessionToken]) -> bool:
+    """As `_goes_on`, asynchronously."""
+    try:
+        await minting
+    except StagedoorError as error:
+        if error.code in _OVER:
+            return False
+        raise
+    return True

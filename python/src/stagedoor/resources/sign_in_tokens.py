@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, given, new_key, path
+from stagedoor._with_ticket import with_ticket
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
@@ -23,14 +24,14 @@ class SignInTokens:
         request: models.CreateSignInTokenRequestBody | models.CreateSignInTokenRequestBodyTypedDict,
         *,
         idempotency_key: str | None = None,
-    ) -> models.SignInToken: ...
+    ) -> models.CreatedSignInToken: ...
     @overload
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateSignInTokenRequestBodyTypedDict]
-    ) -> models.SignInToken: ...
+    ) -> models.CreatedSignInToken: ...
     def create(
         self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
-    ) -> models.SignInToken:
+    ) -> models.CreatedSignInToken:
         """Creates a sign-in token: as an actor token, but the session is the user's own and has no actor.
 
         Args:
@@ -56,20 +57,20 @@ class SignInTokens:
         request: models.CreateSignInTokenRequestBody | models.CreateSignInTokenRequestBodyTypedDict,
         *,
         idempotency_key: str | None = None,
-    ) -> models.SignInToken: ...
+    ) -> models.CreatedSignInToken: ...
     @overload
     async def create_async(
         self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateSignInTokenRequestBodyTypedDict]
-    ) -> models.SignInToken: ...
+    ) -> models.CreatedSignInToken: ...
     async def create_async(
         self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
-    ) -> models.SignInToken:
+    ) -> models.CreatedSignInToken:
         """As `create`, asynchronously."""
         return await self._http.send_async(self._create(request, idempotency_key, fields))
 
-    def _create(self, request: object, key: str | None, fields: dict[str, Any]) -> Call[models.SignInToken]:
+    def _create(self, request: object, key: str | None, fields: dict[str, Any]) -> Call[models.CreatedSignInToken]:
         body = body_of(models.CreateSignInTokenRequestBody, request, fields)
-        read = models.SignInToken.model_validate
+        read = with_ticket(models.CreatedSignInToken)
         return Call("POST", "/v1/sign_in_tokens", read, body=body, idempotency_key=new_key(key))
 
     def list(self, **filters: Unpack[models.GetSignInTokenListQuery]) -> Page[models.SignInToken]:

@@ -31,6 +31,7 @@ export function mountSessions(http: Http): void {
       await mintSessionToken(ctx, {
         id: param('session_id'),
         expires_in_seconds: body.expires_in_seconds ?? undefined,
+        counts: body.counts_as_use,
       }),
     ),
   )
@@ -40,6 +41,7 @@ export function mountSessions(http: Http): void {
         id: param('session_id'),
         template: param('template_name'),
         expires_in_seconds: body.expires_in_seconds ?? undefined,
+        counts: body.counts_as_use,
       }),
     ),
   )

@@ -12,9 +12,9 @@ import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
   countedIn,
+  presentActingSession,
   presentActorToken,
   presentList,
-  presentSession,
   presentSignInToken,
   presentToken,
   presentUser,
@@ -51,7 +51,7 @@ export function mountTokens(http: Http): void {
     ])
     return {
       actor_token: presentActorToken(ctx, ticket, false),
-      session: presentSession(ctx, session),
+      session: presentActingSession(ctx, session),
       user: presentUser(user),
       token: presentToken(jwt),
     }

@@ -4,7 +4,7 @@ import type { Context } from '../../domain/context.ts'
 import { confirmTicket, previewTicket } from '../../domain/tickets.ts'
 import { type Http, mount } from '../mount.ts'
 import { isPrefetch } from '../origin.ts'
-import { confirmPage } from '../pages.ts'
+import { confirmPage, pageStyle } from '../pages.ts'
 
 export function mountTickets(http: Http): void {
   // Whoever opens the link, a person or a mail scanner: nothing changes.
@@ -29,6 +29,7 @@ export function mountTickets(http: Http): void {
         idleSeconds: ctx.settings.session_idle_timeout_seconds,
       },
       headers,
+      pageStyle(http.options.pages, header),
     )
   })
 
