@@ -20,7 +20,7 @@ from stagedoor import Stagedoor, models
 
 # Before anything of Django's is looked at.
 settings.configure(
-    ALLOWED_HOSTS=["testserver"],
+    ALLOWED_HOSTS=["testserver", "127.0.0.1"],
     MIDDLEWARE=["stagedoor.django.StagedoorMiddleware"],
     STAGEDOOR={"issuer": ISSUER, "server_url": SERVER_URL},
     SECRET_KEY="of these tests",

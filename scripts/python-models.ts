@@ -14,7 +14,7 @@ export function pythonModels(document: OpenApiDocument, codes: string[]): string
     .flatMap(path => Object.values(path))
     .flatMap(operation => {
       const filters = ((operation.parameters ?? []) as Parameter[]).filter(
-        parameter => parameter.in === 'query' && parameter.name !== 'paginated' && !parameter.required,
+        parameter => parameter.in === 'query' && !PAGING.has(parameter.name) && !parameter.required,
       )
       const properties = Object.fromEntries(
         filters.map(({ name, schema, description }) => [name, { description, ...schema } as Schema]),
@@ -70,6 +70,9 @@ class RequestModel(BaseModel):
 
     members_with_none: ClassVar[frozenset[str]] = frozenset()
     """Where None is sent because it means something; elsewhere it stands for what is not given."""`
+
+/** Parameters that the package sets itself. */
+const PAGING = new Set(['paginated', 'total_count'])
 
 /** Whoever has one of these can act: not shown when a model is printed. */
 const SECRET = new Set(['token', 'ticket', 'jwt', 'url'])

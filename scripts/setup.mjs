@@ -11,7 +11,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { constants } from 'node:os'
+import { constants, homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -164,34 +164,57 @@ const OLDEST_PYTHON = [3, 10]
  * is no Python at all its tests are skipped, and say so.
  */
 function installPython() {
-  const home = join(root, 'python')
-  const environment = join(home, '.venv')
-  const inside = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
-  const stamp = join(environment, '.stagedoor-setup')
-  const wanted = createHash('sha256')
-    .update(readFileSync(join(home, 'requirements.txt')))
-    .digest('hex')
-  // A machine may lose the Python that an environment was made with.
-  const works = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && pythonVersion(inside)
-  if (works) return
-  const python = findPython()
-  if (!python) {
+  // The wheels are for the test that installs the package into an empty environment, offline.
+  const wheels = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
+  const what = 'what the Python package is tested with (about a minute, once)'
+  if (makePythonEnvironment('.venv', 'requirements.txt', what, findPython, wheels)) installOtherPythons()
+  else {
     console.error(
       `No Python ${OLDEST_PYTHON.join('.')} or later with venv was found: the Python package is not tested.`,
     )
-    return
   }
-  console.error('Setting up: installing what the Python package is tested with (about a minute, once)…')
+}
+
+/**
+ * The framework helpers are also tested with the oldest and the newest supported Python and frameworks, where the machine
+ * has such a Python. The tests that find no environment are skipped, and say so.
+ */
+function installOtherPythons() {
+  for (const [name, versions] of [
+    ['oldest', ['3.10']],
+    ['newest', ['3.14', '3.13', '3.12']],
+  ]) {
+    const find = () => versions.flatMap(pythonsOf).find(path => runs(path, 'import venv, ensurepip'))
+    makePythonEnvironment(`.venv-${name}`, `requirements-${name}.txt`, `the ${name} Python frameworks`, find)
+  }
+}
+
+/** Where Python of a version may be, such as `3.10`: on the PATH, or among those of pyenv. */
+function pythonsOf(version) {
+  const versions = join(process.env.PYENV_ROOT ?? join(homedir(), '.pyenv'), 'versions')
+  const installed = existsSync(versions) ? readdirSync(versions).filter(name => name.startsWith(`${version}.`)) : []
+  return [`python${version}`, ...installed.map(name => join(versions, name, 'bin', `python${version}`))]
+}
+
+/** Makes a virtual environment in python/ unless it is there. @returns false if there is no Python to make it with */
+function makePythonEnvironment(name, requirements, what, findInterpreter, wheels = []) {
+  const home = join(root, 'python')
+  const environment = join(home, name)
+  const inside = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
+  const stamp = join(environment, '.stagedoor-setup')
+  const pins = join(home, requirements)
+  const wanted = createHash('sha256').update(readFileSync(pins)).digest('hex')
+  // A machine may lose the Python that an environment was made with.
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && pythonVersion(inside)) return true
+  const python = findInterpreter()
+  if (!python) return false
+  console.error(`Setting up: installing ${what}…`)
   rmSync(environment, { recursive: true, force: true })
   const pip = [inside, '-m', 'pip', '--quiet', '--disable-pip-version-check']
-  const requirements = ['-r', join(home, 'requirements.txt')]
-  // The wheels are for the test that installs the package into an empty environment, offline.
-  const runtime = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
-  const wheels = ['download', '--dest', join(environment, 'wheels'), '-c', join(home, 'requirements.txt'), ...runtime]
   for (const [command, ...args] of [
     [python, '-m', 'venv', environment],
-    [...pip, 'install', ...requirements],
-    [...pip, ...wheels],
+    [...pip, 'install', '-r', pins],
+    ...(wheels.length > 0 ? [[...pip, 'download', '--dest', join(environment, 'wheels'), '-c', pins, ...wheels]] : []),
   ]) {
     const done = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
     if (done.error || done.status !== 0) {
@@ -201,6 +224,7 @@ function installPython() {
     }
   }
   writeFileSync(stamp, wanted)
+  return true
 }
 
 /** The machine's own Python if it is new enough and makes virtual environments; Debian's, installed here if we may. */

@@ -21,7 +21,7 @@ if (wanted.length === 0) {
 
 /** What a store must do is asked of both: these run on PostgreSQL as well. */
 const ON_BOTH =
-  /server\/test\/(access|audit|frontend|idempotency|jwt-templates|main-job|me|payload|property|purge|revocations|sessions|signing-keys|tickets|tokens|users)\.test/
+  /server\/test\/(access|audit|frontend|idempotency|identifiers|jwt-templates|lists|main-job|me|payload|property|purge|redemption|revocations|sessions|signing-keys|tickets|tokens|users)\.test/
 
 const files = globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
   .filter(file => wanted.length === 0 || wanted.some(word => file.includes(word)))

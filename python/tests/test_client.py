@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 import os
 import pickle
 import re
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +186,9 @@ class TestSessions:
             token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": f"kill-me-{RUN}"})
             stagedoor.actor_tokens.accept(token.token or "")
         revocation = stagedoor.sessions.revoke_all(actor_sub=f"kill-me-{RUN}", reason="stolen")
-        assert (revocation.revoked_sessions, revocation.complete) == (3, True)
+        assert (revocation.revoked_sessions, revocation.complete, revocation.matched) == (3, True, True)
+        misspelt = stagedoor.sessions.revoke_all(actor_sub=f"Kill-Me-{RUN}")
+        assert (misspelt.matched, misspelt.similar_actor_subs) == (False, [f"kill-me-{RUN}"])
         assert [each.status for each in stagedoor.sessions.list(actor_sub=f"kill-me-{RUN}")] == ["revoked"] * 3
         with pytest.raises(StagedoorError) as caught:
             stagedoor.sessions.revoke_all()
@@ -214,6 +218,67 @@ class TestLists:
                 return [user.external_id async for user in found]
 
         assert asyncio.run(walk()) == ids
+
+    def test_skip_nothing_when_what_they_are_filtered_by_changes(self, stagedoor: Stagedoor, user: models.User) -> None:
+        sub = f"loop-{RUN}"
+
+        def begin(count: int) -> None:
+            for _ in range(count):
+                token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": sub})
+                stagedoor.actor_tokens.accept(token.token or "")
+
+        begin(25)
+        seen: list[str] = []
+        for session in stagedoor.sessions.list(actor_sub=sub, status="active"):
+            seen.append(session.id)
+            stagedoor.sessions.revoke(session.id)
+        assert len(set(seen)) == 25
+
+        begin(12)
+        users = [stagedoor.users.create(last_name=sub).id for _ in range(12)]
+
+        async def walk() -> None:
+            async with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as client:
+                async for each in await client.sessions.list_async(actor_sub=sub, status="active"):
+                    await client.sessions.revoke_async(each.id)
+                async for found in await client.users.list_async(name_query=sub, order_by="last_name", limit=5):
+                    users.remove(found.id)
+                    await client.users.delete_async(found.id)
+
+        asyncio.run(walk())
+        assert stagedoor.sessions.list(actor_sub=sub, status="active").data == []
+        assert users == []
+
+    def test_find_or_create_one_user_for_all_spellings_of_an_id(self, stagedoor: Stagedoor) -> None:
+        spellings = [f" caf\u00e9-{RUN}", f"cafe\u0301-{RUN} ", f"caf\u00e9-{RUN}"]
+        assert len({stagedoor.users.find_or_create(external_id=each).id for each in spellings * 2}) == 1
+
+        async def again() -> str:
+            async with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as client:
+                return (await client.users.find_or_create_async(external_id=spellings[1])).id
+
+        assert asyncio.run(again()) == stagedoor.users.list(external_id=[spellings[0]]).data[0].id
+
+    def test_take_up_a_list_at_a_cursor(self, stagedoor: Stagedoor) -> None:
+        name = f"cursor-{RUN}"
+        ids = [stagedoor.users.create(first_name=name).id for _ in range(5)][::-1]
+        page = stagedoor.users.list(name_query=name, limit=2)
+        assert page.next_cursor is not None
+        rest = stagedoor.users.list(name_query=name, starting_after=page.next_cursor)
+        assert ([found.id for found in rest], rest.next_cursor) == (ids[2:], None)
+        second = page.next_page()
+        assert second is not None
+        assert (second.total_count, [found.id for found in second.data]) == (5, ids[2:4])
+
+    def test_give_a_user_once_whom_a_change_moves_to_the_end(self, stagedoor: Stagedoor) -> None:
+        name = f"moving-{RUN}"
+        for _ in range(5):
+            stagedoor.users.create(first_name=name)
+        seen: list[str] = []
+        for found in stagedoor.users.list(name_query=name, order_by="updated_at", limit=2):
+            seen.append(found.id)
+            stagedoor.users.update(found.id, last_name="changed")
+        assert len(seen) == len(set(seen)) == 5
 
     def test_of_the_audit_log_miss_nothing_that_comes_meanwhile(self, stagedoor: Stagedoor, user: models.User) -> None:
         for index in range(6):
@@ -478,6 +543,7 @@ class TestEnvironment:
         program = """
 import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from stagedoor import Stagedoor
 
 stagedoor = Stagedoor(bearer_auth=sys.argv[1], server_url=sys.argv[2])
@@ -600,6 +666,36 @@ class TestRetries:
                 with pytest.raises(StagedoorError):
                     call(url, name, *args)
                 assert len(times) == 6
+
+    def test_retry_after_may_be_a_date_or_a_huge_number(self, call: Callable[..., Any]) -> None:
+        times: list[float] = []
+        header = ""
+
+        def answer(_: Asked) -> Answer:
+            times.append(time.monotonic())
+            return Answer(body={"keys": []}) if len(times) == 2 else refused("service_unavailable", 503, header)
+
+        with server_of(answer) as url:
+            header = formatdate(time.time() + 2, usegmt=True)
+            call(url, "jwks.get")
+            assert 0.9 <= times[1] - times[0] <= 2.5
+            for given, least, most in [
+                (formatdate(time.time() + 60, usegmt=True), 50, 60),
+                (f"{'9' * 30}", 9e29, 1.1e30),
+                ("9" * 5_000, math.inf, math.inf),
+            ]:
+                header = given
+                before = len(times)
+                with pytest.raises(StagedoorError) as caught:
+                    call(url, "jwks.get")
+                assert least <= (caught.value.retry_after or 0) <= most
+                assert len(times) == before + 1
+
+    def test_retry_after_of_something_on_the_way_counts_too(self, call: Callable[..., Any]) -> None:
+        with server_of(lambda _: Answer(503, "<html>busy</html>", {"retry-after": "60"})) as url:
+            with pytest.raises(StagedoorError) as caught:
+                call(url, "jwks.get")
+        assert (caught.value.code, caught.value.retry_after) == ("response_invalid", 60)
 
     def test_gives_up_when_nothing_is_heard(self, call: Callable[..., Any]) -> None:
         hold = threading.Event()

@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 from fastapi.testclient import TestClient
 from local_server import closed_port
@@ -243,6 +243,30 @@ def test_the_token_may_come_in_the_cookie_and_the_header_goes_before(ask: Ask, t
     assert ask("GET", "/require_user", Authorization=f"bearer {tokens.own}").body["user"] == tokens.user_id
 
 
+@pytest.mark.parametrize("override", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method"])
+def test_while_acting_a_read_is_none_if_its_method_is_overridden(ask: Ask, tokens: Tokens, override: str) -> None:
+    def asked(token: str, method: str, value: str) -> Answered:
+        if override == "_method":
+            return ask(method, f"/read_only_while_acting?a=b&_method={value}", token)
+        return ask(method, "/read_only_while_acting", token, **{override: value})
+
+    for value in ("DELETE", "delete", "PATCH", "GET, DELETE", "BREW"):
+        assert refusal(asked(tokens.acting, "GET", value)) == (403, "forbidden_while_acting", None)
+        assert asked(tokens.own, "GET", value).status == 200
+    # The method as it came counts too.
+    assert refusal(asked(tokens.acting, "POST", "GET")) == (403, "forbidden_while_acting", None)
+    for value in ("GET", "head", ""):
+        assert asked(tokens.acting, "GET", value).status == 200
+
+
+def test_while_acting_a_write_is_none_the_less_if_a_middleware_has_overridden_its_method(tokens: Tokens) -> None:
+    settings.ROOT_URLCONF = __name__
+    request = RequestFactory().post("/read_only_while_acting", headers={"Authorization": f"Bearer {tokens.acting}"})
+    request.method = "GET"
+    middleware = for_django.StagedoorMiddleware(for_django.read_only_while_acting(django_view))
+    assert middleware(request).status_code == 403
+
+
 def test_a_refusal_says_why(ask: Ask, tokens: Tokens) -> None:
     changed = tokens.own[:-10] + ("A" if tokens.own[-10] != "A" else "B") + tokens.own[-9:]
     for token, reason in [
@@ -269,6 +293,9 @@ def test_it_says_so_when_nobody_tried_and_when_nobody_can_be_recognised(
     for method, case in [("GET", "require_user"), ("POST", "forbid_acting"), ("POST", "read_only_while_acting")]:
         answered = ask(method, f"/{case}", tokens.own)
         assert refusal(answered) == (503, "keys_unavailable", "keys-unavailable")
+        # The exception is for the developer; the body is for an HTTP client.
+        assert "cause" not in json.dumps(answered.body)
+        assert "retry in a few seconds" in answered.body["errors"][0]["long_message"]
         assert answered.headers["retry-after"] == "5"
 
 

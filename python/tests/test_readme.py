@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
+import time
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.urls import path
+from fastapi.testclient import TestClient
 from servers import ISSUER, SECRET_KEY, SERVER_URL
 
 from stagedoor import Stagedoor, models
@@ -89,3 +95,54 @@ def test_django(bearer: dict[str, str], user: models.User) -> None:
     with override_settings(ROOT_URLCONF=__name__, **settings):
         client = Client(headers=bearer)
         check(user.id, client.get("/me").json(), client.delete("/close").json())
+
+
+def check_own_login(stagedoor: Stagedoor, user: models.User, ask: Callable[[str, str], Any]) -> None:
+    """Asks like a browser that keeps its cookies: before the ticket, after it, and after the end of the session."""
+    assert ask("GET", "/me")["errors"][0]["meta"]["reason"] == "not-signed-in"
+    token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "olivia@support"})
+    assert ask("GET", f"/sign-in?__clerk_ticket={token.token}") == {}
+    check(user.external_id or "", ask("GET", "/me"), ask("DELETE", "/me"))
+    with pytest.MonkeyPatch.context() as patch:
+        later = time.time() + 31 * 60
+        patch.setattr(time, "time", lambda: later)
+        assert "errors" in ask("GET", "/me")
+
+
+def test_own_login_in_fastapi(in_environment: None, stagedoor: Stagedoor, user: models.User) -> None:
+    names = run(named("own login: fastapi"), {})
+    with TestClient(names["app"], base_url="http://testserver") as client:
+        check_own_login(stagedoor, user, lambda method, address: client.request(method, address).json())
+    names["stagedoor"].close()
+
+
+def test_own_login_in_flask(in_environment: None, stagedoor: Stagedoor, user: models.User) -> None:
+    names = run(named("own login: flask"), {})
+    client = names["app"].test_client()
+    check_own_login(stagedoor, user, lambda method, address: client.open(address, method=method).json)
+    names["stagedoor"].close()
+
+
+def test_own_login_in_django(
+    in_environment: None, stagedoor: Stagedoor, user: models.User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = run(named("own login: django"), {})
+    module = types.ModuleType("shop.auth")
+    vars(module).update(names)
+    monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
+    monkeypatch.setitem(sys.modules, "shop.auth", module)
+    settings = run(named("own login settings: django"), {})
+
+    def me(request: HttpRequest) -> Any:
+        return names["me" if request.method == "GET" else "close_account"](request)
+
+    urlpatterns[:] = [path("sign-in", names["sign_in"]), path("me", me)]
+    with override_settings(
+        ROOT_URLCONF=__name__,
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+        MIDDLEWARE=settings["MIDDLEWARE"],
+        STAGEDOOR=settings["STAGEDOOR"],
+    ):
+        client = Client()
+        check_own_login(stagedoor, user, lambda method, address: client.generic(method, address).json())
+    names["stagedoor"].close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing_extensions import assert_type
 
-from stagedoor import AsyncPage, Auth, Page, Stagedoor, models, verify_token
+from stagedoor import AsyncPage, Page, Stagedoor, VerifiedSession, models, verify_token
 
 
 def is_right(stagedoor: Stagedoor, limit: int | None) -> None:
@@ -28,7 +28,7 @@ def is_right(stagedoor: Stagedoor, limit: int | None) -> None:
     assert_type(stagedoor.users.find_or_create(external_id="customer-1").public_metadata, models.Metadata)
     assert_type(stagedoor.sessions.get_token("sess_1").jwt, str)
     auth = verify_token("eyJ…", issuer="http://127.0.0.1:4100", server_url="http://127.0.0.1:4100")
-    assert_type(auth, Auth)
+    assert_type(auth, VerifiedSession)
     assert_type(auth.actor, models.Actor | None)
 
 

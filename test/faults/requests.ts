@@ -21,6 +21,8 @@ export function requests(key: string) {
       form: { strategy: 'ticket', ticket },
       cookie,
     }),
+    /** As a backend does. */
+    accept: (ticket: string): Request => ({ path: '/v1/actor_tokens/accept', json: { ticket }, key }),
     /** Gives a browser that has no cookie its first one. */
     greet: (): Request => ({ method: 'GET', path: '/v1/client' }),
     mint: (session: string, cookie: string): Request => ({

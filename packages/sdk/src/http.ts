@@ -2,6 +2,7 @@ import { camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
 import { listOf, type Page } from './list.ts'
 import type { TotalCount } from './models/schemas.ts'
+import { retryAfterSeconds } from './retry-after.ts'
 import { originOf } from './server-url.ts'
 import { sleep } from './sleep.ts'
 
@@ -44,11 +45,11 @@ export interface CreateOptions extends RequestOptions {
   idempotencyKey?: string | undefined
 }
 
-interface ListKind<T> {
+interface ListKind {
   /** Where Clerk says how many there are, of a list that it answers with a bare array. */
   count?: string
-  /** What to ask for after a page; from the next offset on unless given. */
-  after?: (query: object, last: T) => object
+  /** Rows can change their place in the list while it is read. */
+  movable?: boolean
 }
 
 interface Sent {
@@ -94,16 +95,19 @@ export class Http {
     return this.#send('GET', path, { query, repeatable: true }, options)
   }
 
-  list<T>(path: string, query: object = {}, options?: RequestOptions, { count, after }: ListKind<T> = {}) {
-    const read = async (part: object): Promise<Page<T>> => {
+  list<T>(path: string, query: object = {}, options?: RequestOptions, { count, movable }: ListKind = {}) {
+    const read = async (part: object): Promise<{ page: Page<T>; byOffset: boolean }> => {
       const sent = { query: { ...part, paginated: true }, repeatable: true }
       const answer: unknown = await this.#send('GET', path, sent, options)
-      if (!Array.isArray(answer)) return answer as Page<T>
-      const { limit: _, offset = 0, orderBy: __, ...filter } = part as Record<string, unknown>
-      if (count === undefined) return { data: answer, totalCount: Number(offset) + answer.length }
-      return { data: answer, totalCount: (await this.get<TotalCount>(count, filter, options)).totalCount }
+      if (!Array.isArray(answer)) return { page: answer as Page<T>, byOffset: false }
+      const { limit: _, offset = 0, orderBy: __, startingAfter: ___, ...filter } = part as Record<string, unknown>
+      const totalCount =
+        count === undefined
+          ? Number(offset) + answer.length
+          : (await this.get<TotalCount>(count, filter, options)).totalCount
+      return { page: { data: answer, totalCount }, byOffset: true }
     }
-    return listOf<T, object>(query, read, after)
+    return listOf<T>(query, read, movable)
   }
 
   post<T>(path: string, body?: object, options?: RequestOptions): Promise<T> {
@@ -311,7 +315,7 @@ function refusal(method: string, url: string, response: Response, answer: unknow
   const { errors, clerk_trace_id } = Object(answer) as { errors?: unknown; clerk_trace_id?: string }
   const traceId = clerk_trace_id ?? response.headers.get('clerk-trace-id') ?? undefined
   const [first, ...rest] = Array.isArray(errors) ? errors.map(detail) : []
-  const retryAfter = secondsOf(response.headers.get('retry-after'))
+  const retryAfter = retryAfterSeconds(response.headers.get('retry-after'), Date.now())
   if (first !== undefined) return new StagedoorError(response.status, [first, ...rest], { traceId, retryAfter })
   const location = response.headers.get('location')
   const what = location === null ? '' : `, sending on to ${location}`
@@ -327,13 +331,6 @@ function refusal(method: string, url: string, response: Response, answer: unknow
     ],
     { traceId, retryAfter },
   )
-}
-
-/** Seconds, or the time of an HTTP date (RFC 9110 §10.2.3). */
-function secondsOf(retryAfter: string | null): number | undefined {
-  if (retryAfter === null) return undefined
-  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) - Date.now()) / 1_000
-  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds)
 }
 
 function detail(error: {

@@ -1,11 +1,16 @@
-/** A page of a list, and how many there are in all. */
+/** A page of a list, and the number of rows in the whole list. */
 export interface Page<T> {
   data: T[]
   totalCount: number
+  /** Where the next page begins: pass it as `startingAfter`. Left out on the last page. */
+  nextCursor?: string
 }
 
 /**
- * A list that was asked for: awaited, it is its first page; gone through with `for await`, it is all of it, page after page.
+ * A list. Await it for its first page; iterate over it with `for await` for all of its rows, page after page.
+ *
+ * Iterating follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or
+ * given twice. What is added meanwhile is left out of a list that has the newest first.
  *
  * @example
  * const { data, totalCount } = await stagedoor.users.list({ limit: 20 })
@@ -13,40 +18,50 @@ export interface Page<T> {
  */
 export type List<T> = Promise<Page<T>> & AsyncIterable<T>
 
-/** Which part of a list: as many as `limit`, from `offset` on. */
 interface Part {
   limit?: number | undefined
   offset?: number | undefined
 }
 
-/** So many are asked for at once when all are gone through, unless told. */
+/** Rows per page after the first one, unless the caller gave a `limit`. */
 const PAGE = 100
 
+interface Reading<T> {
+  page: Page<T>
+  /** The server has no cursors (Clerk's own API): the next page is read by its offset. */
+  byOffset: boolean
+}
+
 /**
- * @param query what was asked for
- * @param read reads one page of it
- * @param after what to ask for after a page; from the next offset on unless given
+ * @param query what the caller asked for
+ * @param read reads one page
+ * @param movable rows can change their place in the list while it is read: each is given once, by its id
  */
-export function listOf<T, Query extends Part>(
-  query: Query,
-  read: (query: Query) => Promise<Page<T>>,
-  after?: (query: Query, last: T) => Query,
-): List<T> {
-  const first = read(query)
+export function listOf<T>(query: Part, read: (query: object) => Promise<Reading<T>>, movable = false): List<T> {
+  let byOffset = false
+  const readPage = async (part: object): Promise<Page<T>> => {
+    const reading = await read(part)
+    byOffset = reading.byOffset
+    return reading.page
+  }
+  const first = readPage(query)
   async function* all(): AsyncGenerator<T, void, undefined> {
-    let asked = query
+    const next = { ...query, limit: query.limit ?? PAGE }
     let page = await first
-    let before = new Set<unknown>()
-    for (let seen = query.offset ?? 0; page.data.length > 0; ) {
-      // What is made meanwhile comes first, and moves the end of a page to the beginning of the next.
-      const ids = page.data.map(item => Object(item).id)
-      yield* page.data.filter((_, index) => ids[index] === undefined || !before.has(ids[index]))
-      seen += page.data.length
-      if (page.data.length < (asked.limit ?? 10)) return
-      before = new Set(ids)
-      const next = { ...asked, limit: query.limit ?? PAGE }
-      asked = after ? after(next, page.data.at(-1) as T) : { ...next, offset: seen }
-      page = await read(asked)
+    let offset = query.offset ?? 0
+    let given = new Set<unknown>()
+    for (let limit = query.limit ?? 10; page.data.length > 0; limit = next.limit) {
+      const ids = page.data.map(row => Object(row).id)
+      yield* page.data.filter((_, index) => ids[index] === undefined || !given.has(ids[index]))
+      // By offset, what is added moves the end of a page to the beginning of the next.
+      if (!movable) given = new Set()
+      for (const id of ids) given.add(id)
+      offset += page.data.length
+      const { nextCursor } = page
+      if (nextCursor !== undefined)
+        page = await readPage({ ...next, offset: undefined, startingAfter: nextCursor, totalCount: false })
+      else if (!byOffset || page.data.length < limit) return
+      else page = await readPage({ ...next, offset })
     }
   }
   return Object.assign(first, { [Symbol.asyncIterator]: all })

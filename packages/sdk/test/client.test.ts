@@ -91,6 +91,16 @@ describe('actorTokens', () => {
       code: 'actor_token_already_used_code',
     })
   })
+
+  it('accepts a ticket for the actor that is expected, and again with the same idempotency key', async () => {
+    const user = await stagedoor.users.create()
+    const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'olivia' } })
+    await assert.rejects(stagedoor.actorTokens.accept({ ticket, actorSub: 'mallory' }), { code: 'actor_mismatch' })
+    const request = { ticket, actorSub: 'olivia' }
+    const first = await stagedoor.actorTokens.accept(request, { idempotencyKey: ticket.slice(-40) })
+    const again = await stagedoor.actorTokens.accept(request, { idempotencyKey: ticket.slice(-40) })
+    assert.equal(again.session.id, first.session.id)
+  })
 })
 
 describe('signInTokens', () => {
@@ -99,6 +109,8 @@ describe('signInTokens', () => {
     const token = await stagedoor.signInTokens.create({ userId: user.id, expiresInSeconds: 60 })
     assert.equal(token.object, 'sign_in_token')
     assert.equal(typeof token.url, 'string')
+    const [listed] = (await stagedoor.signInTokens.list({ userId: user.id, status: 'pending' })).data
+    assert.deepEqual([listed?.id, listed?.token, listed?.expiresAt], [token.id, undefined, token.createdAt + 60_000])
     assert.equal((await stagedoor.signInTokens.revoke(token.id)).status, 'revoked')
     await assert.rejects(stagedoor.signInTokens.revoke(token.id), { code: 'sign_in_token_cannot_be_revoked_code' })
   })
@@ -205,8 +217,9 @@ describe('jwtTemplates', () => {
     await stagedoor.jwtTemplates.create({ name: 'two', claims: { act: '{{session.actor}}' }, lifetime: 90 })
     const { session_id } = await server.signIn({ actor })
     for (const [name, life, expected] of [
-      ['two', undefined, 90],
+      ['two', undefined, 60],
       ['two', 45, 45],
+      ['two', 90, 90],
       [undefined, undefined, 60],
       [undefined, 45, 45],
     ] as const) {
@@ -245,6 +258,9 @@ describe('sessions', () => {
     assert.equal(await stagedoor.sessions.isActive(session.id), false)
     assert.equal((await stagedoor.actorTokens.get(pending.id)).status, 'revoked')
     await assert.rejects(stagedoor.sessions.revokeAll({ userId: 'user_nobody' }), { code: 'resource_not_found' })
+    assert.equal(revoked.matched, true)
+    const { matched, similarActorSubs } = await stagedoor.sessions.revokeAll({ actorSub: 'ROBOT ' })
+    assert.deepEqual([matched, similarActorSubs], [false, ['robot']])
   })
 
   it('says whether a session is active; asking does not count as use, touching does', async () => {
@@ -334,7 +350,7 @@ describe('clients, keys and the audit log', () => {
   it('counts refused requests', async () => {
     const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
     await assert.rejects(stranger.users.list(), { status: 401, code: 'clerk_key_invalid' })
-    const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+    const { data: entries } = await stagedoor.refusedRequests.list({ limit: 100 })
     assert.ok(entries.some(entry => entry.code === 'clerk_key_invalid' && entry.count >= 1))
   })
 })
@@ -676,9 +692,12 @@ describe('when the server cannot be reached', () => {
     assert.equal((await client.actorTokens.create({ userId: 'user_1', actor })).id, 'user_1')
     assert.deepEqual([connections, keys.size], [3, 1])
     assert.match(String([...keys][0]), /^[0-9a-f-]{36}$/)
+    connections = 0
+    keys.clear()
+    assert.equal(((await client.actorTokens.accept({ ticket: 'x' })) as unknown as { id: string }).id, 'user_1')
+    assert.deepEqual([connections, keys.size], [3, 1])
     const patient = new Stagedoor({ secretKey: 'sk_test_1', serverURL: cutting.url, maxRetries: 0 })
     for (const call of [
-      () => client.actorTokens.accept({ ticket: 'x' }),
       () => client.sessions.revoke('sess_1'),
       () => client.users.update('user_1', {}),
       () => client.users.delete('user_1'),

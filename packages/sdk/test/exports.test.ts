@@ -39,7 +39,7 @@ const methods: Record<string, string[]> = {
   refusedRequests: ['list'],
   revocations: ['follow'],
   sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll', 'touch'],
-  signInTokens: ['create', 'revoke'],
+  signInTokens: ['create', 'list', 'revoke'],
   users: [
     'ban',
     'count',
@@ -99,9 +99,11 @@ const types: Record<string, string[]> = {
     'CreateUserRequestBody',
     'FollowRevocationsQuery',
     'GetActorTokenListQuery',
+
     'GetAuditEventListQuery',
     'GetRefusedRequestsListQuery',
     'GetSessionListQuery',
+    'GetSignInTokenListQuery',
     'GetUserListQuery',
     'GetUsersCountQuery',
     'ListJwtTemplatesQuery',

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { decodeKey, guessable, MAX_WORDINESS_OF_ANY_KEY } from './secret-strength.ts'
 
 /** The only reader of the environment. Each setting: what it is, its unit, its default. docs/reference/config.md is made from here. */
 
@@ -133,6 +134,12 @@ const schema = z.object({
     .describe(
       'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. With one language alone all pages are in it. Default: `en,de`.',
     ),
+  sign_in_tokens: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
+    ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))
     .describe(
@@ -164,6 +171,9 @@ const schema = z.object({
   ),
   max_connections: number(10, 1_000_000, 10_000).describe(
     'Connections open at once, at most; more are closed unanswered. Each may hold up to 300 kB while a body comes in.',
+  ),
+  max_streams_per_key: number(1, 100_000, 100).describe(
+    'Maximum number of event streams (`GET /v1/revocations`) that one secret key may have open on this server.',
   ),
   max_wait_ms: z.coerce
     .number()
@@ -332,11 +342,13 @@ export function assertProduction(config: Config): void {
   if (config.master_key === undefined) problems.push(`STAGEDOOR_MASTER_KEY is missing. ${make}`)
   else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX))
     problems.push(`STAGEDOOR_MASTER_KEY was made by \`stagedoor dev\` and is good on a laptop only. ${make}`)
-  else if (isSample(config.master_key)) problems.push(`STAGEDOOR_MASTER_KEY is a sample value. ${make}`)
-  else if (masterKeyBytes(config.master_key).length < 32)
-    problems.push(`STAGEDOOR_MASTER_KEY is shorter than 32 bytes. ${make}`)
-  if (config.secret_key !== undefined && isSample(config.secret_key))
-    problems.push('STAGEDOOR_SECRET_KEY is a sample value. Leave it out and make keys with `stagedoor keys create`.')
+  else {
+    const problem = masterKeyProblem(config.master_key)
+    if (problem) problems.push(`STAGEDOOR_MASTER_KEY ${problem}. ${make}`)
+  }
+  const keyProblem = config.secret_key && secretKeyProblem(config.secret_key)
+  if (keyProblem)
+    problems.push(`STAGEDOOR_SECRET_KEY ${keyProblem}. Leave it out and make keys with \`stagedoor keys create\`.`)
   if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_'))
     problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server takes sk_live_ keys only.')
   if (config.public_url === undefined)
@@ -367,18 +379,53 @@ export function describeDatabase(databaseUrl: string): string {
   return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 
-/** 32 bytes or more, from base64, base64url or hex. */
+/** The shortest master key, in bytes. */
+const MASTER_KEY_BYTES = 32
+
+/**
+ * The bytes of a master key.
+ * @param text base64, base64url or hex, with or without the prefix of development keys
+ * @throws ConfigError if it is none of them, or too short
+ */
 export function masterKeyBytes(text: string): Buffer {
   const key = text.startsWith(DEV_MASTER_KEY_PREFIX) ? text.slice(DEV_MASTER_KEY_PREFIX.length) : text
-  return /^([0-9a-f]{2}){32,}$/i.test(key) ? Buffer.from(key, 'hex') : Buffer.from(key, 'base64')
+  const bytes = decodeKey(key)
+  const problem = bytes ? lengthProblem(bytes) : NOT_ENCODED
+  if (!bytes || problem) throw new ConfigError(`STAGEDOOR_MASTER_KEY ${problem}.`)
+  return bytes
 }
 
-/** A placeholder, or a text with so little variety that nobody drew it at random. */
+const NOT_ENCODED = 'is not base64, base64url or hex'
+
+function lengthProblem(bytes: Buffer): string | undefined {
+  return bytes.length < MASTER_KEY_BYTES
+    ? `is too short: it has ${bytes.length} bytes, and ${MASTER_KEY_BYTES} are needed`
+    : undefined
+}
+
+/** Why a master key protects nothing, as the end of a sentence. */
+function masterKeyProblem(text: string): string | undefined {
+  if (isSample(text)) return 'is a sample value'
+  const bytes = decodeKey(text)
+  if (!bytes) return `${NOT_ENCODED}: a passphrase is no key`
+  return lengthProblem(bytes) ?? guessableProblem(text)
+}
+
+function secretKeyProblem(text: string): string | undefined {
+  return isSample(text)
+    ? 'is a sample value'
+    : guessableProblem(text.replace(/^sk_(test|live)_/, ''), MAX_WORDINESS_OF_ANY_KEY)
+}
+
+function guessableProblem(secret: string, maxWordiness?: number): string | undefined {
+  const why = guessable(secret, maxWordiness)
+  return why && `was not drawn at random: it ${why}`
+}
+
+/** A placeholder from a document. */
 function isSample(secret: string): boolean {
   const plain = secret.toLowerCase()
-  return (
-    SAMPLE_SECRETS.some(sample => plain.includes(sample)) || new Set(plain.replace(/^sk_(test|live)_/, '')).size < 8
-  )
+  return SAMPLE_SECRETS.some(sample => plain.includes(sample))
 }
 
 function list(problems: string[]): string {

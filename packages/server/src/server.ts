@@ -6,6 +6,7 @@ import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, po
 import { Activity } from './domain/activity.ts'
 import { SteadyClock } from './domain/clock.ts'
 import type { Caller, Clock, Context, Random, Services } from './domain/context.ts'
+import { EventStreams } from './domain/event-streams.ts'
 import { longOver, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
@@ -37,6 +38,7 @@ export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 /** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
 const DUE_INTERVAL = 1_000
 const OVERDUE_BATCH = 200
+const DAY = 86_400_000
 /** How often it is looked what is long over, ms; the share of the time that deleting it may take; the shortest rest, ms. */
 const PURGE_INTERVAL = 60_000
 const PURGE_SHARE = 0.05
@@ -127,6 +129,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       public_url,
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
+      sign_in_tokens: config.sign_in_tokens,
       signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
@@ -137,6 +140,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     activity: new Activity(),
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),
+    eventStreams: new EventStreams(config.max_streams_per_key),
     stopping: stopping.signal,
   }
   const context = (principal: Caller['principal']): Context => ({
@@ -207,6 +211,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     timers.push(setInterval(turn, interval).unref())
   }
   every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
+  every(FEED_INTERVAL, 'event streams of revoked keys could not be ended', () =>
+    services.eventStreams.endRevoked(store),
+  )
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(DUE_INTERVAL, 'what is due could not be written', async () => {
     await writeDown()
@@ -224,6 +231,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         if (performance.now() + pause > until) return false
         return sleep(pause, true, { ref: false, signal: stopping.signal }).catch(() => false)
       }
+      const before = clock.now() - Number(retention_days) * DAY
+      while ((await store.refusedRequests.deleteBefore(before, OVERDUE_BATCH)) === OVERDUE_BATCH);
       const rows = await purgeAll(system(), { over, rest })
       metrics?.purged(rows)
       if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted what was long over')

@@ -60,7 +60,8 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
-  'config.ts': ['zod', 'node:net'],
+  'config.ts': ['zod', 'secret-strength.ts', 'node:net'],
+  'secret-strength.ts': [],
   'server.ts': [
     'config.ts',
     'domain',

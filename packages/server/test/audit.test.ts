@@ -6,6 +6,7 @@ import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { leafHash } from '../src/domain/audit.ts'
 import { canonicalJson } from '../src/domain/canonical-json.ts'
+import { MAX_REFUSAL_EVENTS } from '../src/domain/refusals.ts'
 import { createSecretKey, revokeSecretKey } from '../src/domain/secret-keys.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'
 import { removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
@@ -13,6 +14,7 @@ import { type TestDatabase, testDatabase } from './database.ts'
 import {
   type Answer,
   type AuditEventBody,
+  cookieOf,
   expectOk,
   SECRET_KEY,
   type TestServer,
@@ -564,6 +566,69 @@ describe('refused garbage', () => {
       { code: 'ticket_invalid_code', count: 500 },
     ])
     assert.deepEqual(database.rows("select seq from audit_events where outcome = 'refused'"), [])
+  })
+
+  it('of browsers that are not signed in leaves a bounded number of audit events', async () => {
+    using database = testDatabase()
+    await using server = await testServer({ env: database.env })
+    const refused = () => database.rows("select seq from audit_events where outcome = 'refused'").length
+    const anonymous = cookieOf(await server.call('GET', '/v1/client', undefined, { authorization: undefined }))
+    const used = await server.signIn()
+    const signedOut = await server.signIn()
+    await server.call('DELETE', '/v1/client', undefined, { cookie: signedOut.cookie, authorization: undefined })
+    const attempts = [
+      ['/v1/client/sessions/sess_nothing/end', {}],
+      ['/v1/client/sessions/sess_nothing/remove', {}],
+      ['/v1/client/sessions/sess_nothing/touch', {}],
+      [`/v1/client/sessions/${signedOut.session_id}/touch`, {}],
+      ['/v1/client/sign_ins', { strategy: 'ticket', ticket: 'x' }],
+      ['/v1/me', { _method: 'PATCH' }],
+    ] as const
+    const tryAll = async (cookie: string | undefined, times: number) => {
+      for (let i = 0; i < times; i++) for (const [path, form] of attempts) await server.post(path, form, { cookie })
+    }
+    await tryAll(undefined, 5)
+    await tryAll(anonymous, 5)
+    assert.equal(refused(), 0, 'nothing of a client that is not stored')
+    await tryAll(signedOut.cookie, 20)
+    assert.equal(refused(), MAX_REFUSAL_EVENTS)
+    server.clock.advance(7 * 86_400)
+    await tryAll(signedOut.cookie, 2)
+    assert.equal(refused(), MAX_REFUSAL_EVENTS, 'no more on another day')
+    for (const cookie of [undefined, anonymous])
+      for (let i = 0; i < MAX_REFUSAL_EVENTS; i++)
+        await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie })
+    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'a ticket that was used has as many')
+    await using again = await testServer({ env: database.env, clock: server.clock })
+    for (let i = 0; i < 5; i++)
+      await again.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie: anonymous })
+    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'after a restart too')
+  })
+
+  it('of a signed-in browser is recorded, up to the maximum in an hour', async () => {
+    await using server = await testServer({ env })
+    const { cookie, user_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
+    const attempt = () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: 'x' }, { cookie })
+    const recorded = async () => (await server.auditEvents({ outcome: 'refused' })).length
+    for (let i = 0; i < MAX_REFUSAL_EVENTS + 5; i++) await attempt()
+    assert.equal(await recorded(), MAX_REFUSAL_EVENTS)
+    server.clock.advance(3_601)
+    const next = await server.createActorToken({ user_id })
+    await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: next.token }, { cookie })
+    await attempt()
+    assert.equal(await recorded(), MAX_REFUSAL_EVENTS + 1)
+  })
+
+  it('is deleted after the retention time', async () => {
+    await using server = await testServer({ env })
+    const { refusedRequests, store } = server.stagedoor.services
+    const { clock } = server
+    for (let i = 0; i < 10; i++) refusedRequests.count(clock.now(), `10.0.0.${i}`, 'clerk_key_invalid')
+    await refusedRequests.flush(store)
+    const minute = clock.now() - (clock.now() % 60_000)
+    assert.equal(await store.refusedRequests.deleteBefore(minute, 100), 0)
+    assert.equal(await store.refusedRequests.deleteBefore(minute + 1, 4), 4)
+    assert.equal(await store.refusedRequests.deleteBefore(minute + 1, 100), 6)
   })
 
   it('from very many addresses is counted together', async () => {

@@ -315,6 +315,16 @@ describe('the commands', () => {
     assert.equal((await json(['sessions', 'revoke', session.id])).status, 'revoked')
     const events = await json(['audit', 'list', '--session', session.id])
     assert.ok(events.some((event: { action: string }) => event.action === 'session.revoke'))
+
+    const known = await run(['sessions', 'revoke', '--actor', session.actor.sub])
+    assert.equal(known.code, 0, known.stderr)
+    const misspelt = await run(['sessions', 'revoke', '--actor', ` ${session.actor.sub.toUpperCase()}`])
+    assert.equal(misspelt.code, 1)
+    assert.match(misspelt.stderr, /has ever had the actor/)
+    assert.ok(misspelt.stderr.includes(`Similar: "${session.actor.sub}"`), misspelt.stderr)
+    const unknown = await run(['sessions', 'revoke', '--actor', 'nobody', '--json'])
+    assert.equal(unknown.code, 1)
+    assert.equal(JSON.parse(unknown.stdout).matched, false)
     assert.match(
       (await run(['audit', 'list', '--outcome', 'refused', '--action', 'ticket.accept'])).stdout,
       /ticket\.accept/,

@@ -85,6 +85,21 @@ describe('the method override', () => {
   })
 })
 
+describe('the origin of a page', () => {
+  it('is never one of the words that settings use', async () => {
+    await using server = await testServer()
+    const { cookie, session_id } = await server.signIn()
+    for (const origin of ['loopback', 'LOOPBACK', 'null', '*', 'http://', 'localhost', '']) {
+      const mint = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie, origin })
+      assert.deepEqual([mint.status, mint.codes], [400, ['origin_invalid']], origin)
+      const read = await server.call('GET', '/v1/client', undefined, { authorization: undefined, cookie, origin })
+      assert.equal(read.status, 400, origin)
+      const preflight = await server.call('OPTIONS', '/v1/client', undefined, { authorization: undefined, origin })
+      assert.equal(preflight.headers.get('access-control-allow-origin'), null, origin)
+    }
+  })
+})
+
 describe('signing out of everything', () => {
   it('ends every session of the client, keeps the client, and is recorded', async () => {
     await using server = await testServer()

@@ -54,6 +54,33 @@ describe('the handshake', () => {
       assert.match(directive, /^__[\w-]+=[\w.-]*; Path=\/; SameSite=Lax; Max-Age=\d+$/)
   })
 
+  it('is for navigations, where the browser says what it loads', async () => {
+    await using server = await testServer()
+    const { cookie } = await server.signIn()
+    const search = new URLSearchParams({ redirect_url: BACK })
+    const ask = (loads: string | undefined) =>
+      server.call('GET', `/v1/client/handshake?${search}`, undefined, {
+        authorization: undefined,
+        cookie,
+        'sec-fetch-dest': loads,
+      })
+    for (const loads of [undefined, 'document', 'iframe', 'frame']) assert.equal((await ask(loads)).status, 307, loads)
+    for (const loads of ['empty', 'image', 'script', 'style', 'object', 'x']) {
+      const refused = await ask(loads)
+      assert.deepEqual([refused.status, refused.codes], [400, ['navigation_required']], loads)
+      assert.equal(refused.headers.get('location'), null)
+    }
+  })
+
+  it('as a token: names who it is from, for whom and until when', async () => {
+    await using server = await testServer()
+    const { cookie } = await server.signIn()
+    const { to } = await handshake(server, { __clerk_hs_reason: 'dev-browser-missing' }, cookie)
+    const { iss, aud, iat, exp } = claimsOf(to?.searchParams.get('__clerk_handshake') ?? '')
+    const now = Math.floor(server.clock.now() / 1_000)
+    assert.deepEqual([iss, aud, iat, exp], ['http://127.0.0.1:4100', 'http://127.0.0.1:4101', now, now + 60])
+  })
+
   it('as a token: the cookies themselves, signed with a published key, and no session token to anybody', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
@@ -377,6 +404,32 @@ describe('the proxy of Clerk’s SDKs', () => {
       'clerk-secret-key': SECRET_KEY,
     })
     assert.deepEqual([answer.status, answer.codes], [422, ['prohibited_redirect_url']])
+  })
+
+  it('is at an http or https address, or is refused: it becomes the address of forms', async () => {
+    await using server = await testServer()
+    const { url } = await server.createActorToken()
+    for (const proxy of [
+      'javascript:alert(1)//x',
+      'JavaScript://app.example.com/%0aalert(1)',
+      'data:text/html,x',
+      'https:app.example.com',
+      'https://user:pass@app.example.com/__clerk',
+      'https://app.example.com/__clerk?x=1',
+      'https://app.example.com/__clerk#x',
+      'https://app.example.com\\@evil.example/',
+      '//app.example.com/__clerk',
+      'app.example.com',
+      '',
+    ]) {
+      const headers = { authorization: undefined, accept: 'text/html', 'clerk-secret-key': SECRET_KEY }
+      const answer = await server.call('GET', new URL(url).pathname + new URL(url).search, undefined, {
+        ...headers,
+        'clerk-proxy-url': proxy,
+      })
+      assert.equal(answer.status, 400, proxy)
+      assert.doesNotMatch(answer.text, /<form/)
+    }
   })
 
   it('the accept page of a proxied server posts to the proxy', async () => {

@@ -246,7 +246,8 @@ describe('shortcodes', () => {
       },
     )
     const now = Date.parse('2026-01-01T00:00:00Z') / 1_000
-    const { azp: _, exp, iat, iss, jti, nbf, sub, ...own } = claims
+    const { azp: _, act, exp, iat, iss, jti, nbf, sub, ...own } = claims
+    assert.deepEqual(act, { sub: 'user_operator' })
     assert.deepEqual([exp, iat, nbf, iss], [now + 60, now, now - 5, 'http://127.0.0.1:4100'])
     assert.match(jti, /^[0-9a-f]{20}$/)
     assert.deepEqual(own, {
@@ -396,6 +397,33 @@ describe('a token from a template', () => {
     assert.deepEqual([asKey.status, asClient.body.response, asTicket.codes], [401, null, ['ticket_invalid_code']])
   })
 
+  it('names the actor while acting, and lives no longer than a session token, whatever the template says', async () => {
+    await using server = await testServer({ env: { ...env, STAGEDOOR_SESSION_TOKEN_LIFETIME_SECONDS: '45' } })
+    const actor = { sub: 'olivia', nested: { a: [1, null, 1e-7] } }
+    const { user_id, session_id, cookie } = await server.signIn({ actor, session_max_duration_in_seconds: 86_400 })
+    for (const [name, claims, lifetime, life] of [
+      ['silent', { aud: 'other' }, 2_592_000, 45],
+      ['naming', { act: '{{session.actor}}', sid: '{{session.id}}' }, 300, 45],
+      ['short', {}, 30, 30],
+    ] as const) {
+      expectOk(await create(server, claims, { name, lifetime }))
+      for (const answer of [
+        await server.post(`/v1/client/sessions/${session_id}/tokens/${name}`, {}, { cookie }),
+        await fromBackend(server, session_id, name),
+      ]) {
+        const { jwt } = expectOk(answer)
+        const { act, sub, iat, exp } = claimsOf(jwt)
+        assert.deepEqual([act, sub, exp - iat], [actor, user_id, life], name)
+        assert.equal(
+          Buffer.from(jwt.split('.')[1], 'base64url')
+            .toString()
+            .match(/"act":/g)?.length,
+          1,
+        )
+      }
+    }
+  })
+
   it('lives as the template says, or as the call says, and never longer than its session', async () => {
     await using server = await testServer({ env })
     expectOk(await create(server, {}, { lifetime: 315_360_000, allowed_clock_skew: 300 }))
@@ -407,14 +435,18 @@ describe('a token from a template', () => {
       assert.ok(exp <= end)
       return exp - iat
     }
-    assert.equal(await life(), 900)
+    const long = { expires_in_seconds: 100_000 }
+    assert.equal(await life(long), 900)
     assert.equal(await life({ expires_in_seconds: 30 }), 30)
-    assert.equal(await life({ expires_in_seconds: null }), 900)
+    assert.equal(await life({ expires_in_seconds: null }), 60, 'while acting as a session token')
     server.clock.advance(590)
-    assert.equal(await life(), 310)
+    assert.equal(await life(long), 310)
     server.clock.advance(309)
     assert.equal(await life({ expires_in_seconds: 30 }), 1)
     assert.equal(claimsOf(expectOk(await fromBrowser(server, session)).jwt).exp, end)
+    const own = expectOk(await server.call('POST', '/v1/sessions', { user_id: session.user_id }))
+    const { exp } = claimsOf(expectOk(await fromBackend(server, own.id)).jwt)
+    assert.equal(exp, Math.floor(own.expire_at / 1_000), 'by the template where nobody acts')
     for (const expires_in_seconds of [29, 315_360_001])
       refusedParam(
         await fromBackend(server, session.session_id, 'template', { expires_in_seconds }),
@@ -422,7 +454,7 @@ describe('a token from a template', () => {
       )
     // Its key is not removed while such a token lives.
     const { keys } = await server.stagedoor.services.store.signingKeys.keyring()
-    assert.equal(Math.max(...keys.map(key => key.signs_until)), end * 1_000)
+    assert.equal(Math.max(...keys.map(key => key.signs_until)), exp * 1_000)
   })
 
   it('is refused wherever a session token is', async () => {

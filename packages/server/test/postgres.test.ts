@@ -19,12 +19,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { markRevoked } from '../src/domain/revocations.ts'
 import { migrateDatabase, moveDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations.ts'
 import { Postgres } from '../src/store/postgres.ts'
 import { given, prepared, sqlFor } from '../src/store/query.ts'
 import { claimsOf, testDatabase } from './database.ts'
-import { expectOk, type TestServer, testServer, times } from './support.ts'
+import { expectOk, fixedClock, type TestServer, testServer, times } from './support.ts'
 
 let postgres: PostgresCluster
 before(async () => {
@@ -109,6 +110,43 @@ describe('a transition', () => {
       const made = Number((await sql('select count(*) from tickets'))[0].count) - Number(before[0].count)
       assert.deepEqual([answer.status, made], failures < 4 ? [200, 1] : [503, 0], `${failures} × ${code}`)
     }
+  })
+
+  it('S5 a redemption that took its snapshot before a cutoff is revoked by it, and marked once it commits', async () => {
+    const url = await postgres.createDatabase()
+    const clock = fixedClock()
+    await using server = await testServer({
+      clock,
+      env: { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: url },
+    })
+    const before = await server.signIn()
+    const token = await server.createActorToken()
+    clock.advance(1)
+    const holder = await postgres.connect(databaseOf(url))
+    await holder.query('begin')
+    await holder.query('select from clients where id = $1 for update', [before.client_id])
+    const redeeming = server.post(
+      '/v1/client/sign_ins',
+      { strategy: 'ticket', ticket: token.token },
+      { cookie: before.cookie },
+    )
+    // It has decided, and waits for the row of its client.
+    while ((await postgres.query("select from pg_stat_activity where wait_event_type = 'Lock'")).length === 0)
+      await wait(5)
+    const revoked = expectOk(await server.call('POST', '/v1/sessions/revoke_all', { everything: true }))
+    assert.deepEqual([revoked.complete, revoked.revoked_tokens, revoked.revoked_sessions], [true, 0, 1])
+    await holder.query('commit')
+    await holder.end()
+    const redeemed = expectOk(await redeeming)
+    const session_id = redeemed.response.created_session_id
+    assert.equal((await server.call('POST', `/v1/sessions/${session_id}/tokens`)).status, 401)
+    assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session_id}`)).status, 'revoked')
+    const markRows = () => markRevoked(server.stagedoor.context({ type: 'system', id: null }))
+    while (await markRows());
+    assert.equal((await server.auditEvents({ action: 'session.revoke', session_id })).length, 1)
+    clock.advance(60)
+    while (await markRows());
+    assert.deepEqual(await server.stagedoor.services.store.revocations.stamps({ unmarked: true }), [])
   })
 
   it('D19 waits for a row that somebody holds, but not for ever', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { auditEvent } from '../src/domain/audit.ts'
+import { createSecretKey } from '../src/domain/secret-keys.ts'
 import { type AuditEventBody, claimsOf, expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
@@ -63,6 +64,34 @@ describe('the kill switch', () => {
     )
     assert.equal((await server.auditEvents({ action: 'session.revoke' })).length, 4)
     assert.equal((await server.auditEvents({ action: 'actor_token.revoke' })).length, 2)
+  })
+
+  it('answers whether there has ever been such an actor, and which ones are spelled alike', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    const act = (sub: string) => server.createActorToken({ user_id, actor: { sub } })
+    await server.signIn({ user_id, actor: { sub: 'Olivia@Support' } })
+    for (const sub of ['olivia@support ', 'caf\u00e9', 'CAFE\u0301', 'robot', 'robots']) await act(sub)
+    for (const [actor_sub, matched, similar] of [
+      ['robot', true, undefined],
+      ['Olivia@Support', true, undefined],
+      ['olivia@support', false, ['Olivia@Support', 'olivia@support ']],
+      ['caf\u00e9 ', false, ['CAFE\u0301', 'caf\u00e9']],
+      ['nobody', false, []],
+    ] as const) {
+      // Asking is no use of an actor: the second answer is as the first.
+      for (const time of ['first', 'second']) {
+        const revoked = expectOk(await revokeAll(server, { actor_sub }))
+        assert.equal(revoked.matched, matched, `${actor_sub}, ${time}`)
+        assert.deepEqual(revoked.similar_actor_subs?.sort(), similar, `${actor_sub}, ${time}`)
+      }
+    }
+    // The cutoff is set for an unknown actor too: what begins at the same moment elsewhere does not escape.
+    assert.equal(expectOk(await revokeAll(server, { user_id })).matched, true)
+    assert.equal(expectOk(await revokeAll(server, everything)).matched, true)
+    const many = Array.from({ length: 8 }, (_, i) => `a${' '.repeat(i)}b`)
+    for (const sub of many) await act(sub)
+    assert.equal(expectOk(await revokeAll(server, { actor_sub: 'AB' })).similar_actor_subs.length, 5)
   })
 
   it('leaves alone what is begun after it', async () => {
@@ -269,6 +298,61 @@ describe('the revocation feed', () => {
     assert.deepEqual(all.events.map(({ data }) => data.sid).filter(Boolean), [old.session_id])
     await server.stagedoor.close()
     await Promise.all([recent.ended(), all.ended()])
+  })
+
+  it('leaves no follower behind after HEAD, GET that is left, and refused requests', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const origin = await server.listen()
+    const { eventStreams, revocationFeed } = server.stagedoor.services
+    const headers = { authorization: `Bearer ${SECRET_KEY}` }
+    const timers = () => process.getActiveResourcesInfo().filter(resource => resource === 'Timeout').length
+    const before = timers()
+    for (let i = 0; i < 50; i++) {
+      const head = await fetch(`${origin}/v1/revocations`, { method: 'HEAD', headers })
+      assert.deepEqual([head.status, head.headers.get('content-type')], [200, 'text/event-stream'])
+      expectOk(await server.call('HEAD', '/v1/revocations'))
+      await server.call('GET', '/v1/revocations?since=x')
+    }
+    const left = new AbortController()
+    const stream = await fetch(`${origin}/v1/revocations`, { headers, signal: left.signal })
+    assert.equal(stream.status, 200)
+    assert.equal(eventStreams.size, 1)
+    left.abort()
+    while (eventStreams.size > 0 || revocationFeed.followers > 0) await nextTurn()
+    assert.ok(timers() <= before + 5, `${timers()} timers, ${before} before`)
+  })
+
+  it('ends within a second when its secret key is revoked, on every node', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const context = server.stagedoor.context({ type: 'system', id: null })
+    const { record, secret } = await createSecretKey(context, { name: 'follower' })
+    const revoked = await follow(server, { authorization: `Bearer ${secret}` })
+    const kept = await follow(server)
+    for (const feed of [revoked, kept]) await feed.until(({ event }) => event === 'current')
+    // By the store, as another node does.
+    await server.stagedoor.services.store.secretKeys.revoke(
+      record.id,
+      auditEvent(context, { action: 'secret_key.revoke', about: {}, target_id: record.id }),
+    )
+    const from = performance.now()
+    await revoked.ended()
+    assert.ok(performance.now() - from < 1_000)
+    const { session_id } = await server.signIn()
+    await server.call('POST', `/v1/sessions/${session_id}/revoke`)
+    await kept.until(({ data }) => data.sid === session_id)
+    await kept.stop()
+  })
+
+  it('is opened only so often by one key', async () => {
+    await using server = await testServer({ env: { ...env, STAGEDOOR_MAX_STREAMS_PER_KEY: '3' }, realTime: true })
+    const feeds = await Promise.all([1, 2, 3].map(() => follow(server)))
+    const refused = await server.call('GET', '/v1/revocations')
+    assert.deepEqual([refused.status, refused.codes], [429, ['too_many_streams']])
+    const { secret } = await createSecretKey(server.stagedoor.context({ type: 'system', id: null }), { name: 'other' })
+    const other = await follow(server, { authorization: `Bearer ${secret}` })
+    await feeds[0]?.stop()
+    const again = await follow(server)
+    for (const feed of [...feeds.slice(1), other, again]) await feed.stop()
   })
 
   it('is for secret keys only', async () => {

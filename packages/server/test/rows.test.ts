@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { RawNode, sql } from 'kysely'
 import { fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { USER_ORDERS } from '../src/contract/users.ts'
 import { systemClock } from '../src/domain/random.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { listQueries } from '../src/store/lists.ts'
@@ -14,6 +15,7 @@ import { Postgres } from '../src/store/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
 import { type Bound, bound, type Database } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite.ts'
+import { columnOf, userRows } from '../src/store/user-lists.ts'
 import { testDatabase } from './database.ts'
 import { times } from './support.ts'
 
@@ -22,6 +24,11 @@ import { times } from './support.ts'
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const ROWS = 100_000
 const DAY = 86_400_000
+const ALWAYS_SET: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
+/** Half of the users get what they can be ordered by. */
+const ORDERED = `update users set first_name = external_id, last_name = external_id, username = external_id,
+  last_active_at = created_at, last_sign_in_at = created_at, first_phone_number = external_id
+  where substr(external_id, length(external_id)) in ('1', '3', '5', '7', '9')`
 
 let postgres: PostgresCluster
 before(async () => {
@@ -40,6 +47,9 @@ async function filledSqlite(): Promise<Filled> {
   const url = `sqlite:${database.path}`
   await migrateDatabase(url)
   fillSqlite(database.path, ROWS)
+  const filling = database.open()
+  filling.exec(`${ORDERED}; analyze`)
+  filling.close()
   const db = new Sqlite(database.path, systemClock)
   return {
     url,
@@ -57,6 +67,8 @@ async function filledPostgres(): Promise<Filled> {
   const name = new URL(url).pathname.slice(1)
   await migrateDatabase(url)
   await fillPostgres(postgres, name, ROWS)
+  await postgres.query(ORDERED, [], name)
+  await postgres.query('vacuum analyze users', [], name)
   const db = await Postgres.open(url)
   return {
     url,
@@ -103,12 +115,18 @@ for (const [on, filled, explain] of [
     after(() => there[Symbol.asyncDispose]())
 
     it('H13 are listed by status without looking through them', async () => {
-      const page = { limit: 20, offset: 0 }
-      for (const [table, statuses, equal] of [
-        ['tickets', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }],
-        ['sessions', [undefined, 'active', 'expired', 'abandoned', 'revoked', 'ended', 'removed', 'replaced'], {}],
+      for (const [table, statuses, equal, position] of [
+        ['tickets', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }, 'act_'],
+        [
+          'sessions',
+          [undefined, 'active', 'expired', 'abandoned', 'revoked', 'ended', 'removed', 'replaced'],
+          {},
+          'sess_',
+        ],
       ] as const) {
-        for (const status of statuses) {
+        const positions = [undefined, position + '5'.repeat(27)]
+        for (const [status, starting_after] of statuses.flatMap(each => positions.map(from => [each, from] as const))) {
+          const page = { limit: 20, offset: 0, starting_after }
           const { rows } = listQueries(table, { ...page, status }, equal)
           // PostgreSQL says what it has really done: some of a plan may never be executed.
           const run = on === 'SQLite' ? explain : 'explain analyze'
@@ -122,6 +140,45 @@ for (const [on, filled, explain] of [
           const began = performance.now()
           await there.db.all(bound(rows))
           assert.ok(performance.now() - began < 1_000, `${table}, ${status}`)
+        }
+      }
+    })
+
+    it('H13 users are listed in every order, from any position, without looking through them', async () => {
+      const page = { limit: 20, offset: 0 }
+      const id = `user_${'5'.repeat(27)}`
+      for (const by of USER_ORDERS) {
+        const value = by.endsWith('_at') ? Date.now() - 50 * DAY : by === 'phone_number' ? '+1555' : 'customer-5'
+        for (const descending of [true, false]) {
+          const positions = [undefined, { value, id }, ...(ALWAYS_SET.has(by) ? [] : [{ value: null, id }])]
+          for (const after of positions) {
+            const what = `${by} ${descending ? 'desc' : 'asc'} after ${JSON.stringify(after)}`
+            const rows = userRows({}, { ...page, order: { by, descending }, after })
+            const run = on === 'SQLite' ? explain : 'explain analyze'
+            const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
+            assert.doesNotMatch(plan, /Seq Scan on users[^"]*\(actual|SCAN users(?! USING)/, `${what}: ${plan}`)
+            // Two ranges of an index are put together by sorting the rows of one page of each.
+            for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
+              assert.ok(Number(sorted) <= 2 * (page.limit + 1), `${what}: ${plan}`)
+            for (const [, read] of plan.matchAll(/Scan[^"]* on users[^"]*\(actual [^"]* rows=(\d+)/g))
+              assert.ok(Number(read) <= page.limit + 1, `${what}: ${plan}`)
+            if (!plan.includes('UNION ALL')) assert.doesNotMatch(plan, /TEMP B-TREE/, `${what}: ${plan}`)
+            if (on === 'SQLite') assert.match(plan, new RegExp(`users_${columnOf(by)}`), `${what}: ${plan}`)
+          }
+        }
+      }
+    })
+
+    it('H13 sign-in tokens are listed without looking through the actor tokens', async () => {
+      for (const status of [undefined, 'pending', 'accepted', 'revoked']) {
+        for (const starting_after of [undefined, `sit_${'5'.repeat(27)}`]) {
+          const { rows } = listQueries(
+            'tickets',
+            { limit: 20, offset: 0, status, starting_after },
+            { kind: 'sign_in_token' },
+          )
+          const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), explain)
+          assert.match(plan, /tickets_sign_in/, plan)
         }
       }
     })

@@ -418,6 +418,57 @@ describe('sign-in tokens', () => {
     assert.equal((await sessionsOf(server, user_id)).length, 1)
   })
 
+  it('can be redeemed for 30 days at most', async () => {
+    await using server = await testServer({ env })
+    const user_id = (await server.createUser()).id
+    const answer = (expires_in_seconds: number) =>
+      server.call('POST', '/v1/sign_in_tokens', { user_id, expires_in_seconds })
+    assert.equal((await answer(2_592_000)).status, 200)
+    for (const seconds of [2_592_001, 315_360_000])
+      assertRefused(await answer(seconds), 422, 'form_param_value_invalid')
+  })
+
+  it('are listed, by status and user, without their tickets', async () => {
+    await using server = await testServer({ env })
+    const next = () => {
+      server.clock.advance(1)
+      return create(server)
+    }
+    const [one, other, used] = [await next(), await next(), await next()]
+    const session = (await redeem(server, used.token)).body.response.created_session_id
+    await server.createActorToken({ user_id: one.user_id })
+    const list = async (query: string) => (await server.call('GET', `/v1/sign_in_tokens${query}`)).body
+    const ids = async (query: string) => (await list(query)).map((token: { id: string }) => token.id)
+    assert.deepEqual(await ids(''), [used.id, other.id, one.id])
+    assert.deepEqual(await ids('?status=pending'), [other.id, one.id])
+    assert.deepEqual(await ids(`?user_id=${one.user_id}`), [one.id])
+    const paginated = await list('?status=accepted&paginated=true')
+    assert.deepEqual([paginated.total_count, paginated.data[0].session_id], [1, session])
+    assert.ok(paginated.data[0].expires_at > server.clock.now())
+    assert.ok(!JSON.stringify(await list('')).includes(one.token.slice(-40)))
+  })
+
+  it('are neither created nor redeemed where they are off; those there are can be revoked', async () => {
+    using database = testDatabase(env)
+    let pending = { id: '', token: '', user_id: '' }
+    {
+      await using server = await testServer({ env: database.env })
+      pending = await create(server)
+    }
+    await using server = await testServer({ env: { ...database.env, STAGEDOOR_SIGN_IN_TOKENS: 'off' } })
+    const { user_id } = pending
+    assertRefused(await server.call('POST', '/v1/sign_in_tokens', { user_id }), 403, 'sign_in_tokens_off')
+    assertRefused(await redeem(server, pending.token), 403, 'sign_in_tokens_off')
+    const page = await server.call('GET', `/v1/tickets/accept?ticket=${pending.token}`, undefined, {
+      authorization: undefined,
+      accept: 'text/html',
+    })
+    assert.equal(page.status, 403)
+    assert.equal((await server.call('GET', '/v1/sign_in_tokens?status=pending')).body.length, 1)
+    assert.equal((await server.call('POST', `/v1/sign_in_tokens/${pending.id}/revoke`)).status, 200)
+    assert.equal((await redeem(server, (await server.createActorToken({ user_id })).token)).status, 200)
+  })
+
   it('are revoked while pending only', async () => {
     await using server = await testServer({ env })
     const revoke = (id: string) => server.call('POST', `/v1/sign_in_tokens/${id}/revoke`)

@@ -1,6 +1,7 @@
 """Stagedoor: act as a user, accountably. What `stagedoor` promises; adding a line here is a promise."""
 
 from stagedoor import models as models
+from stagedoor.auth import OwnSession as OwnSession
 from stagedoor.client import Stagedoor as Stagedoor
 from stagedoor.errors import ErrorDetail as ErrorDetail
 from stagedoor.errors import StagedoorError as StagedoorError
@@ -10,6 +11,7 @@ from stagedoor.resources.revocations import RevocationEvent as RevocationEvent
 from stagedoor.verify import Auth as Auth
 from stagedoor.verify import RemoteJwks as RemoteJwks
 from stagedoor.verify import TokenError as TokenError
+from stagedoor.verify import VerifiedSession as VerifiedSession
 from stagedoor.verify import Verifier as Verifier
 from stagedoor.verify import remote_jwks as remote_jwks
 from stagedoor.verify import verify_token as verify_token

@@ -11,6 +11,8 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 from weakref import WeakKeyDictionary
@@ -26,6 +28,13 @@ T = TypeVar("T")
 
 _RETRY_WAITS_SECONDS = (0.1, 0.4)
 """Before the second and third attempt; `Retry-After` goes before."""
+
+_HTTP_DATES = (
+    r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
+    r"[A-Z][a-z]{5,8}, [0-9]{2}-[A-Z][a-z]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
+    r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4}",
+)
+"""The three forms of an HTTP date (RFC 9110 §5.6.7). `email.utils` alone would take more for a date."""
 
 _PASSING = (502, 503, 504)
 """Somebody on the way could not, or not now."""
@@ -283,12 +292,11 @@ def refusal(what: str, response: httpx.Response, answer: object) -> StagedoorErr
     if not details:
         return _no_answer_of_ours(what, response, "check `server_url`, and any proxy before the server.")
     trace_id = members.get("clerk_trace_id") or response.headers.get("clerk-trace-id")
-    retry_after = response.headers.get("retry-after", "")
     return StagedoorError(
         response.status_code,
         details,
         trace_id=trace_id if isinstance(trace_id, str) else None,
-        retry_after=float(retry_after) if re.fullmatch(r"\d{1,9}", retry_after) else None,
+        retry_after=_retry_after(response),
     )
 
 
@@ -300,7 +308,38 @@ def _no_answer_of_ours(what: str, response: httpx.Response, action: str) -> Stag
         f"{what} answered {response.status_code}{onward}, which is no answer of Stagedoor's",
         action=action[0].upper() + action[1:],
     )
-    return StagedoorError(response.status_code, [detail], trace_id=response.headers.get("clerk-trace-id"))
+    return StagedoorError(
+        response.status_code,
+        [detail],
+        trace_id=response.headers.get("clerk-trace-id"),
+        retry_after=_retry_after(response),
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    return retry_after_seconds(response.headers.get("retry-after"), time.time())
+
+
+def retry_after_seconds(header: str | None, now: float) -> float | None:
+    """The wait that a `Retry-After` header asks for, in seconds.
+
+    A number of seconds, or the time until an HTTP date (RFC 9110 §10.2.3), never less than 0. None for anything else.
+
+    Example:
+        >>> retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT", 784111717.0)
+        60.0
+    """
+    text = (header or "").strip()
+    if re.fullmatch("[0-9]+", text):
+        return float(text)
+    if not any(re.fullmatch(form, text) for form in _HTTP_DATES):
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    # The oldest form names no time zone: it is UTC.
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - now)
 
 
 def _detail(error: Mapping[str, Any]) -> ErrorDetail:

@@ -1,10 +1,15 @@
-"""Who is asking: what the helpers for FastAPI, Django and Flask have in common."""
+"""Finds out who sent a request: the part that the helpers for FastAPI, Django and Flask share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
 
+from pydantic import ValidationError
+
+from stagedoor.models import Actor
 from stagedoor.token_error import TokenError
 from stagedoor.verify import Auth, Verifier
 
@@ -15,22 +20,30 @@ RefusalCode: TypeAlias = Literal[
 SESSION_COOKIE = "__session"
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""RFC 9110 §9.2.1: those that ask for no change."""
+"""Methods that ask for no change (RFC 9110 §9.2.1)."""
+
+_OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+"""Headers that frameworks and middlewares read another method from."""
 
 _REFUSALS: dict[RefusalCode, tuple[int, str, str]] = {
-    "authentication_invalid": (401, "Invalid authentication", "There is no session token with this request."),
-    "keys_unavailable": (503, "Nobody can be recognised now", "The keys could not be fetched. The token may be valid."),
+    "authentication_invalid": (401, "Invalid authentication", "The request has no session."),
+    "keys_unavailable": (
+        503,
+        "Session tokens cannot be checked now",
+        "The app could not fetch the keys that it checks session tokens with. The token may be valid: retry in a few "
+        "seconds.",
+    ),
     "forbidden_while_acting": (
         403,
-        "Not while acting",
-        "This is for the user alone: nobody may do it who is acting as them.",
+        "Not allowed while acting",
+        "Only the user can do this, in their own session. You are acting as the user.",
     ),
-    "acting_required": (403, "Only while acting", "This is for somebody who is acting as a user."),
+    "acting_required": (403, "Only while acting", "Only an actor can do this, while acting as a user."),
 }
 
 
 class Refusal(Exception):
-    """A request that is not let through, and the answer to it: a body in Clerk's envelope, which says why."""
+    """A request that a guard blocks. It has the answer: a body in Clerk's envelope, which names the reason."""
 
     status: int
     code: RefusalCode
@@ -39,7 +52,8 @@ class Refusal(Exception):
 
     def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
         self.status, self._message, text = _REFUSALS[code]
-        self._text = text if cause is None else str(cause)
+        # The text of a 503 is for the HTTP client. The token error speaks to the developer, of `__cause__`.
+        self._text = text if cause is None or self.status == 503 else str(cause)
         self.code = code
         self.reason = cause.reason if cause is not None else "not-signed-in" if self.status == 401 else None
         super().__init__(self._text)
@@ -51,40 +65,138 @@ class Refusal(Exception):
         return {"errors": [error]}
 
     def headers(self) -> dict[str, str]:
-        """RFC 9110 §11.6.1: a 401 says how one shows who one is. No cache keeps a refusal."""
+        """The headers of the answer: how to authenticate (RFC 9110 §11.6.1), when to retry, and no caching."""
         headers = {"Cache-Control": "no-store"}
         if self.status == 503:
             headers["Retry-After"] = "5"
         if self.status == 401:
-            # RFC 6750 §3.1: no error is named to who did not try.
+            # RFC 6750 §3.1: no error code for a request that has no token.
             headers["WWW-Authenticate"] = "Bearer" if self.reason == "not-signed-in" else 'Bearer error="invalid_token"'
         return headers
 
 
-def authenticate(verifier: Verifier, authorization: str | None, cookies: Mapping[str, str]) -> Auth | Refusal:
-    """Who is asking: by `Authorization: Bearer …` first, else by the `__session` cookie."""
+@dataclass(frozen=True)
+class OwnSession:
+    """A session of the app's own login: what the app knows about who sent a request.
+
+    Example:
+        >>> OwnSession(user_id="customer-42", actor={"sub": "olivia@support"}).actor
+        {'sub': 'olivia@support'}
+    """
+
+    user_id: str
+    session_id: str | None = None
+    actor: Actor | Mapping[str, Any] | None = None
+    """Who is really acting as the user; None in a session of the user's own."""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else the app knows about the session."""
+
+
+Told: TypeAlias = OwnSession | Mapping[str, Any] | None
+"""What an app's `session` function returns: a session, as an object or as a dict; None if nobody is signed in."""
+
+Incoming = TypeVar("Incoming")
+SessionFunction: TypeAlias = Callable[[Incoming], Told | Awaitable[Told]]
+
+
+def check_one(verifier: object, session: object) -> None:
+    """Raises TypeError unless an app has either a verifier or a session function."""
+    if (verifier is None) == (session is None):
+        raise TypeError("Give either `verifier`, for session tokens, or `session`, for the app's own sessions.")
+    if verifier is not None and not isinstance(verifier, Verifier):
+        raise TypeError("`verifier` must be a stagedoor.Verifier: Verifier(issuer=…, server_url=…).")
+    if session is not None and not callable(session):
+        raise TypeError("`session` must be a function that takes the request and returns an OwnSession or None.")
+
+
+def by_token(verifier: Verifier, authorization: str | None, cookie: str | None) -> Auth | Refusal:
+    """Who sent a request, by its `Authorization` and `Cookie` headers.
+
+    A bearer token decides alone. Without one, each `__session` cookie is tried, because a request may have several: the
+    first that verifies counts, but one of an actor goes before one of a user's own. If none verifies, the first one
+    gives the reason.
+    """
     scheme, _, credentials = (authorization or "").partition(" ")
-    # A token that is shown is the one that counts: a bad one is not made good by a cookie.
-    token = credentials.strip() if scheme.lower() == "bearer" else cookies.get(SESSION_COOKIE, "")
-    if token == "":
+    tokens = [credentials.strip()] if scheme.lower() == "bearer" else session_cookies(cookie)
+    verified: list[Auth] = []
+    refused: list[TokenError] = []
+    for token in tokens:
+        try:
+            verified.append(verifier.verify(token))
+        except TokenError as error:
+            refused.append(error)
+    if verified:
+        return next((each for each in verified if each.is_acting), verified[0])
+    if not refused:
         return Refusal("authentication_invalid")
+    # Without keys nothing is known about the token: it may be valid.
+    temporary = refused[0].reason == "keys-unavailable"
+    refusal = Refusal("keys_unavailable" if temporary else "authentication_invalid", refused[0])
+    refusal.__cause__ = refused[0]
+    return refusal
+
+
+def session_cookies(header: str | None) -> list[str]:
+    """The values of all `__session` cookies, in order, without empty ones and repetitions.
+
+    WSGI servers join several `Cookie` headers with commas, and no value of a session cookie has one.
+    """
+    values: dict[str, None] = {}
+    for pair in re.split("[;,]", header or ""):
+        name, _, value = (part.strip(" \t") for part in pair.partition("="))
+        if name == SESSION_COOKIE:
+            quoted = len(value) >= 2 and value[0] == value[-1] == '"'
+            values[value[1:-1] if quoted else value] = None
+    values.pop("", None)
+    return list(values)
+
+
+def by_session(told: object) -> Auth | Refusal:
+    """Who sent a request, by what the app's own `session` function returned. Raises TypeError if that is no session."""
+    if told is None:
+        return Refusal("authentication_invalid")
+    if isinstance(told, Mapping) and "user_id" in told and set(told) <= _OWN_SESSION_NAMES:
+        told = OwnSession(**told)
+    if not isinstance(told, OwnSession):
+        raise TypeError(_OWN_SESSION_HINT)
+    ids_are_text = _is_id(told.user_id) and (told.session_id is None or _is_id(told.session_id))
+    if not ids_are_text or not isinstance(told.claims, Mapping):
+        raise TypeError(_OWN_SESSION_HINT)
+    return Auth(told.user_id, told.session_id, _actor_of(told.actor), told.claims)
+
+
+_OWN_SESSION_NAMES = {"user_id", "session_id", "actor", "claims"}
+_OWN_SESSION_HINT = (
+    "`session` must return OwnSession(user_id=…, session_id=…, actor=…, claims=…) or None: ids are non-empty strings, "
+    "an actor has a `sub`. Leave `actor` out of a session of the user's own."
+)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _actor_of(actor: object) -> Actor | None:
+    """Never None for an actor that cannot be read: that would be a session of the user's own."""
+    if actor is None or isinstance(actor, Actor):
+        return actor
+    if not isinstance(actor, Mapping):
+        raise TypeError(_OWN_SESSION_HINT)
     try:
-        return verifier.verify(token)
-    except TokenError as error:
-        # That says nothing of the token: it may be good in a moment.
-        passing = error.reason == "keys-unavailable"
-        return Refusal("keys_unavailable" if passing else "authentication_invalid", error)
+        return Actor.model_validate(dict(actor), strict=True)
+    except ValidationError as cause:
+        raise TypeError(_OWN_SESSION_HINT) from cause
 
 
 def require_user(found: Auth | Refusal) -> Auth:
-    """Lets users through, and those who act as them. Raises Refusal."""
+    """Allows users, and those who act as one. Raises Refusal."""
     if isinstance(found, Refusal):
         raise found
     return found
 
 
 def forbid_acting(found: Auth | Refusal) -> Auth:
-    """Lets users through, and nobody who acts as one. Raises Refusal."""
+    """Allows users, and blocks those who act as one. Raises Refusal."""
     auth = require_user(found)
     if auth.is_acting:
         raise Refusal("forbidden_while_acting")
@@ -92,13 +204,32 @@ def forbid_acting(found: Auth | Refusal) -> Auth:
 
 
 def require_acting(found: Auth | Refusal) -> Auth:
-    """Lets those through who act as a user. Raises Refusal."""
+    """Allows those who act as a user. Raises Refusal."""
     auth = require_user(found)
     if not auth.is_acting:
         raise Refusal("acting_required")
     return auth
 
 
-def read_only_while_acting(found: Auth | Refusal, method: str) -> Auth:
-    """Lets users through, and those who act as one if they only read (GET, HEAD, OPTIONS). Raises Refusal."""
-    return require_user(found) if method in _SAFE_METHODS else forbid_acting(found)
+def read_only_while_acting(found: Auth | Refusal, methods: Iterable[str]) -> Auth:
+    """Allows users; those who act as one only if every method is GET, HEAD or OPTIONS. Raises Refusal.
+
+    Args:
+        found: Who sent the request.
+        methods: All methods that the request may be handled as: see `methods_of`.
+    """
+    only_reads = all(method.upper() in _SAFE_METHODS for method in methods)
+    return require_user(found) if only_reads else forbid_acting(found)
+
+
+def methods_of(actual: Iterable[str | None], header: Callable[[str], str | None], query: Iterable[str]) -> list[str]:
+    """All methods that a request may be handled as, because something may override the method after the guard.
+
+    Args:
+        actual: The method of the request, and its original one if a middleware has changed it.
+        header: Reads a header.
+        query: The values of `_method` in the query.
+    """
+    overridden = [*(header(name) or "" for name in _OVERRIDE_HEADERS), *query]
+    named = [each.strip() for text in overridden for each in text.split(",")]
+    return [*(each or "" for each in actual), *filter(None, named)]

@@ -1,4 +1,4 @@
-"""Django: `request.auth` says who is asking, and who is really acting.
+"""Django: `request.auth` says who sent a request, and who is really acting.
 
 In the settings::
 
@@ -9,7 +9,11 @@ In the settings::
         "authorized_parties": ["http://localhost:8000"],
     }
 
-`STAGEDOOR` has what `Verifier` takes.
+`STAGEDOOR` has what `Verifier` takes. An app with its own login gives `{"session": "shop.auth.session_of"}` instead: a
+function, or its dotted name, `async` or not, from the request to an `OwnSession`, or to None if nobody is signed in.
+
+Guards decorate function views and class-based views (`require_user(MyView.as_view())`), `async` or not, and methods of
+class-based views, directly or with `method_decorator`.
 
 Example:
     >>> from django.http import HttpRequest, JsonResponse
@@ -25,20 +29,27 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isawaitable, signature
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils.module_loading import import_string
+from django.views import View as ClassBasedView
 
 from stagedoor import auth as rules
 from stagedoor.auth import Refusal
+from stagedoor.errors import StagedoorError
 from stagedoor.verify import Auth, Verifier
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_VERIFIER_OPTIONS = tuple(signature(Verifier).parameters)
+_KEY_OPTIONS = ("server_url", "jwks", "public_key")
 
 
 class StagedoorMiddleware:
@@ -46,21 +57,17 @@ class StagedoorMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        options = getattr(settings, "STAGEDOOR", None)
-        if not isinstance(options, dict):
-            raise ImproperlyConfigured('The settings have no STAGEDOOR: {"issuer": …, "server_url": …} is needed.')
-        self._verifier = Verifier(**options)
+        self._find = _finder(getattr(settings, "STAGEDOOR", None))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        authorization = request.headers.get("Authorization")
-        found = rules.authenticate(self._verifier, authorization, request.COOKIES)
+        found = self._find(request)
         request.auth = None if isinstance(found, Refusal) else found  # type: ignore[attr-defined]
         request._stagedoor_found = found  # type: ignore[attr-defined]
         return self._get_response(request)
 
 
 def auth_of(request: HttpRequest) -> Auth | None:
-    """Who is asking: `request.auth`, with its type. None if nobody is signed in."""
+    """Who sent the request: `request.auth`, with its type. None if nobody is signed in."""
     found = _found(request)
     return None if isinstance(found, Refusal) else found
 
@@ -83,25 +90,50 @@ def require_acting(view: View) -> View:
 def read_only_while_acting(view: View) -> View:
     """Decorates a view: lets users through, and those who act as one if they only read; else 403
     `forbidden_while_acting`."""
-    return _guarded(view, lambda request: rules.read_only_while_acting(_found(request), request.method or ""))
+    return _guarded(view, lambda request: rules.read_only_while_acting(_found(request), _methods(request)))
+
+
+def _methods(request: HttpRequest) -> list[str]:
+    # A middleware may have changed `request.method` alone.
+    actual = [request.method, request.META.get("REQUEST_METHOD")]
+    return rules.methods_of(actual, request.headers.get, request.GET.getlist("_method"))
+
+
+class _Blocked(JsonResponse):
+    """The answer to a blocked request. A caller may await it: the methods of an async class-based view are awaited."""
+
+    def __await__(self) -> Generator[None, None, _Blocked]:
+        return self
+        yield
 
 
 def _guarded(view: View, check: Callable[[HttpRequest], Auth]) -> View:
-    def refused(request: HttpRequest) -> JsonResponse | None:
+    if isinstance(view, type):
+        name = view.__name__
+        raise TypeError(
+            f"A guard decorates a view, and {name} is a class: use guard({name}.as_view()), or "
+            'method_decorator(guard, name="dispatch").'
+        )
+
+    def refused(args: tuple[Any, ...], kwargs: dict[str, Any]) -> JsonResponse | None:
+        # A method of a class-based view has the view before the request.
+        position = 1 if args and isinstance(args[0], ClassBasedView) else 0
+        request = args[position] if len(args) > position else kwargs["request"]
         try:
             check(request)
         except Refusal as refusal:
-            return JsonResponse(refusal.body(), status=refusal.status, headers=refusal.headers())
+            return _Blocked(refusal.body(), status=refusal.status, headers=refusal.headers())
         return None
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return refused(request) or view(request, *args, **kwargs)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        return refused(args, kwargs) or view(*args, **kwargs)
 
     @wraps(view)
-    async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return refused(request) or await view(request, *args, **kwargs)
+    async def guarded_async(*args: Any, **kwargs: Any) -> Any:
+        return refused(args, kwargs) or await view(*args, **kwargs)
 
+    # Of asgiref, as Django does: before Python 3.12, inspect does not know an async class-based view.
     return cast(View, guarded_async if iscoroutinefunction(view) else guarded)
 
 
@@ -110,3 +142,67 @@ def _found(request: HttpRequest) -> Auth | Refusal:
     if found is None:
         raise ImproperlyConfigured('MIDDLEWARE in the settings lacks "stagedoor.django.StagedoorMiddleware".')
     return cast("Auth | Refusal", found)
+
+
+def _finder(options: object) -> Callable[[HttpRequest], Auth | Refusal]:
+    """What finds out who sent a request, by the setting. Raises ImproperlyConfigured."""
+    if not isinstance(options, dict) or not options:
+        raise ImproperlyConfigured(
+            "The setting STAGEDOOR is missing or empty. Set it to a dict: "
+            '{"issuer": …, "server_url": …} for session tokens, or {"session": …} for the app\'s own login.'
+        )
+    if "session" in options:
+        return _finder_by_session(options)
+    verifier = _verifier(options)
+    return lambda request: rules.by_token(
+        verifier, request.headers.get("Authorization"), request.META.get("HTTP_COOKIE")
+    )
+
+
+def _finder_by_session(options: dict[str, Any]) -> Callable[[HttpRequest], Auth | Refusal]:
+    session = options["session"]
+    if len(options) > 1:
+        raise ImproperlyConfigured(
+            'The setting STAGEDOOR has "session" and other members. Give "session" alone, or what Verifier takes.'
+        )
+    if isinstance(session, str):
+        try:
+            session = import_string(session)
+        except ImportError as cause:
+            raise ImproperlyConfigured(f'"session" in the setting STAGEDOOR cannot be imported: {cause}') from cause
+    if not callable(session):
+        raise ImproperlyConfigured(
+            '"session" in the setting STAGEDOOR must be a function that takes the request, or its dotted name.'
+        )
+
+    def find(request: HttpRequest) -> Auth | Refusal:
+        told = session(request)
+        return rules.by_session(async_to_sync(_awaited)(told) if isawaitable(told) else told)
+
+    return find
+
+
+async def _awaited(told: Any) -> Any:
+    return await told
+
+
+def _verifier(options: dict[str, Any]) -> Verifier:
+    unknown = [repr(each) for each in options if each not in _VERIFIER_OPTIONS]
+    if unknown:
+        raise ImproperlyConfigured(
+            f"The setting STAGEDOOR has unknown members: {', '.join(unknown)}. "
+            f"It can have: {', '.join((*_VERIFIER_OPTIONS, 'session'))}."
+        )
+    if "issuer" not in options:
+        raise ImproperlyConfigured(
+            'The setting STAGEDOOR has no "issuer". Give the STAGEDOOR_PUBLIC_URL of the server whose tokens the app '
+            "accepts."
+        )
+    if all(options.get(name) is None for name in _KEY_OPTIONS):
+        raise ImproperlyConfigured(
+            'The setting STAGEDOOR names no keys. Give "server_url", where the server is; or "jwks" or "public_key".'
+        )
+    try:
+        return Verifier(**options)
+    except (TypeError, ValueError, AttributeError, StagedoorError) as cause:
+        raise ImproperlyConfigured(f"The setting STAGEDOOR is not valid. {cause}") from cause

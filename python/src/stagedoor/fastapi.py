@@ -1,4 +1,4 @@
-"""FastAPI: dependencies that say who is asking, and who is really acting.
+"""FastAPI: dependencies that say who sent a request, and who is really acting.
 
 Example:
     >>> from typing import Annotated
@@ -21,43 +21,57 @@ Example:
 
 from __future__ import annotations
 
-from typing import Annotated
+from inspect import isawaitable
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from stagedoor import auth as rules
-from stagedoor.auth import Refusal
+from stagedoor.auth import Refusal, SessionFunction
 from stagedoor.verify import Auth, Verifier
 
 
-def install(app: FastAPI, verifier: Verifier) -> None:
-    """Tells an app how session tokens are verified, and how what is refused is answered.
+def install(app: FastAPI, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
+    """Tells an app how to find out who sent a request, and adds the answer to blocked requests.
 
     Args:
-        app: The app; a mounted one needs its own.
-        verifier: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
+        app: The app. A mounted app needs its own call.
+        verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
+        session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
+            to None if nobody is signed in.
+
+    Raises:
+        TypeError: not exactly one of `verifier` and `session` is given
     """
-    app.state.stagedoor_verifier = verifier
+    rules.check_one(verifier, session)
+    app.state.stagedoor = verifier if session is None else session
     app.add_exception_handler(Refusal, _answer)
 
 
-def _found(request: Request) -> Auth | Refusal:
-    verifier = getattr(request.app.state, "stagedoor_verifier", None)
-    if not isinstance(verifier, Verifier):
+async def _found(request: Request) -> Auth | Refusal:
+    installed: Any = getattr(request.app.state, "stagedoor", None)
+    if installed is None:
         raise RuntimeError(
             "This app has no verifier: call `stagedoor.fastapi.install(app, Verifier(…))` when you make it."
         )
-    return rules.authenticate(verifier, request.headers.get("authorization"), request.cookies)
+    # In a thread: fetching keys, or reading the app's session, must not block the event loop.
+    if isinstance(installed, Verifier):
+        headers = request.headers
+        # An HTTP/2 client may send each cookie in a header of its own.
+        cookie = "; ".join(headers.getlist("cookie"))
+        authorization = ", ".join(headers.getlist("authorization"))
+        return await run_in_threadpool(rules.by_token, installed, authorization, cookie)
+    told = await run_in_threadpool(installed, request)
+    return rules.by_session(await told if isawaitable(told) else told)
 
 
 Found = Annotated[Auth | Refusal, Depends(_found)]
 
-# Plain functions: FastAPI calls them in a thread, where fetching keys holds nobody up.
-
 
 def current_auth(found: Found) -> Auth | None:
-    """Who is asking; None if nobody is signed in."""
+    """Who sent the request; None if nobody is signed in."""
     return None if isinstance(found, Refusal) else found
 
 
@@ -78,7 +92,8 @@ def require_acting(found: Found) -> Auth:
 
 def read_only_while_acting(request: Request, found: Found) -> Auth:
     """Lets users through, and those who act as one if they only read; else 403 `forbidden_while_acting`."""
-    return rules.read_only_while_acting(found, request.method)
+    query = request.query_params.getlist("_method")
+    return rules.read_only_while_acting(found, rules.methods_of([request.method], request.headers.get, query))
 
 
 def _answer(request: Request, refusal: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Flask: who is asking, and who is really acting.
+"""Flask: who sent a request, and who is really acting.
 
 Example:
     >>> from flask import Flask
@@ -23,35 +23,46 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import wraps
-from typing import TypeVar, cast
+from inspect import isawaitable
+from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Request, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from stagedoor import auth as rules
-from stagedoor.auth import Refusal
+from stagedoor.auth import Refusal, SessionFunction
 from stagedoor.verify import Auth, Verifier
 
 View = TypeVar("View", bound=Callable[..., object])
 
 _EXTENSION = "stagedoor"
+_REMEMBERED = "_stagedoor_found"
 
 
-def install(app: Flask, verifier: Verifier) -> None:
-    """Tells an app how session tokens are verified, and how what is refused is answered.
+def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
+    """Tells an app how to find out who sent a request, and adds the answer to blocked requests.
 
     Args:
         app: The app.
-        verifier: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
+        verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
+        session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
+            to None if nobody is signed in.
+
+    Raises:
+        TypeError: not exactly one of `verifier` and `session` is given
     """
-    app.extensions[_EXTENSION] = verifier
+    rules.check_one(verifier, session)
+    app.extensions[_EXTENSION] = verifier if session is None else session
     app.register_error_handler(Refusal, _answer)
 
 
 def current_auth() -> Auth | None:
-    """Who is asking; None if nobody is signed in. In a view that lets nobody else through, never None."""
+    """Who sent the request; None if nobody is signed in. Never None in a view behind a guard."""
     found = _found()
     return None if isinstance(found, Refusal) else found
 
@@ -74,7 +85,12 @@ def require_acting(view: View) -> View:
 def read_only_while_acting(view: View) -> View:
     """Decorates a view: lets users through, and those who act as one if they only read; else 403
     `forbidden_while_acting`."""
-    return _guarded(view, lambda: rules.read_only_while_acting(_found(), request.method))
+    return _guarded(view, lambda: rules.read_only_while_acting(_found(), _methods()))
+
+
+def _methods() -> list[str]:
+    query = request.args.getlist("_method")
+    return rules.methods_of([request.method, request.environ.get("REQUEST_METHOD")], request.headers.get, query)
 
 
 def _guarded(view: View, check: Callable[[], Auth]) -> View:
@@ -88,15 +104,36 @@ def _guarded(view: View, check: Callable[[], Auth]) -> View:
 
 
 def _found() -> Auth | Refusal:
-    """Verified once a request, when first asked."""
-    if "stagedoor_auth" not in g:
-        verifier = current_app.extensions.get(_EXTENSION)
-        if not isinstance(verifier, Verifier):
-            raise RuntimeError(
-                "This app has no verifier: call `stagedoor.flask.install(app, Verifier(…))` when you make it."
-            )
-        g.stagedoor_auth = rules.authenticate(verifier, request.headers.get("Authorization"), request.cookies)
-    return cast("Auth | Refusal", g.stagedoor_auth)
+    """Who sent the request: found out when first needed, and remembered for this request alone."""
+    installed: Any = current_app.extensions.get(_EXTENSION)
+    if installed is None:
+        raise RuntimeError(
+            "This app has no verifier: call `stagedoor.flask.install(app, Verifier(…))` when you make it."
+        )
+    # On the request, not in flask.g: an application context may outlive the request.
+    members = cast("dict[str, Any]", vars(request._get_current_object()))  # type: ignore[attr-defined]
+    remembered_for, found = members.get(_REMEMBERED, (None, None))
+    if remembered_for is not installed:
+        found = _find(installed)
+        members[_REMEMBERED] = (installed, found)
+    return cast("Auth | Refusal", found)
+
+
+def _find(installed: Any) -> Auth | Refusal:
+    if isinstance(installed, Verifier):
+        return rules.by_token(installed, request.headers.get("Authorization"), request.headers.get("Cookie"))
+    told = installed(request)
+    return rules.by_session(_result(told) if isawaitable(told) else told)
+
+
+def _result(told: Awaitable[Any]) -> Any:
+    """Waits in a thread of its own: an `async` view has an event loop in this one."""
+
+    async def awaited() -> Any:
+        return await told
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, awaited()).result()
 
 
 def _answer(refusal: Refusal) -> tuple[Response, int, dict[str, str]]:

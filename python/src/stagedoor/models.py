@@ -31,10 +31,18 @@ class RequestModel(BaseModel):
 
 class AcceptActorTokenRequestBodyTypedDict(TypedDict):
     ticket: str
+    actor_sub: NotRequired[str | None]
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
+    refused, and stays pending.
+    """
 
 
 class AcceptActorTokenRequestBody(RequestModel):
     ticket: str = Field(repr=False)
+    actor_sub: str | None = None
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
+    refused, and stays pending.
+    """
 
 
 class AcceptedActorToken(Model):
@@ -215,7 +223,7 @@ class CreateSessionRequestBody(RequestModel):
 class CreateSignInTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     expires_in_seconds: NotRequired[int | None]
-    """How long the token can be redeemed, in seconds."""
+    """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: NotRequired[None]
     """Organizations are not supported: leave it out."""
 
@@ -223,7 +231,7 @@ class CreateSignInTokenRequestBodyTypedDict(TypedDict):
 class CreateSignInTokenRequestBody(RequestModel):
     user_id: str
     expires_in_seconds: int | None = 2592000
-    """How long the token can be redeemed, in seconds."""
+    """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: None = None
     """Organizations are not supported: leave it out."""
 
@@ -232,6 +240,7 @@ class CreateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -275,6 +284,7 @@ class CreateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -403,6 +413,12 @@ class Revocation(Model):
     """How many pending tokens have been marked so far."""
     complete: bool
     """False if some are still to be marked, each with its audit event. They are revoked all the same."""
+    matched: bool
+    """False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An
+    `actor_sub` is compared byte for byte.
+    """
+    similar_actor_subs: list[str] | None = None
+    """If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5."""
 
 
 class RevokeAllSessionsRequestBodyTypedDict(TypedDict):
@@ -461,6 +477,10 @@ class SignInToken(Model):
     user_id: str
     token: str | None = Field(default=None, repr=False)
     url: str | None = None
+    expires_at: Milliseconds | None = None
+    """When the token stops being redeemable. In lists."""
+    session_id: str | None = None
+    """The session it started, once accepted. In lists."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
@@ -525,6 +545,7 @@ class UpdateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
+    """Unique. Kept in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -569,6 +590,7 @@ class UpdateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
+    """Unique. Kept in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -672,6 +694,21 @@ class GetActorTokenListQuery(TypedDict):
     actor_sub: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
+
+
+class GetSignInTokenListQuery(TypedDict):
+    status: NotRequired[Literal["pending", "accepted", "revoked"] | None]
+    user_id: NotRequired[str | None]
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUserListQuery(TypedDict):
@@ -694,10 +731,13 @@ class GetUserListQuery(TypedDict):
     last_sign_in_at_after: NotRequired[int | None]
     created_at_before: NotRequired[int | None]
     created_at_after: NotRequired[int | None]
+    order_by: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    order_by: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetUsersCountQuery(TypedDict):
@@ -733,6 +773,10 @@ class GetSessionListQuery(TypedDict):
     status: NotRequired[Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class FollowRevocationsQuery(TypedDict):
@@ -745,6 +789,10 @@ class FollowRevocationsQuery(TypedDict):
 class ListJWTTemplatesQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetAuditEventListQuery(TypedDict):
@@ -765,11 +813,19 @@ class GetAuditEventListQuery(TypedDict):
     """Only events before this position: pages through any number of events."""
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    starting_after: NotRequired[str | None]
+    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
+    meanwhile shift nothing. Cannot be combined with an `offset`.
+    """
 
 
 ErrorCode: TypeAlias = Literal[
@@ -782,6 +838,8 @@ ErrorCode: TypeAlias = Literal[
     "not_while_prefetching",
     "proxy_request_missing_secret_key",
     "proxy_request_invalid_secret_key",
+    "proxy_url_invalid",
+    "navigation_required",
     "invalid_redirect_url",
     "prohibited_redirect_url",
     "invalid_handshake",
@@ -814,8 +872,12 @@ ErrorCode: TypeAlias = Literal[
     "user_banned",
     "user_locked",
     "actor_banned",
+    "actor_is_user",
+    "actor_mismatch",
+    "sign_in_tokens_off",
     "development_only",
     "too_many_requests",
+    "too_many_streams",
     "internal_clerk_error",
     "service_unavailable",
     "outcome_unknown",

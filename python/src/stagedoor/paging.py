@@ -19,7 +19,9 @@ class Part(Generic[T]):
     """What one request gives of a list."""
 
     data: list[T]
-    total_count: int
+    total_count: int | None
+    """None where it was not asked for."""
+    next_cursor: str | None
 
 
 @dataclass(frozen=True)
@@ -29,29 +31,56 @@ class Listing(Generic[T]):
     path: str
     query: Mapping[str, Any]
     read: Callable[[Any], T]
-    after: Callable[[T], Mapping[str, Any]] | None = None
-    """Where it goes on after an entry; lists without it are counted through."""
+    total_count: int | None = None
+    """The count of the first page, on all others."""
+    movable: bool = False
+    """Rows can change their place in the list while it is read."""
 
     def call(self) -> Call[Part[T]]:
         return Call("GET", self.path, self._part, query={**self.query, "paginated": True})
 
     def following(self, part: Part[T]) -> Listing[T] | None:
         offset = int(self.query.get("offset") or 0) + len(part.data)
-        if not part.data or offset >= part.total_count:
+        if part.next_cursor is not None:
+            position: dict[str, Any] = {"offset": None, "starting_after": part.next_cursor, "total_count": False}
+        elif part.data and self._is_counted and part.total_count is not None and offset < part.total_count:
+            # A server that has no cursors.
+            position = {"offset": offset}
+        else:
             return None
-        position = {"offset": offset} if self.after is None else {"offset": None, **self.after(part.data[-1])}
         limit = self.query.get("limit") or _FURTHER_PAGES_LIMIT
-        return replace(self, query={**self.query, "limit": limit, **position})
+        count = self.total_count if part.total_count is None else part.total_count
+        return replace(self, query={**self.query, "limit": limit, **position}, total_count=count)
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the count is of the rows from the first page on."""
+        return self.query.get("starting_after") is None and self.query.get("before_seq") is None
+
+    def count_of(self, part: Part[T]) -> int:
+        counts = (part.total_count, self.total_count, len(part.data))
+        return next(count for count in counts if count is not None)
+
+    def new_rows(self, seen: set[object], data: list[T]) -> list[T]:
+        """The rows to give: of a list whose rows move, each once."""
+        if not self.movable:
+            return data
+        new = [row for row in data if getattr(row, "id", None) not in seen]
+        seen.update(getattr(row, "id", None) for row in data)
+        return new
 
     def _part(self, answer: Any) -> Part[T]:
-        return Part([self.read(each) for each in answer["data"]], int(answer["total_count"]))
+        count = answer.get("total_count")
+        data = [self.read(each) for each in answer["data"]]
+        return Part(data, None if count is None else int(count), answer.get("next_cursor"))
 
 
 class Page(Generic[T]):
     """A page of a list, and the way to the rest.
 
     `data` is this page, `total_count` how many there are in all; a loop over it goes on through every further page.
-    What is added or removed meanwhile may come twice or be passed over, except in the audit log.
+    It follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or given
+    twice. What is added meanwhile is left out of a list that has the newest first.
 
     Example:
         >>> page = stagedoor.users.list(limit=2)
@@ -65,13 +94,17 @@ class Page(Generic[T]):
     data: list[T]
     """The entries of this page."""
     total_count: int
-    """How many there are in all, from this page on in the audit log."""
+    """How many there are in all, counted with the first page."""
+    next_cursor: str | None
+    """Where the next page begins: pass it as `starting_after`. None on the last page."""
 
     def __init__(self, http: Http, listing: Listing[T], part: Part[T]) -> None:
         self._http = http
+        self._listing = listing
         self._following = listing.following(part)
         self.data = part.data
-        self.total_count = part.total_count
+        self.total_count = listing.count_of(part)
+        self.next_cursor = part.next_cursor
 
     def next_page(self) -> Page[T] | None:
         """The next page; None after the last."""
@@ -79,8 +112,9 @@ class Page(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         page: Page[T] | None = self
+        seen: set[object] = set()
         while page is not None:
-            yield from page.data
+            yield from self._listing.new_rows(seen, page.data)
             page = page.next_page()
 
     def __repr__(self) -> str:
@@ -101,13 +135,17 @@ class AsyncPage(Generic[T]):
     data: list[T]
     """The entries of this page."""
     total_count: int
-    """How many there are in all, from this page on in the audit log."""
+    """How many there are in all, counted with the first page."""
+    next_cursor: str | None
+    """Where the next page begins: pass it as `starting_after`. None on the last page."""
 
     def __init__(self, http: Http, listing: Listing[T], part: Part[T]) -> None:
         self._http = http
+        self._listing = listing
         self._following = listing.following(part)
         self.data = part.data
-        self.total_count = part.total_count
+        self.total_count = listing.count_of(part)
+        self.next_cursor = part.next_cursor
 
     async def next_page(self) -> AsyncPage[T] | None:
         """The next page; None after the last."""
@@ -115,8 +153,9 @@ class AsyncPage(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         page: AsyncPage[T] | None = self
+        seen: set[object] = set()
         while page is not None:
-            for each in page.data:
+            for each in self._listing.new_rows(seen, page.data):
                 yield each
             page = await page.next_page()
 

@@ -14,7 +14,16 @@ from stagedoor.keys import ALGORITHMS, JwksSource, KeySet, Pem, RemoteJwks, remo
 from stagedoor.models import Actor, JsonWebKeySet
 from stagedoor.token_error import TokenError, TokenErrorReason
 
-__all__ = ["Auth", "RemoteJwks", "TokenError", "TokenErrorReason", "Verifier", "remote_jwks", "verify_token"]
+__all__ = [
+    "Auth",
+    "RemoteJwks",
+    "TokenError",
+    "TokenErrorReason",
+    "VerifiedSession",
+    "Verifier",
+    "remote_jwks",
+    "verify_token",
+]
 
 _SESSION_TOKEN_CATEGORY = "cl_B7d4PD111AAA"
 """Clerk's category of session tokens: `cat` in the header."""
@@ -30,20 +39,28 @@ _MAX_INTEGER = 2**53 - 1
 
 @dataclass(frozen=True)
 class Auth:
-    """Whom a token stands for."""
+    """Who sent a request."""
 
     user_id: str
-    session_id: str
+    session_id: str | None
+    """None only if the session is the app's own and has no id."""
     actor: Actor | None
     """Who is really acting as the user; None in a session of the user's own. Decide on this, the outermost actor,
     alone: an `act` inside it is history and must not decide access (RFC 8693 §4.1)."""
     claims: Mapping[str, Any]
-    """All that the token says. Times are Unix seconds."""
+    """All that the token says. Times are Unix seconds. Of an own session: what the app itself says."""
 
     @property
     def is_acting(self) -> bool:
-        """Whether somebody else is acting as the user."""
+        """Whether an actor is acting as the user."""
         return self.actor is not None
+
+
+@dataclass(frozen=True)
+class VerifiedSession(Auth):
+    """Who a session token stands for: an `Auth` that always has a session id."""
+
+    session_id: str
 
 
 class Verifier:
@@ -113,7 +130,7 @@ class Verifier:
         self._skew = clock_skew_in_seconds
         self._now = now
 
-    def verify(self, token: str) -> Auth:
+    def verify(self, token: str) -> VerifiedSession:
         """Checks a token: the `__session` cookie, or what follows `Bearer `. Raises TokenError, with a `reason`."""
         header, claims, signed, signature = _decoded(token)
         if any(name in header for name in _REFUSED_HEADERS):
@@ -138,7 +155,7 @@ class Verifier:
         if claims.get("sts", "active") != "active":
             raise TokenError("session-not-active")
         actor = Actor.model_validate(claims["act"]) if "act" in claims else None
-        return Auth(user_id=claims["sub"], session_id=claims["sid"], actor=actor, claims=claims)
+        return VerifiedSession(user_id=claims["sub"], session_id=claims["sid"], actor=actor, claims=claims)
 
 
 def verify_token(
@@ -151,7 +168,7 @@ def verify_token(
     authorized_parties: Sequence[str] | None = None,
     clock_skew_in_seconds: float = 5,
     now: Callable[[], float] = time.time,
-) -> Auth:
+) -> VerifiedSession:
     """Checks one session token: as `Verifier`, for where there is no place to keep one.
 
     Keys of a server are fetched once all the same; a key set or a PEM is read again each time.

@@ -45,18 +45,21 @@ export interface UpdateJwtTemplateRequestBody extends schemas.UpdateJWTTemplateR
 /** The value of a browser's `__client` cookie. */
 export interface VerifyClientRequestBody extends schemas.VerifyClientRequestBody {}
 
-export interface GetActorTokenListQuery extends Omit<schemas.GetActorTokenListQuery, 'paginated'> {}
+export interface GetActorTokenListQuery extends Omit<schemas.GetActorTokenListQuery, 'paginated' | 'totalCount'> {}
 
-export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'paginated'> {}
+export interface GetSignInTokenListQuery extends Omit<schemas.GetSignInTokenListQuery, 'paginated' | 'totalCount'> {}
+
+export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetUsersCountQuery extends Omit<schemas.GetUsersCountQuery, 'limit' | 'offset' | 'orderBy'> {}
 
-export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, 'paginated'> {}
+export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, 'paginated' | 'totalCount'> {}
 
-export interface ListJwtTemplatesQuery extends Omit<schemas.ListJWTTemplatesQuery, 'paginated'> {}
+export interface ListJwtTemplatesQuery extends Omit<schemas.ListJWTTemplatesQuery, 'paginated' | 'totalCount'> {}
 
-export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQuery, 'paginated'> {}
+export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQuery, 'paginated' | 'totalCount'> {}
 
-export interface GetRefusedRequestsListQuery extends schemas.GetRefusedRequestsListQuery {}
+export interface GetRefusedRequestsListQuery
+  extends Omit<schemas.GetRefusedRequestsListQuery, 'paginated' | 'totalCount'> {}
 
 export interface FollowRevocationsQuery extends schemas.FollowRevocationsQuery {}

@@ -2,6 +2,8 @@
 
 export type AcceptActorTokenRequestBody = {
   ticket: string
+  /** The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending. */
+  actorSub?: string | undefined
 }
 
 export type AcceptedActorToken = {
@@ -183,7 +185,7 @@ export type CreateSessionRequestBody = {
 export type CreateSignInTokenRequestBody = {
   userId: string
   /**
-   * How long the token can be redeemed, in seconds.
+   * How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.
    * @default 2592000
    */
   expiresInSeconds?: number | undefined
@@ -194,6 +196,7 @@ export type CreateSignInTokenRequestBody = {
 export type CreateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -326,6 +329,10 @@ export type Revocation = {
   revokedTokens: number
   /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
   complete: boolean
+  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte. */
+  matched: boolean
+  /** If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5. */
+  similarActorSubs?: string[] | undefined
 }
 
 export type RevokeAllSessionsRequestBody = {
@@ -375,6 +382,10 @@ export type SignInToken = {
   userId: string
   token?: string | undefined
   url?: string | null | undefined
+  /** When the token stops being redeemable. In lists. */
+  expiresAt?: Milliseconds | undefined
+  /** The session it started, once accepted. In lists. */
+  sessionId?: string | undefined
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
   /** Unix time in milliseconds. */
@@ -412,6 +423,7 @@ export type UpdateUserMetadataRequestBody = {
 export type UpdateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
+  /** Unique. Kept in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -491,6 +503,22 @@ export type GetActorTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
+}
+
+export type GetSignInTokenListQuery = {
+  status?: 'pending' | 'accepted' | 'revoked' | undefined
+  userId?: string | undefined
+  limit?: number | undefined
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUserListQuery = {
@@ -513,12 +541,15 @@ export type GetUserListQuery = {
   lastSignInAtAfter?: number | undefined
   createdAtBefore?: number | undefined
   createdAtAfter?: number | undefined
+  /** @default "-created_at" */
+  orderBy?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
-  /** @default "-created_at" */
-  orderBy?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetUsersCountQuery = {
@@ -556,6 +587,10 @@ export type GetSessionListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type FollowRevocationsQuery = {
@@ -571,6 +606,10 @@ export type ListJWTTemplatesQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetAuditEventListQuery = {
@@ -592,11 +631,20 @@ export type GetAuditEventListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  startingAfter?: string | undefined
+  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  totalCount?: boolean | undefined
 }
 
 /** Every error code. */
@@ -610,6 +658,8 @@ export type ErrorCode =
   | 'not_while_prefetching'
   | 'proxy_request_missing_secret_key'
   | 'proxy_request_invalid_secret_key'
+  | 'proxy_url_invalid'
+  | 'navigation_required'
   | 'invalid_redirect_url'
   | 'prohibited_redirect_url'
   | 'invalid_handshake'
@@ -642,8 +692,12 @@ export type ErrorCode =
   | 'user_banned'
   | 'user_locked'
   | 'actor_banned'
+  | 'actor_is_user'
+  | 'actor_mismatch'
+  | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'
+  | 'too_many_streams'
   | 'internal_clerk_error'
   | 'service_unavailable'
   | 'outcome_unknown'

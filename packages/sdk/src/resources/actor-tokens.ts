@@ -37,7 +37,8 @@ export class ActorTokens {
   /**
    * Lists actor tokens, newest first, without their tickets.
    *
-   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`, `actorSub`; `limit` 1 to 500 (10), `offset` (0)
+   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`, `actorSub`; `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/actor_tokens` (Stagedoor only)
    * @example
@@ -75,20 +76,22 @@ export class ActorTokens {
   }
 
   /**
-   * Redeems a ticket in a backend, without a browser: for apps that keep their own login. A ticket is redeemed once,
-   * so this is never tried again by itself.
+   * Redeems a ticket in a backend, without a browser: for apps that keep their own login. A ticket is redeemed once. A
+   * request whose answer was lost is repeated with the same idempotency key.
    *
-   * @param request `ticket`: an actor token's `token`
+   * @param request `ticket`: an actor token's `token`; `actorSub`: the actor you expect, which is the person who is
+   *   signed in to your app. A ticket for another actor is refused, and stays pending
    * @returns the session that has begun, and its first session token (60 seconds; more with `sessions.getToken`)
    * @throws StagedoorError `ticket_invalid_code`, `ticket_expired_code`, `actor_token_already_used_code`,
-   *   `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`
+   *   `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`,
+   *   `actor_mismatch` (the ticket is for another actor)
    * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
    * @example
    * const { token: ticket } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
-   * const { session, token } = await stagedoor.actorTokens.accept({ ticket })
+   * const { session, token } = await stagedoor.actorTokens.accept({ ticket, actorSub: 'user_2OEpK' })
    * console.log(session.actor.sub, session.expireAt, token.jwt)
    */
-  accept(request: AcceptActorTokenRequestBody, options?: RequestOptions): Promise<AcceptedActorToken> {
-    return this.#http.post<schemas.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)
+  accept(request: AcceptActorTokenRequestBody, options?: CreateOptions): Promise<AcceptedActorToken> {
+    return this.#http.create<schemas.AcceptedActorToken>('/v1/actor_tokens/accept', request, options)
   }
 }

@@ -12,11 +12,11 @@ export class AuditEvents {
   }
 
   /**
-   * Reads the audit log, newest first: a page if awaited, all of it with `for await`, by `seq`, so that what is added
-   * meanwhile moves nothing.
+   * Reads the audit log, newest first: a page if awaited, all of it with `for await`.
    *
    * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `ticketId`, `actorSub`,
-   *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10), `offset` (0)
+   *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/audit_events` (Stagedoor only)
    * @example
@@ -25,9 +25,7 @@ export class AuditEvents {
    * }
    */
   list(query?: GetAuditEventListQuery, options?: RequestOptions): List<AuditEvent> {
-    return this.#http.list<schemas.AuditEvent>('/v1/audit_events', query, options, {
-      after: (asked, { seq }) => ({ ...asked, offset: 0, beforeSeq: seq }),
-    })
+    return this.#http.list<schemas.AuditEvent>('/v1/audit_events', query, options)
   }
 }
 
@@ -40,15 +38,15 @@ export class RefusedRequests {
   }
 
   /**
-   * Counts refused requests per minute, address and code, newest first.
+   * Counts refused requests per minute, address and code, newest minute first.
    *
-   * @param query `limit` 1 to 500 (10), `offset` (0)
+   * @param query `limit` 1 to 500 (10); `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/refused_requests` (Stagedoor only)
    * @example
-   * const entries = await stagedoor.refusedRequests.list({ limit: 100 })
+   * for await (const { address, code, count } of stagedoor.refusedRequests.list()) console.log(address, code, count)
    */
-  list(query?: GetRefusedRequestsListQuery, options?: RequestOptions): Promise<RefusedRequestsEntry[]> {
-    return this.#http.get<schemas.RefusedRequests[]>('/v1/refused_requests', query, options)
+  list(query?: GetRefusedRequestsListQuery, options?: RequestOptions): List<RefusedRequestsEntry> {
+    return this.#http.list<schemas.RefusedRequests>('/v1/refused_requests', query, options)
   }
 }

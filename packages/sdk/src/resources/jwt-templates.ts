@@ -18,7 +18,7 @@ export class JwtTemplates {
   /**
    * Lists JWT templates, newest first.
    *
-   * @param query `limit` 1 to 500 (10), `offset` (0)
+   * @param query `limit` 1 to 500 (10); `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/jwt_templates` (ListJWTTemplates, as at Clerk)
    * @example

@@ -24,12 +24,14 @@ export class Sessions {
   /**
    * Lists sessions, newest first.
    *
-   * @param query `userId`, `clientId`, `actorSub` (sessions in which this actor acts), `status`; `limit` 1 to 500 (10),
-   *   `offset` (0)
+   * @param query `userId`, `clientId`, `actorSub` (sessions in which this actor acts), `status`; `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/sessions` (GetSessionList, as at Clerk)
    * @example
-   * const { data } = await stagedoor.sessions.list({ actorSub: 'user_2OEpK', status: 'active' })
+   * for await (const { id } of stagedoor.sessions.list({ actorSub: 'user_2OEpK', status: 'active' })) {
+   *   await stagedoor.sessions.revoke(id)
+   * }
    */
   list(query?: GetSessionListQuery, options?: RequestOptions): List<Session> {
     return this.#http.list<schemas.Session>('/v1/sessions', query, options)
@@ -69,7 +71,8 @@ export class Sessions {
    *
    * @param request exactly one of `userId`, `actorSub`, `everything: true`; `reason` for the audit log
    * @returns `notBefore` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-   *   still to be marked; they are revoked all the same
+   *   still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or a
+   *   session; `similarActorSubs` are then those that differ only in case, white space or Unicode normalization
    * @throws StagedoorError `resource_not_found` (no such user), `form_param_value_invalid`
    * @see `POST /v1/sessions/revoke_all` (Stagedoor's own)
    * @example

@@ -1,6 +1,6 @@
 import { type CreateOptions, type Http, path, type RequestOptions } from '../http.ts'
-import type { CreatedSignInToken, SignInToken } from '../models/components.ts'
-import type { CreateSignInTokenRequestBody, RevokeRequestBody } from '../models/operations.ts'
+import type { CreatedSignInToken, List, SignInToken } from '../models/components.ts'
+import type { CreateSignInTokenRequestBody, GetSignInTokenListQuery, RevokeRequestBody } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
 import { withTicket } from '../with-ticket.ts'
 
@@ -24,6 +24,20 @@ export class SignInTokens {
    */
   create(request: CreateSignInTokenRequestBody, options?: CreateOptions): Promise<CreatedSignInToken> {
     return this.#http.create<schemas.SignInToken>('/v1/sign_in_tokens', request, options).then(withTicket)
+  }
+
+  /**
+   * Lists sign-in tokens, newest first, without their tickets.
+   *
+   * @param query `status` (`pending`, `accepted`, `revoked`), `userId`; `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
+   * @throws StagedoorError `form_param_value_invalid`
+   * @see `GET /v1/sign_in_tokens` (Stagedoor only)
+   * @example
+   * for await (const { id } of stagedoor.signInTokens.list({ status: 'pending' })) await stagedoor.signInTokens.revoke(id)
+   */
+  list(query?: GetSignInTokenListQuery, options?: RequestOptions): List<SignInToken> {
+    return this.#http.list<schemas.SignInToken>('/v1/sign_in_tokens', query, options)
   }
 
   /**

@@ -49,7 +49,8 @@ export class Users {
    * Lists users, newest first unless `orderBy` says otherwise: a page if awaited, all of them with `for await`.
    *
    * @param query lists of `userId`, `emailAddress`, `phoneNumber`, `externalId`, `username`; `query`, part of an id, a
-   *   name or an address; times in Unix milliseconds; `orderBy` (`-created_at`); `limit` 1 to 500 (10), `offset` (0)
+   *   name or an address; times in Unix milliseconds; `orderBy` (`-created_at`); `limit` 1 to 500 (10);
+   *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/users` (GetUserList, as at Clerk)
    * @example
@@ -57,7 +58,7 @@ export class Users {
    * for await (const { id } of stagedoor.users.list({ banned: true })) console.log(id)
    */
   list(query?: GetUserListQuery, options?: RequestOptions): List<User> {
-    return this.#http.list<schemas.User>('/v1/users', query, options, { count: '/v1/users/count' })
+    return this.#http.list<schemas.User>('/v1/users', query, options, { count: '/v1/users/count', movable: true })
   }
 
   /**
@@ -70,7 +71,10 @@ export class Users {
    * const { id } = await stagedoor.users.findOrCreate({ externalId: 'customer_7', emailAddress: ['ada@example.com'] })
    */
   async findOrCreate(request: CreateUserRequestBody & { externalId: string }, options?: RequestOptions): Promise<User> {
-    const find = async () => (await this.list({ externalId: [request.externalId] }, options)).data[0]
+    const find = async () => {
+      const { data } = await this.list({ externalId: [request.externalId] }, options)
+      return data.find(user => user.externalId === request.externalId) ?? data[0]
+    }
     const known = await find()
     if (known) return known
     try {

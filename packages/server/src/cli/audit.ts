@@ -30,7 +30,7 @@ export function addAudit(program: Command): void {
       .option('--counts', 'instead: refused requests that named nothing known, counted per minute and address'),
   ).action(async (options: ListOptions) => {
     if (options.counts) {
-      const counts = await remote().refusedRequests.list({ limit: options.limit, offset: options.offset })
+      const { data: counts } = await remote().refusedRequests.list({ limit: options.limit, offset: options.offset })
       return printList(
         options,
         counts,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { remote } from './environment.ts'
-import { type OutputOptions, type PageOptions, paged, printList, printOne, time } from './output.ts'
+import { EXIT, note, type OutputOptions, type PageOptions, paged, printList, printOne, time } from './output.ts'
 
 interface RevokeOptions {
   user?: string
@@ -18,6 +18,17 @@ function whoseSessions(ids: string[], { user, actor, everything }: RevokeOptions
   if (user !== undefined) return { userId: user }
   if (actor !== undefined) return { actorSub: actor }
   return everything ? { everything } : undefined
+}
+
+/** Ends with an error, because a mistyped actor goes on acting. */
+function reportUnknownActor(actor = '', similar: string[] = []): void {
+  process.exitCode = EXIT.failed
+  const named = similar.map(each => JSON.stringify(each)).join(', ')
+  const hint =
+    named === ''
+      ? 'Check the `sub`: it is compared byte for byte. `audit list` shows who acted.'
+      : `Similar: ${named}. An actor is compared byte for byte, so run the command again with the right one.`
+  note(`No token and no session has ever had the actor ${JSON.stringify(actor)}. ${hint}`)
 }
 
 export function addSessions(program: Command): void {
@@ -66,13 +77,15 @@ export function addSessions(program: Command): void {
       const why = options.reason === undefined ? {} : { reason: options.reason }
       const whose = whoseSessions(ids, options)
       if (whose) {
-        const { revokedSessions, revokedTokens, complete } = await client.sessions.revokeAll({ ...whose, ...why })
+        const answer = await client.sessions.revokeAll({ ...whose, ...why })
+        const { revokedSessions, revokedTokens, complete, matched, similarActorSubs } = answer
         const more = complete ? '' : ', and more that are still being marked'
         printOne(
           options,
-          { ...whose, revokedSessions, revokedTokens, complete },
+          { ...whose, revokedSessions, revokedTokens, complete, matched, similarActorSubs },
           { sessions: `${revokedSessions} revoked${more}`, tokens: `${revokedTokens} revoked` },
         )
+        if (!matched) reportUnknownActor(options.actor, similarActorSubs)
         return
       }
       for (const id of ids) {

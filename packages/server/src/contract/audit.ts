@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
-import { Id, limit, listOf, listQuery, Milliseconds, milliseconds, offset, operation } from './operation.ts'
+import { Id, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
 
 /** One fact of the audit log. How its bytes and its hash are made: docs/concepts/audit.md. */
 export const AuditEvent = z
@@ -29,6 +29,11 @@ export const AuditEvent = z
   })
   .meta({ id: 'AuditEvent' })
 
+/** `seq` is the order of the log, so it is its cursor too. */
+const seqCursor = z
+  .string()
+  .regex(/^\d{1,16}$/, { error: 'the `next_cursor` of the page before, or the `seq` of its last event' })
+
 export const listAuditEvents = operation({
   id: 'GetAuditEventList',
   method: 'get',
@@ -36,23 +41,25 @@ export const listAuditEvents = operation({
   tag: 'Audit',
   summary: 'Read the audit log, newest first',
   auth: 'secret_key',
-  query: z.strictObject({
-    action: z.string().min(1).max(64).optional(),
-    outcome: z.enum(['done', 'refused']).optional(),
-    code: z.string().min(1).max(64).optional(),
-    user_id: Id.optional(),
-    session_id: Id.optional(),
-    ticket_id: Id.optional(),
-    actor_sub: Id.max(256).optional(),
-    principal_id: Id.optional(),
-    trace_id: Id.optional(),
-    after: milliseconds.optional().describe('Only events at or after this time (ms).'),
-    before: milliseconds.optional().describe('Only events before this time (ms).'),
-    before_seq: milliseconds
-      .optional()
-      .describe('Only events before this position: pages through any number of events.'),
-    ...listQuery,
-  }),
+  query: pagedQuery(
+    {
+      action: z.string().min(1).max(64).optional(),
+      outcome: z.enum(['done', 'refused']).optional(),
+      code: z.string().min(1).max(64).optional(),
+      user_id: Id.optional(),
+      session_id: Id.optional(),
+      ticket_id: Id.optional(),
+      actor_sub: Id.max(256).optional(),
+      principal_id: Id.optional(),
+      trace_id: Id.optional(),
+      after: milliseconds.optional().describe('Only events at or after this time (ms).'),
+      before: milliseconds.optional().describe('Only events before this time (ms).'),
+      before_seq: milliseconds
+        .optional()
+        .describe('Only events before this position: pages through any number of events.'),
+    },
+    seqCursor,
+  ),
   response: listOf(AuditEvent),
   stagedoorOnly: true,
 })
@@ -75,7 +82,7 @@ export const listRefusedRequests = operation({
   tag: 'Audit',
   summary: 'Count refused requests that named nothing known, per minute, address and code',
   auth: 'secret_key',
-  query: z.strictObject({ limit, offset }),
-  response: z.array(RefusedRequests),
+  query: pagedQuery({}, opaqueCursor),
+  response: listOf(RefusedRequests),
   stagedoorOnly: true,
 })

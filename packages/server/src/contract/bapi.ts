@@ -16,6 +16,7 @@ export const bapi: Operation[] = [
   tokens.revokeActorToken,
   tokens.acceptActorToken,
   tokens.createSignInToken,
+  tokens.listSignInTokens,
   tokens.revokeSignInToken,
   users.listUsers,
   users.countUsers,

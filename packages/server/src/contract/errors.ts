@@ -70,6 +70,18 @@ const definitions = {
     long_message: 'The Clerk-Secret-Key of the proxy is not a key of this server.',
     action: 'Give the proxy a secret key of this server: `stagedoor keys create` makes one.',
   },
+  proxy_url_invalid: {
+    status: 400,
+    message: 'Invalid Clerk-Proxy-Url',
+    long_message: 'The Clerk-Proxy-Url is not an http or https address without query and fragment.',
+    action: 'Give the proxy the address at which browsers reach it: https://app.example.com/__clerk.',
+  },
+  navigation_required: {
+    status: 400,
+    message: 'Not a navigation',
+    long_message: 'This address sends a browser back to its page with fresh cookies. Only a navigation may open it.',
+    action: 'Send the browser here with a redirect, not with fetch or an image.',
+  },
   invalid_redirect_url: {
     status: 422,
     message: 'Invalid redirect URL',
@@ -228,6 +240,24 @@ const definitions = {
     message: 'Actor banned',
     long_message: 'The actor is a banned or locked user of this server and may not act as anyone.',
   },
+  actor_is_user: {
+    status: 422,
+    message: 'Actor is the user',
+    long_message: 'The actor is the user to act as, by id or by external id. No user can be their own actor.',
+    action: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
+  },
+  actor_mismatch: {
+    status: 403,
+    message: 'Actor mismatch',
+    long_message: 'This ticket was made for another actor than the one you expect. Nothing was used up.',
+    action: 'Redeem the ticket where its own actor is signed in, or make a new token for this actor.',
+  },
+  sign_in_tokens_off: {
+    status: 403,
+    message: 'Sign-in tokens are off',
+    long_message: 'This server does not create or redeem sign-in tokens.',
+    action: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
+  },
   development_only: {
     status: 400,
     message: 'development only',
@@ -241,6 +271,12 @@ const definitions = {
     message: 'Too many requests. Please try again in a bit.',
     long_message: 'Too many requests. Please try again in a bit.',
     action: 'Wait {seconds} s, as Retry-After says, before the next request.',
+  },
+  too_many_streams: {
+    status: 429,
+    message: 'Too many event streams',
+    long_message: 'This secret key has {max} event streams open on this server, which is the maximum.',
+    action: 'Close a stream before you open another one, or raise STAGEDOOR_MAX_STREAMS_PER_KEY.',
   },
 
   // Us

@@ -244,7 +244,7 @@ export const handshakeClient = operation({
   response: z.null(),
   status: 307,
   page: true,
-  errors: ['invalid_redirect_url', 'prohibited_redirect_url'],
+  errors: ['invalid_redirect_url', 'prohibited_redirect_url', 'navigation_required'],
 })
 
 export const createFrontendSessionTokenFromTemplate = operation({

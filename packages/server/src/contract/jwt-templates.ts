@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeletedObject, Id, JsonObject, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+import { cursorOf, DeletedObject, Id, JsonObject, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 const Claims = JsonObject.meta({
   id: 'Claims',
@@ -69,7 +69,7 @@ export const listJwtTemplates = operation({
   tag: 'JWT Templates',
   summary: 'List JWT templates, newest first',
   auth: 'secret_key',
-  query: z.strictObject(listQuery),
+  query: pagedQuery({}, cursorOf('jtmp')),
   response: listOf(JwtTemplate),
 })
 

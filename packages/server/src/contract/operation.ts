@@ -90,12 +90,59 @@ export const flag = z
 /** A query parameter that may be repeated: `user_id=a&user_id=b`. */
 export const many = z.array(z.string().min(1).max(255)).max(500)
 
-/** What every list takes. With `paginated=true` the answer is `{ data, total_count }` instead of the bare array. */
+/** Parameters of every list. With `paginated=true` the answer is `{ data, total_count }` instead of the bare array. */
 export const listQuery = { limit, offset, paginated: flag.default(false).meta({ type: 'boolean', default: false }) }
 
-/** A bare array, or `{ data, total_count }` when asked with `paginated=true`. */
+/** A position in a list: the `next_cursor` of a page. In lists that are ordered by id it is the id of the last row. */
+export const cursorOf = (prefix: string) =>
+  z.string().regex(new RegExp(`^${prefix}_[0-9A-Za-z]{1,27}$`), {
+    error: `the \`next_cursor\` of the page before, or the id of its last row (\`${prefix}_…\`)`,
+  })
+
+/** An opaque position, in lists that are ordered by something else. */
+export const opaqueCursor = z.string().min(1).max(4_096)
+
+/**
+ * The query of a list that is read page by page. A cursor names a position, not a row: it stays good when the row before
+ * it is deleted or no longer matches the filters.
+ */
+export function pagedQuery<Filters extends z.ZodRawShape>(filters: Filters, cursor: z.ZodType<string, string>) {
+  return z
+    .strictObject({
+      ...filters,
+      ...listQuery,
+      starting_after: cursor
+        .optional()
+        .describe(
+          'Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`.',
+        ),
+      total_count: flag
+        .default(true)
+        .meta({ type: 'boolean', default: true })
+        .describe('`false` leaves `total_count` out of the answer, so that nothing is counted.'),
+    })
+    .refine(isOnePosition, {
+      path: ['offset'],
+      params: { code: 'value' },
+      error: '0 or left out together with `starting_after`',
+    })
+}
+
+function isOnePosition(query: unknown): boolean {
+  const { starting_after, offset } = query as { starting_after?: string; offset: number }
+  return starting_after === undefined || offset === 0
+}
+
+/** A bare array; or with `paginated=true` an object that also has the count, and the position of the next page if there is one. */
 export function listOf<T extends z.ZodType>(item: T) {
-  return z.union([z.array(item), z.strictObject({ data: z.array(item), total_count: z.int().min(0) })])
+  return z.union([
+    z.array(item),
+    z.strictObject({
+      data: z.array(item),
+      total_count: z.int().min(0).optional().describe('Left out when asked with `total_count=false`.'),
+      next_cursor: z.string().optional().describe('Send it as `starting_after`. Left out on the last page.'),
+    }),
+  ])
 }
 
 export const DeletedObject = z

@@ -38,6 +38,17 @@ export const revokeAllSessions = operation({
       complete: z
         .boolean()
         .describe('False if some are still to be marked, each with its audit event. They are revoked all the same.'),
+      matched: z
+        .boolean()
+        .describe(
+          'False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte.',
+        ),
+      similar_actor_subs: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5.',
+        ),
     })
     .meta({ id: 'Revocation' }),
   errors: ['resource_not_found'],
@@ -51,7 +62,7 @@ export const followRevocations = operation({
   tag: 'Sessions',
   summary: 'Follow what is revoked',
   description:
-    'Server-sent events, for verifiers that refuse a token before its time is over. Events: `session-revoked` (a session ended before its time), `sessions-revoked-before` (all of a user, an actor or everybody, begun up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). Resumes after `Last-Event-ID`; then, and at times otherwise, an event may come twice.',
+    'Server-sent events, for verifiers that refuse a token before its time is over. Events: `session-revoked` (a session ended before its time), `sessions-revoked-before` (all of a user, an actor or everybody, begun up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). The server ends the stream within a second after the secret key is revoked. Resumes after `Last-Event-ID`; then, and at times otherwise, an event may come twice.',
   auth: 'secret_key',
   urgent: true,
   query: z.strictObject({
@@ -63,5 +74,6 @@ export const followRevocations = operation({
   }),
   response: z.string().meta({ description: 'text/event-stream' }),
   stream: true,
+  errors: ['too_many_streams'],
   stagedoorOnly: true,
 })

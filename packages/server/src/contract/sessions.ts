@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
-import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 export const SessionStatus = z.enum([
   'active',
@@ -48,13 +48,15 @@ export const listSessions = operation({
   tag: 'Sessions',
   summary: 'List sessions, newest first',
   auth: 'secret_key',
-  query: z.strictObject({
-    client_id: Id.optional(),
-    user_id: Id.optional(),
-    actor_sub: Id.max(256).optional().describe('Only sessions in which this actor is acting. Stagedoor only.'),
-    status: SessionStatus.optional(),
-    ...listQuery,
-  }),
+  query: pagedQuery(
+    {
+      client_id: Id.optional(),
+      user_id: Id.optional(),
+      actor_sub: Id.max(256).optional().describe('Only sessions in which this actor is acting. Stagedoor only.'),
+      status: SessionStatus.optional(),
+    },
+    cursorOf('sess'),
+  ),
   response: listOf(Session),
 })
 

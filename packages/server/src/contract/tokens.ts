@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { Actor } from './actor.ts'
-import { Id, listOf, listQuery, Milliseconds, operation } from './operation.ts'
+import { Actor, MAX_SUB_LENGTH } from './actor.ts'
+import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { ActingSession, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
@@ -41,6 +41,8 @@ export const SignInToken = z
     user_id: Id,
     token: z.string().optional(),
     url: z.string().nullable().optional(),
+    expires_at: Milliseconds.optional().describe('When the token stops being redeemable. In lists.'),
+    session_id: Id.optional().describe('The session it started, once accepted. In lists.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
   })
@@ -93,6 +95,8 @@ export const redemptionErrors = [
   'user_banned',
   'user_locked',
   'actor_banned',
+  'actor_is_user',
+  'sign_in_tokens_off',
 ] as const
 
 export const createActorToken = operation({
@@ -114,6 +118,7 @@ export const createActorToken = operation({
     'user_banned',
     'user_locked',
     'actor_banned',
+    'actor_is_user',
     'invalid_redirect_url',
     'prohibited_redirect_url',
   ],
@@ -126,12 +131,10 @@ export const listActorTokens = operation({
   tag: 'Actor Tokens',
   summary: 'List actor tokens, newest first',
   auth: 'secret_key',
-  query: z.strictObject({
-    status: status.optional(),
-    user_id: Id.optional(),
-    actor_sub: Id.max(256).optional(),
-    ...listQuery,
-  }),
+  query: pagedQuery(
+    { status: status.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
+    cursorOf('act'),
+  ),
   response: listOf(ActorToken),
   stagedoorOnly: true,
 })
@@ -172,7 +175,20 @@ export const acceptActorToken = operation({
     'For apps that keep their own login: the backend redeems the ticket, without a browser, and starts its own session marked with `session.actor`.',
   auth: 'secret_key',
   action: 'actor_token.accept',
-  body: z.strictObject({ ticket: z.string().min(1).max(8_192) }).meta({ id: 'AcceptActorTokenRequestBody' }),
+  makes: true,
+  body: z
+    .strictObject({
+      ticket: z.string().min(1).max(8_192),
+      actor_sub: z
+        .string()
+        .min(1)
+        .max(MAX_SUB_LENGTH)
+        .optional()
+        .describe(
+          'The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending.',
+        ),
+    })
+    .meta({ id: 'AcceptActorTokenRequestBody' }),
   response: z
     .strictObject({
       actor_token: ActorToken,
@@ -181,7 +197,7 @@ export const acceptActorToken = operation({
       token: SessionToken.describe('The first session token.'),
     })
     .meta({ id: 'AcceptedActorToken' }),
-  errors: [...ticketErrors, ...redemptionErrors],
+  errors: [...ticketErrors, 'actor_mismatch', ...redemptionErrors],
   stagedoorOnly: true,
 })
 
@@ -200,12 +216,24 @@ export const createSignInToken = operation({
       user_id: Id,
       expires_in_seconds: durationSeconds
         .default(2_592_000)
-        .describe('How long the token can be redeemed, in seconds.'),
+        .describe('How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.'),
       org_id: z.null().optional().describe('Organizations are not supported: leave it out.'),
     })
     .meta({ id: 'CreateSignInTokenRequestBody' }),
   response: SignInToken,
-  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked'],
+  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked', 'sign_in_tokens_off'],
+})
+
+export const listSignInTokens = operation({
+  id: 'GetSignInTokenList',
+  method: 'get',
+  path: '/v1/sign_in_tokens',
+  tag: 'Sign-in Tokens',
+  summary: 'List sign-in tokens, newest first',
+  auth: 'secret_key',
+  query: pagedQuery({ status: status.optional(), user_id: Id.optional() }, cursorOf('sit')),
+  response: listOf(SignInToken),
+  stagedoorOnly: true,
 })
 
 export const revokeSignInToken = operation({

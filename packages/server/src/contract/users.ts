@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Email, ExternalId, identifierFilters, Phone, Username } from './identifiers.ts'
 import {
   DeletedObject,
   flag,
@@ -6,12 +7,13 @@ import {
   JsonObject,
   limit,
   listOf,
-  listQuery,
   Milliseconds,
   many,
   milliseconds,
   offset,
+  opaqueCursor,
   operation,
+  pagedQuery,
 } from './operation.ts'
 
 const Metadata = JsonObject.meta({ id: 'Metadata', type: 'object', additionalProperties: true })
@@ -93,17 +95,6 @@ export const User = z
   .meta({ id: 'User' })
 
 const name = z.string().max(255).nullish()
-const identifier = z.string().trim().min(1).max(255).nullish()
-const email = z
-  .string()
-  .trim()
-  .toLowerCase()
-  .max(320)
-  .regex(/^[^\s@]+@[^\s@]+$/, { error: 'an e-mail address' })
-const phone = z
-  .string()
-  .trim()
-  .regex(/^\+[1-9]\d{6,14}$/, { error: 'a phone number in E.164 form, +15555550100' })
 const time = z.iso
   .datetime({ offset: true, error: 'a time in RFC 3339 form, 2026-01-31T12:00:00Z' })
   .refine(text => !(Date.parse(text) < 0), { params: { code: 'value' }, error: 'a time since 1970' })
@@ -119,8 +110,8 @@ const withoutEffect = {
 }
 
 const settable = {
-  external_id: identifier.describe('Your own id of this user. Unique.'),
-  username: identifier,
+  external_id: ExternalId.nullish().describe('Your own id of this user. Unique.'),
+  username: Username.nullish().describe('Unique. Kept in lower case.'),
   first_name: name,
   last_name: name,
   locale: z.string().max(35).nullish(),
@@ -137,8 +128,8 @@ const settable = {
 export const CreateUserRequestBody = z
   .strictObject({
     ...settable,
-    email_address: z.array(email).max(20).optional(),
-    phone_number: z.array(phone).max(20).optional(),
+    email_address: z.array(Email).max(20).optional(),
+    phone_number: z.array(Phone).max(20).optional(),
     banned: z.boolean().nullish(),
     locked: z.boolean().nullish(),
   })
@@ -166,10 +157,7 @@ const MetadataBody = z
 
 const filters = {
   user_id: many.optional(),
-  email_address: many.optional(),
-  phone_number: many.optional(),
-  external_id: many.optional(),
-  username: many.optional(),
+  ...identifierFilters,
   query: z.string().max(255).optional().describe('Part of an id, name, e-mail address or phone number.'),
   email_address_query: z.string().max(255).optional(),
   phone_number_query: z.string().max(255).optional(),
@@ -226,7 +214,7 @@ export const listUsers = operation({
   tag: 'Users',
   summary: 'List users',
   auth: 'secret_key',
-  query: z.strictObject({ ...filters, ...listQuery, starting_after: Id.optional(), order_by }),
+  query: pagedQuery({ ...filters, order_by }, opaqueCursor),
   response: listOf(User),
 })
 

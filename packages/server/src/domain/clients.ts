@@ -14,7 +14,20 @@ export async function readClient(ctx: Context, cookie: string): Promise<ClientTo
   const claims = readClientClaims(ctx, cookie)
   const record = claims && (await ctx.store.clients.find(claims.id))
   if (!record || !sameToken(record.rotating_token_hash, claims.rotating_token)) return undefined
+  await forgetPreviousToken(ctx, record)
   return { record, token: cookie }
+}
+
+/**
+ * Once a browser has used its current token, the token that its last sign-in replaced is worth nothing: the answer of
+ * that sign-in has arrived, so nothing has to be repeated.
+ */
+export async function forgetPreviousToken(
+  ctx: Context,
+  client: Pick<ClientRecord, 'id' | 'rotating_token_hash' | 'previous_token_hash'>,
+): Promise<void> {
+  if (client.previous_token_hash !== null)
+    await ctx.store.clients.forgetPreviousToken(client.id, client.rotating_token_hash)
 }
 
 /** What the cookie says, if this server signed it. Says nothing of whether it is still good: see `sameToken`. */
@@ -27,11 +40,11 @@ export function sameToken(rotatingTokenHash: string, rotatingToken: string): boo
   return timingSafeEqual(Buffer.from(rotatingTokenHash), Buffer.from(hash('sha256', rotatingToken)))
 }
 
-/** What a browser shows of itself. */
-export interface ShownClient {
-  /** What its cookie says, if this server signed it; even if nobody has signed in with it yet. */
-  claims?: ClientClaims | undefined
-  /** The client it speaks for. */
+/** The client tokens that a browser presented. */
+export interface PresentedClient {
+  /** Every token that this server signed, also those of no stored client. */
+  presented?: readonly ClientClaims[]
+  /** The stored client whose current token is among them. */
   client?: ClientToken | undefined
 }
 
@@ -41,7 +54,8 @@ export function anonymousClientToken(ctx: Context): string {
 }
 
 /** A new client, or the one given with a new token: a cookie that someone planted or kept is worth nothing after a sign-in. */
-export function renewedClient(ctx: Context, { client, claims }: ShownClient, now: number): ClientToken {
+export function renewedClient(ctx: Context, { client, presented = [] }: PresentedClient, now: number): ClientToken {
+  const claims = presented.find(each => client && isCurrent(client.record, each)) ?? presented[0]
   const id = client?.record.id ?? ctx.random.id('client', now)
   const { token, rotating_token_hash } = newToken(ctx, id)
   const record: ClientRecord = {
@@ -53,6 +67,14 @@ export function renewedClient(ctx: Context, { client, claims }: ShownClient, now
     updated_at: now,
   }
   return { record, token }
+}
+
+/** Whether these are the claims of the client's current token. */
+export function isCurrent(
+  { id, rotating_token_hash }: Pick<ClientRecord, 'id' | 'rotating_token_hash'>,
+  claims: ClientClaims,
+): boolean {
+  return claims.id === id && sameToken(rotating_token_hash, claims.rotating_token)
 }
 
 /** Whether a browser shows the client's token, or what its last sign-in replaced: it may never have got the answer. */

@@ -1,4 +1,5 @@
 import type { Activity } from './activity.ts'
+import type { EventStreams } from './event-streams.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
@@ -19,6 +20,7 @@ export interface Services {
   activity: Activity
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
+  eventStreams: EventStreams
   /**
    * Aborted when the server begins to stop: it finishes what is under way, ends what would go on for ever, and should be
    * sent nothing more.
@@ -55,6 +57,8 @@ export interface Settings {
   sign_in_url: string
   /** Whether opening a ticket shows a page that asks, or sends the browser straight on. */
   accept_page: 'confirm' | 'redirect'
+  /** Whether sign-in tokens are created and redeemed. */
+  sign_in_tokens: 'on' | 'off'
   /** How tokens are signed. */
   signing_alg: SigningAlg
   session_idle_timeout_seconds: number

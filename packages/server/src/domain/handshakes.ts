@@ -78,6 +78,16 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
   ]
 }
 
+/** The cookies themselves, signed: for SDKs that know no nonces. Good for as long as a nonce, for the app's origin only. */
+export async function handshakeToken(ctx: Context, claims: HandshakeClaims): Promise<string> {
+  const iat = Math.floor(ctx.clock.now() / 1_000)
+  const exp = Math.floor(claims.exp / 1_000)
+  const handshake = await handshakeDirectives(ctx, claims)
+  return ctx.signing.handshakeToken(
+    JSON.stringify({ aud: claims.azp, exp, handshake, iat, iss: ctx.settings.public_url }),
+  )
+}
+
 /** Carries the nonce where the app and this server share a host, so that it stays out of the address bar. */
 export const NONCE_COOKIE = '__clerk_handshake_nonce'
 

@@ -95,8 +95,15 @@ export async function findTemplateByName(ctx: Context, name: string): Promise<Jw
   return template
 }
 
+/** How long a token of the template lives, in seconds: while acting no longer than a session token does. */
+export function templateLifetime(ctx: Context, template: JwtTemplateRecord, session: SessionRecord): number {
+  const { session_token_lifetime_seconds: most } = ctx.settings
+  return session.actor === null ? template.lifetime : Math.min(template.lifetime, most)
+}
+
 /**
- * The claims of a token from a template, as JSON. The automatic ones come last: nothing takes their place.
+ * The claims of a token from a template, as JSON. The automatic ones come last: nothing takes their place. While acting
+ * they include `act`, whether or not the template does.
  * @throws ApiError request_invalid if they would be too large, authentication_invalid if the user is gone
  */
 export async function templateClaims(
@@ -108,7 +115,8 @@ export async function templateClaims(
   const user = await ctx.store.users.find(session.user_id)
   if (!user) throw new ApiError('authentication_invalid')
   const own = rendered(JSON.parse(template.claims), factsOf(session, user)) as Record<string, unknown>
-  const claims = JSON.stringify({
+  if (session.actor !== null) delete own.act
+  const text = JSON.stringify({
     ...own,
     ...(azp === undefined ? {} : { azp }),
     exp,
@@ -118,6 +126,8 @@ export async function templateClaims(
     nbf: iat - template.allowed_clock_skew,
     sub: session.user_id,
   })
+  // The stored text of the actor, value for value.
+  const claims = session.actor === null ? text : `${text.slice(0, -1)},"act":${session.actor}}`
   const bytes = Buffer.byteLength(claims)
   if (bytes <= MAX_CLAIMS_BYTES) return claims
   throw new ApiError('request_invalid', {

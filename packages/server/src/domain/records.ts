@@ -23,6 +23,9 @@ export interface TicketRecord {
   /** When expiry was first seen. Once written, no turned-back clock revives the ticket. */
   expired_at: number | null
   session_id: string | null
+  /** SHA-256 of the client token of the browser that confirmed it goes on with the ticket, and when. */
+  confirmed_token_hash: string | null
+  confirmed_at: number | null
   created_at: number
   updated_at: number
 }

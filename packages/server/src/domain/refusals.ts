@@ -1,11 +1,18 @@
-import { ApiError, ApiErrors } from '../contract/errors.ts'
+import { ApiError, ApiErrors, type ErrorAbout } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
+import { statusAt } from './sessions.ts'
+
+/** Maximum number of refusals of one browser, or of one ticket shown by browsers, that become audit events. */
+export const MAX_REFUSAL_EVENTS = 20
+/** A browser with an active session may fill that number again after this time, in ms. */
+const REFUSAL_WINDOW = 3_600_000
 
 /**
  * Does something; if it would have changed state (it has an `action`) and is refused, writes an audit event of that. (What
- * is done writes its own, in the transaction that does it.) A refusal that names nothing we know is only counted,
- * otherwise anyone could fill the disk; so is any failed authentication, and whatever is one request too many.
+ * is done writes its own, in the transaction that does it.) Audit events are never deleted, so a caller without a secret
+ * key causes few of them: a refusal is an event only if it is about a stored ticket or a stored client, and only up to
+ * `MAX_REFUSAL_EVENTS`. Every other refusal is counted, as are failed authentications and requests over a rate limit.
  */
 export async function recordingRefusals<T>(
   ctx: Context,
@@ -22,12 +29,32 @@ export async function recordingRefusals<T>(
 }
 
 async function recordRefusal(ctx: Context, action: string | undefined, refusal: ApiError): Promise<void> {
-  const about = refusal.options.about ?? {}
-  const known = ctx.caller.principal.id !== null || ctx.caller.principal.type === 'command_line'
   const tooMany = refusal.status === 429
-  if (action !== undefined && !tooMany && (known || Object.keys(about).length > 0)) {
-    await ctx.store.audit.append(auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about }))
-  } else if (action !== undefined || tooMany || refusal.status === 401) {
+  if (action !== undefined && !tooMany && (await appendEvent(ctx, action, refusal))) return
+  if (action !== undefined || tooMany || refusal.status === 401)
     ctx.refusedRequests.count(ctx.clock.now(), ctx.caller.address, refusal.code)
+}
+
+/** @returns whether the refusal became an event */
+async function appendEvent(ctx: Context, action: string, refusal: ApiError): Promise<boolean> {
+  const { type, id } = ctx.caller.principal
+  const about = refusal.options.about ?? {}
+  const event = auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about })
+  if (type !== 'client') {
+    const known = type !== 'secret_key' || id !== null
+    if (known) await ctx.store.audit.append(event)
+    return known
   }
+  const since = await refusalsSince(ctx, id, about)
+  if (since === undefined) return false
+  return ctx.store.audit.appendRefusal(event, { most: MAX_REFUSAL_EVENTS, since })
+}
+
+/** The time from which a browser's refusals count towards the maximum; undefined if they are no events at all. */
+async function refusalsSince(ctx: Context, clientId: string | null, about: ErrorAbout): Promise<number | undefined> {
+  const stored = clientId !== null && (await ctx.store.clients.find(clientId)) !== undefined
+  if (!stored) return about.ticket_id === undefined ? undefined : 0
+  const now = ctx.clock.now()
+  const sessions = await ctx.store.sessions.listOfClient(clientId)
+  return sessions.some(session => statusAt(session, now) === 'active') ? now - REFUSAL_WINDOW : 0
 }

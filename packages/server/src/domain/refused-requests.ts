@@ -1,4 +1,8 @@
-import type { Store } from './store.ts'
+import { invalidParam } from '../contract/errors.ts'
+import type { Context } from './context.ts'
+import { partsOf } from './cursor.ts'
+import type { RefusedRequestsRecord } from './records.ts'
+import type { Found, Page, Store } from './store.ts'
 
 const MINUTE = 60_000
 /** Beyond so many addresses and codes in one minute, the rest is counted together. */
@@ -51,4 +55,28 @@ export function network(address: string): string {
   const right = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
   return `${[...left, ...Array<string>(zeros).fill('0'), ...right].slice(0, 4).join(':')}::/64`
+}
+
+/**
+ * Reads the counts, newest minute first. Pages follow the key, because counts change while they are read; within a page
+ * the largest counts of a minute come first.
+ * @throws ApiError form_param_value_invalid if the cursor is not one of this list
+ */
+export async function listRefusedRequests(
+  ctx: Context,
+  input: Page & { counted: boolean },
+): Promise<Found<RefusedRequestsRecord>> {
+  const { starting_after } = input
+  if (starting_after !== undefined) {
+    const types = partsOf(starting_after)?.map(part => typeof part)
+    if (types?.join() !== 'number,string,string')
+      throw invalidParam('starting_after', '`starting_after` must be the `next_cursor` of a page of this list.')
+  }
+  const found = await ctx.store.refusedRequests.list(input, input)
+  return { ...found, rows: found.rows.sort(byMinuteAndCount) }
+}
+
+function byMinuteAndCount(a: RefusedRequestsRecord, b: RefusedRequestsRecord): number {
+  const key = ({ address, code }: RefusedRequestsRecord) => `${address} ${code}`
+  return b.minute - a.minute || b.count - a.count || (key(a) < key(b) ? -1 : 1)
 }

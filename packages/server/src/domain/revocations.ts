@@ -8,6 +8,11 @@ import { ticketEvent } from './tickets.ts'
 
 /** So many rows of each kind are marked in one transaction. */
 const BATCH = 500
+/**
+ * A transaction that began before a cutoff commits at most this much later, in ms. It may add a row that the cutoff
+ * covers, so rows are marked again until then.
+ */
+const COMMIT_LAG = 10_000
 /** Rows that are marked before the call is answered; the others are marked soon after. */
 const MARKED_AT_ONCE = 5_000
 
@@ -22,7 +27,15 @@ export interface RevokedAll extends Pick<NotBeforeRecord, 'scope' | 'subject' | 
   tickets: number
   /** False: some rows are still to be marked. They are revoked all the same. */
   complete: boolean
+  /** False: this actor has never had a token or a session. */
+  matched: boolean
+  /** Actors whose `sub` could have been meant. */
+  similar: string[]
 }
+
+/** Actors that are compared with a `sub` that nobody has, and those that are named. */
+const COMPARED = 10_000
+const NAMED = 5
 
 /**
  * Revokes at one stroke every session and every pending token of a user, of an actor, or of everybody. It is one small
@@ -41,7 +54,14 @@ export async function revokeAll(ctx: Context, input: RevokeAll): Promise<Revoked
   })
   const at = await ctx.store.revocations.stamp(scope, subject, event)
   const marked = await mark(ctx, { scope, subject, at, marked_at: null }, MARKED_AT_ONCE, input.reason)
-  return { scope, subject, at, ...marked }
+  const matched = scope !== 'actor' || (await ctx.store.revocations.isKnownActor(subject))
+  return { scope, subject, at, ...marked, matched, similar: matched ? [] : await similarActors(ctx, subject) }
+}
+
+async function similarActors(ctx: Context, sub: string): Promise<string[]> {
+  const folded = (text: string) => text.normalize('NFKC').replace(/\s/g, '').toLowerCase()
+  const subs = await ctx.store.revocations.actorSubs(COMPARED)
+  return subs.filter(each => each !== sub && folded(each) === folded(sub)).slice(0, NAMED)
 }
 
 function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'> {
@@ -50,10 +70,15 @@ function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'>
   return { scope: 'everything', subject: '' }
 }
 
-/** Marks what earlier calls left. @returns whether there is more */
+/** Marks the rows that earlier calls left, and rows that were committed after them. @returns whether there are more */
 export async function markRevoked(ctx: Context): Promise<boolean> {
-  const [stamp] = await ctx.store.revocations.stamps({ unmarked: true })
-  return stamp !== undefined && !(await mark(ctx, stamp, BATCH)).complete
+  let more = false
+  for (const cutoff of await ctx.store.revocations.stamps({ unmarked: true })) {
+    const { complete } = await mark(ctx, cutoff, BATCH)
+    if (!complete) more = true
+    else if (cutoff.at < ctx.clock.now() - COMMIT_LAG) await ctx.store.revocations.noteMarked(cutoff)
+  }
+  return more
 }
 
 async function mark(ctx: Context, stamp: NotBeforeRecord, atMost: number, reason = 'session.revoke_all') {
@@ -62,14 +87,11 @@ async function mark(ctx: Context, stamp: NotBeforeRecord, atMost: number, reason
     ticket: ticket => ticketEvent(ctx, 'revoke', ticket, reason),
   }
   const done = { sessions: 0, tickets: 0, complete: false }
-  while (done.sessions < atMost && done.tickets < atMost) {
+  while (done.sessions < atMost && done.tickets < atMost && !done.complete) {
     const { sessions, tickets } = await ctx.store.revocations.mark(stamp, BATCH, events)
     done.sessions += sessions
     done.tickets += tickets
-    if (sessions > 0 || tickets > 0) continue
-    await ctx.store.revocations.noteMarked(stamp)
-    done.complete = true
-    break
+    done.complete = sessions === 0 && tickets === 0
   }
   return done
 }

@@ -1,9 +1,9 @@
 import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
-import { renewedClient, sameToken } from './clients.ts'
+import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
-import { findTemplateByName, templateClaims } from './jwt-templates.ts'
+import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
 import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -106,7 +106,7 @@ export async function revokeSession(
 /** Signs the browser out of one of its sessions. @throws ApiError authentication_invalid, resource_not_found */
 export async function leaveSession(
   ctx: Context,
-  input: { id: string; client: ClientClaims | undefined; status: 'ended' | 'removed' },
+  input: { id: string; presented: readonly ClientClaims[]; status: 'ended' | 'removed' },
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
   return finish(ctx, facts, input.status, input.status === 'ended' ? 'session.end' : 'session.remove')
@@ -122,7 +122,7 @@ export async function leaveAllSessions(ctx: Context, input: { client_id: string 
 /** A session of this browser. @throws ApiError authentication_invalid */
 export function getOwnSession(
   ctx: Context,
-  input: { id: string; client: ClientClaims | undefined },
+  input: { id: string; presented: readonly ClientClaims[] },
 ): Promise<SessionRecord> {
   return ownedSession(ctx, input)
 }
@@ -134,7 +134,7 @@ export function getOwnSession(
  */
 export async function touchSession(
   ctx: Context,
-  input: { id: string; client: ClientClaims | undefined; select: boolean },
+  input: { id: string; presented: readonly ClientClaims[]; select: boolean },
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
   await assertUsable(ctx, facts)
@@ -154,8 +154,8 @@ export async function touchSession(
 
 export interface MintInput {
   id: string
-  /** The browser asking; the secret key's own mints have none. */
-  client?: ClientClaims | undefined
+  /** The client tokens of the browser that asks; a mint by secret key has none. */
+  presented?: readonly ClientClaims[]
   /** The page that will use the token: `azp`. */
   origin?: string | undefined
   expires_in_seconds?: number | undefined
@@ -173,7 +173,10 @@ export interface MintInput {
  *   request_invalid if a template makes too large a token
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
-  const facts = 'client' in input ? await ownedSession(ctx, input) : await ctx.store.sessions.findForMint(input.id)
+  const { presented } = input
+  const facts = presented
+    ? await ownedSession(ctx, { id: input.id, presented })
+    : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
   // The time of the read, so that a process that was frozen since signs nothing that is still good.
   const { now } = facts
@@ -181,7 +184,9 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
   if (input.counts ?? true) ctx.activity.note(facts, now)
 
-  const life = input.expires_in_seconds ?? template?.lifetime ?? ctx.settings.session_token_lifetime_seconds
+  const life =
+    input.expires_in_seconds ??
+    (template ? templateLifetime(ctx, template, facts) : ctx.settings.session_token_lifetime_seconds)
   const iat = Math.floor(now / SECOND)
   const exp = Math.min(iat + life, Math.floor(facts.expire_at / SECOND))
   const times = { iat, exp, azp: input.origin }
@@ -230,19 +235,21 @@ export function factorVerificationAge(session: SessionRecord, now: number): [num
   return session.actor === null ? [Math.max(0, Math.floor((now - session.created_at) / 60_000)), -1] : [-1, -1]
 }
 
-/** A session of this very client. Anyone else's does not exist. */
+/** A session of a client whose current token was presented. Any other session does not exist for this browser. */
 async function ownedSession(
   ctx: Context,
-  input: { id: string; client?: ClientClaims | undefined },
+  { id, presented }: { id: string; presented: readonly ClientClaims[] },
 ): Promise<MintFacts> {
-  const facts = input.client && (await ctx.store.sessions.findForMint(input.id))
-  if (
-    !facts ||
-    facts.client_id !== input.client?.id ||
-    !sameToken(facts.client_token_hash, input.client.rotating_token)
-  ) {
-    throw new ApiError('authentication_invalid')
+  const facts = presented.length === 0 ? undefined : await ctx.store.sessions.findForMint(id)
+  if (!facts) throw new ApiError('authentication_invalid')
+  const client = {
+    id: facts.client_id,
+    rotating_token_hash: facts.client_token_hash,
+    previous_token_hash: facts.client_previous_token_hash,
   }
+  if (!presented.some(claims => isCurrent(client, claims))) throw new ApiError('authentication_invalid')
+  ctx.caller.principal = { type: 'client', id: client.id }
+  await forgetPreviousToken(ctx, client)
   return facts
 }
 

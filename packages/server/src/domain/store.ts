@@ -32,7 +32,9 @@ export interface Store {
     /** pending → revoked. */
     revoke(id: string, kind: TicketRecord['kind'], event: AuditRecord): Promise<TicketRecord | undefined>
     /** pending → accepted, and the session begins, if the ticket is in time and its user may be signed in. */
-    accept(acceptance: Acceptance): Promise<boolean>
+    accept(acceptance: Acceptance, once?: IdempotencyKeyRecord): Promise<boolean>
+    /** Remembers which browser confirmed that it goes on with a pending ticket. */
+    confirm(id: string, tokenHash: string): Promise<void>
     /** Remembers that a pending ticket was found too late. */
     noteExpired(id: string): Promise<void>
     /** The same for any whose time is over. @returns how many */
@@ -64,6 +66,8 @@ export interface Store {
     select(id: string, sessionId: string, event: AuditRecord): Promise<boolean>
     /** Gives a browser a new token that shows the one its last sign-in replaced. */
     renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
+    /** The token that the last sign-in replaced counts no more, if the current one is still this. */
+    forgetPreviousToken(id: string, tokenHash: string): Promise<void>
   }
   users: {
     /** Fails with `Taken` where an identifier, username or external id is another user's. */
@@ -74,10 +78,12 @@ export interface Store {
       once?: IdempotencyKeyRecord,
     ): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
-    list(
-      filter: UserFilter,
-      page: Page & { order_by: string; starting_after?: string | undefined },
-    ): Promise<UserWithIdentifiers[]>
+    /** What is known of an actor: whether it is this user, and whether it is a stored user who is banned or locked. */
+    findActor(actorSub: string, userId: string): Promise<{ is_user: boolean; is_blocked: boolean }>
+    /** Users without the value that orders the list come first, or last if it is descending. */
+    list(filter: UserFilter & Counted, page: UserPage): Promise<Found<UserWithIdentifiers>>
+    /** Where a user is in a list of this order. */
+    position(id: string, by: UserOrder['by']): Promise<UserPosition | undefined>
     count(filter: UserFilter): Promise<number>
     /** Changes columns; with `unless`, only while those columns still hold these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
@@ -112,6 +118,10 @@ export interface Store {
     stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
     /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
     mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    /** Whether there has ever been a token or a session with this actor. */
+    isKnownActor(sub: string): Promise<boolean>
+    /** Actors of the tokens and sessions that there are. */
+    actorSubs(limit: number): Promise<string[]>
     /** Every row of a stamp is marked. */
     noteMarked(stamp: NotBeforeRecord): Promise<void>
     stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
@@ -136,11 +146,18 @@ export interface Store {
   }
   audit: {
     append(event: AuditRecord): Promise<void>
+    /**
+     * Appends a refusal unless its principal, or its ticket at the request of browsers, has the maximum number of them.
+     * @param bound.since refusals before this time do not count, Unix ms
+     */
+    appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
-    list(page: Page): Promise<RefusedRequestsRecord[]>
+    list(filter: Counted, page: Page): Promise<Found<RefusedRequestsRecord>>
+    /** Deletes some of the counts of minutes before a time. @returns how many */
+    deleteBefore(minute: number, limit: number): Promise<number>
   }
   /** The clock by which it is decided what has expired. */
   clock: Clock
@@ -195,12 +212,15 @@ export interface Acceptance {
   /** New, or the browser's with its token renewed. */
   client: ClientRecord
   session: SessionRecord
+  /** The actor that the ticket must be for; null: any. */
+  expected_actor_sub: string | null
   event: AuditRecord
 }
 
 export interface MintFacts extends SessionRecord {
   client_token_hash: string
-  /** The user is gone, banned or locked; or the actor is a user of ours who is banned or locked. */
+  client_previous_token_hash: string | null
+  /** The user is gone, banned or locked; or the actor is a stored user, by id or external id, who is banned or locked. */
   barred: 0 | 1
   keyring_version: number
   /** When this was read, by the clock that decides: Unix ms. */
@@ -215,16 +235,41 @@ export interface SigningKeyChange {
 export interface Page {
   limit: number
   offset: number
+  /** Only rows that follow this position: the `next` of the page before. */
+  starting_after?: string | undefined
 }
 
 export interface Found<T> {
   rows: T[]
   /** Counted only when `filter.counted` asks. */
   total: number
+  /** The position of the last row; undefined on the last page. */
+  next?: string | undefined
+}
+
+/** A position in a list of users: the value of the column that orders it (see `UserOrder`), and the id. */
+export interface UserPosition {
+  value: string | number | null
+  id: string
+}
+
+/** The order of a list of users. Equal values are ordered by id, in the same direction. */
+export interface UserOrder {
+  by:
+    | 'created_at'
+    | 'updated_at'
+    | 'first_name'
+    | 'last_name'
+    | 'username'
+    | 'email_address'
+    | 'phone_number'
+    | 'last_active_at'
+    | 'last_sign_in_at'
+  descending: boolean
 }
 
 interface Counted {
-  counted?: boolean
+  counted?: boolean | undefined
 }
 
 export interface TicketFilter extends Counted {
@@ -254,6 +299,11 @@ export interface AuditFilter extends Counted {
   after?: number | undefined
   before?: number | undefined
   before_seq?: number | undefined
+}
+
+export interface UserPage extends Omit<Page, 'starting_after'> {
+  order: UserOrder
+  after?: UserPosition | undefined
 }
 
 type Span = 'last_active_at' | 'last_sign_in_at' | 'created_at'

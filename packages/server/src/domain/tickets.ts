@@ -1,6 +1,14 @@
+import { hash } from 'node:crypto'
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit.ts'
-import { type ClientToken, isShownBy, reclaimedClient, renewedClient, type ShownClient } from './clients.ts'
+import {
+  type ClientToken,
+  isShownBy,
+  type PresentedClient,
+  reclaimedClient,
+  renewedClient,
+  sameToken,
+} from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
 import type { SessionRecord, TicketRecord, UserWithIdentifiers } from './records.ts'
@@ -9,8 +17,10 @@ import type { Found, Page, TicketFilter } from './store.ts'
 
 /** Actor tokens and sign-in tokens: one machinery, and a kind. */
 
-/** How long the browser that redeemed a ticket may ask again and get the same session, ms: a reload, a lost answer. */
-const ASK_AGAIN = 60_000
+/** The longest time for which a sign-in token can be redeemed: 30 days, the default at Clerk. */
+const MAX_SIGN_IN_TOKEN_SECONDS = 2_592_000
+/** How long the browser that confirmed or redeemed a ticket may repeat that, in ms: a second click, a lost answer. */
+const REPEAT_WINDOW = 60_000
 
 export interface CreateTicket {
   kind: TicketRecord['kind']
@@ -24,12 +34,15 @@ export interface CreateTicket {
 
 /**
  * Creates a pending token.
- * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, form_param_value_invalid
+ * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, actor_is_user, form_param_value_invalid
  */
 export async function createTicket(ctx: Context, input: CreateTicket, once?: Once): Promise<TicketRecord> {
   const { settings } = ctx
   const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
-  if (input.kind === 'actor_token') {
+  assertOn(ctx, input.kind)
+  if (input.kind === 'sign_in_token') {
+    atMost('expires_in_seconds', input.expires_in_seconds, MAX_SIGN_IN_TOKEN_SECONDS)
+  } else {
     atMost('expires_in_seconds', input.expires_in_seconds, settings.actor_token_max_seconds)
     atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
   }
@@ -48,6 +61,8 @@ export async function createTicket(ctx: Context, input: CreateTicket, once?: Onc
     expires_at: now + input.expires_in_seconds * 1_000,
     expired_at: null,
     session_id: null,
+    confirmed_token_hash: null,
+    confirmed_at: null,
     created_at: now,
     updated_at: now,
   }
@@ -82,17 +97,19 @@ export async function revokeTicket(
  * one transaction; a refused redemption leaves the ticket as it was. The browser that redeemed it gets the same session
  * again for a minute.
  * @param input.ticket the string the browser or backend was given
- * @param input.shown what the browser shows of itself, if anything
- * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, …
+ * @param input.browser the client tokens that the browser presented; absent in a backend
+ * @param input.actor_sub the actor the caller expects, if it expects one
+ * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, actor_mismatch, …
  */
 export async function acceptTicket(
   ctx: Context,
-  input: { ticket: string; shown?: ShownClient; kind?: TicketRecord['kind'] },
+  input: { ticket: string; browser?: PresentedClient; kind?: TicketRecord['kind']; actor_sub?: string | undefined },
+  once?: Once,
 ): Promise<Redemption> {
-  const { shown = {} } = input
+  const { browser = {}, actor_sub: expected_actor_sub = null } = input
   const ticket = await readTicket(ctx, input.ticket, input.kind)
   const now = ctx.clock.now()
-  const client = renewedClient(ctx, shown, now)
+  const client = renewedClient(ctx, browser, now)
   const parked_session_id = client.record.last_active_session_id
   const session = newSession(ctx, { ticket, client_id: client.record.id, parked_session_id, now })
   client.record.last_active_session_id = session.id
@@ -102,13 +119,24 @@ export async function acceptTicket(
     actor: ticket.actor,
     reason: ticket.reason,
   })
-  const accepted = await ctx.store.tickets.accept({ ticket_id: ticket.id, client: client.record, session, event })
-  if (accepted) return { session, client, isNew: shown.client === undefined }
+  const key = once && { ...once, made_id: session.id }
+  const acceptance = { ticket_id: ticket.id, client: client.record, session, expected_actor_sub, event }
+  if (await ctx.store.tickets.accept(acceptance, key)) return { session, client, isNew: browser.client === undefined }
   const found = await ctx.store.tickets.find(ticket.id)
-  const before = found && (await redeemedBefore(ctx, found, shown.claims, now))
+  const before = found && (await redeemedBefore(ctx, found, browser.presented, now))
   const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
   if (again) return { session: before.session, client: again, isNew: false }
-  throw await whyNotAccepted(ctx, ticket, now)
+  throw await whyNotAccepted(ctx, ticket, expected_actor_sub, now)
+}
+
+/**
+ * The session that a backend redeemed this ticket into, for the repetition of that request.
+ * @throws ApiError actor_token_already_used_code if the session is over
+ */
+export async function acceptedSession(ctx: Context, input: { id: string }): Promise<SessionRecord> {
+  const session = await ctx.store.sessions.findForMint(input.id)
+  if (session && isUsable(ctx, session)) return session
+  throw new ApiError('actor_token_already_used_code', { about: { session_id: input.id } })
 }
 
 export interface Redemption {
@@ -119,29 +147,60 @@ export interface Redemption {
 }
 
 /** The session a browser got for this ticket a moment ago, if it is that browser and may still have it. */
-async function redeemedBefore(ctx: Context, ticket: TicketRecord, claims: ClientClaims | undefined, now: number) {
-  if (!claims || ticket.status !== 'accepted' || now - ticket.updated_at > ASK_AGAIN) return undefined
+async function redeemedBefore(
+  ctx: Context,
+  ticket: TicketRecord,
+  presented: readonly ClientClaims[] = [],
+  now = ctx.clock.now(),
+) {
+  if (presented.length === 0 || ticket.status !== 'accepted' || now - ticket.updated_at > REPEAT_WINDOW)
+    return undefined
   const session = await ctx.store.sessions.findForMint(ticket.session_id ?? '')
   if (!session || !isUsable(ctx, session)) return undefined
   const record = await ctx.store.clients.find(session.client_id)
-  return record && isShownBy(record, claims) ? { session, record, claims } : undefined
+  const claims = record && presented.find(each => isShownBy(record, each))
+  return claims && { session, record, claims }
+}
+
+/** Whether this browser confirmed the ticket a moment ago: then it is shown the same again, also once it was redeemed. */
+function confirmedBefore(ticket: TicketRecord, presented: readonly ClientClaims[], now: number): boolean {
+  const { confirmed_token_hash: confirmed, confirmed_at } = ticket
+  if (confirmed === null || confirmed_at === null || now - confirmed_at > REPEAT_WINDOW) return false
+  return ticket.status !== 'revoked' && presented.some(claims => sameToken(confirmed, claims.rotating_token))
 }
 
 /**
- * What a ticket is about, if it can be redeemed now, by whoever shows this. Changes nothing.
+ * Returns what a ticket is about, if this browser can redeem it now or did so a moment ago. Changes nothing.
  * @throws ApiError as `acceptTicket`
  */
 export async function previewTicket(
   ctx: Context,
-  input: { ticket: string; claims: ClientClaims | undefined },
+  input: { ticket: string; presented: readonly ClientClaims[] },
 ): Promise<{ ticket: TicketRecord; user: UserWithIdentifiers }> {
   const ticket = await readTicket(ctx, input.ticket)
   const now = ctx.clock.now()
   const user = await ctx.store.users.find(ticket.user_id)
   const refusal = await whyNot(ctx, ticket, now)
-  if (!user || (refusal && !(await redeemedBefore(ctx, ticket, input.claims, now))))
+  const repeats = async () =>
+    confirmedBefore(ticket, input.presented, now) ||
+    (await redeemedBefore(ctx, ticket, input.presented, now)) !== undefined
+  if (!user || (refusal && !(refusal.code === `${ticket.kind}_already_used_code` && (await repeats()))))
     throw refusal ?? new ApiError(`${ticket.kind}_subject_not_found`, { about: about(ticket) })
   return { ticket, user }
+}
+
+/**
+ * Confirms that the browser goes on with a ticket. The app redeems it; a second click is answered as the first one.
+ * @throws ApiError as `previewTicket`
+ */
+export async function confirmTicket(
+  ctx: Context,
+  input: { ticket: string; presented: readonly ClientClaims[] },
+): Promise<void> {
+  const { ticket } = await previewTicket(ctx, input)
+  const [claims] = input.presented
+  if (claims && !confirmedBefore(ticket, input.presented, ctx.clock.now()))
+    await ctx.store.tickets.confirm(ticket.id, hash('sha256', claims.rotating_token))
 }
 
 /** The token, of the kind asked for. @throws ApiError resource_not_found */
@@ -181,10 +240,23 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
   const record = await ctx.store.tickets.find(claims.sid)
   if (!record || ticketOf(ctx, record) !== text) throw new ApiError('ticket_invalid_code')
   if (kind && record.kind !== kind) throw new ApiError('ticket_invalid_code', { about: about(record) })
+  assertOn(ctx, record.kind)
   return record
 }
 
-async function whyNotAccepted(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError> {
+/** @throws ApiError sign_in_tokens_off */
+function assertOn({ settings }: Context, kind: TicketRecord['kind']): void {
+  if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
+}
+
+async function whyNotAccepted(
+  ctx: Context,
+  ticket: TicketRecord,
+  expectedActorSub: string | null,
+  now: number,
+): Promise<ApiError> {
+  if (expectedActorSub !== null && ticket.actor_sub !== expectedActorSub)
+    return new ApiError('actor_mismatch', { about: about(ticket) })
   let found = await ctx.store.tickets.find(ticket.id)
   if (found?.status === 'pending' && found.expired_at === null) {
     // By the clock that decided: this one may be a little behind.
@@ -205,9 +277,9 @@ async function whyNot(ctx: Context, ticket: TicketRecord, now: number): Promise<
   if (!user) return refuse(`${ticket.kind}_subject_not_found`)
   if (user.banned_at !== null) return refuse('user_banned')
   if (user.locked_at !== null) return refuse('user_locked')
-  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.find(ticket.actor_sub)
-  if (actor && (actor.banned_at !== null || actor.locked_at !== null)) return refuse('actor_banned')
-  return undefined
+  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.findActor(ticket.actor_sub, user.id)
+  if (actor?.is_user) return refuse('actor_is_user')
+  return actor?.is_blocked ? refuse('actor_banned') : undefined
 }
 
 async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> {
@@ -216,7 +288,8 @@ async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> 
   const of = { user_id: user.id, ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }) }
   if (user.banned_at !== null) return new ApiError('user_banned', { about: of })
   if (user.locked_at !== null) return new ApiError('user_locked', { about: of })
-  return new ApiError('actor_banned', { about: of })
+  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.findActor(ticket.actor_sub, user.id)
+  return new ApiError(actor?.is_user ? 'actor_is_user' : 'actor_banned', { about: of })
 }
 
 export function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {

@@ -1,12 +1,13 @@
 import type { z } from 'zod'
-import { ApiError, notFound } from '../contract/errors.ts'
+import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateUserRequestBody, updateUser as updateUserOperation } from '../contract/users.ts'
 import { auditEvent } from './audit.ts'
 import type { Context } from './context.ts'
+import { partsOf } from './cursor.ts'
 import type { Once } from './idempotency.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
-import type { Page, UserFilter } from './store.ts'
+import type { Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
 import { sayTaken } from './taken.ts'
 
 type CreateUser = z.output<typeof CreateUserRequestBody>
@@ -69,12 +70,38 @@ export async function getUser(ctx: Context, input: { id: string }): Promise<User
   return user
 }
 
-export function listUsers(
+/** @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
+export async function listUsers(
   ctx: Context,
-  input: UserFilter & Page & { order_by: string; starting_after?: string | undefined },
-): Promise<UserWithIdentifiers[]> {
-  return ctx.store.users.list(input, input)
+  input: UserFilter & Page & { order_by: string; counted: boolean },
+): Promise<Found<UserWithIdentifiers>> {
+  const { limit, offset, order_by, starting_after, ...filter } = input
+  const by = order_by.replace(/^[-+ ]/, '') as UserOrder['by']
+  const after = starting_after === undefined ? undefined : await positionOf(ctx, starting_after, by)
+  return ctx.store.users.list(filter, { limit, offset, order: { by, descending: order_by.startsWith('-') }, after })
 }
+
+/** @param cursor the `next` of a page; or the id of its last user, as at Clerk */
+async function positionOf(ctx: Context, cursor: string, by: UserOrder['by']): Promise<UserPosition> {
+  if (cursor.startsWith('user_')) {
+    const position = await ctx.store.users.position(cursor, by)
+    if (position) return position
+    throw invalidParam(
+      'starting_after',
+      '`starting_after` is the id of a user who does not exist any more. Send the `next_cursor` of the page (`paginated=true`) instead: it stays good when users are deleted.',
+    )
+  }
+  const [column, value, id, ...more] = partsOf(cursor) ?? []
+  const fits = value === null ? !TIMES.has(by) : (typeof value === 'number') === by.endsWith('_at')
+  if (column === by && value !== undefined && fits && typeof id === 'string' && more.length === 0) return { value, id }
+  throw invalidParam(
+    'starting_after',
+    '`starting_after` must be the `next_cursor` of a page in the same order (`order_by`), or the id of its last user.',
+  )
+}
+
+/** Orders by what every user has. */
+const TIMES: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
 
 export function countUsers(ctx: Context, input: UserFilter): Promise<number> {
   return ctx.store.users.count(input)

@@ -1,4 +1,4 @@
-import { readClientClaims } from '../domain/clients.ts'
+import { isCurrent, readClientClaims } from '../domain/clients.ts'
 import type { ClientClaims, Context } from '../domain/context.ts'
 import type { AnswerHeaders } from './answer.ts'
 import { authenticateProxy } from './caller.ts'
@@ -15,8 +15,8 @@ export interface Browser {
   serverURL: string
   /** How the browser shows which client it is. */
   clientToken: ClientToken
-  /** What the first token it shows that is ours says; whether it is still good, the store knows. */
-  client: ClientClaims | undefined
+  /** The claims of every client token that it presented and this server signed, in the order of the cookies. */
+  presented: readonly ClientClaims[]
   /** Has the app's server told when the client was last changed, in seconds; 0 if nobody is signed in. */
   tellApp(clientUat: number): void
 }
@@ -41,14 +41,23 @@ export async function askingBrowser(
   const clientToken = native
     ? clientHeader(header, answer)
     : clientCookie(header, answer, serverURL.startsWith('https:'))
-  let client: ClientClaims | undefined
-  for (const token of clientToken.shown) client ??= readClientClaims(ctx, token)
-  ctx.caller.principal = { type: 'client', id: client?.id ?? null }
+  const presented = clientToken.shown.flatMap(token => readClientClaims(ctx, token) ?? [])
+  ctx.caller.principal = { type: 'client', id: await clientIdOf(ctx, presented) }
   const tellApp = (clientUat: number) => {
     const cookie = origin !== undefined && !native && clientUatCookie(clientUat, new URL(origin), new URL(serverURL))
     if (cookie) cookies.push(cookie)
   }
-  return { origin, serverURL, clientToken, client, tellApp }
+  return { origin, serverURL, clientToken, presented, tellApp }
+}
+
+/** Another site of the domain may have planted a cookie: of several tokens the first current one names the client. */
+async function clientIdOf(ctx: Context, [first, ...more]: readonly ClientClaims[]): Promise<string | null> {
+  if (!first) return null
+  for (const claims of more.length > 0 ? [first, ...more] : []) {
+    const record = await ctx.store.clients.find(claims.id)
+    if (record && isCurrent(record, claims)) return claims.id
+  }
+  return first.id
 }
 
 /** Apps without cookies say so in the query, as Clerk's SDKs for them do. */

@@ -68,7 +68,7 @@ export function trustedProxies(list: readonly string[]): BlockList {
 /**
  * The proxy that Clerk's server SDKs put before the Frontend API, on the app's own origin, shows the secret key.
  * @returns where the browser sees this server, undefined if it comes by itself
- * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key
+ * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key, proxy_url_invalid
  */
 export async function authenticateProxy(ctx: Context, header: HeaderReader): Promise<string | undefined> {
   const url = header('clerk-proxy-url')
@@ -79,8 +79,11 @@ export async function authenticateProxy(ctx: Context, header: HeaderReader): Pro
     if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
     throw error
   })
-  // The look behind lets each run of slashes be tried once, not from each of its slashes.
-  return URL.parse(url)?.href.replace(/(?<!\/)\/+$/, '')
+  // It becomes the address of forms and scripts: any other scheme would run in the page.
+  const parsed = /^https?:\/\/[^/?#@\\]+(\/[^?#\\]*)?$/i.test(url) ? URL.parse(url) : null
+  if (!parsed) throw new ApiError('proxy_url_invalid')
+  // The lookbehind tries each run of slashes once, not from each of its slashes.
+  return parsed.href.replace(/(?<!\/)\/+$/, '')
 }
 
 /**

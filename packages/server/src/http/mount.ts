@@ -135,7 +135,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     }
     try {
       const answer = await seen.inside(() => recordingRefusals(ctx, action, run))
-      if (answer instanceof Response) return answer
+      if (answer instanceof Response) return request.method === 'HEAD' ? withoutBody(answer) : answer
       if (options.checkResponses) operation.response.parse(answer)
       const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
       return withCookies(response, cookies)
@@ -163,6 +163,12 @@ function unsure<A extends unknown[], T>(action: string | undefined, handler: (..
         : error
     }
   }
+}
+
+/** Ends a body that is never read: an event stream would follow the feed until the server stops. */
+async function withoutBody(answer: Response): Promise<Response> {
+  await answer.body?.cancel()
+  return new Response(null, answer)
 }
 
 /** The client's own cookie stays last: of several, Clerk's proxy for Express hands on the last. */

@@ -49,7 +49,7 @@ export const LOOPBACK = 'loopback'
 
 export function isAllowed(origin: string, allowed: ReadonlySet<string>): boolean {
   return (
-    allowed.has(origin) ||
+    (origin !== LOOPBACK && allowed.has(origin)) ||
     (allowed.has(LOOPBACK) && /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(origin))
   )
 }

@@ -54,7 +54,8 @@ export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: bo
     id: record.id,
     status: record.status,
     user_id: record.user_id,
-    ...(fresh ? ticketAndUrl(ctx, record) : {}),
+    ...(fresh ? ticketAndUrl(ctx, record) : { expires_at: record.expires_at }),
+    ...(record.session_id === null ? {} : { session_id: record.session_id }),
     created_at: record.created_at,
     updated_at: record.updated_at,
   }
@@ -70,10 +71,23 @@ export function presentActingSession(ctx: Context, stored: SessionRecord): z.inp
   return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null') }
 }
 
-/** The bare array, or with the total count if asked with `paginated=true`. */
-export function presentList<T, P>({ rows, total }: Found<T>, paginated: boolean, present: (row: T) => P) {
+interface ListQuery {
+  paginated: boolean
+  total_count: boolean
+}
+
+/** Counts only where the answer has the count. */
+export const countedIn = ({ paginated, total_count }: ListQuery) => ({ counted: paginated && total_count })
+
+/** The bare array; or with the count and the position of the next page if asked with `paginated=true`. */
+export function presentList<T, P>({ rows, total, next }: Found<T>, query: ListQuery, present: (row: T) => P) {
   const data = rows.map(present)
-  return paginated ? { data, total_count: total } : data
+  if (!query.paginated) return data
+  return {
+    data,
+    ...(query.total_count ? { total_count: total } : {}),
+    ...(next === undefined ? {} : { next_cursor: next }),
+  }
 }
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
@@ -97,7 +111,7 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
 }
 
 export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAllSessions.response> {
-  const { scope, subject, at, sessions, tickets, complete } = revoked
+  const { scope, subject, at, sessions, tickets, complete, matched, similar } = revoked
   return {
     object: 'revocation',
     user_id: scope === 'user' ? subject : null,
@@ -107,6 +121,8 @@ export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAll
     revoked_sessions: sessions,
     revoked_tokens: tickets,
     complete,
+    matched,
+    ...(matched ? {} : { similar_actor_subs: similar }),
   }
 }
 

@@ -92,6 +92,7 @@ export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Rec
 }
 
 function isList(schema: z.ZodType | undefined): boolean {
-  const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema
-  return inner instanceof z.ZodArray
+  if (schema instanceof z.ZodOptional) return isList(schema.unwrap() as z.ZodType)
+  if (schema instanceof z.ZodPipe) return isList(schema.in as z.ZodType)
+  return schema instanceof z.ZodArray
 }

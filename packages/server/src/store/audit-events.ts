@@ -1,6 +1,10 @@
-import type { AuditRecord } from '../domain/records.ts'
+import { sql } from 'kysely'
+import { cursorOf, partsOf } from '../domain/cursor.ts'
+import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { bound, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
+import { readPage } from './paging.ts'
+import { bound, columnValue, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
+import { columns } from './schema.ts'
 
 const insert = insertInto('audit_events')
 
@@ -17,13 +21,50 @@ export function recordedAll(events: AuditRecord[]): Step[] {
 
 const AT_ONCE = 500
 
+const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
+
+/** How many refusals there are with this column, counted up to the maximum. */
+const refusals = (column: 'principal_id' | 'ticket_id') =>
+  sqlFor
+    .selectFrom(
+      sqlFor
+        .selectFrom('audit_events')
+        .select('seq')
+        .where(column, '=', given(column))
+        // A literal, so that the index of refusals can be used.
+        .where('outcome', '=', sql.lit('refused'))
+        .where('principal_type', '=', 'client')
+        .where('at', '>=', given('since'))
+        .limit(given('most'))
+        .as('refusal'),
+    )
+    .select(eb => eb.fn.countAll().as('total'))
+
+const insertRefusal = prepared<AuditRecord & { most: number; since: number }, { id: string }>(
+  sqlFor
+    .insertInto('audit_events')
+    .columns(auditColumns)
+    .expression(
+      sqlFor
+        .selectNoFrom(eb => auditColumns.map(column => eb.val(columnValue(column)).as(column)))
+        .where(refusals('principal_id'), '<', given('most'))
+        .where(refusals('ticket_id'), '<', given('most')) as never,
+    )
+    .returning('id'),
+)
+
 export function auditEvents(db: Database): Store['audit'] {
   return {
     async append(event) {
       await db.transition(recorded(event))
     },
 
-    async list(filter, { limit, offset }) {
+    async appendRefusal(event, bound) {
+      const appended = await db.transition({ query: insertRefusal({ ...event, ...bound }), required: true })
+      return appended !== undefined
+    },
+
+    list(filter, page) {
       let query = sqlFor.selectFrom('audit_events')
       for (const column of [
         'action',
@@ -41,10 +82,13 @@ export function auditEvents(db: Database): Store['audit'] {
       }
       if (filter.after !== undefined) query = query.where('at', '>=', filter.after)
       if (filter.before !== undefined) query = query.where('at', '<', filter.before)
-      const total = filter.counted ? await count(db, query) : 0
-      if (filter.before_seq !== undefined) query = query.where('seq', '<', filter.before_seq)
-      const rows = await db.all(bound(query.selectAll().orderBy('seq', 'desc').limit(limit).offset(offset)))
-      return { rows, total }
+      const { starting_after = filter.before_seq?.toString() } = page
+      let further = query
+      for (const seq of [filter.before_seq, starting_after])
+        if (seq !== undefined) further = further.where('seq', '<', Number(seq))
+      const rows = further.selectAll().orderBy('seq', 'desc')
+      const wanted = { ...page, counted: filter.counted, starting_after }
+      return readPage(db, wanted, { rows, whole: [query], cursor: ({ seq }) => String(seq) })
     },
   }
 }
@@ -60,6 +104,26 @@ const addRefused = prepared<{ minute: number; address: string; code: string; cou
     ),
 )
 
+const deleteRefusedBefore = prepared<{ before: number; limit: number }, { minute: number }>(
+  sqlFor
+    .deleteFrom('refused_requests')
+    .where(eb =>
+      eb(
+        eb.refTuple('minute', 'address', 'code'),
+        'in',
+        eb
+          .selectFrom('refused_requests as old')
+          .select(['old.minute', 'old.address', 'old.code'])
+          .where('old.minute', '<', given('before'))
+          .limit(given('limit'))
+          .forUpdate()
+          .skipLocked()
+          .$asTuple('minute', 'address', 'code'),
+      ),
+    )
+    .returning('minute'),
+)
+
 export function refusedRequests(db: Database): Store['refusedRequests'] {
   return {
     async add([first, ...more]) {
@@ -67,21 +131,18 @@ export function refusedRequests(db: Database): Store['refusedRequests'] {
       await db.transition({ query: addRefused(first) }, ...more.map(counts => ({ query: addRefused(counts) })))
     },
 
-    list({ limit, offset }) {
-      const newest = sqlFor
-        .selectFrom('refused_requests')
-        .selectAll()
-        .orderBy('minute', 'desc')
-        .orderBy('count', 'desc')
-      return db.all(bound(newest.orderBy('address').orderBy('code').limit(limit).offset(offset)))
+    list({ counted }, page) {
+      const all = sqlFor.selectFrom('refused_requests')
+      const position = page.starting_after === undefined ? undefined : partsOf(page.starting_after)
+      const further = position ? all.where(sql<boolean>`(minute, address, code) < (${sql.join(position)})`) : all
+      // The order of the primary key. Counts change while the list is read.
+      const rows = further.selectAll().orderBy('minute', 'desc').orderBy('address', 'desc').orderBy('code', 'desc')
+      const cursor = ({ minute, address, code }: RefusedRequestsRecord) => cursorOf([minute, address, code])
+      return readPage(db, { ...page, counted }, { rows, whole: [all], cursor })
+    },
+
+    async deleteBefore(before, limit) {
+      return (await db.transition({ query: deleteRefusedBefore({ before, limit }) }))?.length ?? 0
     },
   }
-}
-
-/** How many rows a list has in all. */
-// biome-ignore lint/suspicious/noExplicitAny: a query over any table
-export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  const counted = await db.get(bound<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
-  return Number(counted?.total ?? 0)
 }

@@ -34,6 +34,14 @@ const renew = prepared<{ id: string; token_hash: string; shown_hash: string }, {
     .returning('id'),
 )
 
+const forgetPreviousToken = prepared<{ id: string; token_hash: string }>(
+  sqlFor
+    .updateTable('clients')
+    .set({ previous_token_hash: null })
+    .where('id', '=', given('id'))
+    .where('rotating_token_hash', '=', given('token_hash')),
+)
+
 export function clients(db: Database): Store['clients'] {
   return {
     find: id => db.get(find({ id })),
@@ -48,6 +56,10 @@ export function clients(db: Database): Store['clients'] {
         recorded(event),
       )
       return renewed !== undefined
+    },
+
+    async forgetPreviousToken(id, token_hash) {
+      await db.transition({ query: forgetPreviousToken({ id, token_hash }), revokes: true })
     },
   }
 }

@@ -1,7 +1,8 @@
 import type { JwtTemplateRecord } from '../domain/records.ts'
 import { type Store, Taken } from '../domain/store.ts'
-import { count, recorded } from './audit-events.ts'
+import { recorded } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
+import { readPage } from './paging.ts'
 import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insert = insertInto('jwt_templates')
@@ -27,13 +28,12 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
     find: id => db.get(find({ id })),
     findByName: name => db.get(findByName({ name })),
 
-    async list(filter, { limit, offset }) {
-      const query = sqlFor.selectFrom('jwt_templates')
-      const newest = query.selectAll().orderBy('id', 'desc')
-      return {
-        rows: await db.all(bound(newest.limit(limit).offset(offset))),
-        total: filter.counted ? await count(db, query) : 0,
-      }
+    list({ counted }, page) {
+      const all = sqlFor.selectFrom('jwt_templates')
+      const { starting_after } = page
+      const further = starting_after === undefined ? all : all.where('id', '<', starting_after)
+      const rows = further.selectAll().orderBy('id', 'desc')
+      return readPage(db, { ...page, counted }, { rows, whole: [all], cursor: ({ id }) => id })
     },
 
     async update(id, change, event) {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Found, Page } from '../domain/store.ts'
-import { count } from './audit-events.ts'
-import { bound, type Database, now, nowOnce, sqlFor } from './query.ts'
+import { readPage } from './paging.ts'
+import { type Database, now, nowOnce, sqlFor } from './query.ts'
 import { notStamped, stamped, statusOf } from './revocations.ts'
 
 /**
@@ -63,45 +63,59 @@ interface Wanted extends Page {
   counted?: boolean | undefined
 }
 
+type Equal = Record<string, string | undefined>
+
 /**
- * Newest first.
- * @param equal what else is asked for, about whom; what few have is looked through without an index of statuses
+ * Newest first. The order is by id, so a position in it is an id, whether or not there is still such a row.
+ * @param equal the other filters. Few rows have the same user or actor, so those lists need no index of statuses
  */
-export async function listed<R>(
+export function listed<R extends { id: string }>(
   db: Database,
   table: Table,
   wanted: Wanted,
-  equal: Record<string, string | undefined>,
+  equal: Equal,
 ): Promise<Found<R>> {
-  const { parts, rows } = listQueries(table, wanted, equal)
-  const totals = wanted.counted ? await Promise.all(parts.map(part => count(db, part))) : [0]
-  return { rows: await db.all<R>(bound(rows)), total: totals.reduce((sum, total) => sum + total, 0) }
+  const { whole, rows } = listQueries(table, wanted, equal)
+  return readPage<R>(db, wanted, { rows, whole, cursor: row => row.id })
 }
 
-/** @returns the query, and those that it is put together from */
-export function listQueries(table: Table, wanted: Wanted, equal: Record<string, string | undefined>) {
-  const { status, limit, offset } = wanted
+/** @returns the ordered query, and the queries over disjoint rows that it is put together from, without a position */
+export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole: Query[]; rows: Query } {
+  const { status, limit, offset, starting_after } = wanted
   const asked = Object.entries(equal).filter(([, value]) => value !== undefined)
   const few = asked.some(([column]) => column !== 'kind')
   const where = (query: Query): Query =>
-    asked.reduce((narrowed, [column, value]) => narrowed.where(column, '=', value), query)
+    asked.reduce(
+      // A literal, so that the indexes of sign-in tokens can be used.
+      (narrowed, [column, value]) => narrowed.where(column, '=', column === 'kind' ? sql.lit(value) : value),
+      query,
+    )
   const all = sqlFor.selectFrom(table)
-  const parts =
+  const whole =
     status === undefined
       ? [where(all)]
       : few
         ? [where(all).where(statusNow[table], '=', status)]
         : queriesOf(table, status).map(where)
-  // As the indexes of lists have it, where one of them is to be taken.
-  const order = status === undefined || few ? 'id' : sql`id || ''`
-  const newest = (part: Query, most: number): Query =>
-    part.selectAll().select(statusOf(table).as('status')).orderBy(order, 'desc').limit(most)
-  const [first, ...more] = parts
-  if (more.length === 0) return { parts, rows: newest(first, limit).offset(offset) }
-  // Of each no more than could be shown, so that few are sorted.
-  const shown = parts.map((part, i) =>
-    sqlFor.selectFrom(newest(part, limit + offset).as(`part_${i}`) as never).selectAll(),
+  // Written as the indexes of lists are, where one of them is to be used.
+  const order = status === undefined || few ? sql.ref('id') : sql`id || ''`
+  const newest = (part: Query): Query =>
+    (starting_after === undefined ? part : part.where(order, '<', starting_after))
+      .selectAll()
+      .select(statusOf(table).as('status'))
+      .orderBy(order, 'desc')
+  const [first, ...more] = whole
+  if (more.length === 0) return { whole, rows: newest(first).limit(limit).offset(offset) }
+  // Each part is limited too, so that few rows are sorted.
+  const shown = whole.map((part, i) =>
+    sqlFor
+      .selectFrom(
+        newest(part)
+          .limit(limit + offset + 1)
+          .as(`part_${i}`) as never,
+      )
+      .selectAll(),
   )
   const rows: Query = shown.reduce((together: Query, part) => together.unionAll(part))
-  return { parts, rows: rows.orderBy('id', 'desc').limit(limit).offset(offset) }
+  return { whole, rows: rows.orderBy('id', 'desc').limit(limit).offset(offset) }
 }

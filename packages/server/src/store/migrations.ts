@@ -1,3 +1,5 @@
+import { identifierRewrites, type Rewrite } from './rewrites.ts'
+
 /**
  * The schema, as the ordered list of what was done to it. A migration that has been released is never changed; each
  * runs in one transaction. Times are Unix milliseconds, JSON is text.
@@ -12,7 +14,20 @@ export interface Migration {
   /** What only one database has words for. */
   sqlite?: string
   postgres?: string
+  /** Values to change afterwards. */
+  rewrites?: Rewrite[]
 }
+
+/** Columns of users that a list can be ordered by and that may be null. SQLite has nulls first; PostgreSQL is told. */
+const USER_ORDERS = [
+  'first_name',
+  'last_name',
+  'username',
+  'first_email_address',
+  'first_phone_number',
+  'last_active_at',
+  'last_sign_in_at',
+]
 
 export const migrations: Migration[] = [
   {
@@ -289,6 +304,68 @@ create index tickets_unused on tickets (expires_at)
 -- status), and so that nothing else has this order: the primary key has it too, and every row of another status in between.
 create index tickets_status on tickets ((status || ''), (id || ''));
 create index sessions_status on sessions ((status || ''), (id || ''));
+`,
+  },
+  {
+    // Identifiers as they are looked up: in NFC, usernames in lower case, domains of e-mail addresses in ASCII.
+    name: '0008_identifiers',
+    tables: '',
+    rewrites: identifierRewrites,
+  },
+  {
+    name: '0009_list_orders',
+    tables: `
+-- What users are ordered by where they may have several: the smallest. Kept with the user, so that an index has it.
+alter table users add column first_email_address text;
+alter table users add column first_phone_number text;
+update users set
+  first_email_address = (select min(value) from identifiers where user_id = users.id and kind = 'email_address'),
+  first_phone_number = (select min(value) from identifiers where user_id = users.id and kind = 'phone_number')
+  where id in (select user_id from identifiers);
+
+create index users_updated_at on users (updated_at, id);
+
+-- Sign-in tokens, where most tokens are actor tokens. Nothing is written to these for an actor token.
+create index tickets_sign_in on tickets (id) where kind = 'sign_in_token';
+create index tickets_sign_in_status on tickets ((status || ''), (id || '')) where kind = 'sign_in_token';
+`,
+    sqlite: `${USER_ORDERS.map(column => `create index users_${column} on users (${column}, id);\n`).join('')}
+create trigger identifiers_first after insert on identifiers begin
+  update users set first_email_address = new.value where id = new.user_id and new.kind = 'email_address'
+    and (first_email_address is null or first_email_address > new.value);
+  update users set first_phone_number = new.value where id = new.user_id and new.kind = 'phone_number'
+    and (first_phone_number is null or first_phone_number > new.value);
+end;
+`,
+    postgres: `${USER_ORDERS.map(column => `create index users_${column} on users (${column} nulls first, id);\n`).join('')}
+create function keep_first_identifiers() returns trigger language plpgsql as $$
+begin
+  if new.kind = 'email_address' then
+    update users set first_email_address = new.value where id = new.user_id
+      and (first_email_address is null or first_email_address > new.value);
+  else
+    update users set first_phone_number = new.value where id = new.user_id
+      and (first_phone_number is null or first_phone_number > new.value);
+  end if;
+  return null;
+end $$;
+create trigger identifiers_first after insert on identifiers
+  for each row execute function keep_first_identifiers();
+`,
+  },
+  {
+    name: '0010_refusals',
+    tables: `
+-- Refused requests of one caller: browsers may add only a few of them to the log.
+create index audit_events_refused on audit_events (principal_id, at) where outcome = 'refused';
+`,
+  },
+  {
+    name: '0011_confirmations',
+    tables: `
+-- The browser that confirmed on the accept page, so that its second click is answered as the first one was.
+alter table tickets add column confirmed_token_hash text;
+alter table tickets add column confirmed_at integer;
 `,
   },
 ]

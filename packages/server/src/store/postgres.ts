@@ -16,6 +16,7 @@ import {
   UniqueViolation,
 } from './query.ts'
 import { type Args, Reads, type Send } from './reads.ts'
+import { rewriteOnPostgres } from './rewrites.ts'
 import { integers } from './schema.ts'
 
 /** How long a statement may take, ms. */
@@ -159,6 +160,7 @@ export class Postgres implements Database {
         const { rowCount } = await client.query('select from migrations where name = $1', [migration.name])
         if (rowCount === 0) {
           await client.query(postgresOf(migration))
+          for (const rewrite of migration.rewrites ?? []) await rewriteOnPostgres(client, rewrite)
           await client.query('insert into migrations (name) values ($1)', [migration.name])
           ran.push(migration.name)
         }

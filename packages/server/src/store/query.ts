@@ -1,6 +1,7 @@
 import {
   type Compilable,
   DummyDriver,
+  type Expression,
   Kysely,
   type RawBuilder,
   type RootOperationNode,
@@ -89,9 +90,17 @@ export function filled(parameters: readonly unknown[], args: Record<string, unkn
 /** The value of a column in a whole record. */
 export const columnValue = (column: string) => (column === 'written_at' ? now : given(column))
 
-/** Adds a whole record. */
-export function insertInto<T extends keyof typeof columns>(table: T) {
-  const holes = Object.fromEntries(Object.keys(columns[table]).map(column => [column, columnValue(column)]))
+/**
+ * Adds a whole record.
+ * @param computed columns whose value is an SQL expression instead of the record's
+ */
+export function insertInto<T extends keyof typeof columns>(
+  table: T,
+  computed: Record<string, Expression<unknown>> = {},
+) {
+  const holes = Object.fromEntries(
+    Object.keys(columns[table]).map(column => [column, computed[column] ?? columnValue(column)]),
+  )
   // biome-ignore lint/suspicious/noExplicitAny: one text for every table; the record's type is checked below
   return prepared<Omit<Tables[T], 'seq' | 'written_at'>>(sqlFor.insertInto(table).values(holes as any))
 }

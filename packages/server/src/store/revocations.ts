@@ -58,6 +58,36 @@ const endedSince = prepared<{ updated_at: number; id: string; limit: number }, R
     .limit(given('limit')) as never,
 )
 
+/** A revocation of all that an actor does names the actor too, whether or not there is one. */
+const isKnownActor = prepared<{ actor_sub: string }, { known: number }>(
+  sqlFor
+    .selectNoFrom(eb => eb.val(1).as('known'))
+    .where(eb =>
+      eb.or([
+        eb.exists(eb.selectFrom('tickets').select('id').where('actor_sub', '=', given('actor_sub'))),
+        eb.exists(eb.selectFrom('sessions').select('id').where('actor_sub', '=', given('actor_sub'))),
+        eb.exists(
+          eb
+            .selectFrom('audit_events')
+            .select('id')
+            .where('actor_sub', '=', given('actor_sub'))
+            .where('action', '<>', 'session.revoke_all'),
+        ),
+      ]),
+    ) as never,
+)
+
+/** Steps from one actor to the next in an index, however many rows each has. */
+const actorSubs = (table: 'sessions' | 'tickets', limit: number) => {
+  const next = (after = sql``) =>
+    sql`(select min(actor_sub) from ${sql.table(table)} where actor_sub is not null ${after})`
+  return bound<{ sub: string }>(
+    sql<{ sub: string }>`with recursive subs (sub) as (select ${next()} union all
+        select ${next(sql`and actor_sub > subs.sub`)} from subs where subs.sub is not null)
+      select sub from subs where sub is not null limit ${limit}`,
+  )
+}
+
 export function revocations(db: Database): Store['revocations'] {
   return {
     async stamp(scope, subject, event) {
@@ -97,6 +127,13 @@ export function revocations(db: Database): Store['revocations'] {
         next: rows => recordedAll(rows.map(events.session)),
       })
       return { tickets: tickets?.length ?? 0, sessions: sessions?.length ?? 0 }
+    },
+
+    isKnownActor: async actor_sub => (await db.get(isKnownActor({ actor_sub }))) !== undefined,
+
+    async actorSubs(limit) {
+      const found = await Promise.all([db.all(actorSubs('sessions', limit)), db.all(actorSubs('tickets', limit))])
+      return [...new Set(found.flat().map(({ sub }) => sub))]
     },
 
     async noteMarked({ scope, subject, at }) {

@@ -20,7 +20,7 @@ export interface Tables {
   tickets: TicketRecord & Written
   sessions: SessionRecord & Written
   clients: ClientRecord
-  users: UserRecord
+  users: UserRow
   identifiers: IdentifierRecord
   jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
@@ -29,6 +29,12 @@ export interface Tables {
   refused_requests: RefusedRequestsRecord
   not_before: NotBeforeRecord
   idempotency_keys: IdempotencyKeyRecord & Written
+}
+
+/** With the values of two orders of lists, kept with the user so that an index has them: the smallest identifiers. */
+export interface UserRow extends UserRecord {
+  first_email_address: string | null
+  first_phone_number: string | null
 }
 
 interface Written {
@@ -52,6 +58,8 @@ export const columns = {
     expires_at: 'integer',
     expired_at: 'integer',
     session_id: 'text',
+    confirmed_token_hash: 'text',
+    confirmed_at: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
     written_at: 'integer',
@@ -100,6 +108,8 @@ export const columns = {
     legal_accepted_at: 'integer',
     last_sign_in_at: 'integer',
     last_active_at: 'integer',
+    first_email_address: 'text',
+    first_phone_number: 'text',
     created_at: 'integer',
     updated_at: 'integer',
   },
@@ -183,4 +193,5 @@ export const integers: ReadonlySet<string> = new Set([
       .map(([column]) => column),
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
+  ...['most', 'since', 'before'],
 ])

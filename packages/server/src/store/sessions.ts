@@ -18,6 +18,7 @@ import {
 } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+import { blockedActor } from './users.ts'
 
 const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 
@@ -52,20 +53,20 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
     .leftJoin('users', 'users.id', 'sessions.user_id')
-    .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
       statusOf('sessions').as('status'),
       'clients.rotating_token_hash as client_token_hash',
+      'clients.previous_token_hash as client_previous_token_hash',
       eb =>
         eb
           .case()
           .when(
             eb.or([
               eb('users.id', 'is', null),
-              ...(['users.banned_at', 'users.locked_at', 'actors.banned_at', 'actors.locked_at'] as const).map(column =>
-                eb(column, 'is not', null),
-              ),
+              eb('users.banned_at', 'is not', null),
+              eb('users.locked_at', 'is not', null),
+              eb.exists(blockedActor(eb.ref('sessions.actor_sub'))),
             ]),
           )
           .then(1)

@@ -8,6 +8,7 @@ import { Ballast } from './ballast.ts'
 import { HostLock } from './host-lock.ts'
 import { assertKnown, type Migration, migrations, sqliteOf } from './migrations.ts'
 import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
+import { rewriteOnSqlite } from './rewrites.ts'
 
 /** So many writes are committed together at most. */
 const MAX_BATCH = 512
@@ -145,6 +146,7 @@ export class Sqlite implements Database {
   #change(migration: Migration): void {
     try {
       this.#db.exec(sqliteOf(migration))
+      for (const rewrite of migration.rewrites ?? []) rewriteOnSqlite(this.#db, rewrite)
     } catch (cause) {
       if (!(cause instanceof BetterSqlite3.SqliteError) || cause.code !== 'SQLITE_ERROR') throw cause
       throw new Error(`its schema is not what its list of migrations says (${cause.message}). ${DAMAGED}`, { cause })

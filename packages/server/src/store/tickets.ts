@@ -7,6 +7,7 @@ import { listed } from './lists.ts'
 import { columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
+import { blockedActorLocked, selfAsActor } from './users.ts'
 
 const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
 
@@ -20,20 +21,6 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     // So that a ban waits for this, or this for the ban: neither overlooks the other.
     .forShare()
 
-/** The actor, if that is a user of ours who may not act. */
-const barred = (actorSub: ReturnType<typeof given>) =>
-  sqlFor
-    .selectFrom(
-      sqlFor
-        .selectFrom('users')
-        .select(['users.id', 'banned_at', 'locked_at'])
-        .where('users.id', '=', actorSub)
-        .forShare()
-        .as('actor'),
-    )
-    .select('id')
-    .where(actor => actor.or([actor('banned_at', 'is not', null), actor('locked_at', 'is not', null)]))
-
 const insert = prepared<TicketRecord, { id: string }>(
   sqlFor
     .insertInto('tickets')
@@ -42,7 +29,8 @@ const insert = prepared<TicketRecord, { id: string }>(
       sqlFor
         .selectNoFrom(eb => ticketColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
-        .where(eb => eb.not(eb.exists(barred(given('actor_sub'))))) as never,
+        .where(eb => eb.not(eb.exists(blockedActorLocked(given('actor_sub')))))
+        .where(eb => eb.not(eb.exists(selfAsActor(given('user_id'), given('actor_sub'))))) as never,
     )
     .returning('id'),
 )
@@ -66,8 +54,11 @@ const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
     .returningAll(),
 )
 
-/** The one statement that decides who redeems: pending, in time, never seen expired, and neither user nor actor is barred. */
-const accept = prepared<{ id: string; session_id: string }, { id: string }>(
+/**
+ * The one statement that decides who redeems: pending, in time, never seen expired, for the actor that the caller
+ * expects, and neither user nor actor is banned or locked.
+ */
+const accept = prepared<{ id: string; session_id: string; expected_actor_sub: string | null }, { id: string }>(
   sqlFor
     .updateTable('tickets')
     .set({ status: 'accepted', session_id: given('session_id'), updated_at: now })
@@ -77,8 +68,20 @@ const accept = prepared<{ id: string; session_id: string }, { id: string }>(
     .where('expired_at', 'is', null)
     .where(notStamped('tickets'))
     .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
-    .where(eb => eb.not(eb.exists(barred(eb.ref('tickets.actor_sub')))))
+    .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('tickets.actor_sub')))))
+    .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('tickets.user_id'), eb.ref('tickets.actor_sub')))))
+    .where(eb =>
+      eb.or([eb(eb.val(given('expected_actor_sub')), 'is', null), eb('actor_sub', '=', given('expected_actor_sub'))]),
+    )
     .returning('id'),
+)
+
+const confirm = prepared<{ id: string; token_hash: string }>(
+  sqlFor
+    .updateTable('tickets')
+    .set({ confirmed_token_hash: given('token_hash'), confirmed_at: now })
+    .where('id', '=', given('id'))
+    .where('status', '=', 'pending'),
 )
 
 const noteExpired = prepared<{ id: string }>(
@@ -112,7 +115,13 @@ const noteOverdue = prepared<{ limit: number }, { id: string }>(
     .returning('id'),
 )
 
-const insertSession = insertInto('sessions')
+/**
+ * A session is as old as its ticket: a cutoff that covers the ticket covers the session too. This holds for a cutoff
+ * that another connection commits after this statement took its snapshot, so no lock is needed.
+ */
+const insertSession = insertInto('sessions', {
+  written_at: sqlFor.selectFrom('tickets').select('written_at').where('id', '=', given('ticket_id')),
+})
 
 /** A new client, or the one there is with a new token. */
 const upsertClient = prepared<ClientRecord>(
@@ -155,15 +164,21 @@ export function tickets(db: Database): Store['tickets'] {
       return revoked?.[0]
     },
 
-    async accept({ ticket_id, client, session, event }) {
-      const accepted = await db.transition(
-        { query: accept({ id: ticket_id, session_id: session.id }), required: true },
+    async accept({ ticket_id, client, session, expected_actor_sub, event }, once) {
+      const accepted = await transitionOnce(
+        db,
+        once,
+        { query: accept({ id: ticket_id, session_id: session.id, expected_actor_sub }), required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
         recorded(event),
         ...(session.actor === null ? [{ query: noteSignIn({ user_id: session.user_id }) }] : []),
       )
       return accepted !== undefined
+    },
+
+    async confirm(id, token_hash) {
+      await db.transition({ query: confirm({ id, token_hash }) })
     },
 
     async noteExpired(id) {

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { cursorOf } from '../domain/cursor.ts'
 import type {
   IdentifierRecord,
   SessionRecord,
@@ -6,11 +6,13 @@ import type {
   UserRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
-import { type Store, Taken, type UserFilter } from '../domain/store.ts'
-import { count, recorded, recordedAll } from './audit-events.ts'
+import { type Store, Taken, type UserPosition } from '../domain/store.ts'
+import { recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
-import { columns } from './schema.ts'
+import { count, readPage } from './paging.ts'
+import { bound, type Database, given, insertInto, now, prepared, type Step, sqlFor, UniqueViolation } from './query.ts'
+import { columns, type UserRow } from './schema.ts'
+import { columnOf, filtered, identifiersWhere, userRows } from './user-lists.ts'
 
 const insertUser = insertInto('users')
 const insertIdentifier = insertInto('identifiers')
@@ -30,44 +32,91 @@ const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof Id
     .orderBy('identifiers.id') as never,
 )
 
-const ban = prepared<{ id: string }, { id: string }>(
+/** The rows of an actor who is a stored user, by id or by external id. */
+const asActor = (actorSub: unknown) =>
+  sqlFor
+    .selectFrom('users as actors')
+    .select(['actors.id', 'actors.banned_at', 'actors.locked_at'])
+    .where(eb => eb.or([eb('actors.id', '=', actorSub as string), eb('actors.external_id', '=', actorSub as string)]))
+
+/** The actor, if that is a stored user who is banned or locked. */
+export const blockedActor = (actorSub: unknown) =>
+  asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
+
+/**
+ * The same in a statement that writes: a ban waits for it, or it waits for the ban. The limit is that of the rows there
+ * can be. It keeps PostgreSQL from testing for a ban first and locking only the rows that have one.
+ */
+export const blockedActorLocked = (actorSub: unknown) =>
+  sqlFor
+    .selectFrom(asActor(actorSub).limit(2).forShare().as('actor'))
+    .select('actor.id')
+    .where(eb => eb.or([eb('actor.banned_at', 'is not', null), eb('actor.locked_at', 'is not', null)]))
+
+/** The user, if the actor is that user, by id or by external id: nobody acts as themselves. */
+export const selfAsActor = (userId: unknown, actorSub: unknown) =>
+  asActor(actorSub).where('actors.id', '=', userId as string)
+
+const findBlockedActor = prepared<{ actor_sub: string }>(blockedActor(given('actor_sub')))
+const findSelfAsActor = prepared<{ actor_sub: string; user_id: string }>(
+  selfAsActor(given('user_id'), given('actor_sub')),
+)
+
+const ban = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
   sqlFor
     .updateTable('users')
     .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(now)), updated_at: now }))
     .where('id', '=', given('id'))
-    .returning('id'),
+    .returning(['id', 'external_id']),
 )
 
-const remove = prepared<{ id: string }, { id: string }>(
-  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning('id'),
+const remove = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
+  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning(['id', 'external_id']),
 )
 
-const revokeSessions = prepared<{ id: string }, SessionRecord>(
+const revokeSessions = prepared<{ id: string; external_id: string | null }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
     .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'active')
-    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .where(eb =>
+      eb.or([
+        eb('user_id', '=', given('id')),
+        eb('actor_sub', '=', given('id')),
+        eb('actor_sub', '=', given('external_id')),
+      ]),
+    )
     .returningAll(),
 )
 
-const revokeTickets = prepared<{ id: string }, TicketRecord>(
+const revokeTickets = prepared<{ id: string; external_id: string | null }, TicketRecord>(
   sqlFor
     .updateTable('tickets')
     .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'pending')
-    .where(eb => eb.or([eb('user_id', '=', given('id')), eb('actor_sub', '=', given('id'))]))
+    .where(eb =>
+      eb.or([
+        eb('user_id', '=', given('id')),
+        eb('actor_sub', '=', given('id')),
+        eb('actor_sub', '=', given('external_id')),
+      ]),
+    )
     .returningAll(),
 )
 
 export function users(db: Database): Store['users'] {
   return {
     async insert(user, identifiers, event, once) {
+      const row = {
+        ...user,
+        first_email_address: smallest(identifiers, 'email_address'),
+        first_phone_number: smallest(identifiers, 'phone_number'),
+      }
       await sayTaken(db, identifiers, () =>
         transitionOnce(
           db,
           once,
-          { query: insertUser(user) },
+          { query: insertUser(row) },
           ...identifiers.map(identifier => ({ query: insertIdentifier(identifier) })),
           recorded(event),
         ),
@@ -84,35 +133,32 @@ export function users(db: Database): Store['users'] {
       return { ...user, identifiers: identifiers as unknown as IdentifierRecord[] }
     },
 
-    async list(filter, { limit, offset, order_by, starting_after }) {
-      let query = filtered(filter)
-      const descending = order_by.startsWith('-')
-      const column = order_by.replace(/^[-+ ]/, '')
-      const by =
-        column === 'email_address' || column === 'phone_number' ? firstValue(column) : sql.ref(`users.${column}`)
-      const direction = descending ? 'desc' : 'asc'
-      if (starting_after !== undefined) {
-        const cursor = sqlFor.selectFrom('users').where('users.id', '=', starting_after)
-        const operator = descending ? '<' : '>'
-        query = query.where(eb =>
-          eb(
-            eb.tuple(by as never, eb.ref('users.id')) as never,
-            operator,
-            cursor.select([by.as('by') as never, 'users.id']) as never,
-          ),
-        )
-      }
-      const rows = await db.all(
-        bound(
-          query
-            .selectAll('users')
-            .orderBy(by, order => (descending ? order.desc().nullsLast() : order.asc().nullsFirst()))
-            .orderBy('users.id', direction)
-            .limit(limit)
-            .offset(offset),
-        ),
+    async findActor(actorSub, userId) {
+      const blocked = await db.get(findBlockedActor({ actor_sub: actorSub }))
+      const self = await db.get(findSelfAsActor({ actor_sub: actorSub, user_id: userId }))
+      return { is_user: self !== undefined, is_blocked: blocked !== undefined }
+    },
+
+    async list({ counted, ...filter }, page) {
+      const { by } = page.order
+      const found = await readPage<UserRow>(
+        db,
+        { ...page, counted, starting_after: page.after?.id },
+        {
+          rows: userRows(filter, page),
+          whole: [filtered(filter)],
+          cursor: row => cursorOf([by, row[columnOf(by)], row.id]),
+        },
       )
-      return withIdentifiers(db, rows)
+      return { ...found, rows: await withIdentifiers(db, found.rows) }
+    },
+
+    async position(id, by) {
+      const query = sqlFor
+        .selectFrom('users')
+        .select(['id', `${columnOf(by)} as value`])
+        .where('id', '=', id)
+      return db.get(bound(query)) as Promise<UserPosition | undefined>
     },
 
     count: filter => count(db, filtered(filter)),
@@ -128,74 +174,36 @@ export function users(db: Database): Store['users'] {
     },
 
     async expel(id, how, event, events) {
-      const expelled = await db.transition(
-        { query: how === 'ban' ? ban({ id }) : remove({ id }), required: true, revokes: true },
+      const revokeAll = (external_id: string | null): Step[] => [
         recorded(event),
         {
-          query: revokeSessions({ id }),
+          query: revokeSessions({ id, external_id }),
           next: ended => recordedAll(ended.map(it => events.session(it as SessionRecord))),
         },
         {
-          query: revokeTickets({ id }),
+          query: revokeTickets({ id, external_id }),
           next: revoked => recordedAll(revoked.map(it => events.ticket(it as TicketRecord))),
         },
-      )
+      ]
+      const expelled = await db.transition({
+        query: how === 'ban' ? ban({ id }) : remove({ id }),
+        required: true,
+        revokes: true,
+        next: ([user]) => revokeAll(user?.external_id ?? null),
+      })
       return expelled !== undefined
     },
   }
 }
 
-function filtered(filter: UserFilter) {
-  let query = sqlFor.selectFrom('users')
-  if (filter.user_id) query = query.where('users.id', 'in', filter.user_id)
-  if (filter.external_id) query = query.where('external_id', 'in', filter.external_id)
-  if (filter.username) query = query.where('username', 'in', filter.username)
-  for (const kind of ['email_address', 'phone_number'] as const) {
-    const values = filter[kind]
-    if (values) {
-      const wanted = values.map(value => (kind === 'email_address' ? value.toLowerCase() : value))
-      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', wanted))
-    }
-    const part = filter[`${kind}_query`]
-    if (part) query = query.where('users.id', 'in', identifiersWhere(kind).where(contains('value', part)))
-  }
-  if (filter.username_query) query = query.where(contains('username', filter.username_query))
-  if (filter.name_query) query = query.where(contains(fullName, filter.name_query))
-  const part = filter.query
-  if (part) {
-    query = query.where(eb =>
-      eb.or([
-        ...['users.id', 'external_id', 'username', fullName].map(column => contains(column, part)),
-        eb('users.id', 'in', sqlFor.selectFrom('identifiers').select('user_id').where(contains('value', part))),
-      ]),
-    )
-  }
-  if (filter.banned !== undefined) query = query.where('banned_at', filter.banned ? 'is not' : 'is', null)
-  for (const column of ['last_active_at', 'last_sign_in_at', 'created_at'] as const) {
-    const before = filter[`${column}_before`]
-    const after = filter[`${column}_after`]
-    if (before !== undefined) query = query.where(column, '<', before)
-    if (after !== undefined) query = query.where(column, '>', after)
-  }
-  if (filter.last_active_at_since !== undefined)
-    query = query.where('last_active_at', '>=', filter.last_active_at_since)
-  return query
-}
-
-const fullName = sql<string>`coalesce(first_name, '') || ' ' || coalesce(last_name, '')`
-
-function identifiersWhere(kind: IdentifierRecord['kind']) {
-  return sqlFor.selectFrom('identifiers').select('user_id').where('kind', '=', kind)
-}
-
-function firstValue(kind: IdentifierRecord['kind']) {
-  return sql<string>`(select min(value) from identifiers where identifiers.user_id = users.id and kind = ${kind})`
-}
-
-/** Part of a text, whatever its case; `%` and `_` mean themselves. */
-function contains(column: string | typeof fullName, part: string) {
-  const pattern = `%${part.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
-  return sql<boolean>`lower(${typeof column === 'string' ? sql.ref(column) : column}) like ${pattern} escape '\\'`
+/** What users are ordered by. If the database orders texts otherwise, its trigger corrects it. */
+function smallest(identifiers: IdentifierRecord[], kind: IdentifierRecord['kind']): string | null {
+  return (
+    identifiers
+      .filter(it => it.kind === kind)
+      .map(it => it.value)
+      .sort()[0] ?? null
+  )
 }
 
 async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWithIdentifiers[]> {

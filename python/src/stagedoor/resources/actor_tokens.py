@@ -90,8 +90,8 @@ class ActorTokens:
         """Lists actor tokens, newest first, without their tickets.
 
         Args:
-            filters: `status` (`pending`, `accepted`, `revoked`), `user_id`, `actor_sub`; `limit` 1 to 500 (10),
-                `offset` (0).
+            filters: `status` (`pending`, `accepted`, `revoked`), `user_id`, `actor_sub`; `limit` 1 to 500 (10);
+                `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -159,13 +159,18 @@ class ActorTokens:
         address = path("/v1/actor_tokens/{}/revoke", actor_token_id)
         return Call("POST", address, models.ActorToken.model_validate, body=given(reason=reason))
 
-    def accept(self, ticket: str) -> models.AcceptedActorToken:
+    def accept(
+        self, ticket: str, *, actor_sub: str | None = None, idempotency_key: str | None = None
+    ) -> models.AcceptedActorToken:
         """Redeems a ticket in a backend, without a browser: for apps that keep their own login.
 
-        A ticket is redeemed once, so this is not tried again by itself.
+        A ticket is redeemed once. A request whose answer was lost is repeated with the same idempotency key.
 
         Args:
             ticket: An actor token's `token`.
+            actor_sub: The actor you expect: the person who is signed in to your app. A ticket for another actor is
+                refused, and stays pending.
+            idempotency_key: Your own, to repeat a redemption in another process; made for each call by default.
 
         Returns:
             The session that has begun, and its first session token (60 seconds; more with `sessions.get_token`).
@@ -173,23 +178,26 @@ class ActorTokens:
         Raises:
             StagedoorError: `ticket_invalid_code`, `ticket_expired_code`, `actor_token_already_used_code`,
                 `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`,
-                `actor_banned`
+                `actor_banned`, `actor_mismatch` (the ticket is for another actor)
 
         `POST /v1/actor_tokens/accept` (Stagedoor only)
 
         Example:
-            >>> accepted = stagedoor.actor_tokens.accept(token.token)
+            >>> accepted = stagedoor.actor_tokens.accept(token.token, actor_sub="olivia@support")
             >>> accepted.session.actor.sub
             'olivia@support'
             >>> accepted.session.user_id == accepted.user.id
             True
         """
-        return self._http.send(self._accept(ticket))
+        return self._http.send(self._accept(ticket, actor_sub, idempotency_key))
 
-    async def accept_async(self, ticket: str) -> models.AcceptedActorToken:
+    async def accept_async(
+        self, ticket: str, *, actor_sub: str | None = None, idempotency_key: str | None = None
+    ) -> models.AcceptedActorToken:
         """As `accept`, asynchronously."""
-        return await self._http.send_async(self._accept(ticket))
+        return await self._http.send_async(self._accept(ticket, actor_sub, idempotency_key))
 
-    def _accept(self, ticket: str) -> Call[models.AcceptedActorToken]:
+    def _accept(self, ticket: str, actor_sub: str | None, key: str | None) -> Call[models.AcceptedActorToken]:
         read = models.AcceptedActorToken.model_validate
-        return Call("POST", "/v1/actor_tokens/accept", read, body={"ticket": ticket})
+        body = given(ticket=ticket, actor_sub=actor_sub)
+        return Call("POST", "/v1/actor_tokens/accept", read, body=body, idempotency_key=new_key(key))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from typing_extensions import Unpack
 
 from stagedoor import models
-from stagedoor._http import Call, Http
+from stagedoor._http import Http
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
@@ -18,12 +16,12 @@ class AuditEvents:
         self._http = http
 
     def list(self, **filters: Unpack[models.GetAuditEventListQuery]) -> Page[models.AuditEvent]:
-        """Reads the audit log, newest first. A loop over it misses nothing and has nothing twice.
+        """Reads the audit log, newest first. A loop over it goes through all pages.
 
         Args:
             filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `ticket_id`, `actor_sub`,
                 `principal_id`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`; `limit` 1 to 500
-                (10), `offset` (0).
+                (10); `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -41,8 +39,7 @@ class AuditEvents:
         return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetAuditEventListQuery) -> Listing[models.AuditEvent]:
-        read = models.AuditEvent.model_validate
-        return Listing("/v1/audit_events", {**filters}, read, after=lambda event: {"before_seq": event.seq})
+        return Listing("/v1/audit_events", {**filters}, models.AuditEvent.model_validate)
 
 
 class RefusedRequests:
@@ -51,11 +48,11 @@ class RefusedRequests:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def list(self, **filters: Unpack[models.GetRefusedRequestsListQuery]) -> list[models.RefusedRequests]:
-        """Counts refused requests per minute, address and code, newest first.
+    def list(self, **filters: Unpack[models.GetRefusedRequestsListQuery]) -> Page[models.RefusedRequests]:
+        """Counts refused requests per minute, address and code, newest minute first.
 
         Args:
-            filters: `limit` 1 to 500 (10), `offset` (0).
+            filters: `limit` 1 to 500 (10); `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -66,19 +63,13 @@ class RefusedRequests:
             >>> all(entry.count > 0 for entry in stagedoor.refused_requests.list(limit=100))
             True
         """
-        return self._http.send(self._list(filters))
+        return read_page(self._http, self._list(filters))
 
-    async def list_async(self, **filters: Unpack[models.GetRefusedRequestsListQuery]) -> _List[models.RefusedRequests]:
+    async def list_async(
+        self, **filters: Unpack[models.GetRefusedRequestsListQuery]
+    ) -> AsyncPage[models.RefusedRequests]:
         """As `list`, asynchronously."""
-        return await self._http.send_async(self._list(filters))
+        return await read_page_async(self._http, self._list(filters))
 
-    def _list(self, filters: models.GetRefusedRequestsListQuery) -> Call[_List[models.RefusedRequests]]:
-        return Call("GET", "/v1/refused_requests", _read_refused, query={**filters})
-
-
-# `list` is a method up there.
-_List = list
-
-
-def _read_refused(answer: Any) -> _List[models.RefusedRequests]:
-    return [models.RefusedRequests.model_validate(each) for each in answer]
+    def _list(self, filters: models.GetRefusedRequestsListQuery) -> Listing[models.RefusedRequests]:
+        return Listing("/v1/refused_requests", {**filters}, models.RefusedRequests.model_validate)

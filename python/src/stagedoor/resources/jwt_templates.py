@@ -21,7 +21,8 @@ class JwtTemplates:
         """Lists JWT templates, newest first.
 
         Args:
-            filters: `limit` 1 to 500 (10), `offset` (0).
+            filters: `limit` 1 to 500 (10); `starting_after`
+                (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`

@@ -27,7 +27,8 @@ class Sessions:
 
         Args:
             filters: `user_id`, `client_id`, `actor_sub` (sessions in which this actor acts), `status`; `limit` 1 to 500
-                (10), `offset` (0).
+                (10); `starting_after`
+                (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -112,7 +113,9 @@ class Sessions:
 
         Returns:
             `not_before` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-            still to be marked; they are revoked all the same.
+            still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or
+            a session; `similar_actor_subs` are then those that differ only in case, white space or Unicode
+            normalization.
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `form_param_value_invalid`

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from stagedoor import models
 from stagedoor._http import Call, Http, body_of, given, new_key, path
 from stagedoor._with_ticket import with_ticket
+from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 
 class SignInTokens:
@@ -71,6 +72,32 @@ class SignInTokens:
         body = body_of(models.CreateSignInTokenRequestBody, request, fields)
         read = with_ticket(models.CreatedSignInToken)
         return Call("POST", "/v1/sign_in_tokens", read, body=body, idempotency_key=new_key(key))
+
+    def list(self, **filters: Unpack[models.GetSignInTokenListQuery]) -> Page[models.SignInToken]:
+        """Lists sign-in tokens, newest first, without their tickets.
+
+        Args:
+            filters: `status` (`pending`, `accepted`, `revoked`), `user_id`; `limit` 1 to 500 (10),
+                `starting_after` (the `next_cursor` of a page) or `offset` (0).
+
+        Raises:
+            StagedoorError: `form_param_value_invalid`
+
+        `GET /v1/sign_in_tokens` (Stagedoor only)
+
+        Example:
+            >>> for token in stagedoor.sign_in_tokens.list(status="pending"):
+            ...     stagedoor.sign_in_tokens.revoke(token.id).status
+            'revoked'
+        """
+        return read_page(self._http, self._list(filters))
+
+    async def list_async(self, **filters: Unpack[models.GetSignInTokenListQuery]) -> AsyncPage[models.SignInToken]:
+        """As `list`, asynchronously."""
+        return await read_page_async(self._http, self._list(filters))
+
+    def _list(self, filters: models.GetSignInTokenListQuery) -> Listing[models.SignInToken]:
+        return Listing("/v1/sign_in_tokens", {**filters}, models.SignInToken.model_validate)
 
     def revoke(self, sign_in_token_id: str, *, reason: str | None = None) -> models.SignInToken:
         """Revokes a pending sign-in token.

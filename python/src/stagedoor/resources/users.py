@@ -84,8 +84,8 @@ class Users:
 
         Args:
             filters: Lists of `user_id`, `email_address`, `phone_number`, `external_id`, `username`; `query`, part of an
-                id, a name or an address; times in Unix milliseconds; `order_by` (`-created_at`); `limit` 1 to 500 (10),
-                `offset` (0).
+                id, a name or an address; times in Unix milliseconds; `order_by` (`-created_at`); `limit` 1 to 500 (10);
+                `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -103,7 +103,7 @@ class Users:
         return await read_page_async(self._http, self._list(filters))
 
     def _list(self, filters: models.GetUserListQuery) -> Listing[models.User]:
-        return Listing("/v1/users", {**filters}, models.User.model_validate)
+        return Listing("/v1/users", {**filters}, models.User.model_validate, movable=True)
 
     def find_or_create(
         self,
@@ -127,16 +127,16 @@ class Users:
             True
         """
         body, own_id = _to_find(request, {**fields})
-        known = self.list(external_id=[own_id], limit=1).data
+        known = _best(self.list(external_id=[own_id]).data, own_id)
         if known:
-            return known[0]
+            return known
         try:
             return self._http.send(self._create(body, None, {}))
         except StagedoorError as error:
             # Somebody else was quicker.
-            other = self.list(external_id=[own_id], limit=1).data if error.code == _TAKEN else []
+            other = _best(self.list(external_id=[own_id]).data, own_id) if error.code == _TAKEN else None
             if other:
-                return other[0]
+                return other
             raise
 
     async def find_or_create_async(
@@ -146,15 +146,15 @@ class Users:
     ) -> models.User:
         """As `find_or_create`, asynchronously."""
         body, own_id = _to_find(request, {**fields})
-        known = (await self.list_async(external_id=[own_id], limit=1)).data
+        known = _best((await self.list_async(external_id=[own_id])).data, own_id)
         if known:
-            return known[0]
+            return known
         try:
             return await self._http.send_async(self._create(body, None, {}))
         except StagedoorError as error:
-            other = (await self.list_async(external_id=[own_id], limit=1)).data if error.code == _TAKEN else []
+            other = _best((await self.list_async(external_id=[own_id])).data, own_id) if error.code == _TAKEN else None
             if other:
-                return other[0]
+                return other
             raise
 
     def count(self, **filters: Unpack[models.GetUsersCountQuery]) -> int:
@@ -359,6 +359,12 @@ class Users:
 
 
 _TAKEN = "form_identifier_exists"
+
+
+def _best(found: list[models.User], own_id: str) -> models.User | None:
+    """The user with exactly this id; otherwise the one whose id the server takes for the same."""
+    exact = (user for user in found if user.external_id == own_id)
+    return next(exact, found[0] if found else None)
 
 
 def _to_find(request: object, fields: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -7,11 +7,11 @@ import {
   updateJwtTemplate,
 } from '../../domain/jwt-templates.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentDeleted, presentJwtTemplate, presentList } from '../present.ts'
+import { countedIn, presentDeleted, presentJwtTemplate, presentList } from '../present.ts'
 
 export function mountJwtTemplates(http: Http): void {
   mount(http, contract.listJwtTemplates, async (ctx, { query }) =>
-    presentList(await listJwtTemplates(ctx, { ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listJwtTemplates(ctx, { ...query, ...countedIn(query) }), query, record =>
       presentJwtTemplate(ctx, record),
     ),
   )

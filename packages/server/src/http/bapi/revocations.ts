@@ -27,6 +27,7 @@ export function mountRevocations(http: Http): void {
 
 function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders): Response {
   let end = () => {}
+  const remove = ctx.eventStreams.add(ctx.caller.principal.id ?? '', () => end())
   const body = new ReadableStream<Uint8Array>(
     {
       async start(controller) {
@@ -45,6 +46,7 @@ function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders
           if (over) return
           over = true
           clearInterval(heartbeat)
+          remove()
           leave()
           ctx.stopping.removeEventListener('abort', end)
           try {

@@ -3,11 +3,11 @@ import * as sessions from '../../contract/sessions.ts'
 import { getClient, verifyClient } from '../../domain/clients.ts'
 import { createSession, getSession, listSessions, mintSessionToken, revokeSession } from '../../domain/sessions.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentClient, presentList, presentSession, presentToken } from '../present.ts'
+import { countedIn, presentClient, presentList, presentSession, presentToken } from '../present.ts'
 
 export function mountSessions(http: Http): void {
   mount(http, sessions.listSessions, async (ctx, { query }) =>
-    presentList(await listSessions(ctx, { ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listSessions(ctx, { ...query, ...countedIn(query) }), query, record =>
       presentSession(ctx, record),
     ),
   )

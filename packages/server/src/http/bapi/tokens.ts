@@ -1,9 +1,17 @@
 import * as contract from '../../contract/tokens.ts'
 import { mintSessionToken } from '../../domain/sessions.ts'
-import { acceptTicket, createTicket, findTicket, listTickets, revokeTicket } from '../../domain/tickets.ts'
+import {
+  acceptedSession,
+  acceptTicket,
+  createTicket,
+  findTicket,
+  listTickets,
+  revokeTicket,
+} from '../../domain/tickets.ts'
 import { getUser } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
 import {
+  countedIn,
   presentActingSession,
   presentActorToken,
   presentList,
@@ -27,12 +35,15 @@ export function mountTokens(http: Http): void {
     return presentActorToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...actor, ...query, counted: query.paginated }), query.paginated, record =>
+    presentList(await listTickets(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
       presentActorToken(ctx, record, false),
     ),
   )
-  mount(http, contract.acceptActorToken, async (ctx, { body }) => {
-    const { session } = await acceptTicket(ctx, { ...actor, ticket: body.ticket })
+  mount(http, contract.acceptActorToken, async (ctx, { body, once }) => {
+    const session = await once(
+      async key => (await acceptTicket(ctx, { ...actor, ...body }, key)).session,
+      id => acceptedSession(ctx, { id }),
+    )
     const [jwt, ticket, user] = await Promise.all([
       mintSessionToken(ctx, { id: session.id }),
       findTicket(ctx, { ...actor, id: session.ticket_id ?? '' }),
@@ -59,6 +70,11 @@ export function mountTokens(http: Http): void {
     )
     return presentSignInToken(ctx, record, record.status === 'pending')
   })
+  mount(http, contract.listSignInTokens, async (ctx, { query }) =>
+    presentList(await listTickets(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
+      presentSignInToken(ctx, record, false),
+    ),
+  )
   mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
     presentSignInToken(ctx, await revokeTicket(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
   )

@@ -11,17 +11,12 @@ import {
   updateUserMetadata,
 } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentDeleted, presentList, presentTotalCount, presentUser } from '../present.ts'
+import { countedIn, presentDeleted, presentList, presentTotalCount, presentUser } from '../present.ts'
 
 export function mountUsers(http: Http): void {
-  mount(http, contract.listUsers, async (ctx, { query }) => {
-    const rows = await listUsers(ctx, query)
-    return presentList(
-      { rows, total: query.paginated ? await countUsers(ctx, query) : 0 },
-      query.paginated,
-      presentUser,
-    )
-  })
+  mount(http, contract.listUsers, async (ctx, { query }) =>
+    presentList(await listUsers(ctx, { ...query, ...countedIn(query) }), query, presentUser),
+  )
   mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
   mount(http, contract.createUser, async (ctx, { body, once }) =>
     presentUser(

@@ -19,7 +19,7 @@ import { presentFrontendClient, presentFrontendSession, presentSignIn, presentTo
 
 export function mountClient(http: Http): void {
   mount(http, contract.createSignIn, async (ctx, { body, browser, header }) => {
-    const { client: claims, clientToken, origin, serverURL } = browser
+    const { presented, clientToken, origin, serverURL } = browser
     // Refused before anything is used up: the browser would not keep the cookie, and nobody would have the session.
     if (clientToken.kind === 'cookie' && header('sec-fetch-site') === 'cross-site')
       throw new ApiError('third_party_cookies_blocked', {
@@ -27,7 +27,7 @@ export function mountClient(http: Http): void {
       })
     const { session, client, isNew } = await acceptTicket(ctx, {
       ticket: body.ticket,
-      shown: { claims, client: await currentClient(ctx, clientToken.shown) },
+      browser: { presented, client: await currentClient(ctx, clientToken.shown) },
     })
     clientToken.keep(client.token)
     return {
@@ -40,7 +40,7 @@ export function mountClient(http: Http): void {
 
   mount(http, contract.getFrontendClient, async (ctx, { browser, header }) => {
     const client = await currentClient(ctx, browser.clientToken.shown)
-    if (!browser.client) browser.clientToken.keep(anonymousClientToken(ctx))
+    if (browser.presented.length === 0) browser.clientToken.keep(anonymousClientToken(ctx))
     // Asked when a page loads; the page then has a token, and may ask for none before it is left.
     const counts = !isPrefetch(header)
     if (!client) browser.tellApp(0)
@@ -61,24 +61,24 @@ export function mountClient(http: Http): void {
   })
 
   mount(http, contract.getFrontendSession, async (ctx, { param, browser }) => {
-    const session = await getOwnSession(ctx, { id: param('session_id'), client: browser.client })
+    const session = await getOwnSession(ctx, { id: param('session_id'), presented: browser.presented })
     const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
     const answer = await sessionAndClient(ctx, session, browser)
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
   })
-  mount(http, contract.createFrontendSessionToken, async (ctx, { param, browser: { client, origin } }) =>
-    presentToken(await mintSessionToken(ctx, { id: param('session_id'), client, origin })),
+  mount(http, contract.createFrontendSessionToken, async (ctx, { param, browser: { presented, origin } }) =>
+    presentToken(await mintSessionToken(ctx, { id: param('session_id'), presented, origin })),
   )
-  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, browser: { client, origin } }) =>
+  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, browser: { presented, origin } }) =>
     presentToken(
-      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), client, origin }),
+      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), presented, origin }),
     ),
   )
 
   mount(http, contract.touchSession, async (ctx, { param, body, browser }) => {
     const select = body.intent !== 'focus'
-    const session = await touchSession(ctx, { id: param('session_id'), client: browser.client, select })
+    const session = await touchSession(ctx, { id: param('session_id'), presented: browser.presented, select })
     return sessionAndClient(ctx, session, browser)
   })
   for (const [operation, status] of [
@@ -86,7 +86,7 @@ export function mountClient(http: Http): void {
     [contract.removeSession, 'removed'],
   ] as const) {
     mount(http, operation, async (ctx, { param, browser }) => {
-      const session = await leaveSession(ctx, { id: param('session_id'), client: browser.client, status })
+      const session = await leaveSession(ctx, { id: param('session_id'), presented: browser.presented, status })
       return sessionAndClient(ctx, session, browser)
     })
   }

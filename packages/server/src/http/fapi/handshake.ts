@@ -1,13 +1,22 @@
 import { getHandshakePayload } from '../../contract/clients.ts'
+import { ApiError } from '../../contract/errors.ts'
 import { handshakeClient } from '../../contract/frontend.ts'
-import { handshakeDirectives, NONCE_COOKIE, readHandshake, startHandshake } from '../../domain/handshakes.ts'
+import {
+  handshakeDirectives,
+  handshakeToken,
+  NONCE_COOKIE,
+  readHandshake,
+  startHandshake,
+} from '../../domain/handshakes.ts'
 import { clientUatCookie } from '../client-uat.ts'
+import type { HeaderReader } from '../headers.ts'
 import { type Http, mount } from '../mount.ts'
 import { allowedRedirect } from '../redirect.ts'
 import { currentClient } from './client.ts'
 
 export function mountHandshake(http: Http): void {
-  mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, headers }) => {
+  mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, header, headers }) => {
+    assertNavigation(header)
     const back = allowedRedirect(query.redirect_url, http.options.allowedOrigins)
     const claims = await startHandshake(ctx, {
       client: await currentClient(ctx, clientToken.shown),
@@ -16,8 +25,7 @@ export function mountHandshake(http: Http): void {
       dev_browser: /^[\w.-]{1,200}$/.test(query.__clerk_db_jwt ?? '') ? query.__clerk_db_jwt : undefined,
     })
     if (query.format === 'token') {
-      const handshake = await handshakeDirectives(ctx, claims)
-      back.searchParams.set('__clerk_handshake', await ctx.signing.handshakeToken(JSON.stringify({ handshake })))
+      back.searchParams.set('__clerk_handshake', await handshakeToken(ctx, claims))
     } else if (claims.key === 'live' && back.hostname === new URL(serverURL).hostname) {
       // A production app does not clean its address bar of the nonce, and a reload would bring an old one.
       const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
@@ -36,6 +44,12 @@ export function mountHandshake(http: Http): void {
   mount(http, getHandshakePayload, async (ctx, { query }) => ({
     directives: await handshakeDirectives(ctx, readHandshake(ctx, query.nonce)),
   }))
+}
+
+/** Browsers that say what they load are believed: a script or an image is never sent on with a session in the address. */
+function assertNavigation(header: HeaderReader): void {
+  const loads = header('sec-fetch-dest')
+  if (loads !== undefined && !['document', 'iframe', 'frame'].includes(loads)) throw new ApiError('navigation_required')
 }
 
 /** Apps with a `pk_test_` key want a browser's name beside the session, and say so; those with `pk_live_` know none. */

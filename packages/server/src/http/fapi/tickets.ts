@@ -1,7 +1,7 @@
 import * as contract from '../../contract/tokens.ts'
 import { anonymousClientToken } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
-import { previewTicket } from '../../domain/tickets.ts'
+import { confirmTicket, previewTicket } from '../../domain/tickets.ts'
 import { type Http, mount } from '../mount.ts'
 import { isPrefetch } from '../origin.ts'
 import { confirmPage, pageStyle } from '../pages.ts'
@@ -9,9 +9,9 @@ import { confirmPage, pageStyle } from '../pages.ts'
 export function mountTickets(http: Http): void {
   // Whoever opens the link, a person or a mail scanner: nothing changes.
   mount(http, contract.acceptTicket, async (ctx, { query, browser, header, headers }) => {
-    const { client, clientToken, serverURL } = browser
-    const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, claims: client })
-    if (!client) clientToken.keep(anonymousClientToken(ctx))
+    const { presented, clientToken, serverURL } = browser
+    const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, presented })
+    if (presented.length === 0) clientToken.keep(anonymousClientToken(ctx))
     const next = signInPage(ctx, query.ticket)
     // A browser that only prepares the page is not sent on: the page it would come to might redeem the ticket.
     if (ctx.settings.accept_page === 'redirect' && !isPrefetch(header)) {
@@ -33,8 +33,8 @@ export function mountTickets(http: Http): void {
     )
   })
 
-  mount(http, contract.confirmTicket, async (ctx, { body, browser: { client }, headers }) => {
-    await previewTicket(ctx, { ticket: body.ticket, claims: client })
+  mount(http, contract.confirmTicket, async (ctx, { body, browser: { presented }, headers }) => {
+    await confirmTicket(ctx, { ticket: body.ticket, presented })
     headers.location = signInPage(ctx, body.ticket).href
     return null
   })

@@ -1,0 +1,44 @@
+import { ApiError } from '../contract/errors.ts'
+import type { Store } from './store.ts'
+
+/** The event streams that this process has open, by the secret key that opened them. */
+export class EventStreams {
+  readonly #maxPerKey: number
+  readonly #byKey = new Map<string, Set<() => void>>()
+
+  constructor(maxPerKey: number) {
+    this.#maxPerKey = maxPerKey
+  }
+
+  get size(): number {
+    let size = 0
+    for (const streams of this.#byKey.values()) size += streams.size
+    return size
+  }
+
+  /**
+   * Registers a stream.
+   * @param end ends the stream; called when the key is revoked
+   * @returns removes the stream from the register
+   * @throws ApiError too_many_streams
+   */
+  add(keyId: string, end: () => void): () => void {
+    const streams = this.#byKey.get(keyId) ?? new Set()
+    if (streams.size >= this.#maxPerKey) throw new ApiError('too_many_streams', { params: { max: this.#maxPerKey } })
+    this.#byKey.set(keyId, streams.add(end))
+    return () => {
+      streams.delete(end)
+      if (streams.size === 0) this.#byKey.delete(keyId)
+    }
+  }
+
+  /** Ends the streams of every key that may no longer be used, also if another node revoked it. */
+  async endRevoked(store: Store): Promise<void> {
+    if (this.#byKey.size === 0) return
+    const usable = new Set<string>()
+    for (const key of await store.secretKeys.list()) if (key.revoked_at === null) usable.add(key.id)
+    for (const [keyId, streams] of this.#byKey) {
+      if (!usable.has(keyId)) for (const end of [...streams]) end()
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { emailParts, normalEmail, normalExternalId, normalPhone, normalUsername } from '../contract/identifiers.ts'

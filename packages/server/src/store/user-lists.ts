@@ -1,0 +1,126 @@
+import { sql } from 'kysely'
+import { emailParts, normalPhone } from '../domain/identifiers.ts'
+import type { IdentifierRecord } from '../domain/records.ts'
+import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/store.ts'
+import { sqlFor } from './query.ts'
+import type { UserRow } from './schema.ts'
+
+/**
+ * Lists of users, in any order, from any position. Each order has an index on both databases, and a page is read from
+ * it in one range, or two: users without a value come before all others, or after them.
+ */
+
+// biome-ignore lint/suspicious/noExplicitAny: over users, joined with nothing
+type Query = any
+
+/** The column that has the values of an order. */
+export const columnOf = (by: UserOrder['by']): keyof UserRow =>
+  by === 'email_address' ? 'first_email_address' : by === 'phone_number' ? 'first_phone_number' : by
+
+const alwaysSet = (by: UserOrder['by']) => by === 'created_at' || by === 'updated_at'
+
+/** The ordered query, behind the position of the page, with its limit. */
+export function userRows(filter: UserFilter, { order, after, limit, offset }: UserPage): Query {
+  const sorted = (query: Query, most: number) => inOrder(query.selectAll('users'), 'users', order).limit(most)
+  const parts = (after ? behind(filtered(filter), order, after) : [filtered(filter)]) as Query[]
+  if (parts.length === 1) return sorted(parts[0], limit).offset(offset)
+  // Each part is limited too, so that few rows are sorted.
+  const shown = parts.map((part, i) =>
+    sqlFor.selectFrom(sorted(part, limit + offset + 1).as(`part_${i}`) as never).selectAll(),
+  )
+  const together: Query = shown.reduce((all: Query, part) => all.unionAll(part))
+  const rows = sqlFor.selectFrom(together.as('users') as never).selectAll()
+  return inOrder(rows, 'users', order).limit(limit).offset(offset)
+}
+
+function inOrder(query: Query, table: string, { by, descending }: UserOrder): Query {
+  const direction = descending ? 'desc' : 'asc'
+  const column = `${table}.${columnOf(by)}`
+  // Where there are no nulls, the default of PostgreSQL is what its indexes have.
+  const nulls = (order: Query) => (descending ? order.desc().nullsLast() : order.asc().nullsFirst())
+  return query.orderBy(column, alwaysSet(by) ? direction : nulls).orderBy(`${table}.id`, direction)
+}
+
+/** What follows a position: one range of the index, or two if it has users without a value. */
+function behind(query: Query, { by, descending }: UserOrder, { value, id }: UserPosition): Query[] {
+  const column = sql.ref(`users.${columnOf(by)}`)
+  const operator = sql.raw(descending ? '<' : '>')
+  const further = (at: ReturnType<typeof sql>) => query.where(at)
+  if (value === null) {
+    const sameValue = further(sql`${column} is null and users.id ${operator} ${id}`)
+    return descending ? [sameValue] : [sameValue, further(sql`${column} is not null`)]
+  }
+  const values = further(sql`(${column}, users.id) ${operator} (${value}, ${id})`)
+  return descending && !alwaysSet(by) ? [values, further(sql`${column} is null`)] : [values]
+}
+
+/** The users that match, in no order. */
+export function filtered(filter: UserFilter) {
+  let query = sqlFor.selectFrom('users')
+  if (filter.user_id) query = query.where('users.id', 'in', filter.user_id)
+  if (filter.external_id) query = query.where('external_id', 'in', filter.external_id)
+  if (filter.username) query = query.where('username', 'in', filter.username)
+  for (const kind of ['email_address', 'phone_number'] as const) {
+    const values = filter[kind]
+    if (values) {
+      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', values))
+    }
+    const part = filter[`${kind}_query`]
+    if (part) {
+      const parts = kind === 'email_address' ? emailParts(part) : [part, normalPhone(part) || part]
+      query = query.where('users.id', 'in', identifiersWhere(kind).where(containsAny('value', parts)))
+    }
+  }
+  if (filter.username_query) query = query.where(contains('username', filter.username_query.normalize('NFC')))
+  if (filter.name_query) query = query.where(contains(fullName, filter.name_query))
+  const part = filter.query
+  if (part) {
+    query = query.where(eb =>
+      eb.or([
+        ...['users.id', fullName].map(column => contains(column, part)),
+        ...['external_id', 'username'].map(column => contains(column, part.normalize('NFC'))),
+        eb(
+          'users.id',
+          'in',
+          sqlFor
+            .selectFrom('identifiers')
+            .select('user_id')
+            .where(containsAny('value', emailParts(part))),
+        ),
+      ]),
+    )
+  }
+  if (filter.banned !== undefined) query = query.where('banned_at', filter.banned ? 'is not' : 'is', null)
+  for (const column of ['last_active_at', 'last_sign_in_at', 'created_at'] as const) {
+    const before = filter[`${column}_before`]
+    const after = filter[`${column}_after`]
+    if (before !== undefined) query = query.where(column, '<', before)
+    if (after !== undefined) query = query.where(column, '>', after)
+  }
+  if (filter.last_active_at_since !== undefined)
+    query = query.where('last_active_at', '>=', filter.last_active_at_since)
+  return query
+}
+
+const fullName = sql<string>`coalesce(first_name, '') || ' ' || coalesce(last_name, '')`
+
+export function identifiersWhere(kind: IdentifierRecord['kind']) {
+  return sqlFor.selectFrom('identifiers').select('user_id').where('kind', '=', kind)
+}
+
+/** Part of a text, whatever its case; `%` and `_` mean themselves. */
+function contains(column: string | typeof fullName, part: string) {
+  const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  const value = typeof column === 'string' ? sql.ref(column) : column
+  const inLowerCase = sql<boolean>`lower(${value}) like ${pattern(part.toLowerCase())} escape '\\'`
+  // Databases lower the case of ASCII only: other letters are found as they are written, too.
+  const ascii = /^[\x20-\x7e]*$/.test(part)
+  return ascii ? inLowerCase : sql<boolean>`(${inLowerCase} or ${value} like ${pattern(part)} escape '\\')`
+}
+
+function containsAny(column: string, parts: string[]) {
+  return sql<boolean>`(${sql.join(
+    [...new Set(parts)].map(part => contains(column, part)),
+    sql` or `,
+  )})`
+}
