@@ -62,6 +62,11 @@ export const de: Texts = {
       title: 'Laden Sie diese Seite neu',
       text: 'Ihr Browser hat diese Seite vorbereitet, bevor Sie sie geöffnet haben. Laden Sie sie neu, um fortzufahren. Der Link ist noch unbenutzt.',
     },
+    navigation_required: {
+      title: 'Öffnen Sie diese Seite selbst',
+      text: 'Diese Adresse funktioniert nur, wenn Ihr Browser zu ihr geht. Eine andere Seite wollte sie im Hintergrund laden. Gehen Sie zurück zu Ihrer App, und versuchen Sie es noch einmal.',
+      fix: 'Schicken Sie den Browser mit einer Weiterleitung zu der Adresse, nicht mit einem Skript oder einem Bild.',
+    },
     proxy_request_missing_secret_key: {
       title: 'Die App ist nicht fertig eingerichtet',
       text: 'Die App, die Sie hierher gebracht hat, hat sich nicht ausgewiesen. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
@@ -179,6 +184,16 @@ export const de: Texts = {
       title: 'Sie dürfen als niemand anders handeln',
       text: 'Ihr eigenes Konto ist auf diesem Server gesperrt.',
       fix: 'Wenn das ein Irrtum ist, heben Sie die Sperre des Benutzers auf, der handelt.',
+    },
+    actor_is_user: {
+      title: 'Dieser Link ist für Ihr eigenes Konto',
+      text: 'Sie können nicht als Sie selbst handeln. Melden Sie sich wie gewohnt in Ihrem Konto an.',
+      fix: 'Nennen Sie in `actor.sub` die Person oder das Programm, das handelt, und in `user_id` einen anderen Benutzer.',
+    },
+    sign_in_tokens_off: {
+      title: 'Dieser Link funktioniert hier nicht',
+      text: 'Dieser Server nimmt Links dieser Art nicht an. Bitten Sie um einen anderen.',
+      fix: 'Erzeugen Sie ein Actor-Token, oder setzen Sie STAGEDOOR_SIGN_IN_TOKENS=on.',
     },
     too_many_requests: {
       title: 'Zu viele Anfragen',

@@ -72,6 +72,11 @@ export const en = {
       title: 'Reload this page',
       text: 'Your browser prepared this page before you opened it. Reload it to go on. The link is still unused.',
     },
+    navigation_required: {
+      title: 'Open this page yourself',
+      text: 'This address works only when your browser goes to it. Another page tried to load it in the background. Go back to your app and try again.',
+      fix: 'Send the browser to the address with a redirect, and not with a script or an image.',
+    },
     proxy_request_missing_secret_key: {
       title: 'The app is not set up completely',
       text: 'The app that brought you here did not identify itself. Tell the people who run the app. The link is still unused.',
@@ -183,6 +188,16 @@ export const en = {
       title: 'You may not act as anyone',
       text: 'Your own account is banned or locked on this server.',
       fix: 'If that is a mistake, lift the ban or unlock the user who acts.',
+    },
+    actor_is_user: {
+      title: 'This link is for your own account',
+      text: 'You cannot act as yourself. Sign in to your account as usual.',
+      fix: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
+    },
+    sign_in_tokens_off: {
+      title: 'This link does not work here',
+      text: 'This server does not accept links of this kind. Ask for another one.',
+      fix: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
     },
     too_many_requests: {
       title: 'Too many requests',
