@@ -82,10 +82,6 @@ export const de: Texts = {
       text: 'Die App, die Sie hierher gebracht hat, nennt eine falsche eigene Adresse. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
       fix: 'Geben Sie dem Proxy der App die http- oder https-Adresse, unter der Browser ihn erreichen.',
     },
-    navigation_required: {
-      title: 'Gehen Sie zurück zur App',
-      text: 'Diese Adresse schickt einen Browser nur auf seine Seite zurück. Öffnen Sie die App noch einmal.',
-    },
     request_body_invalid: {
       title: 'Das Formular war nicht vollständig',
       text: 'Der Server konnte nicht lesen, was Ihr Browser gesendet hat. Öffnen Sie den Link noch einmal.',
@@ -149,16 +145,6 @@ export const de: Texts = {
     sign_in_token_subject_not_found: {
       title: 'Diesen Benutzer gibt es nicht mehr',
       text: 'Der Benutzer dieses Links wurde gelöscht. Der Link öffnet deshalb nichts.',
-    },
-    sign_in_tokens_off: {
-      title: 'Dieser Link geht hier nicht',
-      text: 'Dieser Server meldet niemanden mit Links an. Melden Sie sich wie gewohnt in der App an.',
-      fix: 'Erzeugen Sie ein Actor-Token, oder setzen Sie STAGEDOOR_SIGN_IN_TOKENS=on.',
-    },
-    actor_is_user: {
-      title: 'Dieser Link ist für Ihr eigenes Konto',
-      text: 'Sie können nicht als Sie selbst handeln. Melden Sie sich wie gewohnt in Ihrem Konto an. Der Link ist noch unbenutzt.',
-      fix: 'Erzeugen Sie ein Token, dessen `actor.sub` eine andere Person oder ein anderes Programm nennt als `user_id`.',
     },
     ticket_expired_code: {
       title: 'Dieser Link ist zu alt',

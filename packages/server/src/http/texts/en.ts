@@ -92,10 +92,6 @@ export const en = {
       text: 'The app that brought you here gave a wrong address of its own. Tell the people who run the app. The link is still unused.',
       fix: 'Give the proxy of the app the http or https address at which browsers reach it.',
     },
-    navigation_required: {
-      title: 'Go back to the app',
-      text: 'This address only sends a browser back to its page. Open the app again.',
-    },
     request_body_invalid: {
       title: 'The form was not complete',
       text: 'The server could not read what your browser sent. Open the link again.',
@@ -153,16 +149,6 @@ export const en = {
     sign_in_token_subject_not_found: {
       title: 'There is no such user any more',
       text: 'The user of this link has been deleted, so the link opens nothing.',
-    },
-    sign_in_tokens_off: {
-      title: 'This link does not work here',
-      text: 'This server does not sign users in with links. Sign in to the app as usual.',
-      fix: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
-    },
-    actor_is_user: {
-      title: 'This link is for your own account',
-      text: 'You cannot act as yourself. Sign in to your account as usual. The link is still unused.',
-      fix: 'Create a token whose `actor.sub` names another person or program than `user_id` does.',
     },
     ticket_expired_code: {
       title: 'This link is too old',
