@@ -243,12 +243,12 @@ describe('users import', () => {
 
 describe('users import under a rate limit', () => {
   it('waits, and fails no row for it', async () => {
-    await using limited = await serving({ env: { STAGEDOOR_RATE_LIMIT_KEY: '20/s burst 10' } })
+    await using limited = await serving({ env: { STAGEDOOR_RATE_LIMIT_KEY: '4/s burst 1' } })
     limited.env.STAGEDOOR_SERVER_URL = limited.url
     const file = join(limited.directory, 'users.jsonl')
-    writeFileSync(file, Array.from({ length: 14 }, (_, i) => JSON.stringify({ external_id: `l-${i}` })).join('\n'))
+    writeFileSync(file, Array.from({ length: 12 }, (_, i) => JSON.stringify({ external_id: `l-${i}` })).join('\n'))
     const { code, stdout, stderr } = await limited.command('users', 'import', file, '--json')
     assert.equal(code, 0, stderr)
-    assert.equal((JSON.parse(stdout) as Counts).created, 14)
+    assert.equal((JSON.parse(stdout) as Counts).created, 12)
   })
 })

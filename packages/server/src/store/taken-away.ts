@@ -10,17 +10,17 @@ export interface TakenAway {
   deleted: string[]
 }
 
-/** What to look for: rows of the old copy (main) that are no longer valid in the later database. */
+/** Rows that are valid in the copy and no longer in the later database, which is `main`. */
 const QUERIES: Record<keyof TakenAway, string> = {
-  secretKeys: `select id from secret_keys where revoked_at is null
-    and id in (select id from later.secret_keys where revoked_at is not null)`,
-  signingKeys: `select id from signing_keys where status <> 'removed'
-    and id in (select id from later.signing_keys where status = 'removed')`,
-  banned: `select id from users where banned_at is null
-    and id in (select id from later.users where banned_at is not null)`,
-  locked: `select id from users where locked_at is null
-    and id in (select id from later.users where locked_at is not null)`,
-  deleted: 'select id from users where id not in (select id from later.users)',
+  secretKeys: `select id from copy.secret_keys where revoked_at is null
+    and id in (select id from main.secret_keys where revoked_at is not null)`,
+  signingKeys: `select id from copy.signing_keys where status <> 'removed'
+    and id in (select id from main.signing_keys where status = 'removed')`,
+  banned: `select id from copy.users where banned_at is null
+    and id in (select id from main.users where banned_at is not null)`,
+  locked: `select id from copy.users where locked_at is null
+    and id in (select id from main.users where locked_at is not null)`,
+  deleted: 'select id from copy.users where id not in (select id from main.users)',
 }
 
 /**
@@ -29,17 +29,24 @@ const QUERIES: Record<keyof TakenAway, string> = {
  */
 export function takenAway(copy: string, later: string): TakenAway | undefined {
   if (!existsSync(later)) return undefined
-  const db = new BetterSqlite3(copy)
   try {
-    db.prepare('attach ? as later').run(later)
-    const isSame = db.prepare('select 1 from instance where id in (select id from later.instance)').pluck().get()
-    if (!isSame) return undefined
-    const ids = Object.entries(QUERIES).map(([what, sql]) => [what, db.prepare(sql).pluck().all()])
-    return Object.fromEntries(ids) as TakenAway
+    return compare(copy, later)
   } catch (error) {
     // A damaged database is what a backup is for.
     if (error instanceof BetterSqlite3.SqliteError) return undefined
     throw error
+  }
+}
+
+function compare(copy: string, later: string): TakenAway | undefined {
+  // Read-only: closing a writable connection would change the replaced database and its log.
+  const db = new BetterSqlite3(later, { readonly: true })
+  try {
+    db.prepare('attach ? as copy').run(copy)
+    const isSame = db.prepare('select 1 from copy.instance where id in (select id from main.instance)').pluck().get()
+    if (!isSame) return undefined
+    const ids = Object.entries(QUERIES).map(([what, sql]) => [what, db.prepare(sql).pluck().all()])
+    return Object.fromEntries(ids) as TakenAway
   } finally {
     db.close()
   }
