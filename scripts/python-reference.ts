@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 /** What is promised, and where it is imported from. */
 const MODULES: [module: string, files: string[]][] = [
-  ['stagedoor', ['client.py', 'errors.py', 'resources/*.py', 'verify.py', 'keys.py', 'token_error.py']],
+  ['stagedoor', ['client.py', 'errors.py', 'resources/*.py', 'verify.py', 'auth.py', 'keys.py', 'token_error.py']],
   ['stagedoor.fastapi', ['fastapi.py']],
   ['stagedoor.django', ['django.py']],
   ['stagedoor.flask', ['flask.py']],

@@ -177,7 +177,7 @@ function installPython() {
 
 /**
  * The framework helpers are also tested with the oldest and the newest supported Python and frameworks, where the machine
- * has such a Python. The tests that find no environment are skipped, and say so.
+ * has such a Python. Without an environment its tests are skipped, with the reason.
  */
 function installOtherPythons() {
   for (const [name, versions] of [

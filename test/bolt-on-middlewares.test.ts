@@ -37,7 +37,7 @@ function shop(): express.Express {
     session.userId ? { userId: session.userId, actor: session.acting?.actor } : undefined
 
   app.use(authenticate({ session: mySession }))
-  app.use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+  app.use(forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] }))
 
   app.get('/me', requireUser, (request, response) => response.json(getAuth(request)))
   app.post('/orders/cancel', forbidActing, (_request, response) => response.json('done'))
@@ -69,6 +69,7 @@ describe('the middlewares, on a login of the app’s own', () => {
     assert.deepEqual(await (await olivia('GET', '/me')).json(), { ...auth, actor: { sub: 'olivia' }, isActing: true })
     for (const [method, path] of [
       ['POST', '/orders/cancel'],
+      ['POST', '/store/close'],
       ['POST', '/exports/orders'],
       ['PUT', '/settings/password'],
     ] as const) {

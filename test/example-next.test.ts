@@ -112,7 +112,7 @@ function builtAndServed() {
         const refused = await submit(token)
         assert.deepEqual([refused.status, refused.headers.get('location')], [500, null])
       }
-      await app.printed(/RefusedError\]: This may be done by the user alone/)
+      await app.printed(/RefusedError\]: Only the user can do this/)
       assert.match(app.output(), /RefusedError\]: Unable to authenticate the request/)
     })
   })

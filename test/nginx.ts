@@ -17,8 +17,9 @@ export interface Nginx extends AsyncDisposable {
 /**
  * @param ports each port it listens on, and the one behind it; or several, set up as docs/guides/postgresql.md says
  * @param settings more lines of its `http` block
+ * @param prefix a path under which it serves, and which it strips
  */
-export async function startNginx(ports: Record<number, number | number[]>, settings = ''): Promise<Nginx> {
+export async function startNginx(ports: Record<number, number | number[]>, settings = '', prefix = ''): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-nginx-'))
   const servers = Object.entries(ports).map(
     ([port, behind]) => `upstream nodes_${port} {
@@ -30,8 +31,8 @@ export async function startNginx(ports: Record<number, number | number[]>, setti
     }
     server {
       listen 127.0.0.1:${port};
-      location / {
-        proxy_pass http://nodes_${port}; proxy_set_header Host $http_host;
+      location ${prefix}/ {
+        proxy_pass http://nodes_${port}${prefix === '' ? '' : '/'}; proxy_set_header Host $http_host;
         ${Array.isArray(behind) ? 'proxy_http_version 1.1; proxy_set_header Connection "";' : ''}
       }
     }`,

@@ -71,7 +71,7 @@ describe('the Python package', { skip }, () => {
       run(process.execPath, [PYRIGHT]),
     ])
     assert.equal(mypy.code, 0, mypy.output)
-    assert.match(mypy.output, /no issues found in (2\d|3\d) source files/)
+    assert.match(mypy.output, /no issues found in \d\d source files/)
     assert.equal(pyright.code, 0, pyright.output)
     assert.match(pyright.output, /^0 errors, 0 warnings/m)
   })

@@ -47,7 +47,7 @@ def check_a_sequence(server: Server, connection: Any) -> None:
         ([BEARER["expired"]], NOBODY),
     ]:
         assert who(server.ask("/current", *headers, on=connection)[1]) == expected
-    # As in the report of this fault: the user, then nobody, then an actor.
+    # The user, then a request without a session, then an actor.
     for guard in GUARDS:
         allowed = 403 if guard == "require_acting" else 200
         assert server.ask(f"/{guard}", BEARER["own"], method="DELETE", on=connection)[0] == allowed

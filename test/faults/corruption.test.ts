@@ -172,7 +172,7 @@ describe('a damaged file', () => {
     })
   }
 
-  it('D12 a real server whose log was cut does not start, says why, and starts when told to go on without', async () => {
+  it('D12 a real server whose log was cut does not start, says why, and starts after a restore of what is left', async () => {
     await using database = embeddedDatabase()
     await using servers = await cluster(database, 1)
     const [server] = servers.servers
@@ -186,8 +186,11 @@ describe('a damaged file', () => {
     const error = await server.start().catch((failure: unknown) => failure)
     assert.ok(error instanceof NotStarted, String(error))
     assert.ok(error.code, 'it ended with an exit code')
-    assert.match(error.output, /STAGEDOOR_DATABASE_URL: .*write-ahead log.*damaged or gone.*backup.*delete/s)
+    assert.match(error.output, /STAGEDOOR_DATABASE_URL: .*write-ahead log.*damaged or missing.*stagedoor restore/s)
+    // Deleting the file does not help: then it is a copy.
     rmSync(`${database.path}-acknowledged`)
+    await assert.rejects(server.start(), /it is a copy.*stagedoor restore/)
+    assert.equal((await server.command('restore', database.path)).code, 0)
     await server.start()
   })
 

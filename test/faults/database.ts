@@ -24,13 +24,15 @@ export interface DatabaseKind {
   skip: string | false
   /** Whether its own clock decides what has expired, and not that of the server. */
   hasClock: boolean
+  /** How many servers may use it at the same time. */
+  servers: number
   /** @param env of the database's own process, if it is one */
   open(env?: Record<string, string>): Promise<FaultDatabase>
 }
 
 export const databases: DatabaseKind[] = [
-  { name: 'SQLite', skip: false, hasClock: false, open: async () => embeddedDatabase() },
-  { name: 'PostgreSQL', skip: false, hasClock: true, open: postgresDatabase },
+  { name: 'SQLite', skip: false, hasClock: false, servers: 1, open: async () => embeddedDatabase() },
+  { name: 'PostgreSQL', skip: false, hasClock: true, servers: 3, open: postgresDatabase },
 ]
 
 /** A PostgreSQL of its own, whose server can be stopped as by a power failure. */

@@ -303,7 +303,7 @@ describe('a standby', { skip: noStandby() }, () => {
     await assert.rejects(
       late.start(),
       (error: unknown) =>
-        error instanceof NotStarted && /STAGEDOOR_DATABASE_URL has to lead to the primary/.test(error.output),
+        error instanceof NotStarted && /STAGEDOOR_DATABASE_URL: .*has to lead to the primary/.test(error.output),
     )
 
     await standby.query('select pg_wal_replay_resume()')

@@ -112,7 +112,8 @@ describe('a server frozen between reading and acting', () => {
     assert.ok(exp * 1_000 < server.clock.now(), 'it can still be used')
   })
 
-  for (const kind of databases) {
+  // A SQLite file has one server: nobody else could revoke while it stands still.
+  for (const kind of databases.filter(({ servers }) => servers > 1)) {
     it(`K5 S4 ${kind.name}: what is revoked while a server stands still gives no usable token when it goes on`, {
       skip: kind.skip,
     }, async () => {
@@ -167,7 +168,6 @@ describe('a server frozen between reading and acting', () => {
               : session === undefined
                 ? ([{ do: 'revoke ticket' }, ask.revokeTicket(ticket.id)] as const)
                 : ([{ do: 'revoke session' }, ask.revokeSession(session)] as const)
-          // The frozen one may hold the lock of a SQLite file, then nobody can.
           let answer: Answer | undefined
           while (answer === undefined || answer.status === 503)
             answer = await recorded(history, 2, input, elsewhere, request)

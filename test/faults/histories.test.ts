@@ -93,7 +93,7 @@ async function historiesOf(kind: (typeof databases)[number], seed: number, troub
   await using database = await kind.open()
   const clocks: FakeClock[] = trouble === 'jumping clocks' ? [fakeClock(), fakeClock()] : []
   try {
-    await using servers = await cluster(database, 2, i => ({ env: clocks[i]?.env ?? {} }))
+    await using servers = await cluster(database, Math.min(2, kind.servers), i => ({ env: clocks[i]?.env ?? {} }))
     const { servers: both, secretKey } = servers
     const jump: Fault = async () => {
       random.of(clocks).shift(random.between(-CLOCK_JUMP_SECONDS, CLOCK_JUMP_SECONDS))
@@ -107,7 +107,10 @@ async function historiesOf(kind: (typeof databases)[number], seed: number, troub
     const histories: { ticket: Ticket; history: TicketOperation[] }[] = []
     let operations = 0
     const lane = async () => {
-      const connections = Array.from({ length: BROWSERS + 2 }, (_, i) => new Connection(() => both[i % 2] as never))
+      const connections = Array.from(
+        { length: BROWSERS + 2 },
+        (_, i) => new Connection(() => both[i % both.length] as never),
+      )
       while (operations < OPERATIONS) {
         const [ticket] = await makeTickets(connections.slice(0, 1), secretKey, 1).catch(() => [])
         if (!ticket) {

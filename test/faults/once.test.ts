@@ -9,12 +9,12 @@ import { goal, randomOf, seeds } from './goal.ts'
 
 /** Idempotency-Key across processes, and across their sudden deaths. */
 
-const SERVERS = 2
 const AT_ONCE = 16
 
 const replayed = ({ head }: Answer) => /^idempotent-replayed: true/im.test(head)
 
 for (const kind of databases) {
+  const SERVERS = Math.min(2, kind.servers)
   describe(`things that are made once, on ${kind.name}`, { skip: kind.skip }, () => {
     it('are made once, however many ask for them at once and wherever', async () => {
       await using database = await kind.open()

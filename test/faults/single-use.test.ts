@@ -16,8 +16,6 @@ const RACERS = 8
 const RACES = 8
 /** So many tickets are raced for before the racers wait for each other: nobody gets far ahead. */
 const LAP = 8
-/** Servers: of a file they share a machine, of PostgreSQL they are nodes. */
-const SERVERS = { SQLite: 2, PostgreSQL: 3 }
 /** Tickets in one database. */
 const TICKETS = times(130, 3_125)
 /** In all, in the long form. */
@@ -44,7 +42,7 @@ async function race(servers: Server[], tickets: Ticket[], result: Race): Promise
 for (const kind of databases) {
   describe(`single use on ${kind.name}`, { skip: kind.skip }, () => {
     it('R3 R5 raced over servers that are killed and frozen, every ticket is redeemed once', async () => {
-      const nodes = SERVERS[kind.name]
+      const nodes = kind.servers
       const total = { attempts: 0, unknown: 0, unavailable: 0 }
       let redeemed = 0
       let broken = 0

@@ -15,8 +15,10 @@ export type ClientErrorCode =
 /** One refusal of an answer; a request with three wrong fields has three. */
 export interface ErrorDetail {
   code: ErrorCode | ClientErrorCode | (string & {})
-  /** What is wrong, as a sentence. */
+  /** What is wrong, as a sentence: in our own words for a code whose words on the wire are Clerk's. */
   message: string
+  /** The words of the wire, if a server sent them. */
+  serverMessage?: string | undefined
   /** The field it is about, as the wire names it: `user_id`, `actor.sub`. */
   paramName: string | undefined
   /** What to do about it. */

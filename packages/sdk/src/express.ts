@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
-import { authOf, rememberAuth } from './auth/of-request.ts'
+import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
+import { type Refusal, RefusedError } from './auth/refusal.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
@@ -37,7 +39,7 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
   const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
   return async (request, _response, next) => {
     try {
-      const auth = await find(request, name => request.headers[name])
+      const auth = await find(request, name => headerOf(request, name))
       rememberAuth(request, auth)
       Object.assign(request, { auth })
     } catch (error) {
@@ -98,7 +100,7 @@ export const forbidActing = middleware(guards.forbidActing)
 export const requireActing = middleware(guards.requireActing)
 
 /**
- * Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it.
+ * Lets users pass, while acting only with GET, HEAD and OPTIONS.
  * @see RFC 8693 §4.1
  * @example
  * import { readOnlyWhileActing } from '@stagedoor/sdk/express'
@@ -117,7 +119,7 @@ export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/express'
  * import express from 'express'
  *
- * express().use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * express().use(forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): Middleware {
   return middleware(pathGuard(actions))
@@ -125,9 +127,12 @@ export function forbidActingOn(actions: ActionPatterns): Middleware {
 
 function middleware(guard: guards.Guard): Middleware {
   return (request, response, next) => {
-    let refused: ReturnType<guards.Guard>
+    let refused: Refusal | undefined
     try {
-      refused = guard(getAuth(request), { method: request.method ?? '', urls: urlsOf(request) })
+      const auth = getAuth(request)
+      refused = guard(auth, guardedOf(request))
+      // Nothing is forbidden to users themselves.
+      if (!refused && (auth.isActing || auth.userId === null)) guardLaterMethods(request, auth, guard)
     } catch (error) {
       next(error)
       return
@@ -142,8 +147,36 @@ function middleware(guard: guards.Guard): Middleware {
   }
 }
 
-/** As it came; and as it is now, if a middleware has written another. Mounting cuts off what `baseUrl` has. */
-function urlsOf(request: IncomingMessage & { originalUrl?: string; baseUrl?: string }): string[] {
-  const { url = '', originalUrl = url, baseUrl = '' } = request
-  return [...new Set([originalUrl, baseUrl + url, url])]
+type AppRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string; originalMethod?: string; body?: unknown }
+
+/**
+ * The address as it came; and as it is now, if a middleware has written another. Mounting cuts off what `baseUrl` has.
+ * The methods are those that it came with, has now, and may have after an override.
+ */
+function guardedOf(request: AppRequest): guards.GuardedRequest {
+  const { method, originalMethod, headers, body, url = '', originalUrl = url, baseUrl = '' } = request
+  const urls = [...new Set([originalUrl, baseUrl + url, url])]
+  return { urls, methods: methodsOf({ actual: [originalMethod, method], header: name => headers[name], urls, body }) }
+}
+
+/**
+ * Guards a request again when something after the guard sets another method: by a header of its own name, or by a form
+ * that was not read yet. What sets it gets a {@link RefusedError} of status 403, which Express answers with.
+ */
+function guardLaterMethods(request: AppRequest, auth: Auth, guard: guards.Guard): void {
+  const { urls, methods } = guardedOf(request)
+  const earlier = Object.getOwnPropertyDescriptor(request, 'method')
+  let current = request.method
+  Object.defineProperty(request, 'method', {
+    configurable: true,
+    enumerable: true,
+    get: () => current,
+    set(method: string) {
+      const refused = guard(auth, { urls, methods: [...methods, String(method).toUpperCase()] })
+      if (refused) throw new RefusedError(refused)
+      // Another guard may watch too.
+      earlier?.set?.call(request, method)
+      current = method
+    },
+  })
 }

@@ -3,8 +3,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
-import { authOf, rememberAuth } from './auth/of-request.ts'
+import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
@@ -34,7 +35,7 @@ export async function authenticate(app: FastifyInstance, options: AuthOptions<Fa
   const find = createAuthenticate(options)
   app.decorateRequest('auth', null as never)
   app.addHook('onRequest', async request => {
-    const auth = await find(request, name => request.headers[name])
+    const auth = await find(request, name => headerOf(request.raw, name) ?? request.headers[name])
     rememberAuth(request, auth)
     Object.assign(request, { auth })
   })
@@ -116,7 +117,7 @@ export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/fastify'
  * import fastify from 'fastify'
  *
- * fastify().addHook('onRequest', forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * fastify().addHook('onRequest', forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): Hook {
   return hook(pathGuard(actions))
@@ -124,8 +125,11 @@ export function forbidActingOn(actions: ActionPatterns): Hook {
 
 function hook(guard: guards.Guard): Hook {
   return async (request, reply) => {
-    const { method, url, originalUrl } = request
-    const refused = guard(getAuth(request), { method, urls: [originalUrl, url] })
+    const { method, url, originalUrl, headers, body, raw } = request
+    const urls = [originalUrl, url]
+    const { originalMethod } = raw as { originalMethod?: string }
+    const methods = methodsOf({ actual: [method, originalMethod], header: name => headers[name], urls, body })
+    const refused = guard(getAuth(request), { methods, urls })
     if (!refused) return
     // The text as it is: a schema or serializer of the route is for its own answers.
     return reply.code(refused.status).headers(refused.headers).serializer(String).send(JSON.stringify(refused.body))

@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, rememberAuth } from './auth/of-request.ts'
 import { responseOf } from './auth/refusal.ts'
@@ -93,7 +94,7 @@ export const forbidActing = middleware(guards.forbidActing)
 export const requireActing = middleware(guards.requireActing)
 
 /**
- * Lets users pass, while acting only with GET, HEAD and OPTIONS. Anything that changes the method comes before it.
+ * Lets users pass, while acting only with GET, HEAD and OPTIONS.
  * @see RFC 8693 §4.1
  * @example
  * import { readOnlyWhileActing } from '@stagedoor/sdk/hono'
@@ -112,7 +113,7 @@ export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/hono'
  * import { Hono } from 'hono'
  *
- * new Hono().use(forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] }))
+ * new Hono().use(forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] }))
  */
 export function forbidActingOn(actions: ActionPatterns): MiddlewareHandler {
   return middleware(pathGuard(actions))
@@ -120,9 +121,27 @@ export function forbidActingOn(actions: ActionPatterns): MiddlewareHandler {
 
 function middleware(guard: guards.Guard): MiddlewareHandler {
   return async (context, next) => {
+    const auth = getAuth(context)
     const { method, url, path } = context.req
-    const refused = guard(getAuth(context), { method, urls: [url, path] })
+    const urls = [url, path]
+    const body = auth.isActing ? await formOf(context) : undefined
+    const methods = methodsOf({ actual: [method], header: name => context.req.header(name), urls, body })
+    const refused = guard(auth, { methods, urls })
     if (refused) return responseOf(refused)
     await next()
+  }
+}
+
+/** The form of a request: Hono's own method override reads `_method` from it, and hands the request to another app. */
+async function formOf(context: Context): Promise<FormData | object | undefined> {
+  const type = context.req.header('content-type') ?? ''
+  if (!/^(?:multipart\/form-data|application\/x-www-form-urlencoded)\b/i.test(type.trim())) return undefined
+  const { raw } = context.req
+  try {
+    // Read by the app already, Hono has kept it; otherwise it stays there for the app to read.
+    return raw.bodyUsed ? await context.req.parseBody({ all: true }) : await raw.clone().formData()
+  } catch {
+    // Not a form after all: nothing can read a method from it.
+    return undefined
   }
 }

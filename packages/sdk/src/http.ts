@@ -1,6 +1,7 @@
 import { camelOf, snakeOf } from './camel.ts'
 import { type ErrorDetail, failure, StagedoorError } from './errors.ts'
 import { listOf, type Page } from './list.ts'
+import { errorTexts } from './models/error-texts.ts'
 import type { TotalCount } from './models/schemas.ts'
 import { retryAfterSeconds } from './retry-after.ts'
 import { originOf } from './server-url.ts'
@@ -339,10 +340,19 @@ function detail(error: {
   long_message?: string
   meta?: { param_name?: string; action?: string }
 }): ErrorDetail {
+  const { code = 'response_invalid', long_message: serverMessage = error.message, meta } = error
   return {
-    code: error.code ?? 'response_invalid',
-    message: error.long_message ?? error.message ?? 'The request was refused',
-    paramName: error.meta?.param_name,
-    action: error.meta?.action,
+    code,
+    message: ownText(code, meta?.param_name) ?? serverMessage ?? 'The request was refused',
+    serverMessage,
+    paramName: meta?.param_name,
+    action: meta?.action,
   }
+}
+
+/** Our own words for a code whose words on the wire are Clerk's. */
+function ownText(code: string, paramName: string | undefined): string | undefined {
+  const text = Object.hasOwn(errorTexts, code) ? errorTexts[code] : undefined
+  if (!text?.includes('{param_name}')) return text
+  return paramName === undefined ? undefined : text.replace('{param_name}', () => paramName)
 }

@@ -2,24 +2,12 @@
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
-import { type Refusal, type RefusalCode, responseOf } from './auth/refusal.ts'
+import { methodsOf } from './auth/methods.ts'
+import { RefusedError, responseOf } from './auth/refusal.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
-
-/** What a guard throws where there is no answer to give: in server actions and server components. */
-export class RefusedError extends Error {
-  readonly code: RefusalCode
-  readonly status: number
-
-  constructor({ status, body }: Refusal) {
-    const [{ code, long_message, meta }] = body.errors
-    super(`${long_message}. ${meta['action'] ?? ''}`.replace('..', '.'))
-    this.name = 'RefusedError'
-    this.code = code
-    this.status = status
-  }
-}
+export { RefusedError } from './auth/refusal.ts'
 
 /** Puts a guard before a route handler, which then answers, or before a server action or component, which throws. */
 export type Wrap = <Args extends unknown[], Result>(
@@ -72,7 +60,9 @@ export function authenticate(options: AuthOptions<Headers>): NextAuth {
       // A server action is always a POST, and no argument of it can be a Request.
       const asked = request instanceof Request ? request : undefined
       const auth = await authFrom(asked?.headers ?? (await headersAtHand()))
-      const refused = guard(auth, { method: asked?.method ?? 'POST', urls: asked ? [asked.url] : [] })
+      const urls = asked ? [asked.url] : []
+      const methods = methodsOf({ actual: [asked?.method ?? 'POST'], header: name => asked?.headers.get(name), urls })
+      const refused = guard(auth, { methods, urls })
       if (!refused) return (await handler(...args)) as never
       if (asked) return responseOf(refused) as never
       throw new RefusedError(refused)

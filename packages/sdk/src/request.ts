@@ -2,6 +2,7 @@
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { responseOf } from './auth/refusal.ts'
 
@@ -10,7 +11,10 @@ export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authentic
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
 /** Says whether a request may pass: undefined, or the answer that says why not. Return that. */
-export type RequestGuard = (auth: Auth, request: Pick<Request, 'method' | 'url'>) => Response | undefined
+export type RequestGuard = (
+  auth: Auth,
+  request: Pick<Request, 'method' | 'url'> & Partial<Pick<Request, 'headers'>>,
+) => Response | undefined
 
 /**
  * Makes a function that finds out who a request is from. Make it once: it keeps the keys.
@@ -63,7 +67,7 @@ export const readOnlyWhileActing = answering(guards.readOnlyWhileActing)
  * import { createAuthenticator, forbidActingOn, neverWhileActing } from '@stagedoor/sdk/request'
  *
  * const authenticate = createAuthenticator({ issuer: 'http://127.0.0.1:4100' })
- * const forbidden = forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] })
+ * const forbidden = forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] })
  * const request = new Request('http://127.0.0.1:3000/account/password', { method: 'POST' })
  * const refused = forbidden(await authenticate(request), request)
  */
@@ -79,7 +83,9 @@ function answering(guard: guards.Guard): RequestGuard {
         'A guard takes who the request is from, and the request: guard(await authenticate(request), request)',
       )
     }
-    const refused = guard(auth, { method: request.method, urls: [request.url] })
+    const { method, url, headers } = request
+    const methods = methodsOf({ actual: [method], header: name => headers?.get(name), urls: [url] })
+    const refused = guard(auth, { methods, urls: [url] })
     return refused && responseOf(refused)
   }
 }

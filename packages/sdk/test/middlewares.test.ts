@@ -298,6 +298,8 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       ] as [string, string][]) {
         const answer = await cutOff.fetch(path, { ...bearer(own), method })
         assert.equal(answer.headers.get('retry-after'), '5')
+        // `cause` is for the app's log: no HTTP client can look at it.
+        assert.doesNotMatch(await answer.clone().text(), /cause/)
         await refused(answer, 503, 'keys_unavailable', { reason: 'keys-unavailable' })
       }
       assert.equal(told[0]?.reason, 'keys-unavailable')

@@ -43,6 +43,64 @@ describe('neverWhileActing', () => {
       'DELETE /me',
       'POST /close-account',
     ],
+    exportData: [
+      'POST /exports',
+      'GET /exports/e1/download',
+      'GET /orders/export',
+      'POST /account/data-export',
+      'POST /me/export_data',
+      'GET /settings/takeout',
+      'GET /account/download',
+    ],
+    signOutEverywhere: [
+      'DELETE /sessions',
+      'DELETE /me/sessions/all',
+      'POST /sessions/revoke-all',
+      'POST /account/sign_out_everywhere',
+      'POST /logout/all',
+      'POST /log-out-all',
+      'POST /signOutOthers',
+      'POST /security/revoke-sessions',
+    ],
+    oauthGrants: [
+      'GET /oauth/authorize',
+      'POST /oauth2/device/verify',
+      'POST /authorize',
+      'POST /consent',
+      'DELETE /authorized-apps/a1',
+      'POST /connected_accounts',
+      'POST /integrations/slack',
+      'POST /settings/oauth-applications',
+    ],
+    transferOwnership: [
+      'POST /organizations/o1/transfer',
+      'POST /teams/t1/transfer-ownership',
+      'PUT /stores/s1/owner',
+      'PATCH /workspace/ownership',
+      'POST /ownership_transfers',
+    ],
+    invitations: [
+      'POST /invitations',
+      'POST /organizations/o1/invitations/bulk',
+      'DELETE /invites/i1',
+      'POST /invitations/i1/accept',
+      'POST /team/invite',
+      'POST /inviteMembers',
+    ],
+    webhooks: ['GET /webhooks', 'POST /webhooks', 'PATCH /settings/webhooks/w1', 'GET /webhook_endpoints/w1/secret'],
+    impersonate: [
+      'POST /impersonate',
+      'GET /impersonate/u2',
+      'POST /users/u2/impersonate',
+      'POST /admin/impersonations',
+      'POST /v1/actor_tokens',
+      'POST /login-as/u2',
+      'GET /admin/log_in_as?user=u2',
+      'POST /act-as',
+      'POST /switch_user',
+      'POST /impersonate/../impersonate/u2',
+      'POST /impersonate/u2/..%2fstop',
+    ],
   }
   for (const [rule, requests] of Object.entries(expected)) {
     it(`forbids ${rule}`, async () => {
@@ -65,6 +123,40 @@ describe('neverWhileActing', () => {
       'DELETE /users/u1/comments/7',
       'GET /search?q=/password',
       'GET /passwords-explained',
+      'GET /exporters',
+      'POST /sessions',
+      'DELETE /sessions/s1',
+      'POST /sign-out',
+      'POST /logout',
+      'DELETE /session',
+      'GET /integrations',
+      'GET /connected-accounts',
+      'GET /owners',
+      'POST /transfers/t1/notes',
+      'GET /invitations',
+    ]) {
+      const [method = '', path = ''] = each.split(' ')
+      assert.equal(await ruleFor(neverWhileActing, method, `https://app.example.com${path}`), undefined, each)
+    }
+  })
+})
+
+describe('the way out', () => {
+  it('is open: neverWhileActing never keeps an actor inside', async () => {
+    for (const each of [
+      'POST /stop-acting',
+      'POST /leave',
+      'POST /stop-impersonating',
+      'POST /impersonate/stop',
+      'GET /impersonate/stop/',
+      'POST /impersonation/end',
+      'DELETE /impersonation',
+      'DELETE /impersonations/i1',
+      'POST /hijack/release',
+      'POST /act-as/exit',
+      'POST /v1/client/sessions/s1/end',
+      'DELETE /v1/client/sessions/s1',
+      'GET /sign-in?__clerk_ticket=x',
     ]) {
       const [method = '', path = ''] = each.split(' ')
       assert.equal(await ruleFor(neverWhileActing, method, `https://app.example.com${path}`), undefined, each)
@@ -73,6 +165,39 @@ describe('neverWhileActing', () => {
 })
 
 describe('patterns', () => {
+  it('one that begins with `!` is an exception, in its own action, for the very method and reading', async () => {
+    const actions = { a: ['/x/**', '!GET /x/open', '!DELETE /x/**'], b: ['POST /x/open'] }
+    for (const [request, rule] of [
+      ['GET /x/open', undefined],
+      ['GET /X//open/', undefined],
+      ['DELETE /x/y', undefined],
+      ['GET /x/y', 'a'],
+      ['PUT /x/open', 'a'],
+      ['POST /x/open', 'a'],
+      ['GET /x/y/../open', 'a'],
+      ['GET /x/open%2f..', 'a'],
+      ['GET /x/open/..', 'a'],
+      ['GET /x/%6fpen', 'a'],
+    ] as const) {
+      const [method = '', path = ''] = request.split(' ')
+      assert.equal(await ruleFor(actions, method, path), rule, request)
+    }
+    assert.equal(await ruleFor({ a: ['/x', '!GET **'], b: ['/x'] }, 'GET', '/x'), 'b')
+    // An exception for the method that a request asks for is none for its own, and the other way round.
+    const guard = forbidActingOn(actions)
+    for (const [method, asked] of [
+      ['POST', 'DELETE'],
+      ['DELETE', 'POST'],
+      ['GET', 'PUT'],
+    ] as const) {
+      const headers = { 'x-http-method-override': asked }
+      assert.equal(guard(acting, new Request('https://a.example/x/open', { method, headers }))?.status, 403)
+    }
+    for (const pattern of ['!', '!x', '!!/x', '! /x'])
+      assert.throws(() => forbidActingOn({ action: ['/x', pattern] }), /is no pattern/, pattern)
+    assert.throws(() => forbidActingOn({ action: ['!/x'] }), /neverWhileActing/)
+  })
+
   it('`*` is one segment, `**` any number, methods may be named, GET means HEAD too', async () => {
     const actions = {
       one: ['/a/*/c'],

@@ -20,7 +20,16 @@ const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 /** The languages that http/texts has. */
 const LANGUAGES = ['en', 'de'] as const
 
-const number = (from: number, to: number, usual: number) => z.coerce.number().int().min(from).max(to).default(usual)
+/** Digits alone: `1e3`, `0x10` and ` 5` are mistakes. */
+const wholeNumber = (from: number, to: number) =>
+  z
+    .string()
+    .refine(text => /^\d{1,9}$/.test(text) && Number(text) >= from && Number(text) <= to, {
+      error: `must be a whole number from ${from} to ${to}`,
+    })
+    .transform(Number)
+
+const number = (from: number, to: number, usual: number) => wholeNumber(from, to).default(usual)
 
 const limit = z
   .string()
@@ -39,11 +48,51 @@ const commaList = z
 
 const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
 
-const origin = url.transform(text => new URL(text).origin)
-
-const originOfPages = z.union([origin, z.string().regex(/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/)], {
-  error: 'must be http or https URLs, or origins of browser extensions',
+/** Where browsers reach this server. A path is kept: a proxy may strip it. */
+const publicURL = url.transform((text, context) => {
+  const address = new URL(text)
+  const path = address.pathname.replace(/\/+$/, '')
+  const given = `${address.origin}${path}`
+  if (hasMore(address)) return refuse(context, `must have no user name, query or fragment. Give ${given}`)
+  if (path.endsWith('/v1')) return refuse(context, `must not end with /v1. Give ${given.slice(0, -'/v1'.length)}`)
+  if (!/^(\/[\w.~-]+)*$/.test(path))
+    return refuse(context, 'must have a plain path, if any: letters, digits and . _ ~ - between single slashes')
+  return given
 })
+
+const signInURL = url.refine(text => !hasUserInfo(new URL(text)), {
+  error: 'must have no user name or password: browsers are sent there with tickets',
+})
+
+/** As browsers send it. What could never equal that is refused: it would allow nothing, without a word. */
+const originOfPages = z.string().transform((text, context) => {
+  if (/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/.test(text)) return text
+  if (text.includes('*')) return refuse(context, `${text} has a wildcard, which matches nothing. List each origin`)
+  const address = /^https?:\/\//i.test(text) ? URL.parse(text) : null
+  if (!address) return refuse(context, 'must be origins like https://app.example.com, or those of browser extensions')
+  if (hasMore(address) || address.pathname !== '/')
+    return refuse(context, `an origin has no user name, path, query or fragment. Give ${address.origin}`)
+  return address.origin
+})
+
+const network = z.string().refine(
+  entry => {
+    const [address = '', prefix, ...more] = entry.split('/')
+    const bits = isIP(address) === 6 ? 128 : 32
+    const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
+    return isIP(address) > 0 && isNetwork && more.length === 0
+  },
+  { error: 'must be addresses or networks, 10.0.0.0/8' },
+)
+
+const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== ''
+/** `href` keeps an empty query or fragment, which `search` and `hash` do not show. */
+const hasMore = (address: URL) => hasUserInfo(address) || /[?#]/.test(address.href)
+
+function refuse(context: z.core.$RefinementCtx<string>, message: string) {
+  context.issues.push({ code: 'custom', message, input: context.value })
+  return z.NEVER
+}
 
 const schema = z.object({
   database_url: z
@@ -56,11 +105,7 @@ const schema = z.object({
     .describe(
       'Where everything is stored: `sqlite:` and a path, `sqlite::memory:`, or `postgres://user:password@host:5432/database?sslmode=verify-full`.',
     ),
-  database_pool_size: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(1_000)
+  database_pool_size: wholeNumber(1, 1_000)
     .optional()
     .describe(
       'Connections that this server keeps to PostgreSQL at most; its workers share them evenly. Default: 10, or 5 for each worker.',
@@ -74,11 +119,17 @@ const schema = z.object({
       'Processes that serve, at one address: a number, or `auto` for one a core. More than one need PostgreSQL; with the embedded database `auto` is one.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-  port: z.coerce.number().int().min(0).max(65_535).default(4_100).describe('Port to listen on; 0 takes any free one.'),
-  public_url: origin
+  port: number(0, 65_535, 4_100).describe('Port to listen on; 0 takes any free one.'),
+  public_url: publicURL
     .optional()
     .describe(
-      'Where browsers reach this server: issuer of session tokens and origin of the Frontend API. Default: http:// and where it listens.',
+      'Where browsers reach this server: issuer of session tokens and address of the Frontend API. It may have a path, like https://example.com/auth, if your proxy strips it. Default: http:// and where it listens.',
+    ),
+  allow_http: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      '`on` lets `serve` start with an http:// address in STAGEDOOR_PUBLIC_URL or STAGEDOOR_SIGN_IN_URL that is not of this machine. Tickets and cookies then cross the network in clear: for tests in a closed network only.',
     ),
   environment: z
     .enum(['development', 'production'])
@@ -103,7 +154,7 @@ const schema = z.object({
     .enum(['RS256', 'ES256', 'EdDSA'])
     .default('RS256')
     .describe('How session tokens are signed. Clerk’s SDKs verify RS256 only.'),
-  sign_in_url: url
+  sign_in_url: signInURL
     .default(DEV_SIGN_IN_URL)
     .describe('The page of your app that tickets are sent to; it redeems them. `serve` has no default.'),
   accept_page: z
@@ -111,6 +162,12 @@ const schema = z.object({
     .default('confirm')
     .describe(
       '`confirm`: opening a ticket shows who is about to act as whom, and asks. `redirect`: it sends the browser straight on, as Clerk does; then the page of your app must not redeem on a mere GET.',
+    ),
+  sign_in_tokens: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
     ),
   brand_name: z
     .string()
@@ -134,25 +191,13 @@ const schema = z.object({
     .describe(
       'Languages of the pages that this server shows, comma separated. The browser chooses among them (Accept-Language); the first is the default. With one language alone all pages are in it. Default: `en,de`.',
     ),
-  sign_in_tokens: z
-    .enum(['on', 'off'])
-    .default('on')
-    .describe(
-      '`off`: sign-in tokens are neither created nor redeemed. They sign in as the user without naming an actor, so turn them off where all access has to name who acts.',
-    ),
   allowed_origins: commaList
     .pipe(z.array(originOfPages))
     .describe(
       'Origins of the pages that may use the Frontend API, comma separated. In development also every page on this machine.',
     ),
   trusted_proxies: commaList
-    .pipe(
-      z.array(
-        z
-          .string()
-          .refine(entry => isIP(entry.split('/')[0] ?? '') > 0, { error: 'must be addresses or networks, 10.0.0.0/8' }),
-      ),
-    )
+    .pipe(z.array(network))
     .describe(
       'Addresses or networks of your proxies, comma separated. Only what they write into X-Forwarded-For is believed.',
     ),
@@ -175,11 +220,7 @@ const schema = z.object({
   max_streams_per_key: number(1, 100_000, 100).describe(
     'Maximum number of event streams (`GET /v1/revocations`) that one secret key may have open on this server.',
   ),
-  max_wait_ms: z.coerce
-    .number()
-    .int()
-    .min(5)
-    .max(60_000)
+  max_wait_ms: wholeNumber(5, 60_000)
     .optional()
     .describe(
       'How long work may be kept waiting, in milliseconds, before more of it is answered 503: by the event loop, the signing of tokens or the connections to the database, and not just for a moment. More suits a few clients that ask for a great deal at once. Default: 25; 1000 in development.',
@@ -208,11 +249,7 @@ const schema = z.object({
     .describe(
       'Folder from which the npm packages @clerk/clerk-js and @clerk/ui are looked for; `/npm/@clerk/…` serves their browser builds. Default: the folder the server is started in.',
     ),
-  metrics_port: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
+  metrics_port: wholeNumber(0, 65_535)
     .optional()
     .describe('Port on which Prometheus finds `/metrics`; 0 takes any free one. Without it there are no metrics.'),
   metrics_host: z
@@ -359,6 +396,13 @@ export function assertProduction(config: Config): void {
     problems.push(
       'STAGEDOOR_SIGN_IN_URL is missing. Give the page of your app that redeems tickets, https://app.example.com/sign-in say.',
     )
+  for (const field of ['public_url', 'sign_in_url'] as const) {
+    const address = config[field]
+    if (config.allow_http === 'off' && address !== undefined && isInClear(address))
+      problems.push(
+        `${envName(field)} is http: tickets and cookies would cross the network in clear. Give an https:// address, or set STAGEDOOR_ALLOW_HTTP=on.`,
+      )
+  }
   if (typeof config.workers === 'number' && config.workers > 1) {
     if (isEmbedded(config))
       problems.push(
@@ -370,6 +414,12 @@ export function assertProduction(config: Config): void {
       )
   }
   if (problems.length > 0) throw new ConfigError(list(problems))
+}
+
+/** Whether others can read what is sent there. */
+function isInClear(address: string): boolean {
+  const { protocol, hostname } = new URL(address)
+  return protocol === 'http:' && !/^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 
 /** The database's URL without its password: for messages and logs. */

@@ -24,8 +24,6 @@ import type { PageOptions } from './http/pages.ts'
 import { RateLimits } from './http/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
-import { backupSqlite } from './store/backup.ts'
-import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { migrate, openStore } from './store/store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
 import { type Counts, Metrics, type MetricsServer } from './telemetry/metrics.ts'
@@ -103,6 +101,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     openStore(config.database_url, {
       ...(options.clock || embedded ? { clock: steady } : {}),
       poolSize: poolSize(config, options.worker?.of ?? 1),
+      serves: options.serves ?? true,
       warn: message => log.warn(message),
     }),
   )
@@ -298,46 +297,27 @@ function pageOptionsOf({ languages, brand_name, brand_logo }: Config, serves: bo
   }
 }
 
-/** Brings the schema of a database up to date. @returns the names of what was done @throws ConfigError */
-export async function migrateDatabase(databaseUrl: string): Promise<string[]> {
-  return opening(databaseUrl, () => migrate(databaseUrl))
-}
-
 /**
- * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two.
- * @param from `sqlite:` and a path
- * @param to `postgres://…`
- * @returns rows copied, by table
+ * Brings the schema of a database up to date.
+ * @param setting what the address was given as, for messages
+ * @returns the names of what was done
  * @throws ConfigError
  */
-export async function moveDatabase(
-  from: string,
-  to: string,
-  progress: (at: CopyProgress) => void,
-): Promise<Record<string, number>> {
-  if (!from.startsWith('sqlite:') || to.startsWith('sqlite:'))
-    throw new ConfigError(
-      '--from must be `sqlite:` and a path, and --to postgres://…: that is the way it can be moved.',
-    )
-  await migrateDatabase(from)
-  await migrateDatabase(to)
-  return opening(to, () => copySqliteToPostgres(from.slice('sqlite:'.length), to, progress))
+export async function migrateDatabase(databaseUrl: string, setting?: string): Promise<string[]> {
+  return opening(databaseUrl, () => migrate(databaseUrl), setting)
 }
 
-/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error saying what is wrong */
-export function backupDatabase(databaseUrl: string, to: string): void {
-  const path = databaseUrl.startsWith('sqlite:') ? databaseUrl.slice('sqlite:'.length) : ':memory:'
-  if (path === ':memory:')
-    throw new ConfigError('STAGEDOOR_DATABASE_URL names no file that could be copied. Use the backup of your database.')
-  backupSqlite(path, to)
-}
-
-async function opening<T>(databaseUrl: string, open: () => Promise<T>): Promise<T> {
+/** Opens a database. @throws ConfigError that names the setting, the database and the cause */
+export async function opening<T>(
+  databaseUrl: string,
+  open: () => T | Promise<T>,
+  setting = 'STAGEDOOR_DATABASE_URL',
+): Promise<T> {
   try {
     return await open()
   } catch (cause) {
     throw new ConfigError(
-      `STAGEDOOR_DATABASE_URL: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
+      `${setting}: the database ${describeDatabase(databaseUrl)} cannot be opened: ${(cause as Error).message}`,
       { cause },
     )
   }

@@ -49,6 +49,7 @@ const rules: Record<string, string[]> = {
   cli: [
     'cli',
     'server.ts',
+    'maintenance.ts',
     'config.ts',
     'domain',
     'contract',
@@ -74,6 +75,7 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
+  'maintenance.ts': ['server.ts', 'config.ts', 'domain', 'store', 'pino'],
   sdk: ['sdk', 'jose', 'react', 'fastify (types)', 'hono (types)', 'node:'],
 }
 

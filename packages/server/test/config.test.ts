@@ -71,6 +71,117 @@ describe('settings', () => {
     }
   })
 
+  it('keep the path of the public URL, and refuse by name what would be lost', () => {
+    const publicURL = (text: string) => loadConfig({ STAGEDOOR_PUBLIC_URL: text }).public_url
+    for (const [text, kept] of [
+      ['https://auth.example.com', 'https://auth.example.com'],
+      ['https://auth.example.com/', 'https://auth.example.com'],
+      ['https://example.com/auth', 'https://example.com/auth'],
+      ['https://EXAMPLE.com:443/auth/', 'https://example.com/auth'],
+      ['https://example.com:8443/a/b-c_d.e~f', 'https://example.com:8443/a/b-c_d.e~f'],
+      ['http://127.0.0.1:4100//', 'http://127.0.0.1:4100'],
+    ] as const)
+      assert.equal(publicURL(text), kept)
+    for (const [text, fix] of [
+      [
+        'https://olivia:secret@example.com/auth',
+        /STAGEDOOR_PUBLIC_URL: .*no user name.*Give https:\/\/example\.com\/auth\./,
+      ],
+      ['https://olivia@example.com', /Give https:\/\/example\.com\./],
+      ['https://example.com/auth?a=1', /Give https:\/\/example\.com\/auth\./],
+      ['https://example.com/?', /no user name, query or fragment/],
+      ['https://example.com/#', /no user name, query or fragment/],
+      ['https://example.com/auth#top', /Give https:\/\/example\.com\/auth\./],
+      ['https://example.com/auth/v1', /must not end with \/v1\. Give https:\/\/example\.com\/auth\./],
+      ['https://example.com/a//b', /plain path/],
+      ['https://example.com/a%2fb', /plain path/],
+      ['https://example.com/ä', /plain path/],
+      ['ftp://example.com', /http or https URL/],
+      ['example.com', /http or https URL/],
+    ] as const)
+      assert.throws(
+        () => publicURL(text),
+        ({ message }: Error) =>
+          fix.test(message) && /STAGEDOOR_PUBLIC_URL/.test(message) && !/secret|olivia/.test(message),
+        text,
+      )
+    assert.throws(
+      () => loadConfig({ STAGEDOOR_SIGN_IN_URL: 'https://a:b@app.example.com' }),
+      /STAGEDOOR_SIGN_IN_URL: .*user name/,
+    )
+    assert.ok(loadConfig({ STAGEDOOR_SIGN_IN_URL: 'https://app.example.com/?lang=de#/sign-in' }))
+  })
+
+  it('refuse origins and networks that could never match', () => {
+    const origins = (text: string) => loadConfig({ STAGEDOOR_ALLOWED_ORIGINS: text }).allowed_origins
+    const extension = `chrome-extension://${'abcdefghijklmnop'.repeat(2)}`
+    for (const [text, kept] of [
+      ['https://a.example, https://b.example/', ['https://a.example', 'https://b.example']],
+      ['HTTPS://A.example:443,http://localhost:3000', ['https://a.example', 'http://localhost:3000']],
+      ['https://bücher.example', ['https://xn--bcher-kva.example']],
+      [extension, [extension]],
+      ['', []],
+    ] as const)
+      assert.deepEqual(origins(text), kept)
+    for (const [text, fix] of [
+      ['*', /wildcard.*List each origin/],
+      ['https://*.example.com', /wildcard.*List each origin/],
+      ['https://app.example.com:*', /wildcard/],
+      ['https://good.example,https://*', /wildcard/],
+      ['https://app.example.com/users', /an origin has no .*path.*Give https:\/\/app\.example\.com\./],
+      ['https://app.example.com?x', /Give https:\/\/app\.example\.com\./],
+      ['https://app.example.com/#', /Give https:\/\/app\.example\.com\./],
+      ['https://olivia:secret@app.example.com', /Give https:\/\/app\.example\.com\./],
+      ['app.example.com', /must be origins like https:\/\/app\.example\.com/],
+      ['null', /must be origins like/],
+      ['https:/app.example.com', /must be origins like/],
+      ['ws://app.example.com', /must be origins like/],
+      ['https://app.example.com https://b.example', /must be origins like/],
+    ] as const)
+      assert.throws(
+        () => origins(text),
+        ({ message }: Error) =>
+          fix.test(message) && /STAGEDOOR_ALLOWED_ORIGINS: /.test(message) && !/secret/.test(message),
+        text,
+      )
+    for (const text of ['10.0.0.0/8', '::1/128', '127.0.0.1,10.1.0.0/16'])
+      assert.ok(loadConfig({ STAGEDOOR_TRUSTED_PROXIES: text }).trusted_proxies.length > 0)
+    for (const text of [
+      '10.0.0.0/33',
+      '::1/129',
+      '10.0.0.0/x',
+      '10.0.0.0/',
+      '10.0.0.0/8/8',
+      'proxy.internal',
+      '10.0.0.*',
+    ])
+      assert.throws(() => loadConfig({ STAGEDOOR_TRUSTED_PROXIES: text }), /STAGEDOOR_TRUSTED_PROXIES: must be/, text)
+  })
+
+  it('of production take no http address beyond this machine, unless told so', () => {
+    const check = (change: Record<string, string>) => () => assertProduction(loadConfig({ ...good, ...change }))
+    for (const here of [
+      'http://127.0.0.1:4100',
+      'http://localhost:4100/auth',
+      'http://[::1]:4100',
+      'http://a.localhost',
+    ])
+      check({ STAGEDOOR_PUBLIC_URL: here, STAGEDOOR_SIGN_IN_URL: `${here}/sign-in` })()
+    for (const there of [
+      'http://auth.example.com',
+      'http://10.0.0.1/auth',
+      'http://localhost.example.com',
+      'http://auth',
+    ]) {
+      assert.throws(
+        check({ STAGEDOOR_PUBLIC_URL: there }),
+        /STAGEDOOR_PUBLIC_URL is http.*https:.*STAGEDOOR_ALLOW_HTTP=on/,
+      )
+      assert.throws(check({ STAGEDOOR_SIGN_IN_URL: there }), /STAGEDOOR_SIGN_IN_URL is http/)
+      check({ STAGEDOOR_PUBLIC_URL: there, STAGEDOOR_SIGN_IN_URL: there, STAGEDOOR_ALLOW_HTTP: 'on' })()
+    }
+  })
+
   it('never repeat a secret in a message', () => {
     const secret = 'sk_live_short'
     assert.throws(

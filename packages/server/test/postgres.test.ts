@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
@@ -17,10 +17,10 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
 import { markRevoked } from '../src/domain/revocations.ts'
-import { migrateDatabase, moveDatabase } from '../src/server.ts'
+import { migrateDatabase } from '../src/server.ts'
+import { GRANTS } from '../src/store/grants.ts'
 import { migrations } from '../src/store/migrations.ts'
 import { Postgres } from '../src/store/postgres.ts'
 import { given, prepared, sqlFor } from '../src/store/query.ts'
@@ -488,6 +488,8 @@ async function stallingProxy(target: number) {
   }
 }
 
+const granted: string[] = []
+
 describe('the role that serves', () => {
   it('D6 needs no more than docs/guides/postgresql.md grants, and cannot change the audit log', async () => {
     const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
@@ -518,6 +520,44 @@ describe('the role that serves', () => {
     for (const text of ["update audit_events set action = 'x'", 'delete from audit_events', 'truncate audit_events'])
       await assert.rejects(postgres.query(text, [], databaseOf(url)), /never (changed|deleted)/)
     await postgres.query("update audit_events set personal = null where action = 'user.create'", [], databaseOf(url))
+  })
+
+  it('is told each grant that was forgotten, as a statement to run', async () => {
+    const url = await postgres.createDatabase()
+    await migrateDatabase(url)
+    const owner = (text: string) => postgres.query(text, [], databaseOf(url))
+    await owner(`do $$ begin create role "stagedoor Grants" login; exception when duplicate_object then null; end $$`)
+    const start = () => on(url.replace('stagedoor@', 'stagedoor%20Grants@'))
+    await assert.rejects(start(), (error: Error) => {
+      assert.match(error.message, /the role "stagedoor Grants" lacks privileges on .*migrations.*Run as the owner/)
+      const [, statements = ''] = /Run as the owner of the tables: (.*)/.exec(error.message) ?? []
+      assert.match(statements, /grant select on migrations to "stagedoor Grants";/)
+      granted.push(statements)
+      return true
+    })
+    // The statements are all that is needed.
+    await owner(granted[0] ?? '')
+    {
+      await using server = await start()
+      await server.signIn()
+      await owner('revoke insert on audit_events from "stagedoor Grants"')
+      const { status } = await server.call('POST', '/v1/users', {})
+      assert.equal(status, 503)
+    }
+    await assert.rejects(start(), /lacks privileges on audit_events.*grant insert on audit_events to/)
+    await owner('grant insert on audit_events to "stagedoor Grants"')
+    await owner('revoke usage on schema public from public')
+    await assert.rejects(start(), /may use no schema here.*grant usage on schema public to "stagedoor Grants";/)
+    // Those of the guide are the same, and name every table.
+    const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
+    const documented = [...guide.matchAll(/^grant ([\w, ]+) on ((?!schema|all )[\w, ]+) to stagedoor;$/gm)].flatMap(
+      ([, privileges, tables = '']) => tables.split(', ').map(table => [table, privileges]),
+    )
+    assert.deepEqual(Object.fromEntries(documented), GRANTS)
+    const tables = await owner(
+      "select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
+    )
+    assert.deepEqual(tables.map(({ name }) => name).sort(), Object.keys(GRANTS).sort())
   })
 
   it('is told to have the schema brought up to date if it may not do so itself', async () => {
@@ -604,53 +644,6 @@ describe('migrations', () => {
     await server.signIn()
     await using restarted = await on(url, { STAGEDOOR_MASTER_KEY: server.masterKey })
     expectOk(await mint(restarted, session))
-  })
-})
-
-describe('moving from the embedded database', () => {
-  it('brings everything: sessions go on, tickets are redeemed, what was revoked stays so', async () => {
-    using database = testDatabase({ STAGEDOOR_ENVIRONMENT: 'development' })
-    const url = await postgres.createDatabase()
-    let alive = { session_id: '', cookie: '' }
-    let dead = alive
-    let pending = ''
-    let events = 0
-    {
-      await using server = await testServer({ realTime: true, env: database.env })
-      await Promise.all(
-        Array.from({ length: 300 }, (_, i) => server.createUser({ email_address: [`u${i}@example.com`] })),
-      )
-      alive = await server.signIn({ actor: { sub: 'ü ', '10': 1, b: [null, 1.5] } })
-      dead = await server.signIn()
-      await server.call('POST', `/v1/sessions/${dead.session_id}/revoke`)
-      pending = (await server.createActorToken()).token
-      events = (await server.auditEvents({ limit: '1' }))[0]?.seq ?? 0
-    }
-    const seen: string[] = []
-    const rows = await moveDatabase(database.env.STAGEDOOR_DATABASE_URL ?? '', url, ({ table }) => seen.push(table))
-    assert.equal(rows.audit_events, events)
-    assert.ok(seen.includes('users'))
-    await using server = await testServer({ realTime: true, env: { ...database.env, STAGEDOOR_DATABASE_URL: url } })
-    const { act } = claimsOf(expectOk(await mint(server, alive)).jwt)
-    assert.deepEqual(act, { sub: 'ü ', '10': 1, b: [null, 1.5] })
-    assert.equal((await mint(server, dead)).status, 401)
-    assert.equal((await redeem(server, pending)).status, 200)
-    const [newest] = await server.auditEvents({ limit: '1' })
-    assert.ok((newest?.seq ?? 0) > events)
-    await assert.rejects(
-      moveDatabase(database.env.STAGEDOOR_DATABASE_URL ?? '', url, () => {}),
-      /not empty/,
-    )
-  })
-
-  it('is refused the wrong way about, and says how on the command line', async () => {
-    await assert.rejects(
-      moveDatabase('postgres://a/b', 'sqlite:x', () => {}),
-      /--from must be `sqlite:`/,
-    )
-    const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-    const { stdout } = await promisify(execFile)(process.execPath, [command, 'migrate', '--help'])
-    assert.match(stdout, /--from <url>.*--to <url>/s)
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * A second server process for races and crashes: redeems the tickets of a file on the database of the environment,
+ * A second process for races and crashes: redeems the tickets of a file on the database of the environment,
  * eight at a time, and writes one line for each answer as soon as it has it: `<id> <status> <code>`.
  */
 import { readFileSync, writeSync } from 'node:fs'
@@ -8,7 +8,11 @@ import { loadConfig } from '../src/config.ts'
 import { createStagedoor } from '../src/server.ts'
 
 const tickets = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as { id: string; token: string }[]
-const stagedoor = await createStagedoor(loadConfig(stagedoorSettings()), { log: pino({ level: 'silent' }) })
+const stagedoor = await createStagedoor(loadConfig(stagedoorSettings()), {
+  log: pino({ level: 'silent' }),
+  // Like a command: a SQLite file has one server, and this one is to race another process.
+  serves: false,
+})
 
 say('ready')
 await new Promise(resolve => process.stdin.once('data', resolve))

@@ -21,6 +21,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
+from stagedoor._error_texts import ERROR_TEXTS
 from stagedoor.errors import ErrorDetail, StagedoorError, failure
 from stagedoor.models import RequestModel
 
@@ -345,12 +346,25 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
 def _detail(error: Mapping[str, Any]) -> ErrorDetail:
     meta = error.get("meta")
     members = meta if isinstance(meta, dict) else {}
+    code = str(error.get("code") or "response_invalid")
+    param_name = members.get("param_name")
+    said = error.get("long_message") or error.get("message")
+    server_message = None if said is None else str(said)
     return ErrorDetail(
-        code=str(error.get("code") or "response_invalid"),
-        message=str(error.get("long_message") or error.get("message") or "The request was refused"),
-        param_name=members.get("param_name"),
+        code=code,
+        message=_own_text(code, param_name) or server_message or "The request was refused",
+        param_name=param_name,
         action=members.get("action"),
+        server_message=server_message,
     )
+
+
+def _own_text(code: str, param_name: object) -> str | None:
+    """Our own words for a code whose words on the wire are Clerk's."""
+    text = ERROR_TEXTS.get(code)
+    if text is None or "{param_name}" not in text:
+        return text
+    return text.replace("{param_name}", param_name) if isinstance(param_name, str) else None
 
 
 def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str | int | float | bool | None]]:

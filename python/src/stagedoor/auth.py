@@ -48,7 +48,7 @@ class Refusal(Exception):
     status: int
     code: RefusalCode
     reason: str | None
-    """Of a request from nobody: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
+    """Of a 401 or 503: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
 
     def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
         self.status, self._message, text = _REFUSALS[code]
@@ -77,7 +77,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class OwnSession:
-    """A session of the app's own login: what the app knows about who sent a request.
+    """A session of the app's own login: what an app's `session` function returns.
+
+    Args:
+        user_id: The user, by the app's own id.
+        session_id: The session, if it has an id.
+        actor: Who is really acting as the user: an object with a `sub`. None in a session of the user's own.
+        claims: Anything else the app knows about the session.
 
     Example:
         >>> OwnSession(user_id="customer-42", actor={"sub": "olivia@support"}).actor
@@ -93,7 +99,7 @@ class OwnSession:
 
 
 Told: TypeAlias = OwnSession | Mapping[str, Any] | None
-"""What an app's `session` function returns: a session, as an object or as a dict; None if nobody is signed in."""
+"""What an app's `session` function returns: a session, as an object or as a dict; None if no user is signed in."""
 
 Incoming = TypeVar("Incoming")
 SessionFunction: TypeAlias = Callable[[Incoming], Told | Awaitable[Told]]

@@ -10,7 +10,7 @@ In the settings::
     }
 
 `STAGEDOOR` has what `Verifier` takes. An app with its own login gives `{"session": "shop.auth.session_of"}` instead: a
-function, or its dotted name, `async` or not, from the request to an `OwnSession`, or to None if nobody is signed in.
+function, or its dotted name, `async` or not, from the request to an `OwnSession`, or to None if no user is signed in.
 
 Guards decorate function views and class-based views (`require_user(MyView.as_view())`), `async` or not, and methods of
 class-based views, directly or with `method_decorator`.
@@ -53,7 +53,7 @@ _KEY_OPTIONS = ("server_url", "jwks", "public_key")
 
 
 class StagedoorMiddleware:
-    """Sets `request.auth`: an `Auth`, or None if nobody is signed in."""
+    """Sets `request.auth`: an `Auth`, or None if no user is signed in."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -67,29 +67,29 @@ class StagedoorMiddleware:
 
 
 def auth_of(request: HttpRequest) -> Auth | None:
-    """Who sent the request: `request.auth`, with its type. None if nobody is signed in."""
+    """Who sent the request: `request.auth`, with its type. None if no user is signed in."""
     found = _found(request)
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(view: View) -> View:
-    """Decorates a view: lets users through, and those who act as them; else 401 `authentication_invalid`."""
+    """Decorates a view: allows users, and those who act as one; others get 401 `authentication_invalid`."""
     return _guarded(view, lambda request: rules.require_user(_found(request)))
 
 
 def forbid_acting(view: View) -> View:
-    """Decorates a view: lets users through, and nobody who acts as one: 403 `forbidden_while_acting`."""
+    """Decorates a view: allows users; those who act as one get 403 `forbidden_while_acting`."""
     return _guarded(view, lambda request: rules.forbid_acting(_found(request)))
 
 
 def require_acting(view: View) -> View:
-    """Decorates a view: lets those through who act as a user; else 403 `acting_required`."""
+    """Decorates a view: allows those who act as a user; others get 403 `acting_required`."""
     return _guarded(view, lambda request: rules.require_acting(_found(request)))
 
 
 def read_only_while_acting(view: View) -> View:
-    """Decorates a view: lets users through, and those who act as one if they only read; else 403
-    `forbidden_while_acting`."""
+    """Decorates a view: allows users; those who act as one get 403
+    `forbidden_while_acting` unless they only read."""
     return _guarded(view, lambda request: rules.read_only_while_acting(_found(request), _methods(request)))
 
 

@@ -14,11 +14,13 @@ class ErrorDetail:
     code: str
     """One of `models.ErrorCode`; or of the client's own, when no server answered."""
     message: str
-    """What is wrong, as a sentence."""
+    """What is wrong, as a sentence: in our own words for a code whose words on the wire are Clerk's."""
     param_name: str | None = None
     """The field it is about, as the wire names it: `user_id`, `actor.sub`."""
     action: str | None = None
     """What to do about it."""
+    server_message: str | None = None
+    """The words of the wire, if a server sent them."""
 
 
 class StagedoorError(Exception):

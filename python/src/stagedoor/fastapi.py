@@ -40,7 +40,7 @@ def install(app: FastAPI, verifier: Verifier | None = None, *, session: SessionF
         app: The app. A mounted app needs its own call.
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
         session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
-            to None if nobody is signed in.
+            to None if no user is signed in.
 
     Raises:
         TypeError: not exactly one of `verifier` and `session` is given
@@ -71,27 +71,27 @@ Found = Annotated[Auth | Refusal, Depends(_found)]
 
 
 def current_auth(found: Found) -> Auth | None:
-    """Who sent the request; None if nobody is signed in."""
+    """Who sent the request; None if no user is signed in."""
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(found: Found) -> Auth:
-    """Lets users through, and those who act as them; else 401 `authentication_invalid`."""
+    """Allows users, and those who act as one; others get 401 `authentication_invalid`."""
     return rules.require_user(found)
 
 
 def forbid_acting(found: Found) -> Auth:
-    """Lets users through, and nobody who acts as one: 403 `forbidden_while_acting`."""
+    """Allows users; those who act as one get 403 `forbidden_while_acting`."""
     return rules.forbid_acting(found)
 
 
 def require_acting(found: Found) -> Auth:
-    """Lets those through who act as a user; else 403 `acting_required`."""
+    """Allows those who act as a user; others get 403 `acting_required`."""
     return rules.require_acting(found)
 
 
 def read_only_while_acting(request: Request, found: Found) -> Auth:
-    """Lets users through, and those who act as one if they only read; else 403 `forbidden_while_acting`."""
+    """Allows users; those who act as one get 403 `forbidden_while_acting` unless they only read."""
     query = request.query_params.getlist("_method")
     return rules.read_only_while_acting(found, rules.methods_of([request.method], request.headers.get, query))
 

@@ -51,7 +51,7 @@ def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFun
         app: The app.
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
         session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
-            to None if nobody is signed in.
+            to None if no user is signed in.
 
     Raises:
         TypeError: not exactly one of `verifier` and `session` is given
@@ -62,29 +62,29 @@ def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFun
 
 
 def current_auth() -> Auth | None:
-    """Who sent the request; None if nobody is signed in. Never None in a view behind a guard."""
+    """Who sent the request; None if no user is signed in. Never None in a view behind a guard."""
     found = _found()
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(view: View) -> View:
-    """Decorates a view: lets users through, and those who act as them; else 401 `authentication_invalid`."""
+    """Decorates a view: allows users, and those who act as one; others get 401 `authentication_invalid`."""
     return _guarded(view, lambda: rules.require_user(_found()))
 
 
 def forbid_acting(view: View) -> View:
-    """Decorates a view: lets users through, and nobody who acts as one: 403 `forbidden_while_acting`."""
+    """Decorates a view: allows users; those who act as one get 403 `forbidden_while_acting`."""
     return _guarded(view, lambda: rules.forbid_acting(_found()))
 
 
 def require_acting(view: View) -> View:
-    """Decorates a view: lets those through who act as a user; else 403 `acting_required`."""
+    """Decorates a view: allows those who act as a user; others get 403 `acting_required`."""
     return _guarded(view, lambda: rules.require_acting(_found()))
 
 
 def read_only_while_acting(view: View) -> View:
-    """Decorates a view: lets users through, and those who act as one if they only read; else 403
-    `forbidden_while_acting`."""
+    """Decorates a view: allows users; those who act as one get 403
+    `forbidden_while_acting` unless they only read."""
     return _guarded(view, lambda: rules.read_only_while_acting(_found(), _methods()))
 
 

@@ -1,10 +1,17 @@
-import { createVerifier, type KeyOptions, remoteJwks, TokenError, type VerifyOptions } from '../verify.ts'
-import { type Auth, type OwnSession, signedIn, signedOut } from './auth.ts'
+import {
+  createVerifier,
+  type KeyOptions,
+  remoteJwks,
+  TokenError,
+  type VerifiedSession,
+  type VerifyOptions,
+} from '../verify.ts'
+import { type Auth, type OwnSession, type SignedOutReason, signedIn, signedOut } from './auth.ts'
 
 /** How requests say who they are from: by a session token, or by the session of the app's own login. */
 export type AuthOptions<Incoming> = TokenOptions | SessionOptions<Incoming>
 
-/** Session tokens: `Authorization: Bearer`, else the `__session` cookie. As for `createVerifier`, but for the keys. */
+/** Session tokens: `Authorization: Bearer`, else the `__session` cookies. As for `createVerifier`, but for the keys. */
 export type TokenOptions = Omit<VerifyOptions, keyof KeyOptions> & {
   /** A key set, or `remoteJwks(serverURL)`. Without it and `publicKey`, the keys are fetched from the issuer. */
   jwks?: KeyOptions['jwks']
@@ -37,18 +44,29 @@ export function createAuthenticate<Incoming>(options: AuthOptions<Incoming>): Au
   return bySession(options)
 }
 
+/**
+ * A bearer token decides alone. Without one, each `__session` cookie is tried, because a request may have several: the
+ * first that verifies counts, but one of an actor goes before one of a user's own. If none verifies, the first one gives
+ * the reason.
+ */
 function byToken<Incoming>({ onInvalidToken, ...options }: TokenOptions): Authenticate<Incoming> {
   const verify = createVerifier(withKeys(options))
   return async (_request, header) => {
-    const token = bearerOf(header('authorization')) ?? cookieOf(header('cookie'), '__session')
-    if (token === undefined) return signedOut('not-signed-in')
-    try {
-      return signedIn(await verify(token))
-    } catch (error) {
-      if (!(error instanceof TokenError)) throw error
-      onInvalidToken?.(error)
-      return signedOut(error.reason)
+    const bearer = bearerOf(header('authorization'))
+    const tokens = bearer === undefined ? cookiesOf(header('cookie'), '__session') : [bearer]
+    const verified: VerifiedSession[] = []
+    let reason: SignedOutReason | undefined
+    for (const token of tokens) {
+      try {
+        verified.push(await verify(token))
+      } catch (error) {
+        if (!(error instanceof TokenError)) throw error
+        onInvalidToken?.(error)
+        reason ??= error.reason
+      }
     }
+    const session = verified.find(each => each.actor !== undefined) ?? verified[0]
+    return session ? signedIn(session) : signedOut(reason ?? 'not-signed-in')
   }
 }
 
@@ -67,11 +85,19 @@ function bearerOf(authorization: string | null | undefined): string | undefined 
     .map(token => token ?? '')[0]
 }
 
-/** The first of the name: browsers send the one of the longest path first (RFC 6265 §5.4). */
-function cookieOf(header: string | null | undefined, name: string): string | undefined {
-  const found = (header ?? '').split(';').find(pair => pair.trimStart().startsWith(`${name}=`))
-  // Signing out may leave it behind empty.
-  return found?.slice(found.indexOf('=') + 1).trim() || undefined
+/**
+ * The values of all cookies of a name, in order, without empty ones and repetitions. Some servers join several `Cookie`
+ * headers with commas; no value of a session cookie has one.
+ */
+function cookiesOf(header: string | null | undefined, name: string): string[] {
+  const values = new Set<string>()
+  for (const pair of (header ?? '').split(/[;,]/)) {
+    const [found = '', ...rest] = pair.split('=')
+    const value = rest.join('=').trim()
+    if (found.trim() === name) values.add(/^"(.*)"$/s.exec(value)?.[1] ?? value)
+  }
+  values.delete('')
+  return [...values]
 }
 
 function bySession<Incoming>({ session }: SessionOptions<Incoming>): Authenticate<Incoming> {

@@ -1,9 +1,10 @@
 import type { Auth } from './auth.ts'
 import { type Refusal, refusal, refusedAsSignedOut } from './refusal.ts'
 
-/** What guards look at in a request, beside who it is from. */
+/** What guards look at in a request, apart from who sent it. */
 export interface GuardedRequest {
-  method: string
+  /** Every method that it may be handled as: {@link methodsOf}. */
+  methods: readonly string[]
   /** Its address, as it came; several if something on the way has changed it. */
   urls: readonly string[]
 }
@@ -28,7 +29,8 @@ export const requireActing: Guard = auth => {
 /** Those that are read-only by definition (RFC 9110 §9.2.1), but for TRACE. */
 const READING = ['GET', 'HEAD', 'OPTIONS']
 
-export const readOnlyWhileActing: Guard = (auth, { method }) => {
+export const readOnlyWhileActing: Guard = (auth, { methods }) => {
   if (auth.userId === null) return refusedAsSignedOut(auth.reason)
-  if (auth.isActing && !READING.includes(method)) return refusal('forbidden_while_acting', { rule: 'read-only' })
+  const onlyReads = methods.length > 0 && methods.every(method => READING.includes(method))
+  if (auth.isActing && !onlyReads) return refusal('forbidden_while_acting', { rule: 'read-only' })
 }

@@ -6,12 +6,13 @@ import { isPassing, refusal, refusedAsSignedOut } from './refusal.ts'
 export type ActionPatterns = Readonly<Record<string, readonly string[]>>
 
 /**
- * What nobody should do in another's name, with the paths such things are usually done at: a list to start from. Take
- * it as it is, or with what your app calls them:
- * `forbidActingOn({ ...neverWhileActing, exportData: ['POST /exports/**'] })`.
+ * Actions that only users themselves should take, with the paths that apps often have for them: a list to start from.
+ * Use it as it is, or add the paths of your app:
+ * `forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] })`.
  *
- * In a pattern, `*` is any one segment of the path and `**` any number of them, none included; methods may stand before
- * it, all are meant otherwise. Case, hyphens and underscores make no difference.
+ * In a pattern, `*` is any one segment of the path and `**` any number of them, none included. A pattern is for all
+ * methods, unless it begins with some: `POST|PUT /store`. One that begins with `!` is an exception from the other
+ * patterns of its action. Case, hyphens and underscores make no difference.
  */
 export const neverWhileActing = {
   changePassword: ['**/password/**', '**/passwords/**', '**/change-password/**', '**/reset-password/**'],
@@ -51,6 +52,91 @@ export const neverWhileActing = {
     '**/delete-account/**',
     '**/close-account/**',
   ],
+  // Looking is enough here too, and an export has everything.
+  exportData: [
+    '**/export/**',
+    '**/exports/**',
+    '**/export-data/**',
+    '**/data-export/**',
+    '**/data-exports/**',
+    '**/download-data/**',
+    '**/data-download/**',
+    '**/takeout/**',
+    '**/account/download/**',
+  ],
+  signOutEverywhere: [
+    'DELETE **/sessions',
+    '**/sessions/all/**',
+    '**/sessions/others/**',
+    '**/sessions/revoke-all/**',
+    '**/revoke-all-sessions/**',
+    '**/revoke-sessions/**',
+    '**/sign-out-everywhere/**',
+    '**/sign-out-all/**',
+    '**/sign-out-others/**',
+    '**/log-out-everywhere/**',
+    '**/log-out-all/**',
+    '**/log-out-others/**',
+    '**/signout/all/**',
+    '**/logout/all/**',
+  ],
+  // An app that is granted access keeps it after the actor has left.
+  oauthGrants: [
+    '**/oauth/**',
+    '**/oauth2/**',
+    '**/authorize/**',
+    '**/consent/**',
+    '**/oauth-grants/**',
+    'POST|PUT|PATCH|DELETE **/grants/**',
+    'POST|PUT|PATCH|DELETE **/authorizations/**',
+    'POST|PUT|PATCH|DELETE **/oauth-applications/**',
+    'POST|PUT|PATCH|DELETE **/authorized-apps/**',
+    'POST|PUT|PATCH|DELETE **/connected-apps/**',
+    'POST|PUT|PATCH|DELETE **/connected-accounts/**',
+    'POST|PUT|PATCH|DELETE **/integrations/**',
+  ],
+  transferOwnership: [
+    '**/transfer-ownership/**',
+    '**/ownership-transfer/**',
+    '**/ownership-transfers/**',
+    '**/change-owner/**',
+    'POST|PUT|PATCH|DELETE **/ownership/**',
+    'POST|PUT|PATCH|DELETE **/owner/**',
+    'POST|PUT|PATCH|DELETE **/owners/**',
+    'POST|PUT|PATCH **/transfer',
+  ],
+  invitations: [
+    'POST|PUT|PATCH|DELETE **/invitations/**',
+    'POST|PUT|PATCH|DELETE **/invitation/**',
+    'POST|PUT|PATCH|DELETE **/invites/**',
+    '**/invite/**',
+    '**/invite-user/**',
+    '**/invite-users/**',
+    '**/invite-member/**',
+    '**/invite-members/**',
+  ],
+  // Looking is enough: they have secrets, and where the data goes.
+  webhooks: ['**/webhook/**', '**/webhooks/**', '**/webhook-endpoints/**'],
+  impersonate: [
+    '**/impersonate/**',
+    '**/impersonation/**',
+    '**/impersonations/**',
+    '**/actor-tokens/**',
+    '**/act-as/**',
+    '**/login-as/**',
+    '**/log-in-as/**',
+    '**/sign-in-as/**',
+    '**/switch-user/**',
+    '**/masquerade/**',
+    '**/hijack/**',
+    // The way out stays open.
+    '!DELETE **',
+    '!**/stop',
+    '!**/end',
+    '!**/exit',
+    '!**/leave',
+    '!**/release',
+  ],
 } as const satisfies ActionPatterns
 
 /**
@@ -60,19 +146,25 @@ export const neverWhileActing = {
  * @throws TypeError if a pattern is none
  */
 export function pathGuard(actions: ActionPatterns): Guard {
-  const rules = Object.entries(actions).flatMap(([action, patterns]) =>
-    patterns.map(pattern => ({ action, ...compiled(pattern) })),
-  )
+  const rules = Object.entries(actions).flatMap(([action, patterns]) => {
+    const isException = (pattern: string) => pattern.startsWith('!')
+    const exceptions = patterns.filter(isException).map(pattern => compiled(pattern.slice(1)))
+    return patterns
+      .filter(pattern => !isException(pattern))
+      .map(pattern => ({ action, exceptions, ...compiled(pattern) }))
+  })
   if (rules.length === 0) throw new TypeError('forbidActingOn is given nothing to forbid: try `neverWhileActing`.')
 
-  return (auth, { method, urls }) => {
+  return (auth, { methods: asked, urls }) => {
     if (!auth.isActing && !isUnknown(auth)) return
     const paths = urls.map(readings)
     const readable = paths.filter(each => each !== undefined).flat()
     const broken = paths.includes(undefined)
-    const rule = rules.find(
-      ({ methods, path }) =>
-        (methods === undefined || methods.includes(method)) && readable.some(each => path.test(each)),
+    // Each method and each reading by itself: an exception for one of them is none for another.
+    const rule = rules.find(({ exceptions, ...pattern }) =>
+      asked.some(method =>
+        readable.some(path => matches(pattern, method, path) && !exceptions.some(each => matches(each, method, path))),
+      ),
     )
     if (!rule && !broken) return
     if (isUnknown(auth)) return refusedAsSignedOut(auth.reason)
@@ -85,7 +177,17 @@ function isUnknown(auth: Auth): auth is SignedOut {
   return auth.userId === null && isPassing(auth.reason)
 }
 
-function compiled(pattern: string): { methods: string[] | undefined; path: RegExp } {
+interface Pattern {
+  /** Undefined for all. */
+  methods: string[] | undefined
+  path: RegExp
+}
+
+function matches({ methods, path }: Pattern, method: string, reading: string): boolean {
+  return (methods === undefined || methods.includes(method)) && path.test(reading)
+}
+
+function compiled(pattern: string): Pattern {
   const [, methods, path = ''] = /^(?:([A-Z]+(?:\|[A-Z]+)*) )?([/*][^\s?#%\\]*)$/.exec(pattern) ?? []
   if (path === '') {
     throw new TypeError(

@@ -1,6 +1,6 @@
 import type { SignedOutReason } from './auth.ts'
 
-/** Why a guard lets a request not pass. */
+/** Why a guard blocks a request. */
 export type RefusalCode = 'authentication_invalid' | 'keys_unavailable' | 'forbidden_while_acting' | 'acting_required'
 
 /** An answer to a request that may not pass: status, headers, and a body in the envelope of Clerk's API. */
@@ -19,23 +19,37 @@ const refusals = {
   },
   keys_unavailable: {
     status: 503,
-    message: 'Nobody can be recognised now',
-    long_message: 'What is needed to check session tokens could not be fetched. The token may be valid.',
-    action: 'Try again in some seconds. If it goes on, the app cannot reach its Stagedoor server.',
+    message: 'Session tokens cannot be checked now',
+    long_message: 'The app could not fetch what it needs to check session tokens. The token may be valid.',
+    action: 'Retry in a few seconds. If that does not help, tell the operator of the app.',
   },
   forbidden_while_acting: {
     status: 403,
-    message: 'Not while acting as somebody else',
-    long_message: 'This may be done by the user alone, in a session of their own, and you are acting as them.',
+    message: 'Not allowed while acting as a user',
+    long_message: 'Only the user can do this, in their own session. You are acting as the user.',
     action: 'Leave, and ask the user to do it.',
   },
   acting_required: {
     status: 403,
-    message: 'Only while acting as somebody else',
-    long_message: 'This is for those who act as a user, and you are in a session of your own.',
+    message: 'Only while acting as a user',
+    long_message: 'Only an actor can do this, while acting as a user. You are in your own session.',
     action: 'Act as the user first, with an actor token.',
   },
 } as const
+
+/** What a guard throws where it cannot answer: in server actions, in server components, and after it has let a request pass. */
+export class RefusedError extends Error {
+  readonly code: RefusalCode
+  readonly status: number
+
+  constructor({ status, body }: Refusal) {
+    const [{ code, long_message, meta }] = body.errors
+    super(`${long_message}. ${meta['action'] ?? ''}`.replace('..', '.'))
+    this.name = 'RefusedError'
+    this.code = code
+    this.status = status
+  }
+}
 
 /** @param because what else the answer should say: the reason, or the rule of the app that forbids it */
 export function refusal(code: RefusalCode, because: Record<string, string> = {}): Refusal {

@@ -1,15 +1,9 @@
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
-import {
-  type OutputOptions,
-  type PageOptions,
-  paged,
-  printList,
-  printOne,
-  time,
-  UsageError,
-  wholeNumber,
-} from './output.ts'
+import { showTimed, type TimedOptions, timed } from './lists.ts'
+import { type OutputOptions, printOne, time, UsageError } from './output.ts'
+import { seconds } from './units.ts'
+import { userIdOf, userOption } from './users-by.ts'
 
 interface CreateOptions extends OutputOptions {
   user: string
@@ -26,17 +20,19 @@ export function addActorTokens(program: Command): void {
   group
     .command('create')
     .description('create a one-time token to act as a user, and print its link')
-    .requiredOption('--user <id>', 'the user to act as')
+    .requiredOption('--user <id>', 'the user to act as: an id, e-mail address or external id')
     .option('--actor <sub>', 'who is really acting: an id')
     .option('--actor-json <json>', 'the whole actor payload, with a "sub"')
-    .option('--expires-in <seconds>', 'how long it can be redeemed (3600)', wholeNumber)
-    .option('--session-max-duration <seconds>', 'the longest the session may last (1800)', wholeNumber)
+    .option('--expires-in <duration>', 'how long it can be redeemed: 10m, 1h, or seconds (1h)', seconds)
+    .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
     .option('--reason <text>', 'why; kept in the audit log')
     .option('--json', 'print JSON')
     .action(async (options: CreateOptions) => {
-      const token = await remote().actorTokens.create({
-        userId: options.user,
-        actor: actorOf(options),
+      const actor = actorOf(options)
+      const client = remote()
+      const token = await client.actorTokens.create({
+        userId: await userIdOf(client, options.user),
+        actor,
         ...(options.expiresIn === undefined ? {} : { expiresInSeconds: options.expiresIn }),
         ...(options.sessionMaxDuration === undefined
           ? {}
@@ -52,25 +48,22 @@ export function addActorTokens(program: Command): void {
       })
     })
 
-  paged(
+  timed(
     group
       .command('list')
       .description('list actor tokens, newest first')
-      .option('--user <id>', 'only for this user')
+      .option('--user <id>', 'only for this user: an id, e-mail address or external id')
       .option('--actor <sub>', 'only of this actor')
       .option('--status <status>', 'pending, accepted or revoked'),
-  ).action(async (options: PageOptions & { user?: string; actor?: string; status?: string }) => {
-    const { data } = await remote().actorTokens.list({
-      userId: options.user,
+  ).action(async (options: TimedOptions & { user?: string; actor?: string; status?: string }) => {
+    const client = remote()
+    const query = {
+      userId: await userOption(client, options.user),
       actorSub: options.actor,
       status: options.status as 'pending' | undefined,
-      limit: options.limit,
-      offset: options.offset,
-    })
-    printList(
-      options,
-      data,
-      {
+    }
+    await showTimed(options, page => client.actorTokens.list({ ...query, ...page }), {
+      columns: {
         id: token => token.id,
         status: token =>
           token.status === 'pending' && (token.expiresAt ?? 0) <= Date.now() ? 'pending (expired)' : token.status,
@@ -79,8 +72,10 @@ export function addActorTokens(program: Command): void {
         created: token => time(token.createdAt),
         session: token => token.sessionId,
       },
-      'No actor tokens.',
-    )
+      empty: 'No actor tokens.',
+      at: token => token.createdAt,
+      id: token => token.id,
+    })
   })
 
   group

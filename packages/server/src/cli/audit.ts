@@ -1,8 +1,14 @@
+import { existsSync } from 'node:fs'
+import type { AuditEvent } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
-import { remote } from './environment.ts'
-import { type PageOptions, paged, printList, time, wholeNumber } from './output.ts'
+import { loadConfig } from '../config.ts'
+import { listSecretKeys } from '../domain/secret-keys.ts'
+import { commandEnvironment, commandLine, remote, withInstance } from './environment.ts'
+import { showTimed, type TimedOptions, timed } from './lists.ts'
+import { printList, time, UsageError, wholeNumber } from './output.ts'
+import { userOption } from './users-by.ts'
 
-interface ListOptions extends PageOptions {
+interface ListOptions extends TimedOptions {
   action?: string
   outcome?: 'done' | 'refused'
   user?: string
@@ -14,7 +20,7 @@ interface ListOptions extends PageOptions {
 }
 
 export function addAudit(program: Command): void {
-  paged(
+  timed(
     program
       .command('audit')
       .description('read the audit log')
@@ -22,52 +28,73 @@ export function addAudit(program: Command): void {
       .description('list audit events, newest first')
       .option('--action <action>', 'actor_token.create, session.revoke, …')
       .option('--outcome <outcome>', 'done or refused')
-      .option('--user <id>', 'only about this user')
+      .option('--user <id>', 'only about this user: an id, e-mail address or external id')
       .option('--session <id>', 'only about this session')
       .option('--ticket <id>', 'only about this actor token or sign-in token')
       .option('--actor <sub>', 'only of this actor')
       .option('--before-seq <seq>', 'only events before this one: pages through the log', wholeNumber)
       .option('--counts', 'instead: refused requests that named nothing known, counted per minute and address'),
-  ).action(async (options: ListOptions) => {
-    if (options.counts) {
-      const { data: counts } = await remote().refusedRequests.list({ limit: options.limit, offset: options.offset })
-      return printList(
-        options,
-        counts,
-        {
-          minute: row => time(row.minute),
-          address: row => row.address,
-          code: row => row.code,
-          count: row => row.count,
-        },
-        'None.',
-      )
-    }
-    const { data } = await remote().auditEvents.list({
-      action: options.action,
-      outcome: options.outcome,
-      userId: options.user,
-      sessionId: options.session,
-      ticketId: options.ticket,
-      actorSub: options.actor,
-      limit: options.limit,
-      offset: options.offset,
-      beforeSeq: options.beforeSeq,
-    })
-    printList(
-      options,
-      data,
-      {
-        seq: event => event.seq,
-        at: event => time(event.at),
-        action: event => event.action,
-        outcome: event => event.code ?? event.outcome,
-        by: event => event.principal.id ?? event.principal.type,
-        actor: event => event.actorSub,
-        user: event => event.userId,
-        reason: event => event.reason,
-      },
-      'No events.',
-    )
+  ).action((options: ListOptions) => (options.counts ? showCounts(options) : showEvents(options)))
+}
+
+async function showEvents(options: ListOptions): Promise<void> {
+  const client = remote()
+  const query = {
+    action: options.action,
+    outcome: options.outcome,
+    userId: await userOption(client, options.user),
+    sessionId: options.session,
+    ticketId: options.ticket,
+    actorSub: options.actor,
+    beforeSeq: options.beforeSeq,
+    after: options.follow ? undefined : options.since,
+    before: options.until,
+  }
+  const names = options.json ? new Map<string, string>() : await keyNames()
+  const by = ({ principal: { id, type } }: AuditEvent) => (id === null ? type : (names.get(id) ?? id))
+  await showTimed(options, page => client.auditEvents.list({ ...query, ...page }), {
+    columns: {
+      seq: event => event.seq,
+      at: event => time(event.at),
+      action: event => event.action,
+      outcome: event => event.code ?? event.outcome,
+      by,
+      actor: event => event.actorSub,
+      user: event => event.userId,
+      reason: event => event.reason,
+    },
+    empty: 'No events.',
+    at: event => event.at,
+    id: event => event.seq,
   })
+}
+
+async function showCounts(options: ListOptions): Promise<void> {
+  if (options.follow || options.since !== undefined || options.until !== undefined || options.all)
+    throw new UsageError('--counts goes with --limit and --offset only.')
+  const { data: counts } = await remote().refusedRequests.list({ limit: options.limit, offset: options.offset })
+  printList(
+    options,
+    counts,
+    {
+      minute: row => time(row.minute),
+      address: row => row.address,
+      code: row => row.code,
+      count: row => row.count,
+    },
+    'None.',
+  )
+}
+
+/** Names of secret keys by id. They are in the database alone: where it cannot be opened from here, ids are shown. */
+async function keyNames(): Promise<Map<string, string>> {
+  try {
+    const { database_url } = loadConfig(commandEnvironment())
+    const isHere = !database_url.startsWith('sqlite:') || existsSync(database_url.slice('sqlite:'.length))
+    if (!isHere) return new Map()
+    const keys = await withInstance(stagedoor => listSecretKeys(stagedoor.context(commandLine())))
+    return new Map(keys.map(({ id, name }) => [id, name]))
+  } catch {
+    return new Map()
+  }
 }

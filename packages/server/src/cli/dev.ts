@@ -7,8 +7,8 @@ import { pino } from 'pino'
 import { loadConfig } from '../config.ts'
 import { publishableKeys } from '../domain/handshakes.ts'
 import { createStagedoor } from '../server.ts'
-import { DEV_DIRECTORY, devEnvironment } from './environment.ts'
-import { note, print, time } from './output.ts'
+import { announceDevServer, DEV_DIRECTORY, devEnvironment, runningDevServer } from './environment.ts'
+import { note, print, time, UsageError } from './output.ts'
 import { stopOnSignal } from './serving.ts'
 
 /** Ports tried after the wanted one. */
@@ -17,11 +17,17 @@ const MORE_PORTS = 20
 export function addDev(program: Command): void {
   program
     .command('dev')
-    .description('start a development server: sample users, the main job once, then it keeps serving')
-    .option('--once', 'exit after the main job')
-    .option('--port <port>', 'port to listen on (default 4100, or STAGEDOOR_PORT)')
+    .description('start a development server; the first time in a folder it makes sample users and shows the main job')
+    .option('--demo', 'show the main job again')
+    .option('--once', 'show the main job and exit')
+    .option('--port <port>', 'port to listen on (default 4100, or STAGEDOOR_PORT)', port)
     .addHelpText('after', `\nKeeps its database and its secrets in ./${DEV_DIRECTORY}. Listens on 127.0.0.1 only.`)
-    .action(async (options: { once?: boolean; port?: string }) => {
+    .action(async (options: { demo?: boolean; once?: boolean; port?: string }) => {
+      const running = runningDevServer()
+      if (running)
+        throw new UsageError(
+          `The development server of this folder is running already, at ${running.url} (process ${running.pid}). Use it, or stop it first.`,
+        )
       const env = {
         STAGEDOOR_LOG_LEVEL: 'warn',
         ...devEnvironment(),
@@ -35,27 +41,45 @@ export function addDev(program: Command): void {
       const serverURL = wanted.public_url ?? `http://${wanted.host}:${port}`
       const config = loadConfig({ ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL })
       const stagedoor = await createStagedoor(config, { log: pino({ level: config.log_level }) })
+      let withdraw = () => {}
       try {
         await stagedoor.listen()
         const here = `http://${config.host}:${port}`
         const secretKey = config.secret_key ?? ''
         print(`\nStagedoor is up: ${here}\n`)
-        await mainJob(new Client({ secretKey, serverURL: here }), here, serverURL)
+        withdraw = announceDevServer(here)
+        const client = new Client({ secretKey, serverURL: here })
+        if (options.demo || options.once || (await isFirstTime(client))) await mainJob(client, here, serverURL)
+        else print('The main job was shown here before. `--demo` shows it again.\n')
         printAddresses(here, serverURL, secretKey, config.sign_in_url)
         if (options.once) return
-        print('Serving. Ctrl+C stops it; what is stored stays.')
+        print('Serving. Ctrl+C stops it; data is kept.')
         await stopOnSignal()
         print('\nStopped.')
       } finally {
+        withdraw()
         await stagedoor.close()
       }
     })
 }
 
+function port(text: string): string {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new UsageError(`--port: “${text}” is not a port. Give a number from 0 to 65535.`)
+  return text
+}
+
+/** Whether the sample users were never made. */
+async function isFirstTime(client: Client): Promise<boolean> {
+  return (await client.users.list({ externalId: [SAMPLE_OPERATOR], limit: 1 })).data.length === 0
+}
+
+const SAMPLE_OPERATOR = 'sample_operator'
+
 /** The whole way of an actor token, each step against the running server, in about a dozen lines. */
 async function mainJob(client: Client, here: string, issuer: string): Promise<void> {
   const operator = await sampleUser(client, {
-    externalId: 'sample_operator',
+    externalId: SAMPLE_OPERATOR,
     firstName: 'Olivia',
     lastName: 'Operator',
     emailAddress: ['olivia@support.example'],

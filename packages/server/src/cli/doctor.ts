@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
@@ -7,10 +8,11 @@ import { listSigningKeys } from '../domain/signing-keys.ts'
 import type { Stagedoor } from '../server.ts'
 import { commandEnvironment, commandLine, withInstance } from './environment.ts'
 import { EXIT, type OutputOptions, print, printJson } from './output.ts'
+import { causeOf, isTlsMismatch } from './words.ts'
 
 interface Finding {
   check: string
-  /** `warn` works, but somebody should look at it. */
+  /** `warn` works, but an operator should know. */
   result: 'ok' | 'warn' | 'fail'
   detail: string
 }
@@ -35,8 +37,10 @@ export function addDoctor(program: Command): void {
     })
 }
 
+type Check = (name: string, look: () => Promise<string> | string, otherwise?: 'warn' | 'fail') => Promise<boolean>
+
 async function examine(findings: Finding[]): Promise<void> {
-  const check = async (name: string, look: () => Promise<string> | string, otherwise: 'warn' | 'fail' = 'fail') => {
+  const check: Check = async (name, look, otherwise = 'fail') => {
     try {
       findings.push({ check: name, result: 'ok', detail: await look() })
       return true
@@ -49,26 +53,69 @@ async function examine(findings: Finding[]): Promise<void> {
 
   await check('Node', () => nodeVersion())
   let config: Config | undefined
-  const settingsFine = await check('settings', () => {
+  const isRead = await check('settings', () => {
     config = loadConfig(env)
+    const [problem] = problemsOf(config, false)
+    if (problem !== undefined) throw new Error(problem)
     return `read; database ${describeDatabase(config.database_url)}`
   })
-  if (!settingsFine || !config) return
-  const known = config
-  await check('secrets', () => {
-    if (known.environment === 'development') return 'those of a development server'
-    assertProduction(known)
-    return 'real ones, as `stagedoor serve` needs them'
-  })
-  const path = known.database_url.replace(/^sqlite:/, '')
-  if (path !== ':memory:' && path !== known.database_url) {
+  if (config) {
+    const known = config
+    const hasSecrets = await check('secrets', () => secrets(known))
+    // Without the master key nothing can be opened: that is said once.
+    if (hasSecrets || known.master_key !== undefined) await examineDatabase(check, findings, known)
+  }
+  if (config || isRead) await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
+}
+
+/** What a production server would refuse to start with, as one text: about its secrets, or about the rest. */
+function problemsOf(config: Config, ofSecrets: boolean): string[] {
+  if (config.environment === 'development') return []
+  try {
+    assertProduction(config)
+    return []
+  } catch (error) {
+    const problems = (error as Error).message.split('\n').map(line => line.replace(/^ {2}- /, ''))
+    const chosen = problems.filter(
+      line => /^STAGEDOOR_/.test(line) && /^STAGEDOOR_(MASTER|SECRET)_KEY/.test(line) === ofSecrets,
+    )
+    return chosen.length === 0 ? [] : [chosen.join(' ')]
+  }
+}
+
+function secrets(config: Config): string {
+  const [problem] = problemsOf(config, true)
+  if (problem !== undefined) throw new Error(problem)
+  return config.environment === 'development'
+    ? 'those of a development server'
+    : 'real ones, as `stagedoor serve` needs them'
+}
+
+/** Opened once: what is wrong with opening it is one finding. */
+async function examineDatabase(check: Check, findings: Finding[], config: Config): Promise<void> {
+  const path = config.database_url.startsWith('sqlite:') ? config.database_url.slice('sqlite:'.length) : undefined
+  if (path !== undefined && path !== ':memory:') {
+    if (!existsSync(path)) {
+      const detail = `There is no database ${path} yet. \`stagedoor serve\` makes it; or name another with STAGEDOOR_DATABASE_URL.`
+      findings.push({ check: 'database', result: 'warn', detail })
+      return
+    }
     await check('file', () => databaseFile(path), 'warn')
     await check('disk', () => diskSpace(dirname(path)), 'warn')
   }
-  await check('database', () => withInstance(stagedoor => database(stagedoor, path !== known.database_url)))
-  await check('durability', () => withInstance(durability), 'warn')
-  await check('keys', () => withInstance(keys), 'warn')
-  await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
+  try {
+    await withInstance(async stagedoor => {
+      await check('database', () => database(stagedoor, path !== undefined))
+      await check('durability', () => durability(stagedoor), 'warn')
+      await check('keys', () => keys(stagedoor), 'warn')
+    })
+  } catch (error) {
+    const { message } = error as Error
+    const heading = /^(?!STAGEDOOR_DATABASE_URL).*STAGEDOOR_MASTER_KEY/.test(message) ? 'secrets' : 'database'
+    const known = findings.findIndex(finding => finding.check === heading)
+    if (known !== -1) findings.splice(known, 1)
+    findings.push({ check: heading, result: 'fail', detail: message })
+  }
 }
 
 function nodeVersion(): string {
@@ -82,7 +129,7 @@ function nodeVersion(): string {
 async function databaseFile(path: string): Promise<string> {
   const { mode, size } = await stat(path)
   if (mode & 0o077) throw new Error(`${path} can be read by others: chmod 600 ${path} ${path}-wal ${path}-shm`)
-  return `${path}, ${(size / 1_000_000).toFixed(1)} MB, its owner’s only`
+  return `${path}, ${(size / 1_000_000).toFixed(1)} MB, readable by its owner only`
 }
 
 async function diskSpace(directory: string): Promise<string> {
@@ -104,7 +151,7 @@ async function database({ services }: Stagedoor, embedded: boolean): Promise<str
 async function durability({ services }: Stagedoor): Promise<string> {
   const risks = await services.store.risks()
   if (risks.length > 0) throw new Error(`${risks.join('; ')}.`)
-  return 'no setting of the database lets go of what was acknowledged'
+  return 'no setting of the database can lose what was acknowledged'
 }
 
 async function keys(stagedoor: Stagedoor): Promise<string> {
@@ -112,7 +159,7 @@ async function keys(stagedoor: Stagedoor): Promise<string> {
   const usable = (await listSecretKeys(context)).filter(key => key.revoked_at === null)
   if (usable.length === 0)
     throw new Error(
-      'There is no secret key: nobody can use the Backend API. Make one: stagedoor keys create --name <name>',
+      'There is no secret key, so the Backend API refuses every request. Make one: stagedoor keys create --name <name>',
     )
   const signing = await listSigningKeys(context)
   return `${usable.length} secret ${usable.length === 1 ? 'key' : 'keys'}; signing keys: ${signing
@@ -126,8 +173,10 @@ async function server(url: string): Promise<string> {
   let response: Response
   try {
     response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) })
-  } catch {
-    throw new Error(`nothing answers at ${url}: start it, or name it with STAGEDOOR_SERVER_URL.`)
+  } catch (error) {
+    if (isTlsMismatch(causeOf(error)))
+      throw new Error(`${url} does not speak TLS: set STAGEDOOR_SERVER_URL=${url.replace('https:', 'http:')}`)
+    throw new Error(`nothing answers at ${url}: start the server, or set STAGEDOOR_SERVER_URL to its address.`)
   }
   if (!response.ok) throw new Error(`${url}/readyz answers ${response.status}: see its log.`)
   const skew = Math.abs(Date.parse(response.headers.get('date') ?? '') - asked) / 1_000

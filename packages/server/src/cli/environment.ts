@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -11,6 +11,8 @@ import { createStagedoor, type Stagedoor } from '../server.ts'
 /** Where `stagedoor dev` keeps its database and its secrets. */
 export const DEV_DIRECTORY = '.stagedoor'
 const DEV_ENV = join(DEV_DIRECTORY, 'dev.env')
+/** Where the development server of this folder listens, while it runs. */
+const DEV_SERVER = join(DEV_DIRECTORY, 'server.json')
 
 /** The secrets of the development server in this folder, made at its first start. */
 export function devEnvironment(): Record<string, string> {
@@ -35,7 +37,36 @@ export function devEnvironment(): Record<string, string> {
 export function commandEnvironment(): Record<string, string | undefined> {
   const own = process.env
   const told = own.STAGEDOOR_MASTER_KEY ?? own.STAGEDOOR_SECRET_KEY ?? own.STAGEDOOR_DATABASE_URL
-  return told === undefined && existsSync(DEV_ENV) ? { ...devEnvironment(), ...own } : own
+  if (told !== undefined || !existsSync(DEV_ENV)) return own
+  const server = runningDevServer()
+  return { ...devEnvironment(), ...(server ? { STAGEDOOR_SERVER_URL: server.url } : {}), ...own }
+}
+
+interface DevServer {
+  url: string
+  pid: number
+}
+
+/** Writes down where the development server of this folder is, so that commands find it. @returns what takes that back */
+export function announceDevServer(url: string): () => void {
+  writeFileSync(DEV_SERVER, JSON.stringify({ url, pid: process.pid } satisfies DevServer), { mode: 0o600 })
+  return () => {
+    if (runningDevServer()?.pid === process.pid) rmSync(DEV_SERVER, { force: true })
+  }
+}
+
+/** The development server of this folder, if it runs. */
+export function runningDevServer(): DevServer | undefined {
+  try {
+    const server = JSON.parse(readFileSync(DEV_SERVER, 'utf8')) as DevServer
+    // The file stays behind if the process was killed.
+    process.kill(server.pid, 0)
+    return server
+  } catch (error) {
+    // It runs, as another user.
+    if ((error as NodeJS.ErrnoException).code === 'EPERM') return JSON.parse(readFileSync(DEV_SERVER, 'utf8'))
+    return undefined
+  }
 }
 
 /** A client of the server that STAGEDOOR_SERVER_URL and STAGEDOOR_SECRET_KEY name. */

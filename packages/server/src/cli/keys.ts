@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { SecretKeyRecord } from '../domain/records.ts'
 import { createSecretKey, listSecretKeys, revokeSecretKey } from '../domain/secret-keys.ts'
 import { commandLine, withInstance } from './environment.ts'
-import { note, type OutputOptions, printList, printOne, time } from './output.ts'
+import { note, type OutputOptions, printList, printOne, time, UsageError } from './output.ts'
 
 export function addKeys(program: Command): void {
   const group = program
@@ -45,12 +45,24 @@ export function addKeys(program: Command): void {
 
   group
     .command('revoke <id>')
-    .description('revoke a secret key; the next request with it is refused')
+    .description('revoke a secret key, by its id or its name; the next request with it is refused')
     .option('--json', 'print JSON')
     .action(async (id: string, options: OutputOptions) => {
-      const key = await withInstance(stagedoor => revokeSecretKey(stagedoor.context(commandLine()), { id }))
+      const key = await withInstance(async stagedoor => {
+        const context = stagedoor.context(commandLine())
+        return revokeSecretKey(context, { id: keyIdOf(id, await listSecretKeys(context)) })
+      })
       printOne(options, shown(key), { id: key.id, name: key.name, revoked: time(key.revoked_at) })
     })
+}
+
+/** @throws UsageError if several usable keys have this name */
+function keyIdOf(text: string, keys: SecretKeyRecord[]): string {
+  if (keys.some(({ id }) => id === text)) return text
+  const named = keys.filter(({ name, revoked_at }) => name === text && revoked_at === null)
+  if (named.length > 1)
+    throw new UsageError(`${named.length} keys are called “${text}”. Give the id of one: stagedoor keys list`)
+  return named[0]?.id ?? text
 }
 
 function shown({ id, name, hint, created_at, revoked_at }: SecretKeyRecord) {

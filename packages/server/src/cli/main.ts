@@ -8,8 +8,10 @@ import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
-import { reportError } from './output.ts'
+import { lostToNpm } from './npm-options.ts'
+import { reportError, UsageError } from './output.ts'
 import { addPurge } from './purge.ts'
+import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
 import { addSessions } from './sessions.ts'
 import { addSigningKeys } from './signing-keys.ts'
@@ -43,6 +45,7 @@ for (const add of [
   addMigrate,
   addPurge,
   addBackup,
+  addRestore,
   addDoctor,
 ]) {
   add(program)
@@ -50,6 +53,8 @@ for (const add of [
 throwInsteadOfExiting(program)
 
 try {
+  const lost = lostToNpm(program, process.argv.slice(2), process.env)
+  if (lost !== undefined) throw new UsageError(lost)
   await program.parseAsync()
 } catch (error) {
   process.exitCode = reportError(error, process.argv.includes('--json'))

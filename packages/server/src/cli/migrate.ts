@@ -1,24 +1,34 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
-import { ConfigError, describeDatabase, loadConfig } from '../config.ts'
-import { migrateDatabase, moveDatabase } from '../server.ts'
-import { commandEnvironment } from './environment.ts'
+import { type Config, ConfigError, describeDatabase, loadConfig } from '../config.ts'
+import { moveDatabase, restoreDatabase } from '../maintenance.ts'
+import { migrateDatabase } from '../server.ts'
+import { commandEnvironment, commandLine } from './environment.ts'
 import { type OutputOptions, printOne } from './output.ts'
+
+interface MigrateOptions extends OutputOptions {
+  from?: string
+  to?: string
+  takeBack?: boolean
+}
 
 export function addMigrate(program: Command): void {
   program
     .command('migrate')
     .description('bring the database’s schema up to date (a server does so at its start too), or move to PostgreSQL')
-    .option('--from <url>', 'move a whole instance from this embedded database, sqlite:./stagedoor.db say')
+    .option('--from <url>', 'move a whole instance from this embedded database, for example sqlite:./stagedoor.db')
     .option('--to <url>', 'to this empty database, postgres://user:password@host:5432/database')
+    .option('--take-back', 'make a database usable again that was moved; revokes everything issued in it')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Moving copies everything in one transaction, compares every row, and leaves the source as it is. Stop the server first, or
-it refuses writes meanwhile. Then start it with STAGEDOOR_DATABASE_URL at the new database and the same master key.`,
+Stop the server before you move: a database in use is refused. Moving copies everything in one transaction and compares
+every row. From then on the source refuses to be used. Start the server with STAGEDOOR_DATABASE_URL at the new database and
+the same master key. If you change your mind before the new database was used: --take-back.`,
     )
-    .action(async (options: OutputOptions & { from?: string; to?: string }) => {
+    .action(async (options: MigrateOptions) => {
+      if (options.takeBack) return takeBack(options)
       if (options.from !== undefined || options.to !== undefined) return move(options)
       const { database_url } = loadConfig(commandEnvironment())
       const applied = await migrateDatabase(database_url)
@@ -27,12 +37,14 @@ it refuses writes meanwhile. Then start it with STAGEDOOR_DATABASE_URL at the ne
     })
 }
 
-async function move(options: OutputOptions & { from?: string; to?: string }): Promise<void> {
+async function move(options: MigrateOptions): Promise<void> {
   const { from, to } = options
   if (from === undefined || to === undefined) throw new ConfigError('Give both --from and --to.')
-  for (const url of [from, to]) loadConfig({ STAGEDOOR_DATABASE_URL: url })
-  if (from.startsWith('sqlite:') && !existsSync(from.slice('sqlite:'.length)))
-    throw new ConfigError(`There is no database ${describeDatabase(from)}.`)
+  for (const [option, url] of [
+    ['--from', from],
+    ['--to', to],
+  ] as const)
+    assertDatabase(option, url)
   let shown = 0
   const rows = await moveDatabase(from, to, ({ table, copied, of }) => {
     if (Date.now() - shown < 1_000 && copied < of) return
@@ -40,9 +52,38 @@ async function move(options: OutputOptions & { from?: string; to?: string }): Pr
     process.stderr.write(`${table} ${copied} of ${of}\n`)
   })
   const total = Object.values(rows).reduce((sum, count) => sum + count, 0)
+  const [source, target] = [describeDatabase(from), describeDatabase(to)]
   printOne(
     options,
-    { from: describeDatabase(from), to: describeDatabase(to), rows },
-    { from: describeDatabase(from), to: describeDatabase(to), copied: `${total} rows, each compared` },
+    { from: source, to: target, rows },
+    { from: `${source}, which refuses to be used from now on`, to: target, copied: `${total} rows, each compared` },
+  )
+}
+
+/** A fault in an option is reported under the option's name. */
+function assertDatabase(option: '--from' | '--to', url: string): void {
+  try {
+    loadConfig({ STAGEDOOR_DATABASE_URL: url })
+  } catch (error) {
+    throw new ConfigError((error as Error).message.replace('STAGEDOOR_DATABASE_URL', option))
+  }
+  if (url.startsWith('sqlite:') && !existsSync(url.slice('sqlite:'.length)))
+    throw new ConfigError(`${option}: there is no database ${describeDatabase(url)}.`)
+}
+
+async function takeBack(options: MigrateOptions): Promise<void> {
+  if (options.to !== undefined) throw new ConfigError('--take-back takes no --to.')
+  const { from } = options
+  if (from !== undefined) assertDatabase('--from', from)
+  const config: Config = loadConfig({
+    ...commandEnvironment(),
+    ...(from === undefined ? {} : { STAGEDOOR_DATABASE_URL: from }),
+  })
+  const path = config.database_url.replace(/^sqlite:/, '')
+  const { sessions, tokens, replaced } = await restoreDatabase(config, path, commandLine(), { takesBack: true })
+  printOne(
+    options,
+    { database: path, sessions, tokens, replaced },
+    { database: path, revoked: `${sessions} sessions, ${tokens} pending tokens`, 'copy of before': replaced },
   )
 }

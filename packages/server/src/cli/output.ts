@@ -1,26 +1,14 @@
 import { StagedoorError } from '@stagedoor/sdk'
-import { type Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
+import { wordsOf, wordsOfDetail } from './words.ts'
 
 /** 1: it could not be done. 2: it was asked for wrongly, or a setting is wrong. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
 
 export interface OutputOptions {
   json?: boolean
-}
-
-export interface PageOptions extends OutputOptions {
-  limit?: number
-  offset?: number
-}
-
-/** The options that every list has. */
-export function paged(command: Command): Command {
-  return command
-    .option('--limit <count>', 'at most so many (10)', wholeNumber)
-    .option('--offset <count>', 'skip so many', wholeNumber)
-    .option('--json', 'print JSON')
 }
 
 /** One thing: as JSON, or as `name  value` lines. */
@@ -46,19 +34,24 @@ export function printList<T extends object>(
     else print(empty)
     return
   }
+  for (const line of tableOf(columns)(rows)) print(line)
+}
+
+/** Lines of a table, part by part: widths are those of the first part, and the names of the columns are above it. */
+export function tableOf<T>(columns: Record<string, (row: T) => unknown>): (rows: readonly T[]) => string[] {
   const names = Object.keys(columns)
-  const cells = [
-    names.map(name => name.toUpperCase()),
-    ...rows.map(row => names.map(name => plain(columns[name]?.(row)))),
-  ]
-  const widths = names.map((_, i) => Math.max(...cells.map(line => line[i]?.length ?? 0)))
-  for (const line of cells)
-    print(
+  let widths: number[] | undefined
+  return rows => {
+    const cells = rows.map(row => names.map(name => plain(columns[name]?.(row))))
+    if (widths === undefined) cells.unshift(names.map(name => name.toUpperCase()))
+    widths ??= names.map((_, i) => Math.max(...cells.map(line => line[i]?.length ?? 0)))
+    return cells.map(line =>
       line
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .map((cell, i) => cell.padEnd(widths?.[i] ?? 0))
         .join('  ')
         .trimEnd(),
     )
+  }
 }
 
 export function printJson(value: unknown): void {
@@ -99,11 +92,12 @@ function explain(error: unknown): { code: string; message: string; exit: number 
     return { code: error.code, message: error.message, exit: error.exitCode === 0 ? EXIT.done : EXIT.usage }
   }
   if (error instanceof ConfigError) return { code: 'configuration', message: error.message, exit: EXIT.usage }
-  if (error instanceof StagedoorError) return { code: error.code, message: error.message, exit: EXIT.failed }
+  if (error instanceof StagedoorError) return { code: error.code, message: wordsOf(error), exit: EXIT.failed }
   if (error instanceof ApiErrors) return explain(error.errors[0])
   if (error instanceof ApiError) {
-    const { code, long_message, meta } = error.toJSON()
-    return { code, message: [long_message, meta.action].filter(Boolean).join(' '), exit: EXIT.failed }
+    const { code, long_message: message, meta } = error.toJSON()
+    const { action, param_name: paramName } = meta as { action?: string; param_name?: string }
+    return { code, message: wordsOfDetail({ code, message, action, paramName }), exit: EXIT.failed }
   }
   if (error instanceof UsageError) return { code: 'usage', message: error.message, exit: EXIT.usage }
   const { message } = error instanceof Error ? error : new Error(String(error))

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { countLongOver, longOver, purgeAll } from '../domain/purge.ts'
 import { commandLine, withInstance } from './environment.ts'
 import { type OutputOptions, printOne, time, UsageError } from './output.ts'
+import { moment } from './units.ts'
 
 interface PurgeOptions extends OutputOptions {
   before?: string
@@ -30,7 +31,7 @@ any case: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS, a week at least, and a day.`,
     .action(async (options: PurgeOptions) => {
       await withInstance(async (stagedoor, config) => {
         const ctx = stagedoor.context(commandLine())
-        const until = options.before === undefined ? undefined : dateOf(options.before)
+        const until = options.before === undefined ? undefined : moment(options.before)
         if (until === undefined && config.retention_days === 'none')
           throw new UsageError('STAGEDOOR_RETENTION_DAYS is none: say --before which date.')
         const days = until === undefined ? Number(config.retention_days) : 0
@@ -50,10 +51,4 @@ any case: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS, a week at least, and a day.`,
         )
       })
     })
-}
-
-function dateOf(text: string): number {
-  const date = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(date)) throw new UsageError(`“${text}” is not a date like 2026-01-31 or 2026-01-31T12:00:00Z.`)
-  return date
 }

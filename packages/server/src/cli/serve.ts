@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
 import { assertProduction, type Config, loadConfig, settings, workerCount } from '../config.ts'
 import { createStagedoor } from '../server.ts'
+import { UsageError } from './output.ts'
 import { failedOutside, listen, stopOnSignal } from './serving.ts'
 import { serveAsWorker, superviseWorkers } from './workers.ts'
 
@@ -9,21 +10,31 @@ export function addServe(program: Command): void {
   program
     .command('serve')
     .description('start a production server; refuses to without its secrets')
-    .option('--workers <count>', 'processes that serve, on PostgreSQL: a number, or `auto`; over STAGEDOOR_WORKERS')
+    .option(
+      '--workers <count>',
+      'processes that serve, on PostgreSQL: a number, or `auto`; over STAGEDOOR_WORKERS',
+      workers,
+    )
     // What a server starts its workers with.
     .addOption(new Option('--worker <number>').hideHelp())
     .addHelpText(
       'after',
       `\nSettings, from the environment:\n${settings.map(({ env, description, usual }) => `  ${env}${usual ? ` (${usual})` : ''}\n      ${description}`).join('\n')}`,
     )
-    .action(async ({ workers, worker }: { workers?: string; worker?: string }) => {
-      const config = loadConfig(workers === undefined ? process.env : { ...process.env, STAGEDOOR_WORKERS: workers })
+    .action(async ({ workers: wanted, worker }: { workers?: string; worker?: string }) => {
+      const config = loadConfig(wanted === undefined ? process.env : { ...process.env, STAGEDOOR_WORKERS: wanted })
       assertProduction(config)
       const count = workerCount(config, availableParallelism())
       if (worker !== undefined) await serveAsWorker(config, { number: Number(worker), of: count })
       else if (count > 1) await superviseWorkers(config, count)
       else await serve(config)
     })
+}
+
+function workers(text: string): string {
+  if (!/^(auto|[1-9]\d?)$/.test(text))
+    throw new UsageError(`--workers: “${text}” is neither \`auto\` nor a number from 1 to 99.`)
+  return text
 }
 
 async function serve(config: Config): Promise<void> {

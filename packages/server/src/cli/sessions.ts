@@ -1,16 +1,20 @@
+import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { remote } from './environment.ts'
-import { EXIT, note, type OutputOptions, type PageOptions, paged, printList, printOne, time } from './output.ts'
+import { showTimed, type TimedOptions, timed } from './lists.ts'
+import { EXIT, note, type OutputOptions, printOne, time, UsageError } from './output.ts'
+import { userIdOf, userOption } from './users-by.ts'
 
 interface RevokeOptions {
   user?: string
   actor?: string
   everything?: true
+  yes?: true
   reason?: string
 }
 
-/** All of somebody's, if no single ones are named. @throws ConfigError unless exactly one kind is */
+/** All of one user or actor, or of everybody, if no single sessions are named. @throws ConfigError unless exactly one kind is */
 function whoseSessions(ids: string[], { user, actor, everything }: RevokeOptions) {
   const named = [ids.length > 0, user !== undefined, actor !== undefined, everything !== undefined].filter(Boolean)
   if (named.length !== 1)
@@ -31,28 +35,36 @@ function reportUnknownActor(actor = '', similar: string[] = []): void {
   note(`No token and no session has ever had the actor ${JSON.stringify(actor)}. ${hint}`)
 }
 
+/** @throws UsageError unless the operator says that everything is meant */
+async function assertMeant({ yes }: RevokeOptions): Promise<void> {
+  if (yes) return
+  const question = 'This ends every session and revokes every pending token, of every user. '
+  if (!process.stdin.isTTY) throw new UsageError(`${question}Add --yes if that is what you want.`)
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question(`${question}Type “everything” to do it: `)
+  terminal.close()
+  if (answer.trim() !== 'everything') throw new UsageError('Nothing was revoked.')
+}
+
 export function addSessions(program: Command): void {
   const group = program.command('sessions').description('list and revoke sessions')
 
-  paged(
+  timed(
     group
       .command('list')
       .description('list sessions, newest first')
-      .option('--user <id>', 'only of this user')
+      .option('--user <id>', 'only of this user: an id, e-mail address or external id')
       .option('--actor <sub>', 'only those in which this actor is acting')
       .option('--status <status>', 'active, revoked, ended, expired, …'),
-  ).action(async (options: PageOptions & { user?: string; actor?: string; status?: string }) => {
-    const { data } = await remote().sessions.list({
-      userId: options.user,
+  ).action(async (options: TimedOptions & { user?: string; actor?: string; status?: string }) => {
+    const client = remote()
+    const query = {
+      userId: await userOption(client, options.user),
       actorSub: options.actor,
       status: options.status as 'active' | undefined,
-      limit: options.limit,
-      offset: options.offset,
-    })
-    printList(
-      options,
-      data,
-      {
+    }
+    await showTimed(options, page => client.sessions.list({ ...query, ...page }), {
+      columns: {
         id: session => session.id,
         status: session => session.status,
         user: session => session.userId,
@@ -60,22 +72,27 @@ export function addSessions(program: Command): void {
         created: session => time(session.createdAt),
         ends: session => time(session.expireAt),
       },
-      'No sessions.',
-    )
+      empty: 'No sessions.',
+      at: session => session.createdAt,
+      id: session => session.id,
+    })
   })
 
   group
     .command('revoke [id...]')
     .description('end sessions for good: nothing more is minted for them')
-    .option('--user <id>', 'everything of this user, pending tokens too')
+    .option('--user <id>', 'everything of this user (id, e-mail address or external id), pending tokens too')
     .option('--actor <sub>', 'everything that this actor does, pending tokens too')
-    .option('--everything', 'everything of everybody, pending tokens too')
+    .option('--everything', 'everything of everybody, pending tokens too; asks first')
+    .option('--yes', 'do not ask')
     .option('--reason <text>', 'why; kept in the audit log')
     .option('--json', 'print JSON')
     .action(async (ids: string[], options: OutputOptions & RevokeOptions) => {
       const client = remote()
       const why = options.reason === undefined ? {} : { reason: options.reason }
       const whose = whoseSessions(ids, options)
+      if (whose?.everything) await assertMeant(options)
+      if (whose?.userId !== undefined) whose.userId = await userIdOf(client, whose.userId)
       if (whose) {
         const answer = await client.sessions.revokeAll({ ...whose, ...why })
         const { revokedSessions, revokedTokens, complete, matched, similarActorSubs } = answer

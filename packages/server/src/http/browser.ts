@@ -34,13 +34,16 @@ export async function askingBrowser(
   request: { url: string; safe: boolean; allowedOrigins: ReadonlySet<string> },
 ): Promise<Browser> {
   const { safe } = request
-  const serverURL = (await authenticateProxy(ctx, header)) ?? ctx.settings.public_url
+  const proxyURL = await authenticateProxy(ctx, header)
+  const serverURL = proxyURL ?? ctx.settings.public_url
+  // Under a path, other apps of the same host are not to see the cookie.
+  const path = proxyURL === undefined ? new URL(serverURL).pathname : '/'
   const native = isNative(request.url)
   const origin = allowedOrigin(header, request.allowedOrigins, { safe, native })
   if (!safe) assertSomebodyLooks(header)
   const clientToken = native
     ? clientHeader(header, answer)
-    : clientCookie(header, answer, serverURL.startsWith('https:'))
+    : clientCookie(header, answer, { secure: serverURL.startsWith('https:'), path })
   const presented = clientToken.shown.flatMap(token => readClientClaims(ctx, token) ?? [])
   ctx.caller.principal = { type: 'client', id: await clientIdOf(ctx, presented) }
   const tellApp = (clientUat: number) => {

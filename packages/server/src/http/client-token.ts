@@ -14,10 +14,14 @@ export interface ClientToken {
 }
 
 /** The `__client` cookie: never readable by scripts, never sent by other sites’ requests but for navigation. */
-export function clientCookie(header: HeaderReader, answer: AnswerHeaders, secure: boolean): ClientToken {
+export function clientCookie(
+  header: HeaderReader,
+  answer: AnswerHeaders,
+  { secure, path }: { secure: boolean; path: string },
+): ClientToken {
   const set = (value: string, maxAge: number) => {
     answer['set-cookie'] =
-      `__client=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+      `__client=${value}; Path=${path}; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
   }
   return {
     kind: 'cookie',

@@ -1,31 +1,48 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import BetterSqlite3 from 'better-sqlite3'
+import { syncFolder } from './acknowledged.ts'
 
 /**
- * Copies the database at a path as it is at this moment, while servers go on writing to it. The copy is whole, looked
- * over and on disk when it gets its name; it holds nothing that was deleted, and is its owner's only.
- * @throws Error if there is no such database, or the copy's name is taken
+ * Copies the database at a path as it is at this moment, while a server continues to write to it. The copy is checked and
+ * on disk before it gets its name; it holds nothing that was deleted, and only its owner can read it.
+ * @throws Error that says what to do if there is no such database, or the copy's name is taken
  */
 export function backupSqlite(path: string, to: string): void {
+  if (!existsSync(path)) throw new Error(`There is no database ${path}.`)
   const part = `${to}.part`
-  closeSync(openSync(to, 'wx', 0o600))
+  create(to, to)
   try {
-    closeSync(openSync(part, 'wx', 0o600))
-    const db = new BetterSqlite3(path, { fileMustExist: true })
+    create(part, to)
+    const db = new BetterSqlite3(path, { readonly: true })
     try {
-      // One read transaction: it sees one state, and holds up no writer.
+      // One read transaction: it sees one state and blocks no writer.
       db.prepare('vacuum into ?').run(part)
     } finally {
       db.close()
     }
     assertWhole(part)
-    synced(part)
+    flush(part)
     renameSync(part, to)
-    synced(dirname(to))
+    syncFolder(to)
   } catch (error) {
     rmSync(part, { force: true })
     rmSync(to, { force: true })
+    throw error
+  }
+}
+
+/** @throws Error in words for what a person gets wrong */
+function create(file: string, to: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') throw new Error(`${file} exists already. Give another name, or delete that file first.`)
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new Error(`There is no folder ${dirname(to)}. Create it first, or give another path.`)
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+      throw new Error(`This user may not write to ${dirname(to)}. Give a folder that it may write to.`)
     throw error
   }
 }
@@ -40,7 +57,7 @@ function assertWhole(path: string): void {
   }
 }
 
-function synced(path: string): void {
+function flush(path: string): void {
   const file = openSync(path, 'r')
   fsyncSync(file)
   closeSync(file)

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import BetterSqlite3 from 'better-sqlite3'
 import pg from 'pg'
+import { HostLock } from './host-lock.ts'
 import { migrations } from './migrations.ts'
+import { type Moved, markMoved } from './moved.ts'
 import { wholeNumbers } from './postgres.ts'
+import { ServerLock } from './server-lock.ts'
 
 /** Rows written with one statement. */
 const BATCH = 200
@@ -30,65 +33,112 @@ export interface CopyProgress {
   of: number
 }
 
+/** Says which database could not be opened. */
+export interface Opening {
+  source: <T>(open: () => T) => Promise<T>
+  target: <T>(open: () => Promise<T>) => Promise<T>
+}
+
 /**
- * Copies a whole instance from an embedded database into an empty PostgreSQL database, and compares the two row by row.
- * All of it is one transaction: if anything goes wrong, or the process is killed, the target is as empty as before.
- * Nobody can write to the source meanwhile.
+ * Copies a whole instance from an embedded database into an empty PostgreSQL database, compares the two row by row, and
+ * marks the source as moved. All of it is one transaction of the target: if anything fails, or the process is killed, the
+ * target is as empty as before. Nobody can write to the source during the copy, and no server may use it.
  * @param path the embedded database's file; its schema is up to date
  * @param url the PostgreSQL database; its schema is up to date
+ * @param moved what the mark says
  * @returns rows copied, by table
  */
 export async function copySqliteToPostgres(
   path: string,
   url: string,
+  moved: Moved,
   progress: (at: CopyProgress) => void,
+  opening: Opening,
 ): Promise<Record<string, number>> {
+  const release = await opening.source(() => lock(path))
   const source = new BetterSqlite3(path, { fileMustExist: true })
   const target = new pg.Client({ connectionString: url, types: wholeNumbers, application_name: 'stagedoor migrate' })
-  const copied: Record<string, number> = {}
   try {
-    const known = new Set(migrations.map(migration => migration.name))
-    const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(it => !known.has(it))
-    if (later.length > 0)
-      throw new Error(`The source was made by a later version of Stagedoor (it has ${later.join(', ')}).`)
+    assertNoLaterVersion(source)
     source.exec('begin immediate')
-    await target.connect()
+    await opening.target(() => target.connect())
     await target.query('begin')
     // A constant, so that two copies into one database meet.
     await target.query('lock table instance in exclusive mode')
     const { rows } = await target.query('select id from instance')
     if (rows.length > 0)
       throw new Error(`The target is not empty: it has the instance ${rows[0].id}. Give a new database.`)
-    for (const [table, key] of Object.entries(TABLES)) {
-      const hash = createHash('sha256')
-      const of = source.prepare(`select count(*) from ${table}`).pluck().get() as number
-      copied[table] = 0
-      let batch: Row[] = []
-      const write = async () => {
-        if (batch.length === 0) return
-        await target.query(insertion(table, batch))
-        copied[table] = (copied[table] ?? 0) + batch.length
-        progress({ table, copied: copied[table], of })
-        batch = []
-      }
-      for (const row of source.prepare(`select * from ${table} order by ${key}`).iterate() as Iterable<Row>) {
-        hash.update(canonical(row))
-        if (batch.push(row) === BATCH) await write()
-      }
-      await write()
-      const [there, count] = await hashOf(target, table, key)
-      if (there !== hash.digest('hex') || count !== of)
-        throw new Error(`The rows of ${table} did not arrive as they were sent. Nothing was kept.`)
-    }
+    const copied: Record<string, number> = {}
+    for (const [table, key] of Object.entries(TABLES))
+      copied[table] = await copyTable(source, target, { table, key }, progress)
     await target.query(
       "select setval(pg_get_serial_sequence('audit_events', 'seq'), (select coalesce(max(seq), 0) + 1 from audit_events), false)",
     )
-    await target.query('commit')
+    // The mark first: whatever happens now, the two are never both usable.
+    markMoved(source, moved)
+    source.exec('commit')
+    await target.query('commit').catch(cause => {
+      throw new Error(
+        `${cause.message}. It is not known whether the copy was completed. If ${moved.target} is still empty, run \`stagedoor migrate --take-back\` on the source and move again.`,
+        { cause },
+      )
+    })
     return copied
   } finally {
     await target.end().catch(() => {})
     source.close()
+    release()
   }
+}
+
+/** Keeps every server away from the source. @returns what ends that */
+function lock(path: string): () => void {
+  const host = new HostLock(path)
+  try {
+    const server = new ServerLock(path)
+    return () => {
+      server.release()
+      host.release()
+    }
+  } catch (error) {
+    host.release()
+    throw error
+  }
+}
+
+function assertNoLaterVersion(source: BetterSqlite3.Database): void {
+  const known = new Set(migrations.map(migration => migration.name))
+  const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(it => !known.has(it))
+  if (later.length > 0)
+    throw new Error(`The source was made by a later version of Stagedoor (it has ${later.join(', ')}).`)
+}
+
+async function copyTable(
+  source: BetterSqlite3.Database,
+  target: pg.Client,
+  { table, key }: { table: string; key: string },
+  progress: (at: CopyProgress) => void,
+): Promise<number> {
+  const hash = createHash('sha256')
+  const of = source.prepare(`select count(*) from ${table}`).pluck().get() as number
+  let copied = 0
+  let batch: Row[] = []
+  const write = async () => {
+    if (batch.length === 0) return
+    await target.query(insertion(table, batch))
+    copied += batch.length
+    progress({ table, copied, of })
+    batch = []
+  }
+  for (const row of source.prepare(`select * from ${table} order by ${key}`).iterate() as Iterable<Row>) {
+    hash.update(canonical(row))
+    if (batch.push(row) === BATCH) await write()
+  }
+  await write()
+  const [there, count] = await hashOf(target, table, key)
+  if (there !== hash.digest('hex') || count !== of)
+    throw new Error(`The rows of ${table} did not arrive as they were sent. Nothing was kept.`)
+  return copied
 }
 
 type Row = Record<string, unknown>

@@ -3,6 +3,7 @@ import { PostgresQueryCompiler, type RootOperationNode } from 'kysely'
 import pg from 'pg'
 import type { Clock } from '../domain/context.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
+import { grantsNeeded, lackingGrants, MISSING_GRANTS, type MissingGrant } from './grants.ts'
 import { assertKnown, migrations, postgresOf } from './migrations.ts'
 import {
   type Bound,
@@ -170,7 +171,7 @@ export class Postgres implements Database {
         client.release(true)
         throw (error as { code?: string }).code === '42501'
           ? new Error(
-              `The schema lacks ${migration.name} and this role may not change it. Run \`stagedoor migrate\` with the role that owns it.`,
+              `the schema lacks ${migration.name} and this role may not change it. Run \`stagedoor migrate\` with the role that owns it.`,
               { cause: error },
             )
           : error
@@ -182,10 +183,30 @@ export class Postgres implements Database {
   async #pending(): Promise<string[]> {
     const { rows } = await this.#pool
       .query<{ name: string }>('select name from migrations')
-      .catch(error => (error.code === '42P01' ? { rows: [] } : Promise.reject(error)))
+      .catch(error => this.#withoutMigrations(error))
     const applied = new Set(rows.map(row => row.name))
     assertKnown(applied)
     return migrations.map(migration => migration.name).filter(name => !applied.has(name))
+  }
+
+  /** The list of migrations cannot be read: there is none yet, or the role may not read it. */
+  async #withoutMigrations(error: pg.DatabaseError): Promise<{ rows: { name: string }[] }> {
+    if (error.code === '42501') await this.assertGrants()
+    if (error.code !== '42P01') throw error
+    const { rows } = await this.#pool.query<{ schema: string | null; role: string }>(
+      'select current_schema() as schema, quote_ident(current_user) as role',
+    )
+    const [{ schema = null, role = '' } = {}] = rows
+    if (schema !== null) return { rows: [] }
+    throw new Error(
+      `the role ${role} may use no schema here. Run as the owner of the database: grant usage on schema public to ${role};`,
+    )
+  }
+
+  /** Finds a forgotten grant at the start, not at the first request that needs it. @throws Error with the statements to run */
+  async assertGrants(): Promise<void> {
+    const { rows } = await this.#pool.query<MissingGrant>(MISSING_GRANTS, grantsNeeded())
+    if (rows.length > 0) throw lackingGrants(rows)
   }
 
   async get<R>(query: Bound<R>): Promise<R | undefined> {
@@ -575,7 +596,7 @@ export const wholeNumbers = {
 /** What decides who may do what is never read where nothing can be written: it may be behind. */
 class ReadOnly extends StoreUnavailable {
   constructor() {
-    super('this PostgreSQL takes no writes, as a standby does: STAGEDOOR_DATABASE_URL has to lead to the primary', {
+    super('this PostgreSQL takes no writes, as a standby does: its address has to lead to the primary', {
       reading: true,
     })
   }
@@ -611,8 +632,8 @@ function isAnswer(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(57P|08)/.test(error.code ?? '') && error.severity !== 'FATAL'
 }
 
-/** Too busy, full, read-only, shutting down, or it took too long: PostgreSQL's classes of errors. */
-const UNAVAILABLE = /^(08|25006|40001|40P01|53|55P03|57|58|XX)/
+/** Too busy, full, read-only, shutting down, it took too long, or a grant was revoked: PostgreSQL's classes of errors. */
+const UNAVAILABLE = /^(08|25006|40001|40P01|42501|53|55P03|57|58|XX)/
 
 /** Database trouble as the domain knows it; anything else is a bug and stays what it is. */
 function translated(error: unknown, writing: boolean): unknown {

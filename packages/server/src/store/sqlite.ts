@@ -7,8 +7,10 @@ import { Acknowledged } from './acknowledged.ts'
 import { Ballast } from './ballast.ts'
 import { HostLock } from './host-lock.ts'
 import { assertKnown, type Migration, migrations, sqliteOf } from './migrations.ts'
+import { assertNotMoved } from './moved.ts'
 import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from './query.ts'
 import { rewriteOnSqlite } from './rewrites.ts'
+import { ServerLock } from './server-lock.ts'
 
 /** So many writes are committed together at most. */
 const MAX_BATCH = 512
@@ -60,6 +62,7 @@ export class Sqlite implements Database {
   readonly #listeners = new Set<() => void>()
   readonly #ballast: Ballast | undefined
   readonly #host: HostLock | undefined
+  readonly #server: ServerLock | undefined
   readonly #acknowledged: Acknowledged | undefined
   /** Only a migrated database has events. */
   #lastEvent: BetterSqlite3.Statement<[], number> | undefined
@@ -72,17 +75,20 @@ export class Sqlite implements Database {
   /**
    * @param path a file, made if it is not there, readable by its owner only; or `:memory:`
    * @param clock decides what has expired
+   * @param options.serves whether this is the file's one server, and not a command
    */
-  constructor(path: string, clock: Clock) {
+  constructor(path: string, clock: Clock, { serves = false } = {}) {
     this.clock = clock
     if (path !== ':memory:') {
       closeSync(openSync(path, 'a', 0o600))
       this.#host = new HostLock(path)
     }
     try {
+      if (serves && path !== ':memory:') this.#server = new ServerLock(path)
       this.#db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT })
       sayingWhatToDo(() => this.#db.pragma('journal_mode = WAL'))
     } catch (error) {
+      this.#server?.release()
       this.#host?.release()
       throw error
     }
@@ -102,6 +108,7 @@ export class Sqlite implements Database {
   async migrate(): Promise<string[]> {
     const done = sayingWhatToDo(() => this.#migrate())
     this.#assertSchema()
+    assertNotMoved(this.#db)
     this.#lastEvent = this.#db
       .prepare<[], number>("select coalesce(max(seq), 0) from sqlite_sequence where name = 'audit_events'")
       .pluck()
@@ -215,6 +222,7 @@ export class Sqlite implements Database {
     while (this.#waiting.length > 0) this.#commit()
     this.#db.close()
     this.#acknowledged?.close()
+    this.#server?.release()
     this.#host?.release()
   }
 

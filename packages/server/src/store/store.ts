@@ -20,6 +20,8 @@ export interface StoreOptions {
   clock?: Clock
   /** Connections to PostgreSQL at most. */
   poolSize?: number
+  /** Whether it is opened to serve requests. Of the embedded database there is one server at a time. */
+  serves?: boolean
   warn?: (message: string) => void
 }
 
@@ -41,6 +43,7 @@ export async function openStore(databaseUrl: string, options: StoreOptions = {})
   const db = await open(databaseUrl, options)
   try {
     await db.migrate()
+    if (db instanceof Postgres) await db.assertGrants()
     return storeOn(db)
   } catch (error) {
     await db.close()
@@ -50,7 +53,7 @@ export async function openStore(databaseUrl: string, options: StoreOptions = {})
 
 async function open(databaseUrl: string, options: StoreOptions): Promise<Sqlite | Postgres> {
   return databaseUrl.startsWith('sqlite:')
-    ? new Sqlite(databaseUrl.slice('sqlite:'.length), options.clock ?? systemClock)
+    ? new Sqlite(databaseUrl.slice('sqlite:'.length), options.clock ?? systemClock, { serves: options.serves ?? false })
     : Postgres.open(databaseUrl, options)
 }
 

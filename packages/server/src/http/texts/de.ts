@@ -77,6 +77,11 @@ export const de: Texts = {
       text: 'Dieser Server kennt die App nicht, die Sie hierher gebracht hat. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
       fix: 'Geben Sie dem Proxy der App einen geheimen Schlüssel dieses Servers. `stagedoor keys create` erzeugt einen.',
     },
+    proxy_url_invalid: {
+      title: 'Die App ist nicht fertig eingerichtet',
+      text: 'Die App, die Sie hierher gebracht hat, nennt eine falsche eigene Adresse. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
+      fix: 'Geben Sie dem Proxy der App die http- oder https-Adresse, unter der Browser ihn erreichen.',
+    },
     request_body_invalid: {
       title: 'Das Formular war nicht vollständig',
       text: 'Der Server konnte nicht lesen, was Ihr Browser gesendet hat. Öffnen Sie den Link noch einmal.',

@@ -87,6 +87,11 @@ export const en = {
       text: 'This server does not know the app that brought you here. Tell the people who run the app. The link is still unused.',
       fix: 'Give the proxy of the app a secret key of this server. `stagedoor keys create` makes one.',
     },
+    proxy_url_invalid: {
+      title: 'The app is not set up completely',
+      text: 'The app that brought you here gave a wrong address of its own. Tell the people who run the app. The link is still unused.',
+      fix: 'Give the proxy of the app the http or https address at which browsers reach it.',
+    },
     request_body_invalid: {
       title: 'The form was not complete',
       text: 'The server could not read what your browser sent. Open the link again.',

@@ -1,0 +1,233 @@
+import { createReadStream, type ReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { parse } from 'csv-parse/sync'
+import { CreateUserRequestBody } from '../contract/users.ts'
+import { UsageError } from './output.ts'
+
+/** Maximum number of lines of one CSV record: a quoted value may have line breaks. */
+const RECORD_LINES = 1_000
+const DELIMITERS = [',', ';', '\t'] as const
+
+/** One record of the file: a user as POST /v1/users takes it, or the reason why it is none. */
+export type Row = { line: number; text: string } & ({ user: Record<string, unknown> } | { reason: string })
+
+export interface ImportFile {
+  input: ReadStream
+  rows: AsyncIterable<Row>
+  /** The header line of a CSV file. */
+  header(): string | undefined
+}
+
+/**
+ * Reads users from JSON lines or CSV, record by record. A bad record never hides the next one.
+ * @throws UsageError while reading, if the file is of another kind or has a header that cannot be right
+ */
+export function openImport(file: string): ImportFile {
+  const kind = /\.(csv|tsv|txt|jsonl|ndjson|json)$/i.exec(file)?.[1]?.toLowerCase()
+  if (kind === undefined || kind === 'txt')
+    throw new UsageError('The file must be JSON lines (.jsonl) or CSV (.csv). Rename it if it is one of them.')
+  const input = createReadStream(file)
+  const lines = linesOf(input)
+  let header: string | undefined
+  const rows =
+    kind === 'csv' || kind === 'tsv'
+      ? csvRows(lines, text => {
+          header = text
+        })
+      : jsonRows(lines)
+  return { input, rows, header: () => header }
+}
+
+/** Lines without their ends; the first without its byte order mark. */
+async function* linesOf(input: ReadStream): AsyncGenerator<string> {
+  let isFirst = true
+  for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (isFirst && /^\ufffd\ufffd|\0/.test(text)) throw new UsageError('The file is UTF-16. Save it as UTF-8.')
+    yield isFirst ? text.replace(/^\ufeff/, '') : text
+    isFirst = false
+  }
+}
+
+async function* jsonRows(lines: AsyncIterable<string>): AsyncGenerator<Row> {
+  let line = 0
+  for await (const text of lines) {
+    line += 1
+    if (text.trim() === '') continue
+    try {
+      if (text.includes('\ufffd')) throw new Error('it has characters that are not UTF-8')
+      const user: unknown = JSON.parse(text)
+      if (typeof user !== 'object' || user === null || Array.isArray(user)) throw new Error('not a JSON object')
+      yield { line, text, user: withLists(user as Record<string, unknown>) }
+    } catch (error) {
+      yield { line, text, reason: `not a user: ${(error as Error).message}` }
+    }
+  }
+}
+
+/**
+ * Where a record ends is decided by its quotes: with an odd number of them it continues on the next line. If that makes no
+ * record, the quote was a stray one: the first line is bad, and reading continues with the line after it.
+ */
+async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) => void): AsyncGenerator<Row> {
+  const reader = new LineReader(lines)
+  let header: Header | undefined
+  for (let text = await reader.next(); text !== undefined; text = await reader.next()) {
+    if (text.trim() === '') continue
+    const line = reader.line
+    if (header === undefined) {
+      onHeader(text)
+      header = headerOf(text)
+      continue
+    }
+    const whole = await reader.record(text)
+    const values = valuesOf(whole, header)
+    if (typeof values !== 'string') {
+      yield { line, text: whole, ...userOf(header.columns, values) }
+      continue
+    }
+    // Of several lines only the first is given up.
+    reader.backTo(line)
+    yield { line, text, reason: values }
+  }
+}
+
+/** Reads lines, and goes back to one that it has read. */
+class LineReader {
+  readonly #lines: AsyncIterator<string>
+  /** Read, and to be read again. */
+  #ahead: string[] = []
+  /** Lines of the current record after its first. */
+  #taken: string[] = []
+  /** Number of the line that was read last. */
+  line = 0
+
+  constructor(lines: AsyncIterable<string>) {
+    this.#lines = lines[Symbol.asyncIterator]()
+  }
+
+  async next(): Promise<string | undefined> {
+    this.#taken = []
+    return this.#read()
+  }
+
+  async #read(): Promise<string | undefined> {
+    const text = this.#ahead.shift() ?? (await this.#lines.next()).value
+    if (text !== undefined) this.line += 1
+    return text
+  }
+
+  /** The whole record that begins with this line, as far as its quotes tell. */
+  async record(first: string): Promise<string> {
+    let whole = first
+    let isOpen = hasOddQuotes(first)
+    while (isOpen && this.#taken.length < RECORD_LINES) {
+      const text = await this.#read()
+      if (text === undefined) break
+      this.#taken.push(text)
+      whole += `\n${text}`
+      if (hasOddQuotes(text)) isOpen = false
+    }
+    return whole
+  }
+
+  /** The next line read is the one after this line of the current record. */
+  backTo(line: number): void {
+    this.#ahead.unshift(...this.#taken)
+    this.#taken = []
+    this.line = line
+  }
+}
+
+const hasOddQuotes = (text: string) => (text.split('"').length - 1) % 2 === 1
+
+interface Header {
+  delimiter: string
+  columns: string[]
+}
+
+/** @throws UsageError if a column is not a field of a user: every record would be refused */
+function headerOf(text: string): Header {
+  const plain = text.replace(/"[^"]*"/g, '')
+  const counts = DELIMITERS.map(each => plain.split(each).length)
+  const delimiter = DELIMITERS[counts.indexOf(Math.max(...counts))] ?? ','
+  const columns = split(text, delimiter)?.map(name => name.toLowerCase())
+  if (columns === undefined) throw new UsageError('Line 1: the header has a stray quote (").')
+  const unknown = columns.filter(name => !FIELDS.includes(name))
+  if (unknown.length > 0)
+    throw new UsageError(
+      `Line 1: the header names ${unknown.map(name => `“${name}”`).join(', ')}, which no user has. Columns are ${FIELDS.join(', ')}.`,
+    )
+  const twice = columns.find((name, i) => columns.indexOf(name) !== i)
+  if (twice !== undefined) throw new UsageError(`Line 1: the header names ${twice} twice.`)
+  return { delimiter, columns }
+}
+
+/** The values of one record, or the reason why it is none. */
+function valuesOf(text: string, { delimiter, columns }: Header): string[] | string {
+  if (text.includes('\ufffd')) return 'it has characters that are not UTF-8'
+  const values = split(text, delimiter)
+  if (values === undefined)
+    return 'a quote (") is not closed, or stands inside a value: write "" for a quote, and quote the whole value'
+  if (values.length !== columns.length)
+    return `it has ${values.length} values, and the header names ${columns.length} columns`
+  return values
+}
+
+function split(text: string, delimiter: string): string[] | undefined {
+  try {
+    const records = parse(text, { delimiter, trim: true }) as string[][]
+    return records.length === 1 ? records[0] : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const LISTS = ['email_address', 'phone_number']
+const FIELDS = Object.keys(CreateUserRequestBody.shape)
+/** By the contract: `true` and `false` are all they take. */
+const BOOLEANS = FIELDS.filter(name => {
+  const type = CreateUserRequestBody.shape[name as keyof typeof CreateUserRequestBody.shape]
+  return type.safeParse(true).success && !type.safeParse('true').success
+})
+const TRUE = ['true', 'yes', 'y', '1', 't']
+const FALSE = ['false', 'no', 'n', '0', 'f']
+
+function userOf(columns: string[], values: string[]): { user: Record<string, unknown> } | { reason: string } {
+  try {
+    const filled = columns.map((name, i) => [name, values[i] ?? ''] as const).filter(([, value]) => value !== '')
+    if (filled.length === 0) return { reason: 'it has no value' }
+    return { user: Object.fromEntries(filled.map(([name, value]) => [name, typed(name, value)])) }
+  } catch (error) {
+    return { reason: (error as Error).message }
+  }
+}
+
+function typed(name: string, value: string): unknown {
+  if (LISTS.includes(name))
+    return value
+      .split(/[;,\n]/)
+      .map(each => each.trim())
+      .filter(each => each !== '')
+  if (BOOLEANS.includes(name)) {
+    const word = value.toLowerCase()
+    if (TRUE.includes(word)) return true
+    if (FALSE.includes(word)) return false
+    throw new Error(`${name} is neither true nor false`)
+  }
+  if (!name.endsWith('_metadata')) return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    throw new Error(`${name} is not JSON`)
+  }
+}
+
+/** One address may be given as a plain string. */
+function withLists(user: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(user).map(([name, value]) => [
+      name,
+      LISTS.includes(name) && typeof value === 'string' ? [value] : value,
+    ]),
+  )
+}

@@ -1,0 +1,133 @@
+import { pino } from 'pino'
+import { type Config, ConfigError, describeDatabase } from './config.ts'
+import type { Caller } from './domain/context.ts'
+import { revokeAll } from './domain/revocations.ts'
+import { revokeSecretKey } from './domain/secret-keys.ts'
+import { removeSigningKey } from './domain/signing-keys.ts'
+import { banUser, deleteUser, setUserState } from './domain/users.ts'
+import { createStagedoor, migrateDatabase, opening, type Stagedoor } from './server.ts'
+import { backupSqlite } from './store/backup.ts'
+import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
+import { Restore } from './store/restore.ts'
+import { type TakenAway, takenAway } from './store/taken-away.ts'
+
+/** What operators do with a whole database: back up, restore, move. */
+
+const isEmbedded = (databaseUrl: string) => databaseUrl.startsWith('sqlite:')
+const pathOf = (databaseUrl: string) => databaseUrl.slice('sqlite:'.length)
+
+/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error that says what to do */
+export function backupDatabase(databaseUrl: string, to: string): void {
+  if (!isEmbedded(databaseUrl) || pathOf(databaseUrl) === ':memory:')
+    throw new ConfigError(
+      'STAGEDOOR_DATABASE_URL names no file to copy. On PostgreSQL use pg_dump (docs/guides/postgresql.md).',
+    )
+  backupSqlite(pathOf(databaseUrl), to)
+}
+
+export interface RestoreResult {
+  /** What the replaced database is called now. */
+  replaced: string | undefined
+  sessions: number
+  tokens: number
+  /** How many keys, users… were taken away since the backup, and are taken away again. */
+  again: Record<keyof TakenAway, number> | undefined
+}
+
+/**
+ * Puts a backup in the place of the embedded database. Before it can be served, everything issued so far is revoked, and
+ * what the replaced database had revoked, banned or deleted since is revoked, banned or deleted again.
+ * @param config from `loadConfig`; its database need not exist
+ * @param principal who does it, for the audit log
+ * @param takesBack whether the database is one that was moved away, and becomes usable again
+ * @throws ConfigError, or an Error that says what to do
+ * @example await restoreDatabase(config, '/backups/monday.db', { type: 'command_line', id: 'olivia' })
+ */
+export async function restoreDatabase(
+  config: Config,
+  file: string,
+  principal: Caller['principal'],
+  { takesBack = false } = {},
+): Promise<RestoreResult> {
+  const path = pathOf(config.database_url)
+  if (!isEmbedded(config.database_url) || path === ':memory:')
+    throw new ConfigError(
+      'STAGEDOOR_DATABASE_URL names no SQLite file. On PostgreSQL use pg_restore, then run `stagedoor restore` without a file (docs/guides/postgresql.md).',
+    )
+  const restore = new Restore(path, file, { takesBack })
+  try {
+    const taken = takenAway(restore.copy, path)
+    const reason = takesBack ? 'taken back after a move' : 'restored from a backup'
+    const revoked = await prepare({ ...config, database_url: `sqlite:${restore.copy}` }, principal, reason, taken)
+    const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+    const replaced = restore.takeOver(`replaced-${time}`)
+    return { ...revoked, replaced, again: taken && countsOf(taken) }
+  } finally {
+    restore.close()
+  }
+}
+
+/**
+ * Revokes everything issued so far in a database that was restored by its own tools, before a server serves it.
+ * @throws ConfigError
+ */
+export function revokeRestored(config: Config, principal: Caller['principal']) {
+  return prepare(config, principal, 'restored from a backup', undefined)
+}
+
+async function prepare(config: Config, principal: Caller['principal'], reason: string, taken: TakenAway | undefined) {
+  const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
+  try {
+    const { sessions, tickets } = await revokeAll(stagedoor.context(principal), { everything: true, reason })
+    if (taken) await takeAwayAgain(stagedoor, config, principal, taken)
+    return { sessions, tokens: tickets }
+  } finally {
+    await stagedoor.close()
+  }
+}
+
+async function takeAwayAgain(stagedoor: Stagedoor, config: Config, principal: Caller['principal'], taken: TakenAway) {
+  const ctx = stagedoor.context(principal)
+  for (const id of taken.secretKeys) await revokeSecretKey(ctx, { id })
+  for (const id of taken.signingKeys)
+    await removeSigningKey(ctx, { id, alg: config.signing_alg, make: stagedoor.makeKey, emergency: true })
+  for (const id of taken.banned) await banUser(ctx, { id })
+  for (const id of taken.locked) await setUserState(ctx, { id, change: 'lock' })
+  for (const id of taken.deleted) await deleteUser(ctx, { id })
+}
+
+/**
+ * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two. From then on
+ * the embedded database refuses to be used.
+ * @param from `sqlite:` and a path
+ * @param to `postgres://…`
+ * @returns rows copied, by table
+ * @throws ConfigError, which names the option that is wrong; an Error if a server is using the source
+ */
+export async function moveDatabase(
+  from: string,
+  to: string,
+  progress: (at: CopyProgress) => void,
+): Promise<Record<string, number>> {
+  if (!isEmbedded(from))
+    throw new ConfigError('--from must be `sqlite:` and a path. Only a SQLite database can be moved.')
+  if (isEmbedded(to)) throw new ConfigError('--to must be postgres://user:password@host:5432/database.')
+  await migrateDatabase(from, '--from')
+  await migrateDatabase(to, '--to')
+  const moved = { at: new Date().toISOString(), target: describeDatabase(to) }
+  return copySqliteToPostgres(pathOf(from), to, moved, progress, {
+    source: open => opening(from, open, '--from'),
+    target: open => opening(to, open, '--to'),
+  })
+}
+
+function countsOf(taken: TakenAway): RestoreResult['again'] {
+  const { secretKeys, signingKeys, banned, locked, deleted } = taken
+  return {
+    secretKeys: secretKeys.length,
+    signingKeys: signingKeys.length,
+    banned: banned.length,
+    locked: locked.length,
+    deleted: deleted.length,
+  }
+}

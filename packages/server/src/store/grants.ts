@@ -1,0 +1,52 @@
+import type { Tables } from './schema.ts'
+
+const ALL = 'select, insert, update, delete'
+
+/** What the role that serves needs of each table. docs/guides/postgresql.md has the same as statements. */
+export const GRANTS: Record<keyof Tables | 'migrations', string> = {
+  users: ALL,
+  identifiers: ALL,
+  tickets: ALL,
+  clients: ALL,
+  sessions: ALL,
+  jwt_templates: ALL,
+  refused_requests: ALL,
+  idempotency_keys: ALL,
+  not_before: ALL,
+  instance: 'select, insert, update',
+  secret_keys: 'select, insert, update',
+  signing_keys: 'select, insert, update',
+  audit_events: 'select, insert',
+  migrations: 'select',
+}
+
+/** Finds what the current role lacks: `role`, quoted, and the table and privilege. Parameters: `grantsNeeded()`. */
+export const MISSING_GRANTS = `select quote_ident(current_user) as role, "table", privilege
+  from unnest($1::text[], $2::text[]) as needed ("table", privilege)
+  where to_regclass("table") is not null and not has_table_privilege(to_regclass("table"), privilege)`
+
+export interface MissingGrant {
+  role: string
+  table: string
+  privilege: string
+}
+
+/** Tables and privileges, one pair a place. */
+export function grantsNeeded(): [tables: string[], privileges: string[]] {
+  const pairs = Object.entries(GRANTS).flatMap(([table, privileges]) =>
+    privileges.split(', ').map(privilege => [table, privilege] as const),
+  )
+  return [pairs.map(([table]) => table), pairs.map(([, privilege]) => privilege)]
+}
+
+/** What the role lacks, and the statements that grant it. */
+export function lackingGrants(missing: readonly MissingGrant[]): Error {
+  const [{ role } = { role: '' }] = missing
+  const tables = Map.groupBy(missing, ({ table }) => table)
+  const statements = [...tables].map(
+    ([table, grants]) => `grant ${grants.map(({ privilege }) => privilege).join(', ')} on ${table} to ${role};`,
+  )
+  return new Error(
+    `the role ${role} lacks privileges on ${[...tables.keys()].join(', ')}. Run as the owner of the tables: ${statements.join(' ')}`,
+  )
+}

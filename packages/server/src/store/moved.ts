@@ -1,0 +1,41 @@
+import type BetterSqlite3 from 'better-sqlite3'
+
+/**
+ * The mark of a database whose instance lives elsewhere now. It is in the database itself, so that copies have it too. Its
+ * table is not in the migrations: only a database that was moved has it.
+ */
+export interface Moved {
+  /** ISO 8601. */
+  at: string
+  /** The other database, without its password. */
+  target: string
+}
+
+/** Marks a database as moved, in the transaction that is open. */
+export function markMoved(db: BetterSqlite3.Database, { at, target }: Moved): void {
+  db.exec('create table if not exists moved (at text not null, target text not null) strict')
+  db.prepare('insert into moved values (?, ?)').run(at, target)
+}
+
+/** Where the instance was moved to, if it was. */
+export function movedTo(db: BetterSqlite3.Database): Moved | undefined {
+  const isThere = db.prepare("select 1 from sqlite_schema where name = 'moved'").pluck().get()
+  return isThere
+    ? (db.prepare('select at, target from moved order by rowid desc').get() as Moved | undefined)
+    : undefined
+}
+
+/** Takes the mark away. */
+export function unmarkMoved(db: BetterSqlite3.Database): void {
+  db.exec('drop table if exists moved')
+}
+
+/** @throws Error that says what to do if the instance lives elsewhere now */
+export function assertNotMoved(db: BetterSqlite3.Database): void {
+  const moved = movedTo(db)
+  if (moved)
+    throw new Error(
+      `its instance was moved to ${moved.target} on ${moved.at}. Give that database as STAGEDOOR_DATABASE_URL. ` +
+        'If no server has used it, `stagedoor migrate --take-back` makes this one usable again.',
+    )
+}
