@@ -62,7 +62,7 @@ function assertCommitted(): void {
   const { stdout } = spawnSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' })
   if (stdout.trim() === '') return
   const message = 'There are changes that are not committed. Commit them first, so that the release can be found again.'
-  if (dryRun) console.error(`${message} A dry run goes on without that.`)
+  if (dryRun) console.error(`${message} The dry run continues.`)
   else fail(message)
 }
 
@@ -83,7 +83,7 @@ function publishNpm(file: string, name: string): void {
     return
   }
   const args = ['publish', file, '--access', 'public', '--loglevel=warn', ...(dryRun ? ['--dry-run'] : [])]
-  run(npm, args, `Publishing ${name} failed. Run the command again once that is mended: it goes on here.`)
+  run(npm, args, `Publishing ${name} failed. Fix the cause and run the command again: it skips what is published.`)
 }
 
 function isPublished(name: string): boolean {

@@ -49,12 +49,12 @@ const requireSupport = (req, res, next) =>
     : req.user?.role === 'support'
       ? next()
       : res.status(403).send(page('Support only', req, '<p>This page is for support.</p><p><a href="/">Back</a></p>'))
-/** For what nobody may do in another's name. */
+/** Refuses what must not be done in another person's name. */
 const forbidActing = (req, res, next) =>
   req.session.acting
     ? res
         .status(403)
-        .send(page('Not while acting', req, '<p>Not while acting as somebody else.</p><p><a href="/">Back</a></p>'))
+        .send(page('Not while acting', req, '<p>Not while acting as another user.</p><p><a href="/">Back</a></p>'))
     : next()
 
 addActing(app, { requireSupport, findUser: id => users.get(id), startSession })
@@ -83,7 +83,7 @@ app.post('/login', async (req, res) => {
   res.redirect(303, user.role === 'support' ? '/support' : '/')
 })
 app.post('/logout', async (req, res) => {
-  // Whoever acts means the customer's session, not their own.
+  // Logging out while acting leaves the customer's session, and keeps the operator's.
   if (req.session.acting) return res.redirect(307, '/acting/leave')
   await startSession(req, {})
   res.redirect(303, '/login')

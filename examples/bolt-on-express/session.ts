@@ -16,7 +16,7 @@ export const session = expressSession({
   cookie: { sameSite: 'lax', httpOnly: true },
 })
 
-/** Starts a session under a new id. Use it wherever rights are gained: at login, and when acting ends. */
+/** Starts a session under a new id. Use it where rights are gained: at login, and when acting ends. */
 export function startSession(req: Request, data: ShopSession): Promise<void> {
   return new Promise((resolve, reject) => {
     req.session.regenerate(error => {

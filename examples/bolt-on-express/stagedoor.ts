@@ -5,7 +5,7 @@ import { page, text } from './pages.js' // your templates
 
 const stagedoor = new Stagedoor() // STAGEDOOR_SERVER_URL, STAGEDOOR_SECRET_KEY
 
-/** What this app knows of a browser. While somebody from support acts, `parked` is who they are. */
+/** What this app knows of a browser. While an operator acts, `parked` is the operator. */
 export interface ShopSession {
   userId?: string
   acting?: { id: string; actor: { sub: string }; reason?: string; until: number; as: string; link: string }
@@ -24,7 +24,7 @@ export function addActing(app: Express, { requireSupport, findUser, startSession
   const operatorOf = ({ session }: Request) => findUser(session.userId ?? '')
   const nameOf = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
 
-  // The banner polls this. `isActive` only asks, so the session still ends when nobody uses it.
+  // The banner polls this. `isActive` only asks, so the session still ends when it is not used.
   app.get('/acting/status', async (req, res) => {
     const { acting } = req.session
     res.json({ active: acting !== undefined && (await stagedoor.sessions.isActive(acting.id)) })

@@ -1,5 +1,5 @@
 /**
- * A duration in words.
+ * Formats a duration for people.
  * @example duration(3_900, 'en') // '1 hour, 5 minutes'
  */
 export function duration(seconds: number, language: string): string {

@@ -112,7 +112,7 @@ export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen, st
 <details><summary>${texts.error.operator}</summary>
 ${facts([
   [texts.error.code, shownCode(refusal.code)],
-  ...(fix === undefined ? [] : [[texts.error.fix, fix] as const]),
+  ...(fix === undefined ? [] : [[texts.error.fix, withCode(fix)] as const]),
   [texts.error.trace, headers['clerk-trace-id'] ?? ''],
 ])}</details>`
   return answerPage({ title, body, status: refusal.status, forms: "'none'" }, headers, style)
@@ -148,6 +148,11 @@ function sentence(text: string, values: Record<string, string | number>): Html {
 
 /** Names may be written from right to left, and may hold characters that turn the text after them. */
 const isolated = (value: string) => (/^[\x20-\x7e]*$/.test(value) ? value : html`<bdi>${value}</bdi>`)
+
+/** What stands between backticks is typed or read by a machine. */
+function withCode(text: string): Html {
+  return html`${text.split('`').map((part, index) => (index % 2 === 0 ? part : html`<code>${part}</code>`))}`
+}
 
 function plain(text: string, values: Record<string, string>): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '')

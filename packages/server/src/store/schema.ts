@@ -37,7 +37,7 @@ export interface UserRow extends UserRecord {
   first_phone_number: string | null
 }
 
-interface Written {
+export interface Written {
   /** When the row was written, by the clock that decides: Unix ms. */
   written_at: Generated<number>
 }

@@ -13,7 +13,7 @@ export interface ErrorTexts {
  * or a name can stand anywhere in a sentence.
  */
 export const en = {
-  /** The page that asks before somebody acts as a user. */
+  /** The page that asks before a person or program acts as a user. */
   act: {
     badge: 'Acting as a user',
     agentBadge: 'An AI agent acts as a user',
@@ -26,7 +26,7 @@ export const en = {
     noReason: 'No reason was given.',
     howLong: 'How long',
     limits: 'At most {longest}; it ends after {idle} without use, and whenever you leave.',
-    recorded: 'What is done is recorded under both names.',
+    recorded: 'Everything you do is recorded under both names.',
   },
   /** The page that asks before a user signs in with a link. */
   signIn: { title: 'Sign in as {user}?', button: 'Sign in as {user}', user: 'User' },
@@ -152,7 +152,7 @@ export const en = {
     },
     ticket_expired_code: {
       title: 'This link is too old',
-      text: 'A link like this works for a short time, and that time is over. Ask for a new link.',
+      text: 'A link like this works for a short time, and it has expired. Ask for a new link.',
       fix: 'Create a new token.',
     },
     ticket_invalid_code: {
@@ -162,12 +162,12 @@ export const en = {
     },
     user_banned: {
       title: 'This user may not be signed in',
-      text: 'The user is banned, so nobody can act as them. The link works again if the ban is lifted before it expires.',
+      text: 'The user is banned, so you cannot act as them. The link works again if the ban is lifted before it expires.',
       fix: 'Lift the ban first: POST /v1/users/{user_id}/unban.',
     },
     user_locked: {
       title: 'This user may not be signed in',
-      text: 'The user is locked, so nobody can act as them. The link works again if the user is unlocked before it expires.',
+      text: 'The user is locked, so you cannot act as them. The link works again if the user is unlocked before it expires.',
       fix: 'Unlock the user first: POST /v1/users/{user_id}/unlock.',
     },
     actor_banned: {
