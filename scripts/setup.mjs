@@ -157,12 +157,28 @@ const CHROMIUMS = [
 
 const OLDEST_PYTHON = [3, 10]
 
-/**
- * The Python package is tested in a virtual environment of its own, with what python/requirements.txt pins. Where there
- * is no Python at all its tests are skipped, and say so.
- */
+/** The Python package is tested with what python/requirements.txt pins. Without Python its tests are skipped. */
 function installPython() {
-  const home = join(root, 'python')
+  const constraints = join(root, 'python/requirements.txt')
+  // The wheels are for the test that installs the package into an empty environment, offline.
+  const runtime = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
+  installEnvironment('python', 'what the Python package is tested with', environment => [
+    ['download', '--dest', join(environment, 'wheels'), '-c', constraints, ...runtime],
+  ])
+}
+
+/** Schemathesis, which tries the OpenAPI documents. Without Python its tests are skipped. */
+function installSchemathesis() {
+  installEnvironment('test/openapi', 'Schemathesis, which tries the OpenAPI documents')
+}
+
+/**
+ * Makes a virtual environment of Python in a folder, with what its requirements.txt pins.
+ * @param what it is for
+ * @param more further commands of pip
+ */
+function installEnvironment(folder, what, more = () => []) {
+  const home = join(root, folder)
   const environment = join(home, '.venv')
   const inside = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
   const stamp = join(environment, '.stagedoor-setup')
@@ -174,23 +190,14 @@ function installPython() {
   if (works) return
   const python = findPython()
   if (!python) {
-    console.error(
-      `No Python ${OLDEST_PYTHON.join('.')} or later with venv was found: the Python package is not tested.`,
-    )
+    console.error(`No Python ${OLDEST_PYTHON.join('.')} or later with venv was found. Not installed: ${what}.`)
     return
   }
-  console.error('Setting up: installing what the Python package is tested with (about a minute, once)…')
+  console.error(`Setting up: installing ${what} (once)…`)
   rmSync(environment, { recursive: true, force: true })
   const pip = [inside, '-m', 'pip', '--quiet', '--disable-pip-version-check']
-  const requirements = ['-r', join(home, 'requirements.txt')]
-  // The wheels are for the test that installs the package into an empty environment, offline.
-  const runtime = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
-  const wheels = ['download', '--dest', join(environment, 'wheels'), '-c', join(home, 'requirements.txt'), ...runtime]
-  for (const [command, ...args] of [
-    [python, '-m', 'venv', environment],
-    [...pip, 'install', ...requirements],
-    [...pip, ...wheels],
-  ]) {
+  const commands = [['install', '-r', join(home, 'requirements.txt')], ...more(environment)]
+  for (const [command, ...args] of [[python, '-m', 'venv', environment], ...commands.map(each => [...pip, ...each])]) {
     const done = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
     if (done.error || done.status !== 0) {
       console.error(`Set-up failed: \`${args.slice(0, 3).join(' ')}\` of ${command} did not work.`)
@@ -273,6 +280,7 @@ install(scope)
 if (scope === 'test' || scope === 'deep') {
   installChromium()
   installPython()
+  installSchemathesis()
   installGo()
 }
 if (scope === 'deep') {

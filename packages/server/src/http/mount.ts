@@ -171,7 +171,7 @@ function withCookies(response: Response, cookies: string[]): Response {
   return response
 }
 
-/** No body is an empty form; as JSON it is nothing at all, which most operations refuse. */
+/** Clerk's SDK for Node sends no body in place of an empty object. */
 function emptyBody(schema: z.ZodType, type: 'json' | 'form'): unknown {
   if (type === 'form') return {}
   return schema.safeParse(undefined).success ? undefined : {}
