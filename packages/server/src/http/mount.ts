@@ -111,7 +111,9 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
-      const sent = bodySchema && ((await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const read = bodySchema && (await readBody(request, header, bodyType))
+      // `null` is a body, and most operations refuse it.
+      const sent = bodySchema && read === undefined ? emptyBody(bodySchema, bodyType) : read
       const body = bodySchema && validate(bodySchema, sent)
       const key = makes && header('idempotency-key')
       return unsure(action, handler)(ctx, {
