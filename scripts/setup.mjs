@@ -159,15 +159,12 @@ const CHROMIUMS = [
 
 const OLDEST_PYTHON = [3, 10]
 
-/**
- * The Python package is tested in a virtual environment of its own, with what python/requirements.txt pins. Where there
- * is no Python at all its tests are skipped, and say so.
- */
+/** The Python package is tested with what python/requirements.txt pins. Without Python its tests are skipped. */
 function installPython() {
   // The wheels are for the test that installs the package into an empty environment, offline.
   const wheels = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
   const what = 'what the Python package is tested with (about a minute, once)'
-  if (makePythonEnvironment('.venv', 'requirements.txt', what, findPython, wheels)) installOtherPythons()
+  if (makePythonEnvironment('python', '.venv', 'requirements.txt', what, findPython, wheels)) installOtherPythons()
   else {
     console.error(
       `No Python ${OLDEST_PYTHON.join('.')} or later with venv was found: the Python package is not tested.`,
@@ -185,7 +182,7 @@ function installOtherPythons() {
     ['newest', ['3.14', '3.13', '3.12']],
   ]) {
     const find = () => versions.flatMap(pythonsOf).find(path => runs(path, 'import venv, ensurepip'))
-    makePythonEnvironment(`.venv-${name}`, `requirements-${name}.txt`, `the ${name} Python frameworks`, find)
+    makePythonEnvironment('python', `.venv-${name}`, `requirements-${name}.txt`, `the ${name} Python frameworks`, find)
   }
 }
 
@@ -196,9 +193,20 @@ function pythonsOf(version) {
   return [`python${version}`, ...installed.map(name => join(versions, name, 'bin', `python${version}`))]
 }
 
-/** Makes a virtual environment in python/ unless it is there. @returns false if there is no Python to make it with */
-function makePythonEnvironment(name, requirements, what, findInterpreter, wheels = []) {
-  const home = join(root, 'python')
+/** Installs Schemathesis, which tries the OpenAPI documents. Without Python its tests are skipped. */
+function installSchemathesis() {
+  makePythonEnvironment(
+    'test/openapi',
+    '.venv',
+    'requirements.txt',
+    'Schemathesis, for the OpenAPI documents',
+    findPython,
+  )
+}
+
+/** Makes a virtual environment in a folder unless it is there. @returns false if there is no Python to make it with */
+function makePythonEnvironment(folder, name, requirements, what, findInterpreter, wheels = []) {
+  const home = join(root, folder)
   const environment = join(home, name)
   const inside = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
   const stamp = join(environment, '.stagedoor-setup')
@@ -299,6 +307,7 @@ install(scope)
 if (scope === 'test' || scope === 'deep') {
   installChromium()
   installPython()
+  installSchemathesis()
   installGo()
 }
 if (scope === 'deep') {

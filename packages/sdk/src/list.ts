@@ -10,7 +10,8 @@ export interface Page<T> {
  * A list. Await it for its first page; iterate over it with `for await` for all of its rows, page after page.
  *
  * Iterating follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or
- * given twice. What is added meanwhile is left out of a list that has the newest first.
+ * given twice. Rows that are added while you iterate are left out if the newest
+ * come first.
  *
  * @example
  * const { data, totalCount } = await stagedoor.users.list({ limit: 20 })

@@ -43,7 +43,7 @@ describe('a loop over a list', () => {
     assert.deepEqual([left.data.length, left.totalCount], [2, 2])
   })
 
-  it('revokes sessions of every filter, and those whose time is over meanwhile come once', async () => {
+  it('revokes sessions of every filter, and each comes once', async () => {
     await using server = await testServer()
     const client = clientOf(server)
     const { id: userId } = await server.createUser()
@@ -198,7 +198,7 @@ describe('a cursor', () => {
       assert.deepEqual(Object.keys(bare), ['data'])
       users.splice(1, 1)
     }
-    // The id of a user who is gone names no position any more: Clerk's own clients are told, not given an empty list.
+    // The id of a deleted user is no position. It is refused: an empty list would look like the end.
     const [first = '', second = ''] = users
     const after = await server.call('GET', `/v1/users?starting_after=${first}`)
     assert.deepEqual(idsOf(expectOk(after)), [second])

@@ -160,6 +160,21 @@ describe('users', () => {
     }
   })
 
+  it('are made and changed without a body as with an empty one, and not with another JSON value', async () => {
+    await using server = await testServer()
+    const { id } = expectOk(await server.call('POST', '/v1/users'))
+    for (const [method, path] of [
+      ['POST', '/v1/users'],
+      ['PATCH', `/v1/users/${id}`],
+      ['PATCH', `/v1/users/${id}/metadata`],
+    ] as const) {
+      expectOk(await server.call(method, path))
+      expectOk(await server.call(method, path, {}))
+      for (const body of ['null', '[]', '0', '""', 'false'])
+        assert.deepEqual((await server.call(method, path, body)).codes, ['request_body_invalid'], `${path} ${body}`)
+    }
+  })
+
   it('keep their state through ban, unban, lock and unlock', async () => {
     await using server = await testServer()
     const { id } = await server.createUser()

@@ -179,7 +179,7 @@ class CreateJWTTemplateRequestBodyTypedDict(TypedDict):
     """Life of its tokens, in seconds; 60 unless told."""
     allowed_clock_skew: NotRequired[int | None]
     """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
-    custom_signing_key: NotRequired[bool | None]
+    custom_signing_key: NotRequired[Literal[False] | None]
     """Tokens are signed with the server’s own key: `false`."""
     signing_algorithm: NotRequired[str | None]
     """The server’s own, or nothing."""
@@ -202,7 +202,7 @@ class CreateJWTTemplateRequestBody(RequestModel):
     """Life of its tokens, in seconds; 60 unless told."""
     allowed_clock_skew: int | None = None
     """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
-    custom_signing_key: bool | None = None
+    custom_signing_key: Literal[False] | None = None
     """Tokens are signed with the server’s own key: `false`."""
     signing_algorithm: str | None = None
     """The server’s own, or nothing."""
@@ -414,8 +414,8 @@ class Revocation(Model):
     complete: bool
     """False if some are still to be marked, each with its audit event. They are revoked all the same."""
     matched: bool
-    """False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An
-    `actor_sub` is compared byte for byte.
+    """False if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is
+    compared byte for byte.
     """
     similar_actor_subs: list[str] | None = None
     """If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5."""
@@ -498,7 +498,7 @@ class UpdateJWTTemplateRequestBodyTypedDict(TypedDict):
     """Life of its tokens, in seconds; 60 unless told."""
     allowed_clock_skew: NotRequired[int | None]
     """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
-    custom_signing_key: NotRequired[bool | None]
+    custom_signing_key: NotRequired[Literal[False] | None]
     """Tokens are signed with the server’s own key: `false`."""
     signing_algorithm: NotRequired[str | None]
     """The server’s own, or nothing."""
@@ -521,7 +521,7 @@ class UpdateJWTTemplateRequestBody(RequestModel):
     """Life of its tokens, in seconds; 60 unless told."""
     allowed_clock_skew: int | None = None
     """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
-    custom_signing_key: bool | None = None
+    custom_signing_key: Literal[False] | None = None
     """Tokens are signed with the server’s own key: `false`."""
     signing_algorithm: str | None = None
     """The server’s own, or nothing."""
@@ -696,7 +696,7 @@ class GetActorTokenListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -707,7 +707,7 @@ class GetSignInTokenListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -736,7 +736,7 @@ class GetUserListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -775,7 +775,7 @@ class GetSessionListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -791,7 +791,7 @@ class ListJWTTemplatesQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -815,7 +815,7 @@ class GetAuditEventListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 
@@ -824,7 +824,7 @@ class GetRefusedRequestsListQuery(TypedDict):
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    meanwhile shift nothing. Cannot be combined with an `offset`.
+    between two pages shift nothing. Cannot be combined with an `offset`.
     """
 
 

@@ -80,7 +80,7 @@ class Page(Generic[T]):
 
     `data` is this page, `total_count` how many there are in all; a loop over it goes on through every further page.
     It follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or given
-    twice. What is added meanwhile is left out of a list that has the newest first.
+    twice. Rows that are added while you iterate are left out if the newest come first.
 
     Example:
         >>> page = stagedoor.users.list(limit=2)

@@ -170,7 +170,7 @@ export type CreateJWTTemplateRequestBody = {
   /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
   allowedClockSkew?: number | null | undefined
   /** Tokens are signed with the server’s own key: `false`. */
-  customSigningKey?: boolean | null | undefined
+  customSigningKey?: false | null | undefined
   /** The server’s own, or nothing. */
   signingAlgorithm?: string | null | undefined
   /** Not supported: leave it out. */
@@ -329,7 +329,7 @@ export type Revocation = {
   revokedTokens: number
   /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
   complete: boolean
-  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte. */
+  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is compared byte for byte. */
   matched: boolean
   /** If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5. */
   similarActorSubs?: string[] | undefined
@@ -407,7 +407,7 @@ export type UpdateJWTTemplateRequestBody = {
   /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
   allowedClockSkew?: number | null | undefined
   /** Tokens are signed with the server’s own key: `false`. */
-  customSigningKey?: boolean | null | undefined
+  customSigningKey?: false | null | undefined
   /** The server’s own, or nothing. */
   signingAlgorithm?: string | null | undefined
   /** Not supported: leave it out. */
@@ -503,7 +503,7 @@ export type GetActorTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -515,7 +515,7 @@ export type GetSignInTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -546,7 +546,7 @@ export type GetUserListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -587,7 +587,7 @@ export type GetSessionListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -606,7 +606,7 @@ export type ListJWTTemplatesQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -631,7 +631,7 @@ export type GetAuditEventListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined
@@ -641,7 +641,7 @@ export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`. */
+  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
   startingAfter?: string | undefined
   /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
   totalCount?: boolean | undefined

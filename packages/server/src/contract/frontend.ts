@@ -95,6 +95,7 @@ export const createSignIn = operation({
   summary: 'Redeem a ticket',
   description: 'Redeems the ticket exactly once, starts the session and sets the `__client` cookie.',
   auth: 'client',
+  anonymous: true,
   redeems: true,
   action: 'ticket.accept',
   bodyType: 'form',
@@ -121,6 +122,7 @@ export const getFrontendClient = operation({
   tag: 'Client',
   summary: 'The browser’s client and its sessions',
   auth: 'client',
+  anonymous: true,
   response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
 })
 
@@ -132,6 +134,7 @@ const leaveAll = (id: string, path: string, summary: string) =>
     tag: 'Client',
     summary,
     auth: 'client',
+    anonymous: true,
     urgent: true,
     action: 'client.sign_out',
     response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
@@ -235,8 +238,9 @@ export const handshakeClient = operation({
   description:
     'Clerk’s server SDKs send a browser here when a page’s session cookie is missing or old; it comes back to `redirect_url` with a nonce that the app’s server trades for fresh cookies (GetHandshakePayload), or with the signed cookies themselves. Changes nothing.',
   auth: 'client',
+  anonymous: true,
   query: z.looseObject({
-    redirect_url: z.string().min(1).max(8_192),
+    redirect_url: z.string().min(1).max(8_192).meta({ pattern: '^https?://' }),
     format: z.enum(['nonce', 'token']).default('token'),
     __clerk_hs_reason: z.string().max(256).optional(),
     __clerk_db_jwt: z.string().max(1_024).optional(),

@@ -40,7 +40,11 @@ const settable = {
   allowed_clock_skew: allowed_clock_skew
     .nullish()
     .describe('How far `nbf` is before the time of minting, in seconds; 5 unless told.'),
-  custom_signing_key: z.boolean().nullish().describe('Tokens are signed with the server’s own key: `false`.'),
+  custom_signing_key: z
+    .boolean()
+    .meta({ const: false })
+    .nullish()
+    .describe('Tokens are signed with the server’s own key: `false`.'),
   signing_algorithm: z.string().max(16).nullish().describe('The server’s own, or nothing.'),
   signing_key: z.string().max(16_384).nullish().describe('Not supported: leave it out.'),
 }

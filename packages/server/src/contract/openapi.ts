@@ -37,7 +37,7 @@ const WITH_BODY: ErrorCode[] = [
 ]
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
 const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused', 'resource_not_found']
-const ALWAYS: ErrorCode[] = ['internal_clerk_error', 'service_unavailable']
+const ALWAYS: ErrorCode[] = ['request_invalid', 'internal_clerk_error', 'service_unavailable']
 const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
 /**
@@ -99,13 +99,14 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
     summary,
     ...(description === undefined ? {} : { description }),
     ...(stagedoorOnly ? { 'x-stagedoor-only': true } : {}),
-    security: auth === 'none' ? [] : [{ [auth]: [] }],
+    security: auth === 'none' ? [] : [{ [auth]: [] }, ...(operation.anonymous ? [{}] : [])],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: requestBody(body, bodyType, refer) }),
     responses: {
       ...(operation.page ? { 200: { description: 'A page.', content: { 'text/html': {} } } } : {}),
       [status]: success(operation, refer),
       ...failures(operation),
+      431: { description: 'The address and the headers are larger than 16 KiB. Without a body.' },
     },
   }
 }
@@ -140,16 +141,22 @@ const IDEMPOTENCY_KEY: JsonSchema = {
   required: false,
   description:
     'Sent again with the same body within 24 hours, by the same secret key, nothing more is made: the answer is what was made before, with `Idempotent-Replayed: true`.',
-  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  // Plain, or the string of a structured field (RFC 8941).
+  schema: { type: 'string', pattern: '^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\\[\\]-~]|\\\\["\\\\]){1,255}")$' },
 }
 
 function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): JsonSchema {
   const media = type === 'json' ? 'application/json' : 'application/x-www-form-urlencoded'
+  const schema = refer(body, 'input')
   return {
-    required: !body.safeParse(undefined).success && type === 'json',
-    content: { [media]: { schema: refer(body, 'input') } },
+    // No body counts as an empty object: Clerk's SDK for Node sends none.
+    required: [undefined, {}].every(empty => !body.safeParse(empty).success),
+    content: { [media]: { schema: type === 'json' ? schema : ofTexts(schema) } },
   }
 }
+
+/** What a form has beside its known fields is text. */
+const ofTexts = (schema: JsonSchema): JsonSchema => ({ ...schema, additionalProperties: { type: 'string' } })
 
 function success({ response, status = 200, summary, stream }: Operation, refer: Refer): JsonSchema {
   if (status !== 200) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }

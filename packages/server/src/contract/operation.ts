@@ -22,6 +22,8 @@ export interface Operation<
   auth: 'secret_key' | 'client' | 'none'
   /** What the audit log calls it. Present on everything that changes state; its refusals are recorded under it too. */
   action?: string
+  /** Of a `client` operation: it can also be called without a client. */
+  anonymous?: true
   /** Absent: no body is read. */
   body?: Body
   /** `json` unless told; browsers post forms. */
@@ -78,8 +80,12 @@ const wholeNumber = (from: number, to: number) =>
 export const limit = wholeNumber(1, MAX_LIMIT)
   .default(10)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
-export const offset = wholeNumber(0, 1_000_000_000).default(0).meta({ type: 'integer', minimum: 0, default: 0 })
-export const milliseconds = wholeNumber(0, 8_640_000_000_000_000).meta({ type: 'integer', minimum: 0 })
+export const offset = wholeNumber(0, 1_000_000_000)
+  .default(0)
+  .meta({ type: 'integer', minimum: 0, maximum: 1_000_000_000, default: 0 })
+/** The latest time that a JavaScript Date can be. */
+const MAX_TIME = 8_640_000_000_000_000
+export const milliseconds = wholeNumber(0, MAX_TIME).meta({ type: 'integer', minimum: 0, maximum: MAX_TIME })
 
 /** `true`, `false`, `1`, `0` in a query. */
 export const flag = z
@@ -114,7 +120,7 @@ export function pagedQuery<Filters extends z.ZodRawShape>(filters: Filters, curs
       starting_after: cursor
         .optional()
         .describe(
-          'Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted meanwhile shift nothing. Cannot be combined with an `offset`.',
+          'Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`.',
         ),
       total_count: flag
         .default(true)

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { Id, Milliseconds, milliseconds, operation } from './operation.ts'
 
+const SCOPES = ['user_id', 'actor_sub', 'everything'] as const
+
 export const revokeAllSessions = operation({
   id: 'RevokeAllSessions',
   method: 'post',
@@ -21,11 +23,15 @@ export const revokeAllSessions = operation({
       everything: z.literal(true).optional().describe('Everything of everybody.'),
       reason: z.string().min(1).max(500).optional().describe('Kept in the audit log.'),
     })
-    .refine(body => [body.user_id, body.actor_sub, body.everything].filter(each => each !== undefined).length === 1, {
-      error: 'Give exactly one of `user_id`, `actor_sub` and `everything`.',
-      path: ['user_id'],
+    .superRefine((body, context) => {
+      const [first, second] = SCOPES.filter(name => body[name] !== undefined)
+      if (first !== undefined && second === undefined) return
+      const rule = 'give exactly one of `user_id`, `actor_sub` and `everything`'
+      const code = first === undefined ? 'missing' : 'value'
+      const path = [second ?? 'user_id']
+      context.addIssue({ code: 'custom', path, params: { code }, message: `left out: ${rule}` })
     })
-    .meta({ id: 'RevokeAllSessionsRequestBody' }),
+    .meta({ id: 'RevokeAllSessionsRequestBody', oneOf: SCOPES.map(name => ({ required: [name] })) }),
   response: z
     .strictObject({
       object: z.literal('revocation'),
@@ -41,7 +47,7 @@ export const revokeAllSessions = operation({
       matched: z
         .boolean()
         .describe(
-          'False if this `actor_sub` has never had a token or a session here. The cutoff is set all the same. An `actor_sub` is compared byte for byte.',
+          'False if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is compared byte for byte.',
         ),
       similar_actor_subs: z
         .array(z.string())

@@ -62,6 +62,7 @@ export const CreateActorTokenRequestBody = z
     return_url: z
       .string()
       .max(2_048)
+      .meta({ pattern: '^https?://' })
       .optional()
       .describe(
         'Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only.',
@@ -260,6 +261,7 @@ export const acceptTicket = operation({
   description:
     'A page that says who is about to act as whom, and asks (`STAGEDOOR_ACCEPT_PAGE=confirm`); or sends the browser straight on to the sign-in page of the app, as Clerk does (`redirect`). GET and HEAD consume nothing: mail scanners and link previews burn no ticket.',
   auth: 'client',
+  anonymous: true,
   query: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
   response: z.null(),
   status: 303,
@@ -277,6 +279,7 @@ export const confirmTicket = operation({
   description:
     'The button of the page above: sends the browser on to the sign-in page of the app with the ticket in the query as `__clerk_ticket`. The app redeems it.',
   auth: 'client',
+  anonymous: true,
   bodyType: 'form',
   body: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
   response: z.null(),

@@ -97,6 +97,7 @@ export const User = z
 const name = z.string().max(255).nullish()
 const time = z.iso
   .datetime({ offset: true, error: 'a time in RFC 3339 form, 2026-01-31T12:00:00Z' })
+  .regex(/^(19[7-9]|[2-9]\d\d)\d-/, { error: 'a time since 1970' })
   .refine(text => !(Date.parse(text) < 0), { params: { code: 'value' }, error: 'a time since 1970' })
   .nullish()
 

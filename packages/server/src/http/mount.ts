@@ -113,7 +113,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
         )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
-      const sent = bodySchema && ((await readBody(request, header, bodyType)) ?? emptyBody(bodySchema, bodyType))
+      const read = bodySchema && (await readBody(request, header, bodyType))
+      const sent = bodySchema && (read ?? emptyBody(bodySchema, bodyType, read))
       const body = bodySchema && validate(bodySchema, sent)
       const key = makes && header('idempotency-key')
       return unsure(action, handler)(ctx, {
@@ -180,10 +181,12 @@ function withCookies(response: Response, cookies: string[]): Response {
   return response
 }
 
-/** No body is an empty form; as JSON it is nothing at all, which most operations refuse. */
-function emptyBody(schema: z.ZodType, type: 'json' | 'form'): unknown {
+/** Clerk's SDK for Node sends no body in place of an empty object. `null` is a body, and not one that may be empty. */
+function emptyBody(schema: z.ZodType, type: 'json' | 'form', sent: unknown): unknown {
   if (type === 'form') return {}
-  return schema.safeParse(undefined).success ? undefined : {}
+  if (schema.safeParse(undefined).success) return undefined
+  // Where an empty object is refused, the answer names the members that are missing.
+  return sent === null && schema.safeParse({}).success ? null : {}
 }
 
 function pathParam(http: HonoContext<Env>, name: string): string {

@@ -1,0 +1,90 @@
+"""What Schemathesis cannot know about this server.
+
+JSON Schema has no words for some rules: a name may be taken, and a ticket must have been issued. A request that
+follows its schema may be refused for the reasons listed here, and for no other.
+"""
+
+from __future__ import annotations
+
+import schemathesis
+from schemathesis import Case, CheckContext, HookContext, Response
+
+MAX_URL_LENGTH = 12_000
+"""The server answers 431 above 16 KiB and closes the connection, perhaps while the client is still sending."""
+
+RULES: set[tuple[str, str | None]] = {
+    # Another object has the value.
+    ("form_identifier_exists", "external_id"),
+    ("form_identifier_exists", "username"),
+    ("form_identifier_exists", "email_address"),
+    ("form_identifier_exists", "phone_number"),
+    ("form_identifier_exists", "name"),
+    # The value must have been issued by the server.
+    ("ticket_invalid_code", None),
+    ("invalid_handshake", None),
+    ("form_param_value_invalid", "starting_after"),
+    # Two parameters exclude each other.
+    ("form_param_value_invalid", "offset"),
+    # The value must be an address of an allowed origin.
+    ("invalid_redirect_url", None),
+    ("prohibited_redirect_url", None),
+    # The value must be the algorithm of this server.
+    ("form_param_value_invalid", "signing_algorithm"),
+    # Taken because Clerk's clients have it; only an empty one is accepted.
+    ("form_param_value_invalid", "signing_key"),
+    # Claims must not have reserved names or unknown shortcodes.
+    ("jwt_template_reserved_claim", "claims"),
+    ("form_param_value_invalid", "claims"),
+    # The time zone moves the time to before 1970.
+    ("form_param_value_invalid", "created_at"),
+    ("form_param_value_invalid", "legal_accepted_at"),
+    # The domain is not one (UTS #46).
+    ("form_param_value_invalid", "email_address"),
+    # Settings of the server limit these durations.
+    ("form_param_value_invalid", "expires_in_seconds"),
+    ("form_param_value_invalid", "session_max_duration_in_seconds"),
+    # The size in bytes is limited, whatever is inside.
+    ("form_param_value_invalid", "actor"),
+    ("form_param_value_invalid", "public_metadata"),
+    ("form_param_value_invalid", "private_metadata"),
+    ("form_param_value_invalid", "unsafe_metadata"),
+    # An object that has ended cannot be changed.
+    ("actor_token_cannot_be_revoked_code", None),
+    ("sign_in_token_cannot_be_revoked_code", None),
+    # The key was used for another body.
+    ("idempotency_key_reused", None),
+}
+
+IN_EVERY_TEXT = {
+    "The character U+0000 is not allowed.",
+    "Lone surrogates are not allowed: they are not Unicode text.",
+    "`__proto__` is not allowed as a member.",
+    "Nested deeper than 16 levels.",
+}
+"""What no database keeps, or what two parsers read differently."""
+
+ANYWAY = {401, 403, 404, 429}
+"""Statuses of callers, objects and limits, whatever the request says."""
+
+
+@schemathesis.hook
+def filter_case(context: HookContext, case: Case) -> bool:
+    query = case.query or {}
+    values = [value for each in query.values() for value in (each if isinstance(each, list) else [each])]
+    return sum(len(str(value).encode()) * 3 + 40 for value in values) < MAX_URL_LENGTH
+
+
+@schemathesis.check
+def accepts_what_its_schema_allows(ctx: CheckContext, response: Response, case: Case) -> None:
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    status = response.status_code
+    if status < 400 or status >= 500 or status in ANYWAY:
+        return
+    for error in response.json()["errors"]:
+        if error["meta"].get("action") in IN_EVERY_TEXT:
+            continue
+        param = error["meta"].get("param_name")
+        name = None if param is None else param.split(".")[0]
+        allowed = (error["code"], name) in RULES or (error["code"], None) in RULES
+        assert allowed, f"Valid data was refused: {status} {error}"
