@@ -22,15 +22,18 @@ import { sdkReference } from './sdk-reference.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+const METHODS =
+  'A method that an address does not have is answered 405 (`method_not_allowed`), with the methods that it has in `Allow`; OPTIONS is answered 204 with the same.'
+
 const backend = openApi(
   'Stagedoor Backend API',
   bapi,
-  'For servers, with a secret key. Clerk’s wire, and what is ours beside it.',
+  `For servers, with a secret key. Clerk’s wire, and what is ours beside it. ${METHODS}`,
 )
 const frontend = openApi(
   'Stagedoor Frontend API',
   fapi,
-  'For browsers, with the client cookie; and the public addresses.',
+  `For browsers, with the client cookie; and the public addresses. ${METHODS}`,
 )
 
 const files: Record<string, string> = {
@@ -193,6 +196,7 @@ function apiReference(): string {
   return page(
     'API reference',
     'Two APIs on one server. The whole contract as OpenAPI 3.1: [`openapi/bapi.json`](../../openapi/bapi.json), [`openapi/fapi.json`](../../openapi/fapi.json).',
+    METHODS,
     section('Backend API', 'For servers: `Authorization: Bearer sk_…`, JSON.', bapi),
     section(
       'Frontend API',

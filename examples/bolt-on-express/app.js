@@ -1,11 +1,11 @@
-// An ordinary app: its own users, its own login, its own cookie. What Stagedoor adds is in stagedoor.js.
+// An ordinary app: its own users, its own login, its own cookie. What Stagedoor adds is in stagedoor.ts.
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
-import cookieSession from 'cookie-session'
 import express from 'express'
 import { page, text } from './pages.js'
-import { addActing } from './stagedoor.js'
+import { addActing } from './stagedoor.ts'
 
-const { PORT = '3000', STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100', COOKIE_SECRET } = process.env
+const { PORT = '3000', STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100', SESSIONS = 'cookie-session' } = process.env
+const { session, startSession } = await import(SESSIONS === 'express-session' ? './session.ts' : './cookie-session.ts')
 
 /** The user table. */
 const users = new Map()
@@ -30,14 +30,7 @@ app.use((_req, res, next) => {
 })
 app.use(express.static(new URL('public', import.meta.url).pathname))
 app.use(express.urlencoded({ extended: false }))
-app.use(
-  cookieSession({
-    name: 'shop',
-    secret: COOKIE_SECRET ?? randomBytes(32).toString('hex'),
-    sameSite: 'lax',
-    httpOnly: true,
-  }),
-)
+app.use(session)
 // No other site's form: SameSite=Lax keeps the cookie from those, this keeps them from signing anybody in.
 app.use((req, res, next) => {
   const { origin } = req.headers
@@ -55,12 +48,16 @@ const requireSupport = (req, res, next) =>
     ? res.redirect(303, '/')
     : req.user?.role === 'support'
       ? next()
-      : res.status(403).send('Support only.')
+      : res.status(403).send(page('Support only', req, '<p>This page is for support.</p><p><a href="/">Back</a></p>'))
 /** For what nobody may do in another's name. */
 const forbidActing = (req, res, next) =>
-  req.session.acting ? res.status(403).send('Not while acting as somebody else.') : next()
+  req.session.acting
+    ? res
+        .status(403)
+        .send(page('Not while acting', req, '<p>Not while acting as somebody else.</p><p><a href="/">Back</a></p>'))
+    : next()
 
-addActing(app, { requireSupport, findUser: id => users.get(id) })
+addActing(app, { requireSupport, findUser: id => users.get(id), startSession })
 
 app.get('/login', (_req, res) => {
   res.send(
@@ -75,17 +72,20 @@ app.get('/login', (_req, res) => {
     ),
   )
 })
-app.post('/login', (req, res) => {
+app.post('/login', async (req, res) => {
   const user = [...users.values()].find(each => each.email === req.body.email)
   const given = scryptSync(String(req.body.password), user?.salt ?? '', 32)
-  if (!user || !timingSafeEqual(given, user.hash)) return res.status(401).send('Wrong e-mail or password.')
-  req.session = { userId: user.id }
+  if (!user || !timingSafeEqual(given, user.hash))
+    return res
+      .status(401)
+      .send(page('Log in', undefined, '<p>Wrong e-mail or password.</p><p><a href="/login">Try again</a></p>'))
+  await startSession(req, { userId: user.id })
   res.redirect(303, user.role === 'support' ? '/support' : '/')
 })
-app.post('/logout', (req, res) => {
+app.post('/logout', async (req, res) => {
   // Whoever acts means the customer's session, not their own.
   if (req.session.acting) return res.redirect(307, '/acting/leave')
-  req.session = null
+  await startSession(req, {})
   res.redirect(303, '/login')
 })
 
@@ -99,9 +99,9 @@ app.get('/', requireUser, (req, res) => {
     ),
   )
 })
-app.post('/account/delete', requireUser, forbidActing, (req, res) => {
+app.post('/account/delete', requireUser, forbidActing, async (req, res) => {
   users.delete(req.user.id)
-  req.session = null
+  await startSession(req, {})
   res.redirect(303, '/login')
 })
 
@@ -116,10 +116,10 @@ app.get('/support', requireSupport, (req, res) => {
 })
 
 // Express wants four parameters to see that it is for errors.
-app.use((error, _req, res, _next) => {
+app.use((error, req, res, _next) => {
   if (error.code === undefined) console.error(error)
   res.status(error.status >= 400 && error.status < 500 ? error.status : 500)
-  res.send(page('That did not work', undefined, `<p>${text(error.message)}</p><p><a href="/">Back</a></p>`))
+  res.send(page('That did not work', req, `<p>${text(error.message)}</p><p><a href="/">Back</a></p>`))
 })
 
 const server = app.listen(Number(PORT), '127.0.0.1', () => {

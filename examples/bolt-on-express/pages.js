@@ -8,7 +8,7 @@ export function page(title, req, body) {
   const attributes = acting && {
     session: acting.id,
     actor: JSON.stringify(acting.actor),
-    user: req.user.name,
+    user: acting.as,
     reason: acting.reason ?? '',
     'expires-at': acting.until,
     now: Date.now(),
@@ -21,13 +21,14 @@ export function page(title, req, body) {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>
+<meta name="color-scheme" content="light dark">
+<title>${text(title)}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/shop.css">
 <script type="module" src="${STAGEDOOR_SERVER_URL}/banner.js"></script>
 <stagedoor-banner${banner.join('')}></stagedoor-banner>
 <main>
-<h1>${title}</h1>
+<h1>${text(title)}</h1>
 ${body}
 ${req?.user ? `<form method="post" action="/logout">${text(req.user.name)} <button>Log out</button></form>` : ''}
 </main>

@@ -97,6 +97,7 @@ function page(title, body) {
 <head>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
   <title>${html(title)}</title>
   <link rel="icon" href="data:,">
   <script type="module" src="${html(BANNER_URL)}"></script>

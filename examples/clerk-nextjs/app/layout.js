@@ -1,6 +1,8 @@
 import { ClerkProvider } from '@clerk/nextjs'
 
 export const metadata = { title: 'Clerk’s SDK for Next.js', icons: 'data:,' }
+// Light or dark, as the browser is.
+export const viewport = { colorScheme: 'light dark' }
 
 export default function Layout({ children }) {
   return (

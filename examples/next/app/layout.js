@@ -1,4 +1,6 @@
 export const metadata = { title: 'Who is behind a request', icons: 'data:,' }
+// Light or dark, as the browser is.
+export const viewport = { colorScheme: 'light dark' }
 
 export default function Layout({ children }) {
   return (

@@ -46,11 +46,12 @@ export function guessable(secret: string, maxWordiness = MAX_WORDINESS): string 
   const bytes = decodeKey(secret)
   if (hasSameSteps(codes) || (bytes && hasSameSteps([...bytes]))) return 'counts up or down'
   if (bytes && isPeriodic(bytes.toString('latin1'))) return 'repeats itself'
-  // Hex digits spell no words, and their few letters are frequent ones.
-  if (!/^[0-9a-f]+$/i.test(secret) && wordiness(secret) > maxWordiness) return 'consists of words'
   const inner = bytes?.toString('latin1') ?? ''
-  // Base64 of a text: as good as the text.
-  return inner.length > 0 && /^[\t\r\n\x20-\x7e]+$/.test(inner) ? guessable(inner.trim(), maxWordiness) : undefined
+  // Base64 of a text: as good as the text, whatever it looks like itself.
+  if (inner.length > 0 && /^[\t\r\n\x20-\x7e]+$/.test(inner)) return guessable(inner.trim(), maxWordiness)
+  // Hex digits spell no words, and their few letters are frequent ones.
+  const isHex = /^[0-9a-f]+$/i.test(secret)
+  return !isHex && wordiness(secret) > maxWordiness ? 'consists of words' : undefined
 }
 
 /** Whether a text is one part again and again, the last time perhaps cut off. */

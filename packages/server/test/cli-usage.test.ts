@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -264,7 +265,7 @@ describe('what is wrong', () => {
 
   it('is under its heading in doctor, once', async () => {
     const empty = mkdtempSync(join(tmpdir(), 'stagedoor-doctor-'))
-    const key = Buffer.from('a key of thirty-two bytes, at random').toString('base64')
+    const key = randomBytes(32).toString('base64')
     const devKey =
       /^STAGEDOOR_MASTER_KEY=(\S+)$/m.exec(readFileSync(join(folder, '.stagedoor/dev.env'), 'utf8'))?.[1] ?? ''
     const addresses = { STAGEDOOR_PUBLIC_URL: 'https://a.example', STAGEDOOR_SIGN_IN_URL: 'https://b.example/in' }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { claimsOf, type TestDatabase, testDatabase } from './database.ts'
 import { expectOk, type TestServer, testServer } from './support.ts'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const GUIDE = fileURLToPath(new URL('../../../docs/guides/postgresql.md', import.meta.url))
 
 let postgres: PostgresCluster
@@ -36,6 +37,41 @@ function command(args: string[], env: Record<string, string> = {}) {
     const child = execFile(process.execPath, [MAIN, ...args], options, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     )
+  })
+}
+
+/** Commands of the guide. */
+function guided(name: 'serve' | 'migrate' | 'move' | 'back up' | 'restore'): string {
+  const text = readFileSync(GUIDE, 'utf8')
+  const [, shell = ''] =
+    new RegExp(`<!-- the tests run this: ${name} -->\\n *\`\`\`sh\\n([\\s\\S]*?)\`\`\``).exec(text) ?? []
+  assert.ok(shell !== '', name)
+  return shell
+}
+
+/** Runs them in the clone, with the addresses of this test in the place of the guide's. */
+function paste(shell: string, addresses: Record<string, string>, env: Record<string, string> = {}) {
+  const text = Object.entries(addresses).reduce((all, [from, to]) => all.replaceAll(from, to), shell)
+  assert.doesNotMatch(text, /…|db\.internal/)
+  return spawn('bash', ['-e', '-c', text], {
+    cwd: ROOT,
+    env: { HOME: process.env.HOME, ...env, PATH: `${postgres.bin}:${process.env.PATH}` },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+}
+
+/** Everything it prints, to its end or until it has printed this. */
+async function output(child: ChildProcess, until?: RegExp): Promise<{ code: number | null; text: string }> {
+  let text = ''
+  return new Promise(resolve => {
+    const read = (chunk: Buffer) => {
+      text += chunk
+      if (until?.test(text)) resolve({ code: null, text })
+    }
+    child.stdout?.on('data', read)
+    child.stderr?.on('data', read)
+    child.once('close', code => resolve({ code, text }))
   })
 }
 
@@ -138,22 +174,34 @@ describe('moving from the embedded database', () => {
   })
 })
 
+describe('the commands of docs/guides/postgresql.md', () => {
+  it('work in a clone: migrate, move and serve', async () => {
+    using database = newDatabase()
+    await (await serve(database.env))[Symbol.asyncDispose]()
+    const { STAGEDOOR_DATABASE_URL, STAGEDOOR_ENVIRONMENT, ...settings } = database.env
+    const url = await postgres.createDatabase()
+    const addresses = {
+      'postgres://stagedoor_owner:…@db.internal/stagedoor': url,
+      'postgres://stagedoor:…@db.internal:5432/stagedoor?sslmode=verify-full': url,
+      'STAGEDOOR_MASTER_KEY=…': '',
+      'sqlite:./stagedoor.db': urlOf(database),
+    }
+    for (const name of ['migrate', 'move'] as const) {
+      const { code, text } = await output(paste(guided(name), addresses, settings))
+      assert.equal(code, 0, text)
+    }
+    const child = paste(guided('serve'), addresses, { ...settings, STAGEDOOR_PORT: '0' })
+    try {
+      const { text } = await output(child, /"serving"/)
+      assert.match(text, /"serving"/)
+    } finally {
+      // All that the shell has started.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    }
+  })
+})
+
 describe('backup and restore on PostgreSQL', () => {
-  /** The commands of the guide, with the addresses of this test. */
-  function guided(name: 'back up' | 'restore'): string {
-    const text = readFileSync(GUIDE, 'utf8')
-    const [, shell = ''] =
-      new RegExp(`<!-- the tests run this: ${name} -->\n\`\`\`sh\n([\\s\\S]*?)\`\`\``).exec(text) ?? []
-    assert.ok(shell !== '', name)
-    return shell
-  }
-
-  function run(shell: string, env: Record<string, string>) {
-    const stagedoor = `stagedoor() { '${process.execPath}' '${MAIN}' "$@"; }\n`
-    const PATH = `${postgres.bin}:${process.env.PATH}`
-    return spawnSync('bash', ['-e', '-c', stagedoor + shell], { env: { ...env, PATH }, encoding: 'utf8' })
-  }
-
   it('works as the guide says: as the owner; what was issued before is revoked', async t => {
     if (!existsSync(join(postgres.bin, 'pg_dump'))) return t.skip('pg_dump is not installed')
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-dump-'))
@@ -175,23 +223,25 @@ describe('backup and restore on PostgreSQL', () => {
         alive = await server.signIn()
         pending = (await server.createActorToken()).token
       }
+      const dump = join(folder, 'copy.dump')
+      const addresses = (role: string) => ({
+        'postgres://stagedoor_owner:…@db.internal/stagedoor_restored': at(role, 'restored'),
+        'postgres://stagedoor_owner:…@db.internal/stagedoor': at(role),
+        '/backups/stagedoor.dump': dump,
+      })
       // pg_dump reads the state of sequences too, which the serving role may not.
-      const addresses = (role: string, shell: string) =>
-        shell
-          .replaceAll(/postgres:\/\/stagedoor_owner:\S+@\S+\/stagedoor_restored\S*?(?=['"\s]|$)/g, at(role, 'restored'))
-          .replaceAll(/postgres:\/\/stagedoor_owner:\S+@\S+\/stagedoor(?=['"\s]|$)/g, at(role))
-          .replaceAll(/\/backups\/[^\s"']+/g, join(folder, 'copy.dump'))
-      const asServing = run(addresses(names.serving, guided('back up')), {})
-      assert.notEqual(asServing.status, 0)
-      assert.match(asServing.stderr, /permission denied for sequence/)
-      rmSync(join(folder, 'copy.dump'), { force: true })
-      const backup = run(addresses(names.owner, guided('back up')), {})
-      assert.equal(backup.status, 0, backup.stderr)
+      const asServing = await output(paste(guided('back up'), addresses(names.serving)))
+      assert.notEqual(asServing.code, 0)
+      assert.match(asServing.text, /permission denied for sequence audit_events_seq_seq/)
+      rmSync(dump, { force: true })
+      const backup = await output(paste(guided('back up'), addresses(names.owner)))
+      assert.equal(backup.code, 0, backup.text)
 
       await postgres.query("create database restored owner dump_owner encoding 'UTF8' template template0")
-      const restore = run(addresses(names.owner, guided('restore')), database.env)
-      assert.equal(restore.status, 0, restore.stderr)
-      assert.match(restore.stdout, /revoked +1 sessions, 1 pending tokens/)
+      const { STAGEDOOR_DATABASE_URL, ...settings } = database.env
+      const restore = await output(paste(guided('restore'), addresses(names.owner), settings))
+      assert.equal(restore.code, 0, restore.text)
+      assert.match(restore.text, /revoked +1 sessions, 1 pending tokens/)
       await postgres.query(grant, [], 'restored')
       await using server = await serve({ ...env, STAGEDOOR_DATABASE_URL: at(names.serving, 'restored') })
       assert.equal((await mint(server, alive)).status, 401)

@@ -58,7 +58,7 @@ describe('the browser builds', () => {
       }
     }
     for (const method of ['POST', 'PUT', 'DELETE'])
-      assert.equal((await get(server, `/npm/@clerk/clerk-js@${major}/${FILE}`, method)).status, 404)
+      assert.equal((await get(server, `/npm/@clerk/clerk-js@${major}/${FILE}`, method)).status, 405)
   })
 
   it('are of the version asked for: kept for ever if it is exact, for a while if it may change', async () => {

@@ -856,6 +856,7 @@ ErrorCode: TypeAlias = Literal[
     "form_param_unknown",
     "form_identifier_exists",
     "resource_not_found",
+    "method_not_allowed",
     "actor_token_cannot_be_revoked_code",
     "actor_token_revoked_code",
     "actor_token_already_used_code",

@@ -676,6 +676,7 @@ export type ErrorCode =
   | 'form_param_unknown'
   | 'form_identifier_exists'
   | 'resource_not_found'
+  | 'method_not_allowed'
   | 'actor_token_cannot_be_revoked_code'
   | 'actor_token_revoked_code'
   | 'actor_token_already_used_code'

@@ -8,8 +8,8 @@ import { type OutputOptions, printOne } from './output.ts'
 export function addBackup(program: Command): void {
   program
     .command('backup')
-    .description('copy the embedded database, also while a server is using it; docs/operating.md says how to restore')
-    .argument('<file>', 'where to; must not be there yet')
+    .description('copy the embedded database, also while a server is using it; `stagedoor restore` puts a copy back')
+    .argument('<file>', 'the new file; it must not exist yet')
     .option('--json', 'print JSON')
     .action(async (file: string, options: OutputOptions) => {
       const { database_url } = loadConfig(commandEnvironment())

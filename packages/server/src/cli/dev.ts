@@ -53,7 +53,7 @@ export function addDev(program: Command): void {
         else print('The main job was shown here before. `--demo` shows it again.\n')
         printAddresses(here, serverURL, secretKey, config.sign_in_url)
         if (options.once) return
-        print('Serving. Ctrl+C stops it; what is stored stays.')
+        print('Serving. Ctrl+C stops it; data is kept.')
         await stopOnSignal()
         print('\nStopped.')
       } finally {

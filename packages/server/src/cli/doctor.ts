@@ -159,7 +159,7 @@ async function keys(stagedoor: Stagedoor): Promise<string> {
   const usable = (await listSecretKeys(context)).filter(key => key.revoked_at === null)
   if (usable.length === 0)
     throw new Error(
-      'There is no secret key: nobody can use the Backend API. Make one: stagedoor keys create --name <name>',
+      'There is no secret key, so the Backend API refuses every request. Make one: stagedoor keys create --name <name>',
     )
   const signing = await listSigningKeys(context)
   return `${usable.length} secret ${usable.length === 1 ? 'key' : 'keys'}; signing keys: ${signing

@@ -52,7 +52,7 @@ export interface Table<T> {
 
 type Read<T> = (page: { limit: number; offset?: number | undefined }) => List<T>
 
-/** Prints a page, or all, and says how to get the rest. */
+/** Prints a page or every row, and a hint if rows are left. */
 export async function showList<T extends object>(options: ListOptions, read: Read<T>, table: Table<T>): Promise<void> {
   if (options.all) return showRows(options, rowsFrom(read, options.offset), table)
   const { limit = LIMIT, offset = 0 } = options

@@ -18,8 +18,8 @@ const OWN: Partial<Record<ErrorCode, string>> = {
 }
 
 /**
- * Failures that no server of ours answered: the SDK's texts name its own options, a terminal has settings. Each is given
- * what the SDK said, of which only the address is kept.
+ * Failures without an answer. The SDK's texts name its own options; at a terminal there are settings. Each entry gets the
+ * SDK's text, which has the address, and the cause.
  */
 const CLIENT: Record<string, (message: string, why: string) => string> = {
   secret_key_missing: () => `There is no secret key. Set STAGEDOOR_SECRET_KEY.`,
@@ -38,7 +38,7 @@ const CLIENT: Record<string, (message: string, why: string) => string> = {
 
 const originIn = (message: string) => /https?:\/\/[^/\s]+/.exec(message)?.[0] ?? 'that address'
 
-/** What Node says when https:// is asked of a server that speaks plain HTTP. */
+/** Node's code for https:// to a server that speaks plain HTTP. */
 export const isTlsMismatch = (why: string): boolean => /ERR_SSL|EPROTO|WRONG_VERSION|PACKET_LENGTH/.test(why)
 
 /** The code of the deepest cause: ECONNREFUSED, ERR_SSL_…; otherwise its message. */

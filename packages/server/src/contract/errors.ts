@@ -7,7 +7,7 @@
  * so that the texts stay as Clerk's clients know them.
  */
 interface ErrorDefinition {
-  status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503
+  status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503
   message: string
   long_message: string
   action?: string
@@ -150,6 +150,12 @@ const definitions = {
 
   // Things that are not there
   resource_not_found: { status: 404, message: 'not found', long_message: '{what}' },
+  method_not_allowed: {
+    status: 405,
+    message: 'Method not allowed',
+    long_message: '{method} is not possible at this address. Possible: {allow}.',
+    action: 'The operations of each address are listed in docs/reference/api.md.',
+  },
 
   // Tickets. Sign-in tokens mirror actor tokens.
   actor_token_cannot_be_revoked_code: {

@@ -21,11 +21,14 @@ export function requestedMethod(method: string, url: string): string {
   return METHODS.includes(named) ? named : method
 }
 
+/** Whether a path leads to where overridden methods are routed. */
+export const isInRoom = (path: string): boolean => path.startsWith(ROOM)
+
 /** The path a request is routed by. */
 export function routedPath(request: Request): string {
   const path = getPath(request)
   // Decoded, so somebody may have written the way into that room.
-  if (path.startsWith(ROOM)) return NOWHERE
+  if (isInRoom(path)) return NOWHERE
   const method = requestedMethod(request.method, request.url)
   return method === request.method ? path : overridePath(method, path)
 }

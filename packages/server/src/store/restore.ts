@@ -25,7 +25,7 @@ export class Restore {
    * @param path the database to replace; it need not exist
    * @param file the backup
    * @param options.takesBack whether a database that was moved becomes usable again
-   * @throws Error that says what to do: a server is running, or the file is not a whole database of ours
+   * @throws Error that says what to do: a server is running, or the file is not a whole Stagedoor database
    */
   constructor(path: string, file: string, { takesBack = false } = {}) {
     this.#path = path

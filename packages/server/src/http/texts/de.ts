@@ -62,6 +62,11 @@ export const de: Texts = {
       title: 'Laden Sie diese Seite neu',
       text: 'Ihr Browser hat diese Seite vorbereitet, bevor Sie sie geöffnet haben. Laden Sie sie neu, um fortzufahren. Der Link ist noch unbenutzt.',
     },
+    navigation_required: {
+      title: 'Öffnen Sie diese Seite selbst',
+      text: 'Diese Adresse funktioniert nur, wenn Ihr Browser zu ihr geht. Eine andere Seite wollte sie im Hintergrund laden. Gehen Sie zurück zu Ihrer App, und versuchen Sie es noch einmal.',
+      fix: 'Schicken Sie den Browser mit einer Weiterleitung zu der Adresse, nicht mit einem Skript oder einem Bild.',
+    },
     proxy_request_missing_secret_key: {
       title: 'Die App ist nicht fertig eingerichtet',
       text: 'Die App, die Sie hierher gebracht hat, hat sich nicht ausgewiesen. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
@@ -76,10 +81,6 @@ export const de: Texts = {
       title: 'Die App ist nicht fertig eingerichtet',
       text: 'Die App, die Sie hierher gebracht hat, nennt eine falsche eigene Adresse. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
       fix: 'Geben Sie dem Proxy der App die http- oder https-Adresse, unter der Browser ihn erreichen.',
-    },
-    navigation_required: {
-      title: 'Gehen Sie zurück zur App',
-      text: 'Diese Adresse schickt einen Browser nur auf seine Seite zurück. Öffnen Sie die App noch einmal.',
     },
     request_body_invalid: {
       title: 'Das Formular war nicht vollständig',
@@ -145,16 +146,6 @@ export const de: Texts = {
       title: 'Diesen Benutzer gibt es nicht mehr',
       text: 'Der Benutzer dieses Links wurde gelöscht. Der Link öffnet deshalb nichts.',
     },
-    sign_in_tokens_off: {
-      title: 'Dieser Link geht hier nicht',
-      text: 'Dieser Server meldet niemanden mit Links an. Melden Sie sich wie gewohnt in der App an.',
-      fix: 'Erzeugen Sie ein Actor-Token, oder setzen Sie STAGEDOOR_SIGN_IN_TOKENS=on.',
-    },
-    actor_is_user: {
-      title: 'Dieser Link ist für Ihr eigenes Konto',
-      text: 'Sie können nicht als Sie selbst handeln. Melden Sie sich wie gewohnt in Ihrem Konto an. Der Link ist noch unbenutzt.',
-      fix: 'Erzeugen Sie ein Token, dessen `actor.sub` eine andere Person oder ein anderes Programm nennt als `user_id`.',
-    },
     ticket_expired_code: {
       title: 'Dieser Link ist zu alt',
       text: 'Ein solcher Link gilt nur kurze Zeit, und die ist vorbei. Bitten Sie um einen neuen Link.',
@@ -179,6 +170,16 @@ export const de: Texts = {
       title: 'Sie dürfen als niemand anders handeln',
       text: 'Ihr eigenes Konto ist auf diesem Server gesperrt.',
       fix: 'Wenn das ein Irrtum ist, heben Sie die Sperre des Benutzers auf, der handelt.',
+    },
+    actor_is_user: {
+      title: 'Dieser Link ist für Ihr eigenes Konto',
+      text: 'Sie können nicht als Sie selbst handeln. Melden Sie sich wie gewohnt in Ihrem Konto an.',
+      fix: 'Nennen Sie in `actor.sub` die Person oder das Programm, das handelt, und in `user_id` einen anderen Benutzer.',
+    },
+    sign_in_tokens_off: {
+      title: 'Dieser Link funktioniert hier nicht',
+      text: 'Dieser Server nimmt Links dieser Art nicht an. Bitten Sie um einen anderen.',
+      fix: 'Erzeugen Sie ein Actor-Token, oder setzen Sie STAGEDOOR_SIGN_IN_TOKENS=on.',
     },
     too_many_requests: {
       title: 'Zu viele Anfragen',

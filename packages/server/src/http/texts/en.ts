@@ -72,6 +72,11 @@ export const en = {
       title: 'Reload this page',
       text: 'Your browser prepared this page before you opened it. Reload it to go on. The link is still unused.',
     },
+    navigation_required: {
+      title: 'Open this page yourself',
+      text: 'This address works only when your browser goes to it. Another page tried to load it in the background. Go back to your app and try again.',
+      fix: 'Send the browser to the address with a redirect, and not with a script or an image.',
+    },
     proxy_request_missing_secret_key: {
       title: 'The app is not set up completely',
       text: 'The app that brought you here did not identify itself. Tell the people who run the app. The link is still unused.',
@@ -86,10 +91,6 @@ export const en = {
       title: 'The app is not set up completely',
       text: 'The app that brought you here gave a wrong address of its own. Tell the people who run the app. The link is still unused.',
       fix: 'Give the proxy of the app the http or https address at which browsers reach it.',
-    },
-    navigation_required: {
-      title: 'Go back to the app',
-      text: 'This address only sends a browser back to its page. Open the app again.',
     },
     request_body_invalid: {
       title: 'The form was not complete',
@@ -149,16 +150,6 @@ export const en = {
       title: 'There is no such user any more',
       text: 'The user of this link has been deleted, so the link opens nothing.',
     },
-    sign_in_tokens_off: {
-      title: 'This link does not work here',
-      text: 'This server does not sign users in with links. Sign in to the app as usual.',
-      fix: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
-    },
-    actor_is_user: {
-      title: 'This link is for your own account',
-      text: 'You cannot act as yourself. Sign in to your account as usual. The link is still unused.',
-      fix: 'Create a token whose `actor.sub` names another person or program than `user_id` does.',
-    },
     ticket_expired_code: {
       title: 'This link is too old',
       text: 'A link like this works for a short time, and that time is over. Ask for a new link.',
@@ -183,6 +174,16 @@ export const en = {
       title: 'You may not act as anyone',
       text: 'Your own account is banned or locked on this server.',
       fix: 'If that is a mistake, lift the ban or unlock the user who acts.',
+    },
+    actor_is_user: {
+      title: 'This link is for your own account',
+      text: 'You cannot act as yourself. Sign in to your account as usual.',
+      fix: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
+    },
+    sign_in_tokens_off: {
+      title: 'This link does not work here',
+      text: 'This server does not accept links of this kind. Ask for another one.',
+      fix: 'Create an actor token, or set STAGEDOOR_SIGN_IN_TOKENS=on.',
     },
     too_many_requests: {
       title: 'Too many requests',

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { Stagedoor } from '@stagedoor/sdk'
+import type { Express, Request, RequestHandler } from 'express'
+import { page, text } from './pages.js' // your templates
+
+const stagedoor = new Stagedoor() // STAGEDOOR_SERVER_URL, STAGEDOOR_SECRET_KEY
+
+/** What this app knows of a browser. While somebody from support acts, `parked` is who they are. */
+export interface ShopSession {
+  userId?: string
+  acting?: { id: string; actor: { sub: string }; reason?: string; until: number; as: string; link: string }
+  parked?: { userId?: string }
+}
+
+export interface Shop {
+  requireSupport: RequestHandler
+  findUser(id: string): { id: string; name: string; email: string }
+  /** Replaces the session of a browser: see session.ts. */
+  startSession(req: Request, session: ShopSession): void | Promise<void>
+}
+
+/** Lets support act as a customer, and brings their own session back however that ends. */
+export function addActing(app: Express, { requireSupport, findUser, startSession }: Shop): void {
+  const operatorOf = ({ session }: Request) => findUser(session.userId ?? '')
+  const nameOf = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
+
+  // The banner polls this. `isActive` only asks, so the session still ends when nobody uses it.
+  app.get('/acting/status', async (req, res) => {
+    const { acting } = req.session
+    res.json({ active: acting !== undefined && (await stagedoor.sessions.isActive(acting.id)) })
+  })
+
+  // Every other request is use. It also finds out that acting was revoked, or that its time is up.
+  app.use(async (req, res, next) => {
+    const { acting, parked } = req.session
+    if (!acting || (await stagedoor.sessions.touch(acting.id))) return next()
+    await startSession(req, parked ?? {})
+    res.redirect(303, '/support')
+  })
+
+  /** Acting as two users at once is not possible: says who it is now, and offers to switch. */
+  const oneAtATime: RequestHandler = (req, res, next) => {
+    const { acting } = req.session
+    const ticket = String(req.query.__clerk_ticket ?? '')
+    if (!acting) return next()
+    // A second click on the same link.
+    if (acting.link === nameOf(ticket)) return res.redirect(303, '/')
+    const body = `<p>You can act as one user at a time.</p>
+<form method="post" action="/acting/leave"><input type="hidden" name="ticket" value="${text(ticket)}">
+<button>Stop acting as ${text(acting.as)}${ticket && ', and open the new link'}</button></form>
+<p><a href="/">Go on as ${text(acting.as)}</a></p>`
+    res.status(409).send(page(`You are acting as ${acting.as}`, req, body))
+  }
+
+  app.post('/support/act-as/:id', oneAtATime, requireSupport, async (req, res) => {
+    const { id, name, email } = findUser(String(req.params.id))
+    const user = await stagedoor.users.findOrCreate({ externalId: id, firstName: name, emailAddress: [email] })
+    const actor = { sub: operatorOf(req).id, name: operatorOf(req).name }
+    const { url } = await stagedoor.actorTokens.create({ userId: user.id, actor, reason: req.body.reason })
+    res.redirect(303, url) // Stagedoor asks, and sends the browser back to /acting/start
+  })
+
+  app.get('/acting/start', oneAtATime, requireSupport, async (req, res) => {
+    const ticket = String(req.query.__clerk_ticket ?? '')
+    // A ticket for another actor is refused and stays unused. The key makes a repeated request give the same session.
+    const expected = { ticket, actorSub: operatorOf(req).id }
+    const accepted = await stagedoor.actorTokens.accept(expected, { idempotencyKey: nameOf(ticket) })
+    const { session, user, actorToken } = accepted
+    const acting = {
+      id: session.id,
+      actor: session.actor,
+      reason: actorToken.reason,
+      until: session.expireAt,
+      as: findUser(user.externalId ?? '').name,
+      link: nameOf(ticket),
+    }
+    Object.assign(req.session, { userId: user.externalId, acting, parked: { userId: req.session.userId } })
+    res.redirect(303, '/')
+  })
+
+  app.post('/acting/leave', async (req, res) => {
+    const { acting, parked } = req.session
+    if (acting) {
+      await stagedoor.sessions.revoke(acting.id, { reason: 'Left' })
+      await startSession(req, parked ?? {})
+    }
+    const next = req.body?.ticket && `/acting/start?${new URLSearchParams({ __clerk_ticket: req.body.ticket })}`
+    res.redirect(303, next || '/support')
+  })
+}

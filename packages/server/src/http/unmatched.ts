@@ -1,0 +1,124 @@
+import type { Hono } from 'hono'
+import { getPath } from 'hono/utils/url'
+import { bapi } from '../contract/bapi.ts'
+import { ApiError } from '../contract/errors.ts'
+import { fapi } from '../contract/fapi.ts'
+import { answerError, standardHeaders } from './answer.ts'
+import type { HeaderReader } from './headers.ts'
+import { isInRoom, requestedMethod } from './method-override.ts'
+import type { Env, HttpOptions } from './mount.ts'
+import type { Seen } from './observe.ts'
+import { isAllowed } from './origin.ts'
+import { errorPage, homePage, pageStyle, wantsPage } from './pages.ts'
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+/** Methods of the paths without parameters: `/v1/users/count` is no user, for any method. */
+const OF_LITERAL_PATHS = new Map(
+  [
+    ...Map.groupBy(
+      [...bapi, ...fapi].filter(({ path }) => !path.includes('{')),
+      ({ path }) => path,
+    ),
+  ].map(([path, operations]) => [path, operations.map(({ method }) => method.toUpperCase())] as const),
+)
+
+/** What browsers may send to another origin. Extensions show their client in Authorization. */
+const PREFLIGHT = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PATCH, PUT, DELETE',
+  'access-control-allow-headers': 'Authorization, Content-Type',
+  'access-control-max-age': '600',
+}
+
+/** Answers requests that no operation matches: OPTIONS, methods that a path does not have, and unknown paths. */
+export class Unmatched {
+  readonly #app: Hono<Env>
+  readonly #origins: ReadonlySet<string>
+  readonly #pages: HttpOptions['pages']
+
+  constructor(app: Hono<Env>, { allowedOrigins, pages }: Pick<HttpOptions, 'allowedOrigins' | 'pages'>) {
+    this.#app = app
+    this.#origins = allowedOrigins
+    this.#pages = pages
+  }
+
+  /** Called before anything is mounted: keeps what a literal path does not have from routes with parameters. */
+  keepLiteralPaths(): void {
+    for (const [path, methods] of OF_LITERAL_PATHS) {
+      const others = METHODS.filter(method => !methods.includes(method))
+      this.#app.on(others, path, ({ req, env }) => this.refuse(req.raw, env.seen))
+    }
+  }
+
+  /** 405 with `Allow` if the path has other methods, otherwise 404. */
+  refuse(request: Request, seen: Seen): Response {
+    const path = plainPath(request)
+    const allow = this.#allow(path)
+    const headers = this.#headers(request, seen)
+    // An override that the path does not take is as wrong as the method it was sent with.
+    const methods = [requestedMethod(request.method, request.url), request.method]
+    const wrong = methods.find(method => allow?.split(', ').includes(method) === false)
+    // The handler of files comes here too, for a file that is not there.
+    if (allow === undefined || wrong === undefined) return this.#nothingHere(request, path, seen)
+    return answerError(methodNotAllowed(wrong, allow), { ...headers, allow }, seen)
+  }
+
+  /** 404: a page for the person in a browser, JSON for everything else. */
+  #nothingHere(request: Request, path: string | undefined, seen: Seen): Response {
+    const error = nothingHere(request.method, path)
+    const headers = this.#headers(request, seen)
+    const header: HeaderReader = name => request.headers.get(name) ?? undefined
+    if (!['GET', 'HEAD'].includes(request.method) || !wantsPage(header)) return answerError(error, headers, seen)
+    const style = pageStyle(this.#pages, header)
+    return path === '/' ? homePage(headers, style) : errorPage(error, headers, seen, style)
+  }
+
+  /**
+   * Says which methods a path has. A browser asks before it sends a request to another origin that is no plain form;
+   * pages of origins that are not allowed are refused.
+   */
+  options(request: Request, seen: Seen): Response {
+    const origin = request.headers.get('origin')
+    const path = plainPath(request)
+    const allow = this.#allow(path)
+    // A preflight of an unknown address is answered like any other, so that the page can read the 404 that follows.
+    const known = allow !== undefined || (origin !== null && path?.startsWith('/v1/') === true)
+    if (!known) return this.refuse(request, seen)
+    const headers = { ...this.#headers(request, seen), ...(allow === undefined ? {} : { allow }) }
+    if (origin === null) return new Response(null, { status: 204, headers })
+    if (!isAllowed(origin, this.#origins)) return answerError(new ApiError('origin_invalid'), headers, seen)
+    return new Response(null, { status: 204, headers: { ...headers, ...PREFLIGHT } })
+  }
+
+  #headers(request: Request, seen: Seen) {
+    return standardHeaders(seen.traceId, request.headers.get('origin') ?? undefined, this.#origins)
+  }
+
+  /** The `Allow` of a path (RFC 9110 §10.2.1); undefined if there is nothing at it. */
+  #allow(path: string | undefined): string | undefined {
+    if (path === undefined) return undefined
+    const matched = (method: string) => this.#app.router.match(method, path)[0].length > 0
+    const methods = OF_LITERAL_PATHS.get(path) ?? METHODS.filter(matched)
+    if (methods.length === 0) return undefined
+    const sorted = METHODS.filter(method => methods.includes(method))
+    return [...sorted.flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])), 'OPTIONS'].join(', ')
+  }
+}
+
+/** The path as it was asked for; undefined where overridden methods are routed, which no request may name. */
+function plainPath(request: Request): string | undefined {
+  const path = getPath(request)
+  return isInRoom(path) ? undefined : path
+}
+
+function methodNotAllowed(method: string, allow: string): ApiError {
+  const what = METHODS.includes(method) || method === 'HEAD' ? method : 'This method'
+  return new ApiError('method_not_allowed', { params: { method: what, allow } })
+}
+
+function nothingHere(method: string, path = ''): ApiError {
+  return new ApiError('resource_not_found', {
+    params: { what: `There is no ${method} ${path.slice(0, 200)} here.` },
+    action: 'The addresses are listed in docs/reference/api.md.',
+  })
+}
