@@ -164,7 +164,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.match(await page.getByRole('main').innerText(), /Olivia Operator/, 'still herself')
       for (const ticket of [foreign.token, 'x', '']) {
         await page.goto(start(ticket))
-        assert.match(await page.locator('body').innerText(), /used|invalid|must/i)
+        assert.match(await page.locator('body').innerText(), /used|incomplete|must/i)
       }
       assert.equal(await page.evaluate('document.body.innerText.includes("    at ")'), false, 'no stack')
     })

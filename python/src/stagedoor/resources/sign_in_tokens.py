@@ -86,7 +86,8 @@ class SignInTokens:
         `GET /v1/sign_in_tokens` (Stagedoor only)
 
         Example:
-            >>> for token in stagedoor.sign_in_tokens.list(status="pending"):
+            >>> created = stagedoor.sign_in_tokens.create(user_id=user.id)
+            >>> for token in stagedoor.sign_in_tokens.list(status="pending", user_id=user.id):
             ...     stagedoor.sign_in_tokens.revoke(token.id).status
             'revoked'
         """
