@@ -961,14 +961,22 @@ function fill(target: Element, sentence: string, values: Record<string, string |
   target.replaceChildren(...nodes)
 }
 
+/** Browsers have it since 2025 at the latest, and TypeScript's own types since ES2025. */
+interface MaybeWithDurations {
+  DurationFormat?: new (
+    language: string,
+    options: { style: 'digital'; hoursDisplay: 'auto'; minutes: '2-digit' | 'numeric' },
+  ) => { format(duration: { hours: number; minutes: number; seconds: number }): string }
+}
+
 /** 754 000 ms is `12:34`. */
 function countdown(milliseconds: number, language: string): string {
   const total = Math.ceil(milliseconds / 1_000)
   const [hours, minutes, seconds] = [Math.floor(total / 3_600), Math.floor(total / 60) % 60, total % 60]
   if (!(total >= 0)) return ''
-  // Browsers have it since 2025 at the latest.
-  if (Intl.DurationFormat) {
-    const format = new Intl.DurationFormat(language, {
+  const { DurationFormat } = Intl as MaybeWithDurations
+  if (DurationFormat) {
+    const format = new DurationFormat(language, {
       style: 'digital',
       hoursDisplay: 'auto',
       minutes: hours > 0 ? '2-digit' : 'numeric',
