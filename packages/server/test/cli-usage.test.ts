@@ -293,7 +293,9 @@ describe('what is wrong', () => {
       ],
     ]
     const answers = await Promise.all(
-      cases.map(([env]) => run(['doctor', '--json'], { STAGEDOOR_SERVER_URL: url, ...env }, empty)),
+      cases.map(([env]) =>
+        run(['doctor', '--json'], { STAGEDOOR_SERVER_URL: url, STAGEDOOR_SIGN_IN_TOKENS: 'off', ...env }, empty),
+      ),
     )
     for (const [i, [, expected]] of cases.entries()) {
       const findings = JSON.parse(answers[i]?.stdout ?? '[]') as { check: string; result: string; detail: string }[]
@@ -311,6 +313,7 @@ describe('what is wrong', () => {
       { ...addresses, STAGEDOOR_MASTER_KEY: key, STAGEDOOR_DATABASE_URL: `sqlite:${join(empty, 'none.db')}` },
       empty,
     )
+    assert.match(missing.stdout, /! sign-in +Sign-in tokens are on.*Set STAGEDOOR_SIGN_IN_TOKENS=off/)
     assert.match(missing.stdout, /! database +There is no database .*none\.db yet/)
     assert.ok(!existsSync(join(empty, 'none.db')), 'looking makes nothing')
     rmSync(empty, { recursive: true })

@@ -63,6 +63,7 @@ async function examine(findings: Finding[]): Promise<void> {
     const known = config
     const hasSecrets = await check('secrets', () => secrets(known))
     // Without the master key nothing can be opened: that is said once.
+    if (known.environment !== 'development') await check('sign-in', () => signInTokens(known), 'warn')
     if (hasSecrets || known.master_key !== undefined) await examineDatabase(check, findings, known)
   }
   if (config || isRead) await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
@@ -89,6 +90,14 @@ function secrets(config: Config): string {
   return config.environment === 'development'
     ? 'those of a development server'
     : 'real ones, as `stagedoor serve` needs them'
+}
+
+/** A sign-in token signs in as the user and names no actor. */
+function signInTokens({ sign_in_tokens }: Config): string {
+  if (sign_in_tokens === 'off') return 'sign-in tokens are off: every session that a ticket starts names its actor'
+  throw new Error(
+    'Sign-in tokens are on: a secret key can sign in as any user without an actor in the session. Set STAGEDOOR_SIGN_IN_TOKENS=off if your app does not use them.',
+  )
 }
 
 /** Opened once: what is wrong with opening it is one finding. */
