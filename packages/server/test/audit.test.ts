@@ -570,7 +570,7 @@ describe('refused garbage', () => {
 
   it('of browsers that are not signed in leaves a bounded number of audit events', async () => {
     using database = testDatabase()
-    await using server = await testServer({ env: database.env })
+    const server = await testServer({ env: database.env })
     const refused = () => database.rows("select seq from audit_events where outcome = 'refused'").length
     const anonymous = cookieOf(await server.call('GET', '/v1/client', undefined, { authorization: undefined }))
     const used = await server.signIn()
@@ -599,6 +599,7 @@ describe('refused garbage', () => {
       for (let i = 0; i < MAX_REFUSAL_EVENTS; i++)
         await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie })
     assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'a ticket that was used has as many')
+    await server[Symbol.asyncDispose]()
     await using again = await testServer({ env: database.env, clock: server.clock })
     for (let i = 0; i < 5; i++)
       await again.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie: anonymous })

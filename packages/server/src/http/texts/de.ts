@@ -82,6 +82,10 @@ export const de: Texts = {
       text: 'Die App, die Sie hierher gebracht hat, nennt eine falsche eigene Adresse. Sagen Sie es den Betreibern der App. Der Link ist noch unbenutzt.',
       fix: 'Geben Sie dem Proxy der App die http- oder https-Adresse, unter der Browser ihn erreichen.',
     },
+    request_invalid: {
+      title: 'Die Anfrage war nicht vollständig',
+      text: 'Der Server konnte nicht lesen, was Ihr Browser gesendet hat. Öffnen Sie den Link noch einmal.',
+    },
     request_body_invalid: {
       title: 'Das Formular war nicht vollständig',
       text: 'Der Server konnte nicht lesen, was Ihr Browser gesendet hat. Öffnen Sie den Link noch einmal.',

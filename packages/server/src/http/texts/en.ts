@@ -92,6 +92,10 @@ export const en = {
       text: 'The app that brought you here gave a wrong address of its own. Tell the people who run the app. The link is still unused.',
       fix: 'Give the proxy of the app the http or https address at which browsers reach it.',
     },
+    request_invalid: {
+      title: 'The request was not complete',
+      text: 'The server could not read what your browser sent. Open the link again.',
+    },
     request_body_invalid: {
       title: 'The form was not complete',
       text: 'The server could not read what your browser sent. Open the link again.',
