@@ -18,7 +18,6 @@ import {
 } from './query.ts'
 import { notStamped, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
-import { blockedActor } from './users.ts'
 
 const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
 
@@ -53,6 +52,9 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
     .leftJoin('users', 'users.id', 'sessions.user_id')
+    // Two lookups in an index each: PostgreSQL needs twice as long for one with `or`.
+    .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
+    .leftJoin('users as external_actors', 'external_actors.external_id', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
       statusOf('sessions').as('status'),
@@ -64,9 +66,9 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .when(
             eb.or([
               eb('users.id', 'is', null),
-              eb('users.banned_at', 'is not', null),
-              eb('users.locked_at', 'is not', null),
-              eb.exists(blockedActor(eb.ref('sessions.actor_sub'))),
+              ...(['users', 'actors', 'external_actors'] as const).flatMap(table =>
+                (['banned_at', 'locked_at'] as const).map(column => eb(`${table}.${column}`, 'is not', null)),
+              ),
             ]),
           )
           .then(1)

@@ -40,7 +40,7 @@ const asActor = (actorSub: unknown) =>
     .where(eb => eb.or([eb('actors.id', '=', actorSub as string), eb('actors.external_id', '=', actorSub as string)]))
 
 /** The actor, if that is a stored user who is banned or locked. */
-export const blockedActor = (actorSub: unknown) =>
+const blockedActor = (actorSub: unknown) =>
   asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
 
 /**
