@@ -128,7 +128,7 @@ function newToken(ctx: Context, id: string): { token: string; rotating_token_has
   }
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a client with its usable sessions. @throws ApiError resource_not_found */
 export async function getClient(ctx: Context, input: { id: string }): Promise<ClientWithSessions> {
   const record = await ctx.store.clients.find(input.id)
   if (!record) throw notFound('client', input.id)

@@ -45,7 +45,7 @@ export async function startHandshake(ctx: Context, input: StartHandshake): Promi
   }
 }
 
-/** @throws ApiError invalid_handshake */
+/** Returns the facts of a nonce. @throws ApiError invalid_handshake */
 export function readHandshake(ctx: Context, nonce: string): HandshakeClaims {
   const claims = ctx.signing.readHandshakeNonce(nonce)
   if (!claims || claims.iid !== ctx.settings.instance_id || claims.exp <= ctx.clock.now())

@@ -32,7 +32,10 @@ const ONLY_AS: Record<string, RegExp> = {
   act: /^\{\{\s*session\.actor\s*\}\}$/,
 }
 
-/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists */
+/**
+ * Creates a JWT template.
+ * @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists
+ */
 export async function createJwtTemplate(
   ctx: Context,
   input: CreateJwtTemplate,
@@ -54,7 +57,7 @@ export async function createJwtTemplate(
   return template
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a JWT template. @throws ApiError resource_not_found */
 export async function getJwtTemplate(ctx: Context, input: { id: string }): Promise<JwtTemplateRecord> {
   const template = await ctx.store.jwtTemplates.find(input.id)
   if (!template) throw notFound('JWT template', input.id)
@@ -85,13 +88,13 @@ export async function updateJwtTemplate(
   return template
 }
 
-/** @throws ApiError resource_not_found */
+/** Deletes a JWT template. @throws ApiError resource_not_found */
 export async function deleteJwtTemplate(ctx: Context, input: { id: string }): Promise<void> {
   if (!(await ctx.store.jwtTemplates.delete(input.id, templateEvent(ctx, 'delete', input.id))))
     throw notFound('JWT template', input.id)
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns the JWT template with a name. @throws ApiError resource_not_found */
 export async function findTemplateByName(ctx: Context, name: string): Promise<JwtTemplateRecord> {
   const template = await ctx.store.jwtTemplates.findByName(name)
   if (!template)
@@ -142,7 +145,10 @@ export async function templateClaims(
   })
 }
 
-/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim */
+/**
+ * Checks and encodes the claims of a template.
+ * @throws ApiError form_param_value_invalid, jwt_template_reserved_claim
+ */
 function claimsText(claims: Record<string, unknown>): string {
   for (const [claim, value] of Object.entries(claims)) assertNotReserved(claim, value)
   const wrong = [...new Set(wrongShortcodes(claims))].slice(0, 10).map(each => `\`${each.slice(0, 80)}\``)

@@ -49,7 +49,7 @@ export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
   return ctx.store.secretKeys.list()
 }
 
-/** @throws ApiError resource_not_found */
+/** Revokes a secret key. @throws ApiError resource_not_found */
 export async function revokeSecretKey(ctx: Context, input: { id: string }): Promise<SecretKeyRecord> {
   const event = auditEvent(ctx, { action: 'secret_key.revoke', about: {}, target_id: input.id })
   const revoked = await ctx.store.secretKeys.revoke(input.id, event)

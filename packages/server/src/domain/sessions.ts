@@ -72,7 +72,7 @@ export async function createSession(ctx: Context, input: { user_id: string }, on
   throw new ApiError(user.banned_at === null ? 'user_locked' : 'user_banned', { about: { user_id: user.id } })
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a session. @throws ApiError resource_not_found */
 export async function getSession(ctx: Context, input: { id: string }): Promise<SessionRecord> {
   const session = await ctx.store.sessions.find(input.id)
   if (!session) throw notFound('session', input.id)

@@ -194,7 +194,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** Which rows to purge: ended for at least `keep` ms by the deciding clock, and before `until`, Unix ms. */
+/** Which rows to purge: ended for at least `keep` ms by the store's clock, and before `until`, Unix ms. */
 export interface LongOver {
   keep: number
   until: number
@@ -243,7 +243,7 @@ export interface MintFacts extends SessionRecord {
    */
   barred: 0 | 1
   keyring_version: number
-  /** When this was read, by the deciding clock, Unix ms. */
+  /** When this was read, by the store's clock, Unix ms. */
   now: number
 }
 

@@ -260,7 +260,7 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
   return record
 }
 
-/** @throws ApiError sign_in_tokens_off */
+/** Rejects sign-in tokens if they are turned off. @throws ApiError sign_in_tokens_off */
 function assertOn({ settings }: Context, kind: TicketRecord['kind']): void {
   if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
 }

@@ -18,7 +18,7 @@ type Metadata = { [K in (typeof METADATA)[number]]?: Record<string, unknown> | u
 /** Maximum size of one kind of metadata, in bytes of JSON: Clerk's limit. */
 const MAX_METADATA_BYTES = 8_192
 
-/** @throws ApiError form_identifier_exists, form_param_value_invalid */
+/** Creates a user. @throws ApiError form_identifier_exists, form_param_value_invalid */
 export async function createUser(ctx: Context, input: CreateUser, once?: Once): Promise<UserWithIdentifiers> {
   const now = ctx.clock.now()
   const created_at = milliseconds(input.created_at) ?? now
@@ -63,14 +63,14 @@ export async function createUser(ctx: Context, input: CreateUser, once?: Once): 
   return { ...user, identifiers }
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a user. @throws ApiError resource_not_found */
 export async function getUser(ctx: Context, input: { id: string }): Promise<UserWithIdentifiers> {
   const user = await ctx.store.users.find(input.id)
   if (!user) throw notFound('user', input.id)
   return user
 }
 
-/** @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
+/** Lists users. @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
 export async function listUsers(
   ctx: Context,
   input: UserFilter & Page & { order_by: string; counted: boolean },

@@ -3,7 +3,7 @@ import type { LongOver, Store } from '../domain/store.ts'
 import { bound, type Database, given, now, prepared, type Step, sqlFor } from './query.ts'
 
 /**
- * Rows that ended before a moment, and at least `keep` ms ago by the deciding clock. This is one bound, because with
+ * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one bound, because with
  * two an index might use either.
  */
 const longOver = (column: string) =>

@@ -41,7 +41,7 @@ export interface UserRow extends UserRecord {
 }
 
 export interface Written {
-  /** When the row was written, by the deciding clock, Unix ms. */
+  /** When the row was written, by the store's clock, Unix ms. */
   written_at: Generated<number>
 }
 
