@@ -12,7 +12,7 @@ export class SteadyClock implements Clock {
   readonly #clock: Clock
   #latest: number
   #writing = false
-  /** Stores as expired whatever has expired by the time of this clock. */
+  /** Stores as expired everything that has expired by the time of this clock. */
   writeDown: (() => Promise<void>) | undefined
 
   /** @param latest the latest time that is known from an earlier run, Unix ms */

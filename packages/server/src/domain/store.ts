@@ -27,7 +27,8 @@ import type {
 export interface Store {
   tickets: {
     /**
-     * Adds the token if its user exists and is neither banned nor locked, and its actor is not a stored user who is.
+     * Adds the token if its user exists, and neither the user nor the actor (if it is a stored user) is banned or
+     * locked.
      */
     insert(ticket: TicketRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
     find(id: string): Promise<TicketRecord | undefined>

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 
 /** Maximum signatures that run at the same time. Node's thread pool has four threads by default. */
 const AT_ONCE = Math.min(availableParallelism() + 1, 4)
-/** Finished signatures per batch while others are still waiting. */
+/** Maximum finished signatures per batch, while others are still waiting. */
 const TOGETHER = 8
 
 interface Job {
