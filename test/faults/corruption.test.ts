@@ -83,7 +83,7 @@ async function examine({ database, alive, over, dead }: Fixture, seen: Seen, pla
   } catch (error) {
     const { message } = error as Error
     // It says which setting, what is wrong and what to do.
-    if (!/^STAGEDOOR_DATABASE_URL: .*(backup|later version|STAGEDOOR_MASTER_KEY is not the one)/s.test(message))
+    if (!/^STAGEDOOR_DATABASE_URL: .*(backup|later version|STAGEDOOR_MASTER_KEY is not the key)/s.test(message))
       seen.wrong.push(`${place}: ${message}`)
     seen.refusedAtStart++
     return

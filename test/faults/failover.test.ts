@@ -226,7 +226,7 @@ describe('a standby', { skip: noStandby() }, () => {
     assert.doesNotMatch(node.output, /acknowledged/)
     assert.equal((await doctor()).result, 'ok')
     for (const [setting, words] of [
-      ["synchronous_standby_names = ''", /standbys follow, and none is synchronous/],
+      ["synchronous_standby_names = ''", /standbys, but none is synchronous/],
       ['synchronous_commit = local', /synchronous_commit is local/],
       ['synchronous_commit = off', /synchronous_commit is off/],
     ].slice(0, times(1, 3)) as [string, RegExp][]) {
@@ -298,12 +298,12 @@ describe('a standby', { skip: noStandby() }, () => {
     }
     const ready = await everywhere({ method: 'GET', path: '/readyz' })
     assert.deepEqual(statuses(ready), [503])
-    for (const { output } of nodes.servers) assert.match(output, /has to lead to the primary/)
+    for (const { output } of nodes.servers) assert.match(output, /must lead to the primary/)
     const late = nodes.server({ env: { STAGEDOOR_DATABASE_URL: through(url, standby.port) } })
     await assert.rejects(
       late.start(),
       (error: unknown) =>
-        error instanceof NotStarted && /STAGEDOOR_DATABASE_URL: .*has to lead to the primary/.test(error.output),
+        error instanceof NotStarted && /STAGEDOOR_DATABASE_URL: .*must lead to the primary/.test(error.output),
     )
 
     await standby.query('select pg_wal_replay_resume()')

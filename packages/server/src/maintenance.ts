@@ -11,12 +11,12 @@ import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { Restore } from './store/restore.ts'
 import { type TakenAway, takenAway } from './store/taken-away.ts'
 
-/** What operators do with a whole database: back up, restore, move. */
+/** Operations on a whole database: back up, restore, move. */
 
 const isEmbedded = (databaseUrl: string) => databaseUrl.startsWith('sqlite:')
 const pathOf = (databaseUrl: string) => databaseUrl.slice('sqlite:'.length)
 
-/** Copies the embedded database, whether or not a server is using it. @throws ConfigError, or an Error that says what to do */
+/** Copies the embedded database. A server may be using it. @throws ConfigError, or an Error that tells what to do */
 export function backupDatabase(databaseUrl: string, to: string): void {
   if (!isEmbedded(databaseUrl) || pathOf(databaseUrl) === ':memory:')
     throw new ConfigError(
@@ -26,21 +26,21 @@ export function backupDatabase(databaseUrl: string, to: string): void {
 }
 
 export interface RestoreResult {
-  /** What the replaced database is called now. */
+  /** The new name of the database that was replaced. */
   replaced: string | undefined
   sessions: number
   tokens: number
-  /** How many keys, users… were taken away since the backup, and are taken away again. */
+  /** How many keys and users had been revoked, banned, locked or deleted since the backup, and are so again. */
   again: Record<keyof TakenAway, number> | undefined
 }
 
 /**
- * Puts a backup in the place of the embedded database. Before it can be served, everything issued so far is revoked, and
- * what the replaced database had revoked, banned or deleted since is revoked, banned or deleted again.
+ * Replaces the embedded database with a backup. Before a server can use it, everything issued so far is revoked. What
+ * had been revoked, banned, locked or deleted in the replaced database since the backup is so again.
  * @param config from `loadConfig`; its database need not exist
- * @param principal who does it, for the audit log
- * @param takesBack whether the database is one that was moved away, and becomes usable again
- * @throws ConfigError, or an Error that says what to do
+ * @param principal who restores, for the audit log
+ * @param takesBack whether to make a database usable again that was moved away
+ * @throws ConfigError, or an Error that tells what to do
  * @example await restoreDatabase(config, '/backups/monday.db', { type: 'command_line', id: 'olivia' })
  */
 export async function restoreDatabase(
@@ -68,7 +68,8 @@ export async function restoreDatabase(
 }
 
 /**
- * Revokes everything issued so far in a database that was restored by its own tools, before a server serves it.
+ * Revokes everything issued so far in a database that PostgreSQL's own tools restored. Run it before a server uses the
+ * database.
  * @throws ConfigError
  */
 export function revokeRestored(config: Config, principal: Caller['principal']) {
@@ -97,12 +98,12 @@ async function takeAwayAgain(stagedoor: Stagedoor, config: Config, principal: Ca
 }
 
 /**
- * Copies a whole instance from an embedded database to an empty PostgreSQL database, and compares the two. From then on
- * the embedded database refuses to be used.
+ * Copies a whole instance from an embedded database to an empty PostgreSQL database and compares the two. From then on
+ * the embedded database cannot be used.
  * @param from `sqlite:` and a path
  * @param to `postgres://…`
  * @returns rows copied, by table
- * @throws ConfigError, which names the option that is wrong; an Error if a server is using the source
+ * @throws ConfigError that names the wrong option; an Error if a server is using the source
  */
 export async function moveDatabase(
   from: string,

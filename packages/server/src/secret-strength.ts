@@ -1,4 +1,4 @@
-/** Tells keys that were drawn at random from passphrases, samples and patterns. */
+/** Distinguishes random keys from passphrases, samples and patterns. */
 
 /** The 50 most frequent pairs of letters in English; other European languages share most of them. */
 const FREQUENT_PAIRS = new Set(
@@ -7,7 +7,8 @@ const FREQUENT_PAIRS = new Set(
   ),
 )
 /**
- * The largest `wordiness` of a random key of 32 bytes in base64: 4 in a million have more. Passphrases have 0.14 to 0.5.
+ * The highest `wordiness` that is accepted as random. Of random 32-byte keys in base64, 4 in a million exceed it.
+ * Passphrases have 0.14 to 0.5.
  */
 const MAX_WORDINESS = 0.12
 /** The same for keys of any length and alphabet. */
@@ -15,12 +16,12 @@ export const MAX_WORDINESS_OF_ANY_KEY = 0.35
 /** Digits that stand for letters in passphrases. */
 const LEET: Record<string, string> = { 0: 'o', 1: 'l', 3: 'e', 4: 'a', 5: 's', 7: 't', '@': 'a', $: 's' }
 const MIN_DISTINCT_CHARACTERS = 10
-/** The largest share that one difference between neighbours may have, as in `abcdef…` or `000102…`. */
+/** Maximum fraction of neighbours with the same difference, as in `abcdef…` or `000102…`. */
 const MAX_SAME_STEP = 0.4
 
 /**
- * Decodes base64, base64url or hex. The text must be exactly what encoding the bytes gives, with or without padding.
- * @returns undefined if the text is none of them
+ * Decodes base64, base64url or hex. The text must be exactly the encoding of the bytes, with or without padding.
+ * @returns undefined if the text is in none of these encodings
  * @example decodeKey('00ff') // <Buffer 00 ff>
  */
 export function decodeKey(text: string): Buffer | undefined {
@@ -35,8 +36,8 @@ export function decodeKey(text: string): Buffer | undefined {
 }
 
 /**
- * Says why a secret looks as if it was not drawn at random.
- * @returns the end of a sentence that begins with the name of the secret; undefined if it looks random
+ * Returns why a secret does not look random.
+ * @returns the end of a sentence that begins with the name of the secret; undefined if the secret looks random
  * @example guessable('correcthorsebatterystaple') // 'consists of words'
  */
 export function guessable(secret: string, maxWordiness = MAX_WORDINESS): string | undefined {
@@ -47,14 +48,14 @@ export function guessable(secret: string, maxWordiness = MAX_WORDINESS): string 
   if (hasSameSteps(codes) || (bytes && hasSameSteps([...bytes]))) return 'counts up or down'
   if (bytes && isPeriodic(bytes.toString('latin1'))) return 'repeats itself'
   const inner = bytes?.toString('latin1') ?? ''
-  // Base64 of a text: as good as the text, whatever it looks like itself.
+  // Base64 of readable text is only as strong as that text.
   if (inner.length > 0 && /^[\t\r\n\x20-\x7e]+$/.test(inner)) return guessable(inner.trim(), maxWordiness)
-  // Hex digits spell no words, and their few letters are frequent ones.
+  // Hex digits cannot form words, but their few letters are frequent ones.
   const isHex = /^[0-9a-f]+$/i.test(secret)
   return !isHex && wordiness(secret) > maxWordiness ? 'consists of words' : undefined
 }
 
-/** Whether a text is one part again and again, the last time perhaps cut off. */
+/** Whether a text repeats one part. The last repetition may be incomplete. */
 function isPeriodic(text: string): boolean {
   const plain = text.replace(/=+$/, '')
   for (let period = 1; period <= plain.length / 2; period++)
@@ -71,23 +72,26 @@ function hasSameSteps(values: number[]): boolean {
   return Math.max(0, ...counts.values()) > MAX_SAME_STEP * (values.length - 1)
 }
 
-/** Words have many frequent pairs of letters, and few changes between upper and lower case. From -1 to 1. */
+/**
+ * Returns how much a text looks like words: many frequent pairs of letters, few changes between upper and lower case.
+ * From -1 to 1.
+ */
 function wordiness(text: string): number {
   return frequentPairs(text) - caseChanges(text)
 }
 
-/** The share of neighbouring characters that are a frequent pair of letters. */
+/** Returns the fraction of neighbouring characters that are a frequent pair of letters. */
 function frequentPairs(text: string): number {
   const letters = [...text.toLowerCase()].map(character => LEET[character] ?? character).join('')
   const plain = letters.replace(/[^a-z]/g, '')
-  // Words that are separated by few other characters count as one text.
+  // Text that is mostly letters counts without its other characters.
   const counted = plain.length > 0.8 * letters.length ? plain : letters
   let frequent = 0
   for (let i = 1; i < counted.length; i++) if (FREQUENT_PAIRS.has(counted.slice(i - 1, i + 1))) frequent++
   return frequent / Math.max(1, counted.length - 1)
 }
 
-/** The share of neighbouring letters that differ in case. */
+/** Returns the fraction of neighbouring letters that differ in case. */
 function caseChanges(text: string): number {
   const neighbours = [...text.matchAll(/(?=([a-zA-Z])([a-zA-Z]))/g)]
   const isUpper = (letter = '') => letter < 'a'

@@ -33,56 +33,64 @@ import { watchedStore } from './telemetry/watched-store.ts'
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 
-/** How often it is looked what has become due: last activity to be written, sessions whose time has come; ms. */
+/** Interval between runs that write what has become due (last activity, expired tokens and sessions), in ms. */
 const DUE_INTERVAL = 1_000
+/** Maximum rows per transaction of these runs. */
 const OVERDUE_BATCH = 200
 const DAY = 86_400_000
-/** How often it is looked what is long over, ms; the share of the time that deleting it may take; the shortest rest, ms. */
+/** Interval between purge runs, in ms. */
 const PURGE_INTERVAL = 60_000
+/** Fraction of time that a purge may use. */
 const PURGE_SHARE = 0.05
+/** Minimum pause between purge batches, in ms. */
 const PURGE_PAUSE = 20
-/** How often it is looked for revocations by other nodes that nobody has told of, ms. */
+/** Interval between polls for revocations by other nodes, in ms. The database notifies earlier where it can. */
 const FEED_INTERVAL = 500
 
 export interface ServerOptions {
   clock?: Clock
   random?: Random
   log?: Logger
-  /** Check every answer against the contract. On in development unless told. */
+  /** Whether to check every response against the contract. Default: only in development. */
   checkResponses?: boolean
-  /** False for commands: nothing is made ready for serving, and no setting of theirs leaves a trace in the database. */
+  /**
+   * Whether the instance serves requests. `false` for commands: they create no signing keys and no secret key, so their
+   * settings leave no trace in the database. Default: `true`.
+   */
   serves?: boolean
   /**
-   * Which of several processes this is that serve at one address. It is said in each line of the log; the metrics are
-   * served by whoever started them.
+   * The number of this process, if several serve at one address. Every log line contains it. The process that started
+   * them serves the metrics of all.
    */
   worker?: { number: number; of: number }
 }
 
-/** An instance: its store, its keys, its rules. Serves HTTP once `listen` is called; works in process without. */
+/**
+ * A Stagedoor instance: its store, its keys, its rules. `listen` serves it over HTTP; `fetch` works without `listen`.
+ */
 export interface Stagedoor {
   /** `Request → Response`, for calling the server in process. */
   fetch(request: Request): Promise<Response>
-  /** A context for work that no request asks for: the command line, start-up. */
+  /** Returns a context for work outside of a request: the command line, start-up. */
   context(principal: Caller['principal']): Context
   services: Services
   makeKey: MakeKey
   log: Logger
   listen(): Promise<{ port: number; host: string; metrics_port?: number }>
   /**
-   * Finishes what is under way, writes what is waiting, closes the store.
-   * @param lastAnswers how long connections that are idle are left open for one more request, ms
-   * @param othersToo resolves when other processes at this address let nobody in either
+   * Finishes the requests in flight, writes what is pending and closes the store.
+   * @param lastAnswers how long idle connections stay open for one more request, in ms
+   * @param othersToo resolves when the other processes at this address have also stopped accepting requests
    */
   close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
-  /** What its metrics say now, if they are on: for whoever sums them up. */
+  /** Returns the current metrics, for the process that adds them up. Undefined if metrics are off. */
   counts(): Promise<Counts> | undefined
 }
 
 /**
- * Puts an instance together. The only place where the parts meet.
+ * Creates an instance. This is the only place that connects all the parts.
  * @param config from `loadConfig`; needs a master key and a public URL
- * @throws ConfigError, or an Error saying what to do if the database cannot be opened with this master key
+ * @throws ConfigError, or an Error that tells what to do if the database cannot be opened with this master key
  * @example
  * const stagedoor = await createStagedoor(loadConfig(process.env))
  * await stagedoor.listen()
@@ -150,7 +158,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const makeKey = keyMaker(masterKey, random)
 
   const writeDown = async () => {
-    // In this order: a session used a moment ago is not overdue.
+    // Activity first: a session that was used a moment ago is not overdue.
     await services.activity.flush(store, clock.now())
     while (await markRevoked(system()));
     while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
@@ -159,10 +167,10 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   steady.writeDown = writeDown
 
   try {
-    // It may have been turned back while nobody was here.
+    // The clock may have been set back while no server was running.
     const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
     if (last) steady.wasAt(last.at)
-    // A wrong master key shows now, not at the first token.
+    // Find a wrong master key now, not when the first token is signed.
     const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
     if (sealed) openPrivateKey(sealed, masterKey)
     if (serves) {
@@ -170,7 +178,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       if (config.secret_key !== undefined)
         await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
       for (const risk of await store.risks()) log.warn(risk)
-      // Read once now, so that it can be served while the database is away.
+      // Load the key set now, so that it can be served while the database is unavailable.
       await services.signing.jwks()
     }
   } catch (error) {
@@ -214,7 +222,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     services.eventStreams.endRevoked(store),
   )
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(DUE_INTERVAL, 'what is due could not be written', async () => {
+  every(DUE_INTERVAL, 'due changes could not be written', async () => {
     await writeDown()
     while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
@@ -222,8 +230,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const { retention_days } = config
   if (retention_days !== 'none') {
     const over = longOver(system(), { days: Number(retention_days) })
-    every(PURGE_INTERVAL, 'what is long over could not be deleted', async () => {
-      // There may be hours of it: told of in between, and gone on with at the next look.
+    every(PURGE_INTERVAL, 'expired rows could not be deleted', async () => {
+      // A backlog may take hours. Stop before the next run is due, so that progress is logged; that run continues.
       const until = performance.now() + PURGE_INTERVAL - 1_000
       const rest = async (worked: number) => {
         const pause = Math.max(PURGE_PAUSE, worked / PURGE_SHARE)
@@ -234,7 +242,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
       while ((await store.refusedRequests.deleteBefore(before, OVERDUE_BATCH)) === OVERDUE_BATCH);
       const rows = await purgeAll(system(), { over, rest })
       metrics?.purged(rows)
-      if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted what was long over')
+      if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted expired rows')
     })
   }
 
@@ -286,7 +294,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
 }
 
-/** @param serves the commands show no pages, so they need no logo */
+/** @param serves commands show no pages, so they load no logo */
 function pageOptionsOf({ languages, brand_name, brand_logo }: Config, serves: boolean): PageOptions {
   const [first = 'en', ...others] = languages
   try {
@@ -299,8 +307,8 @@ function pageOptionsOf({ languages, brand_name, brand_logo }: Config, serves: bo
 
 /**
  * Brings the schema of a database up to date.
- * @param setting what the address was given as, for messages
- * @returns the names of what was done
+ * @param setting the setting or option that the URL comes from, for error messages
+ * @returns the names of the migrations that ran
  * @throws ConfigError
  */
 export async function migrateDatabase(databaseUrl: string, setting?: string): Promise<string[]> {

@@ -94,7 +94,7 @@ describe('a backup', () => {
     const file = backups.at(-1)?.file ?? ''
     const taken = await server.command('backup', file)
     assert.equal(taken.code, 1)
-    assert.match(taken.stderr, /exists already.*another name/)
+    assert.match(taken.stderr, /already exists.*another name/)
     assert.ok(statSync(file).size > 0, 'and is as it was')
     assert.equal(await server.stopped('SIGTERM'), 0)
 

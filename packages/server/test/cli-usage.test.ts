@@ -279,7 +279,7 @@ describe('what is wrong', () => {
         { ...addresses, STAGEDOOR_DATABASE_URL: closed, STAGEDOOR_MASTER_KEY: key },
         [['database', 'fail', /127\.0\.0\.1:9\/b cannot be opened.*ECONNREFUSED/]],
       ],
-      [{ ...database, STAGEDOOR_MASTER_KEY: key }, [['secrets', 'fail', /STAGEDOOR_MASTER_KEY is not the one/]]],
+      [{ ...database, STAGEDOOR_MASTER_KEY: key }, [['secrets', 'fail', /STAGEDOOR_MASTER_KEY is not the key/]]],
       [
         { STAGEDOOR_DATABASE_URL: `sqlite:${join(empty, 'none.db')}` },
         [

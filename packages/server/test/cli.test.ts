@@ -201,7 +201,7 @@ describe('stagedoor serve', () => {
       start(cwd, ['serve'], { ...env, STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64') }),
     )
     assert.notEqual(wrong.code, 0)
-    assert.match(wrong.stderr, /STAGEDOOR_MASTER_KEY is not the one/)
+    assert.match(wrong.stderr, /STAGEDOOR_MASTER_KEY is not the key/)
     rmSync(cwd, { recursive: true })
   })
 })
@@ -360,7 +360,7 @@ describe('the commands', () => {
       assert.equal((await run(args, '', shell)).code, 0)
     const refused = await run(['signing-keys', 'rotate', '--at-once'], '', shell)
     assert.equal(refused.code, 1)
-    assert.match(refused.stderr, /there are RS256/)
+    assert.match(refused.stderr, /keys here are RS256/)
     assert.deepEqual([await json(['signing-keys', 'list']), await json(['keys', 'list'])], [before, keysBefore])
   })
 

@@ -437,10 +437,10 @@ describe('TLS', { skip: noOpenssl }, () => {
     const certified = another.replace('stagedoor@', 'certified@')
     const shown = `sslcert=${file('client.pem')}&sslkey=${file('client.key')}`
     for (const [address, words] of [
-      [`${plain}?${trusting}`, /altnames.*Use a name in the URL that its certificate has/s],
-      [`${url}?sslmode=verify-full`, /Name the CA that signed its certificate: &sslrootcert=/],
-      [`${url}?sslmode=verify-full&sslrootcert=${file('other-ca.pem')}`, /Name the CA that signed its certificate/],
-      [`${certified}?${trusting}`, /valid client certificate\. Name one, and its key: &sslcert=/],
+      [`${plain}?${trusting}`, /altnames.*Use a host name in the URL that is in its cert/s],
+      [`${url}?sslmode=verify-full`, /Set the CA that signed its certificate: &sslrootcert=/],
+      [`${url}?sslmode=verify-full&sslrootcert=${file('other-ca.pem')}`, /Set the CA that signed its certificate/],
+      [`${certified}?${trusting}`, /valid client certificate\. Set one and its key: &sslcert=/],
       [`${certified}`, /pg_hba\.conf rejects/],
       [`${await postgres.createDatabase()}?sslmode=verify-full`, /It needs a certificate and ssl = on/],
     ] as const) {
@@ -547,7 +547,7 @@ describe('the role that serves', () => {
     await assert.rejects(start(), /lacks privileges on audit_events.*grant insert on audit_events to/)
     await owner('grant insert on audit_events to "stagedoor Grants"')
     await owner('revoke usage on schema public from public')
-    await assert.rejects(start(), /may use no schema here.*grant usage on schema public to "stagedoor Grants";/)
+    await assert.rejects(start(), /may not use any schema here.*grant usage on schema public to "stagedoor Grants";/)
     // Those of the guide are the same, and name every table.
     const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
     const documented = [...guide.matchAll(/^grant ([\w, ]+) on ((?!schema|all )[\w, ]+) to stagedoor;$/gm)].flatMap(

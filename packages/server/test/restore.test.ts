@@ -180,7 +180,7 @@ describe('stagedoor restore', () => {
     server.env.STAGEDOOR_MASTER_KEY = Buffer.alloc(32, 'another key than before').toString('base64')
     const wrongKey = await server.command('restore', backup)
     assert.notEqual(wrongKey.code, 0)
-    assert.match(wrongKey.stderr, /STAGEDOOR_MASTER_KEY is not the one/)
+    assert.match(wrongKey.stderr, /STAGEDOOR_MASTER_KEY is not the key/)
     server.env.STAGEDOOR_MASTER_KEY = key
     assert.equal((await server.command('restore')).code, 2)
     assert.deepEqual(files().sort(), before.sort())

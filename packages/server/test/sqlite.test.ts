@@ -258,7 +258,7 @@ describe('migrations', () => {
     other.close()
     await assert.rejects(
       openStore(`sqlite:${database.path}`),
-      /list of migrations says.*already exists.*damaged: restore/,
+      /its list of migrations .*already exists.*damaged: restore/,
     )
   })
 

@@ -644,7 +644,7 @@ describe('J21 the database in a thief’s hands', () => {
     using database = testDatabase()
     await (await testServer({ env: database.env }))[Symbol.asyncDispose]()
     const other = { ...database.env, STAGEDOOR_MASTER_KEY: Buffer.alloc(32, 'another').toString('base64') }
-    await assert.rejects(testServer({ env: other }), /STAGEDOOR_MASTER_KEY is not the one this database was made with/)
+    await assert.rejects(testServer({ env: other }), /is not the key that this database was created with/)
     await using server = await testServer({ env: database.env })
     assert.equal((await server.call('GET', '/v1/users')).status, 200)
   })

@@ -1,27 +1,27 @@
 import type { SessionRecord } from './records.ts'
 import type { Store } from './store.ts'
 
-/** The last use of a session that does not end from being idle is written this often, ms. */
+/** Interval at which the last use is written for a session without an idle timeout, in ms. */
 const USUAL_LAG = 60_000
-/** So many are written in one transaction. */
+/** Maximum sessions per transaction. */
 const BATCH = 500
 
 interface Use {
   at: number
-  /** When it is to be written. */
+  /** When to write it, Unix ms. */
   due: number
   lag: number
 }
 
 /**
- * When each session was last used, kept here and written later, many at once: a mint must not write. What is written
- * lags behind by a tenth of the idle time at most, so that other nodes, which know only what is written, never take a
- * session in use for an abandoned one. A crash loses no more than that.
+ * Keeps the time of each session's last use in memory and writes it later, in batches, because a mint must not write.
+ * The stored time lags by at most a tenth of the idle timeout. So other nodes, which know only the stored time, never
+ * treat an active session as abandoned. A crash loses no more than that lag.
  */
 export class Activity {
   readonly #uses = new Map<string, Use>()
 
-  /** @param session as it is stored */
+  /** Records a use of a session. @param session as it is stored */
   note(session: SessionRecord, now: number): void {
     const noted = this.#uses.get(session.id)
     if (noted) {
@@ -32,12 +32,12 @@ export class Activity {
     this.#uses.set(session.id, { at: now, due: session.last_active_at + lag, lag })
   }
 
-  /** Last use not yet written, Unix ms. */
+  /** Returns the last use that has not been written yet, Unix ms. */
   pending(sessionId: string): number | undefined {
     return this.#uses.get(sessionId)?.at
   }
 
-  /** The session as it is now, with its last use that may not have been written yet. */
+  /** Returns the session with its last use, which may not have been written yet. */
   current<T extends SessionRecord>(session: T): T {
     const used = this.pending(session.id)
     if (used === undefined || used <= session.last_active_at) return session
@@ -45,7 +45,7 @@ export class Activity {
     return { ...session, last_active_at: used, ...(idle === null ? {} : { abandon_at: used + idle * 1_000 }) }
   }
 
-  /** Writes what is due at a time, or everything. */
+  /** Writes what is due at a time. By default writes everything. */
   async flush(store: Store, now = Number.POSITIVE_INFINITY): Promise<void> {
     const due: [string, Use][] = []
     for (const entry of this.#uses) if (entry[1].due <= now) due.push(entry)
@@ -54,7 +54,7 @@ export class Activity {
       await store.sessions.noteActivity(batch)
       for (const { id, use, at } of batch) {
         if (use.at === at) this.#uses.delete(id)
-        // Used again while it was written.
+        // The session was used again during the write.
         else use.due = at + use.lag
       }
     }

@@ -17,11 +17,11 @@ export interface AuditInput {
 }
 
 /**
- * Makes the audit event of something that is about to happen. The store writes it in the same transaction as the
- * change itself: if it cannot be written, nothing happens.
+ * Creates the audit event of a change that is about to happen. The store writes it in the same transaction as the
+ * change: if it cannot be written, nothing changes.
  *
- * The canonical text holds no personal data but opaque ids: address, user agent, reason and the actor payload stand
- * beside it, and the text holds a salted hash of them. So they can be erased without breaking the log.
+ * The canonical text contains no personal data except opaque ids. Address, user agent, reason and actor payload are
+ * stored separately, and the text contains a salted hash of them. So they can be erased without breaking the log.
  */
 export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
   const { principal, address, user_agent, trace_id } = ctx.caller
@@ -63,7 +63,7 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
 }
 
 /**
- * The hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
+ * Returns the hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
  * @example leafHash(record.event) === record.leaf_hash
  */
 export function leafHash(event: string): string {
@@ -72,7 +72,7 @@ export function leafHash(event: string): string {
 
 const LEAF = Buffer.from([0x00])
 
-/** Reads the log, newest first. */
+/** Lists audit events, newest first. */
 export function listAuditEvents(
   ctx: Context,
   input: AuditFilter & Page,

@@ -1,7 +1,8 @@
 /**
- * JSON with one possible spelling (RFC 8785, JCS): members sorted by UTF-16 code units, no white space, numbers as
- * ECMAScript writes them. Equal values give equal bytes, so a hash of the text is a hash of the value.
- * @throws TypeError on what JSON has no spelling for: NaN, Infinity, undefined, functions, lone surrogates.
+ * Encodes a value as canonical JSON, which has one encoding for each value (RFC 8785, JCS): members sorted by UTF-16
+ * code units, no white space, numbers as ECMAScript writes them. Equal values give equal bytes, so a hash of the text
+ * is a hash of the value.
+ * @throws TypeError on what JSON cannot represent: NaN, Infinity, undefined, functions, lone surrogates.
  * @example canonicalJson({ b: 1, a: [true, null] }) // '{"a":[true,null],"b":1}'
  */
 export function canonicalJson(value: unknown): string {
@@ -15,10 +16,10 @@ export function canonicalJson(value: unknown): string {
   if (typeof value === 'string') return text(value)
   if (typeof value === 'boolean' || value === null) return String(value)
   if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
-  throw new TypeError(`canonical JSON has no spelling for ${String(value)}`)
+  throw new TypeError(`canonical JSON cannot represent ${String(value)}`)
 }
 
 function text(value: string): string {
-  if (!value.isWellFormed()) throw new TypeError('canonical JSON has no spelling for a lone surrogate')
+  if (!value.isWellFormed()) throw new TypeError('canonical JSON cannot represent a lone surrogate')
   return JSON.stringify(value)
 }

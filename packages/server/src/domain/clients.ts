@@ -9,7 +9,10 @@ export interface ClientToken {
   token: string
 }
 
-/** The client a `__client` cookie speaks for; undefined if it is not ours, or was replaced at a later sign-in. */
+/**
+ * Returns the client of a `__client` cookie; undefined if this instance did not issue it or a later sign-in replaced
+ * it.
+ */
 export async function readClient(ctx: Context, cookie: string): Promise<ClientToken | undefined> {
   const claims = readClientClaims(ctx, cookie)
   const record = claims && (await ctx.store.clients.find(claims.id))
@@ -19,8 +22,8 @@ export async function readClient(ctx: Context, cookie: string): Promise<ClientTo
 }
 
 /**
- * Once a browser has used its current token, the token that its last sign-in replaced is worth nothing: the answer of
- * that sign-in has arrived, so nothing has to be repeated.
+ * Invalidates the token that the last sign-in replaced. Called when the browser has used its current token: the
+ * response of that sign-in has arrived, so the browser does not have to repeat it.
  */
 export async function forgetPreviousToken(
   ctx: Context,
@@ -30,7 +33,9 @@ export async function forgetPreviousToken(
     await ctx.store.clients.forgetPreviousToken(client.id, client.rotating_token_hash)
 }
 
-/** What the cookie says, if this server signed it. Says nothing of whether it is still good: see `sameToken`. */
+/**
+ * Returns the claims of a cookie that this instance signed. It may have been replaced since: check with `sameToken`.
+ */
 export function readClientClaims(ctx: Context, cookie: string) {
   const claims = ctx.signing.readClientToken(cookie)
   return claims?.iid === ctx.settings.instance_id ? claims : undefined
@@ -42,18 +47,24 @@ export function sameToken(rotatingTokenHash: string, rotatingToken: string): boo
 
 /** The client tokens that a browser presented. */
 export interface PresentedClient {
-  /** Every token that this server signed, also those of no stored client. */
+  /** Every token that this server signed, even if its client is not stored. */
   presented?: readonly ClientClaims[]
   /** The stored client whose current token is among them. */
   client?: ClientToken | undefined
 }
 
-/** A name for a browser that has none yet. Nothing is stored: it only tells the browser from others when it signs in. */
+/**
+ * Returns a client token for a browser that has none yet. Nothing is stored: the token only identifies the browser when
+ * it signs in.
+ */
 export function anonymousClientToken(ctx: Context): string {
   return newToken(ctx, ctx.random.id('client', ctx.clock.now())).token
 }
 
-/** A new client, or the one given with a new token: a cookie that someone planted or kept is worth nothing after a sign-in. */
+/**
+ * Returns a new client, or the given client with a new token. So a cookie that an attacker planted or kept is useless
+ * after a sign-in.
+ */
 export function renewedClient(ctx: Context, { client, presented = [] }: PresentedClient, now: number): ClientToken {
   const claims = presented.find(each => client && isCurrent(client.record, each)) ?? presented[0]
   const id = client?.record.id ?? ctx.random.id('client', now)
@@ -77,7 +88,10 @@ export function isCurrent(
   return claims.id === id && sameToken(rotating_token_hash, claims.rotating_token)
 }
 
-/** Whether a browser shows the client's token, or what its last sign-in replaced: it may never have got the answer. */
+/**
+ * Whether a browser presents the client's current token, or the one that its last sign-in replaced: the response of
+ * that sign-in may have been lost.
+ */
 export function isShownBy(record: ClientRecord, { rotating_token }: ClientClaims): boolean {
   const { previous_token_hash: previous } = record
   return (
@@ -86,8 +100,8 @@ export function isShownBy(record: ClientRecord, { rotating_token }: ClientClaims
 }
 
 /**
- * The token of a client for a browser of which `isShownBy` is true, a new one if it never got the last. Only for
- * whoever has proved more than that: the ticket of the sign-in.
+ * Returns the client token for a browser for which `isShownBy` is true; a new one if the browser never received the
+ * last. Call it only if the browser has also proved that it has the ticket of that sign-in.
  */
 export async function reclaimedClient(
   ctx: Context,
@@ -114,14 +128,14 @@ function newToken(ctx: Context, id: string): { token: string; rotating_token_has
   }
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a client with its usable sessions. @throws ApiError resource_not_found */
 export async function getClient(ctx: Context, input: { id: string }): Promise<ClientWithSessions> {
   const record = await ctx.store.clients.find(input.id)
   if (!record) throw notFound('client', input.id)
   return withSessions(ctx, record)
 }
 
-/** The client a cookie speaks for. @throws ApiError authentication_invalid */
+/** Returns the client of a cookie. @throws ApiError authentication_invalid */
 export async function verifyClient(ctx: Context, input: { token: string }): Promise<ClientWithSessions> {
   const client = await readClient(ctx, input.token)
   if (!client) throw new ApiError('authentication_invalid')
@@ -134,8 +148,9 @@ export interface ClientWithSessions {
 }
 
 /**
- * With the sessions that can still be used; `last_active_session_id` is one of them or null. When the selected one is
- * over, however it ended, the one that was parked for it is selected again: whoever acted is back in their own.
+ * Returns a client with its usable sessions; `last_active_session_id` is one of them or null. When the selected session
+ * has ended, in any way, the session that was parked for it is selected again: after acting, users are back in their
+ * own session.
  */
 export async function withSessions(ctx: Context, record: ClientRecord): Promise<ClientWithSessions> {
   const now = ctx.clock.now()

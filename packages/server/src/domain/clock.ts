@@ -1,21 +1,21 @@
 import type { Clock } from './context.ts'
 
-/** A step back that is so small is waited for, ms. */
+/** Largest backward step that this clock bridges by standing still until the system clock has caught up, in ms. */
 const SLACK = 2_000
 
 /**
- * A clock that does not go back before everything that was over by the later time has been written down as over: so no
- * ticket or session whose end nobody had noticed comes to life again. Until that is done, in milliseconds mostly, it
- * stands still.
+ * A clock that stands still when the system clock is set back. It goes back only after everything that had expired by
+ * the later time is stored as expired, usually within milliseconds. So a token or session whose expiry nothing has
+ * recorded yet does not become valid again.
  */
 export class SteadyClock implements Clock {
   readonly #clock: Clock
   #latest: number
   #writing = false
-  /** Writes down what is over by the time of this clock. */
+  /** Stores as expired everything that has expired by the time of this clock. */
   writeDown: (() => Promise<void>) | undefined
 
-  /** @param latest the latest time known from before, Unix ms */
+  /** @param latest the latest time that is known from an earlier run, Unix ms */
   constructor(clock: Clock, latest = Number.NEGATIVE_INFINITY) {
     this.#clock = clock
     this.#latest = latest
@@ -28,7 +28,7 @@ export class SteadyClock implements Clock {
     return this.#latest
   }
 
-  /** It was later than this clock knows. */
+  /** Tells this clock a time that has already passed, for example the time of the last audit event. */
   wasAt(time: number): void {
     this.#latest = Math.max(this.#latest, time)
   }
@@ -41,7 +41,7 @@ export class SteadyClock implements Clock {
         () => {
           this.#latest = this.#clock.now()
         },
-        // The database is away: the next who asks for the time tries again.
+        // The database is unavailable: the next call of `now` tries again.
         () => {},
       )
       .finally(() => {

@@ -5,12 +5,12 @@ import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
 import type { Store } from './store.ts'
 
-/** Every rule is a plain function `(ctx, input)`: what it needs of the world is here, and nothing else is used. */
+/** What a rule needs of the outside world. Every rule is a plain function `(ctx, input)` that uses nothing else. */
 export interface Context extends Services {
   caller: Caller
 }
 
-/** What lives as long as the server. Made in server.ts. */
+/** Everything that exists once per server. Created in server.ts. */
 export interface Services {
   clock: Clock
   random: Random
@@ -22,13 +22,13 @@ export interface Services {
   revocationFeed: RevocationFeed
   eventStreams: EventStreams
   /**
-   * Aborted when the server begins to stop: it finishes what is under way, ends what would go on for ever, and should be
-   * sent nothing more.
+   * Aborted when the server starts to stop. It then finishes the requests in flight, ends open streams, and should get
+   * no new requests.
    */
   stopping: AbortSignal
 }
 
-/** Who asks, from where. Goes into the audit event. */
+/** Who sent the request, and from where. Recorded in the audit event. */
 export interface Caller {
   principal: Principal
   address: string | null
@@ -43,7 +43,7 @@ export interface Clock {
 
 export interface Random {
   bytes(count: number): Buffer
-  /** A new id: `id('act', now)` → `act_2EL6mQKzeUtoRwGuLZsznyfkIsH`. Sorts by time of creation. */
+  /** Creates an id: `id('act', now)` → `act_2EL6mQKzeUtoRwGuLZsznyfkIsH`. Ids sort by time of creation. */
   id(prefix: string, now: number): string
 }
 
@@ -53,13 +53,13 @@ export interface Settings {
   environment: 'development' | 'production'
   /** Issuer of session tokens and origin of the Frontend API, without a trailing slash. */
   public_url: string
-  /** The app's page that tickets are sent to. */
+  /** The app's page that receives tickets. */
   sign_in_url: string
-  /** Whether opening a ticket shows a page that asks, or sends the browser straight on. */
+  /** Whether opening a ticket shows a confirmation page or redirects the browser at once. */
   accept_page: 'confirm' | 'redirect'
-  /** Whether sign-in tokens are created and redeemed. */
+  /** Whether sign-in tokens can be created and redeemed. */
   sign_in_tokens: 'on' | 'off'
-  /** How tokens are signed. */
+  /** The algorithm that signs tokens. */
   signing_alg: SigningAlg
   session_idle_timeout_seconds: number
   session_token_lifetime_seconds: number
@@ -70,30 +70,30 @@ export interface Settings {
 
 /** The port to the keys. */
 export interface Signing {
-  /** The ticket of a token, always the same for the same facts. */
+  /** Returns the ticket of a token. The same claims always give the same ticket. */
   ticket(claims: TicketClaims): string
-  /** Undefined: not a ticket of this server. */
+  /** Returns undefined if the text is not a ticket of this server. */
   readTicket(text: string): TicketClaims | undefined
   clientToken(claims: ClientClaims): string
   readClientToken(text: string): ClientClaims | undefined
   handshakeNonce(claims: HandshakeClaims): string
   readHandshakeNonce(text: string): HandshakeClaims | undefined
-  /** Signs the cookies of a handshake, given as JSON text, with the key of session tokens. */
+  /** Signs the cookies of a handshake, given as JSON text, with the key for session tokens. */
   handshakeToken(claims: string): Promise<string>
-  /** Signs claims given as JSON text. `version` is the keyring's as just read from the store. */
+  /** Signs claims, given as JSON text. `version` is the keyring's version, as just read from the store. */
   sessionToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
-  /** The same with another category in the header: nobody takes it for a session token. */
+  /** The same with another category in the header, so that it is never mistaken for a session token. */
   templateToken(claims: string, version: number): Promise<{ jwt: string; kid: string }>
-  /** How many signatures wait to be made, and how long the first of them has, ms. */
+  /** Returns how many signatures wait, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number }
   jwks(): Promise<{ keys: { kty: string; kid: string; alg: SigningAlg; [member: string]: unknown }[] }>
 }
 
 export interface TicketClaims {
-  /** Lifetime and expiry, seconds. */
+  /** Lifetime in seconds, and expiry as Unix time in seconds. */
   eis: number
   exp: number
-  /** Instance. */
+  /** The instance's id. */
   iid: string
   /** The token's id. */
   sid: string
@@ -110,14 +110,14 @@ export interface HandshakeClaims {
   iid: string
   /** Unix ms. */
   exp: number
-  /** The session to give; null signs out. */
+  /** The session to sign in to; null signs the browser out. */
   sid: string | null
-  /** When the client last changed, in seconds; 0 if nobody is signed in. */
+  /** When the client last changed, Unix time in seconds; 0 if it has no active session. */
   uat: number
   /** The app's origin. */
   azp: string
-  /** Kind of the app's publishable key. */
+  /** The kind of the app's publishable key. */
   key: 'test' | 'live'
-  /** The browser's name, in development. */
+  /** Identifies the browser, in development only. */
   dvb: string | null
 }

@@ -26,7 +26,7 @@ export function partsOf(cursor: string): CursorPart[] | undefined {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Databases keep no U+0000 and no lone surrogates. */
+/** Databases cannot store U+0000 or lone surrogates. */
 function isPart(part: unknown): part is CursorPart {
   if (typeof part === 'string') return !part.includes('\0') && part.isWellFormed()
   return part === null || Number.isSafeInteger(part)

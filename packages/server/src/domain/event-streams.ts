@@ -1,7 +1,7 @@
 import { ApiError } from '../contract/errors.ts'
 import type { Store } from './store.ts'
 
-/** The event streams that this process has open, by the secret key that opened them. */
+/** The open event streams of this process, by the secret key that opened them. */
 export class EventStreams {
   readonly #maxPerKey: number
   readonly #byKey = new Map<string, Set<() => void>>()
@@ -19,7 +19,7 @@ export class EventStreams {
   /**
    * Registers a stream.
    * @param end ends the stream; called when the key is revoked
-   * @returns removes the stream from the register
+   * @returns a function that removes the stream from the register
    * @throws ApiError too_many_streams
    */
   add(keyId: string, end: () => void): () => void {
@@ -32,7 +32,7 @@ export class EventStreams {
     }
   }
 
-  /** Ends the streams of every key that may no longer be used, also if another node revoked it. */
+  /** Ends the streams of every revoked key, including keys that another node revoked. */
   async endRevoked(store: Store): Promise<void> {
     if (this.#byKey.size === 0) return
     const usable = new Set<string>()

@@ -5,14 +5,17 @@ import type { Context, HandshakeClaims } from './context.ts'
 import { mintIfUsable } from './sessions.ts'
 
 /**
- * Clerk's handshake: a page's session cookie is missing or old, so the app's server sends the browser here, and it comes
- * back with fresh cookies for the app's own domain. Sent as a nonce that only the app's server can trade for them, with
- * its secret key; or as the cookies themselves, signed, to SDKs that do not know nonces.
+ * Clerk's handshake. If a page's session cookie is missing or old, the app's server sends the browser here, and it
+ * returns with fresh cookies for the app's own domain. The cookies are sent as a nonce, which only the app's server can
+ * exchange for them with its secret key; or, for SDKs without nonces, as a signed token that contains the cookies.
  */
 
-/** How long the browser has for its way back, ms. */
+/** Time for the browser to return to the app, in ms. */
 const NONCE_LIFETIME = 60_000
-/** Longest session token to go out under two names: nginx takes 4 kB of headers of an answer, the app's own included. */
+/**
+ * Maximum length of a session token that is sent under two names. nginx accepts 4 kB of response headers, including the
+ * app's own.
+ */
 const TWICE_AT_MOST = 1_200
 const YEAR_SECONDS = 31_536_000
 
@@ -20,13 +23,13 @@ export interface StartHandshake {
   client: ClientToken | undefined
   /** The page the browser came from and goes back to. */
   redirect: URL
-  /** Which kind of publishable key the app has: it decides the names of its cookies. */
+  /** The kind of the app's publishable key, which decides the names of its cookies. */
   key: 'test' | 'live'
-  /** The browser's name in development, if it has one. */
+  /** Identifies the browser in development, if it has such an id. */
   dev_browser: string | undefined
 }
 
-/** What a handshake says: facts, from which its cookies are made when they are asked for. */
+/** Returns the facts of a handshake. Its cookies are created from them when they are requested. */
 export async function startHandshake(ctx: Context, input: StartHandshake): Promise<HandshakeClaims> {
   const { client, redirect, key, dev_browser } = input
   const now = ctx.clock.now()
@@ -42,7 +45,7 @@ export async function startHandshake(ctx: Context, input: StartHandshake): Promi
   }
 }
 
-/** @throws ApiError invalid_handshake */
+/** Returns the facts of a nonce. @throws ApiError invalid_handshake */
 export function readHandshake(ctx: Context, nonce: string): HandshakeClaims {
   const claims = ctx.signing.readHandshakeNonce(nonce)
   if (!claims || claims.iid !== ctx.settings.instance_id || claims.exp <= ctx.clock.now())
@@ -51,8 +54,8 @@ export function readHandshake(ctx: Context, nonce: string): HandshakeClaims {
 }
 
 /**
- * The cookies that bring the app up to date, as Set-Cookie values. Each by its plain name and by that of the publishable
- * key, so that apps of several instances on one host do not overwrite each other's.
+ * Returns the cookies that bring the app up to date, as Set-Cookie values. Each has its plain name, and a name with a
+ * suffix from the publishable key, so that apps of several instances on one host do not overwrite each other's cookies.
  */
 export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims): Promise<string[]> {
   const jwt = claims.sid === null ? undefined : await mintIfUsable(ctx, { id: claims.sid, origin: claims.azp })
@@ -60,9 +63,9 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
   const cookie = (name: string, value: string, maxAge: number) =>
     `${name}=${value}; Path=/; SameSite=Lax; Max-Age=${maxAge}${secure}`
   const [key, padded] = publishableKeys(ctx.settings.public_url, claims.key)
-  // The plain name last: SDKs read it where the other is missing, and of one answer the last.
+  // The plain name last: SDKs read it if the other is missing, and use the last value in a response.
   const suffixes = [`_${cookieSuffix(key)}`, '']
-  // Signing out has to reach whatever spelling of the key the app has; there is no room for the token under three names.
+  // Sign-out must clear the cookies for both forms of the key. A token is too long to be sent under three names.
   if (!jwt && padded !== key) suffixes.unshift(`_${cookieSuffix(padded)}`)
   const session = (suffix: string) =>
     jwt && (suffix === '' || jwt.length <= TWICE_AT_MOST)
@@ -78,7 +81,10 @@ export async function handshakeDirectives(ctx: Context, claims: HandshakeClaims)
   ]
 }
 
-/** The cookies themselves, signed: for SDKs that know no nonces. Good for as long as a nonce, for the app's origin only. */
+/**
+ * Returns a signed token with the cookies, for SDKs that do not support nonces. It is valid as long as a nonce, for the
+ * app's origin only.
+ */
 export async function handshakeToken(ctx: Context, claims: HandshakeClaims): Promise<string> {
   const iat = Math.floor(ctx.clock.now() / 1_000)
   const exp = Math.floor(claims.exp / 1_000)
@@ -88,10 +94,10 @@ export async function handshakeToken(ctx: Context, claims: HandshakeClaims): Pro
   )
 }
 
-/** Carries the nonce where the app and this server share a host, so that it stays out of the address bar. */
+/** Cookie with the nonce if the app and this server share a host, so that the nonce stays out of the address bar. */
 export const NONCE_COOKIE = '__clerk_handshake_nonce'
 
-/** The publishable keys that name this server: as Clerk writes them, and with the padding that Base64 asks for. */
+/** Returns the publishable keys of this server: as Clerk writes them, and with Base64 padding. */
 export function publishableKeys(publicURL: string, kind: 'test' | 'live'): [key: string, padded: string] {
   const padded = Buffer.from(`${new URL(publicURL).host}$`).toString('base64')
   return [`pk_${kind}_${padded.replace(/={1,2}$/, '')}`, `pk_${kind}_${padded}`]

@@ -5,13 +5,17 @@ import type { Context } from './context.ts'
 import type { IdempotencyKeyRecord } from './records.ts'
 import { MadeBefore } from './store.ts'
 
-/** How long a key is remembered, ms. */
+/** Lifetime of an idempotency key, in ms. */
 export const REMEMBERED = 86_400_000
 
-/** A request that is to be done once, however often it is sent: everything but what it will make. */
+/**
+ * Identifies a request that must take effect once, however often it is sent. Lacks only the id of what the request
+ * creates.
+ */
 export type Once = Omit<IdempotencyKeyRecord, 'made_id'>
 
 /**
+ * Identifies a request by its idempotency key and body.
  * @param input.key as it was sent: `7f1c…`, or the string of a structured field, `"7f1c…"`
  * @param input.body as it was sent, parsed
  * @throws ApiError idempotency_key_invalid
@@ -24,7 +28,7 @@ export function onceOf(input: { key: string; owner: string; operation: string; b
     owner,
     operation,
     key_hash: hash('sha256', key),
-    // With the key, which is stored nowhere: a body alone might be guessed.
+    // Hashed together with the key, which is stored nowhere: a hash of the body alone could be guessed.
     body_hash: hash('sha256', canonicalJson([key, input.body ?? null])),
   }
 }
@@ -36,10 +40,11 @@ function plainKey(text: string): string | undefined {
 }
 
 /**
- * Makes something once. The key is stored in the transaction that makes it: what was acknowledged is remembered, and
- * of several at once, in whichever process, one makes it and the others wait and find it made.
- * @param make makes it; what it stores, it stores together with the key
- * @param again finds what was made before
+ * Creates something once. The key is stored in the transaction that creates it, so an acknowledged request is never
+ * repeated. If several requests with the same key arrive at once, in any process, one creates it; the others wait and
+ * return what it created.
+ * @param make creates it, and stores the key in the same transaction
+ * @param again finds what was created before
  * @throws ApiError idempotency_key_reused
  */
 export async function doOnce<T>(
@@ -59,7 +64,10 @@ export async function doOnce<T>(
   }
 }
 
-/** The id of what was made with this key. @throws ApiError idempotency_key_reused if that was something else */
+/**
+ * Returns the id of what was created with this key. @throws ApiError idempotency_key_reused if the request was
+ * different
+ */
 async function madeBefore(ctx: Context, once: Once): Promise<string | undefined> {
   const known = await ctx.store.idempotencyKeys.find(once)
   if (!known) return undefined

@@ -12,23 +12,30 @@ import { sayTaken } from './taken.ts'
 type CreateJwtTemplate = z.output<typeof CreateJwtTemplateRequestBody>
 type UpdateJwtTemplate = z.output<typeof UpdateJwtTemplateRequestBody>
 
-/** Clerk's defaults, in seconds. */
+/** Default lifetime and clock skew, in seconds: Clerk's defaults. */
 const LIFETIME = 60
 const CLOCK_SKEW = 5
 
-/** The largest template, and the largest claims that may come of one, in bytes of JSON. */
+/** Maximum size of a template, in bytes of JSON. */
 const MAX_TEMPLATE_BYTES = 4_096
+/** Maximum size of the claims of a token from a template, in bytes of JSON. */
 const MAX_CLAIMS_BYTES = 16_384
 
-/** Claims of every token that the server alone writes, and those by which a session token is judged. */
+/**
+ * Claims that a template cannot set: those that the server writes into every token, and those that describe a session
+ * token.
+ */
 const RESERVED = 'azp exp iat iss jti nbf sub v sts fva fea pla o'.split(' ')
-/** Claims that say what nobody may make up: only as the shortcode that reads it. */
+/** Claims that a template may contain only as the shortcode that reads them, so that it cannot forge them. */
 const ONLY_AS: Record<string, RegExp> = {
   sid: /^\{\{\s*session\.id\s*\}\}$/,
   act: /^\{\{\s*session\.actor\s*\}\}$/,
 }
 
-/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists */
+/**
+ * Creates a JWT template.
+ * @throws ApiError form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists
+ */
 export async function createJwtTemplate(
   ctx: Context,
   input: CreateJwtTemplate,
@@ -50,7 +57,7 @@ export async function createJwtTemplate(
   return template
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a JWT template. @throws ApiError resource_not_found */
 export async function getJwtTemplate(ctx: Context, input: { id: string }): Promise<JwtTemplateRecord> {
   const template = await ctx.store.jwtTemplates.find(input.id)
   if (!template) throw notFound('JWT template', input.id)
@@ -62,7 +69,7 @@ export function listJwtTemplates(ctx: Context, input: Page & { counted: boolean 
 }
 
 /**
- * Changes what is named; `null` brings back the default.
+ * Changes the given members; `null` restores the default.
  * @throws ApiError resource_not_found, form_param_value_invalid, jwt_template_reserved_claim, form_identifier_exists
  */
 export async function updateJwtTemplate(
@@ -81,13 +88,13 @@ export async function updateJwtTemplate(
   return template
 }
 
-/** @throws ApiError resource_not_found */
+/** Deletes a JWT template. @throws ApiError resource_not_found */
 export async function deleteJwtTemplate(ctx: Context, input: { id: string }): Promise<void> {
   if (!(await ctx.store.jwtTemplates.delete(input.id, templateEvent(ctx, 'delete', input.id))))
     throw notFound('JWT template', input.id)
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns the JWT template with a name. @throws ApiError resource_not_found */
 export async function findTemplateByName(ctx: Context, name: string): Promise<JwtTemplateRecord> {
   const template = await ctx.store.jwtTemplates.findByName(name)
   if (!template)
@@ -95,16 +102,18 @@ export async function findTemplateByName(ctx: Context, name: string): Promise<Jw
   return template
 }
 
-/** How long a token of the template lives, in seconds: while acting no longer than a session token does. */
+/**
+ * Returns the lifetime of a token from the template, in seconds. While acting it is at most that of a session token.
+ */
 export function templateLifetime(ctx: Context, template: JwtTemplateRecord, session: SessionRecord): number {
   const { session_token_lifetime_seconds: most } = ctx.settings
   return session.actor === null ? template.lifetime : Math.min(template.lifetime, most)
 }
 
 /**
- * The claims of a token from a template, as JSON. The automatic ones come last: nothing takes their place. While acting
- * they include `act`, whether or not the template does.
- * @throws ApiError request_invalid if they would be too large, authentication_invalid if the user is gone
+ * Returns the claims of a token from a template, as JSON. The server's own claims come last, so nothing overrides them.
+ * While acting they include `act`, even if the template does not.
+ * @throws ApiError request_invalid if they would be too large, authentication_invalid if the user is deleted
  */
 export async function templateClaims(
   ctx: Context,
@@ -132,18 +141,21 @@ export async function templateClaims(
   if (bytes <= MAX_CLAIMS_BYTES) return claims
   throw new ApiError('request_invalid', {
     params: { why: `The claims would be ${bytes} bytes of JSON; at most ${MAX_CLAIMS_BYTES} are allowed.` },
-    action: `Let the template \`${template.name}\` take single members of the metadata, not all of it.`,
+    action: `Change the template \`${template.name}\` to use single members of the metadata, not all of it.`,
   })
 }
 
-/** @throws ApiError form_param_value_invalid, jwt_template_reserved_claim */
+/**
+ * Checks and encodes the claims of a template.
+ * @throws ApiError form_param_value_invalid, jwt_template_reserved_claim
+ */
 function claimsText(claims: Record<string, unknown>): string {
   for (const [claim, value] of Object.entries(claims)) assertNotReserved(claim, value)
   const wrong = [...new Set(wrongShortcodes(claims))].slice(0, 10).map(each => `\`${each.slice(0, 80)}\``)
   if (wrong.length > 0) {
     throw invalidParam(
       'claims',
-      `No such shortcode: ${wrong.join(', ')}. All of them are in docs/concepts/jwt-templates.md.`,
+      `No such shortcode: ${wrong.join(', ')}. docs/concepts/jwt-templates.md lists all of them.`,
     )
   }
   const text = JSON.stringify(claims)
@@ -159,15 +171,15 @@ function assertNotReserved(claim: string, value: unknown): void {
     params: { claim },
     meta: { param_name: 'claims' },
     ...(only
-      ? { action: `It can only be \`{{session.${claim === 'sid' ? 'id' : 'actor'}}}\`, so that nobody makes it up.` }
+      ? { action: `It can only be \`{{session.${claim === 'sid' ? 'id' : 'actor'}}}\`, so that it cannot be forged.` }
       : {}),
   })
 }
 
-/** Tokens of templates are signed as all others are. */
+/** Rejects custom signing keys: the server signs tokens from templates with its own key. */
 function assertOwnKey(ctx: Context, input: Omit<UpdateJwtTemplate, 'name' | 'claims'>): void {
   const { signing_alg } = ctx.settings
-  const why = `Tokens of templates are signed with the server’s own key, ${signing_alg}; verify them by its key set.`
+  const why = `The server signs tokens of templates with its own ${signing_alg} key. Verify them with its key set.`
   if (input.custom_signing_key) throw invalidParam('custom_signing_key', why)
   if (input.signing_key) throw invalidParam('signing_key', why)
   if (input.signing_algorithm && input.signing_algorithm !== signing_alg) throw invalidParam('signing_algorithm', why)

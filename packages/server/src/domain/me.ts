@@ -4,7 +4,7 @@ import { withSessions } from './clients.ts'
 import type { Context } from './context.ts'
 import type { ClientRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 
-/** Whom a browser means by “me”. */
+/** The client, session and user that “me” means for a browser. */
 export interface Me {
   client: ClientRecord
   session: SessionRecord
@@ -12,10 +12,9 @@ export interface Me {
 }
 
 /**
- * The user of a session of this browser: the one named, or else the selected one. Reading is no use of the session, and
- * writes nothing.
- * @throws ApiError authentication_invalid if the session is over or another client's, or its user or actor may not be
- *   signed in
+ * Returns the user of a session of this browser: of the named session, or by default of the selected one. This read
+ * does not count as use of the session and writes nothing.
+ * @throws ApiError authentication_invalid if the session has ended or another client's, or its user or actor is blocked
  */
 export async function readMe(
   ctx: Context,
@@ -30,12 +29,12 @@ export async function readMe(
   return { client: client.record, session, user }
 }
 
-/** The user's sessions on all devices, newest first; those that are not over alone if asked. */
+/** Lists the user's sessions on all devices, newest first; only active ones if `active` is set. */
 export async function listMySessions(
   ctx: Context,
   input: { user_id: string; active: boolean },
 ): Promise<SessionRecord[]> {
-  // One used a moment ago must not look abandoned.
+  // Write recent activity first, so that a session used a moment ago is not reported as abandoned.
   await ctx.activity.flush(ctx.store, ctx.clock.now())
   const { rows } = await ctx.store.sessions.list(
     { user_id: input.user_id, ...(input.active ? { status: 'active' } : {}) },

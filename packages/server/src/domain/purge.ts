@@ -4,17 +4,17 @@ import type { LongOver, Purged } from './store.ts'
 
 const DAY = 86_400_000
 /**
- * So many sessions and so many tickets are deleted in one transaction. Each changes a page in every index of its tables, and
- * whoever writes meanwhile waits until they are on the disk.
+ * Maximum sessions, and maximum tokens, per transaction. Each deleted row changes a page in every index of its table,
+ * and other writes wait until these pages are on disk.
  */
 const BATCH = 25
 
 /**
- * What may go: what has been over for so many days, and in any case no sooner than the longest session could have lasted
- * since. So no session goes that another one which is alive was begun from; nor a stamp, while there may be a session that
- * it revokes; nor anything that a key of `domain/idempotency.ts` still points at.
- * @param input.days kept at least, after its own time was over
- * @param input.until only what was over at this time, Unix ms
+ * Returns which rows may be deleted: those that ended at least this number of days ago, and in any case longer ago than
+ * the longest session can last. So a purge never deletes a session that an active session was started from, a cutoff
+ * that may still revoke a session, or anything that a key of `domain/idempotency.ts` still refers to.
+ * @param input.days minimum number of days to keep a row after its expiry
+ * @param input.until only rows that had expired by this time, Unix ms
  */
 export function longOver({ settings }: Context, input: { days: number; until?: number }): LongOver {
   const longest = Math.max(settings.actor_session_max_seconds * 1_000, OWN_SESSION_LIFETIME)
@@ -22,14 +22,14 @@ export function longOver({ settings }: Context, input: { days: number; until?: n
   return { keep: Math.max(days * DAY, longest) + DAY, until }
 }
 
-/** How much there is of it. Reads all of it. */
+/** Counts the rows that may be deleted. Reads all of them. */
 export function countLongOver(ctx: Context, over: LongOver): Promise<Omit<Purged, 'clients'>> {
   return ctx.store.purge.count(over)
 }
 
 /**
- * Deletes all of it, a little at a time. Never an audit event.
- * @param input.rest called between two turns with how long the last took, ms; resolves to false to stop
+ * Deletes these rows in batches. Never deletes an audit event.
+ * @param input.rest called between two batches with the duration of the last one, in ms; resolves to `false` to stop
  */
 export async function purgeAll(
   ctx: Context,

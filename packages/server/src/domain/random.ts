@@ -10,11 +10,11 @@ export const systemRandom: Random = {
   id: (prefix, now) => `${prefix}_${ksuid(now, bytes(16))}`,
 }
 
-/** Asking the system takes much the same time for 16 bytes as for all of these. */
+/** Random bytes are fetched in advance: a system call takes about the same time for 16 bytes as for all of these. */
 const pool = Buffer.alloc(4_096)
 let unused = 0
 
-/** Takes bytes out of the pool. They are wiped there, so that nobody can read or be given them again. */
+/** Takes bytes from the pool and wipes them there, so that they can never be read or used again. */
 function bytes(count: number): Buffer {
   if (count > pool.length) return randomFillSync(Buffer.alloc(count))
   if (count > unused) {
@@ -33,8 +33,9 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const LENGTH = 27
 
 /**
- * A KSUID (20 bytes as 27 base62 digits: seconds since 2014 in 4 bytes, then random ones), with the milliseconds in the
- * first 10 of its 128 random bits. So ids sort by the millisecond of their creation, and lists need no other order.
+ * Creates a KSUID (20 bytes as 27 base62 digits: seconds since 2014 in 4 bytes, then random bytes), with the
+ * milliseconds in the first 10 of its 128 random bits. So ids sort by the millisecond of their creation, and lists need
+ * no other order.
  * @param now Unix ms
  * @param random 16 random bytes
  */

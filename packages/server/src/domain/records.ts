@@ -1,11 +1,11 @@
 import type { ErrorAbout } from '../contract/errors.ts'
 
 /**
- * What is stored. Names are the wire's; times are Unix milliseconds; JSON is text, so that what was given comes back
- * value for value whatever the database.
+ * The stored records. Names are those of the wire; times are Unix milliseconds; JSON is stored as text, so that it is
+ * returned value for value by every database.
  */
 
-/** An actor token or a sign-in token. The ticket itself is not here: it is rebuilt from these facts and a key. */
+/** An actor token or a sign-in token. The ticket itself is not stored: it is derived from these facts and a key. */
 export interface TicketRecord {
   id: string
   kind: 'actor_token' | 'sign_in_token'
@@ -17,13 +17,13 @@ export interface TicketRecord {
   reason: string | null
   expires_in_seconds: number
   session_max_duration_in_seconds: number
-  /** Where the browser goes when acting is over; null: the app decides. */
+  /** Where the browser goes when acting ends; null: the app decides. */
   return_url: string | null
   expires_at: number
-  /** When expiry was first seen. Once written, no turned-back clock revives the ticket. */
+  /** When the token was first found expired. Once stored, the token stays expired even if the clock is set back. */
   expired_at: number | null
   session_id: string | null
-  /** SHA-256 of the client token of the browser that confirmed it goes on with the ticket, and when. */
+  /** SHA-256 of the client token of the browser that confirmed the ticket. */
   confirmed_token_hash: string | null
   confirmed_at: number | null
   created_at: number
@@ -40,9 +40,9 @@ export interface SessionRecord {
   actor: string | null
   actor_sub: string | null
   ticket_id: string | null
-  /** The session that was selected on the client before this one, and is again when this one is over. */
+  /** The session that was selected on the client before this one. It is selected again when this one ends. */
   parked_session_id: string | null
-  /** Null: the session does not end from being idle. */
+  /** Null if the session has no idle timeout. */
   idle_timeout_seconds: number | null
   last_active_at: number
   expire_at: number
@@ -53,9 +53,12 @@ export interface SessionRecord {
 
 export interface ClientRecord {
   id: string
-  /** SHA-256 of the token in the browser's cookie; a new one at each sign-in. */
+  /** SHA-256 of the token in the browser's cookie. Each sign-in replaces it. */
   rotating_token_hash: string
-  /** SHA-256 of what the browser showed at its last sign-in, which that replaced: good for asking again, if the answer was lost. */
+  /**
+   * SHA-256 of the token that the last sign-in replaced. The browser can present it to repeat that sign-in if the
+   * response was lost.
+   */
   previous_token_hash: string | null
   last_active_session_id: string | null
   created_at: number
@@ -91,7 +94,7 @@ export interface IdentifierRecord {
   user_id: string
   kind: 'email_address' | 'phone_number'
   value: string
-  /** Order among the user's own, from 0. */
+  /** Order among the user's identifiers of this kind, from 0. */
   position: number
   created_at: number
   updated_at: number
@@ -107,17 +110,17 @@ export interface SecretKeyRecord {
   name: string
   /** SHA-256 of the key, hex. */
   hash: string
-  /** First and last characters, to tell keys apart by eye. */
+  /** First and last characters of the key, so that people can tell keys apart. */
   hint: string
   created_at: number
   revoked_at: number | null
 }
 
-/** Says what is in the tokens that are asked for by its name. */
+/** A JWT template: the claims of the tokens that are requested by its name. */
 export interface JwtTemplateRecord {
   id: string
   name: string
-  /** JSON object; its texts hold shortcodes. */
+  /** A JSON object whose texts may contain shortcodes. */
   claims: string
   /** Seconds. */
   lifetime: number
@@ -136,13 +139,13 @@ export interface SigningKeyRecord {
   public_jwk: string
   /** PKCS #8, sealed with the master key; null once removed. */
   sealed_private_key: string | null
-  /** Latest `exp` (ms) of a longer-lived token signed with it; 0 if it only signed ordinary ones. */
+  /** Latest `exp` (ms) of a token signed with it that lives longer than usual; 0 if there is none. */
   signs_until: number
   created_at: number
   retired_at: number | null
 }
 
-/** One audit event as stored: the canonical text, its hash, and columns to search by. */
+/** A stored audit event: its canonical text, the hash of that, and columns to search by. */
 export interface AuditRecord extends Required<{ [K in keyof ErrorAbout]: string | null }> {
   id: string
   at: number
@@ -153,9 +156,9 @@ export interface AuditRecord extends Required<{ [K in keyof ErrorAbout]: string 
   principal_id: string | null
   target_id: string | null
   trace_id: string
-  /** Canonical JSON; its bytes are what `leaf_hash` covers. */
+  /** Canonical JSON; `leaf_hash` is the hash of its bytes. */
   event: string
-  /** Canonical JSON of the personal part, committed to by a salted hash inside `event`; erasable. */
+  /** Canonical JSON of the personal data. A salted hash inside `event` covers it; it can be erased. */
   personal: string | null
   leaf_hash: string
 }
@@ -167,7 +170,7 @@ export interface RefusedRequestsRecord {
   count: number
 }
 
-/** What a secret key asked to be made once, and what was made. */
+/** A request with an idempotency key, and the id of what it created. */
 export interface IdempotencyKeyRecord {
   /** The secret key's id. */
   owner: string
@@ -177,7 +180,10 @@ export interface IdempotencyKeyRecord {
   made_id: string
 }
 
-/** What was written up to a time is revoked: everything, all of a user, or all that an actor does. */
+/**
+ * A cutoff: what was written up to its time is revoked. It covers everything, everything of a user, or everything that
+ * an actor does.
+ */
 export interface NotBeforeRecord {
   scope: 'everything' | 'user' | 'actor'
   /** A user's id, an actor's `sub`, or empty. */
@@ -187,7 +193,7 @@ export interface NotBeforeRecord {
   marked_at: number | null
 }
 
-/** A session whose tokens should be refused though their time is not over. */
+/** A session that ended before its expiry, so verifiers should refuse its tokens. */
 export interface RevokedSession {
   id: string
   user_id: string
@@ -196,7 +202,7 @@ export interface RevokedSession {
   updated_at: number
 }
 
-/** Who asks. */
+/** Who made the request. */
 export type Principal =
   | { type: 'secret_key'; id: string | null }
   | { type: 'client'; id: string | null }

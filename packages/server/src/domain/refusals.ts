@@ -9,10 +9,11 @@ export const MAX_REFUSAL_EVENTS = 20
 const REFUSAL_WINDOW = 3_600_000
 
 /**
- * Does something; if it would have changed state (it has an `action`) and is refused, writes an audit event of that. (What
- * is done writes its own, in the transaction that does it.) Audit events are never deleted, so a caller without a secret
- * key causes few of them: a refusal is an event only if it is about a stored ticket or a stored client, and only up to
- * `MAX_REFUSAL_EVENTS`. Every other refusal is counted, as are failed authentications and requests over a rate limit.
+ * Runs an operation. If the operation would have changed state (it has an `action`) and is refused, this writes an
+ * audit event of the refusal. (A successful operation writes its own event, in the transaction that changes the state.)
+ * Audit events are never deleted, so a caller without a secret key can cause only few of them: a refusal becomes an
+ * event only if it is about a stored token or a stored client, and only up to `MAX_REFUSAL_EVENTS`. Every other refusal
+ * is counted, as are failed authentications and requests over a rate limit.
  */
 export async function recordingRefusals<T>(
   ctx: Context,
@@ -50,7 +51,10 @@ async function appendEvent(ctx: Context, action: string, refusal: ApiError): Pro
   return ctx.store.audit.appendRefusal(event, { most: MAX_REFUSAL_EVENTS, since })
 }
 
-/** The time from which a browser's refusals count towards the maximum; undefined if they are no events at all. */
+/**
+ * Returns the time from which a browser's refusals count towards the maximum; undefined if they do not become events at
+ * all.
+ */
 async function refusalsSince(ctx: Context, clientId: string | null, about: ErrorAbout): Promise<number | undefined> {
   const stored = clientId !== null && (await ctx.store.clients.find(clientId)) !== undefined
   if (!stored) return about.ticket_id === undefined ? undefined : 0

@@ -5,10 +5,10 @@ import type { RefusedRequestsRecord } from './records.ts'
 import type { Found, Page, Store } from './store.ts'
 
 const MINUTE = 60_000
-/** Beyond so many addresses and codes in one minute, the rest is counted together. */
+/** Maximum counters (pairs of address and code) per minute. Further ones are counted together. */
 const MAX_COUNTERS = 1_000
 
-/** Counts refusals per minute, address and code, and hands the counts to the store once a second. */
+/** Counts refusals per minute, address and code, and writes the counts to the store once a second. */
 export class RefusedRequestCounter {
   #counts = new Map<string, { minute: number; address: string; code: string; count: number }>()
   #minute = 0
@@ -39,7 +39,7 @@ export class RefusedRequestCounter {
       for (const [key, counted] of counts) {
         const newer = this.#counts.get(key)
         if (newer) newer.count += counted.count
-        // A store that is away for long must not fill the memory.
+        // Limited, so that memory does not fill up while the store is unavailable.
         else if (this.#counts.size < 10 * MAX_COUNTERS) this.#counts.set(key, counted)
       }
       throw error
@@ -47,7 +47,10 @@ export class RefusedRequestCounter {
   }
 }
 
-/** One household or server owns a whole IPv6 /64, so it counts as one address. */
+/**
+ * Returns the network that an address counts for: an IPv6 address counts as its /64, which one household or server
+ * owns.
+ */
 export function network(address: string): string {
   if (!address.includes(':')) return address
   const [head = '', tail] = address.toLowerCase().split('::')
@@ -58,8 +61,8 @@ export function network(address: string): string {
 }
 
 /**
- * Reads the counts, newest minute first. Pages follow the key, because counts change while they are read; within a page
- * the largest counts of a minute come first.
+ * Lists the counts, newest minute first. The cursor follows the primary key, because counts change while they are read;
+ * within a page the largest counts of a minute come first.
  * @throws ApiError form_param_value_invalid if the cursor is not one of this list
  */
 export async function listRefusedRequests(

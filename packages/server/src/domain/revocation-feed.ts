@@ -2,25 +2,28 @@ import type { Clock } from './context.ts'
 import type { NotBeforeRecord, RevokedSession } from './records.ts'
 import type { Store } from './store.ts'
 
-/** A change is visible at most so much later than the time it bears: a transaction takes that long at most, ms. */
+/**
+ * Maximum time between the timestamp of a change and the moment it becomes visible, in ms: the longest that a
+ * transaction takes.
+ */
 const COMMIT_LAG = 10_000
 const PAGE = 1_000
 
-/** What verifiers should refuse from now on. `at` is also the place in the feed to go on from. */
+/** A revocation that verifiers should enforce from now on. `at` is also the position in the feed to continue from. */
 export type Revocation =
   | { kind: 'session'; at: number; session: RevokedSession }
   | { kind: 'stamp'; at: number; stamp: NotBeforeRecord }
 
 /**
- * Tells followers what has been revoked, by whichever node, each thing once or, after an interruption, more than once.
- * It reads what is stored, behind the last place and somewhat before it, so nothing is missed: the calls of the
- * database only say when it is worth looking.
+ * Tells followers what any node has revoked. Each revocation is reported once; after an interruption it may be reported
+ * again. The feed reads the database from somewhat before its last position, so it misses nothing: the notifications of
+ * the database only tell when to read.
  */
 export class RevocationFeed {
   readonly #store: Store
   readonly #clock: Clock
   readonly #followers = new Set<(revocation: Revocation) => void>()
-  /** What was told, by when it happened. */
+  /** Revocations that were reported, with their times. */
   readonly #told = new Map<string, number>()
   #from = 0
   #reading: Promise<void> | undefined
@@ -37,10 +40,10 @@ export class RevocationFeed {
   }
 
   /**
-   * First everything since a time and a little before, then whatever comes.
+   * Reports everything since a time (and slightly before), then each new revocation.
    * @param since Unix ms
-   * @param current called once, when everything up to now has been told
-   * @returns what ends it
+   * @param current called once, when everything up to now has been reported
+   * @returns a function that ends the subscription
    */
   async follow(since: number, tell: (revocation: Revocation) => void, current: () => void): Promise<() => void> {
     const early: Revocation[] = []
@@ -70,7 +73,7 @@ export class RevocationFeed {
     return leave
   }
 
-  /** Looks for news, if anybody wants to know. */
+  /** Reads new revocations, if there are followers. */
   look(): Promise<void> {
     if (this.#followers.size === 0) return Promise.resolve()
     if (this.#reading) {
@@ -95,7 +98,7 @@ export class RevocationFeed {
       for (const follower of this.#followers) follower(revocation)
     })
     this.#from = now
-    // In the order they were told in, which is about that of time.
+    // Ordered by the time of the report, which is about the time of the revocation.
     for (const [key, at] of this.#told) {
       if (at >= now - 2 * COMMIT_LAG) break
       this.#told.delete(key)

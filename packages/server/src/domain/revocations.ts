@@ -6,14 +6,14 @@ import { sessionEvent } from './sessions.ts'
 import type { ExpulsionEvents } from './store.ts'
 import { ticketEvent } from './tickets.ts'
 
-/** So many rows of each kind are marked in one transaction. */
+/** Maximum rows of each kind per transaction. */
 const BATCH = 500
 /**
- * A transaction that began before a cutoff commits at most this much later, in ms. It may add a row that the cutoff
+ * A transaction that started before a cutoff commits at most this much later, in ms. It may add a row that the cutoff
  * covers, so rows are marked again until then.
  */
 const COMMIT_LAG = 10_000
-/** Rows that are marked before the call is answered; the others are marked soon after. */
+/** Maximum rows of each kind that are marked before the call returns. The others are marked soon after. */
 const MARKED_AT_ONCE = 5_000
 
 export type RevokeAll = { reason?: string | undefined } & (
@@ -25,22 +25,23 @@ export type RevokeAll = { reason?: string | undefined } & (
 export interface RevokedAll extends Pick<NotBeforeRecord, 'scope' | 'subject' | 'at'> {
   sessions: number
   tickets: number
-  /** False: some rows are still to be marked. They are revoked all the same. */
+  /** `false` if some rows have not been marked yet. They are already revoked. */
   complete: boolean
-  /** False: this actor has never had a token or a session. */
+  /** `false` if this actor has never had a token or a session. */
   matched: boolean
-  /** Actors whose `sub` could have been meant. */
+  /** Actors whose `sub` the caller could have meant. */
   similar: string[]
 }
 
-/** Actors that are compared with a `sub` that nobody has, and those that are named. */
+/** Maximum actors that an unknown `sub` is compared with. */
 const COMPARED = 10_000
+/** Maximum similar actors that are returned. */
 const NAMED = 5
 
 /**
- * Revokes at one stroke every session and every pending token of a user, of an actor, or of everybody. It is one small
- * write, however many they are: from its commit on nothing more is minted or redeemed for what was written before. Then
- * the rows are marked one by one, each with its audit event.
+ * Revokes every session and every pending token of a user, of an actor, or of everyone, all at the same moment. It
+ * writes one small row (a cutoff), however many there are. Once that is committed, no tokens are minted for and no
+ * tickets redeemed from what was written before. Then the rows are marked one by one, each with its audit event.
  * @throws ApiError resource_not_found
  */
 export async function revokeAll(ctx: Context, input: RevokeAll): Promise<RevokedAll> {
@@ -70,7 +71,10 @@ function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'>
   return { scope: 'everything', subject: '' }
 }
 
-/** Marks the rows that earlier calls left, and rows that were committed after them. @returns whether there are more */
+/**
+ * Marks the rows that earlier calls left unmarked, and rows that were committed after those calls. @returns whether
+ * there are more
+ */
 export async function markRevoked(ctx: Context): Promise<boolean> {
   let more = false
   for (const cutoff of await ctx.store.revocations.stamps({ unmarked: true })) {

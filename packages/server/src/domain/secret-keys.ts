@@ -6,8 +6,8 @@ import type { SecretKeyRecord } from './records.ts'
 import { Taken } from './store.ts'
 
 /**
- * Makes a secret API key. The key itself is in the answer and nowhere else: only its SHA-256 is stored. (A key is 32
- * random bytes, so a plain hash cannot be searched.)
+ * Creates a secret API key. Only the response contains the key itself: the store has its SHA-256. (A key is 32 random
+ * bytes, so a plain hash cannot be reversed by search.)
  */
 export async function createSecretKey(
   ctx: Context,
@@ -30,7 +30,7 @@ export async function createSecretKey(
   return { record, secret }
 }
 
-/** The key `secret` is stored if it is not known yet: the first key of a server that is given one from outside. */
+/** Stores the key `secret` if it is not stored yet: the first key of a server, given in its settings. */
 export async function ensureSecretKey(ctx: Context, input: { name: string; secret: string }): Promise<SecretKeyRecord> {
   const find = () => ctx.store.secretKeys.findByHash(hash('sha256', input.secret))
   const known = await find()
@@ -38,7 +38,7 @@ export async function ensureSecretKey(ctx: Context, input: { name: string; secre
   try {
     return (await createSecretKey(ctx, input)).record
   } catch (error) {
-    // Another node that starts at the same time was first.
+    // Another node that started at the same time was first.
     const theirs = error instanceof Taken ? await find() : undefined
     if (theirs) return theirs
     throw error
@@ -49,7 +49,7 @@ export function listSecretKeys(ctx: Context): Promise<SecretKeyRecord[]> {
   return ctx.store.secretKeys.list()
 }
 
-/** @throws ApiError resource_not_found */
+/** Revokes a secret key. @throws ApiError resource_not_found */
 export async function revokeSecretKey(ctx: Context, input: { id: string }): Promise<SecretKeyRecord> {
   const event = auditEvent(ctx, { action: 'secret_key.revoke', about: {}, target_id: input.id })
   const revoked = await ctx.store.secretKeys.revoke(input.id, event)
@@ -60,7 +60,7 @@ export async function revokeSecretKey(ctx: Context, input: { id: string }): Prom
 }
 
 /**
- * The record of a key that may be used here. Found by its hash, so that comparing takes no time that depends on it.
+ * Returns the record of a valid key. The lookup is by hash, so that no comparison takes time that depends on the key.
  * @throws ApiError clerk_key_invalid
  */
 export async function authenticateSecretKey(

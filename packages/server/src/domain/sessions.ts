@@ -9,11 +9,11 @@ import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
 const SECOND = 1_000
 const DAY = 86_400 * SECOND
-/** A session of the user's own: Clerk's defaults. */
+/** Lifetime of a session of the user's own (one without an actor), in ms: Clerk's default. */
 export const OWN_SESSION_LIFETIME = 7 * DAY
 const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 
-/** The session a ticket starts: `expire_at` is fixed here and never moved. */
+/** Returns the session that a ticket starts. Its `expire_at` is set here and never changes. */
 export function newSession(
   ctx: Context,
   input: { ticket: TicketRecord; client_id: string; parked_session_id: string | null; now: number },
@@ -55,7 +55,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
 }
 
 /**
- * Starts a session of the user's own, without a ticket: for tests.
+ * Starts a session of the user's own without a ticket, for tests.
  * @throws ApiError development_only, resource_not_found, user_banned, user_locked
  */
 export async function createSession(ctx: Context, input: { user_id: string }, once?: Once): Promise<SessionRecord> {
@@ -72,7 +72,7 @@ export async function createSession(ctx: Context, input: { user_id: string }, on
   throw new ApiError(user.banned_at === null ? 'user_locked' : 'user_banned', { about: { user_id: user.id } })
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a session. @throws ApiError resource_not_found */
 export async function getSession(ctx: Context, input: { id: string }): Promise<SessionRecord> {
   const session = await ctx.store.sessions.find(input.id)
   if (!session) throw notFound('session', input.id)
@@ -83,7 +83,7 @@ export function listSessions(ctx: Context, input: SessionFilter & Page): Promise
   return ctx.store.sessions.list(input, input)
 }
 
-/** The status as of now: a session whose time has come is over, whether or not that has been written down yet. */
+/** Returns the status at a time: a session past its expiry has ended, even if that is not stored yet. */
 export function statusAt(session: SessionRecord, now: number): SessionRecord['status'] {
   if (session.status !== 'active') return session.status
   if (session.expire_at <= now) return 'expired'
@@ -92,7 +92,8 @@ export function statusAt(session: SessionRecord, now: number): SessionRecord['st
 }
 
 /**
- * Ends a session for good; once this returns nothing more is minted. A session that is over already stays as it is.
+ * Ends a session permanently. When this returns, no more tokens are minted. A session that has already ended does not
+ * change.
  * @throws ApiError resource_not_found
  */
 export async function revokeSession(
@@ -119,7 +120,7 @@ export async function leaveAllSessions(ctx: Context, input: { client_id: string 
   }
 }
 
-/** A session of this browser. @throws ApiError authentication_invalid */
+/** Returns a session of this browser. @throws ApiError authentication_invalid */
 export function getOwnSession(
   ctx: Context,
   input: { id: string; presented: readonly ClientClaims[] },
@@ -128,8 +129,8 @@ export function getOwnSession(
 }
 
 /**
- * Says that the session is in use; unless it is only looked at again (another tab may show another session), makes it
- * the client's selected one.
+ * Records that the session is in use. With `select`, also makes it the client's selected session. A tab that only gets
+ * the focus back does not select, because another tab may show another session.
  * @throws ApiError authentication_invalid
  */
 export async function touchSession(
@@ -154,23 +155,24 @@ export async function touchSession(
 
 export interface MintInput {
   id: string
-  /** The client tokens of the browser that asks; a mint by secret key has none. */
+  /** The client tokens that the browser presented; absent for a mint by secret key. */
   presented?: readonly ClientClaims[]
-  /** The page that will use the token: `azp`. */
+  /** The origin of the page that will use the token: `azp`. */
   origin?: string | undefined
   expires_in_seconds?: number | undefined
-  /** False if nobody uses the session by this: it goes on to idle. */
+  /** `false` if this mint is no use of the session: it does not extend the idle timeout. Default: `true`. */
   counts?: boolean
-  /** The name of a JWT template: a token for another service, which nobody takes for a session token. */
+  /** The name of a JWT template. It gives a token for another service, which is never mistaken for a session token. */
   template?: string | undefined
 }
 
 /**
  * Mints a session token: one read, one signature, no write.
- * @returns a JWT with Clerk's claims v2; `act` is the actor payload, value for value. From a template: its claims
- * @throws ApiError authentication_invalid if the session is over, its user may not be signed in, or it is not the
- *   client's; resource_not_found to a secret key that names no session, and for a template that is not there;
- *   request_invalid if a template makes too large a token
+ * @returns a JWT with Clerk's claims v2, in which `act` is the actor payload, value for value; or with the claims of a
+ *   template
+ * @throws ApiError authentication_invalid if the session has ended, its user or actor is blocked, or it is not the
+ *   client's; resource_not_found to a secret key if there is no such session, or if there is no such template;
+ *   request_invalid if the token of a template would be too large
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
   const { presented } = input
@@ -178,7 +180,8 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
     ? await ownedSession(ctx, { id: input.id, presented })
     : await ctx.store.sessions.findForMint(input.id)
   if (!facts) throw notFound('session', input.id)
-  // The time of the read, so that a process that was frozen since signs nothing that is still good.
+  // The lifetime starts at the read, so a process that was suspended after it does not sign a token that is valid for
+  // longer.
   const { now } = facts
   await assertUsable(ctx, facts)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
@@ -197,7 +200,7 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   return jwt
 }
 
-/** The same, or undefined if there is nothing to mint: the session is over, or who it is about may not be signed in. */
+/** Mints a session token; undefined if that is refused: the session has ended, or its user or actor is blocked. */
 export async function mintIfUsable(ctx: Context, input: MintInput): Promise<string | undefined> {
   try {
     return await mintSessionToken(ctx, input)
@@ -207,7 +210,10 @@ export async function mintIfUsable(ctx: Context, input: MintInput): Promise<stri
   }
 }
 
-/** Claims v2 (https://clerk.com/docs/guides/sessions/session-tokens). The stored text of `act` goes in as it stands. */
+/**
+ * Builds claims v2 (https://clerk.com/docs/guides/sessions/session-tokens). The stored text of `act` is inserted
+ * unchanged.
+ */
 function sessionClaims(
   ctx: Context,
   session: SessionRecord,
@@ -216,7 +222,7 @@ function sessionClaims(
   const claims = JSON.stringify({
     ...(azp === undefined ? {} : { azp }),
     exp,
-    // Acting as someone proves nothing of them: no step-up is ever met by an actor session.
+    // Acting as a user does not verify that user: an actor session never satisfies a step-up.
     fva: factorVerificationAge(session, iat * SECOND),
     iat,
     iss: ctx.settings.public_url,
@@ -230,12 +236,12 @@ function sessionClaims(
   return session.actor === null ? claims : `${claims.slice(0, -1)},"act":${session.actor}}`
 }
 
-/** Minutes since the user proved a first and a second factor; -1 is never. */
+/** Returns the minutes since the user's first and second factor were verified; -1 means never. */
 export function factorVerificationAge(session: SessionRecord, now: number): [number, number] {
   return session.actor === null ? [Math.max(0, Math.floor((now - session.created_at) / 60_000)), -1] : [-1, -1]
 }
 
-/** A session of a client whose current token was presented. Any other session does not exist for this browser. */
+/** Returns a session of a client whose current token was presented. For this browser no other session exists. */
 async function ownedSession(
   ctx: Context,
   { id, presented }: { id: string; presented: readonly ClientClaims[] },
@@ -253,7 +259,7 @@ async function ownedSession(
   return facts
 }
 
-/** Whether more may be minted for a session: it goes on, and neither its user nor its actor is barred. */
+/** Whether tokens can be minted for a session: it is active, and neither its user nor its actor is blocked. */
 export function isUsable(ctx: Context, facts: MintFacts): boolean {
   return facts.barred === 0 && statusAt(ctx.activity.current(facts), facts.now) === 'active'
 }
@@ -261,7 +267,7 @@ export function isUsable(ctx: Context, facts: MintFacts): boolean {
 async function assertUsable(ctx: Context, facts: MintFacts): Promise<void> {
   const status = statusAt(ctx.activity.current(facts), facts.now)
   if (status !== 'active') {
-    // Written down, so that a clock turned back does not bring it to life again.
+    // Stored, so that the session stays ended if the clock is set back.
     if (facts.status === 'active')
       await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
     throw dead(facts)
@@ -285,7 +291,7 @@ async function finish(
   return finished ?? getSession(ctx, session)
 }
 
-/** Writes down that sessions are over whose time has come. @returns how many */
+/** Stores sessions past their expiry as ended. @returns how many */
 export function finishOverdueSessions(ctx: Context, input: { limit: number }): Promise<number> {
   return ctx.store.sessions.finishOverdue(input.limit, session =>
     sessionEvent(ctx, session.status === 'expired' ? 'session.expire' : 'session.abandon', session),

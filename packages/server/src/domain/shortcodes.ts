@@ -1,8 +1,8 @@
 import type { SessionRecord, UserWithIdentifiers } from './records.ts'
 
 /**
- * Clerk's small language in the texts of a JWT template: `{{user.first_name || 'there'}}`. A path reads a fact of the
- * session or its user; `||` goes on to the next operand where one is null or false.
+ * Clerk's small language for the texts of a JWT template: `{{user.first_name || 'there'}}`. A path reads a fact about
+ * the session or its user. If an operand is null or false, `||` uses the next one.
  */
 
 const USER_FACTS = [
@@ -28,9 +28,9 @@ const USER_FACTS = [
 ] as const
 const SESSION_FACTS = ['id', 'actor', 'created_at', 'expire_at'] as const
 
-/** Everything that shortcodes can read, but for `org.…`, which is null: there are no organizations. */
+/** Everything that shortcodes can read. `org.…` is also allowed and is always null: there are no organizations. */
 const KNOWN = new Set([...USER_FACTS.map(fact => `user.${fact}`), ...SESSION_FACTS.map(fact => `session.${fact}`)])
-/** Those that are the caller's own JSON: a path may go on into them. */
+/** Facts that are the app's own JSON: a path may lead into them. */
 const OPEN = new Set(['user.public_metadata', 'user.unsafe_metadata', 'session.actor'])
 
 export interface Facts {
@@ -38,7 +38,9 @@ export interface Facts {
   session: Record<(typeof SESSION_FACTS)[number], unknown>
 }
 
-/** What shortcodes read. Times are Unix seconds, as everywhere in a JWT. Private metadata is not here. */
+/**
+ * Returns what shortcodes can read. Times are Unix seconds, as everywhere in a JWT. Private metadata is not included.
+ */
 export function factsOf(session: SessionRecord, user: UserWithIdentifiers): Facts {
   const primary = (id: string | null) => user.identifiers.find(identifier => identifier.id === id)?.value ?? null
   const email = primary(user.primary_email_address_id)
@@ -79,7 +81,7 @@ function seconds(milliseconds: number): number {
 }
 
 /**
- * Fills in every text of a JSON value. What is filled in is not looked at again: a user's metadata holds no shortcodes.
+ * Replaces the shortcodes in every text of a JSON value. Inserted values are not searched for shortcodes again.
  * @example rendered({ name: '{{user.full_name}}' }, facts) // { name: 'Ada Lovelace' }
  */
 export function rendered(template: unknown, facts: Facts): unknown {
@@ -89,7 +91,7 @@ export function rendered(template: unknown, facts: Facts): unknown {
   return Object.fromEntries(Object.entries(template).map(([member, value]) => [member, rendered(value, facts)]))
 }
 
-/** One shortcode and nothing else becomes its value, whatever its type; among other text it becomes text. */
+/** A text that is only one shortcode becomes its value, of any type. A shortcode inside other text becomes text. */
 function renderedText(text: string, facts: Facts): unknown {
   if (!text.includes('{{')) return text
   const parts = partsOf(text)
@@ -103,7 +105,7 @@ function asText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** The first operand that is neither null nor false; if all are, the last. */
+/** Returns the first operand that is neither null nor false; if all are, the last one. */
 function firstOf(operands: Operand[], facts: Facts): unknown {
   let value: unknown = null
   for (const operand of operands) {
@@ -113,7 +115,7 @@ function firstOf(operands: Operand[], facts: Facts): unknown {
   return value
 }
 
-/** Only own members, and those of an array by their number: `constructor`, `__proto__` and `length` read nothing. */
+/** Reads own members only, and array items by number: `constructor`, `__proto__` and `length` read nothing. */
 function read(from: unknown, path: string[]): unknown {
   let value = from
   for (const member of path) {
@@ -124,7 +126,7 @@ function read(from: unknown, path: string[]): unknown {
   return value
 }
 
-/** What looks like a shortcode in the texts of a JSON value and is none, as it stands there. */
+/** Returns what looks like a shortcode in the texts of a JSON value but is not one, as it is written there. */
 export function wrongShortcodes(template: unknown): string[] {
   if (typeof template === 'string') return wrongInText(template)
   if (typeof template !== 'object' || template === null) return []
@@ -154,7 +156,7 @@ const OPERANDS = new RegExp(OPERAND, 'g')
 const SHORTCODE = new RegExp(`\\{\\{\\s*((?:${OPERAND})(?:\\s*\\|\\|\\s*(?:${OPERAND}))*)\\s*\\}\\}`, 'g')
 const NUMBER = /^-?\d{1,15}(\.\d{1,15})?$/
 
-/** A text, then a shortcode, then a text, and so on: always one more text than shortcodes. */
+/** Splits into a text, a shortcode, a text, and so on. There is always one text more than shortcodes. */
 function partsOf(text: string): (string | Operand[])[] {
   const parts: (string | Operand[])[] = []
   let end = 0

@@ -5,16 +5,17 @@ import type { SigningAlg, SigningKeyRecord } from './records.ts'
 import type { SigningKeyChange } from './store.ts'
 
 /**
- * next → active → retiring → removed. A key is published as `next` before its first signature and as `retiring` until
- * its last token has expired, so verifiers that cache the key set never meet a key they do not know.
+ * The life of a signing key: next → active → retiring → removed. A key is published as `next` before its first
+ * signature and as `retiring` until its last token has expired, so verifiers that cache the key set never meet a key
+ * that they do not know.
  */
 
-/** Longest a verifier may keep an old key set: Clerk's SDKs keep it 5 minutes. */
+/** Maximum time that a verifier may cache the key set, in ms: Clerk's SDKs cache it for 5 minutes. */
 export const KEY_SET_CACHE = 300_000
-/** How much longer than they say tokens may be taken for good: the leeway of verifiers, with room. */
+/** Time after its expiry for which a token may still be accepted, in ms: the leeway of verifiers, with a margin. */
 const LEEWAY = 60_000
 
-/** Makes a key pair, with its private part sealed. */
+/** Creates a key pair whose private part is sealed. */
 export type MakeKey = (alg: SigningAlg, status: SigningKeyRecord['status'], now: number) => Promise<SigningKeyRecord>
 
 export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]> {
@@ -22,8 +23,8 @@ export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]>
 }
 
 /**
- * At a server's first start, or after the setting of the algorithm changed: an active key and the next one. Keys of
- * other algorithms stay as they are: another server may be signing with them.
+ * Creates an active and a next key for the algorithm if they are missing: at a server's first start, or after the
+ * algorithm was changed. Keys of other algorithms do not change, because another server may be signing with them.
  */
 export async function ensureSigningKeys(ctx: Context, input: { alg: SigningAlg; make: MakeKey }): Promise<void> {
   const { version, keys } = await ctx.store.signingKeys.keyring()
@@ -33,12 +34,12 @@ export async function ensureSigningKeys(ctx: Context, input: { alg: SigningAlg; 
   if (!has('active')) insert.push(await input.make(input.alg, 'active', now))
   if (!has('next')) insert.push(await input.make(input.alg, 'next', now))
   if (insert.length === 0) return
-  // When two servers start at once one of them wins; the other finds the keys there.
+  // If two servers start at the same time, one of them creates the keys and the other finds them.
   await change(ctx, version, 'create', { insert, update: [] })
 }
 
 /**
- * next becomes active, active becomes retiring, and a new next is made.
+ * Rotates: the next key becomes active, the active key becomes retiring, and a new next key is created.
  * @param input.atOnce do not wait until every verifier knows the next key
  * @throws ApiError request_invalid if verifiers may not know the next key yet
  */
@@ -52,12 +53,12 @@ export async function rotateSigningKeys(
   const active = keys.find(key => key.alg === input.alg && key.status === 'active')
   if (!next || !active)
     throw refuse(
-      `There is no ${input.alg} key to rotate; there are ${[...new Set(keys.map(key => key.alg))].join(' and ') || 'none'}. Give the STAGEDOOR_SIGNING_ALG that the server has.`,
+      `There is no ${input.alg} key to rotate; the keys here are ${[...new Set(keys.map(key => key.alg))].join(' and ') || 'none'}. Set STAGEDOOR_SIGNING_ALG to the value that the server uses.`,
     )
   const wait = next.created_at + KEY_SET_CACHE - now
   if (wait > 0 && !input.atOnce) {
     throw refuse(
-      `The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once (verifiers that do not look up unknown keys may refuse tokens meanwhile).`,
+      `The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once: then verifiers that do not look up unknown keys may refuse tokens for that time.`,
     )
   }
   const changed = await change(ctx, version, 'rotate', {
@@ -67,13 +68,14 @@ export async function rotateSigningKeys(
       { id: next.id, status: 'active' },
     ],
   })
-  if (!changed) throw refuse('Somebody else changed the signing keys at the same time. Look at them, then try again.')
+  if (!changed) throw refuse('Another process changed the signing keys at the same time. List them, then try again.')
   return listSigningKeys(ctx)
 }
 
 /**
- * Removes a key for good: its private part is forgotten and it is published no more. An emergency removes any key at
- * once; if it was the active one, the next takes its place, unless its algorithm is no longer used. Verifiers may trust a removed key until their cache ends.
+ * Removes a key permanently: its private part is deleted and it is no longer published. An emergency removes any key at
+ * once. If that key was the active one, the next key takes its place, unless its algorithm is no longer used. Verifiers
+ * may trust a removed key until their cache expires.
  * @throws ApiError resource_not_found, request_invalid if its tokens may still be in use
  */
 export async function removeSigningKey(
@@ -96,19 +98,19 @@ export async function removeSigningKey(
   }
   if (used && (key.status === 'active' || key.status === 'next')) insert.push(await input.make(key.alg, 'next', now))
   const changed = await change(ctx, version, 'remove', { insert, update }, key.id)
-  if (!changed) throw refuse('Somebody else changed the signing keys at the same time. Look at them, then try again.')
+  if (!changed) throw refuse('Another process changed the signing keys at the same time. List them, then try again.')
   return listSigningKeys(ctx)
 }
 
 function assertDone({ settings }: Context, key: SigningKeyRecord, now: number): void {
   if (key.status !== 'retiring') {
-    throw refuse(`The key is ${key.status}. Rotate first; or remove it at once with --emergency if it leaked.`)
+    throw refuse(`The key is ${key.status}. Rotate first. If it leaked, remove it at once with --emergency.`)
   }
   const ordinary = (key.retired_at ?? now) + settings.session_token_lifetime_seconds * 1_000
   const until = Math.max(ordinary, key.signs_until) + LEEWAY
   if (until > now) {
     throw refuse(
-      `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that; or at once with --emergency if it leaked.`,
+      `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that. If it leaked, remove it at once with --emergency.`,
     )
   }
 }

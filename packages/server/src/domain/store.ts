@@ -18,30 +18,36 @@ import type {
 } from './records.ts'
 
 /**
- * The port to the database. It speaks in transitions, not rows: every change is one conditional statement that decides
- * by itself, in one transaction with its audit event; `undefined` or `false` back means somebody else was first, it is
- * too late, or there is no such thing. The caller then reads, only to choose the words of the refusal. Whether something
- * is in time is decided by the clock of the database at the moment the statement runs, not by the caller's.
+ * The port to the database. Its methods are transitions, not operations on rows. Every change is one conditional
+ * statement that decides whether the change takes place, in one transaction with its audit event. A result of
+ * `undefined` or `false` means that another caller was first, that it is too late, or that there is no such row. The
+ * caller then reads, only to choose the error to return. The database's clock decides what has expired, at the moment
+ * the statement runs; the caller's clock does not.
  */
 export interface Store {
   tickets: {
-    /** Adds the ticket if its user is there and neither banned nor locked, nor its actor if that is a user of ours. */
+    /**
+     * Adds the token if its user exists, and neither the user nor the actor (if it is a stored user) is banned or
+     * locked.
+     */
     insert(ticket: TicketRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
     find(id: string): Promise<TicketRecord | undefined>
     list(filter: TicketFilter, page: Page): Promise<Found<TicketRecord>>
     /** pending → revoked. */
     revoke(id: string, kind: TicketRecord['kind'], event: AuditRecord): Promise<TicketRecord | undefined>
-    /** pending → accepted, and the session begins, if the ticket is in time and its user may be signed in. */
+    /**
+     * pending → accepted, and starts the session, if the token has not expired and neither user nor actor is blocked.
+     */
     accept(acceptance: Acceptance, once?: IdempotencyKeyRecord): Promise<boolean>
-    /** Remembers which browser confirmed that it goes on with a pending ticket. */
+    /** Stores which browser confirmed a pending token. */
     confirm(id: string, tokenHash: string): Promise<void>
-    /** Remembers that a pending ticket was found too late. */
+    /** Stores that a pending token was found expired. */
     noteExpired(id: string): Promise<void>
-    /** The same for any whose time is over. @returns how many */
+    /** The same for every pending token that has expired. @returns how many */
     noteOverdue(limit: number): Promise<number>
   }
   sessions: {
-    /** Begins a session without a ticket, if its user may be signed in. */
+    /** Starts a session without a ticket, if its user is not blocked. */
     insert(
       session: SessionRecord,
       client: ClientRecord,
@@ -49,28 +55,28 @@ export interface Store {
       once?: IdempotencyKeyRecord,
     ): Promise<boolean>
     find(id: string): Promise<SessionRecord | undefined>
-    /** Everything a mint decides by, in one read. */
+    /** Returns everything that a mint depends on, in one read. */
     findForMint(id: string): Promise<MintFacts | undefined>
     list(filter: SessionFilter, page: Page): Promise<Found<SessionRecord>>
     listOfClient(clientId: string): Promise<SessionRecord[]>
     /** active → one of the ended states. */
     finish(id: string, status: EndedStatus, event: AuditRecord): Promise<SessionRecord | undefined>
-    /** active → expired or abandoned, for all whose time has come. */
+    /** active → expired or abandoned, for sessions past their expiry. @returns how many */
     finishOverdue(limit: number, event: EventOf<SessionRecord>): Promise<number>
-    /** Writes last activity; it only ever moves forward. */
+    /** Writes the time of last activity, which never decreases. */
     noteActivity(activity: { id: string; at: number }[]): Promise<void>
   }
   clients: {
     find(id: string): Promise<ClientRecord | undefined>
-    /** Makes an active session of the client its selected one. */
+    /** Makes an active session of the client the selected one. */
     select(id: string, sessionId: string, event: AuditRecord): Promise<boolean>
-    /** Gives a browser a new token that shows the one its last sign-in replaced. */
+    /** Gives a new token to a browser that presents the token its last sign-in replaced. */
     renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
-    /** The token that the last sign-in replaced counts no more, if the current one is still this. */
+    /** Invalidates the token that the last sign-in replaced, if the current token is still this one. */
     forgetPreviousToken(id: string, tokenHash: string): Promise<void>
   }
   users: {
-    /** Fails with `Taken` where an identifier, username or external id is another user's. */
+    /** Fails with `Taken` if an identifier, username or external id belongs to another user. */
     insert(
       user: UserRecord,
       identifiers: IdentifierRecord[],
@@ -78,20 +84,20 @@ export interface Store {
       once?: IdempotencyKeyRecord,
     ): Promise<void>
     find(id: string): Promise<UserWithIdentifiers | undefined>
-    /** What is known of an actor: whether it is this user, and whether it is a stored user who is banned or locked. */
+    /** Returns whether an actor is this user, and whether it is a stored user who is banned or locked. */
     findActor(actorSub: string, userId: string): Promise<{ is_user: boolean; is_blocked: boolean }>
-    /** Users without the value that orders the list come first, or last if it is descending. */
+    /** Users without a value in the ordering column come first, or last in descending order. */
     list(filter: UserFilter & Counted, page: UserPage): Promise<Found<UserWithIdentifiers>>
-    /** Where a user is in a list of this order. */
+    /** Returns the position of a user in a list of this order. */
     position(id: string, by: UserOrder['by']): Promise<UserPosition | undefined>
     count(filter: UserFilter): Promise<number>
-    /** Changes columns; with `unless`, only while those columns still hold these values. */
+    /** Changes columns. With `unless`, only if those columns still have these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
-    /** Bans, or deletes, and ends all that the user is the subject or the actor of. */
+    /** Bans or deletes a user, and ends all sessions and tokens in which the user is the subject or the actor. */
     expel(id: string, how: 'ban' | 'delete', event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
   }
   jwtTemplates: {
-    /** Fails with `Taken` where the name is another template's; so does `update`. */
+    /** Fails with `Taken` if another template has the name; so does `update`. */
     insert(template: JwtTemplateRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<void>
     find(id: string): Promise<JwtTemplateRecord | undefined>
     findByName(name: string): Promise<JwtTemplateRecord | undefined>
@@ -100,54 +106,66 @@ export interface Store {
     delete(id: string, event: AuditRecord): Promise<boolean>
   }
   secretKeys: {
-    /** Fails with `Taken` where the key is there already. */
+    /** Fails with `Taken` if the key is already stored. */
     insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
     findByHash(hash: string): Promise<SecretKeyRecord | undefined>
     list(): Promise<SecretKeyRecord[]>
     revoke(id: string, event: AuditRecord): Promise<SecretKeyRecord | undefined>
   }
   signingKeys: {
-    /** All but removed ones' private parts, and the number that changes with every change of any. */
+    /** Returns all keys (removed ones without their private part), and a version that increases with every change. */
     keyring(): Promise<{ version: number; keys: SigningKeyRecord[] }>
-    /** Changes several keys at once, if nobody changed any since `version`. */
+    /** Changes several keys in one transaction, if none has changed since `version`. */
     change(version: number, change: SigningKeyChange, event: AuditRecord): Promise<boolean>
     noteLongLived(id: string, until: number): Promise<void>
   }
   revocations: {
-    /** Revokes at one stroke all that was written up to now. @returns up to when, Unix ms */
+    /** Stores a cutoff: everything of a subject that was written up to now is revoked. @returns the cutoff, Unix ms */
     stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
-    /** Marks some of the rows that a stamp has revoked. @returns how many; nothing was left if none */
+    /** Marks some of the rows that a cutoff has revoked. @returns how many; zero means that none were left */
     mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
     /** Whether there has ever been a token or a session with this actor. */
     isKnownActor(sub: string): Promise<boolean>
-    /** Actors of the tokens and sessions that there are. */
+    /** Returns the actors of all stored tokens and sessions. */
     actorSubs(limit: number): Promise<string[]>
-    /** Every row of a stamp is marked. */
+    /** Stores that every row of a cutoff is marked. */
     noteMarked(stamp: NotBeforeRecord): Promise<void>
     stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
-    /** Sessions that ended before their time, in the order of when, from behind a place in that order. */
+    /**
+     * Returns sessions that ended before their expiry, ordered by the time of the end, after a position in that order.
+     */
     endedSince(updatedAt: number, id: string, limit: number): Promise<RevokedSession[]>
-    /** Calls back soon after something was revoked, wherever; now and then in vain. @returns what stops it */
+    /**
+     * Calls the listener soon after any node revoked something; sometimes without cause. @returns a function that stops
+     * it
+     */
     onChange(listener: () => void): () => void
   }
-  /** Keys are stored by the verbs that make something: `insert(…, once)` fails with `MadeBefore`. */
+  /**
+   * Idempotency keys. The methods that create something store the key too: `insert(…, once)` fails with `MadeBefore`.
+   */
   idempotencyKeys: {
-    /** A key that is still remembered. */
+    /** Returns a key that has not expired. */
     find(key: Pick<IdempotencyKeyRecord, 'owner' | 'operation' | 'key_hash'>): Promise<IdempotencyKeyRecord | undefined>
-    /** Deletes some of those whose time is over. @returns how many */
+    /** Deletes some of the expired keys. @returns how many */
     forgetOld(limit: number): Promise<number>
   }
-  /** Deletes what is long over. What is alive, or was not seen to end, stays; so does every audit event. */
+  /**
+   * Deletes rows after their retention period. Keeps what is active or not yet stored as ended, and every audit event.
+   */
   purge: {
-    /** Some of it: so many sessions, so many tickets, so many stamps at most. `left`: there was as much as that. */
+    /**
+     * Deletes one batch: at most `limit` sessions, tokens and cutoffs each. `left` if one of these limits was reached.
+     */
     some(over: LongOver, limit: number): Promise<Purged & { left: boolean }>
-    /** How much there is. Reads all of it. */
+    /** Counts the rows that may be deleted. Reads all of them. */
     count(over: LongOver): Promise<Omit<Purged, 'clients'>>
   }
   audit: {
     append(event: AuditRecord): Promise<void>
     /**
-     * Appends a refusal unless its principal, or its ticket at the request of browsers, has the maximum number of them.
+     * Appends a refusal, unless its principal (or its token, if browsers sent the requests) has the maximum number of
+     * them.
      * @param bound.since refusals before this time do not count, Unix ms
      */
     appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
@@ -159,25 +177,25 @@ export interface Store {
     /** Deletes some of the counts of minutes before a time. @returns how many */
     deleteBefore(minute: number, limit: number): Promise<number>
   }
-  /** The clock by which it is decided what has expired. */
+  /** The clock that decides what has expired. */
   clock: Clock
-  /** The one instance of this database, made at first use. */
+  /** Returns the one instance of this database, and creates it at the first call. */
   instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
   /** Resolves if the database answers. */
   ping(): Promise<void>
-  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  /** Returns how many requests wait for a connection, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number }
-  /** Looks the whole database over. @returns what is wrong with it, in words */
+  /** Checks the whole database. @returns the problems found, as text */
   check(): Promise<string[]>
-  /** How something that was acknowledged could be lost, in words: it works, but an operator should know. */
+  /** Returns how acknowledged changes could be lost, as text. The database works, but an operator should know. */
   risks(): Promise<string[]>
-  /** How busy it is at this moment, in numbers whose names never change: connections, those idle, calls waiting, … */
+  /** Returns the current load, as numbers whose names never change: connections, idle ones, waiting calls, … */
   load(): Record<string, number>
-  /** Writes what is waiting, then closes. */
+  /** Writes what is pending, then closes. */
   close(): Promise<void>
 }
 
-/** What has been over for so long, ms, by the clock that decides; and since before a moment, Unix ms. */
+/** Which rows to purge: ended for at least `keep` ms by the store's clock, and before `until`, Unix ms. */
 export interface LongOver {
   keep: number
   until: number
@@ -191,7 +209,7 @@ export interface Purged {
   stamps: number
 }
 
-/** A unique value is somebody else's: `email_address`, `username`, `external_id`, … */
+/** A unique value is already in use: `email_address`, `username`, `external_id`, … */
 export class Taken extends Error {
   readonly what: string
   constructor(what: string) {
@@ -209,10 +227,10 @@ export interface ExpulsionEvents {
 
 export interface Acceptance {
   ticket_id: string
-  /** New, or the browser's with its token renewed. */
+  /** A new client, or the browser's client with its token renewed. */
   client: ClientRecord
   session: SessionRecord
-  /** The actor that the ticket must be for; null: any. */
+  /** The actor that the token must be for; null: any. */
   expected_actor_sub: string | null
   event: AuditRecord
 }
@@ -220,10 +238,13 @@ export interface Acceptance {
 export interface MintFacts extends SessionRecord {
   client_token_hash: string
   client_previous_token_hash: string | null
-  /** The user is gone, banned or locked; or the actor is a stored user, by id or external id, who is banned or locked. */
+  /**
+   * 1 if the user is deleted, banned or locked, or the actor is a stored user (by id or external id) who is banned or
+   * locked.
+   */
   barred: 0 | 1
   keyring_version: number
-  /** When this was read, by the clock that decides: Unix ms. */
+  /** When this was read, by the store's clock, Unix ms. */
   now: number
 }
 
@@ -235,19 +256,19 @@ export interface SigningKeyChange {
 export interface Page {
   limit: number
   offset: number
-  /** Only rows that follow this position: the `next` of the page before. */
+  /** Only rows after this position: the `next` of the previous page. */
   starting_after?: string | undefined
 }
 
 export interface Found<T> {
   rows: T[]
-  /** Counted only when `filter.counted` asks. */
+  /** Counted only if `filter.counted` is set. */
   total: number
   /** The position of the last row; undefined on the last page. */
   next?: string | undefined
 }
 
-/** A position in a list of users: the value of the column that orders it (see `UserOrder`), and the id. */
+/** A position in a list of users: the value of the ordering column (see `UserOrder`), and the id. */
 export interface UserPosition {
   value: string | number | null
   id: string
@@ -317,12 +338,12 @@ export type UserFilter = {
   banned?: boolean | undefined
 }
 
-/** What was to be made once has been made, or is being made right now. Nothing was changed. */
+/** The object for this idempotency key was created before, or is being created right now. Nothing was changed. */
 export class MadeBefore extends Error {}
 
-/** The database cannot do it now: it is busy, full, or gone. What was asked of it was not done. */
+/** The database cannot run this now: it is busy, full or unreachable. Nothing was changed. */
 export class StoreUnavailable extends Error {
-  /** It was only to be read: says nothing of what was changed before, for the same request. */
+  /** Whether this was a read. If so, it does not tell whether the same request had changed something before. */
   readonly reading: boolean
   constructor(message: string, options: ErrorOptions & { reading?: boolean } = {}) {
     super(message, options)
@@ -330,5 +351,5 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/** The database was lost while it was changing something: it may or may not have happened. */
+/** The connection was lost during a change: it may or may not have been committed. */
 export class OutcomeUnknown extends Error {}

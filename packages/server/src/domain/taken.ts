@@ -1,7 +1,7 @@
 import { ApiError } from '../contract/errors.ts'
 import { Taken } from './store.ts'
 
-/** Puts it in words that a unique value is somebody else's. @throws ApiError form_identifier_exists */
+/** Reports a unique value that is already in use. @throws ApiError form_identifier_exists */
 export async function sayTaken<T>(change: Promise<T>): Promise<T> {
   try {
     return await change

@@ -15,11 +15,14 @@ import type { SessionRecord, TicketRecord, UserWithIdentifiers } from './records
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { Found, Page, TicketFilter } from './store.ts'
 
-/** Actor tokens and sign-in tokens: one machinery, and a kind. */
+/** Actor tokens and sign-in tokens. Both follow the same rules and differ in their `kind`. */
 
-/** The longest time for which a sign-in token can be redeemed: 30 days, the default at Clerk. */
+/** Maximum lifetime of a sign-in token, in seconds: 30 days, Clerk's default. */
 const MAX_SIGN_IN_TOKEN_SECONDS = 2_592_000
-/** How long the browser that confirmed or redeemed a ticket may repeat that, in ms: a second click, a lost answer. */
+/**
+ * Time for which the browser that confirmed or redeemed a ticket may repeat that, in ms: after a second click or a lost
+ * response.
+ */
 const REPEAT_WINDOW = 60_000
 
 export interface CreateTicket {
@@ -73,7 +76,7 @@ export async function createTicket(ctx: Context, input: CreateTicket, once?: Onc
 }
 
 /**
- * pending → revoked.
+ * Revokes a pending token: pending → revoked.
  * @throws ApiError resource_not_found, actor_token_cannot_be_revoked_code
  */
 export async function revokeTicket(
@@ -88,17 +91,17 @@ export async function revokeTicket(
   throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
     params: { status: found.status, id: found.session_id ?? '' },
     about: about(found),
-    ...(found.session_id === null ? { action: 'It cannot be used any more: there is nothing left to revoke.' } : {}),
+    ...(found.session_id === null ? { action: 'It can no longer be used, so there is nothing left to revoke.' } : {}),
   })
 }
 
 /**
- * Redeems a ticket: exactly once, whoever asks at the same time. The token, the session and the audit event change in
- * one transaction; a refused redemption leaves the ticket as it was. The browser that redeemed it gets the same session
- * again for a minute.
- * @param input.ticket the string the browser or backend was given
- * @param input.browser the client tokens that the browser presented; absent in a backend
- * @param input.actor_sub the actor the caller expects, if it expects one
+ * Redeems a ticket exactly once, even if several callers try at the same time. The token, the session and the audit
+ * event change in one transaction; a refused redemption does not change the token. For one minute, the browser that
+ * redeemed the ticket gets the same session again.
+ * @param input.ticket the ticket that the browser or backend received
+ * @param input.browser the client tokens that the browser presented; absent for a backend
+ * @param input.actor_sub the actor that the caller expects, if any
  * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, actor_mismatch, …
  */
 export async function acceptTicket(
@@ -130,8 +133,8 @@ export async function acceptTicket(
 }
 
 /**
- * The session that a backend redeemed this ticket into, for the repetition of that request.
- * @throws ApiError actor_token_already_used_code if the session is over
+ * Returns the session that a backend redeemed this ticket into, for a repetition of that request.
+ * @throws ApiError actor_token_already_used_code if the session has ended
  */
 export async function acceptedSession(ctx: Context, input: { id: string }): Promise<SessionRecord> {
   const session = await ctx.store.sessions.findForMint(input.id)
@@ -142,11 +145,14 @@ export async function acceptedSession(ctx: Context, input: { id: string }): Prom
 export interface Redemption {
   session: SessionRecord
   client: ClientToken
-  /** The client was made for this session, and has no other. */
+  /** The client was created for this session and has no other. */
   isNew: boolean
 }
 
-/** The session a browser got for this ticket a moment ago, if it is that browser and may still have it. */
+/**
+ * Returns the session that a browser got for this ticket a moment ago, if this is that browser and the session is still
+ * usable.
+ */
 async function redeemedBefore(
   ctx: Context,
   ticket: TicketRecord,
@@ -162,7 +168,10 @@ async function redeemedBefore(
   return claims && { session, record, claims }
 }
 
-/** Whether this browser confirmed the ticket a moment ago: then it is shown the same again, also once it was redeemed. */
+/**
+ * Whether this browser confirmed the ticket a moment ago. It then sees the same page again, even if the ticket was
+ * redeemed.
+ */
 function confirmedBefore(ticket: TicketRecord, presented: readonly ClientClaims[], now: number): boolean {
   const { confirmed_token_hash: confirmed, confirmed_at } = ticket
   if (confirmed === null || confirmed_at === null || now - confirmed_at > REPEAT_WINDOW) return false
@@ -170,7 +179,7 @@ function confirmedBefore(ticket: TicketRecord, presented: readonly ClientClaims[
 }
 
 /**
- * Returns what a ticket is about, if this browser can redeem it now or did so a moment ago. Changes nothing.
+ * Returns the token and user of a ticket, if this browser can redeem it now or did so a moment ago. Changes nothing.
  * @throws ApiError as `acceptTicket`
  */
 export async function previewTicket(
@@ -190,7 +199,8 @@ export async function previewTicket(
 }
 
 /**
- * Confirms that the browser goes on with a ticket. The app redeems it; a second click is answered as the first one.
+ * Stores that this browser confirmed the ticket, which the app then redeems. A second click has the same result as the
+ * first.
  * @throws ApiError as `previewTicket`
  */
 export async function confirmTicket(
@@ -203,7 +213,7 @@ export async function confirmTicket(
     await ctx.store.tickets.confirm(ticket.id, hash('sha256', claims.rotating_token))
 }
 
-/** The token, of the kind asked for. @throws ApiError resource_not_found */
+/** Returns the token with this id and kind. @throws ApiError resource_not_found */
 export async function findTicket(
   ctx: Context,
   input: { id: string; kind: TicketRecord['kind'] },
@@ -218,7 +228,10 @@ export function listTickets(ctx: Context, input: TicketFilter & Page): Promise<F
   return ctx.store.tickets.list(input, input)
 }
 
-/** The string that redeems the token: rebuilt from the record, the same every time, never stored. */
+/**
+ * Returns the string that redeems the token. It is derived from the record each time, always the same, and never
+ * stored.
+ */
 export function ticketOf(ctx: Context, record: TicketRecord): string {
   return ctx.signing.ticket(claimsOf(ctx, record))
 }
@@ -233,7 +246,10 @@ function claimsOf(ctx: Context, record: TicketRecord): TicketClaims {
   }
 }
 
-/** A ticket is ours, whole, of this instance, and says what its record says; whether it is in time, the store decides. */
+/**
+ * Reads a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
+ * record. The store decides whether it has expired.
+ */
 async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind']): Promise<TicketRecord> {
   const claims = ctx.signing.readTicket(text)
   if (!claims || claims.iid !== ctx.settings.instance_id) throw new ApiError('ticket_invalid_code')
@@ -244,7 +260,7 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
   return record
 }
 
-/** @throws ApiError sign_in_tokens_off */
+/** Rejects sign-in tokens if they are turned off. @throws ApiError sign_in_tokens_off */
 function assertOn({ settings }: Context, kind: TicketRecord['kind']): void {
   if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
 }
@@ -259,7 +275,7 @@ async function whyNotAccepted(
     return new ApiError('actor_mismatch', { about: about(ticket) })
   let found = await ctx.store.tickets.find(ticket.id)
   if (found?.status === 'pending' && found.expired_at === null) {
-    // By the clock that decided: this one may be a little behind.
+    // By the database's clock, which made the decision: the clock of this process may be slightly behind.
     await ctx.store.tickets.noteExpired(ticket.id)
     found = await ctx.store.tickets.find(ticket.id)
   }
@@ -267,7 +283,7 @@ async function whyNotAccepted(
   return (await whyNot(ctx, found, now)) ?? new ApiError(`${ticket.kind}_cannot_be_used_code`, { about: about(ticket) })
 }
 
-/** What stands in the way of redeeming a ticket, if anything does. Changes nothing. */
+/** Returns why a ticket cannot be redeemed; undefined if it can. Changes nothing. */
 async function whyNot(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError | undefined> {
   const refuse = (code: ErrorCode) => new ApiError(code, { about: about(ticket) })
   if (ticket.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
@@ -310,14 +326,14 @@ function about(ticket: TicketRecord): ErrorAbout {
   }
 }
 
-/** The payload travels in every session token, and that in a cookie of at most 4,096 bytes. */
+/** Encodes the actor payload. Every session token contains it, and the cookie of that token has at most 4,096 bytes. */
 function actorText(actor: object, limit: number): string {
   const text = JSON.stringify(actor)
   const bytes = Buffer.byteLength(text)
   if (bytes > limit) {
     throw invalidParam(
       'actor',
-      `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: it travels in every session token, which has to fit a cookie. Keep identifiers in it and the rest elsewhere.`,
+      `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: every session token contains it and must fit into a cookie. Keep only identifiers in it, and store the rest elsewhere.`,
     )
   }
   return text

@@ -15,10 +15,10 @@ type UpdateUser = z.output<NonNullable<typeof updateUserOperation.body>>
 const METADATA = ['public_metadata', 'private_metadata', 'unsafe_metadata'] as const
 type Metadata = { [K in (typeof METADATA)[number]]?: Record<string, unknown> | undefined }
 
-/** The most metadata of one kind, in bytes of JSON: Clerk's limit. */
+/** Maximum size of one kind of metadata, in bytes of JSON: Clerk's limit. */
 const MAX_METADATA_BYTES = 8_192
 
-/** @throws ApiError form_identifier_exists, form_param_value_invalid */
+/** Creates a user. @throws ApiError form_identifier_exists, form_param_value_invalid */
 export async function createUser(ctx: Context, input: CreateUser, once?: Once): Promise<UserWithIdentifiers> {
   const now = ctx.clock.now()
   const created_at = milliseconds(input.created_at) ?? now
@@ -63,14 +63,14 @@ export async function createUser(ctx: Context, input: CreateUser, once?: Once): 
   return { ...user, identifiers }
 }
 
-/** @throws ApiError resource_not_found */
+/** Returns a user. @throws ApiError resource_not_found */
 export async function getUser(ctx: Context, input: { id: string }): Promise<UserWithIdentifiers> {
   const user = await ctx.store.users.find(input.id)
   if (!user) throw notFound('user', input.id)
   return user
 }
 
-/** @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
+/** Lists users. @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
 export async function listUsers(
   ctx: Context,
   input: UserFilter & Page & { order_by: string; counted: boolean },
@@ -81,14 +81,14 @@ export async function listUsers(
   return ctx.store.users.list(filter, { limit, offset, order: { by, descending: order_by.startsWith('-') }, after })
 }
 
-/** @param cursor the `next` of a page; or the id of its last user, as at Clerk */
+/** @param cursor the `next` of a page, or the id of its last user (as at Clerk) */
 async function positionOf(ctx: Context, cursor: string, by: UserOrder['by']): Promise<UserPosition> {
   if (cursor.startsWith('user_')) {
     const position = await ctx.store.users.position(cursor, by)
     if (position) return position
     throw invalidParam(
       'starting_after',
-      '`starting_after` is the id of a user who does not exist any more. Send the `next_cursor` of the page (`paginated=true`) instead: it stays good when users are deleted.',
+      '`starting_after` is the id of a user who no longer exists. Send the `next_cursor` of the page (`paginated=true`) instead: it stays valid when users are deleted.',
     )
   }
   const [column, value, id, ...more] = partsOf(cursor) ?? []
@@ -100,14 +100,17 @@ async function positionOf(ctx: Context, cursor: string, by: UserOrder['by']): Pr
   )
 }
 
-/** Orders by what every user has. */
+/** Orders whose column has a value for every user. */
 const TIMES: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
 
 export function countUsers(ctx: Context, input: UserFilter): Promise<number> {
   return ctx.store.users.count(input)
 }
 
-/** Changes what is named; `null` clears. @throws ApiError resource_not_found, form_identifier_exists, form_param_value_invalid */
+/**
+ * Changes the given members; `null` clears one. @throws ApiError resource_not_found, form_identifier_exists,
+ * form_param_value_invalid
+ */
 export async function updateUser(ctx: Context, input: UpdateUser & { id: string }): Promise<UserWithIdentifiers> {
   const user = await getUser(ctx, input)
   const change: Partial<UserRecord> = { updated_at: ctx.clock.now() }
@@ -133,9 +136,10 @@ export async function updateUser(ctx: Context, input: UpdateUser & { id: string 
   return getUser(ctx, input)
 }
 
-/** Deep-merges into the metadata; a member set to null is removed. @throws ApiError resource_not_found */
+/** Merges into the metadata, at every depth; a member set to null is removed. @throws ApiError resource_not_found */
 export async function updateUserMetadata(ctx: Context, input: Metadata & { id: string }): Promise<UserWithIdentifiers> {
-  // Someone may write between our read and our write; then the statement finds other values, and we look again.
+  // Another request may write between this read and this write. Then the statement finds other values, and the merge is
+  // done again.
   for (let attempt = 0; attempt < 20; attempt++) {
     const user = await getUser(ctx, input)
     const change: Partial<UserRecord> = { updated_at: ctx.clock.now() }
@@ -152,7 +156,7 @@ export async function updateUserMetadata(ctx: Context, input: Metadata & { id: s
   throw new ApiError('service_unavailable', { about: { user_id: input.id } })
 }
 
-/** RFC 7396. Both sides are JSON without `__proto__` members: the parser refuses those. */
+/** Merges as in RFC 7396. Both sides are JSON without `__proto__` members: the parser rejects those. */
 function merge(target: unknown, patch: Record<string, unknown>): Record<string, unknown> {
   const merged: Record<string, unknown> = isObject(target) ? { ...target } : {}
   for (const [key, value] of Object.entries(patch)) {
@@ -166,13 +170,19 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Bans, and ends what the user is the subject or the actor of. @throws ApiError resource_not_found */
+/**
+ * Bans a user. Ends all sessions and tokens in which the user is the subject or the actor. @throws ApiError
+ * resource_not_found
+ */
 export async function banUser(ctx: Context, input: { id: string }): Promise<UserWithIdentifiers> {
   await expel(ctx, input.id, 'ban')
   return getUser(ctx, input)
 }
 
-/** Deletes, and ends what the user is the subject or the actor of. @throws ApiError resource_not_found */
+/**
+ * Deletes a user. Ends all sessions and tokens in which the user is the subject or the actor. @throws ApiError
+ * resource_not_found
+ */
 export async function deleteUser(ctx: Context, input: { id: string }): Promise<void> {
   await expel(ctx, input.id, 'delete')
 }
@@ -195,7 +205,10 @@ async function expel(ctx: Context, id: string, how: 'ban' | 'delete'): Promise<v
   if (!done) throw notFound('user', id)
 }
 
-/** Lifts a ban, locks or unlocks. Sessions of a locked user mint nothing until unlocked. @throws ApiError resource_not_found */
+/**
+ * Unbans, locks or unlocks a user. No tokens are minted for sessions of a locked user. @throws ApiError
+ * resource_not_found
+ */
 export async function setUserState(
   ctx: Context,
   input: { id: string; change: 'unban' | 'lock' | 'unlock' },

@@ -8,10 +8,13 @@ import type { MasterKey } from './master-key.ts'
 import { SigningPool } from './pool.ts'
 import { SealedClaims } from './sealed-claims.ts'
 
-/** Clerk's categories of tokens: `cat` in the header. A handshake has none, so that nobody takes it for a session token. */
+/**
+ * Clerk's token categories: `cat` in the header. A handshake has none, so that it is never mistaken for a session
+ * token.
+ */
 const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
-/** Looks on while a token is signed. */
+/** Wraps the signing of each token, for metrics and tracing. */
 export type WatchSigning = (
   kind: keyof typeof CATEGORIES,
   alg: SigningAlg,
@@ -31,8 +34,8 @@ interface LoadedKeys {
 }
 
 /**
- * All keys of the instance. The asymmetric ones are read from the store and kept until the store says that they
- * changed: every mint reads the keyring's version along with the session, so a removed key signs nothing more.
+ * All keys of the instance. The asymmetric keys are read from the store and kept until they change: every mint reads
+ * the keyring's version along with the session, so a removed key signs nothing more.
  */
 export class Keyring implements Signing {
   readonly #store: Pick<Store, 'signingKeys'>
@@ -107,7 +110,10 @@ export class Keyring implements Signing {
     return pool.waiting()
   }
 
-  /** As of now, or as last known while the store is away: verifiers go on, and nothing is signed meanwhile. */
+  /**
+   * Returns the current key set. While the store is unavailable it returns the last known one, so that verifiers keep
+   * working; nothing is signed during that time.
+   */
   async jwks(): Promise<LoadedKeys['jwks']> {
     try {
       return (await this.#load()).jwks
@@ -117,7 +123,7 @@ export class Keyring implements Signing {
     }
   }
 
-  /** Reads the keys; those who ask at the same time share one reading. */
+  /** Reads the keys. Concurrent calls share one read. */
   #load(): Promise<LoadedKeys> {
     this.#loading ??= this.#read().finally(() => {
       this.#loading = undefined
@@ -154,31 +160,32 @@ function activeKey(record: SigningKeyRecord, masterKey: MasterKey): ActiveKey {
   }
 }
 
-/** @throws Error that says what to do if the master key is not the one the key was sealed with */
+/** Decrypts a private key. @throws Error that tells what to do if the key was sealed with another master key */
 export function openPrivateKey(record: SigningKeyRecord, masterKey: MasterKey): KeyObject {
   try {
     const der = masterKey.open(record.sealed_private_key ?? '', record.id)
     return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   } catch (cause) {
     throw new Error(
-      `Signing key ${record.id} cannot be opened: STAGEDOOR_MASTER_KEY is not the one this database was made with. Give the master key it was made with; without it this instance cannot go on.`,
+      `Signing key ${record.id} cannot be opened: STAGEDOOR_MASTER_KEY is not the key that this database was created with. Set the original master key; without it this instance cannot be used.`,
       { cause },
     )
   }
 }
 
-/** The threads are the process's, not a keyring's. */
+/** One pool for all keyrings: the process has one thread pool. */
 const pool = new SigningPool()
 
-/** RSA takes long, so it runs on the thread pool; the curves are quicker than the way there. */
+/** RSA is slow, so it runs on the thread pool. The curves take less time than handing work to a thread. */
 const signers: Record<SigningAlg, (key: KeyObject) => ActiveKey['sign']> = {
   RS256: key => async data => (await pool.sign(data, key)).toString('base64url'),
-  // OpenSSL writes ECDSA as DER; writing JOSE's form ourselves is twice as fast as asking Node for it.
+  // OpenSSL returns ECDSA signatures as DER. Converting to JOSE's format here is twice as fast as Node's own
+  // conversion.
   ES256: key => data => joseSignature(sign('sha256', Buffer.from(data), key)).toString('base64url'),
   EdDSA: key => data => sign(null, Buffer.from(data), key).toString('base64url'),
 }
 
-/** ECDSA signature from DER (two INTEGERs) to two 32-byte numbers (RFC 7518 §3.4). */
+/** Converts an ECDSA signature from DER (two INTEGERs) to two 32-byte numbers (RFC 7518 §3.4). */
 export function joseSignature(der: Buffer): Buffer {
   const out = Buffer.alloc(64)
   let at = 2
@@ -194,7 +201,7 @@ export function joseSignature(der: Buffer): Buffer {
 
 const pair = promisify(generateKeyPair)
 
-/** Key pairs of an algorithm. RSA: 2048 bits and e = 65537, the only ones Clerk's `jwtKey` option can read. */
+/** Generates a key pair. RSA has 2048 bits and e = 65537, the only ones that Clerk's `jwtKey` option can read. */
 async function makePair(alg: SigningAlg): Promise<KeyPairKeyObjectResult> {
   switch (alg) {
     case 'RS256':
@@ -206,7 +213,9 @@ async function makePair(alg: SigningAlg): Promise<KeyPairKeyObjectResult> {
   }
 }
 
-/** Makes signing keys, sealed with the master key under their own ids. */
+/**
+ * Returns a function that creates signing keys. Each private key is sealed with the master key under the key's own id.
+ */
 export function keyMaker(masterKey: MasterKey, random: Random): MakeKey {
   return async (alg, status, now) => {
     const id = random.id('kid', now)
@@ -225,7 +234,7 @@ export function keyMaker(masterKey: MasterKey, random: Random): MakeKey {
   }
 }
 
-/** Members of a public key by name, so that a private one can never slip in. */
+/** Copies the public members by name, so that a private one can never be included. */
 function publicMembers({ n, e, crv, x, y }: { n?: string; e?: string; crv?: string; x?: string; y?: string }) {
   return Object.fromEntries(Object.entries({ n, e, crv, x, y }).filter(([, value]) => value !== undefined))
 }

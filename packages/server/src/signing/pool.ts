@@ -1,9 +1,9 @@
 import { type KeyObject, sign } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 
-/** Node's thread pool has four threads unless told otherwise. */
+/** Maximum signatures that run at the same time. Node's thread pool has four threads by default. */
 const AT_ONCE = Math.min(availableParallelism() + 1, 4)
-/** While others wait for their signature, those that are made are handed out so many at a time. */
+/** Maximum finished signatures per batch, while others are still waiting. */
 const TOGETHER = 8
 
 interface Job {
@@ -14,15 +14,15 @@ interface Job {
 }
 
 /**
- * Signatures that take so long that the thread pool makes them. It is handed only as many at once as there are cores for,
- * and one to go on with: more would only take the event loop's turn. The others wait here, where it can be seen.
+ * Runs slow signatures on the thread pool. At most one more than the number of cores runs at a time: more would only
+ * take processor time from the event loop. The others wait in a queue here, where their number can be measured.
  */
 export class SigningPool {
   readonly #waiting: Job[] = []
   #running = 0
   #made: (() => void)[] = []
 
-  /** SHA-256 and RSA. */
+  /** Signs with SHA-256 and RSA. */
   sign(data: string, key: KeyObject): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({
@@ -40,13 +40,15 @@ export class SigningPool {
     })
   }
 
-  /** How many wait, and how long the first of them has, ms. */
+  /** Returns how many signatures wait, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number } {
     const [first] = this.#waiting
     return { length: this.#waiting.length, oldest: first ? performance.now() - first.since : 0 }
   }
 
-  /** One after the other: for a processor that is less work than each at another time. */
+  /**
+   * Resolves finished signatures in one go: handling their callers together takes less processor time than one by one.
+   */
   #handOut(): void {
     const made = this.#made
     this.#made = []

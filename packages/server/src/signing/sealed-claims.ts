@@ -1,12 +1,12 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 
-/** Longer than any of ours. */
+/** Maximum length of a token, in characters. Every token made here is shorter. */
 const MAX_LENGTH = 4_096
 
 /**
- * Tokens that only this server reads: tickets and client cookies. JWTs in form, signed with HMAC-SHA-256, each kind
- * with a key and a `typ` of its own. Reading compares the text of header and signature with what we would have written
- * ourselves: there is no algorithm to choose, and no second spelling of a token that is taken too.
+ * Tokens that only this server reads: tickets and client cookies. They have the form of JWTs, signed with HMAC-SHA-256.
+ * Each kind has its own key and `typ`. Reading compares header and signature with exactly the text that this server
+ * would have written, so there is no algorithm to choose, and each token has only one valid encoding.
  */
 export class SealedClaims<T extends object> {
   readonly #key: KeyObject
@@ -15,7 +15,8 @@ export class SealedClaims<T extends object> {
 
   /** @param check whether parsed claims have the right shape */
   constructor(typ: string, key: Buffer, check: (claims: Partial<T>) => boolean) {
-    // Made once: given the bytes, Node makes a key object for every MAC, which takes seven times as long as the MAC.
+    // Created once. From bytes, Node would create a key object for every MAC, which takes seven times as long as the
+    // MAC.
     this.#key = createSecretKey(key)
     this.#header = Buffer.from(JSON.stringify({ alg: 'HS256', typ })).toString('base64url')
     this.#check = check
@@ -26,7 +27,7 @@ export class SealedClaims<T extends object> {
     return `${signed}.${this.#mac(signed)}`
   }
 
-  /** The claims, or undefined for anything that is not a token of this kind made with this key. */
+  /** Returns the claims; undefined if the text is not a token of this kind signed with this key. */
   read(text: string): T | undefined {
     if (text.length > MAX_LENGTH) return undefined
     const [header, payload, mac, ...more] = text.split('.')

@@ -8,10 +8,10 @@ import { columns } from './schema.ts'
 
 const insert = insertInto('audit_events')
 
-/** The step that every transition ends with: no audit event, no change. */
+/** The last step of every transition: without its audit event, no change is committed. */
 export const recorded = (event: Parameters<typeof insert>[0]): Step => ({ query: insert(event) })
 
-/** The same for several events, in few statements: a database takes so many values at once. */
+/** The same for several events, in batches: a database limits the number of values per statement. */
 export function recordedAll(events: AuditRecord[]): Step[] {
   const steps: Step[] = []
   for (let first = 0; first < events.length; first += AT_ONCE)
@@ -19,11 +19,12 @@ export function recordedAll(events: AuditRecord[]): Step[] {
   return steps
 }
 
+/** Maximum events per statement. */
 const AT_ONCE = 500
 
 const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
 
-/** How many refusals there are with this column, counted up to the maximum. */
+/** Counts the refusals with this value in a column, up to the maximum. */
 const refusals = (column: 'principal_id' | 'ticket_id') =>
   sqlFor
     .selectFrom(

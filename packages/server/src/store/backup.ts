@@ -4,9 +4,9 @@ import BetterSqlite3 from 'better-sqlite3'
 import { syncFolder } from './acknowledged.ts'
 
 /**
- * Copies the database at a path as it is at this moment, while a server continues to write to it. The copy is checked and
- * on disk before it gets its name; it holds nothing that was deleted, and only its owner can read it.
- * @throws Error that says what to do if there is no such database, or the copy's name is taken
+ * Copies the database at a path as it is at this moment, while a server continues to write to it. The copy is checked
+ * and flushed before it gets its name. It contains no remains of deleted rows, and only its owner can read it.
+ * @throws Error that tells what to do if there is no such database, or a file with the copy's name exists
  */
 export function backupSqlite(path: string, to: string): void {
   if (!existsSync(path)) throw new Error(`There is no database ${path}.`)
@@ -32,13 +32,13 @@ export function backupSqlite(path: string, to: string): void {
   }
 }
 
-/** @throws Error in words for what a person gets wrong */
+/** Creates an empty file. @throws Error that tells what to do if the path cannot be used */
 function create(file: string, to: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') throw new Error(`${file} exists already. Give another name, or delete that file first.`)
+    if (code === 'EEXIST') throw new Error(`${file} already exists. Give another name, or delete that file first.`)
     if (code === 'ENOENT' || code === 'ENOTDIR')
       throw new Error(`There is no folder ${dirname(to)}. Create it first, or give another path.`)
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')

@@ -2,14 +2,17 @@ import { createCipheriv } from 'node:crypto'
 import { closeSync, constants, openSync, statfsSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** Room for a write-ahead log that has to be moved into the database (4 MB at most), and for thousands of revocations. */
+/**
+ * Bytes to reserve: for a write-ahead log that has to be moved into the database (4 MB at most), and for thousands of
+ * revocations.
+ */
 const BYTES = 16 * 2 ** 20
 const CHUNK = 2 ** 20
 
 /**
- * Room on the disk that is kept for what must be stored even when the disk is full: whatever takes something away. It is
- * a file beside the database, and its size says how things are, to every process on the database and after a restart:
- * whole, or given up.
+ * Reserves disk space for what must be stored even when the disk is full: revocations and other changes that end
+ * something. The space is a file next to the database. Its size shows whether the space is still reserved or was given
+ * up, to every process that uses the database and after a restart.
  */
 export class Ballast {
   readonly #path: string
@@ -19,17 +22,17 @@ export class Ballast {
     this.isSpent()
   }
 
-  /** Whether the room was given up, and there is not twice as much to take it back from. */
+  /** Whether the space was given up and cannot be reserved again. To reserve it, twice as much must be free. */
   isSpent(): boolean {
     try {
       return this.#size() !== BYTES && !this.#takeBack()
     } catch {
-      // The disk does not even say: SQLite will, if it has to write.
+      // The state cannot be read. SQLite will report a full disk if it has to write.
       return false
     }
   }
 
-  /** Gives the room up. @returns false if there was nothing to give */
+  /** Gives up the reserved space. @returns `false` if there was none */
   release(): boolean {
     try {
       if (this.#size() === 0) return false
@@ -60,5 +63,5 @@ export class Ballast {
   }
 }
 
-/** Of zeros a file system that compresses keeps next to nothing. */
+/** Random bytes, because a file system with compression would reserve almost nothing for zeros. */
 const incompressible = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(CHUNK))

@@ -7,10 +7,10 @@ import { type Moved, markMoved } from './moved.ts'
 import { wholeNumbers } from './postgres.ts'
 import { ServerLock } from './server-lock.ts'
 
-/** Rows written with one statement. */
+/** Maximum rows per statement. */
 const BATCH = 200
 
-/** Every table, and what its rows are told apart and ordered by. A table comes after those that it refers to. */
+/** Every table, and the key that identifies and orders its rows. A table comes after those that it refers to. */
 const TABLES: Record<string, string> = {
   instance: 'id',
   users: 'id',
@@ -33,7 +33,7 @@ export interface CopyProgress {
   of: number
 }
 
-/** Says which database could not be opened. */
+/** Wraps the opening of each database, so that errors name it. */
 export interface Opening {
   source: <T>(open: () => T) => Promise<T>
   target: <T>(open: () => Promise<T>) => Promise<T>
@@ -41,11 +41,11 @@ export interface Opening {
 
 /**
  * Copies a whole instance from an embedded database into an empty PostgreSQL database, compares the two row by row, and
- * marks the source as moved. All of it is one transaction of the target: if anything fails, or the process is killed, the
- * target is as empty as before. Nobody can write to the source during the copy, and no server may use it.
- * @param path the embedded database's file; its schema is up to date
- * @param url the PostgreSQL database; its schema is up to date
- * @param moved what the mark says
+ * marks the source as moved. All of it is one transaction in the target: if anything fails, or the process is killed,
+ * the target is as empty as before. During the copy, no process can write to the source and no server can use it.
+ * @param path the embedded database's file; its schema must be up to date
+ * @param url the PostgreSQL database; its schema must be up to date
+ * @param moved the content of the mark
  * @returns rows copied, by table
  */
 export async function copySqliteToPostgres(
@@ -63,18 +63,18 @@ export async function copySqliteToPostgres(
     source.exec('begin immediate')
     await opening.target(() => target.connect())
     await target.query('begin')
-    // A constant, so that two copies into one database meet.
+    // Serializes concurrent copies into one database.
     await target.query('lock table instance in exclusive mode')
     const { rows } = await target.query('select id from instance')
     if (rows.length > 0)
-      throw new Error(`The target is not empty: it has the instance ${rows[0].id}. Give a new database.`)
+      throw new Error(`The target is not empty: it has the instance ${rows[0].id}. Use a new, empty database.`)
     const copied: Record<string, number> = {}
     for (const [table, key] of Object.entries(TABLES))
       copied[table] = await copyTable(source, target, { table, key }, progress)
     await target.query(
       "select setval(pg_get_serial_sequence('audit_events', 'seq'), (select coalesce(max(seq), 0) + 1 from audit_events), false)",
     )
-    // The mark first: whatever happens now, the two are never both usable.
+    // Mark the source first: whatever fails now, the two databases are never both usable.
     markMoved(source, moved)
     source.exec('commit')
     await target.query('commit').catch(cause => {
@@ -91,7 +91,7 @@ export async function copySqliteToPostgres(
   }
 }
 
-/** Keeps every server away from the source. @returns what ends that */
+/** Prevents every server from using the source. @returns a function that ends this */
 function lock(path: string): () => void {
   const host = new HostLock(path)
   try {
@@ -110,7 +110,7 @@ function assertNoLaterVersion(source: BetterSqlite3.Database): void {
   const known = new Set(migrations.map(migration => migration.name))
   const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(it => !known.has(it))
   if (later.length > 0)
-    throw new Error(`The source was made by a later version of Stagedoor (it has ${later.join(', ')}).`)
+    throw new Error(`The source was created by a later version of Stagedoor (it has ${later.join(', ')}).`)
 }
 
 async function copyTable(
@@ -137,13 +137,13 @@ async function copyTable(
   await write()
   const [there, count] = await hashOf(target, table, key)
   if (there !== hash.digest('hex') || count !== of)
-    throw new Error(`The rows of ${table} did not arrive as they were sent. Nothing was kept.`)
+    throw new Error(`The rows of ${table} in the target differ from the source. The copy was undone.`)
   return copied
 }
 
 type Row = Record<string, unknown>
 
-/** Columns by name: the two databases need not have them in the same order. */
+/** Encodes a row with its columns sorted by name: the two databases may have them in different orders. */
 const canonical = (row: Row) =>
   `${JSON.stringify(
     Object.keys(row)
@@ -158,7 +158,7 @@ function insertion(table: string, rows: Row[]): pg.QueryConfig {
   return { text: `insert into ${table} (${names.join(', ')}) values ${places.join(', ')}`, values }
 }
 
-/** Reads the rows back, a page at a time. */
+/** Reads the rows back, page by page, and hashes them. */
 async function hashOf(target: pg.Client, table: string, key: string): Promise<[hash: string, count: number]> {
   const hash = createHash('sha256')
   let count = 0

@@ -2,7 +2,9 @@ import type { Tables } from './schema.ts'
 
 const ALL = 'select, insert, update, delete'
 
-/** What the role that serves needs of each table. docs/guides/postgresql.md has the same as statements. */
+/**
+ * The privileges that the server's role needs on each table. docs/guides/postgresql.md has the same as SQL statements.
+ */
 export const GRANTS: Record<keyof Tables | 'migrations', string> = {
   users: ALL,
   identifiers: ALL,
@@ -20,7 +22,9 @@ export const GRANTS: Record<keyof Tables | 'migrations', string> = {
   migrations: 'select',
 }
 
-/** Finds what the current role lacks: `role`, quoted, and the table and privilege. Parameters: `grantsNeeded()`. */
+/**
+ * Finds the privileges that the current role lacks: `role` (quoted), table and privilege. Parameters: `grantsNeeded()`.
+ */
 export const MISSING_GRANTS = `select quote_ident(current_user) as role, "table", privilege
   from unnest($1::text[], $2::text[]) as needed ("table", privilege)
   where to_regclass("table") is not null and not has_table_privilege(to_regclass("table"), privilege)`
@@ -31,7 +35,7 @@ export interface MissingGrant {
   privilege: string
 }
 
-/** Tables and privileges, one pair a place. */
+/** Returns tables and privileges as two arrays, one pair per index. */
 export function grantsNeeded(): [tables: string[], privileges: string[]] {
   const pairs = Object.entries(GRANTS).flatMap(([table, privileges]) =>
     privileges.split(', ').map(privilege => [table, privilege] as const),
@@ -39,7 +43,7 @@ export function grantsNeeded(): [tables: string[], privileges: string[]] {
   return [pairs.map(([table]) => table), pairs.map(([, privilege]) => privilege)]
 }
 
-/** What the role lacks, and the statements that grant it. */
+/** Returns an error that names the missing privileges and the statements that grant them. */
 export function lackingGrants(missing: readonly MissingGrant[]): Error {
   const [{ role } = { role: '' }] = missing
   const tables = Map.groupBy(missing, ({ table }) => table)

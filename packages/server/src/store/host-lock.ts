@@ -2,13 +2,17 @@ import { closeSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync,
 import { hostname } from 'node:os'
 import { StoreUnavailable } from '../domain/store.ts'
 
-/** How often a host says that it is still there, ms; and after how long without it is taken to be gone. */
+/** Interval between heartbeats, in ms. */
 const BEAT = 5_000
+/** Time without a heartbeat after which a host counts as gone, in ms. */
 const GONE_AFTER = 30_000
 
-/** A machine, or rather one run of its kernel: processes under one kernel share memory, containers of one machine too. */
+/**
+ * A machine, or more precisely one boot of its kernel: processes under one kernel share memory, also between containers
+ * of one machine.
+ */
 export interface Host {
-  /** For people. */
+  /** Host name, for messages. */
   name: string
   boot: string
 }
@@ -24,9 +28,9 @@ export function thisHost(): Host {
 }
 
 /**
- * Keeps a second host away from a database file. SQLite's processes agree through shared memory, which ends at the
- * machine: over a network file system two hosts would each write as if they were alone, and redeem a ticket twice. A
- * guard against a wrong set-up, not a lock to rely on for anything else.
+ * Prevents a second host from using a database file. SQLite's processes coordinate through shared memory, which does
+ * not reach beyond one machine. Over a network file system, two hosts would each write as if they were alone, and
+ * redeem a ticket twice. This is a guard against a wrong setup, not a lock to rely on for anything else.
  */
 export class HostLock {
   readonly #path: string
@@ -35,7 +39,7 @@ export class HostLock {
   #made = false
   #takenBy: Host | undefined
 
-  /** @throws Error that says what to do if another host is using the database */
+  /** @throws Error that tells what to do if another host is using the database */
   constructor(databasePath: string, host = thisHost()) {
     this.#path = `${databasePath}-host`
     this.#host = host
@@ -44,9 +48,9 @@ export class HostLock {
       const age = this.#age()
       if (age < GONE_AFTER) {
         throw new Error(
-          `another host, ${other.name}, is using it, and SQLite works on one host only. Start the server there; ` +
-            `or stop it there, and after ${Math.ceil((GONE_AFTER - age) / 1_000)} s start this one again ` +
-            `(at once if you delete ${this.#path}, when that host is surely gone).`,
+          `another host, ${other.name}, is using it, and SQLite works on one host only. Start the server there, ` +
+            `or stop it there and start this one again after ${Math.ceil((GONE_AFTER - age) / 1_000)} s. ` +
+            `If that host no longer runs, delete ${this.#path} to start at once.`,
         )
       }
       writeFileSync(this.#path, JSON.stringify(host), { mode: 0o600 })
@@ -55,16 +59,16 @@ export class HostLock {
     this.#beating = setInterval(() => this.beat(), BEAT).unref()
   }
 
-  /** Says that this host is still there; and notices if another one has taken its place meanwhile. */
+  /** Writes a heartbeat, and detects whether another host has taken over since the last one. */
   beat(): void {
     try {
       this.#takenBy ??= this.#claim()
     } catch {
-      // A full disk, say. Others will think that this host is gone; then the next beat notices.
+      // The disk may be full, for example. Another host may then take over; the next successful heartbeat detects that.
     }
   }
 
-  /** @throws StoreUnavailable if another host has taken the database over, when this one had been still for long */
+  /** @throws StoreUnavailable if another host has taken over the database after this one sent no heartbeats */
   assertHeld(): void {
     if (this.#takenBy)
       throw new StoreUnavailable(
@@ -78,11 +82,11 @@ export class HostLock {
     try {
       unlinkSync(this.#path)
     } catch {
-      // Gone already.
+      // It does not exist.
     }
   }
 
-  /** @returns the host that has it, if that is another one */
+  /** Claims the file for this host. @returns the host that holds it, if that is another one */
   #claim(): Host | undefined {
     const mine = JSON.stringify(this.#host)
     try {
@@ -95,14 +99,17 @@ export class HostLock {
     const text = readFileSync(this.#path, 'utf8')
     const other = read(text)
     if (other && other.boot !== this.#host.boot) return other
-    // Over what is there, never emptied: nobody reads half of it.
+    // Overwrite in place, so that no reader sees an empty or half-written file.
     const file = openSync(this.#path, 'r+')
     writeSync(file, mine, 0)
     closeSync(file)
     return undefined
   }
 
-  /** Since the other host's last sign of life, by the clock that stamps the files: hosts need not agree on the time. */
+  /**
+   * Returns the time since the other host's last heartbeat, in ms, by the clock of the file system: the hosts' clocks
+   * may differ.
+   */
   #age(): number {
     const probe = `${this.#path}-probe`
     writeFileSync(probe, '')

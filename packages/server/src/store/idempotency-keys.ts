@@ -58,8 +58,8 @@ const forgetOld = prepared<{ limit: number }, { key_hash: string }>(
 )
 
 /**
- * Runs the steps that make something; with a key, in the transaction that stores the key, which goes first: whoever is
- * second waits there, and has made nothing.
+ * Runs the steps that create something. With a key, the same transaction first stores the key: a second request with
+ * that key waits there, before it has created anything.
  * @throws MadeBefore
  */
 export async function transitionOnce<R>(

@@ -47,7 +47,7 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
   }
 }
 
-/** The name is the only unique value that callers choose. */
+/** Reports a name that is already in use. The name is the only unique value that callers choose. */
 async function sayTaken<T>(change: Promise<T>): Promise<T> {
   try {
     return await change

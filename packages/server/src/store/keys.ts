@@ -45,7 +45,7 @@ const keyringVersion = prepared<object, { keyring_version: number }>(
   sqlFor.selectFrom('instance').select('keyring_version'),
 )
 
-/** Wins if nobody changed a key since `version`; and tells every reader that the keys changed. */
+/** Succeeds if no key has changed since `version`. The new version tells every reader that the keys changed. */
 const changeKeyring = prepared<{ version: number }, { id: string }>(
   sqlFor
     .updateTable('instance')
@@ -73,7 +73,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
     },
 
     async change(version, { insert, update }, event) {
-      // The outgoing key first: there is one active and one next key an algorithm at any moment.
+      // The outgoing key first: at any moment there is at most one active and one next key per algorithm.
       const updates = update.map(({ id, status, retired_at, forget }) => ({
         query: bound(
           sqlFor

@@ -5,36 +5,39 @@ import { type Database, now, nowOnce, sqlFor } from './query.ts'
 import { notStamped, stamped, statusOf } from './revocations.ts'
 
 /**
- * Lists of what has a certain status now. What is written in the row may be a second behind: its time is over, or it was
- * revoked with everything of a user's. So it is asked for twice: the rows that say so, and the few that should. Each can
- * be found by an index, newest first, however many there are.
+ * Lists of rows that have a certain status now. The stored status can be about a second behind: the row has expired, or
+ * a bulk revocation covers it. So a list has two queries: for the rows that are stored with the status, and for the few
+ * that have it but are not yet stored with it. An index finds each of them, newest first, at any size.
  */
 
 type Table = 'sessions' | 'tickets'
 
-/** What a row says while it can be used. */
+/** The stored status of a usable row. */
 const ALIVE = { sessions: 'active', tickets: 'pending' } as const
 
-/** What a session's status is now, whether or not its end has been written down: domain/sessions.ts statusAt, in SQL. */
+/** A session's status now, even if its end is not stored yet: `statusAt` in domain/sessions.ts, as SQL. */
 const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
 
-/** The status as of now. */
+/** The status now. */
 const statusNow = { sessions: sessionStatus, tickets: statusOf('tickets') }
 
-/** What a row says, as the indexes of lists have it. */
+/** The stored status, in the form that the indexes of lists use. */
 const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
 
-/** Of a row that says it is alive: it is. Not by its `statusNow`, of which PostgreSQL cannot tell how many have it. */
+/**
+ * Whether a row that is stored as usable still is. Does not use `statusNow`, because PostgreSQL cannot estimate how
+ * many rows match it.
+ */
 const stillSo = {
   tickets: notStamped('tickets'),
   sessions: sql<boolean>`${notStamped('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
 }
 
-/** Nobody is searched for unless something was revoked at large a moment ago. */
+/** Searches only while a bulk revocation is still being marked. */
 const whileMarking = (table: Table) =>
   sql<boolean>`exists (select 1 from not_before where marked_at is null) and ${says(ALIVE[table])} and ${stamped(table)}`
 
-/** Rows that still say they are alive, and are not: those that can be of this status, and a few more. */
+/** Rows that are stored as usable but are not: all that can have this status now, and a few more. */
 const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
   tickets: { revoked: whileMarking('tickets') },
   sessions: {
@@ -44,7 +47,7 @@ const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
   },
 }
 
-/** The queries that together find every row of a table with this status, each no row of another's. */
+/** Returns disjoint queries that together find every row of a table with this status. */
 function queriesOf(table: Table, status: string) {
   const all = sqlFor.selectFrom(table)
   if (status === ALIVE[table]) return [all.where(says(status)).where(stillSo[table])]
@@ -54,7 +57,7 @@ function queriesOf(table: Table, status: string) {
   return [all.where(says(status)), all.where('id', 'in', ids as never)]
 }
 
-/** Over either table. */
+/** A query over either table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
 type Query = any
 
@@ -66,8 +69,8 @@ interface Wanted extends Page {
 type Equal = Record<string, string | undefined>
 
 /**
- * Newest first. The order is by id, so a position in it is an id, whether or not there is still such a row.
- * @param equal the other filters. Few rows have the same user or actor, so those lists need no index of statuses
+ * Reads a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
+ * @param equal the other filters. Few rows have the same user or actor, so those lists need no index on the status
  */
 export function listed<R extends { id: string }>(
   db: Database,
@@ -79,7 +82,7 @@ export function listed<R extends { id: string }>(
   return readPage<R>(db, wanted, { rows, whole, cursor: row => row.id })
 }
 
-/** @returns the ordered query, and the queries over disjoint rows that it is put together from, without a position */
+/** @returns the ordered query, and the disjoint queries without a position that it consists of */
 export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole: Query[]; rows: Query } {
   const { status, limit, offset, starting_after } = wanted
   const asked = Object.entries(equal).filter(([, value]) => value !== undefined)
@@ -97,7 +100,7 @@ export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole
       : few
         ? [where(all).where(statusNow[table], '=', status)]
         : queriesOf(table, status).map(where)
-  // Written as the indexes of lists are, where one of them is to be used.
+  // In the form of the indexes of lists, if one of them is to be used.
   const order = status === undefined || few ? sql.ref('id') : sql`id || ''`
   const newest = (part: Query): Query =>
     (starting_after === undefined ? part : part.where(order, '<', starting_after))
@@ -106,7 +109,7 @@ export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole
       .orderBy(order, 'desc')
   const [first, ...more] = whole
   if (more.length === 0) return { whole, rows: newest(first).limit(limit).offset(offset) }
-  // Each part is limited too, so that few rows are sorted.
+  // Limit each part too, so that few rows are sorted.
   const shown = whole.map((part, i) =>
     sqlFor
       .selectFrom(

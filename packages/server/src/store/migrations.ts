@@ -1,24 +1,27 @@
 import { identifierRewrites, type Rewrite } from './rewrites.ts'
 
 /**
- * The schema, as the ordered list of what was done to it. A migration that has been released is never changed; each
- * runs in one transaction. Times are Unix milliseconds, JSON is text.
+ * The schema, as an ordered list of changes. A released migration is never changed; each one runs in its own
+ * transaction. Times are Unix milliseconds, JSON is text.
  *
- * Nodes of this version and of the one before run side by side while a new version is rolled out, so a migration only
- * adds. What nobody uses any more is taken away by a later version, in a migration whose name ends in `_contract`.
+ * During a rollout, nodes of this version and of the previous one run side by side, so a migration only adds. A later
+ * version removes what is no longer used, in a migration whose name ends in `_contract`.
  */
 export interface Migration {
   name: string
-  /** Tables and indexes; the types are `text` and `integer`. Says the same to every database: `postgresOf` translates. */
+  /** Tables and indexes, with the types `text` and `integer`. Works for both databases: `postgresOf` translates it. */
   tables: string
-  /** What only one database has words for. */
+  /** Statements for one database only. */
   sqlite?: string
   postgres?: string
-  /** Values to change afterwards. */
+  /** Values to change after the statements have run. */
   rewrites?: Rewrite[]
 }
 
-/** Columns of users that a list can be ordered by and that may be null. SQLite has nulls first; PostgreSQL is told. */
+/**
+ * Nullable columns of users that a list can be ordered by. Indexes sort nulls first: SQLite by default, PostgreSQL
+ * explicitly.
+ */
 const USER_ORDERS = [
   'first_name',
   'last_name',
@@ -75,7 +78,7 @@ create table identifiers (
 );
 create index identifiers_user_id on identifiers (user_id);
 
--- No foreign key to users: what was done as a user outlives the user.
+-- No foreign key to users: tokens remain when their user is deleted.
 create table tickets (
   id text primary key,
   kind text not null check (kind in ('actor_token', 'sign_in_token')),
@@ -179,10 +182,10 @@ create table refused_requests (
 );
 `,
     sqlite: `
--- The log is only ever added to. Erasing the personal part is the one change there is, and it can only be emptied.
+-- The log is append-only. The one allowed change erases the personal part, which can only be set to null.
 create trigger audit_events_no_delete before delete on audit_events
 begin select raise(abort, 'audit events are never deleted'); end;
--- REPLACE deletes without asking the trigger above.
+-- REPLACE deletes rows without firing the trigger above.
 create trigger audit_events_no_replace before insert on audit_events
 when exists (select 1 from audit_events where seq = new.seq)
 begin select raise(abort, 'audit events are never changed'); end;
@@ -195,7 +198,7 @@ when new.personal is not null
 begin select raise(abort, 'audit events are never changed'); end;
 `,
     postgres: `
--- As above. TRUNCATE asks no row trigger.
+-- As above. TRUNCATE fires no row trigger.
 create function audit_events_are_kept() returns trigger language plpgsql as $$
 begin
   if tg_op = 'UPDATE' then
@@ -241,7 +244,7 @@ alter table clients add column previous_token_hash text;
   {
     name: '0004_revocations',
     tables: `
--- Of everything, of a user, of an actor: what was written up to this time is revoked, whether or not each row says so yet.
+-- Cutoffs, for everything, a user or an actor: rows written up to this time are revoked, even if not yet marked.
 create table not_before (
   scope text not null check (scope in ('everything', 'user', 'actor')),
   subject text not null,
@@ -250,7 +253,7 @@ create table not_before (
   primary key (scope, subject)
 );
 
--- When the row was written, by the clock that decides.
+-- When the row was written, by the database's clock.
 alter table tickets add column written_at integer not null default 0;
 alter table sessions add column written_at integer not null default 0;
 update tickets set written_at = created_at;
@@ -291,7 +294,7 @@ create index idempotency_keys_old on idempotency_keys (written_at);
   {
     name: '0006_purge',
     tables: `
--- What has ended, by when its time was over. Nothing that begins is written to these.
+-- Ended rows, by expiry. New rows are not written to these indexes.
 create index sessions_ended on sessions (expire_at) where status <> 'active';
 create index tickets_unused on tickets (expires_at)
   where session_id is null and (status <> 'pending' or expired_at is not null);
@@ -300,14 +303,15 @@ create index tickets_unused on tickets (expires_at)
   {
     name: '0007_lists',
     tables: `
--- Lists by status alone, newest first. Of expressions, so that they tempt no other query (half of all rows may have a
--- status), and so that nothing else has this order: the primary key has it too, and every row of another status in between.
+-- Lists by status alone, newest first. On expressions, so that no other query uses them (half of all rows may have one
+-- status), and so that these lists cannot use the primary key: it has the same order, but also rows of every other status.
 create index tickets_status on tickets ((status || ''), (id || ''));
 create index sessions_status on sessions ((status || ''), (id || ''));
 `,
   },
   {
-    // Identifiers as they are looked up: in NFC, usernames in lower case, domains of e-mail addresses in ASCII.
+    // Stores identifiers in the form in which they are searched: in NFC, usernames in lower case, domains of e-mail
+    // addresses in ASCII.
     name: '0008_identifiers',
     tables: '',
     rewrites: identifierRewrites,
@@ -315,7 +319,7 @@ create index sessions_status on sessions ((status || ''), (id || ''));
   {
     name: '0009_list_orders',
     tables: `
--- What users are ordered by where they may have several: the smallest. Kept with the user, so that an index has it.
+-- Lists are ordered by a user's smallest e-mail address or phone number. Stored with the user, so that it can be indexed.
 alter table users add column first_email_address text;
 alter table users add column first_phone_number text;
 update users set
@@ -325,7 +329,7 @@ update users set
 
 create index users_updated_at on users (updated_at, id);
 
--- Sign-in tokens, where most tokens are actor tokens. Nothing is written to these for an actor token.
+-- For sign-in tokens, because most tokens are actor tokens. Actor tokens are not written to these indexes.
 create index tickets_sign_in on tickets (id) where kind = 'sign_in_token';
 create index tickets_sign_in_status on tickets ((status || ''), (id || '')) where kind = 'sign_in_token';
 `,
@@ -356,24 +360,27 @@ create trigger identifiers_first after insert on identifiers
   {
     name: '0010_refusals',
     tables: `
--- Refused requests of one caller: browsers may add only a few of them to the log.
+-- Finds the refused requests of one caller: browsers may add only a few of them to the log.
 create index audit_events_refused on audit_events (principal_id, at) where outcome = 'refused';
 `,
   },
   {
     name: '0011_confirmations',
     tables: `
--- The browser that confirmed on the accept page, so that its second click is answered as the first one was.
+-- The browser that confirmed on the accept page, so that its second click gets the same answer as the first.
 alter table tickets add column confirmed_token_hash text;
 alter table tickets add column confirmed_at integer;
 `,
   },
 ]
 
-/** The tables in SQLite's words: its tables are strict, so that no column holds a value of another type. */
+/** Returns a migration in SQLite's SQL. The tables are strict, so that no column contains a value of another type. */
 export const sqliteOf = ({ tables, sqlite = '' }: Migration): string => tables.replace(/^\);/gm, ') strict;') + sqlite
 
-/** In PostgreSQL's. Texts are compared byte by byte, as ids and cursors need it, whatever the language of the database. */
+/**
+ * Returns a migration in PostgreSQL's SQL. Texts are compared byte by byte, as ids and cursors need it, in any locale
+ * of the database.
+ */
 export const postgresOf = ({ tables, postgres = '' }: Migration): string =>
   tables
     .replaceAll(' integer primary key autoincrement', ' bigint generated by default as identity primary key')
@@ -381,14 +388,15 @@ export const postgresOf = ({ tables, postgres = '' }: Migration): string =>
     .replace(/ text(?=[ ,;\n])/g, ' text collate "C"') + postgres
 
 /**
- * A database that a later version has added to can still be used; one that it has taken something from cannot.
- * @param applied names of the migrations that a database has
+ * Checks whether this version can use a database. It can if a later version has only added to the schema, not if that
+ * version has removed something.
+ * @param applied names of the migrations that the database has
  */
 export function assertKnown(applied: Iterable<string>): void {
   const unknown = [...applied].filter(name => !migrations.some(migration => migration.name === name))
   if (unknown.some(name => name.endsWith('_contract'))) {
     throw new Error(
-      `The database was made by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
+      `The database was created by a later version of Stagedoor (it has ${unknown.join(', ')}). Run that version or a later one.`,
     )
   }
 }

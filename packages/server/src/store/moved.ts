@@ -1,8 +1,8 @@
 import type BetterSqlite3 from 'better-sqlite3'
 
 /**
- * The mark of a database whose instance lives elsewhere now. It is in the database itself, so that copies have it too. Its
- * table is not in the migrations: only a database that was moved has it.
+ * The mark of a database whose instance has been moved to another database. It is stored in the database itself, so
+ * that copies have it too. Its table is not in the migrations: only a moved database has it.
  */
 export interface Moved {
   /** ISO 8601. */
@@ -11,13 +11,13 @@ export interface Moved {
   target: string
 }
 
-/** Marks a database as moved, in the transaction that is open. */
+/** Marks a database as moved, in the open transaction. */
 export function markMoved(db: BetterSqlite3.Database, { at, target }: Moved): void {
   db.exec('create table if not exists moved (at text not null, target text not null) strict')
   db.prepare('insert into moved values (?, ?)').run(at, target)
 }
 
-/** Where the instance was moved to, if it was. */
+/** Returns where the instance was moved to; undefined if it was not moved. */
 export function movedTo(db: BetterSqlite3.Database): Moved | undefined {
   const isThere = db.prepare("select 1 from sqlite_schema where name = 'moved'").pluck().get()
   return isThere
@@ -25,17 +25,17 @@ export function movedTo(db: BetterSqlite3.Database): Moved | undefined {
     : undefined
 }
 
-/** Takes the mark away. */
+/** Removes the mark. */
 export function unmarkMoved(db: BetterSqlite3.Database): void {
   db.exec('drop table if exists moved')
 }
 
-/** @throws Error that says what to do if the instance lives elsewhere now */
+/** @throws Error that tells what to do if the instance has been moved */
 export function assertNotMoved(db: BetterSqlite3.Database): void {
   const moved = movedTo(db)
   if (moved)
     throw new Error(
-      `its instance was moved to ${moved.target} on ${moved.at}. Give that database as STAGEDOOR_DATABASE_URL. ` +
+      `its instance was moved to ${moved.target} on ${moved.at}. Set STAGEDOOR_DATABASE_URL to that database. ` +
         'If no server has used it, `stagedoor migrate --take-back` makes this one usable again.',
     )
 }

@@ -1,7 +1,7 @@
 import type { Found, Page } from '../domain/store.ts'
 import { bound, type Database } from './query.ts'
 
-/** Over any table. */
+/** A query over any table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
 type Query = any
 
@@ -11,29 +11,29 @@ interface Wanted extends Page {
 
 /**
  * Reads one page of an ordered list.
- * @param rows the ordered query, already behind the cursor
- * @param whole what is counted: queries over disjoint rows, without a position
- * @param cursor names the position of a row
+ * @param rows the ordered query, already after the cursor
+ * @param whole the queries to count: over disjoint rows, without a position
+ * @param cursor returns the position of a row
  */
 export async function readPage<R>(
   db: Database,
   { limit, offset, counted, starting_after }: Wanted,
   { rows, whole, cursor }: { rows: Query; whole: Query[]; cursor: (row: R) => string },
 ): Promise<Found<R>> {
-  // One more row than the page has tells whether there is a next page.
+  // Read one row more, to find out whether there is a next page.
   const read = await db.all<R>(bound(rows.limit(limit + 1).offset(offset)))
   const page = read.slice(0, limit)
   const last = read.length > limit ? page.at(-1) : undefined
   const next = last && cursor(last)
   if (!counted) return { rows: page, total: 0, next }
-  // The last page of a list that is read by offset tells the count.
+  // The last page of a list that is read by offset determines the count.
   if (next === undefined && starting_after === undefined && (page.length > 0 || offset === 0))
     return { rows: page, total: offset + page.length, next }
   const totals = await Promise.all(whole.map(each => count(db, each)))
   return { rows: page, total: totals.reduce((sum, total) => sum + total, 0), next }
 }
 
-/** How many rows a list has in all. */
+/** Counts all rows of a list. */
 // biome-ignore lint/suspicious/noExplicitAny: a query over any table
 export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
   // biome-ignore lint/suspicious/noExplicitAny: as above

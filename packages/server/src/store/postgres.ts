@@ -20,57 +20,65 @@ import { type Args, Reads, type Send } from './reads.ts'
 import { rewriteOnPostgres } from './rewrites.ts'
 import { integers } from './schema.ts'
 
-/** How long a statement may take, ms. */
+/** Timeout of a statement, in ms. */
 const STATEMENT_TIMEOUT = 5_000
-/** How long it may wait for a row that somebody else is changing, ms. */
+/** Timeout for a row lock that another transaction holds, in ms. */
 const LOCK_TIMEOUT = 2_000
-/** How long to wait for a free or a new connection, ms. */
+/** Timeout for a free or a new connection, in ms. */
 const CONNECT_TIMEOUT = 3_000
-/** The server gives up first and says so; only a connection that is dead gets this far, ms. */
+/** Timeout for an answer, in ms. PostgreSQL's own timeouts come first, so only a dead connection reaches this one. */
 const ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1_000
-/** How often the database's clock is looked at, ms. */
+/** Interval between reads of the database's clock, in ms. */
 const CLOCK_INTERVAL = 1_000
-/** How often the connection that listens is tried, and the pause before a new one, ms. */
+/** Interval between checks of the listening connection, in ms. */
 const LISTEN_CHECK = 10_000
+/** Pause before a new listening connection, in ms. */
 const LISTEN_PAUSE = 500
 const CHANNEL = 'stagedoor_revocations'
+/** Maximum attempts of a statement or transaction. */
 const ATTEMPTS = 4
-/** So many statements of one read are under way at once; what comes meanwhile is the next, together. */
+/**
+ * Maximum statements of one query that run at the same time. Later reads wait and are sent together as the next
+ * statement.
+ */
 const READS_AT_ONCE = 2
-/** Keeps two nodes from migrating at once: "stage" in hex. */
+/** Advisory lock that prevents two nodes from migrating at the same time: "stage" in hex. */
 const MIGRATION_LOCK = 0x73_74_61_67_65
 
-/** Unix ms by the database's clock, at the moment it is evaluated. */
+/** The time by the database's clock when this is evaluated, Unix ms. */
 const TIME = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
-/** A standby, or a primary that an operator has stopped from writing: what it says may be old. */
+/** Whether this is a standby, or a primary that an operator has made read-only: its data may be old. */
 const READ_ONLY = "current_setting('transaction_read_only') = 'on'"
-/** A commit waits for a synchronous standby that says nothing. It does so for ever, and keeps its connection. */
+/**
+ * Whether a commit waits for a synchronous standby that does not answer. It would wait forever, and keep its
+ * connection.
+ */
 const UNCONFIRMED =
   "exists (select from pg_stat_activity where wait_event = 'SyncRep' and query_start < clock_timestamp() - interval '3 seconds')"
-/** Of the beginning of the transaction, which is before it sees anything. Null where nothing can be written. */
+/** The time when the transaction began, which is before it reads anything. Null on a read-only database. */
 const READ_TIME = `case when ${READ_ONLY} then null else floor(extract(epoch from transaction_timestamp()) * 1000)::bigint end`
 
 export interface PostgresOptions {
-  /** Connections at most. */
+  /** Maximum connections. */
   poolSize?: number
-  /** Decides what has expired, in place of the database's own clock: for tests. */
+  /** Decides what has expired, instead of the database's own clock: for tests. */
   clock?: Clock
-  /** Something an operator should know, and nobody asked for. */
+  /** Called with a warning for the operator. */
   warn?: (message: string) => void
 }
 
 /**
- * PostgreSQL. A transition is one statement and one round trip wherever its steps allow it; the database's clock
- * decides what has expired. Nothing is kept here between two requests.
+ * The PostgreSQL database. A transition is one statement and one round trip if its steps allow it. The database's clock
+ * decides what has expired. No data is cached here between requests.
  */
 export class Postgres implements Database {
-  /** The database's clock, as read a moment ago and carried on by this machine's steady one. */
+  /** The database's clock: its last reading, advanced by this machine's monotonic clock. */
   readonly clock: Clock
   readonly #config: pg.PoolConfig
   readonly #pool: pg.Pool
-  /** What waits for a connection, oldest first, and how many requests that is. */
+  /** Batches that wait for a connection, oldest first, with the number of requests in each. */
   readonly #waiting = new Set<{ since: number; size: number }>()
-  /** By their query. */
+  /** Pending reads, by query. */
   readonly #reads = new WeakMap<RootOperationNode, Reads>()
   readonly #listeners = new Set<() => void>()
   #hangUp = () => {}
@@ -78,14 +86,14 @@ export class Postgres implements Database {
   readonly #injected: Clock | undefined
   readonly #warn: (message: string) => void
   readonly #compiled = new WeakMap<RootOperationNode, Compiled>()
-  /** By the first of their queries: lists of queries that are one statement. */
+  /** Transitions that are one statement, by their first query. */
   readonly #together = new WeakMap<RootOperationNode, { nodes: RootOperationNode[]; statement: Compiled }[]>()
   readonly #timer: NodeJS.Timeout
-  /** What the database's clock is ahead of `performance.now()`, ms. */
+  /** How far the database's clock is ahead of `performance.now()`, in ms. */
   #ahead = 0
-  /** Nothing is written for now: a write got no answer, and commits may be waiting for a standby. */
+  /** Whether writes are rejected for now: a write got no answer, so commits may be waiting for a standby. */
   #stuck = false
-  /** Names of prepared statements begin with this; undefined: they are not used. */
+  /** Suffix of the names of prepared statements; undefined if prepared statements are not used. */
   #names: number | undefined = 0
 
   private constructor(config: pg.PoolConfig, { clock, warn = () => {} }: PostgresOptions) {
@@ -95,9 +103,9 @@ export class Postgres implements Database {
     this.#compiler = new QueryCompiler(clock !== undefined)
     this.clock = clock ?? { now: () => Math.floor(performance.now() + this.#ahead) }
     this.#pool = new pg.Pool({ ...config, verify: assertWritable } as pg.PoolConfig)
-    // A connection that nobody is using was lost: the next one who needs one makes a new one.
+    // An idle connection was lost: the pool opens a new one when needed.
     this.#pool.on('error', () => {})
-    // One that somebody is using: they are told by what they asked it.
+    // A connection in use was lost: its query fails with the error.
     this.#pool.on('connect', client => client.on('error', () => {}))
     this.#timer = setInterval(() => this.#readClock().catch(() => {}), CLOCK_INTERVAL).unref()
   }
@@ -127,9 +135,9 @@ export class Postgres implements Database {
       await db.close()
       if (!/unsupported startup parameter/.test(String((error as Error).message))) throw advised(error)
     }
-    // A pooler that passes no parameters on: the limits are then those of the role.
+    // A pooler that does not pass on startup parameters: the limits must then be set on the role.
     options.warn?.(
-      'The connection pooler before PostgreSQL passes no time limits on. Set them on the role: see docs/operating.md.',
+      'The connection pooler in front of PostgreSQL drops time limits. Set them on the role: see docs/operating.md.',
     )
     const pooled = new Postgres(config, options)
     try {
@@ -142,7 +150,7 @@ export class Postgres implements Database {
   }
 
   /**
-   * Brings the schema up to date: one migration a transaction, one writer at a time.
+   * Brings the schema up to date: one transaction per migration, one node at a time.
    * @returns the names of the migrations that ran
    */
   async migrate(): Promise<string[]> {
@@ -189,7 +197,7 @@ export class Postgres implements Database {
     return migrations.map(migration => migration.name).filter(name => !applied.has(name))
   }
 
-  /** The list of migrations cannot be read: there is none yet, or the role may not read it. */
+  /** Handles an unreadable list of migrations: it does not exist yet, or the role has no privilege to read it. */
   async #withoutMigrations(error: pg.DatabaseError): Promise<{ rows: { name: string }[] }> {
     if (error.code === '42501') await this.assertGrants()
     if (error.code !== '42P01') throw error
@@ -199,11 +207,14 @@ export class Postgres implements Database {
     const [{ schema = null, role = '' } = {}] = rows
     if (schema !== null) return { rows: [] }
     throw new Error(
-      `the role ${role} may use no schema here. Run as the owner of the database: grant usage on schema public to ${role};`,
+      `the role ${role} may not use any schema here. Run as the owner of the database: grant usage on schema public to ${role};`,
     )
   }
 
-  /** Finds a forgotten grant at the start, not at the first request that needs it. @throws Error with the statements to run */
+  /**
+   * Finds missing grants at the start, not at the first request that needs them. @throws Error with the statements to
+   * run
+   */
   async assertGrants(): Promise<void> {
     const { rows } = await this.#pool.query<MissingGrant>(MISSING_GRANTS, grantsNeeded())
     if (rows.length > 0) throw lackingGrants(rows)
@@ -213,7 +224,7 @@ export class Postgres implements Database {
     return (await this.all(query))[0]
   }
 
-  /** The busier the database, the more reads are one statement. */
+  /** Reads all rows. The busier the database, the more reads share one statement. */
   all<R>(query: Bound<R>): Promise<R[]> {
     if (!isPrepared(query)) return this.#readAlone(query)
     let reads = this.#reads.get(query.node)
@@ -224,12 +235,15 @@ export class Postgres implements Database {
     return reads.read(query.args) as Promise<R[]>
   }
 
-  /** Tried again, on another connection, if this one was lost: it changes nothing. */
+  /**
+   * Runs a read in a statement of its own. It changes nothing, so it is retried on another connection if this one is
+   * lost.
+   */
   #readAlone<R>(query: Bound<R>): Promise<R[]> {
     return this.#persevering(true, client => this.#run<R>(client, this.#compile(query), [query.args]))
   }
 
-  /** Reads for many what a query reads for one. */
+  /** Returns a function that runs a query for many sets of values with one statement. */
   #sender(node: RootOperationNode): Send {
     const one = this.#compile({ node, args: {} })
     const several = forSeveral(one)
@@ -247,7 +261,7 @@ export class Postgres implements Database {
           return found
         })
       } catch (error) {
-        // What is wrong with one of them is not the others' fault.
+        // One failing read must not fail the others: run each one alone.
         if (wanted.length < 2 || error instanceof StoreUnavailable) throw error
         return wanted.map(args => this.#readAlone({ node, args }))
       }
@@ -283,7 +297,10 @@ export class Postgres implements Database {
     })
   }
 
-  /** By LISTEN and NOTIFY. While that connection is lost nothing is heard; when it is back everybody is called once. */
+  /**
+   * Uses LISTEN and NOTIFY. While that connection is lost no notifications arrive; after a reconnect every listener is
+   * called once.
+   */
   onRevocation(listener: () => void): () => void {
     this.#listeners.add(listener)
     if (this.#listeners.size === 1) void this.#listen()
@@ -293,7 +310,7 @@ export class Postgres implements Database {
     }
   }
 
-  /** Listens, on a connection of its own, for as long as anybody wants to know. */
+  /** Listens on a separate connection while there are listeners. */
   async #listen(): Promise<void> {
     const call = () => {
       for (const listener of this.#listeners) listener()
@@ -307,7 +324,7 @@ export class Postgres implements Database {
         client.on('notification', call)
         await client.query(`listen ${CHANNEL}`)
         call()
-        // A connection can be dead without anybody having said so.
+        // A dead connection may not report an error, so check it regularly.
         const alive = setInterval(() => client.query('select').catch(() => client.end()), LISTEN_CHECK).unref()
         await lost.finally(() => clearInterval(alive))
       } catch {
@@ -321,7 +338,9 @@ export class Postgres implements Database {
     await this.#readClock()
   }
 
-  /** What of the server's settings would break a promise, or somebody should know. */
+  /**
+   * Returns the settings of the database server that endanger data, and other problems that an operator should know.
+   */
   async check(): Promise<string[]> {
     const { rows } = await this.#pool.query<{ name: string; setting: string }>(
       `select name, setting from pg_settings where name in
@@ -332,14 +351,17 @@ export class Postgres implements Database {
     for (const name of ['fsync', 'full_page_writes'])
       if (settings[name] !== 'on') problems.push(`${name} is off: a crash of the machine can lose or damage everything`)
     if (settings.synchronous_commit === 'off')
-      problems.push('synchronous_commit is off: what was acknowledged can be lost in a crash')
+      problems.push('synchronous_commit is off: acknowledged changes can be lost in a crash')
     if (settings.server_encoding !== 'UTF8') problems.push(`the database is ${settings.server_encoding}, not UTF8`)
     const pending = await this.#pending()
     if (pending.length > 0) problems.push(`the schema lacks ${pending.join(', ')}: run \`stagedoor migrate\``)
     return problems
   }
 
-  /** What a failover could lose of what was acknowledged. Who follows is seen by any role, how well by few. */
+  /**
+   * Returns how a failover could lose acknowledged changes. Any role can see that there are standbys; few can see their
+   * state.
+   */
   async risks(): Promise<string[]> {
     const { rows } = await this.#pool.query<{ commit: string; names: string; standbys: number }>(
       `select current_setting('synchronous_commit') as commit, current_setting('synchronous_standby_names') as names,
@@ -347,10 +369,10 @@ export class Postgres implements Database {
     )
     const { commit = 'on', names = '', standbys = 0 } = rows[0] ?? {}
     if (commit === 'off' || commit === 'local')
-      return [`synchronous_commit is ${commit}: what was acknowledged can be lost when a standby takes over`]
+      return [`synchronous_commit is ${commit}: acknowledged changes can be lost when a standby takes over`]
     return standbys > 0 && names === ''
       ? [
-          'standbys follow, and none is synchronous: what was acknowledged can be lost when one takes over. Set synchronous_standby_names',
+          'there are standbys, but none is synchronous: acknowledged changes can be lost when one takes over. Set synchronous_standby_names',
         ]
       : []
   }
@@ -362,7 +384,10 @@ export class Postgres implements Database {
     if (!this.#pool.ending) await this.#pool.end()
   }
 
-  /** Reads the clock of the database, on the middle of the way there and back; and looks whether commits get through. */
+  /**
+   * Reads the database's clock, taken to be the time halfway between request and answer. Also checks whether commits
+   * get through.
+   */
   async #readClock(): Promise<void> {
     const asked = performance.now()
     const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now, ${UNCONFIRMED} as unconfirmed`
@@ -398,7 +423,9 @@ export class Postgres implements Database {
       const client = await this.#pool.connect()
       if (!writing || !this.#stuck) return client
       client.release()
-      throw new StoreUnavailable('commits wait for a standby that confirms nothing: nothing is written until it does')
+      throw new StoreUnavailable(
+        'commits wait for a standby that does not confirm them: writes are rejected until it does',
+      )
     } catch (error) {
       // Nothing was sent yet.
       throw new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
@@ -407,7 +434,10 @@ export class Postgres implements Database {
     }
   }
 
-  /** Runs it on a connection; again if the database says that it met another transaction, and that trying again helps. */
+  /**
+   * Runs a function on a connection. Retries if the database reports a conflict with another transaction and a retry
+   * can help.
+   */
   async #persevering<T>(readsOnly: boolean, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const client = await this.#connect(!readsOnly)
@@ -415,7 +445,7 @@ export class Postgres implements Database {
       const warned = () => {
         unsure = true
       }
-      // "canceling wait for synchronous replication": committed here, and perhaps nowhere else.
+      // "canceling wait for synchronous replication": committed here, but perhaps on no standby.
       client.on('notice', warned)
       try {
         const value = await run(client)
@@ -426,36 +456,36 @@ export class Postgres implements Database {
       } catch (error) {
         if (error instanceof OutcomeUnknown) throw error
         client.off('notice', warned)
-        // There may be another primary by now: only a new connection finds it.
+        // There may be a new primary by now: only a new connection finds it.
         const elsewhere = error instanceof ReadOnly || (error as pg.DatabaseError).code === '25006'
         const answered = isAnswer(error)
         const silent = (error as Error).message === 'Query read timeout'
         if (!readsOnly && silent) this.#stuck = true
         client.release(elsewhere || !answered)
         const harmless = elsewhere || (answered ? this.#mayTryAgain(error as pg.DatabaseError) : readsOnly)
-        // All connections may have been lost together: each is found out by being used.
+        // All connections may have been lost at once, and each loss shows only when the connection is used.
         const attempts = answered || silent ? ATTEMPTS : ATTEMPTS + this.#pool.options.max
         if (!harmless || attempt >= attempts) throw translated(error, !readsOnly)
       }
     }
   }
 
-  /** In each of these cases nothing has happened. */
+  /** Whether a retry can help. In each of these cases nothing was changed. */
   #mayTryAgain(error: pg.DatabaseError): boolean {
     switch (error.code) {
       // Serialization failure, deadlock.
       case '40001':
       case '40P01':
         return true
-      // A migration changed a table under a prepared statement: prepare it anew.
+      // A migration changed a table that a prepared statement uses: prepare it again.
       case '0A000':
         if (this.#names !== undefined) this.#names++
         return true
-      // A pooler gives every transaction another connection, where the statement is unknown or known already.
+      // A pooler uses another connection for each transaction, where the statement is unknown or already prepared.
       case '26000':
       case '42P05':
         if (this.#names !== undefined)
-          this.#warn('The connection pooler before PostgreSQL keeps no prepared statements; going on without them.')
+          this.#warn('The connection pooler in front of PostgreSQL drops prepared statements, so they are not used.')
         this.#names = undefined
         return true
       default:
@@ -463,7 +493,7 @@ export class Postgres implements Database {
     }
   }
 
-  /** @param args what goes into the holes of each step */
+  /** @param args the values for the placeholders of each step */
   async #run<R>(client: pg.PoolClient, statement: Compiled, args: Record<string, unknown>[]): Promise<R[]> {
     const { sql, parameters, name } = statement
     const time = () => (this.#injected as Clock).now()
@@ -485,8 +515,9 @@ export class Postgres implements Database {
   }
 
   /**
-   * Steps that do not depend on each other's rows as one statement: the first decides, the others happen if it did.
-   * Undefined if they have to go one by one: one changes what another has changed, or asks what the rows are.
+   * Combines steps that do not depend on each other's rows into one statement: the first step decides, and the others
+   * take effect if it did. Returns undefined if the steps have to run one by one: one changes what another has changed,
+   * or depends on another's rows.
    */
   #oneStatement(steps: Step[]): Compiled | undefined {
     const [first, ...more] = steps as [Step, ...Step[]]
@@ -520,13 +551,16 @@ export class Postgres implements Database {
 
 interface Compiled {
   sql: string
-  /** Of each step. */
+  /** The parameters of each step. */
   parameters: (readonly unknown[])[]
-  /** Of the prepared statement. */
+  /** The name of the prepared statement. */
   name?: string
 }
 
-/** Every value says which of the two types it has; a `null` is written out. The time is the database's own, unless one is injected. */
+/**
+ * Adds its type, one of two, to every parameter, and writes `null` as text. The time is the database's own, unless a
+ * clock is injected.
+ */
 class QueryCompiler extends PostgresQueryCompiler {
   readonly #timeIsGiven: boolean
   constructor(timeIsGiven: boolean) {
@@ -549,7 +583,10 @@ class QueryCompiler extends PostgresQueryCompiler {
   }
 }
 
-/** What reads for one set of values, for many: `which` of them, from 1, and the row. */
+/**
+ * Changes a query for one set of values into a query for many: it returns each row with `which`, the number of its set,
+ * from 1.
+ */
 function forSeveral({ sql, parameters: [values = []] }: Compiled): Compiled {
   const isGiven = (value: unknown): value is Hole => value instanceof Hole && value !== now && value !== readTime
   const names = [...new Set(values.filter(isGiven).map(({ name }) => name))]
@@ -578,25 +615,27 @@ function onlyIfFirst(sql: string): string {
     /^(insert into "\w+" \([^)]*\)) values \((.*)\)( on conflict .*)?$/s,
     (_, into, values, conflict = '') => `${into} select ${values} where ${condition}${conflict}`,
   )
-  if (conditional === sql) throw new Error(`not an insert or update that could depend on a step before: ${sql}`)
+  if (conditional === sql) throw new Error(`only an insert or update can depend on an earlier step: ${sql}`)
   return conditional
 }
 
-/** The same text has the same name, whoever prepares it: connections may be shared by a pooler. */
+/**
+ * Names a statement by its text, so that all processes use the same name: a pooler may share connections between them.
+ */
 const nameOf = (sql: string) => `sd_${createHash('sha1').update(sql).digest('hex').slice(0, 24)}`
 
 const INT8 = 20
 
-/** Whole numbers of ours are all below 2^53. */
+/** Reads `bigint` as a number: all stored integers are below 2^53. */
 export const wholeNumbers = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** What decides who may do what is never read where nothing can be written: it may be behind. */
+/** Decisions are never based on a read-only database: its data may be behind. */
 class ReadOnly extends StoreUnavailable {
   constructor() {
-    super('this PostgreSQL takes no writes, as a standby does: its address has to lead to the primary', {
+    super('this PostgreSQL accepts no writes, like a standby: its address must lead to the primary', {
       reading: true,
     })
   }
@@ -608,13 +647,13 @@ function assertWritable(client: pg.PoolClient, done: (error?: Error) => void): v
     .then(({ rows }) => done(rows[0]?.readonly ? new ReadOnly() : undefined), done)
 }
 
-/** What to do about a connection that cannot be made; the rest says so itself. */
+/** Advice for connection errors whose message does not tell what to do. */
 const ADVICE: [RegExp, string][] = [
-  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'Use a name in the URL that its certificate has'],
-  [/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)_/, 'Name the CA that signed its certificate: &sslrootcert=/path/ca.pem'],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'Use a host name in the URL that is in its certificate'],
+  [/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)_/, 'Set the CA that signed its certificate: &sslrootcert=/path/ca.pem'],
   [/^CERT_HAS_EXPIRED$/, 'It needs a new certificate'],
   [/^The server does not support SSL/, 'It needs a certificate and ssl = on'],
-  [/valid client certificate/, 'Name one, and its key: &sslcert=/path/client.pem&sslkey=/path/client.key'],
+  [/valid client certificate/, 'Set one and its key: &sslcert=/path/client.pem&sslkey=/path/client.key'],
 ]
 
 function advised(error: unknown): unknown {
@@ -626,16 +665,19 @@ function advised(error: unknown): unknown {
 
 class NothingFound extends Error {}
 
-/** The database answered: the connection is good, and the statement did nothing. */
+/** Whether the database answered: then the connection is good, and the statement did nothing. */
 function isAnswer(error: unknown): boolean {
-  // 57P01 to 57P03: it is shutting down or starting.
+  // 57P01 to 57P03: the database is shutting down or starting.
   return error instanceof pg.DatabaseError && !/^(57P|08)/.test(error.code ?? '') && error.severity !== 'FATAL'
 }
 
-/** Too busy, full, read-only, shutting down, it took too long, or a grant was revoked: PostgreSQL's classes of errors. */
+/**
+ * PostgreSQL's error classes for a database that is too busy, too slow, full, read-only or shutting down, and for a
+ * revoked grant.
+ */
 const UNAVAILABLE = /^(08|25006|40001|40P01|42501|53|55P03|57|58|XX)/
 
-/** Database trouble as the domain knows it; anything else is a bug and stays what it is. */
+/** Converts database errors to the domain's errors. Any other error is a bug and stays as it is. */
 function translated(error: unknown, writing: boolean): unknown {
   if (error instanceof StoreUnavailable) return error
   if (!(error instanceof Error)) return error

@@ -2,11 +2,17 @@ import { sql } from 'kysely'
 import type { LongOver, Store } from '../domain/store.ts'
 import { bound, type Database, given, now, prepared, type Step, sqlFor } from './query.ts'
 
-/** What was over before a moment, and for so long by the clock that decides. One bound: of two an index would use any. */
+/**
+ * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one bound, because with
+ * two an index might use either.
+ */
 const longOver = (column: string) =>
   sql<boolean>`${sql.ref(column)} <= (select case when ${given('until')} < ${now} - ${given('keep')} then ${given('until')} else ${now} - ${given('keep')} end)`
 
-/** Ended, and its time is long over too: until then somebody may hold a token of it, and followers ask what became of it. */
+/**
+ * Sessions that ended, and whose expiry is also long past: until then a client may hold a token of the session, and
+ * followers ask about it.
+ */
 const endedSessions = sqlFor
   .selectFrom('sessions as over')
   .where('over.status', '<>', sql.lit('active'))
@@ -19,7 +25,8 @@ const deleteSessions = prepared<LongOver & { limit: number }, DeletedSession>(
       'id',
       'in',
       endedSessions
-        // Held, too: who is signing in waits, and finds it or makes it anew. Of two nodes one has all of a client.
+        // Locks the client too. A sign-in then waits, and finds the client or creates it again. Of two nodes, only one
+        // handles all sessions of a client.
         .innerJoin('clients', 'clients.id', 'over.client_id')
         .select('over.id')
         .orderBy('over.expire_at')
@@ -35,7 +42,10 @@ interface DeletedSession {
   ticket_id: string | null
 }
 
-/** Never accepted, and never to be: it was revoked, or its end was noted, which no clock takes back. */
+/**
+ * Tokens that were never redeemed and never can be: they are revoked or stored as expired, which no change of the clock
+ * undoes.
+ */
 const unusedTickets = sqlFor
   .selectFrom('tickets as over')
   .where('over.session_id', 'is', null)
@@ -53,7 +63,7 @@ const deleteTickets = prepared<LongOver & { limit: number }, { id: string }>(
     .returning('id'),
 )
 
-/** Every row that it revokes has been marked, and none can be alive by its own time. */
+/** Cutoffs whose rows have all been marked, and which cover no row that can still be active. */
 const oldStamps = sqlFor
   .selectFrom('not_before as over')
   .where('over.marked_at', 'is not', null)
@@ -78,7 +88,7 @@ const deleteStamps = prepared<LongOver & { limit: number }, { at: number }>(
     .returning('at'),
 )
 
-/** The clients that have no session left. */
+/** Deletes those of the clients that have no session left. */
 const deleteClients = (ids: string[]) =>
   bound(
     sqlFor
@@ -92,7 +102,7 @@ const deleteClients = (ids: string[]) =>
 
 const deleteUsedTickets = (ids: string[]) => bound(sqlFor.deleteFrom('tickets').where('id', 'in', ids).returning('id'))
 
-/** What finds the next rows, for the tests to look at how. */
+/** The queries that find the next rows, exported so that tests can check their query plans. */
 export const purgeQueries = { deleteSessions, deleteTickets, deleteStamps }
 
 export function purge(db: Database): Store['purge'] {
@@ -108,7 +118,7 @@ export function purge(db: Database): Store['purge'] {
           const steps: Step[] = []
           if (clientIds.length > 0)
             steps.push({ query: deleteClients(clientIds), next: gone => counted(gone, it => (clients = it)) })
-          // A ticket that was used goes with its session, not before: it says which one that is.
+          // Delete a redeemed token together with its session, not earlier: it names the session.
           if (ticketIds.length > 0)
             steps.push({ query: deleteUsedTickets(ticketIds), next: gone => counted(gone, it => (used = it)) })
           return steps
@@ -143,7 +153,7 @@ export function purge(db: Database): Store['purge'] {
   }
 }
 
-/** Notes how many there were; nothing follows from it. */
+/** Passes on the number of rows; adds no further steps. */
 function counted(rows: unknown[], note: (count: number) => void): Step[] {
   note(rows.length)
   return []

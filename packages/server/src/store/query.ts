@@ -12,18 +12,18 @@ import {
 } from 'kysely'
 import { columns, type Tables } from './schema.ts'
 
-/** Writes typed SQL for whichever database will run it; runs nothing. */
+/** Builds typed SQL for either database; runs nothing. */
 export const sqlFor = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => new DummyDriver(),
     createIntrospector: db => new SqliteIntrospector(db),
-    // Never asked: each database compiles for itself.
+    // Not used: each database compiles queries itself.
     createQueryCompiler: () => new SqliteQueryCompiler(),
   },
 })
 
-/** A hole in a query that is written once and run often. */
+/** A placeholder in a query that is built once and run often. */
 export class Hole {
   readonly name: string
   constructor(name: string) {
@@ -31,32 +31,35 @@ export class Hole {
   }
 }
 
-/** A value given by name each time the query is run. Has the type of the column it stands for. */
+/** Returns a placeholder for a value that is given by name at each run. It has the type of the column it stands for. */
 // biome-ignore lint/suspicious/noExplicitAny: stands for a value of whichever type the column has
 export const given = (name: string): any => new Hole(name)
 
-/** The time at which the statement runs, Unix ms, by the clock of the database that runs it: it decides what has expired. */
+/**
+ * The time at which the statement runs, Unix ms, by the clock of the database that runs it. It decides what has
+ * expired.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export const now: any = new Hole('now')
 
-/** The same, evaluated once a statement: an index can be searched for it. */
+/** The same, evaluated once per statement, so that an index can be searched for it. */
 export const nowOnce = sql<number>`(select ${now})`
 
-/** The time just before the statement read anything: whatever is changed later, this was before. */
+/** The time just before the statement reads anything: any later change comes after it. */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export const readTime: any = new Hole('read time')
 
 /** SQL with its values, ready to run. `R` is the row it returns. */
 export interface Bound<R = unknown> {
   node: RootOperationNode
-  /** What goes into the holes. */
+  /** The values for the placeholders. */
   args: Record<string, unknown>
-  /** Never there: it only carries the type of the rows. */
+  /** Never set: it only carries the type of the rows. */
   row?: R
 }
 
 /**
- * Writes a query once. Run it with the values of its holes.
+ * Builds a query once. The returned function takes the values for its placeholders.
  * @example const find = prepared<{ id: string }, TicketRecord>(sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')))
  *          db.get(find({ id: 'act_…' }))
  */
@@ -66,33 +69,33 @@ export function prepared<Args extends object, R = unknown>(query: Compilable<R>)
   return args => ({ node, args: args as Record<string, unknown> })
 }
 
-/** For queries whose text differs from call to call. */
+/** Builds a query whose text differs from call to call. */
 export function bound<R>(query: Compilable<R> | RawBuilder<R>): Bound<R> {
   return { node: nodeOf(query), args: {} }
 }
 
 const kept = new WeakSet<RootOperationNode>()
 
-/** Whether a query comes again with the same text. */
+/** Whether a query is run again with the same text. */
 export const isPrepared = ({ node }: Bound): boolean => kept.has(node)
 
 function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperationNode {
   return (query as unknown as { toOperationNode(): RootOperationNode }).toOperationNode()
 }
 
-/** What goes to the database in place of the parameters of a compiled query. */
+/** Returns the values that are sent for the parameters of a compiled query. */
 export function filled(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
   return parameters.map(value =>
     value instanceof Hole ? (value === now || value === readTime ? time() : args[value.name]) : value,
   )
 }
 
-/** The value of a column in a whole record. */
+/** Returns the placeholder for a column of a whole record. */
 export const columnValue = (column: string) => (column === 'written_at' ? now : given(column))
 
 /**
- * Adds a whole record.
- * @param computed columns whose value is an SQL expression instead of the record's
+ * Builds the insert of a whole record.
+ * @param computed columns whose value is an SQL expression instead of the record's value
  */
 export function insertInto<T extends keyof typeof columns>(
   table: T,
@@ -106,39 +109,42 @@ export function insertInto<T extends keyof typeof columns>(
 }
 
 /**
- * One statement of a transition. A `required` one that returns no row ends the whole transition, and nothing of it has
- * happened. `next` adds statements that depend on the rows.
+ * One statement of a transition. If a `required` statement returns no row, the whole transition is undone. `next` adds
+ * statements that depend on the rows.
  */
 export interface Step<R = unknown> {
   query: Bound<R>
   required?: true
-  /** In the first step: it takes something away, and is stored even if the disk has no room for anything else. */
+  /** In the first step only: the transition revokes or ends something, so it is stored even when the disk is full. */
   revokes?: true
   next?: (rows: R[]) => Step[]
 }
 
-/** What a database must do for the stores; sqlite.ts and postgres.ts do it. */
+/** The interface that the stores use; sqlite.ts and postgres.ts implement it. */
 export interface Database {
   get<R>(query: Bound<R>): Promise<R | undefined>
   all<R>(query: Bound<R>): Promise<R[]>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
-  /** Calls back soon after a session ended before its time, in this process or, as far as the database tells, in another. */
+  /**
+   * Calls the listener soon after a session ended before its expiry: in this process, or in another one if the database
+   * sends notifications.
+   */
   onRevocation(listener: () => void): () => void
-  /** How many wait for a connection to the database, and how long the first of them has, ms. */
+  /** Returns how many requests wait for a connection, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number }
-  /** How busy it is, in numbers whose names never change. */
+  /** Returns the current load, as numbers whose names never change. */
   load(): Record<string, number>
   ping(): Promise<void>
-  /** What is wrong with the database or with how it is written, in words. */
+  /** Returns problems of the database and of its settings for writes, as text. */
   check(): Promise<string[]>
-  /** What could lose something that was acknowledged, in words. */
+  /** Returns how acknowledged changes could be lost, as text. */
   risks(): Promise<string[]>
-  /** Writes what is waiting, then closes. */
+  /** Writes what is pending, then closes. */
   close(): Promise<void>
 }
 
-/** A unique value is there already. `columns`: `users.username`; several separated by `, `. */
+/** A unique value already exists. `columns`: `users.username`; several are separated by `, `. */
 export class UniqueViolation extends Error {
   readonly columns: string
   constructor(columns: string, cause: unknown) {

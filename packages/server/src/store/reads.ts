@@ -1,8 +1,8 @@
-/** What is given to a query. */
+/** The values for a query. */
 export type Args = Record<string, unknown>
 type Rows = unknown[]
 
-/** Reads, and returns the rows for each of those that it took. It may take again: it is given the same. */
+/** Takes the waiting reads and returns the rows for each of them. On a retry, `take` returns the same reads. */
 export type Send = (take: () => Args[]) => Promise<(Rows | Promise<Rows>)[]>
 
 interface Waiter {
@@ -10,18 +10,19 @@ interface Waiter {
   reject(error: unknown): void
 }
 
-/** Reads that wait to be sent together. */
+/** Reads that wait to be sent in one statement. */
 class Batch {
   readonly since = performance.now()
-  /** Who asks for the same waits for the same. */
+  /** Identical reads share one entry. */
   readonly wanted = new Map<string, { args: Args; waiters: Waiter[] }>()
   size = 0
   begun = false
 }
 
 /**
- * Reads of one query. A few are under way at once, each as soon as it is asked for; those that come meanwhile are the
- * next, all together. None joins what was sent already: what was committed before it came, it sees.
+ * Batches the reads of one query. A few statements run at the same time, each as soon as it is requested. Reads that
+ * arrive while they run form the next batch. A read never joins a statement that was already sent, so it sees
+ * everything that was committed before it arrived.
  */
 export class Reads {
   readonly #atOnce: number
@@ -30,7 +31,7 @@ export class Reads {
   #underWay = 0
   #next: Batch | undefined
 
-  /** @param waiting is told what waits to be taken */
+  /** @param waiting receives the batch that waits to be sent */
   constructor(atOnce: number, send: Send, waiting: Set<{ since: number; size: number }>) {
     this.#atOnce = atOnce
     this.#send = send
@@ -69,7 +70,7 @@ export class Reads {
     const wanted = () => [...batch.wanted.values()].entries()
     try {
       const found = await this.#send(take)
-      // Nobody is given an object that somebody else has as well.
+      // Each caller gets its own copy of the rows.
       for (const [i, { waiters }] of wanted())
         for (const [n, { resolve }] of waiters.entries())
           resolve(n === 0 ? (found[i] as Rows) : copied(found[i] as Rows))

@@ -10,9 +10,9 @@ const OWN_TABLES = ['instance', 'tickets', 'sessions', 'audit_events', 'migratio
 const SIDE_FILES = ['-wal', '-shm', '-journal', '-acknowledged', '-ballast', '-host', '-server']
 
 /**
- * Puts a backup in the place of a database, in two steps: the copy is made next to it and prepared by the caller, then it
- * takes over the name. At each moment a server either starts on the old database, or refuses to start: a restore that was
- * interrupted is run again.
+ * Replaces a database with a backup, in two steps: the copy is made next to the database and prepared by the caller,
+ * then it gets the database's name. At any moment a server either starts on the old database or refuses to start. If a
+ * restore is interrupted, run it again.
  */
 export class Restore {
   /** The copy that the caller prepares. */
@@ -24,8 +24,8 @@ export class Restore {
   /**
    * @param path the database to replace; it need not exist
    * @param file the backup
-   * @param options.takesBack whether a database that was moved becomes usable again
-   * @throws Error that says what to do: a server is running, or the file is not a whole Stagedoor database
+   * @param options.takesBack whether to make a database usable again that was moved
+   * @throws Error that tells what to do: a server is running, or the file is not a complete Stagedoor database
    */
   constructor(path: string, file: string, { takesBack = false } = {}) {
     this.#path = path
@@ -51,9 +51,9 @@ export class Restore {
   }
 
   /**
-   * Gives the copy, which is closed by now, the name of the database.
-   * @param suffix what the replaced database's files are called from now on: `stagedoor.db.<suffix>`
-   * @returns the replaced database, if there was one
+   * Gives the copy the name of the database. The caller must have closed the copy.
+   * @param suffix ends the new names of the replaced database's files: `stagedoor.db.<suffix>`
+   * @returns the new path of the replaced database, if there was one
    */
   takeOver(suffix: string): string | undefined {
     const path = this.#path
@@ -101,12 +101,12 @@ function assertInUse(path: string): void {
   try {
     reading(path, assertNotMoved)
   } catch (error) {
-    // A damaged database is what a backup is for.
+    // Expected: people restore backups because the database is damaged.
     if (!(error instanceof BetterSqlite3.SqliteError)) throw new Error(`${path}: ${(error as Error).message}`)
   }
 }
 
-/** Read-only: closing a writable connection would change what is in the file and its log. */
+/** Opens read-only: closing a writable connection would change the file and its log. */
 function reading<T>(path: string, read: (db: BetterSqlite3.Database) => T): T {
   const db = new BetterSqlite3(path, { readonly: true })
   try {
@@ -122,7 +122,9 @@ function unmark(path: string): void {
   db.close()
 }
 
-/** A copy has this file only if `Restore` made it: nothing else may open it. */
+/**
+ * Creates the file of acknowledged events. A copy has that file only if `Restore` made it; any other copy is refused.
+ */
 function acknowledgeAll(path: string): void {
   const db = new BetterSqlite3(path)
   const last = db.prepare('select coalesce(max(seq), 0) from audit_events').pluck().get() as number
@@ -132,7 +134,7 @@ function acknowledgeAll(path: string): void {
   acknowledged.close()
 }
 
-/** A second name for a file, or a copy of it where the file system has no second names. */
+/** Links a file under a second name, or copies it if the file system has no links. */
 function keep(from: string, to: string): void {
   try {
     linkSync(from, to)

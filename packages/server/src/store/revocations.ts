@@ -4,7 +4,7 @@ import type { Store } from '../domain/store.ts'
 import { recorded, recordedAll } from './audit-events.ts'
 import { bound, type Database, given, now, prepared, sqlFor } from './query.ts'
 
-/** Whether a ticket or session was written up to a time before which everything of it is revoked. */
+/** Whether a cutoff covers a token or session: it was written at or before the cutoff's time. */
 export const stamped = (table: 'sessions' | 'tickets') => {
   const { written_at, user_id, actor_sub } = {
     written_at: sql.ref(`${table}.written_at`),
@@ -18,7 +18,7 @@ export const stamped = (table: 'sessions' | 'tickets') => {
 
 export const notStamped = (table: 'sessions' | 'tickets') => sql<boolean>`not ${stamped(table)}`
 
-/** The status as everyone is to see it: revoked is revoked, whether or not the row has been marked yet. */
+/** The current status: a row that a cutoff covers is revoked, even if it has not been marked yet. */
 export const statusOf = (table: 'sessions' | 'tickets') =>
   sql<string>`case when ${sql.ref(`${table}.status`)} = ${sql.lit(table === 'sessions' ? 'active' : 'pending')} and ${stamped(table)} then 'revoked' else ${sql.ref(`${table}.status`)} end`
 
@@ -26,7 +26,7 @@ const stamp = prepared<{ scope: string; subject: string }, { at: number }>(
   sqlFor
     .insertInto('not_before')
     .values({ scope: given('scope'), subject: given('subject'), at: now, marked_at: null })
-    // A clock that was turned back gives nothing back.
+    // A cutoff never moves back, even if the clock was set back.
     .onConflict(conflict =>
       conflict.columns(['scope', 'subject']).doUpdateSet({
         at: sql`case when excluded.at > not_before.at then excluded.at else not_before.at end`,
@@ -45,7 +45,7 @@ const marked = prepared<{ scope: string; subject: string; at: number }>(
     .where('at', '=', given('at')),
 )
 
-/** Sessions that ended before their time, from a moment on. */
+/** Sessions that ended before their expiry, from a moment on. */
 const endedSince = prepared<{ updated_at: number; id: string; limit: number }, RevokedSession>(
   sqlFor
     .selectFrom('sessions')
@@ -58,7 +58,10 @@ const endedSince = prepared<{ updated_at: number; id: string; limit: number }, R
     .limit(given('limit')) as never,
 )
 
-/** A revocation of all that an actor does names the actor too, whether or not there is one. */
+/**
+ * Whether an actor has ever had a token or session. Bulk revocations do not count: they can name an actor that does not
+ * exist.
+ */
 const isKnownActor = prepared<{ actor_sub: string }, { known: number }>(
   sqlFor
     .selectNoFrom(eb => eb.val(1).as('known'))
@@ -77,7 +80,7 @@ const isKnownActor = prepared<{ actor_sub: string }, { known: number }>(
     ) as never,
 )
 
-/** Steps from one actor to the next in an index, however many rows each has. */
+/** Steps from one actor to the next in an index, so the number of rows per actor does not matter. */
 const actorSubs = (table: 'sessions' | 'tickets', limit: number) => {
   const next = (after = sql``) =>
     sql`(select min(actor_sub) from ${sql.table(table)} where actor_sub is not null ${after})`

@@ -3,19 +3,19 @@ import type pg from 'pg'
 import { normalEmail, normalExternalId, normalUsername } from '../domain/identifiers.ts'
 
 /**
- * Changes values that SQL has no words for, as a part of a migration. A value that another row has already is left as
- * it is: two users are never made one.
+ * Changes values in a way that SQL cannot express, as a part of a migration. A value is left as it is if another row
+ * already has the new one: two users are never merged.
  */
 export interface Rewrite {
   table: 'users' | 'identifiers'
   column: string
-  /** SQL: which rows. */
+  /** SQL condition that selects the rows. */
   where: string
   name: string
   normal(value: string): string
 }
 
-/** Anything that is not printable ASCII without capital letters may have to be rewritten. */
+/** Matches values that may have to be rewritten: all except printable ASCII without capital letters. */
 const SUSPECT = /[^!-@[-~]/
 
 export const identifierRewrites: Rewrite[] = [
@@ -32,7 +32,7 @@ export function rewriteOnSqlite(db: BetterSqlite3.Database, { table, column, whe
   )
 }
 
-/** In batches: there may be many rows. */
+/** Works in batches, because there may be many rows. */
 export async function rewriteOnPostgres(
   client: pg.ClientBase,
   { table, column, where, normal }: Rewrite,

@@ -14,7 +14,7 @@ import type {
   UserRecord,
 } from '../domain/records.ts'
 
-/** The tables, as Kysely types its queries by. What creates them: migrations.ts. */
+/** The table types for Kysely. migrations.ts creates the tables. */
 export interface Tables {
   instance: { id: string; created_at: number; keyring_version: number }
   tickets: TicketRecord & Written
@@ -31,18 +31,21 @@ export interface Tables {
   idempotency_keys: IdempotencyKeyRecord & Written
 }
 
-/** With the values of two orders of lists, kept with the user so that an index has them: the smallest identifiers. */
+/**
+ * A user with its smallest e-mail address and phone number. They are stored with the user so that an index can order
+ * lists by them.
+ */
 export interface UserRow extends UserRecord {
   first_email_address: string | null
   first_phone_number: string | null
 }
 
 export interface Written {
-  /** When the row was written, by the clock that decides: Unix ms. */
+  /** When the row was written, by the store's clock, Unix ms. */
   written_at: Generated<number>
 }
 
-/** Every column of every table that is written whole, and its type: two are all there are. */
+/** Every column, with its type, of the tables whose rows are inserted as whole records. There are only two types. */
 export const columns = {
   tickets: {
     id: 'text',
@@ -185,7 +188,7 @@ export const columns = {
   [T in Exclude<keyof Tables, 'instance' | 'not_before'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
 }
 
-/** Names in queries that stand for whole numbers: columns, and what they are compared with. */
+/** Names of integers in queries: columns, and values that are compared with them. */
 export const integers: ReadonlySet<string> = new Set([
   ...Object.values(columns).flatMap(table =>
     Object.entries(table)

@@ -1,20 +1,20 @@
 import { closeSync, openSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 
-/** How long a server that starts waits for another one to stop, in ms. */
+/** Time that a starting server waits for another one to stop, in ms. */
 const WAIT = 1_000
 
 /**
- * Lets one server at a time serve a database file. Two servers would each send revocations only to their own followers.
- * Commands that open the file while a server runs do not take this lock.
+ * Allows only one server at a time on a database file. Two servers would each send revocations only to their own
+ * followers. Commands that open the file while a server runs do not take this lock.
  *
- * The lock is SQLite's own, on an empty file next to the database: the kernel releases it when the process ends, even by
- * SIGKILL, and it holds between containers of one machine.
+ * The lock is SQLite's own, on an empty file next to the database: the kernel releases it when the process ends, even
+ * after SIGKILL, and it also works between containers of one machine.
  */
 export class ServerLock {
   readonly #db: BetterSqlite3.Database
 
-  /** @throws Error that says what to do if a server is using the database */
+  /** @throws Error that tells what to do if a server is using the database */
   constructor(databasePath: string) {
     const path = `${databasePath}-server`
     create(path)
@@ -36,7 +36,7 @@ export class ServerLock {
   }
 }
 
-/** Opens the file only to create it: closing it again would release a lock that this process holds. */
+/** Creates the file. An existing file is not opened: closing it would release a lock that this process holds. */
 function create(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))

@@ -12,28 +12,28 @@ import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolati
 import { rewriteOnSqlite } from './rewrites.ts'
 import { ServerLock } from './server-lock.ts'
 
-/** So many writes are committed together at most. */
+/** Maximum writes per commit. */
 const MAX_BATCH = 512
-/** How long to wait for another process that is writing, ms. */
+/** Timeout for another process that is writing, in ms. */
 const BUSY_TIMEOUT = 2_000
-/** How often to look whether it is done, ms. */
+/** Interval between retries while it is writing, in ms. */
 const BUSY_RETRY = 2
-/** So much of the file is read where the operating system has it, bytes: all that SQLite maps (docs/decisions/0014). */
+/** Bytes of the file that are memory-mapped: the maximum that SQLite maps (docs/decisions/0014). */
 const MAPPED = 0x7fff0000
 const DAMAGED =
   'If it is the right file, it is damaged: restore it from a backup, or copy what is left with `sqlite3 … .recover`.'
-const NO_ROOM = 'the disk is full: until there is room again, only what revokes or ends something is stored'
+const NO_ROOM = 'the disk is full: until space is free again, only changes that revoke or end something are stored'
 
 /**
- * Writes `+?` for `?`. It is the same value, but SQLite (STAT4) thinks that the plan of many a query might depend on a
- * bare parameter, and then plans it anew each time it is run, which takes twenty times as long as running it.
+ * Writes `+?` for `?`. The value is the same, but for a bare parameter SQLite (STAT4) assumes that the query plan may
+ * depend on it, and then plans many queries again at each run, which takes twenty times as long as running them.
  */
 class QueryCompiler extends SqliteQueryCompiler {
   protected override getCurrentParameterPlaceholder(): string {
     return '+?'
   }
 
-  /** Row locks are for databases that write in more than one place at a time. */
+  /** Omits row locks: this database has only one writer at a time. */
   protected override visitSelectModifier(): void {}
 }
 
@@ -48,10 +48,10 @@ interface Write extends Read {
 }
 
 /**
- * The embedded database. Every commit is on disk before its caller is answered (WAL, synchronous=FULL). Writes that
- * arrive in the same turn of the event loop are committed together, each in a savepoint of its own: one that fails
- * fails alone, a commit that fails fails all of its batch. Reads of the same turn are made one after the other, and so
- * is what their callers do next: a processor does that in half the time that all of it takes it for each in turn.
+ * The embedded SQLite database. Every commit is on disk before its caller gets an answer (WAL, synchronous=FULL).
+ * Writes that arrive in the same turn of the event loop are committed together, each in its own savepoint: if one write
+ * fails, the others still commit; if the commit fails, all of its batch fail. Reads of the same turn run one after the
+ * other, and so do their callers afterwards: that takes half the processor time of alternating between them.
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
@@ -64,7 +64,7 @@ export class Sqlite implements Database {
   readonly #host: HostLock | undefined
   readonly #server: ServerLock | undefined
   readonly #acknowledged: Acknowledged | undefined
-  /** Only a migrated database has events. */
+  /** Set once the database is migrated: before, there is no table of events. */
   #lastEvent: BetterSqlite3.Statement<[], number> | undefined
   #reads: Read[] = []
   #waiting: Write[] = []
@@ -73,7 +73,7 @@ export class Sqlite implements Database {
   #closed = false
 
   /**
-   * @param path a file, made if it is not there, readable by its owner only; or `:memory:`
+   * @param path a file, created if it does not exist, readable only by its owner; or `:memory:`
    * @param clock decides what has expired
    * @param options.serves whether this is the file's one server, and not a command
    */
@@ -116,12 +116,15 @@ export class Sqlite implements Database {
     return done
   }
 
-  /** One flipped bit in the name of a column would change what a query returns, and SQLite sees nothing wrong with it. */
+  /**
+   * Checks the schema: one flipped bit in the name of a column would change the results of queries, and SQLite would
+   * not notice.
+   */
   #assertSchema(): void {
     const schemaOf = (db: BetterSqlite3.Database) =>
       db.prepare("select name || ' ' || sql from sqlite_schema where sql is not null").pluck().all() as string[]
     const applied = this.#db.prepare('select name from migrations').pluck().all() as string[]
-    // A later version has added to it: what, is not known here.
+    // A later version has added to the schema, and this version does not know what.
     if (applied.length > migrations.length) return
     const fresh = new BetterSqlite3(':memory:')
     for (const migration of migrations) fresh.exec(sqliteOf(migration))
@@ -130,7 +133,7 @@ export class Sqlite implements Database {
     const found = new Set(schemaOf(this.#db))
     const [missing] = wanted.filter(entry => !found.has(entry))
     if (missing !== undefined)
-      throw new Error(`its schema is not what it was made with (${missing.split(' ')[0]}). ${DAMAGED}`)
+      throw new Error(`its schema differs from the one it was created with (${missing.split(' ')[0]}). ${DAMAGED}`)
   }
 
   #migrate(): string[] {
@@ -149,14 +152,14 @@ export class Sqlite implements Database {
       .immediate()
   }
 
-  /** Migrations are tried out: one that does not fit was made already, and the list of them has lost it. */
+  /** Applies a migration. If it does not fit, it has already been applied, and the list of migrations has lost it. */
   #change(migration: Migration): void {
     try {
       this.#db.exec(sqliteOf(migration))
       for (const rewrite of migration.rewrites ?? []) rewriteOnSqlite(this.#db, rewrite)
     } catch (cause) {
       if (!(cause instanceof BetterSqlite3.SqliteError) || cause.code !== 'SQLITE_ERROR') throw cause
-      throw new Error(`its schema is not what its list of migrations says (${cause.message}). ${DAMAGED}`, { cause })
+      throw new Error(`its schema does not match its list of migrations (${cause.message}). ${DAMAGED}`, { cause })
     }
   }
 
@@ -184,13 +187,19 @@ export class Sqlite implements Database {
     })
   }
 
-  /** Every commit of this process may be one; of other processes' nothing is known. */
+  /**
+   * Calls the listener after every commit of this process, which may be a revocation. Commits of other processes are
+   * not reported.
+   */
   onRevocation(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Nobody waits for a connection here; who waits for the disk holds the event loop up. */
+  /**
+   * Only writes wait. There is no pool of connections, and SQLite calls are synchronous: a slow disk blocks the event
+   * loop.
+   */
   load(): Record<string, number> {
     return { waiting: this.#waiting.length }
   }
@@ -210,7 +219,7 @@ export class Sqlite implements Database {
     return durable ? damage : [...damage, 'commits do not wait for the disk']
   }
 
-  /** One machine, one disk: there is nobody who could take over. */
+  /** There is one machine and one disk, so no standby can take over and lose data. */
   async risks(): Promise<string[]> {
     return []
   }
@@ -283,7 +292,7 @@ export class Sqlite implements Database {
           const value = run()
           answers.push(() => resolve(value))
         } catch (error) {
-          // A full disk or a failed write may have undone the whole transaction, not only this item.
+          // A full disk or a failed write may have rolled back the whole transaction, not only this item.
           if (!this.#db.inTransaction || isA(error, 'SQLITE_FULL')) throw error
           this.#run('rollback to item')
           answers.push(() => reject(translated(error)))
@@ -307,16 +316,19 @@ export class Sqlite implements Database {
     for (const listener of this.#listeners) listener()
   }
 
-  /** What is committed is committed, whatever becomes of this. */
+  /** Stores the number of the last event. The commit is valid even if this fails. */
   #remember(): void {
     try {
       if (this.#lastEvent) this.#acknowledged?.note(this.#lastEvent.get() ?? 0)
     } catch {
-      // The next commit remembers more.
+      // The next commit stores a later number.
     }
   }
 
-  /** Does not wait for another process that is writing: SQLite would stand still meanwhile, and reads with it. */
+  /**
+   * Begins a write transaction. Does not wait for another process that is writing: SQLite would block all reads during
+   * that time.
+   */
   #begin(): void {
     if (!this.#closed) this.#db.pragma('busy_timeout = 0')
     try {
@@ -389,7 +401,7 @@ interface Compiled {
   parameters: readonly unknown[]
 }
 
-/** A damaged file, in words that somebody can act on. */
+/** Adds to the error of a damaged file what to do about it. */
 function sayingWhatToDo<T>(open: () => T): T {
   try {
     return open()
@@ -399,7 +411,7 @@ function sayingWhatToDo<T>(open: () => T): T {
   }
 }
 
-/** Refuses the others: the room that was kept is for these. */
+/** Returns the writes that revoke something and rejects the others: the reserved space is for revocations. */
 function onlyRevoking(batch: Write[], failure: unknown): Write[] {
   for (const { revokes, reject } of batch) if (!revokes) reject(failure)
   return batch.filter(({ revokes }) => revokes)
@@ -413,7 +425,7 @@ function isA(error: unknown, code: 'SQLITE_FULL' | 'SQLITE_BUSY'): boolean {
 /** A required step changed nothing: the transition did not happen. */
 class NothingFound extends Error {}
 
-/** Database trouble as the domain knows it; anything else is a bug and stays what it is. */
+/** Converts database errors to the domain's errors. Any other error is a bug and stays as it is. */
 function translated(error: unknown): unknown {
   if (!(error instanceof BetterSqlite3.SqliteError)) return error
   if (error.code === 'SQLITE_CONSTRAINT_UNIQUE' || error.code === 'SQLITE_CONSTRAINT_PRIMARYKEY') {

@@ -16,16 +16,16 @@ import { tickets } from './tickets.ts'
 import { users } from './users.ts'
 
 export interface StoreOptions {
-  /** Decides what has expired: the machine's own for the embedded store; given to PostgreSQL, it is taken in place of the database's. */
+  /** Decides what has expired. Default: the machine's clock for SQLite, the database's own clock for PostgreSQL. */
   clock?: Clock
-  /** Connections to PostgreSQL at most. */
+  /** Maximum connections to PostgreSQL. */
   poolSize?: number
-  /** Whether it is opened to serve requests. Of the embedded database there is one server at a time. */
+  /** Whether the database is opened to serve requests. A SQLite file has only one server at a time. */
   serves?: boolean
   warn?: (message: string) => void
 }
 
-/** Brings the schema of a database up to date. @returns what was done */
+/** Brings the schema of a database up to date. @returns the names of the migrations that ran */
 export async function migrate(databaseUrl: string): Promise<string[]> {
   const db = await open(databaseUrl, {})
   try {
@@ -92,7 +92,7 @@ function storeOn(db: Sqlite | Postgres): Store {
                 ])
                 .where(eb => eb.not(eb.exists(eb.selectFrom('instance').select('id')))),
             )
-            // Two nodes that start at the same time on PostgreSQL: one index says that there is one.
+            // If two nodes start at the same time on PostgreSQL, a unique index allows only one row.
             .onConflict(conflict => conflict.doNothing()),
         ),
       })

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 
-/** Ids of what a database had taken away and an older copy of it still grants. */
+/** Ids of what a database had revoked, banned, locked or deleted, and an older copy of it still allows. */
 export interface TakenAway {
   secretKeys: string[]
   signingKeys: string[]
@@ -10,7 +10,7 @@ export interface TakenAway {
   deleted: string[]
 }
 
-/** Rows that are valid in the copy and no longer in the later database, which is `main`. */
+/** Rows that are still valid in the copy but not in the later database, which is `main`. */
 const QUERIES: Record<keyof TakenAway, string> = {
   secretKeys: `select id from copy.secret_keys where revoked_at is null
     and id in (select id from main.secret_keys where revoked_at is not null)`,
@@ -25,14 +25,14 @@ const QUERIES: Record<keyof TakenAway, string> = {
 
 /**
  * Compares a restored copy with the later database that it replaces.
- * @returns undefined if there is no later database, it cannot be read, or it is another instance
+ * @returns undefined if there is no later database, it cannot be read, or it belongs to another instance
  */
 export function takenAway(copy: string, later: string): TakenAway | undefined {
   if (!existsSync(later)) return undefined
   try {
     return compare(copy, later)
   } catch (error) {
-    // A damaged database is what a backup is for.
+    // Expected: people restore backups because the database is damaged.
     if (error instanceof BetterSqlite3.SqliteError) return undefined
     throw error
   }

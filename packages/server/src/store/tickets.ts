@@ -18,7 +18,7 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     .where('users.id', '=', userId)
     .where('banned_at', 'is', null)
     .where('locked_at', 'is', null)
-    // So that a ban waits for this, or this for the ban: neither overlooks the other.
+    // A ban waits for this transaction, or this transaction for the ban, so neither misses the other.
     .forShare()
 
 const insert = prepared<TicketRecord, { id: string }>(
@@ -55,8 +55,8 @@ const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
 )
 
 /**
- * The one statement that decides who redeems: pending, in time, never seen expired, for the actor that the caller
- * expects, and neither user nor actor is banned or locked.
+ * The only statement that decides who redeems. The token must be pending, not expired (now or earlier) and for the
+ * actor that the caller expects; neither user nor actor may be banned or locked.
  */
 const accept = prepared<{ id: string; session_id: string; expected_actor_sub: string | null }, { id: string }>(
   sqlFor
@@ -123,7 +123,7 @@ const insertSession = insertInto('sessions', {
   written_at: sqlFor.selectFrom('tickets').select('written_at').where('id', '=', given('ticket_id')),
 })
 
-/** A new client, or the one there is with a new token. */
+/** Inserts a new client, or gives an existing one its new token. */
 const upsertClient = prepared<ClientRecord>(
   sqlFor
     .insertInto('clients')
@@ -138,7 +138,7 @@ const upsertClient = prepared<ClientRecord>(
     ),
 )
 
-/** A sign-in of the user's own; one as an actor leaves no trace in the user's own last-seen. */
+/** Stores a user's own sign-in. A sign-in as an actor does not change when the user was last seen. */
 const noteSignIn = prepared<{ user_id: string }>(
   sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', given('user_id')),
 )

@@ -6,25 +6,25 @@ import { sqlFor } from './query.ts'
 import type { UserRow } from './schema.ts'
 
 /**
- * Lists of users, in any order, from any position. Each order has an index on both databases, and a page is read from
- * it in one range, or two: users without a value come before all others, or after them.
+ * Lists of users, in any order, from any position. Each order has an index on both databases. A page is one range of
+ * that index, or two: users without a value come before all others, or after them.
  */
 
 // biome-ignore lint/suspicious/noExplicitAny: over users, joined with nothing
 type Query = any
 
-/** The column that has the values of an order. */
+/** Returns the column with the values of an order. */
 export const columnOf = (by: UserOrder['by']): keyof UserRow =>
   by === 'email_address' ? 'first_email_address' : by === 'phone_number' ? 'first_phone_number' : by
 
 const alwaysSet = (by: UserOrder['by']) => by === 'created_at' || by === 'updated_at'
 
-/** The ordered query, behind the position of the page, with its limit. */
+/** Returns the ordered query, after the position of the page, with its limit. */
 export function userRows(filter: UserFilter, { order, after, limit, offset }: UserPage): Query {
   const sorted = (query: Query, most: number) => inOrder(query.selectAll('users'), 'users', order).limit(most)
   const parts = (after ? behind(filtered(filter), order, after) : [filtered(filter)]) as Query[]
   if (parts.length === 1) return sorted(parts[0], limit).offset(offset)
-  // Each part is limited too, so that few rows are sorted.
+  // Limit each part too, so that few rows are sorted.
   const shown = parts.map((part, i) =>
     sqlFor.selectFrom(sorted(part, limit + offset + 1).as(`part_${i}`) as never).selectAll(),
   )
@@ -36,12 +36,12 @@ export function userRows(filter: UserFilter, { order, after, limit, offset }: Us
 function inOrder(query: Query, table: string, { by, descending }: UserOrder): Query {
   const direction = descending ? 'desc' : 'asc'
   const column = `${table}.${columnOf(by)}`
-  // Where there are no nulls, the default of PostgreSQL is what its indexes have.
+  // Without nulls, the default order of PostgreSQL matches its indexes.
   const nulls = (order: Query) => (descending ? order.desc().nullsLast() : order.asc().nullsFirst())
   return query.orderBy(column, alwaysSet(by) ? direction : nulls).orderBy(`${table}.id`, direction)
 }
 
-/** What follows a position: one range of the index, or two if it has users without a value. */
+/** Returns what follows a position: one range of the index, or two if it contains users without a value. */
 function behind(query: Query, { by, descending }: UserOrder, { value, id }: UserPosition): Query[] {
   const column = sql.ref(`users.${columnOf(by)}`)
   const operator = sql.raw(descending ? '<' : '>')
@@ -54,7 +54,7 @@ function behind(query: Query, { by, descending }: UserOrder, { value, id }: User
   return descending && !alwaysSet(by) ? [values, further(sql`${column} is null`)] : [values]
 }
 
-/** The users that match, in no order. */
+/** Returns the users that match, in no order. */
 export function filtered(filter: UserFilter) {
   let query = sqlFor.selectFrom('users')
   if (filter.user_id) query = query.where('users.id', 'in', filter.user_id)
@@ -108,12 +108,12 @@ export function identifiersWhere(kind: IdentifierRecord['kind']) {
   return sqlFor.selectFrom('identifiers').select('user_id').where('kind', '=', kind)
 }
 
-/** Part of a text, whatever its case; `%` and `_` mean themselves. */
+/** Matches a part of a text, in upper or lower case. `%` and `_` have no special meaning. */
 function contains(column: string | typeof fullName, part: string) {
   const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`
   const value = typeof column === 'string' ? sql.ref(column) : column
   const inLowerCase = sql<boolean>`lower(${value}) like ${pattern(part.toLowerCase())} escape '\\'`
-  // Databases lower the case of ASCII only: other letters are found as they are written, too.
+  // Databases change the case of ASCII letters only. Other letters are also matched exactly as written.
   const ascii = /^[\x20-\x7e]*$/.test(part)
   return ascii ? inLowerCase : sql<boolean>`(${inLowerCase} or ${value} like ${pattern(part)} escape '\\')`
 }

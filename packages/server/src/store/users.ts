@@ -20,7 +20,7 @@ const insertIdentifier = insertInto('identifiers')
 const userColumns = Object.keys(columns.users) as (keyof UserRecord)[]
 const identifierColumns = Object.keys(columns.identifiers) as (keyof IdentifierRecord)[]
 
-/** A row for each identifier; one without, if there is none. */
+/** Returns one row for each identifier, or one row without an identifier if there are none. */
 const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof IdentifierRecord}`, unknown>>(
   sqlFor
     .selectFrom('users')
@@ -32,20 +32,20 @@ const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof Id
     .orderBy('identifiers.id') as never,
 )
 
-/** The rows of an actor who is a stored user, by id or by external id. */
+/** The user records of an actor, by id or by external id. */
 const asActor = (actorSub: unknown) =>
   sqlFor
     .selectFrom('users as actors')
     .select(['actors.id', 'actors.banned_at', 'actors.locked_at'])
     .where(eb => eb.or([eb('actors.id', '=', actorSub as string), eb('actors.external_id', '=', actorSub as string)]))
 
-/** The actor, if that is a stored user who is banned or locked. */
+/** The actor's user record, if it exists and is banned or locked. */
 const blockedActor = (actorSub: unknown) =>
   asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
 
 /**
- * The same in a statement that writes: a ban waits for it, or it waits for the ban. The limit is that of the rows there
- * can be. It keeps PostgreSQL from testing for a ban first and locking only the rows that have one.
+ * The same, in a statement that writes: a ban waits for it, or it waits for the ban. There are never more rows than the
+ * limit; it makes PostgreSQL lock them first and then test for a ban, not the other way round.
  */
 export const blockedActorLocked = (actorSub: unknown) =>
   sqlFor
@@ -53,7 +53,7 @@ export const blockedActorLocked = (actorSub: unknown) =>
     .select('actor.id')
     .where(eb => eb.or([eb('actor.banned_at', 'is not', null), eb('actor.locked_at', 'is not', null)]))
 
-/** The user, if the actor is that user, by id or by external id: nobody acts as themselves. */
+/** The user, if that user is the actor (by id or by external id): acting as oneself is not allowed. */
 export const selfAsActor = (userId: unknown, actorSub: unknown) =>
   asActor(actorSub).where('actors.id', '=', userId as string)
 
@@ -196,7 +196,9 @@ export function users(db: Database): Store['users'] {
   }
 }
 
-/** What users are ordered by. If the database orders texts otherwise, its trigger corrects it. */
+/**
+ * Returns the value that users are ordered by. If the database orders text differently, its trigger corrects the value.
+ */
 function smallest(identifiers: IdentifierRecord[], kind: IdentifierRecord['kind']): string | null {
   return (
     identifiers
@@ -216,7 +218,7 @@ async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWi
   return rows.map(user => ({ ...user, identifiers: of.get(user.id) ?? [] }))
 }
 
-/** Says which unique value is somebody else's. */
+/** Reports which unique value is already in use. */
 async function sayTaken<T>(db: Database, identifiers: IdentifierRecord[], change: () => Promise<T>): Promise<T> {
   try {
     return await change()

@@ -1,12 +1,14 @@
 import { type Logger, pino } from 'pino'
 
-/** Lines are gathered until there are so many characters of them, and for so long, ms. */
+/** Buffered characters after which the log is written. */
 const GATHERED = 4_096
+/** Maximum time that a line is buffered, in ms. */
 const GATHERING = 100
 
 /**
- * JSON lines on standard output, a few at a time: a system call for each would cost more than the line itself. Not more
- * than a pipe takes as one piece, so that lines of several processes do not get mixed.
+ * Creates a log that writes JSON lines to standard output. Lines are buffered, because a system call for each would
+ * cost more than the line itself. One write is at most what a pipe accepts as one piece, so that lines of several
+ * processes are not mixed.
  * @param worker the number of this process, if several write to the same output
  */
 export function makeLog(level: string, worker?: number): Logger {
@@ -18,7 +20,7 @@ export function makeLog(level: string, worker?: number): Logger {
     if (lines !== '') process.stdout.write(lines)
     lines = ''
   }
-  // A server whose log nobody reads any more goes on.
+  // Keep running if the reader of the log is gone.
   process.stdout.on('error', () => {})
   process.once('exit', flush)
   const output = {
@@ -28,14 +30,14 @@ export function makeLog(level: string, worker?: number): Logger {
       if (lines.length >= GATHERED) flush()
       else later ??= setTimeout(flush, GATHERING).unref()
     },
-    // What `log.fatal` calls: that line may be the last.
+    // `log.fatal` calls this: its line may be the last one.
     flushSync: flush,
   }
   const log = pino({ level }, output)
   return worker === undefined ? log : log.child({ worker })
 }
 
-/** The same log; errors in it are shown without what could be a secret. */
+/** Returns the same log, which writes errors without anything that could be a secret. */
 export function safeLog(log: Logger): Logger {
   return log.child({}, { serializers: { err: shownError } })
 }
@@ -49,8 +51,9 @@ interface ShownError {
 }
 
 /**
- * An error as the log has it. Only what names the trouble: an error's other members may hold anything, a request that
- * was sent for instance. Its texts are ours or a library's, and should hold no secret; if one does, it is cut.
+ * Converts an error for the log. Only the members that identify the problem are kept, because others may contain
+ * anything, for example a request that was sent. Messages and stacks should not contain secrets; if one does, it is cut
+ * out.
  */
 export function shownError(error: unknown, depth = 0): ShownError {
   if (!(error instanceof Error)) return { type: typeof error, message: cut(String(error)) }
@@ -66,7 +69,7 @@ export function shownError(error: unknown, depth = 0): ShownError {
 
 const MAX_CAUSES = 4
 
-/** Secret keys, and everything that is a JWT in form: tickets, client cookies, session and handshake tokens. */
+/** Shortens secret keys and everything in the form of a JWT: tickets, client cookies, session and handshake tokens. */
 function cut(text: string): string {
   return text.replace(/\bsk_(test|live)_[\w-]+/g, 'sk_$1_…').replace(/\beyJ[\w-]+\.[\w-]*\.?[\w-]*/g, 'eyJ…')
 }

@@ -4,10 +4,10 @@ import { errors } from '../contract/errors.ts'
 import type { AuditRecord } from '../domain/records.ts'
 import type { Purged, Store } from '../domain/store.ts'
 
-/** From a token minted by itself to a client that has long given up. */
+/** Histogram buckets, in seconds: from a single mint to a request whose client has long since timed out. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Verbs of audit events, and what has happened by them. */
+/** Verbs of audit events, and the change that each of them stands for. */
 const TICKET_CHANGES: Record<string, string> = { create: 'created', accept: 'redeemed', revoke: 'revoked' }
 const SESSION_ENDS: Record<string, string> = {
   end: 'ended',
@@ -20,8 +20,8 @@ const TICKETS = ['actor_token', 'sign_in_token']
 export type TokenKind = 'session' | 'template' | 'handshake'
 
 /**
- * What Prometheus reads. Labels are names of ours, each of a list that does not grow: no path, no id, no address.
- * docs/reference/metrics.md is made from here.
+ * The metrics for Prometheus. Each label has a fixed list of values: no path, no id, no address.
+ * docs/reference/metrics.md is generated from this file.
  */
 export class Metrics {
   readonly registry = new Registry()
@@ -31,32 +31,32 @@ export class Metrics {
 
   readonly #requests = new Histogram({
     name: 'stagedoor_http_request_duration_seconds',
-    help: 'Requests and how long they took until the answer was ready, by operation (`none`: no operation), method and class of status.',
+    help: 'Requests and the time until the response was ready, by operation (`none`: no such operation), method and class of status.',
     labelNames: ['operation', 'method', 'status'] as const,
     buckets: SECONDS,
     registers: this.#registers,
   })
   readonly #refusals = new Counter({
     name: 'stagedoor_refusals_total',
-    help: 'Requests answered with an error, by its code (docs/reference/errors.md).',
+    help: 'Requests answered with an error, by error code (docs/reference/errors.md).',
     labelNames: ['code'] as const,
     registers: this.#registers,
   })
   readonly #tickets = new Counter({
     name: 'stagedoor_tickets_total',
-    help: 'What has happened to tickets: created, redeemed or revoked; by kind.',
+    help: 'Actor tokens and sign-in tokens that were created, redeemed or revoked, by kind.',
     labelNames: ['kind', 'change'] as const,
     registers: this.#registers,
   })
   readonly #sessionsBegun = new Counter({
     name: 'stagedoor_sessions_begun_total',
-    help: 'Sessions begun, by what: actor_token, sign_in_token, or the Backend API (`api`, in development only).',
+    help: 'Sessions started, by what started them: actor_token, sign_in_token, or the Backend API (`api`, in development only).',
     labelNames: ['by'] as const,
     registers: this.#registers,
   })
   readonly #sessionsEnded = new Counter({
     name: 'stagedoor_sessions_ended_total',
-    help: 'Sessions ended, by how: ended or removed by the browser, revoked, expired, abandoned.',
+    help: 'Sessions that ended, by the way they ended: ended or removed by the browser, revoked, expired, abandoned.',
     labelNames: ['how'] as const,
     registers: this.#registers,
   })
@@ -75,23 +75,23 @@ export class Metrics {
 
   readonly #purged = new Counter({
     name: 'stagedoor_purged_total',
-    help: 'Rows deleted because they were long over (STAGEDOOR_RETENTION_DAYS), by table: sessions, tickets, clients, stamps of revocations.',
+    help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, tickets (actor tokens and sign-in tokens), clients, stamps (cutoffs of bulk revocations).',
     labelNames: ['what'] as const,
     registers: this.#registers,
   })
 
-  /** @param store asked how busy it is at each look */
+  /** @param store its load is read at each scrape */
   constructor(version: string, store?: Pick<Store, 'load'>) {
     collectDefaultMetrics({ register: this.registry })
-    this.#gauge('stagedoor_http_requests_in_flight', 'Requests under way.', () => this.#requestsInFlight)
+    this.#gauge('stagedoor_http_requests_in_flight', 'Requests in flight.', () => this.#requestsInFlight)
     this.#gauge(
       'stagedoor_store_calls_in_flight',
-      'Calls of the database under way. Of the embedded one mostly writes that wait for their commit: it makes reads within a turn of the event loop.',
+      'Database calls in flight. With SQLite these are mostly writes that wait for their commit, because reads finish within one turn of the event loop.',
       () => this.#storeCallsInFlight,
     )
     const load = new Gauge({
       name: 'stagedoor_store_load',
-      help: 'What the database says of itself: writes or calls that are `waiting`; on PostgreSQL its `connections`, and those `idle`.',
+      help: 'Load of the database: writes or calls that are `waiting`; on PostgreSQL also open `connections` and those that are `idle`.',
       labelNames: ['of'] as const,
       registers: this.#registers,
       collect: () => {
@@ -100,12 +100,12 @@ export class Metrics {
     })
     new Gauge({
       name: 'stagedoor_build_info',
-      help: '1, of the version of Stagedoor and of Node.',
+      help: 'Always 1. The labels are the versions of Stagedoor and Node.',
       labelNames: ['version', 'node'] as const,
       registers: this.#registers,
       aggregator: 'first',
     }).set({ version, node: process.versions.node }, 1)
-    this.#gauge('stagedoor_workers', 'Processes that serve, and whose counts are in here.', () => 1)
+    this.#gauge('stagedoor_workers', 'Serving processes that are included in these metrics.', () => 1)
     this.#begin()
   }
 
@@ -120,7 +120,7 @@ export class Metrics {
     })
   }
 
-  /** A series that is there from the start shows its first increase. */
+  /** Creates each series with 0, so that Prometheus sees its first increase. */
   #begin(): void {
     for (const code of Object.keys(errors)) this.#refusals.inc({ code }, 0)
     for (const kind of TICKETS) {
@@ -149,7 +149,7 @@ export class Metrics {
     if (code !== undefined) this.refused(code)
   }
 
-  /** Counts a request that was sent away before anything was done for it. */
+  /** Counts a request that was rejected before any work was done for it. */
   refused(code: string): void {
     this.#refusals.inc({ code })
   }
@@ -170,7 +170,7 @@ export class Metrics {
     for (const [what, count] of Object.entries(rows)) this.#purged.inc({ what }, count)
   }
 
-  /** Counts an audit event that has been written, and what it tells of. */
+  /** Counts an audit event that was written, and the change that it records. */
   recorded({ action, outcome }: AuditRecord): void {
     this.#auditEvents.inc({ action, outcome })
     if (outcome !== 'done') return
@@ -186,7 +186,7 @@ export class Metrics {
     }
   }
 
-  /** What has been counted so far, for `SummedMetrics` of another process. */
+  /** Returns the current values, for `SummedMetrics` in another process. */
   counts(): Promise<Counts> {
     return this.registry.getMetricsAsJSON() as Promise<Counts>
   }
@@ -196,12 +196,12 @@ export class Metrics {
   }
 }
 
-/** The metrics of a process, as they go from one to another. */
+/** The metrics of one process, in the form in which processes send them to each other. */
 export type Counts = { name: string; type: unknown; aggregator: string }[]
 
 /**
- * Counts of several processes as one. What a process that has ended had counted stays counted: a sum that went down would
- * look like a server that was started anew.
+ * Adds up the metrics of several processes. The counts of a process that has ended are kept: a sum that decreases would
+ * look like a restart of the server.
  */
 export class SummedMetrics {
   readonly #latest = new Map<number, Counts>()
@@ -218,7 +218,7 @@ export class SummedMetrics {
     this.#ended = (await summed([this.#ended, grows]).getMetricsAsJSON()) as Counts
   }
 
-  /** @param look learns what the processes have counted by now */
+  /** @param look asks the processes for their current values */
   listen(port: number, host: string, look: () => Promise<unknown>): Promise<MetricsServer> {
     const read = async () => {
       await look()
@@ -230,7 +230,7 @@ export class SummedMetrics {
 
 function summed(all: Counts[]): Registry {
   const shown = all.map(counts =>
-    // The last start of any: that one of them was started anew has to show.
+    // The latest start time of all processes, so that a restart of one of them is visible.
     counts.map(each => (each.name === 'process_start_time_seconds' ? { ...each, aggregator: 'max' } : each)),
   )
   return AggregatorRegistry.aggregate(shown)
@@ -241,7 +241,7 @@ export interface MetricsServer {
   close(): void
 }
 
-/** Serves `GET /metrics` at an address of its own: they are for operators, not for those who use the API. */
+/** Serves `GET /metrics` at a separate address: metrics are for operators, not for API clients. */
 async function serveMetrics(read: () => Promise<string>, port: number, host: string): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {

@@ -13,16 +13,19 @@ import {
 } from '@opentelemetry/api'
 import type { Operation } from '../contract/operation.ts'
 
-/** A caller's place in a trace of its own. */
+/** The caller's position in its own trace. */
 export interface TraceParent {
   traceId: string
   spanId: string
   traceFlags: number
-  /** What tracing systems carry along, as it came. */
+  /** The caller's `tracestate`, unchanged. */
   state: string | undefined
 }
 
-/** Spans for whichever OpenTelemetry SDK the process was started with. They name operations, never what was sent. */
+/**
+ * Creates spans with the OpenTelemetry SDK that the process was started with. Spans contain names of operations, never
+ * request data.
+ */
 export class Tracing {
   readonly #tracer: Tracer
 
@@ -30,15 +33,15 @@ export class Tracing {
     this.#tracer = tracer
   }
 
-  /** Undefined if no SDK has been registered by now: then nothing is traced, and it costs nothing. */
+  /** Returns undefined if no SDK is registered. Then nothing is traced, at no cost. */
   static find(): Tracing | undefined {
     const tracer = trace.getTracer('stagedoor')
     return isSpanContextValid(tracer.startSpan('').spanContext()) ? new Tracing(tracer) : undefined
   }
 
   /**
-   * Begins the span of a request.
-   * @param input.start `performance.now()` when it came
+   * Starts the span of a request.
+   * @param input.start `performance.now()` when the request arrived
    * @param input.parent the caller's span, if the trace is the caller's
    * @param input.link the caller's span, if it is known
    */
@@ -63,7 +66,7 @@ export class Tracing {
     return new RequestSpan(span, trace.setSpan(from, span))
   }
 
-  /** Does a piece of a request's work in a span of its own. Work that no request asked for has none. */
+  /** Runs a part of a request in its own span. Work outside of a request has no span. */
   async work<T>(name: string, kind: 'database' | 'signature', work: () => Promise<T> | T): Promise<T> {
     if (!trace.getActiveSpan()) return work()
     const span = this.#tracer.startSpan(name, {
@@ -73,7 +76,7 @@ export class Tracing {
     try {
       return await work()
     } catch (error) {
-      // Not what the error says: nobody knows what that may be.
+      // Without the error's message: it could contain anything.
       span.setStatus({ code: SpanStatusCode.ERROR })
       throw error
     } finally {

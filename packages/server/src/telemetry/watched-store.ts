@@ -5,7 +5,7 @@ import type { Tracing } from './tracing.ts'
 
 type Verb = (...args: unknown[]) => Promise<unknown>
 
-/** The same store; its calls are counted and traced, and the audit events they wrote. Whichever database it is. */
+/** Wraps a store so that its calls, and the audit events that they write, are counted and traced. */
 export function watchedStore(
   store: Store,
   { metrics, tracing }: { metrics: Metrics | undefined; tracing: Tracing | undefined },
@@ -29,7 +29,7 @@ export function watchedStore(
 
   const watchedGroup = (noun: string, group: object) =>
     Object.fromEntries(
-      // Whoever wants to be called back asks nothing of the database.
+      // `onChange` only registers a listener; it does not query the database.
       Object.entries(group).map(([name, verb]) => [
         name,
         name === 'onChange' ? verb : watched(`${noun}.${name}`, verb),
@@ -39,12 +39,18 @@ export function watchedStore(
   return { ...store, ...Object.fromEntries(groups.map(([noun, group]) => [noun, watchedGroup(noun, group)])) }
 }
 
-/** `false` and `undefined` are what a transition says that did not happen. Inserts that cannot be refused say nothing. */
+/**
+ * Whether a transition took place. `false` and `undefined` mean that it did not; inserts that cannot be refused return
+ * nothing.
+ */
 function happened(name: string, result: unknown): boolean {
   return result !== false && (result !== undefined || /\.(insert|append)$/.test(name))
 }
 
-/** Keeps the audit event in what a verb is given: itself, in an input, or made by a function for each row changed. */
+/**
+ * Collects the audit events from an argument: the event itself, an event inside an input, or events that a function
+ * creates for each changed row.
+ */
 function overheard(arg: unknown, events: AuditRecord[]): unknown {
   if (typeof arg === 'function') return overheardMaker(arg as EventMaker, events)
   if (typeof arg !== 'object' || arg === null) return arg
