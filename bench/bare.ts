@@ -5,9 +5,8 @@ import { joseSignature } from '../packages/server/src/signing/keyring.ts'
 import { answer } from './child.ts'
 
 /**
- * What this machine does over HTTP at most: node:http and nothing else.
- * `/constant` answers a constant, `/sign/RS256` a signature of as many bytes as a session token's, `/create` one row
- * committed to SQLite in groups.
+ * Measures the machine's limit over HTTP: node:http and nothing else. `/constant` answers a constant, `/sign/RS256` signs
+ * as many bytes as a session token has, and `/create` inserts one row into SQLite with group commit.
  */
 
 const PAYLOAD = 'x'.repeat(520)

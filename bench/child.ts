@@ -3,17 +3,17 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** Child processes that answer questions: each is a file of this folder, on a core of its own. */
+/** Starts child processes that answer questions: each runs a file of this folder on its own core. */
 
-/** Whether processes can be kept on one core here. */
+/** Whether this machine can pin processes to cores. */
 export const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
-/** A command line that stays on these cores (`0` or `0,1`), if this machine can do that. */
+/** Returns a command line that is pinned to these cores (`0` or `0,1`), if this machine can pin processes. */
 export function pinned(cores: string, command: string, args: string[]): [string, string[]] {
   return canPin ? ['taskset', ['-c', cores, command, ...args]] : [command, args]
 }
 
-/** A folder for databases, gone at the end. Beside the code, not in /tmp: that may be memory, and then fdatasync costs nothing. */
+/** A folder for databases, deleted at the end. Not in /tmp, which may be memory, where fdatasync costs nothing. */
 export function workFolder(): string {
   const cache = fileURLToPath(new URL('../node_modules/.cache/', import.meta.url))
   mkdirSync(cache, { recursive: true })
@@ -23,7 +23,7 @@ export function workFolder(): string {
   return folder
 }
 
-/** Settings of a server under a closed loop: that is its own queue, and none of it is refused. */
+/** Settings of a server under a closed loop, which limits its own queue: the server refuses nothing. */
 export const closedLoop = (database: string, alg: string, secretKey: string): Record<string, string> => ({
   STAGEDOOR_DATABASE_URL: database,
   STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
@@ -36,9 +36,9 @@ export const closedLoop = (database: string, alg: string, secretKey: string): Re
 })
 
 export interface Child {
-  /** Asks the child one thing at a time; rejects if it cannot do it, or has ended. */
+  /** Sends the child one question at a time. Rejects if the child fails or has ended. */
   ask<A>(question: object): Promise<A>
-  /** Ends it, and waits until it is gone. */
+  /** Ends the child and waits for its exit. */
   end(): Promise<void>
 }
 
@@ -48,21 +48,21 @@ process.on('exit', () => {
 })
 
 /**
- * V8 has four threads beside the event loop's, however many cores there are. On one core those that collect garbage take
- * its turns, for a tenth of a second (docs/decisions/0007): what is kept on one core collects garbage by itself.
+ * Option for processes that are pinned to one core. V8 has four threads in addition to the event loop's, on any number of
+ * cores. On one core its garbage collection threads block the event loop for a tenth of a second (docs/decisions/0007).
  */
 const ON_ONE_CORE = '--single-threaded-gc'
 
 export interface ChildOptions {
   cores: string
   env?: Record<string, string>
-  /** Options of Node itself. */
+  /** Options for Node. */
   node?: string[]
-  /** A file for its standard output; ours unless given. */
+  /** File descriptor for standard output. Default: inherited. */
   output?: number
 }
 
-/** Starts a file of this folder. It calls `answer` below. */
+/** Starts a file of this folder, which calls `answer` below. */
 export function startChild(file: string, { cores, env = {}, node = [], output }: ChildOptions): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const forCores = canPin && !cores.includes(',') ? [ON_ONE_CORE] : []
@@ -99,8 +99,8 @@ export function startChild(file: string, { cores, env = {}, node = [], output }:
 }
 
 /**
- * The child's side: answers every question until the parent lets go.
- * @param atEnd what to do before leaving
+ * Answers every question of the parent, in the child, until the parent disconnects.
+ * @param atEnd called before the child exits
  */
 export function answer(handle: (question: never) => unknown, atEnd: () => unknown = () => {}): void {
   process.on('message', async question => {

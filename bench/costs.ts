@@ -9,8 +9,8 @@ import { closedLoop, startChild, workFolder } from './child.ts'
 import type { Kind, Measured } from './load.ts'
 
 /**
- * What one operation costs: CPU time of the server and of PostgreSQL, bytes in the database and in its log. Not how
- * fast it is: CPU time hardly depends on what else the machine has to do. scaling.ts reckons with it.
+ * Measures the cost of one operation: CPU time of the server and of PostgreSQL, bytes in the database and in its log. It
+ * measures CPU time and not speed, because other work on the machine hardly affects it. scaling.ts uses the result.
  */
 
 const { values: options } = parseArgs({
@@ -19,15 +19,15 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds)
 const folder = workFolder()
 
-/** Of one operation. */
+/** Cost of one operation. */
 export interface Cost {
-  /** µs of the thread with the event loop. */
+  /** CPU time of the event loop's thread, in µs. */
   loop: number
-  /** µs of the server's other threads: signatures with RSA, and what V8 does beside. */
+  /** CPU time of the server's other threads, in µs: RSA signatures and V8's own work. */
   threads: number
-  /** µs of PostgreSQL, all of its processes. */
+  /** CPU time of all PostgreSQL processes, in µs. */
   database: number
-  /** Bytes of PostgreSQL's log of writes. */
+  /** Bytes in PostgreSQL's write-ahead log. */
   log: number
 }
 
@@ -36,11 +36,11 @@ export interface Costs {
   cpu: string
   node: string
   costs: Record<'sqlite' | 'postgres', Record<string, Cost>>
-  /** Bytes in tables and their indexes, of one of each: a ticket made and redeemed, with client, session, audit events. */
+  /** Bytes in tables and indexes for one created and redeemed ticket, with client, session and audit events. */
   bytes: Record<'sqlite' | 'postgres', number>
 }
 
-/** CPU time of all processes of a cluster, µs. Ticks are 10 ms: measure for seconds. */
+/** Returns the CPU time of all processes of a cluster, in µs. A tick is 10 ms, so measure for seconds. */
 async function cpuOf(cluster: PostgresCluster): Promise<number> {
   const postmaster = readFileSync(join(cluster.directory, 'postmaster.pid'), 'utf8').split('\n')[0]
   let ticks = 0
@@ -49,17 +49,17 @@ async function cpuOf(cluster: PostgresCluster): Promise<number> {
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
         .replace(/^.*\) /s, '')
         .split(' ')
-      // What its children used that are gone already is in there as well.
+      // Includes the CPU time of children that have exited.
       if (fields[1] === postmaster) ticks += Number(fields[11]) + Number(fields[12])
       if (pid === postmaster) ticks += fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
   return ticks * 10_000
 }
 
-/** @returns costs by operation, and bytes a redeemed ticket */
+/** @returns costs by operation, and bytes per redeemed ticket */
 async function costsOn(alg: string, database: string, cluster?: PostgresCluster) {
   const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
   const server = startChild('server.ts', {
@@ -92,7 +92,7 @@ async function costsOn(alg: string, database: string, cluster?: PostgresCluster)
     return [{ loop, threads: each('all') - loop, database: each('database'), log: each('log') }, answers]
   }
   try {
-    // V8 needs some seconds until it has compiled it all.
+    // Warm up: V8 needs some seconds to compile the whole path.
     await run('create', 4)
     await run('redeem', 3)
     await run('mint', 6)
@@ -111,7 +111,7 @@ async function costsOn(alg: string, database: string, cluster?: PostgresCluster)
   }
 }
 
-/** Writing down when a session was last used, as servers do it: many at once. */
+/** Measures recording the last use of sessions, in batches as servers do it. */
 async function lastUse(database: string, cluster: PostgresCluster | undefined, logged: () => Promise<number>) {
   const store = await openStore(database)
   try {
@@ -164,6 +164,6 @@ for (const [where, costs] of Object.entries(result.costs)) {
     row([where, name, ...[cost.loop, cost.threads, cost.database, cost.log].map(value => Math.round(value))])
   }
 }
-console.log(`bytes stored for a ticket, redeemed: ${JSON.stringify(result.bytes)}`)
+console.log(`bytes stored for a redeemed ticket: ${JSON.stringify(result.bytes)}`)
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
 process.exit(0)

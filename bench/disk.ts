@@ -2,10 +2,10 @@ import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { answer } from './child.ts'
 
-/** One page of a write-ahead log with its header: the least that a commit writes. */
+/** Bytes of one page of a write-ahead log with its header: the minimum that a commit writes. */
 const FRAME = Buffer.alloc(4_096 + 24, 1)
 
-/** How often a second one writer gets `FRAME` onto the disk: at the end of a growing file, and over what is there. */
+/** Measures how many times a second one writer syncs `FRAME` to disk: appending to a file, and overwriting one. */
 function diskRates(folder: string, seconds: number): { append: number; overwrite: number } {
   const path = join(folder, 'disk-rate')
   const file = openSync(path, 'w')

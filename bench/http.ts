@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 
-/** HTTP/1.1 as the loads speak it: text over a socket, nothing between. */
+/** A minimal HTTP/1.1 client for the loads: text over a socket, without a library. */
 
 export interface Answer {
   status: number
@@ -8,7 +8,7 @@ export interface Answer {
   body: string
 }
 
-/** What an actor token is asked for with, but for the user. */
+/** Body of a request for an actor token, without the user. */
 export const ACTOR_TOKEN = {
   actor: { sub: 'user_2OperatorOperatorOperator01', reason: 'ticket 4711' },
   expires_in_seconds: 3_600,
@@ -32,8 +32,8 @@ export function opened(port: number): Promise<Socket> {
 }
 
 /**
- * The first answer in what was received; undefined while it is not all there.
- * @throws Error if it does not say how long it is
+ * Returns the first answer in the received text, or undefined while it is incomplete.
+ * @throws Error if it has no Content-Length
  */
 export function answerIn(received: string): { answer: Answer; end: number } | undefined {
   const headEnd = received.indexOf('\r\n\r\n')
@@ -47,7 +47,7 @@ export function answerIn(received: string): { answer: Answer; end: number } | un
   return { answer: { status: Number(head.slice(9, 12)), head, body: received.slice(headEnd + 4, end) }, end }
 }
 
-/** As others answer: in chunks. One answer at a time, so that it ends where what was received ends. */
+/** Parses a chunked answer, as other products send it. Expects one answer at a time, which ends the received text. */
 function chunkedAnswerIn(received: string, head: string): { answer: Answer; end: number } | undefined {
   if (!received.endsWith('\r\n0\r\n\r\n')) return undefined
   let body = ''
@@ -61,7 +61,7 @@ function chunkedAnswerIn(received: string, head: string): { answer: Answer; end:
   return { answer: { status: Number(head.slice(9, 12)), head, body }, end: received.length }
 }
 
-/** The `__client` cookie an answer sets, as a Cookie header has it. */
+/** Returns the `__client` cookie that an answer sets, in the form of a Cookie header. */
 export function clientCookieOf(head: string): string | undefined {
   return /^set-cookie: (__client=[^;]+)/im.exec(head)?.[1]
 }

@@ -4,26 +4,26 @@ import { answer } from './child.ts'
 import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
 
 /**
- * The load: a closed loop of keep-alive HTTP/1.1 connections, one request outstanding on each. Every answer has to be
- * 200 and to hold what it should; anything else is counted as wrong.
+ * The load: a closed loop of keep-alive HTTP/1.1 connections, one outstanding request on each. Every answer must be 200
+ * with the expected content; any other answer counts as wrong.
  */
 
 export type Kind = 'create' | 'redeem' | 'mint' | 'list' | 'constant' | 'bare' | 'impersonate' | 'exchange'
 
 export interface Round {
-  /** Which server; what is made there (users, tickets, sessions) is remembered under its port. */
+  /** Port of the server. Users, tickets and sessions that the load creates there are stored under it. */
   port: number
   kind: Kind
   seconds: number
   connections: number
   secretKey?: string
-  /** For `bare`: what to POST to. */
+  /** For `bare`: the path to POST to. */
   path?: string
   alg?: string
-  /** For `impersonate`: an admin's cookie, and whom to act as. */
+  /** For `impersonate`: an admin's cookie, and the users to act as. */
   cookie?: string
   users?: string[]
-  /** For `exchange`: tokens of users. */
+  /** For `exchange`: users' access tokens. */
   subjects?: string[]
 }
 
@@ -33,20 +33,20 @@ export interface Measured {
   p99: number
   answers: number
   wrong: number
-  /** The first wrong answer, to see what happened. */
+  /** The first wrong answer, for the error message. */
   example?: string
 }
 
-/** What a round sends and what it makes of the answers, once they are all there. */
+/** The requests of a round, and the check of each complete answer. */
 interface Job {
   next(): string | undefined
   finish?(answers: Answer[]): Promise<void> | void
 }
 
-/** Sessions that take turns being minted for. */
+/** Number of sessions that mints use in turn. */
 const SESSIONS = 1_000
 const USERS = 200
-/** So many session tokens a round are verified. */
+/** Number of session tokens that are verified per round. */
 const VERIFIED = 50
 
 class Target {
@@ -161,7 +161,7 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
   }
 }
 
-/** The tokens are what they should be: signed with the published key, of the actor, all different. */
+/** Checks that the tokens are signed with the published key, name the actor, and are all different. */
 async function verifySample({ port, alg }: Round, target: Target, answers: Answer[]): Promise<void> {
   const tokens = answers.slice(-VERIFIED).map(({ body }) => JSON.parse(body).jwt as string)
   if (new Set(tokens).size !== tokens.length) throw new Error('two session tokens are the same')
@@ -190,7 +190,7 @@ interface Exchanged {
   example?: string
 }
 
-/** Sends requests on all connections until the job has no more or the time is over. */
+/** Sends requests on all connections until the job has no more or the time has passed. */
 async function exchange(port: number, connections: number, milliseconds: number, job: Job): Promise<Exchanged> {
   const sockets = await Promise.all(Array.from({ length: connections }, () => opened(port)))
   const result: Exchanged = { answers: [], latencies: [], elapsed: 0, wrong: 0 }

@@ -11,14 +11,14 @@ import { answer, startChild } from './child.ts'
 import type { Measured, Round } from './load.ts'
 
 /**
- * What it costs to be looked at: the CPU time of a mint with log lines, metrics and traces, against that of a mint with
- * none of them. ES256, where the signature is short and the rest shows. Both servers are in one process and take many
- * short turns, so that the machine's other work, and what V8 makes of a process, are the same for both.
+ * Measures the cost of logs, metrics and traces: the CPU time of a mint with them, compared with a mint without them. It uses
+ * ES256, where the signature is short and the rest is visible. Both servers are in one process and take many short turns,
+ * so that other work on the machine and V8's optimizations affect both equally.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** The process with the two servers. Says their ports, and the CPU time it has used so far, µs. */
+/** Runs the process with the two servers. Reports their ports, and the CPU time used so far, in µs. */
 async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KEY = '' }: NodeJS.ProcessEnv) {
   const { traces, ...settings } = JSON.parse(BENCH_OBSERVED) as Record<string, string>
   const started = async (name: string, more: Record<string, string>): Promise<Stagedoor> =>
@@ -35,7 +35,7 @@ async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KE
       }),
     )
   const bare = await started('bare', {})
-  // Only what is made after this sees it.
+  // Only tracers created after this use it.
   if (traces) await import(join(root, 'deploy/tracing.mjs'))
   const observed = await started('observed', settings)
   const ports = [(await bare.listen()).port, (await observed.listen()).port]
@@ -68,8 +68,8 @@ async function measure(): Promise<void> {
   const log = { STAGEDOOR_LOG_LEVEL: 'info' }
   const metrics = { STAGEDOOR_METRICS_PORT: '0' }
   const variants: Record<string, Record<string, string>> = {
-    'nothing, as the other': {},
-    'a log line a request': log,
+    'nothing, like the other': {},
+    'one log line per request': log,
     metrics,
     'log lines and metrics': { ...log, ...metrics },
     traces: { traces: 'all of them' },
@@ -100,7 +100,7 @@ async function measure(): Promise<void> {
       await measured(port, 'create', 1)
       await measured(port, 'redeem', 1)
     }
-    // Until V8 has compiled the whole path, for both.
+    // Warm up until V8 has compiled the whole path for both.
     for (let i = 0; i < 8; i++) for (const port of ports) await measured(port, 'mint', 1)
 
     const costs: number[][] = [[], []]

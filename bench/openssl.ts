@@ -9,8 +9,8 @@ export interface OpensslRates {
 const lines = { RS256: /^rsa +2048 bits(.+)$/m, ES256: /ecdsa \(nistp256\)(.+)$/m, EdDSA: /EdDSA \(Ed25519\)(.+)$/m }
 
 /**
- * `openssl speed` on these cores, as one process or several.
- * @returns undefined where there is no openssl
+ * Runs `openssl speed` on these cores, in one process or several.
+ * @returns undefined if there is no openssl
  */
 export function opensslRates(
   algorithms: string[],

@@ -4,56 +4,56 @@ import { answer } from './child.ts'
 import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
 
 /**
- * The load: an open loop. Requests come at a fixed rate, at random moments, whatever becomes of them, as from many
- * people who know nothing of each other. What an answer took counts from the moment its request was due: a server that
- * keeps the load waiting does not look faster for it.
+ * The load: an open loop. Requests are sent at random moments at a fixed rate, independent of earlier answers, like those of
+ * many independent people. The duration of an answer counts from the moment when its request was due, so a server that
+ * delays the load does not look faster.
  */
 
-/** What is asked for. */
+/** Kinds of requests. */
 export const KINDS = ['mint', 'create', 'redeem', 'revoke_token', 'revoke_session', 'health', 'jwks'] as const
 export type Kind = (typeof KINDS)[number]
 
 export interface Rate {
   port: number
   secretKey: string
-  /** Requests a second, of each kind. */
+  /** Requests per second, by kind. */
   rates: Partial<Record<Kind, number>>
   seconds: number
-  /** Connections at once, at most: a request that finds none is lost. */
+  /** Maximum number of connections. A request that finds none free is lost. */
   connections: number
-  /** `few` takes the connection used last; `all` takes them in turn; `new` makes one for each request. */
+  /** `few` reuses the connection used last; `all` uses all in turn; `new` opens one for each request. */
   use?: 'few' | 'all' | 'new'
 }
 
-/** Before anything else: makes users, sessions to mint for, tokens to redeem, and so many tokens and sessions to revoke. */
+/** Preparation: creates users, sessions to mint for, tokens to redeem, and this many tokens and sessions to revoke. */
 export interface Prepare {
   prepare: { port: number; secretKey: string; users: number; sessions?: number; toRedeem?: number; toRevoke?: number }
 }
 
 export interface Outcome {
   ok: number
-  /** 503 that says when to come back. */
+  /** 503 with Retry-After. */
   refused: number
   /** 429 */
   limited: number
   /** Any other answer. */
   wrong: number
-  /** No answer: no connection, or one that broke. */
+  /** No answer: no free connection, or a broken one. */
   lost: number
 }
 
 export interface Kept extends Outcome {
   seconds: number
-  /** Of what was answered 200, and of what was refused; milliseconds. */
+  /** Durations of answers with 200, and of refusals, in ms. */
   p50: number
   p99: number
   max: number
   refusal_p50: number
   refusal_p99: number
   kinds: Record<Kind, Outcome & { p99: number }>
-  /** Second by second, by the moment a request was due. */
+  /** Counts per second, by the moment when a request was due. */
   timeline: (Outcome & { p99: number })[]
-  /** The first wrong answer, to see what happened. */
+  /** The first wrong answer, for the error message. */
   example?: string
 }
 
@@ -62,18 +62,18 @@ class Target {
   /** Pending actor tokens. */
   tokens: { id: string; token: string }[] = []
   sessions: { id: string; cookie: string }[] = []
-  /** Sessions nobody mints for. */
+  /** Sessions that mints do not use. */
   spare: string[] = []
   turn = 0
 }
 
 const targets = new Map<number, Target>()
-/** Tokens and sessions remembered for later; more are forgotten. */
+/** Maximum number of stored tokens and sessions; further ones are dropped. */
 const REMEMBERED = 20_000
 
-/** The request, and what its answer is good for. */
+/** A request, and how to use its answer. */
 interface Ask {
-  /** Not always the one wanted: where there is nothing to redeem or revoke yet, that is made first. */
+  /** May differ from the requested kind: if there is nothing to redeem or revoke yet, that is created first. */
   kind: Kind
   text: string
   learn?: (answer: Answer) => unknown
@@ -133,26 +133,26 @@ class Tally implements Outcome {
   lost = 0
   latencies: number[] = []
 
-  /** What became of a request, without what is only needed to work it out. */
+  /** The result of a request, without intermediate data. */
   summary(): Outcome & { p99: number } {
     const { ok, refused, limited, wrong, lost } = this
     return { ok, refused, limited, wrong, lost, p99: percentile(this.latencies, 0.99) }
   }
 }
 
-/** Sorts them. 0 of none. */
+/** Sorts the values. Returns 0 for an empty list. */
 function percentile(values: number[], part: number): number {
   return values.sort((a, b) => a - b)[Math.min(Math.floor(values.length * part), values.length - 1)] ?? 0
 }
 
 interface Connection {
   socket?: Socket
-  /** The request under way. */
+  /** The request in progress. */
   waiting?: { kind: Kind; due: number; learn?: Ask['learn'] } | undefined
   received: string
 }
 
-/** One run: what was asked for, and what came of it. */
+/** One run: its requests and their results. */
 class Run {
   readonly #rate: Rate
   readonly #target: Target
@@ -175,7 +175,7 @@ class Run {
 
   async keep(): Promise<Kept> {
     const { rates, seconds, connections, use } = this.#rate
-    // Where connections are to take turns they are all there before it begins.
+    // If connections are used in turn, open all of them before the run.
     while (use === 'all' && this.#open.size < connections) {
       const some = Array.from({ length: Math.min(100, connections - this.#open.size) }, () => this.#connected())
       this.#free.push(...(await Promise.all(some)))
@@ -197,7 +197,7 @@ class Run {
       for (; due < until; due += (-Math.log(1 - Math.random()) * 1_000) / total) this.#submit(draw(), due)
       await sleep(1)
     }
-    // The last are waited for, a while.
+    // Wait a while for the last answers.
     const patience = performance.now() + 10_000
     while ([...this.#open].some(({ waiting }) => waiting) && performance.now() < patience) await sleep(10)
     for (const { socket } of this.#open) socket?.destroy()
@@ -300,7 +300,7 @@ function outcomeOf({ status, head, body }: Answer): keyof Outcome {
   return status === 503 && body.includes('"service_unavailable"') ? 'refused' : 'wrong'
 }
 
-/** A few at once: users, tokens, and sessions with their cookies. */
+/** Creates users, tokens, and sessions with their cookies, a few concurrently. */
 async function prepare(wanted: Prepare['prepare']): Promise<void> {
   const { port, secretKey, users, sessions = 0, toRedeem = 0, toRevoke = 0 } = wanted
   const target = targetOf(port)

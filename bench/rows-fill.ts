@@ -3,30 +3,30 @@ import BetterSqlite3 from 'better-sqlite3'
 import type { PostgresCluster } from '../test/postgres/cluster.ts'
 
 /**
- * Fills a database of ours with rows as years of use would leave them, by SQL: tickets and sessions that are over, one in
- * twenty still alive, the users they are of, and audit events. Ids are distinct, and sort by time as the product's do. Indexes
- * are made afterwards: the same ones.
+ * Fills a Stagedoor database by SQL with the rows of years of use: tickets and sessions, of which one in twenty is still
+ * active, their users, and audit events. Ids are distinct and sort by time, like the product's. The same indexes are created
+ * again afterwards.
  */
 
 const DAY = 86_400_000
-/** So long ago the first was made. With the usual retention a fifth of it may go. */
+/** Age of the oldest row, in ms. With the default retention a fifth of the rows may be purged. */
 const SPAN = 115 * DAY
-/** Of all sessions, the newest. */
+/** Fraction of sessions that are active: the newest. */
 export const LIVE = 0.05
 const EVENTS_PER_SESSION = 0.25
 const SESSIONS_PER_USER = 10
 const OPERATORS_PER_USER = 0.01
-/** Of every client, so that cookies can be made for them. */
+/** The rotating token of every client. It is the same for all, so that the benchmark can make their cookies. */
 export const ROTATING_TOKEN = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 const EPOCH = 1_400_000_000_000
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-/** What the two databases say differently. */
+/** Expressions that differ between the two databases. */
 interface Dialect {
   /** Numbers from 1 to n, as `g.n`. */
   series(n: number): string
-  /** 19 digits: at random, or those of a number. */
+  /** 19 digits: random, or those of a number. */
   randomDigits: string
   padded(n: string): string
 }
@@ -45,15 +45,15 @@ const postgres: Dialect = {
 
 const ACTOR = `'{"sub":"' || actor_sub || '","reason":"ticket 4711"}'`
 
-/** Scattered from 0 to below so many, and the same each time it is asked for. */
+/** Returns SQL for a pseudo-random number from 0 to below `below`, the same for the same `n`. */
 const scattered = (n: string, below: number, factor = 2_654_435_761) => `(${n} * ${factor} % 4294967296 % ${below})`
 
-/** The statements, in order. Each names the table it fills. */
+/** Returns the statements in order. Each names the table that it fills. */
 function statements(size: number, now: number, dialect: Dialect): [table: string, sql: string][] {
   const users = Math.max(100, Math.floor(size / SESSIONS_PER_USER))
   const operators = Math.max(10, Math.floor(users * OPERATORS_PER_USER))
   const unused = Math.floor(size / 9)
-  /** The first digits of an id made at a time. */
+  /** Returns the first digits of an id that was created at a time. */
   const digitsOf = (time: string) => {
     const ratio = 2 ** 118 / 62 ** 19
     const value = `cast((((${time} - ${EPOCH}) / 1000) * 1024 + (${time} - ${EPOCH}) % 1000) * ${ratio} as bigint)`
@@ -117,7 +117,7 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
   ]
 }
 
-/** @param path of a database with our schema, and nobody on it */
+/** @param path of a database with Stagedoor's schema that no server uses */
 export function fillSqlite(path: string, size: number): void {
   const db = new BetterSqlite3(path)
   for (const setting of [
@@ -140,7 +140,7 @@ export function fillSqlite(path: string, size: number): void {
   db.close()
 }
 
-/** @param database its name; with our schema, and nobody on it */
+/** @param database name of a database with Stagedoor's schema that no server uses */
 export async function fillPostgres(cluster: PostgresCluster, database: string, size: number): Promise<void> {
   const client = await cluster.connect(database)
   try {

@@ -24,21 +24,21 @@ import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened
 import { fillPostgres, fillSqlite, LIVE, ROTATING_TOKEN } from './rows-fill.ts'
 
 /**
- * Whether it is as quick with many rows as with few: servers on databases of several sizes, side by side, measured in
- * turns, so that what slows the machine slows all of them. Then once more, while what is long over is being deleted.
+ * Measures whether the server is as fast with many rows as with few: servers on databases of several sizes, side by side,
+ * measured in turns, so that a slow moment of the machine affects all of them. Then again while old rows are purged.
  */
 
 const { values: options } = parseArgs({
   options: {
     sizes: { type: 'string', default: '10000,1000000,10000000' },
     on: { type: 'string', default: 'sqlite,postgres' },
-    /** Not while purging. */
+    /** Do not measure while purging. */
     still: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '9' },
     seconds: { type: 'string', default: '0.7' },
-    /** Where the databases are; those that are there are used again, and kept. */
+    /** Folder of the databases. Existing ones are reused, and all are kept. */
     folder: { type: 'string' },
-    /** Only fill. */
+    /** Only fill the databases. */
     fill: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -48,9 +48,9 @@ const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 const CONNECTIONS = 8
 const SAMPLE = 20_000
-/** They are taken from the newest of them. */
+/** Sessions and users are sampled from this many of the newest. */
 const NEWEST = 200_000
-/** At most so many times as slow as with the smallest. */
+/** Maximum slowdown, relative to the smallest database. */
 const FLAT = 1.3
 const PURGE_INTERVAL = 60_000
 const NOBODY = 65_534
@@ -80,10 +80,10 @@ const authorization = bearer(secrets.STAGEDOOR_SECRET_KEY)
 interface Database {
   size: number
   url: string
-  /** The CPU time that it has had beside the server's, µs. */
+  /** CPU time of the database's own processes, in µs. */
   cpu(): number
   bytes(): Promise<number>
-  // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked for
+  // biome-ignore lint/suspicious/noExplicitAny: rows of any query
   rows(sql: string): Promise<any[]>
 }
 
@@ -145,7 +145,7 @@ async function postgresOf(cluster: PostgresCluster, size: number): Promise<Datab
   }
 }
 
-/** Of all processes that call themselves so, µs. The kernel counts in hundredths of a second. */
+/** Returns the CPU time of all processes with this title, in µs. The kernel counts in units of 10 ms. */
 function cpuOf(title: string): number {
   let ticks = 0
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
@@ -154,13 +154,13 @@ function cpuOf(title: string): number {
       const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
       ticks += Number(fields[11]) + Number(fields[12])
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
   return ticks * 10_000
 }
 
-/** A server on one of them, and what it is asked about. */
+/** A server on one of the databases, and the rows that requests use. */
 interface Subject {
   database: Database
   child: Child
@@ -191,7 +191,7 @@ async function subjectOn(database: Database, env: Record<string, string>): Promi
     serves: false,
   })
   const { signing, settings: told } = own.services
-  // Those that runs before this one have begun are not of them: their cookies are not known.
+  // Excludes sessions that earlier runs began, because their cookies are not known.
   const live = await sampled(
     database,
     `select id, client_id from sessions where status = 'active' and idle_timeout_seconds = 86400 order by id desc limit ${Math.min(NEWEST, Math.floor(database.size * LIVE))}`,
@@ -205,7 +205,7 @@ async function subjectOn(database: Database, env: Record<string, string>): Promi
   return { database, child, port, users, sessions, tickets: [], redeemed: [] }
 }
 
-/** A few of many, scattered. */
+/** Returns a pseudo-random sample. */
 async function sampled(database: Database, sql: string) {
   const rows = await database.rows(sql)
   const step = Math.max(1, rows.length / SAMPLE)
@@ -214,7 +214,7 @@ async function sampled(database: Database, sql: string) {
 
 const some = <T>(values: T[]): T => values[Math.floor(Math.random() * values.length)] as T
 
-/** The next request of a kind, and what its answer is good for; undefined if there is nothing to ask about. */
+/** Returns the next request of a kind and how to use its answer; undefined if there is no row left for it. */
 function next(subject: Subject, operation: Operation): { text: string; learn?: (answer: Answer) => void } | undefined {
   switch (operation) {
     case 'create':
@@ -261,15 +261,15 @@ function next(subject: Subject, operation: Operation): { text: string; learn?: (
 }
 
 interface Sample {
-  /** Answers a second. */
+  /** Answers per second. */
   rate: number
   /** Milliseconds. */
   p99: number
-  /** CPU time of the server and its database for each, µs. */
+  /** CPU time of the server and its database per answer, in µs. */
   cpu: number
 }
 
-/** Asks for a while on a few connections, one request outstanding on each. */
+/** Sends requests for some seconds on a few connections, one outstanding request on each. */
 async function measured(subject: Subject, operation: Operation): Promise<Sample> {
   const cpu = async () => (await subject.child.ask<{ all: number }>({ cpu: true })).all + subject.database.cpu()
   const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => opened(subject.port)))
@@ -317,11 +317,11 @@ interface Figure {
   size: number
   rate: number
   p99: number
-  /** CPU time for each, µs, and how many times that with the smallest. It says more where the machine is busy. */
+  /** CPU time per answer, in µs, and relative to the smallest. More reliable than time on a busy machine. */
   cpu: number
   cpuRatio: number
   cpuQuartiles: [number, number]
-  /** How many times as long as with the smallest, in the same round: median, and the middle half. */
+  /** Time relative to the smallest database in the same round: median, and quartiles. */
   ratio: number
   quartiles: [number, number]
 }
@@ -330,7 +330,7 @@ const quantile = (values: number[], q: number) =>
   [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * q)] as number
 
 async function compared(on: string, subjects: Subject[], purging: boolean): Promise<Figure[]> {
-  // Until V8 has compiled the whole path, for all, and the operating system has read what is asked for.
+  // Warm up until V8 has compiled the whole path for all, and the requested pages are in memory.
   for (let i = 0; i < 3; i++)
     for (const operation of OPERATIONS) for (const subject of subjects) await measured(subject, operation)
   const samples = new Map<string, Sample[]>()
@@ -410,7 +410,7 @@ try {
       const subjects: Subject[] = []
       for (const database of databases)
         subjects.push(await subjectOn(database, { STAGEDOOR_RETENTION_DAYS: purging ? '90' : 'none' }))
-      // The first look at what is long over.
+      // Wait until the first purge has begun.
       if (purging) await sleep(PURGE_INTERVAL + 1_000)
       figures.push(...(await compared(on, subjects, purging)))
       for (const { database, child } of subjects) {

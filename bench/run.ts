@@ -12,8 +12,8 @@ import { type OpensslRates, opensslRates } from './openssl.ts'
 import type { Kept, Rate } from './rate.ts'
 
 /**
- * Measures Stagedoor beside what the machine itself can do, in one run: several short rounds, each of every measurement
- * in turn, and medians over the rounds. What it measures and how to read it: README.md.
+ * Measures Stagedoor and the limits of the machine in one run: several short rounds, each with every measurement in turn,
+ * and medians over the rounds. What it measures and how to read it: README.md.
  */
 
 const { values: options } = parseArgs({
@@ -23,14 +23,14 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     connections: { type: 'string', default: '64' },
-    /** What is measured: all, or some of these, separated by commas. */
+    /** Parts to measure, separated by commas. Default: all. */
     parts: { type: 'string', default: 'sqlite,two-cores,postgres,peers,rate,verify' },
     /** A folder for CPU profiles of the servers. */
     profile: { type: 'string' },
   },
 })
 const rounds = Number(options.rounds ?? (options.quick ? 2 : 5))
-/** Users that act or are acted as, for the open loop. */
+/** Number of users in the open loop. */
 const USERS = 200
 const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 1.5))
 const connections = Number(options.connections)
@@ -45,18 +45,18 @@ const BOTH = cpus().length > 1 ? '0,1' : '0'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = workFolder()
 
-/** What was measured under a name, a sample a round. */
+/** Samples by name of the measurement, one per round. */
 type Sample = Pick<Measured, 'rate'> & Partial<Measured>
 const samples = new Map<string, Sample[]>()
 const record = (name: string, sample: Sample) => samples.set(name, [...(samples.get(name) ?? []), sample])
 const notes: string[] = []
 
-/** As statfs(2) has it. */
+/** The file system type of tmpfs in statfs(2). */
 const TMPFS = 0x01021994
 
 const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
 const children: Child[] = []
-/** The servers under test, by their port. */
+/** The servers under test, by port. */
 const servers = new Map<number, Child>()
 
 function started(file: string, cores: string, env: Record<string, string> = {}): Child {
@@ -66,7 +66,7 @@ function started(file: string, cores: string, env: Record<string, string> = {}):
   return child
 }
 
-/** A server of its own on a database of its own. @returns its port */
+/** Starts a server on a new database. @returns its port */
 async function serve(
   alg: string,
   cores: string,
@@ -106,18 +106,18 @@ const barePort = await bare('bare.db', '0')
 const sharedBarePort = await bare('shared-bare.db', BOTH)
 const server = ports.RS256 as number
 
-// On whichever cores are free, as it would be elsewhere. Safe from a power failure, as it comes.
+// PostgreSQL may use any core, as in production. Its default settings survive a power failure.
 const postgres = parts.has('postgres') || parts.has('peers') ? await startPostgres() : undefined
 if (postgres && statfsSync(tmpdir()).type === TMPFS)
   notes.push(
-    `${tmpdir()} is memory: what is said of PostgreSQL has no disk under it. Set TMPDIR to a folder on a disk.`,
+    `${tmpdir()} is memory, so the PostgreSQL figures do not include a disk. Set TMPDIR to a folder on a disk.`,
   )
 const onPostgres: Record<string, number> = {}
 if (postgres && parts.has('postgres')) {
   for (const alg of ALGORITHMS) onPostgres[alg] = await serve(alg, '0', await postgres.createDatabase())
 }
 
-/** Others who let one identity act as another. */
+/** Other products that let one identity act as another. */
 const peers = {
   impersonate: {} as Record<string, { port: number; cookie: string; users: string[] }>,
   exchange: undefined as { port: number; subjects: string[] } | undefined,
@@ -146,12 +146,12 @@ const overHttp = (name: string, from: Child, port: number, kind: Kind, more: Par
 })
 
 let missing = false
-/** Rates of the openssl command; without it, its lines are left out. */
+/** Measures the openssl command. Without it, its lines are left out. */
 const openssl = (name: string, algorithms: string[], where: { cores: string; processes?: number }): Step => ({
   name,
   async run() {
     const rates: OpensslRates | undefined = missing ? undefined : opensslRates(algorithms, seconds, where)
-    if (!rates && !missing) notes.push('openssl is not here or does not work: its lines and ratios are left out.')
+    if (!rates && !missing) notes.push('openssl is missing or fails: its lines and ratios are left out.')
     missing ||= !rates
     for (const [alg, rate] of Object.entries(rates?.sign ?? {})) record(`${name} ${alg} sign`, { rate })
     for (const [alg, rate] of Object.entries(rates?.verify ?? {})) record(`${name} ${alg} verify`, { rate })
@@ -188,7 +188,7 @@ const steps: Step[] = [
   },
   overHttp('create', load, server, 'create'),
   overHttp('bare create', load, barePort, 'bare', { path: '/create' }),
-  // While there are some that nobody has redeemed.
+  // Before the tickets are redeemed.
   overHttp('list', load, server, 'list'),
   overHttp('redeem', load, server, 'redeem'),
   openssl('openssl', OPENSSL_NAMES, { cores: '0' }),
@@ -231,7 +231,7 @@ const steps: Step[] = [
     : []),
 ]
 
-/** Makes the sessions to mint for, and runs everything until it is compiled: several seconds each, on one core. */
+/** Creates the sessions to mint for, and runs everything until V8 has compiled it: several seconds each, on one core. */
 async function warmUp(): Promise<void> {
   const long = options.quick ? 0.5 : 8
   const short = options.quick ? 0.5 : 2
@@ -257,7 +257,7 @@ async function warmUp(): Promise<void> {
     await warm(load, { ...peers.exchange, port: peers.exchange?.port as number, kind: 'exchange', alg }, long)
 }
 
-/** What PostgreSQL does by itself, some time later. */
+/** Runs maintenance in every database now, which PostgreSQL would otherwise do later in the background. */
 async function inEachDatabase(command: string): Promise<void> {
   for (const { datname } of (await postgres?.query('select datname from pg_database where datallowconn')) ?? [])
     await postgres?.query(command, [], datname)
@@ -266,7 +266,7 @@ async function inEachDatabase(command: string): Promise<void> {
 const say = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : '')
 say('warming up…')
 await warmUp()
-// Without it, it does not know how large its tables have become.
+// Without this, PostgreSQL does not know the size of its tables.
 await inEachDatabase('analyze')
 for (let round = 1; round <= rounds; round++) {
   for (const step of steps) {
@@ -274,7 +274,7 @@ for (let round = 1; round <= rounds; round++) {
     await step.run()
   }
 }
-/** At half of what a server can do, and at random moments: how long people wait. */
+/** Measures waiting times at half of a server's maximum rate, with requests at random moments. */
 async function atHalfLoad(name: string, port: number, kind: 'mint' | 'redeem', rate: number): Promise<void> {
   const [length, times] = options.quick ? [2, 1] : [8, 3]
   say(`${name} at half load`)
@@ -285,14 +285,16 @@ async function atHalfLoad(name: string, port: number, kind: 'mint' | 'redeem', r
   for (let time = 0; time < times; time++) {
     const kept = await steady.ask<Kept>(asked)
     if (kept.ok === 0 || kept.wrong + kept.lost + kept.refused + kept.limited > 0)
-      throw new Error(`${name} at half load: not all was answered: ${JSON.stringify({ ...kept, timeline: undefined })}`)
+      throw new Error(
+        `${name} at half load: some requests were not answered: ${JSON.stringify({ ...kept, timeline: undefined })}`,
+      )
     record(`${name} at half load`, { rate: kept.ok / length, p50: kept.p50, p99: kept.kinds[kind].p99 })
   }
   await steady.end()
 }
 
 if (parts.has('rate')) {
-  // What others do of themselves now and then is no part of how long people wait.
+  // Background work of the other servers must not affect the waiting times.
   const wanted = [server, onPostgres.RS256].map(port => servers.get(port as number))
   await Promise.all(children.filter(child => !wanted.includes(child)).map(child => child.end()))
   await inEachDatabase('vacuum analyze')
@@ -320,7 +322,7 @@ function median(values: number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
 }
 
-/** The median of the rounds' own ratios: what slows the machine for a while slows both. */
+/** Returns the median of the rounds' own ratios: a slow moment of the machine affects both sides. */
 function ratio(name: string, limit: string): number | undefined {
   const [ours, limits] = [samples.get(name), samples.get(limit)]
   if (!ours || !limits) return undefined
@@ -371,7 +373,7 @@ const targets = [
   { name: 'mint ES256', limit: 'oidc-provider: exchange ES256', target: 2 },
 ].map(entry => ({ ...entry, ratio: ratio(entry.name, entry.limit) }))
 
-/** Milliseconds that people wait at half load, at most. */
+/** Maximum p99 at half load, in ms. */
 const waits = ['', 'PostgreSQL: '].flatMap(of =>
   [
     { name: `${of}mint RS256 at half load`, target: 25 },
@@ -418,7 +420,7 @@ for (const { name, target, p99 } of waits) {
   if (p99 !== undefined) row(`${name}, p99`, time(p99), `≤ ${target} ms`, p99 <= target ? 'reached' : 'MISSED')
 }
 console.log()
-row('beside it', 'ratio')
+row('other ratios', 'ratio')
 for (const { name, limit, ratio } of others) if (ratio !== undefined) row(`${name} ÷ ${limit}`, ratio.toFixed(2))
 for (const note of notes) console.log(`\n${note}`)
 

@@ -3,9 +3,8 @@ import { parseArgs } from 'node:util'
 import type { Cost, Costs } from './costs.ts'
 
 /**
- * What many concurrent acting sessions need, reckoned from the measured cost of each operation (costs.ts), and whether
- * people would wait: a simulation of the queues, of one PostgreSQL with the processes before it. docs/scaling.md says
- * what it means.
+ * Calculates what many concurrent acting sessions need from the measured cost of each operation (costs.ts), and simulates the
+ * queues of one PostgreSQL with its processes to find waiting times. docs/scaling.md explains the results.
  */
 
 const { values: options } = parseArgs({
@@ -34,22 +33,22 @@ const of = (name: string): Cost => {
 const [create, redeem, mint, lastUse] = [of('create'), of('redeem'), of(`mint ${options.alg}`), of('last use')]
 const bytes = measured.bytes.postgres
 
-/** A page asks for a token this often, s: it lives for 60. */
+/** Interval between a page's token requests, in s. A token lives for 60 s. */
 const RENEWED = 50
-/** How long a session is in use, s: as long as one of an actor lasts unless it was asked for longer. */
+/** Duration of a session, in s: the default for an actor's session. */
 const SESSION = 1_800
-/** No more than so much of a CPU is counted on. */
+/** Maximum CPU utilization that the calculation allows. */
 const PROCESS_LOAD = 0.5
 const DATABASE_LOAD = 0.5
 const CORES = Number(options.cores)
-/** Connections to PostgreSQL of each process. */
+/** Connections to PostgreSQL per process. */
 const POOL = 10
 
 interface Rates {
   mint: number
   create: number
   redeem: number
-  /** Any request can come to any node, so nearly every mint is the first that its node sees of the session in a minute. */
+  /** Any node can get any request, so nearly every mint is the first that its node sees of the session in a minute. */
   lastUse: number
 }
 
@@ -60,7 +59,7 @@ const ratesOf = (sessions: number): Rates => ({
   lastUse: sessions / RENEWED,
 })
 
-/** A sum over all operations, a second. */
+/** Returns a sum over all operations, per second. */
 function sum(rates: Rates, field: keyof Cost): number {
   return (
     rates.mint * mint[field] +
@@ -71,17 +70,17 @@ function sum(rates: Rates, field: keyof Cost): number {
 }
 
 interface Need {
-  /** PostgreSQL servers that share the users among them. */
+  /** Number of PostgreSQL servers, each with a part of the users. */
   databases: number
-  /** Processes in all. */
+  /** Total number of processes. */
   processes: number
-  /** CPU cores in all, for processes and their signing threads, at the load that is counted on. */
+  /** Total CPU cores for processes and their signing threads, at the allowed utilization. */
   nodeCores: number
-  /** CPU cores of PostgreSQL that are busy, in all. */
+  /** Total busy CPU cores of PostgreSQL. */
   databaseCores: number
-  /** MB a second, each. */
+  /** MB of log per second and PostgreSQL. */
   log: number
-  /** GB a day, in all, while it is kept. */
+  /** GB of stored rows per day, in total. */
   stored: number
 }
 
@@ -100,7 +99,7 @@ function needOf(sessions: number): Need {
   }
 }
 
-/** Numbers that are the same in every run. Mulberry32. */
+/** Returns a random generator with the same numbers in every run (Mulberry32). */
 function randomOf(seed: number): () => number {
   let state = seed
   return () => {
@@ -111,7 +110,7 @@ function randomOf(seed: number): () => number {
   }
 }
 
-/** What happens next comes out first. */
+/** A priority queue of events: the earliest comes out first. */
 class Agenda<T> {
   readonly #heap: { at: number; what: T }[] = []
 
@@ -143,7 +142,7 @@ class Agenda<T> {
   }
 }
 
-/** So many can be served at once; the others wait in turn. */
+/** A server with a fixed number of slots; further requests wait in order. */
 class Station {
   #free: number
   readonly #waiting: { length: number; then: () => void }[] = []
@@ -167,9 +166,9 @@ class Station {
 }
 
 /**
- * How long requests take: half of the event loop's part, the database's, the other half, and the signing threads'. All
- * come at random moments, to processes chosen at random, and take exponentially distributed times, which is worse than
- * what is measured.
+ * Simulates the duration of requests: half of the event loop's part, the database's part, the other half, and the signing
+ * threads' part. Requests come at random moments to random processes, and take exponentially distributed times, which is
+ * worse than the measured distribution.
  * @returns p50 and p99 of the mints and the redemptions, ms
  */
 function simulate(rates: Rates, processes: number, cores: number, seconds: number) {
@@ -206,7 +205,7 @@ function simulate(rates: Rates, processes: number, cores: number, seconds: numbe
   come(rates.mint, () => ask('mint', mint))
   come(rates.create, () => ask('create', create))
   come(rates.redeem, () => ask('redeem', redeem))
-  // In batches of 500: a core of the database is busy for that long.
+  // Written in batches of 500, each of which occupies a core of the database.
   come(rates.lastUse / 500, () => database.serve(agenda, now, 500 * lastUse.database, () => {}))
   for (let next = agenda.next(); next && next.at < seconds * 1e6; next = agenda.next()) {
     time = next.at
@@ -267,7 +266,7 @@ table(rows)
 console.log('One PostgreSQL with its processes, simulated:\n')
 table(waits)
 
-/** What the simulation says of the machine that was measured: one process on one core, and PostgreSQL beside the load. */
+/** Prints the simulation of the measured machine: one process on one core, and PostgreSQL next to the load. */
 function checked(): void {
   const runs = readdirSync(results).filter(name => /^\d{4}-\d\d-\d\d-(?!rows|workers)/.test(name))
   const run = JSON.parse(readFileSync(new URL(runs.sort().at(-1) ?? '', results), 'utf8')) as {
@@ -278,16 +277,16 @@ function checked(): void {
   )
   if (options.alg !== 'RS256' || !wanted || !fastest) return
   const { mint: foretold } = simulate({ mint: wanted.rate, create: 1, redeem: 1, lastUse: 1 }, 1, 1, 20)
-  console.log('Foretold of the machine that was measured, and measured there (mints, RS256):\n')
+  console.log('Predicted for the measured machine, and measured on it (mints, RS256):\n')
   table([
-    ['', 'at most', 'p50 at half of it', 'p99'],
+    ['', 'maximum', 'p50 at half of it', 'p99'],
     ['foretold', count(1e6 / (mint.loop + mint.threads)), ...foretold.map(value => `${value.toFixed(1)} ms`)],
     ['measured', count(fastest.rate), `${wanted.p50.toFixed(1)} ms`, `${wanted.p99.toFixed(1)} ms`],
   ])
 }
 checked()
 
-console.log('What reaches its limit first, on one PostgreSQL:\n')
+console.log('Limits of one PostgreSQL, in the order in which they are reached:\n')
 const each = ratesOf(1)
 const limits: [string, number, number][] = [
   [`half of ${CORES} cores`, CORES * DATABASE_LOAD, sum(each, 'database') / 1e6],

@@ -5,13 +5,13 @@ import { createStagedoor } from '../packages/server/src/server.ts'
 import { answer } from './child.ts'
 
 /**
- * The server under test: the real one, in production mode, with settings from the environment. Says its port; asked for
- * `loopDelay`, by how much its event loop was late since it was asked last: p99 and longest, ms; asked for `cpu`, the CPU
- * time it has used so far, µs: all of it, and that of the thread with the event loop; asked for `memory`, how much of it
- * is its own and not a part of a file, in bytes.
+ * Runs the server under test: the real one, in production mode, with settings from the environment. Reports its port.
+ * It answers `loopDelay` with the delay of its event loop since the last question (p99 and maximum, in ms), `cpu` with the CPU
+ * time used so far (total and of the event loop's thread, in µs), and `memory` with its memory that is not mapped from a
+ * file, in bytes.
  */
 
-/** How often the event loop's lateness is looked at, ms. What is reported has this in it. */
+/** Interval between measurements of the event loop's delay, in ms. The monitor adds it to its figures. */
 const RESOLUTION = 10
 const loop = monitorEventLoopDelay({ resolution: RESOLUTION })
 
@@ -28,13 +28,13 @@ function cpu(): { all: number; loop: number } {
   return { all: all.user + all.system, loop: loop.user + loop.system }
 }
 
-/** Outside Linux all that is resident. */
+/** Returns the process's own memory in bytes; outside Linux all resident memory. */
 function memory(): number {
   if (process.platform !== 'linux') return process.memoryUsage().rss
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1_024
 }
 
-/** All of the load comes from one address, with one key. */
+/** Rate limits are off, because the whole load comes from one address with one key. */
 const unlimited = {
   STAGEDOOR_RATE_LIMIT_KEY: 'none',
   STAGEDOOR_RATE_LIMIT_ADDRESS: 'none',

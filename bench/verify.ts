@@ -3,7 +3,7 @@ import { verifyToken } from '@clerk/backend'
 import { createVerifier } from '../packages/sdk/src/verify.ts'
 import { answer } from './child.ts'
 
-/** Verifying one session token over and over, in process and without network: ours, ours with tokens remembered, Clerk's, and node:crypto alone. */
+/** Verifies one session token repeatedly, in process and without network: with the SDK, the SDK's cache, Clerk's SDK, and node:crypto alone. */
 
 interface Question {
   who: 'stagedoor' | 'stagedoor, remembered' | 'clerk' | 'node:crypto'
@@ -29,10 +29,10 @@ function verifierOf({ who, jwk, issuer }: Question): Verifier {
   }
 }
 
-/** Verifications a second, one after the other. */
+/** Measures sequential verifications per second. */
 answer(async (question: Question): Promise<number> => {
   const verifyOnce = verifierOf(question)
-  // A text of its own each time, as it comes with a request: nothing is known of it before it is read.
+  // Makes a new string each time, as a request does, so that V8 has nothing cached about it.
   const bytes = Buffer.from(question.token)
   const text = () => bytes.toString('latin1')
   for (let i = 0; i < 200; i++) await verifyOnce(text())

@@ -9,8 +9,8 @@ import { pinned, startChild } from './child.ts'
 import type { Kind, Measured } from './load.ts'
 
 /**
- * What more workers are worth: `stagedoor serve --workers 1` and `2`, each on a PostgreSQL database of its own in one
- * cluster, in turns. The load and PostgreSQL have the same cores as the servers.
+ * Measures the gain from a second worker: `stagedoor serve --workers 1` and `2`, each on its own PostgreSQL database in one
+ * cluster, in turns. The load and PostgreSQL share the cores with the servers.
  */
 
 const { values: options } = parseArgs({
@@ -56,7 +56,7 @@ async function serve(url: string, alg: string, workers: number): Promise<number>
     let text = ''
     server.once('exit', code => reject(new Error(`the server ended with ${code}\n${text}`)))
     server.stdout.on('data', chunk => {
-      // Read to its end, kept while it matters.
+      // Read all output, but keep it only until the server is ready.
       if (text.length < 10_000) text += chunk
       const port = /"port":(\d+).*"serving"/.exec(text)?.[1]
       if (port) resolve(Number(port))

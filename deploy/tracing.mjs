@@ -1,5 +1,5 @@
-// Spans to an OpenTelemetry collector: node --import ./deploy/tracing.mjs … serve
-// What to install beside it, and what the settings are: docs/operating.md
+// Sends spans to an OpenTelemetry collector: node --import ./deploy/tracing.mjs … serve
+// Packages to install, and settings: docs/operating.md
 import { context, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
@@ -14,5 +14,5 @@ const provider = new TracerProvider({
 })
 context.setGlobalContextManager(new AsyncLocalStorageContextManager())
 trace.setGlobalTracerProvider(provider)
-// The server has closed, and nothing is left to do: send what is still here, if anybody takes it.
+// The server has closed and the event loop is empty: send the remaining spans, ignoring errors.
 process.once('beforeExit', () => provider.shutdown().catch(() => {}))

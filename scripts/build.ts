@@ -1,4 +1,4 @@
-/** Builds the packages as they are published: packages/<name>/dist holds JavaScript, types and a package.json that names them. */
+/** Builds the packages for publishing: writes JavaScript, types and a package.json that names them to packages/<name>/dist. */
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ function build(name: string): void {
   rmSync(out, { recursive: true, force: true })
   mkdirSync(out, { recursive: true })
   const settings = {
-    // The SDK has a part for browsers; the check has made sure that the rest of it knows nothing of them.
+    // A part of the SDK is for browsers. `npm run check` verifies that the rest uses no browser types.
     extends: name === 'sdk' ? '../../../tsconfig.browser.json' : '../../../tsconfig.json',
     compilerOptions: {
       noEmit: false,
@@ -68,7 +68,7 @@ interface Manifest {
   bin?: Record<string, string>
 }
 
-/** The same manifest, pointing at JavaScript and types, without what keeps the sources from being published. */
+/** Returns the manifest for publishing: it points at JavaScript and types, and lacks `private` and `scripts`, which block packing the sources. */
 function published(manifest: Manifest) {
   const built = (file: string) => file.replace(/\.ts$/, '.js')
   const exports = Object.fromEntries(
@@ -90,7 +90,7 @@ function published(manifest: Manifest) {
     exports,
     ...peers,
     ...(bin ? { bin } : {}),
-    // npm installs nothing that a bundled package depends on, so it is named here.
+    // npm does not install the dependencies of a bundled package, so they are listed here.
     ...(own.length > 0 ? { dependencies: { ...sdkManifest().dependencies, ...manifest.dependencies } } : {}),
     ...(own.length > 0 ? { bundleDependencies: own } : {}),
   }

@@ -1,4 +1,4 @@
-/** Lint, format, types, and that generated files are current. */
+/** Checks lint, format and types, and that generated files are current. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ const bin = (name: string) => join(root, 'node_modules/.bin', name)
 const checks: [string, string, string[]][] = [
   ['lint and format', bin('biome'), ['check', '--error-on-warnings']],
   ['types', bin('tsc'), ['-p', 'tsconfig.json']],
-  ['types of what runs in browsers', bin('tsc'), ['-p', 'tsconfig.browser.json']],
+  ['browser types', bin('tsc'), ['-p', 'tsconfig.browser.json']],
   ['generated files', process.execPath, ['scripts/generate.ts', '--check']],
 ]
 
@@ -20,6 +20,8 @@ for (const [what, command, args] of checks) {
   failed ||= status !== 0
 }
 if (failed) {
-  console.error('\n`npx biome check --write` mends most of lint and format, `npm run generate` the generated files.')
+  console.error(
+    '\n`npx biome check --write` fixes most lint and format errors, `npm run generate` updates the generated files.',
+  )
   process.exit(1)
 }

@@ -1,4 +1,4 @@
-/** Everything that is made from the contract: OpenAPI, the SDK's types, the reference. `--check` only compares. */
+/** Writes every file that is generated from the contract: OpenAPI, the SDK's types, the reference. `--check` only compares. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,17 +23,17 @@ import { sdkReference } from './sdk-reference.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 const METHODS =
-  'A method that an address does not have is answered 405 (`method_not_allowed`), with the methods that it has in `Allow`; OPTIONS is answered 204 with the same.'
+  'A method that a path does not support returns 405 (`method_not_allowed`), with the supported methods in `Allow`. OPTIONS returns 204 with the same header.'
 
 const backend = openApi(
   'Stagedoor Backend API',
   bapi,
-  `For servers, with a secret key. Clerk’s wire, and what is ours beside it. ${METHODS}`,
+  `For servers, with a secret key. Clerk’s wire, plus operations that only Stagedoor has. ${METHODS}`,
 )
 const frontend = openApi(
   'Stagedoor Frontend API',
   fapi,
-  `For browsers, with the client cookie; and the public addresses. ${METHODS}`,
+  `For browsers, with the client cookie, plus the public endpoints. ${METHODS}`,
 )
 
 const files: Record<string, string> = {
@@ -63,7 +63,7 @@ for (const [file, text] of checkOnly ? [] : stale) {
 }
 if (checkOnly && stale.length > 0) {
   console.error(
-    `Out of date: ${stale.map(([file]) => file).join(', ')}. Run \`npm run generate\` and commit what it changes.`,
+    `Out of date: ${stale.map(([file]) => file).join(', ')}. Run \`npm run generate\` and commit the changes.`,
   )
   process.exit(1)
 }
@@ -73,7 +73,7 @@ console.log(
     : `Wrote ${stale.map(([file]) => file).join(', ')}.`,
 )
 
-/** The banner is one file that imports nothing, so its texts are copied into it from the catalogue. */
+/** Returns the banner with the texts of the catalogue copied in, because the banner is one file that imports nothing. */
 function bannerWithTexts(): string {
   const labels = Object.entries(catalogue).map(([language, { banner }]) => {
     const members = Object.entries(banner).map(
@@ -89,7 +89,7 @@ function bannerWithTexts(): string {
   return `${before}${begin}const LABELS = {\n${labels.join('')}}\n${end}${after}`
 }
 
-/** TypeScript types, from the schemas of the OpenAPI document: their names as the SDK shows them. */
+/** Returns TypeScript types for the schemas of the OpenAPI document, with member names as in the SDK. */
 function typesOf(document: OpenApiDocument): string {
   const types = Object.entries(document.components.schemas)
     .filter(([name]) => name !== 'Errors')
@@ -158,7 +158,7 @@ function typeOf(schema: JsonSchema, indent = ''): string {
       const members = Object.entries(properties ?? {}).map(([name, member]) => {
         const optional = required.includes(name) ? '' : '?'
         const orUndefined = optional ? ' | undefined' : ''
-        // What is the caller's own (an open object) keeps its names.
+        // The members of an open object belong to the caller and keep their names.
         const shown = open ? name : name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
         return `${doc(described(member), inner)}${inner}${shown}${optional}: ${typeOf(member, inner)}${orUndefined}`
       })
@@ -170,7 +170,7 @@ function typeOf(schema: JsonSchema, indent = ''): string {
   }
 }
 
-/** A member that is an object of its own is described by it. */
+/** Returns a member with the description of the schema that it refers to. */
 function described(member: JsonSchema): JsonSchema {
   const name = String(member.$ref ?? '').replace('#/components/schemas/', '')
   const { description, examples } = backend.components.schemas[name] ?? {}
@@ -195,12 +195,12 @@ function doc({ description, default: usual, examples }: JsonSchema, indent = '')
 function apiReference(): string {
   return page(
     'API reference',
-    'Two APIs on one server. The whole contract as OpenAPI 3.1: [`openapi/bapi.json`](../../openapi/bapi.json), [`openapi/fapi.json`](../../openapi/fapi.json).',
+    'One server has two APIs. The whole contract as OpenAPI 3.1: [`openapi/bapi.json`](../../openapi/bapi.json), [`openapi/fapi.json`](../../openapi/fapi.json).',
     METHODS,
     section('Backend API', 'For servers: `Authorization: Bearer sk_…`, JSON.', bapi),
     section(
       'Frontend API',
-      'For browsers: the `__client` cookie, forms. And the public addresses. Beside these, `GET /npm/@clerk/{clerk-js,ui}@<version>/dist/<file>` serves the browser builds that Clerk’s loaders ask for, from the npm packages where they are installed ([`STAGEDOOR_PACKAGES_DIRECTORY`](config.md)).',
+      'For browsers (the `__client` cookie, forms), plus the public endpoints. `GET /npm/@clerk/{clerk-js,ui}@<version>/dist/<file>` also serves the browser builds that Clerk’s loaders request, from the installed npm packages ([`STAGEDOOR_PACKAGES_DIRECTORY`](config.md)).',
       fapi,
     ),
   )
@@ -229,12 +229,12 @@ function section(title: string, text: string, operations: Operation[]): string {
 
 function errorTextsForTypeScript(): string {
   const members = Object.entries(errorTexts).map(([code, text]) => `  ${code}: '${text.replaceAll("'", "\\'")}',`)
-  return `// GENERATED by \`npm run generate\` from the contract. Do not edit.\n\n/** Our own words for error codes whose words on the wire are Clerk's. */\nexport const errorTexts: Readonly<Record<string, string>> = {\n${members.join('\n')}\n}\n`
+  return `// GENERATED by \`npm run generate\` from the contract. Do not edit.\n\n/** Stagedoor's texts for error codes whose text on the wire is Clerk's. */\nexport const errorTexts: Readonly<Record<string, string>> = {\n${members.join('\n')}\n}\n`
 }
 
 function errorTextsForPython(): string {
   const members = Object.entries(errorTexts).map(([code, text]) => `    "${code}": ${JSON.stringify(text)},`)
-  return `# GENERATED by \`npm run generate\` from the contract. Do not edit.\n"""Our own words for error codes whose words on the wire are Clerk's."""\n\nfrom __future__ import annotations\n\nERROR_TEXTS: dict[str, str] = {\n${members.join('\n')}\n}\n`
+  return `# GENERATED by \`npm run generate\` from the contract. Do not edit.\n"""Stagedoor's texts for error codes whose text on the wire is Clerk's."""\n\nfrom __future__ import annotations\n\nERROR_TEXTS: dict[str, str] = {\n${members.join('\n')}\n}\n`
 }
 
 function errorReference(): string {
@@ -246,7 +246,7 @@ function errorReference(): string {
   })
   return page(
     'Errors',
-    'Every refusal is `{ "errors": [{ "code", "message", "long_message", "meta" }], "clerk_trace_id" }`. The code is the interface; texts may improve. `meta.param_name` names the field, `meta.action` says what to do, and the trace id is the one in the log and the audit log. Where the words on the wire are Clerk’s, the SDKs show ours as `message`; they keep the words of the wire as `serverMessage`, in Python `server_message`.',
+    'Every refusal is `{ "errors": [{ "code", "message", "long_message", "meta" }], "clerk_trace_id" }`. The code is stable; texts may change. `meta.param_name` names the field, `meta.action` tells you the next step, and the trace id is the one in the log and the audit log. Where the text on the wire is Clerk’s, the SDKs show Stagedoor’s text as `message`, and keep the text of the wire as `serverMessage`, in Python `server_message`.',
     ...rows,
   )
 }
@@ -257,7 +257,7 @@ function configReference(): string {
   )
   return page(
     'Settings',
-    'Read from the environment at the start; all problems are reported at once. `stagedoor dev` fills in what is missing, `stagedoor serve` refuses to start without its secrets.',
+    'The server reads its settings from the environment at the start, and reports all problems at once. `stagedoor dev` fills in missing settings; `stagedoor serve` refuses to start without its secrets.',
     ['| setting | what it is | default |', '| --- | --- | --- |', ...rows].join('\n'),
   )
 }
@@ -278,9 +278,9 @@ function metricsReference(): string {
     })
   return page(
     'Metrics',
-    'What Prometheus finds at [`STAGEDOOR_METRICS_PORT`](config.md). Names of operations are those of the [API reference](api.md), where capitals count: `CreateSessionToken` is the Backend API’s, `createSessionToken` the Frontend API’s.',
+    'The series that Prometheus reads at [`STAGEDOOR_METRICS_PORT`](config.md). Names of operations are those of the [API reference](api.md) and are case-sensitive: `CreateSessionToken` is in the Backend API, `createSessionToken` in the Frontend API.',
     ['| series | type | labels | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n'),
-    'Beside these, under their usual names, what `prom-client` says of the process: CPU time, memory, file descriptors (`process_…`), garbage collection, memory and delay of the event loop (`nodejs_…`; `nodejs_eventloop_lag_p99_seconds` is since the last look).',
+    'In addition, `prom-client` reports the process under its default names: CPU time, memory, file descriptors (`process_…`), garbage collection, memory and delay of the event loop (`nodejs_…`; `nodejs_eventloop_lag_p99_seconds` covers the time since the last scrape).',
   )
 }
 
@@ -308,13 +308,13 @@ function compatibility(): string {
         ...here.map(([, id, method, path]) => `| \`${id}\` | \`${method.toUpperCase()} ${path}\` |`),
       ].join('\n'),
       `Stagedoor only: ${own.map(({ method, path }) => `\`${method.toUpperCase()} ${path}\``).join(', ')}.`,
-      `Not here: ${[...missing].map(([tag, rows]) => `${tag} (${rows.length})`).join(', ')}.`,
+      `Not implemented: ${[...missing].map(([tag, rows]) => `${tag} (${rows.length})`).join(', ')}.`,
     ].join('\n\n')
   }
   return page(
     'Compatibility with Clerk',
-    'Stagedoor speaks Clerk’s wire, so Clerk’s own SDKs work against it with a URL and a key changed. It is made for acting as a user, not for replacing Clerk: what it has is listed here, compared with Clerk’s published API of 2026-05-12. Any `Clerk-API-Version` is accepted. Stagedoor is not affiliated with Clerk.',
-    'Which clients were tried, how to point each at Stagedoor, what works and what cannot: [Other people’s clients](clients.md).',
+    'Stagedoor speaks Clerk’s wire, so Clerk’s own SDKs work against it with a URL and a key changed. It is made for acting as a user, not for replacing Clerk. This page lists what it implements of Clerk’s published API of 2026-05-12. Any `Clerk-API-Version` is accepted. Stagedoor is not affiliated with Clerk.',
+    'Tested clients, how to point each at Stagedoor, and what works: [Other people’s clients](clients.md).',
     compare('Backend API', clerk.bapi, bapi),
     compare('Frontend API', clerk.fapi, fapi),
   )

@@ -15,17 +15,17 @@ import { buildPackages, PACKAGES } from './build.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const onWindows = process.platform === 'win32'
 
-/** The files that were written: npm packages in the order in which they are published, and the wheel. */
+/** The written files: npm packages in publishing order, and the wheel. */
 export interface Packed {
   npm: string[]
   wheel: string | undefined
   /** Why there is no wheel. */
   noWheel?: string
-  /** Python is there, and the wheel could not be built. */
+  /** True if Python was found but the wheel could not be built. */
   failed?: boolean
 }
 
-/** Builds everything and writes it into a folder. */
+/** Builds all packages and writes them into a folder. */
 export function packAll(folder: string): Packed {
   mkdirSync(folder, { recursive: true })
   buildPackages()
@@ -45,13 +45,13 @@ function packNpm(name: string, folder: string): string {
   return join(folder, file)
 }
 
-/** A wheel, if this machine has a Python that is new enough. pip fetches the build tool (hatchling) if it has to. */
+/** Builds the wheel if this machine has Python 3.10 or later. pip downloads the build tool (hatchling) if it is missing. */
 function packWheel(folder: string): Omit<Packed, 'npm'> {
   const python = findPython()
   if (!python) return { wheel: undefined, noWheel: 'No Python 3.10 or later with pip was found.' }
   const scratch = mkdtempSync(join(tmpdir(), 'stagedoor-wheel-'))
   try {
-    // The environment of the tests has the build tool already, so it needs no network.
+    // The environment of the tests already has the build tool, so no network is needed.
     const args = hasHatchling(python) ? ['--no-build-isolation'] : []
     const { status, stderr } = spawnSync(
       python,
@@ -67,7 +67,7 @@ function packWheel(folder: string): Omit<Packed, 'npm'> {
   }
 }
 
-/** A Python that is new enough and has pip: the one of the tests, else the machine's. */
+/** Returns a Python 3.10 or later that has pip: from the tests' environment, else the machine's. */
 export function findPython(): string | undefined {
   const own = join(root, 'python/.venv', onWindows ? 'Scripts/python.exe' : 'bin/python')
   const names = [...(existsSync(own) ? [own] : []), 'python3', 'python']
@@ -87,7 +87,7 @@ function fail(message: string): never {
 
 function main(): void {
   const { values } = parseArgs({ options: { to: { type: 'string', default: root } } })
-  // npm starts scripts in the root, and says in INIT_CWD where it was called.
+  // npm runs scripts in the root, and puts the folder where it was called into INIT_CWD.
   const from = process.env.INIT_CWD ?? process.cwd()
   const packed = packAll(isAbsolute(values.to) ? values.to : join(from, values.to))
   const shown = (file: string) => {
@@ -98,7 +98,7 @@ function main(): void {
   console.log(`\nTypeScript SDK   npm install ${shown(sdk)}`)
   console.log(`Server           npm install ${shown(server)}`)
   if (packed.wheel) console.log(`Python SDK       pip install ${shown(packed.wheel)}`)
-  else console.error(`\nThere is no Python wheel. ${packed.noWheel}`)
+  else console.error(`\nNo Python wheel was built. ${packed.noWheel}`)
   if (packed.failed) process.exitCode = 1
 }
 

@@ -1,8 +1,8 @@
-/** docs/reference/python.md, from the docstrings of the Python package. */
+/** Generates docs/reference/python.md from the docstrings of the Python package. */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What is promised, and where it is imported from. */
+/** The public modules, and the files that define them. */
 const MODULES: [module: string, files: string[]][] = [
   ['stagedoor', ['client.py', 'errors.py', 'resources/*.py', 'verify.py', 'auth.py', 'keys.py', 'token_error.py']],
   ['stagedoor.fastapi', ['fastapi.py']],
@@ -23,13 +23,13 @@ export function pythonReference(root: string): string {
 
 # Python reference
 
-[Install it](../../python/README.md#install); [in short](../../python/README.md). Every method of the client has a twin for asyncio whose name ends in
-\`_async\`. Times are Unix milliseconds and durations seconds, unless their name says otherwise.
+[Install](../../python/README.md#install) · [overview](../../python/README.md). Every method of the client has a variant for asyncio whose name ends in
+\`_async\`. Times are Unix milliseconds and durations are seconds, unless their name has another unit.
 
 ${modules.join('\n')}`
 }
 
-/** A module whose own docstring has the example: that, and what each of its functions does in a sentence. */
+/** Returns the docstring of a module that contains the example, followed by one sentence for each function. */
 function moduleOf(text: string): string[] {
   const [, docstring = ''] = /^"""([\s\S]*?)"""/.exec(text) ?? []
   if (!docstring.includes('Example:')) return []
@@ -41,7 +41,7 @@ function moduleOf(text: string): string[] {
   return [`${said.trim()}\n\n\`\`\`python\n${plain}\n\`\`\`\n\n${functions.join('\n')}\n`]
 }
 
-/** Everything public that has an example. */
+/** Returns an entry for every public class and function that has an example. */
 function entriesOf(text: string): string[] {
   let resource = ''
   return [...text.matchAll(/^( *)(?:async )?(class|def) (\w+)/gm)].flatMap(match => {
@@ -62,7 +62,7 @@ function entriesOf(text: string): string[] {
   })
 }
 
-/** Up to the colon that ends it. */
+/** Returns the length of a signature, up to the colon that ends it. */
 function signatureLength(text: string): number {
   let depth = 0
   for (const [index, letter] of [...text].entries()) {
@@ -73,7 +73,7 @@ function signatureLength(text: string): number {
   return text.length
 }
 
-/** `Args:` and `Raises:` become lists; the rest is as it stands. */
+/** Turns `Args:` and `Raises:` into lists and keeps the rest. */
 function prose(text: string): string {
   return text
     .split(/\n(?=(?:Args|Raises|Returns|Yields):\n)/)

@@ -1,7 +1,7 @@
-// npm runs this before it packs packages/sdk or packages/server. What is packed there would be TypeScript sources, which
-// Node refuses to run from node_modules.
+// npm runs this before it packs packages/sdk or packages/server. Packing there would pack TypeScript sources, which Node
+// refuses to run from node_modules.
 console.error(`
-This folder holds sources, so npm does not pack it. In the root of the repository run
+npm did not pack this folder, because it holds sources. In the root of the repository run
 
   npm run pack        builds both packages and writes stagedoor-sdk-….tgz and stagedoor-server-….tgz
   npm run release     publishes them

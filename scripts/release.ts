@@ -1,6 +1,6 @@
 /**
- * `npm run release`: publishes both npm packages and the Python wheel. A person with the rights on both registries runs
- * it, logged in to npm, with twine configured.
+ * `npm run release`: publishes both npm packages and the Python wheel. Run it as a maintainer with rights on both
+ * registries, logged in to npm, with twine configured.
  *
  *     npm run release -- --dry-run    builds everything, checks it, and publishes nothing
  *     npm run release                 asks for the version before it publishes
@@ -30,7 +30,7 @@ const folder = mkdtempSync(join(tmpdir(), 'stagedoor-release-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const { npm: tarballs, wheel, noWheel } = packAll(folder)
-if (!wheel) fail(`There is no wheel to publish. ${noWheel}`)
+if (!wheel) fail(`No wheel was built. ${noWheel}`)
 const files = [...tarballs, wheel]
 console.log(`\n${dryRun ? 'Would publish' : 'Ready to publish'} version ${version}:`)
 for (const file of files) console.log(`  ${basename(file)}`)
@@ -41,7 +41,7 @@ tarballs.forEach((file, index) => {
 publishWheel(wheel)
 console.log(dryRun ? '\nThis was a dry run: nothing was published.' : `\nPublished version ${version}.`)
 
-/** The version of the three packages. They are released together. */
+/** Returns the version of the three packages, which are released together. */
 function oneVersion(): string {
   const found = PACKAGES.map(name => {
     const manifest = JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'))
@@ -57,19 +57,21 @@ function oneVersion(): string {
   return first
 }
 
-/** What is published must be in the repository. */
+/** Refuses to publish changes that are not committed. */
 function assertCommitted(): void {
   const { stdout } = spawnSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' })
   if (stdout.trim() === '') return
-  const message = 'There are changes that are not committed. Commit them first, so that the release can be found again.'
+  const message = 'There are uncommitted changes. Commit them first, so that the release matches a commit.'
   if (dryRun) console.error(`${message} The dry run continues.`)
   else fail(message)
 }
 
-/** A release cannot be taken back, so only a person at a terminal starts one. */
+/** Asks a person at a terminal to confirm, because a release cannot be undone. */
 async function confirm(expected: string): Promise<void> {
   if (!process.stdin.isTTY) {
-    fail('A release is confirmed at a terminal, and this is none. Nothing was published. Try it with --dry-run.')
+    fail(
+      'Nothing was published: a release must be confirmed at a terminal, and this is not one. Use --dry-run to try it.',
+    )
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
   const answer = await terminal.question(`\nType ${expected} to publish: `)
@@ -79,11 +81,11 @@ async function confirm(expected: string): Promise<void> {
 
 function publishNpm(file: string, name: string): void {
   if (!dryRun && isPublished(name)) {
-    console.log(`${name} ${version} is published already.`)
+    console.log(`${name} ${version} is already published.`)
     return
   }
   const args = ['publish', file, '--access', 'public', '--loglevel=warn', ...(dryRun ? ['--dry-run'] : [])]
-  run(npm, args, `Publishing ${name} failed. Fix the cause and run the command again: it skips what is published.`)
+  run(npm, args, `Publishing ${name} failed. Fix the cause and run the command again: it skips published packages.`)
 }
 
 function isPublished(name: string): boolean {

@@ -1,8 +1,8 @@
-/** docs/reference/sdk.md, from the docstrings of the SDK. */
+/** Generates docs/reference/sdk.md from the docstrings of the SDK. */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What one docstring says, of something that is promised: what has an example. */
+/** The content of one docstring. Only docstrings with an example are public. */
 export interface Documented {
   /** `createVerifier`, `actorTokens.create` */
   name: string
@@ -15,7 +15,7 @@ export interface Documented {
   example: string
 }
 
-/** What is promised of each entry point, and the files it is in. */
+/** The entry points, and the files that define them. */
 const ENTRIES: [entry: string, files: string[]][] = [
   ['@stagedoor/sdk', ['stagedoor.ts', 'errors.ts', 'list.ts', 'resources/*.ts']],
   ['@stagedoor/sdk/verify', ['verify.ts', 'verify/remote-jwks.ts', 'verify/revocations.ts']],
@@ -33,13 +33,13 @@ export function sdkReference(root: string): string {
 
 # SDK reference
 
-[Install it](../../packages/sdk/README.md#install); the client and the verifier [in short](../../packages/sdk/README.md). Every method of the client takes
-\`{ signal, timeoutMs, maxRetries }\` last. Times are Unix milliseconds and durations seconds, unless their name says otherwise.
+[Install](../../packages/sdk/README.md#install) · [overview of the client and the verifier](../../packages/sdk/README.md). The last parameter of every method of
+the client is \`{ signal, timeoutMs, maxRetries }\`. Times are Unix milliseconds and durations are seconds, unless their name has another unit.
 
 ${entries.join('\n')}`
 }
 
-/** Everything that is promised, by entry point. */
+/** Returns all public docstrings, by entry point. */
 export function documented(root: string): [entry: string, all: Documented[]][] {
   const home = join(root, 'packages/sdk/src')
   return ENTRIES.map(([entry, patterns]) => [
@@ -53,7 +53,7 @@ export function documented(root: string): [entry: string, all: Documented[]][] {
 function section({ name, signature, text, params, returns, throws, see, example }: Documented): string {
   const notes = [
     ...params.map(param => `- ${param.replace(/^(\w+) /, '`$1`: ')}`),
-    ...(returns === undefined ? [] : [`- gives ${returns}`]),
+    ...(returns === undefined ? [] : [`- returns ${returns}`]),
     ...(throws === undefined ? [] : [`- throws ${throws}`]),
     ...(see === undefined ? [] : [`- see ${see}`]),
   ]
@@ -70,7 +70,7 @@ function docstringsOf(text: string): Documented[] {
     const classes = [...text.slice(0, match.index).matchAll(/^export class (\w)(\w*)/gm)]
     resource = classes.map(([, first = '', rest]) => `${first.toLowerCase()}${rest}.`).at(-1) ?? resource
     const plain = comment.replace(/^ *\* ?/gm, '')
-    // Its own tags begin a line; what an example shows of others is indented, or code.
+    // The docstring's own tags begin a line; tags inside an example are indented, or code.
     const [described = '', ...tags] = plain.split(/\n(?=@(?:param|returns|throws|see|example)\b)/)
     const tag = (of: string) =>
       tags
@@ -99,7 +99,7 @@ function docstringsOf(text: string): Documented[] {
   })
 }
 
-/** Of what follows a docstring: up to the end of its parameters, and what it gives. */
+/** Returns the signature that follows a docstring: parameters and return type. */
 function signatureOf(text: string): string {
   const constant = /^export const \w+/.exec(text)?.[0]
   if (constant !== undefined) return constant

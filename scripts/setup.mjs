@@ -1,12 +1,12 @@
-// Makes a fresh clone ready, then runs a TypeScript file on the right Node.
+// Installs what a fresh clone needs, then runs a TypeScript file on the right Node.
 //
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
-//   node scripts/setup.mjs --for=test …       the same with what the tests need; --for=bench with what is measured beside
-//                                             us too; --for=deep with Next.js, strace and libfaketime as well
-//   node scripts/setup.mjs --for=build …      only what building the packages needs: nothing of the tests
+//   node scripts/setup.mjs --for=test …       also installs what the tests need; --for=bench also the products that the
+//                                             benchmarks compare; --for=deep also Next.js, strace and libfaketime
+//   node scripts/setup.mjs --for=build …      installs only what building the packages needs
 //
-// Plain JavaScript for Node 18 and later: it starts before anything is installed, on whatever Node the machine has.
+// Plain JavaScript for Node 18 and later: it starts before anything is installed, on the machine's own Node.
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const OLDEST_NODE = [22, 18]
 
-/** What each kind of command needs; every one has what those before it have. */
+/** Workspaces that each kind of command needs, in addition to those of the scopes before it. */
 const SCOPES = {
   start: ['packages/server', 'packages/sdk'],
   build: ['scripts'],
@@ -39,7 +39,7 @@ const SCOPES = {
 }
 const ORDER = Object.keys(SCOPES)
 
-/** Where this machine's own PostgreSQL has its programs, the newest of several. */
+/** Returns the folder with the programs of the newest PostgreSQL on this machine. */
 function postgresDirectory() {
   const debian = '/usr/lib/postgresql'
   const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
@@ -52,7 +52,7 @@ function postgresDirectory() {
   return found
 }
 
-/** What decides whether node_modules is current: the lock file and every package.json it was made from. */
+/** Returns a hash of the lock file and every package.json, which tells whether node_modules is current. */
 function fingerprint() {
   const hash = createHash('sha256')
   const workspaces = Object.values(SCOPES).flat()
@@ -77,14 +77,14 @@ function install(scope) {
     shell: process.platform === 'win32',
   })
   if (done.error || done.status !== 0) {
-    console.error(`Set-up failed: \`npm ci\` ${done.error ? done.error.message : `ended with code ${done.status}`}.`)
+    console.error(`Setup failed: \`npm ci\` ${done.error ? done.error.message : `ended with code ${done.status}`}.`)
     console.error('Check that npm can reach its registry, then run the command again.')
     process.exit(1)
   }
   writeFileSync(stamp, `${wanted} ${scope}`)
 }
 
-/** Debian's packages, if we may install them. @returns the commands that do; all is well if there are none */
+/** Installs Debian packages if this process has the rights. @returns the commands still to run, none if it succeeded */
 function installPackages(names, what) {
   const commands = [
     ['apt-get', 'update', '-qq'],
@@ -99,7 +99,7 @@ function installPackages(names, what) {
   return done ? [] : commands
 }
 
-/** The tests drive a real Chromium: the machine's, or Debian's, installed here if we may. They find it in `CHROMIUM`. */
+/** Finds the machine's Chromium for the tests, or installs Debian's if possible, and puts its path into `CHROMIUM`. */
 function installChromium() {
   const found = () => (process.env.CHROMIUM ??= CHROMIUMS.find(path => existsSync(path)))
   if (found()) return
@@ -107,11 +107,11 @@ function installChromium() {
   if (commands.length === 0 && found()) return
   console.error('The tests in a browser need Chromium, and none was found. On Debian and Ubuntu:')
   for (const command of commands) console.error(`  sudo ${command.join(' ')}`)
-  console.error('Elsewhere install Chrome or Chromium, or say where it is: CHROMIUM=/path/to/chromium npm test')
+  console.error('Elsewhere install Chrome or Chromium, or set its path: CHROMIUM=/path/to/chromium npm test')
   process.exit(1)
 }
 
-/** What makes system calls fail and clocks jump. Tests that find them missing are skipped, and say so. */
+/** Installs the tools that make system calls fail and clocks jump. Without them, tests are skipped with a message. */
 function installFaultTools() {
   const missing = [
     ...(existsSync('/usr/bin/strace') ? [] : ['strace']),
@@ -121,14 +121,14 @@ function installFaultTools() {
 }
 
 /**
- * Go for the test of Clerk's Go SDK: the machine's if it is new enough, else PyPI's copy of it. The test finds it in `GO`;
- * without one it is skipped, and says so.
+ * Finds Go for the test of Clerk's Go SDK: the machine's if it is new enough, else PyPI's copy. The test reads its path from
+ * `GO`; without it the test is skipped with a message.
  */
 function installGo() {
   const project = join(root, 'test/clients/go')
   const own = join(root, 'node_modules/.go')
   const quietly = (command, ...args) => spawnSync(command, args, { cwd: project, stdio: 'ignore' }).status === 0
-  // One that is too old for go.mod cannot read it.
+  // A Go that is too old for go.mod cannot read it.
   const find = () => [process.env.GO ?? 'go', join(own, 'go/bin/go')].find(go => quietly(go, 'list', '-m'))
   if (!find()) {
     console.error('Setting up: installing Go for the test of Clerk’s Go SDK…')
@@ -140,13 +140,13 @@ function installGo() {
   else console.error('Go or its modules could not be installed: the test of Clerk’s Go SDK is skipped.')
 }
 
-/** Java and Maven for the test of Clerk's Java SDK, which is skipped without them, and says so. */
+/** Installs Java and Maven for the test of Clerk's Java SDK. Without them the test is skipped with a message. */
 function installJava() {
   const there = ['javac', 'mvn'].every(command => spawnSync(command, ['-version'], { stdio: 'ignore' }).status === 0)
   if (!there) installPackages(['default-jdk-headless', 'maven'], 'Java and Maven for the test of Clerk’s Java SDK')
 }
 
-/** Debian's names of architectures, in paths. */
+/** Debian's names of architectures in paths. */
 const LIBRARIES = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }
 
 const CHROMIUMS = [
@@ -159,11 +159,11 @@ const CHROMIUMS = [
 
 const OLDEST_PYTHON = [3, 10]
 
-/** The Python package is tested with what python/requirements.txt pins. Without Python its tests are skipped. */
+/** Installs what python/requirements.txt pins, for the tests of the Python package. Without Python they are skipped. */
 function installPython() {
-  // The wheels are for the test that installs the package into an empty environment, offline.
+  // The wheels are for the test that installs the package offline into an empty environment.
   const wheels = ['httpx', 'pydantic', 'PyJWT[crypto]', 'typing_extensions']
-  const what = 'what the Python package is tested with (about a minute, once)'
+  const what = 'the test dependencies of the Python package (about a minute, once)'
   if (makePythonEnvironment('python', '.venv', 'requirements.txt', what, findPython, wheels)) installOtherPythons()
   else {
     console.error(
@@ -173,8 +173,8 @@ function installPython() {
 }
 
 /**
- * The framework helpers are also tested with the oldest and the newest supported Python and frameworks, where the machine
- * has such a Python. Without an environment its tests are skipped, with the reason.
+ * Makes the environments that test the framework helpers with the oldest and the newest supported Python and frameworks, if
+ * the machine has these Pythons. Without an environment its tests are skipped with the reason.
  */
 function installOtherPythons() {
   for (const [name, versions] of [
@@ -186,14 +186,14 @@ function installOtherPythons() {
   }
 }
 
-/** Where Python of a version may be, such as `3.10`: on the PATH, or among those of pyenv. */
+/** Returns possible paths of a Python version, such as `3.10`: on the PATH, or in pyenv. */
 function pythonsOf(version) {
   const versions = join(process.env.PYENV_ROOT ?? join(homedir(), '.pyenv'), 'versions')
   const installed = existsSync(versions) ? readdirSync(versions).filter(name => name.startsWith(`${version}.`)) : []
   return [`python${version}`, ...installed.map(name => join(versions, name, 'bin', `python${version}`))]
 }
 
-/** Installs Schemathesis, which tries the OpenAPI documents. Without Python its tests are skipped. */
+/** Installs Schemathesis, which tests the OpenAPI documents. Without Python its tests are skipped. */
 function installSchemathesis() {
   makePythonEnvironment(
     'test/openapi',
@@ -204,7 +204,7 @@ function installSchemathesis() {
   )
 }
 
-/** Makes a virtual environment in a folder unless it is there. @returns false if there is no Python to make it with */
+/** Makes a virtual environment in a folder unless a current one exists. @returns false if no Python was found */
 function makePythonEnvironment(folder, name, requirements, what, findInterpreter, wheels = []) {
   const home = join(root, folder)
   const environment = join(home, name)
@@ -212,7 +212,7 @@ function makePythonEnvironment(folder, name, requirements, what, findInterpreter
   const stamp = join(environment, '.stagedoor-setup')
   const pins = join(home, requirements)
   const wanted = createHash('sha256').update(readFileSync(pins)).digest('hex')
-  // A machine may lose the Python that an environment was made with.
+  // The Python that made the environment may have been removed from the machine.
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && pythonVersion(inside)) return true
   const python = findInterpreter()
   if (!python) return false
@@ -226,7 +226,7 @@ function makePythonEnvironment(folder, name, requirements, what, findInterpreter
   ]) {
     const done = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
     if (done.error || done.status !== 0) {
-      console.error(`Set-up failed: \`${args.slice(0, 3).join(' ')}\` of ${command} did not work.`)
+      console.error(`Setup failed: \`${args.slice(0, 3).join(' ')}\` of ${command} returned an error.`)
       console.error('Check that pip can reach its registry, then run the command again.')
       process.exit(1)
     }
@@ -235,7 +235,7 @@ function makePythonEnvironment(folder, name, requirements, what, findInterpreter
   return true
 }
 
-/** The machine's own Python if it is new enough and makes virtual environments; Debian's, installed here if we may. */
+/** Returns the machine's Python if it is new enough and can make virtual environments. Else installs Debian's, if possible. */
 function findPython() {
   const found = () => PYTHONS.find(name => pythonVersion(name) && runs(name, 'import venv, ensurepip'))
   return found() ?? (installPackages(['python3', 'python3-venv'], 'Python').length === 0 ? found() : undefined)
@@ -252,7 +252,7 @@ const PYTHONS = [
   '/usr/bin/python3',
 ]
 
-/** Whether this is a Python that is new enough. */
+/** Returns whether this is a Python that is new enough. */
 function pythonVersion(name) {
   return runs(name, `import sys; sys.exit(sys.version_info < (${OLDEST_PYTHON.join(', ')}))`)
 }
@@ -261,7 +261,7 @@ function runs(python, code) {
   return spawnSync(python, ['-c', code], { stdio: 'ignore' }).status === 0
 }
 
-/** The pinned Node from npm if this platform has one, else the machine's own if it is new enough. */
+/** Returns the pinned Node from npm if this platform has one, else the machine's own if it is new enough. */
 function findNode() {
   const platform = process.platform === 'win32' ? 'win' : process.platform
   const name = `node-${platform}-${process.arch}`
@@ -277,12 +277,12 @@ function findNode() {
 }
 
 function run(file, args) {
-  // Node strips the types of what is run from source; it need not say so each time.
+  // Node warns that stripping types is experimental; hide that warning.
   const child = spawn(findNode(), ['--disable-warning=ExperimentalWarning', join(root, file), ...args], {
     stdio: 'inherit',
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    // A terminal sends Ctrl+C to the child as well; a second signal is harmless there.
+    // A terminal also sends Ctrl+C to the child; the second signal does no harm there.
     process.on(signal, () => child.kill(signal))
   }
   stopWithNpm(child)
@@ -293,7 +293,7 @@ function run(file, args) {
   child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : (code ?? 1)))
 }
 
-/** npm runs a script through a shell that dies of a signal without passing it on: stop when it is gone. */
+/** Stops the child when npm's shell is gone: the shell does not forward signals before it dies. */
 function stopWithNpm(child) {
   if (process.env.npm_lifecycle_event === undefined) return
   const shell = process.ppid

@@ -1,4 +1,4 @@
-/** Everything continuous integration runs: checks, then every test. `--deep` runs the long forms too. */
+/** Runs everything that continuous integration runs: checks, then every test. `--deep` runs the long forms too. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { globSync } from 'node:fs'
@@ -19,7 +19,7 @@ if (wanted.length === 0) {
   if (checks.status !== 0) process.exit(checks.status ?? 1)
 }
 
-/** What a store must do is asked of both: these run on PostgreSQL as well. */
+/** Tests of behaviour that both stores must have: they run on SQLite, then on PostgreSQL. */
 const ON_BOTH =
   /server\/test\/(access|audit|frontend|idempotency|identifiers|jwt-templates|lists|main-job|me|payload|property|purge|redemption|revocations|sessions|signing-keys|tickets|tokens|users)\.test/
 
@@ -37,7 +37,7 @@ const counts = { passed: 0, failed: 0, skipped: 0 }
 const started = performance.now()
 const leaf = (data: { details: { type?: string | undefined } }) => data.details.type !== 'suite'
 
-/** Runs test files, each in a process of its own. */
+/** Runs test files, each in its own process. */
 async function pass(chosen: string[]): Promise<void> {
   if (chosen.length === 0) return
   const tests = run({ files: chosen, concurrency: availableParallelism(), timeout: deep ? 14_400_000 : 300_000 })
@@ -47,12 +47,12 @@ async function pass(chosen: string[]): Promise<void> {
     else counts.passed += 1
   })
   tests.on('test:fail', data => {
-    // Known to fail, and says why.
+    // A known failure, marked with its reason.
     if (data.todo !== undefined) {
       counts.skipped += 1
       return
     }
-    // A file that fails as a whole, or a test in it.
+    // A test, or a file that fails as a whole.
     if (leaf(data) || data.nesting === 0) counts.failed += 1
     process.exitCode = 1
   })

@@ -202,7 +202,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       await page.getByRole('heading', { name: 'You are acting as Carl Customer' }).waitFor()
       await seen(page).getByText('Carl Customer').first().waitFor()
       assert.equal(expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status, 'pending', 'nothing is used up')
-      await page.getByRole('link', { name: 'Go on as Carl Customer' }).click()
+      await page.getByRole('link', { name: 'Continue as Carl Customer' }).click()
       assert.match(await page.getByRole('main').innerText(), /Order 1001, for Carl Customer/)
 
       await page.goto(url)

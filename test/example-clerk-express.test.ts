@@ -87,7 +87,7 @@ describe('examples/clerk-express', () => {
     assert.match((await banner.innerText()).replace(/\s+/g, ' '), /Olivia is acting as carl@example.com.*(29|30):\d\d/)
 
     await page.getByRole('button', { name: 'Delete my account' }).click()
-    await page.getByText('Not while acting as somebody else.').waitFor()
+    await page.getByText('Not while acting as another user.').waitFor()
     assert.equal((await userOf('carl'))?.id, carl?.id)
     const refused = await page.goto(`${app.url}/support`)
     assert.equal(refused?.status(), 403)

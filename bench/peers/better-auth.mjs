@@ -8,9 +8,9 @@ import pg from 'pg'
 import { answer } from '../child.ts'
 
 /**
- * better-auth with its admin plugin, as its documentation sets it up, over node:http. `BENCH_DATABASE` is a file or a
- * postgres: URL. Nothing else is switched on; the limit of its rate is off, as ours is. Says its port, the cookie of an
- * admin, and whom that admin may impersonate.
+ * Runs better-auth with its admin plugin, as it is documented, over node:http. `BENCH_DATABASE` is a file or a postgres: URL.
+ * Nothing else is switched on; its rate limit is off, as Stagedoor's is. Reports its port, the cookie of an admin, and the
+ * users that the admin may impersonate.
  */
 
 const where = process.env.BENCH_DATABASE
@@ -19,7 +19,7 @@ const OLIVIA = 'olivia@example.com'
 
 function sqlite() {
   const database = new Sqlite(where)
-  // Safe from a power failure, and quicker than SQLite's default, a journal that is deleted at each commit.
+  // WAL survives a power failure, and is faster than SQLite's default, a journal that is deleted at each commit.
   if (process.env.BENCH_WAL) database.pragma('journal_mode = WAL')
   database.pragma('synchronous = FULL')
   return database

@@ -4,9 +4,9 @@ import Provider, { errors } from 'oidc-provider'
 import { answer } from '../child.ts'
 
 /**
- * node-oidc-provider with a token exchange (RFC 8693), which it leaves to whoever uses it: the user's access token is
- * looked up in its own store (in memory: the quickest there is), its account is found, and a JWT with `act` is signed.
- * Nothing is written down. Says its port and what to ask with.
+ * Runs node-oidc-provider with a token exchange (RFC 8693), which its users have to write: it looks up the user's access
+ * token in its own store (in memory, the fastest), finds the account, and signs a JWT with `act`. It stores nothing. Reports
+ * its port and the tokens to send.
  */
 
 const ISSUER = 'https://auth.example.com'

@@ -1,4 +1,4 @@
-// An ordinary app: its own users, its own login, its own cookie. What Stagedoor adds is in stagedoor.ts.
+// An ordinary app with its own users, login and cookie. stagedoor.ts adds acting as a customer.
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
 import express from 'express'
 import { page, text } from './pages.js'
@@ -21,7 +21,7 @@ const app = express()
 app.disable('x-powered-by')
 app.use((_req, res, next) => {
   res.set({
-    // Strict, and it need not be loosened but for where the banner's script comes from, and the link to act.
+    // Strict. Stagedoor needs only two exceptions: the origin of the banner's script, and the form that starts acting.
     'content-security-policy': `default-src 'none'; script-src ${STAGEDOOR_SERVER_URL}; connect-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self' ${STAGEDOOR_SERVER_URL}; base-uri 'none'; frame-ancestors 'none'`,
     'referrer-policy': 'same-origin',
     'cache-control': 'no-store',
@@ -31,7 +31,7 @@ app.use((_req, res, next) => {
 app.use(express.static(new URL('public', import.meta.url).pathname))
 app.use(express.urlencoded({ extended: false }))
 app.use(session)
-// No other site's form: SameSite=Lax keeps the cookie from those, this keeps them from signing anybody in.
+// Rejects forms of other sites. SameSite=Lax keeps the cookie from them; this also keeps them from logging a browser in.
 app.use((req, res, next) => {
   const { origin } = req.headers
   if (req.method !== 'GET' && origin !== undefined && new URL(origin).host !== req.headers.host) res.sendStatus(403)
@@ -49,7 +49,7 @@ const requireSupport = (req, res, next) =>
     : req.user?.role === 'support'
       ? next()
       : res.status(403).send(page('Support only', req, '<p>This page is for support.</p><p><a href="/">Back</a></p>'))
-/** Refuses what must not be done in another person's name. */
+/** Refuses actions that are forbidden while acting as another user. */
 const forbidActing = (req, res, next) =>
   req.session.acting
     ? res
@@ -83,7 +83,7 @@ app.post('/login', async (req, res) => {
   res.redirect(303, user.role === 'support' ? '/support' : '/')
 })
 app.post('/logout', async (req, res) => {
-  // Logging out while acting leaves the customer's session, and keeps the operator's.
+  // Logging out while acting ends the customer's session and keeps the operator's.
   if (req.session.acting) return res.redirect(307, '/acting/leave')
   await startSession(req, {})
   res.redirect(303, '/login')
@@ -115,7 +115,7 @@ app.get('/support', requireSupport, (req, res) => {
   res.send(page('Support', req, `<ul>${rows.join('')}</ul>`))
 })
 
-// Express wants four parameters to see that it is for errors.
+// Express recognizes error handlers by their four parameters.
 app.use((error, req, res, _next) => {
   if (error.code === undefined) console.error(error)
   res.status(error.status >= 400 && error.status < 500 ? error.status : 500)

@@ -1,4 +1,4 @@
-// The same with cookie-session.
+// Sessions with cookie-session.
 import { randomBytes } from 'node:crypto'
 import cookieSession from 'cookie-session'
 import type { Request } from 'express'
@@ -11,7 +11,7 @@ export const session = cookieSession({
   httpOnly: true,
 })
 
-/** The session is the cookie: another one takes its place. */
+/** Replaces the session, which is the content of the cookie. */
 export function startSession(req: Request, data: ShopSession): void {
   Object.assign(req, { session: data })
 }

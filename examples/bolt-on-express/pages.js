@@ -2,7 +2,7 @@ const { STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100' } = process.env
 
 export const text = value => String(value).replace(/[&<>"']/g, letter => `&#${letter.charCodeAt(0)};`)
 
-/** A page of the shop. The banner is on every one: it shows nothing unless an operator is acting. */
+/** Renders a page of the shop. Every page has the banner, which is visible only while an operator acts. */
 export function page(title, req, body) {
   const { acting } = req?.session ?? {}
   const attributes = acting && {

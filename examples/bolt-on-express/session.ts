@@ -1,4 +1,4 @@
-// The session of an app with express-session.
+// Sessions with express-session.
 import { randomBytes } from 'node:crypto'
 import type { Request } from 'express'
 import expressSession from 'express-session'
@@ -16,7 +16,7 @@ export const session = expressSession({
   cookie: { sameSite: 'lax', httpOnly: true },
 })
 
-/** Starts a session under a new id. Use it where rights are gained: at login, and when acting ends. */
+/** Starts a session with a new id. Use it whenever rights are gained: at login, and when acting ends. */
 export function startSession(req: Request, data: ShopSession): Promise<void> {
   return new Promise((resolve, reject) => {
     req.session.regenerate(error => {

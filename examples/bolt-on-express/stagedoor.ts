@@ -5,7 +5,7 @@ import { page, text } from './pages.js' // your templates
 
 const stagedoor = new Stagedoor() // STAGEDOOR_SERVER_URL, STAGEDOOR_SECRET_KEY
 
-/** What this app knows of a browser. While an operator acts, `parked` is the operator. */
+/** The session of a browser in this app. While an operator acts, `parked` is the operator's own session. */
 export interface ShopSession {
   userId?: string
   acting?: { id: string; actor: { sub: string }; reason?: string; until: number; as: string; link: string }
@@ -19,18 +19,18 @@ export interface Shop {
   startSession(req: Request, session: ShopSession): void | Promise<void>
 }
 
-/** Lets support act as a customer, and brings their own session back however that ends. */
+/** Lets support act as a customer, and restores their own session however acting ends. */
 export function addActing(app: Express, { requireSupport, findUser, startSession }: Shop): void {
   const operatorOf = ({ session }: Request) => findUser(session.userId ?? '')
   const nameOf = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
 
-  // The banner polls this. `isActive` only asks, so the session still ends when it is not used.
+  // The banner polls this. `isActive` does not count as use, so an idle session still ends.
   app.get('/acting/status', async (req, res) => {
     const { acting } = req.session
     res.json({ active: acting !== undefined && (await stagedoor.sessions.isActive(acting.id)) })
   })
 
-  // Every other request is use. It also finds out that acting was revoked, or that its time is up.
+  // Every other request counts as use. `touch` also detects that acting was revoked or has expired.
   app.use(async (req, res, next) => {
     const { acting, parked } = req.session
     if (!acting || (await stagedoor.sessions.touch(acting.id))) return next()
@@ -38,17 +38,17 @@ export function addActing(app: Express, { requireSupport, findUser, startSession
     res.redirect(303, '/support')
   })
 
-  /** Acting as two users at once is not possible: says who it is now, and offers to switch. */
+  /** A session can act as one user at a time: shows the current user, and offers to switch. */
   const oneAtATime: RequestHandler = (req, res, next) => {
     const { acting } = req.session
     const ticket = String(req.query.__clerk_ticket ?? '')
     if (!acting) return next()
-    // A second click on the same link.
+    // The same link was opened again.
     if (acting.link === nameOf(ticket)) return res.redirect(303, '/')
     const body = `<p>You can act as one user at a time.</p>
 <form method="post" action="/acting/leave"><input type="hidden" name="ticket" value="${text(ticket)}">
 <button>Stop acting as ${text(acting.as)}${ticket && ', and open the new link'}</button></form>
-<p><a href="/">Go on as ${text(acting.as)}</a></p>`
+<p><a href="/">Continue as ${text(acting.as)}</a></p>`
     res.status(409).send(page(`You are acting as ${acting.as}`, req, body))
   }
 
@@ -57,12 +57,12 @@ export function addActing(app: Express, { requireSupport, findUser, startSession
     const user = await stagedoor.users.findOrCreate({ externalId: id, firstName: name, emailAddress: [email] })
     const actor = { sub: operatorOf(req).id, name: operatorOf(req).name }
     const { url } = await stagedoor.actorTokens.create({ userId: user.id, actor, reason: req.body.reason })
-    res.redirect(303, url) // Stagedoor asks, and sends the browser back to /acting/start
+    res.redirect(303, url) // Stagedoor asks for confirmation, then redirects to /acting/start
   })
 
   app.get('/acting/start', oneAtATime, requireSupport, async (req, res) => {
     const ticket = String(req.query.__clerk_ticket ?? '')
-    // A ticket for another actor is refused and stays unused. The key makes a repeated request give the same session.
+    // A ticket for another actor is refused and stays unused. With the key, a repeated request returns the same session.
     const expected = { ticket, actorSub: operatorOf(req).id }
     const accepted = await stagedoor.actorTokens.accept(expected, { idempotencyKey: nameOf(ticket) })
     const { session, user, actorToken } = accepted

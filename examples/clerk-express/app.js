@@ -1,6 +1,6 @@
-// An app on Clerk's SDKs, and on nothing else. Whether it talks to Clerk or to Stagedoor, its environment says.
+// An app that uses only Clerk's SDKs. Its environment decides whether it uses Clerk or Stagedoor.
 //
-//   node app.js          serves it
+//   node app.js          serves the app
 //   node app.js --seed   makes two sample users and prints a link that signs you in as the one from support
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -10,12 +10,12 @@ import express from 'express'
 
 if (existsSync('.env')) process.loadEnvFile()
 const { CLERK_PUBLISHABLE_KEY, CLERK_PROXY_URL, HOST = '127.0.0.1', PORT = '3000' } = process.env
-// Stagedoor serves it. Elsewhere: `@stagedoor/sdk/banner`, from npm, in a bundle.
+// Stagedoor serves the banner. With Clerk, bundle `@stagedoor/sdk/banner` from npm.
 const BANNER_URL = process.env.BANNER_URL ?? `${CLERK_PROXY_URL}/banner.js`
 
 const app = express()
 
-// Clerk's browser builds, from npm. They come before the middleware: a script needs nobody to be signed in.
+// Clerk's browser builds, from npm. They come before the middleware, because scripts need no signed-in user.
 for (const name of ['clerk-js', 'ui']) {
   const builds = dirname(fileURLToPath(import.meta.resolve(`@clerk/${name}`)))
   app.use(`/clerk/${name}`, express.static(builds))
@@ -32,14 +32,14 @@ app.get('/', (request, response) => {
   response.send(page('Home', body))
 })
 
-// Tickets come here: <SignIn/> finds `__clerk_ticket` in the address and redeems it.
+// Ticket links lead here: <SignIn/> reads `__clerk_ticket` from the address and redeems it.
 app.get('/sign-in', (_request, response) => {
   response.send(page('Sign in', '<div id="sign-in"></div>'))
 })
 
 // ---- Support acts as a user ----
 
-/** Lets only support pass, and only as themselves: whoever acts as somebody has that person's rights, not their own. */
+/** Admits only support, and not while they act: an operator who acts has the user's rights, not their own. */
 async function supportOnly(request, response, next) {
   const { userId, actor } = getAuth(request)
   if (!userId) return response.redirect('/sign-in')
@@ -73,24 +73,24 @@ app.post('/support/act-as/:id', supportOnly, async (request, response) => {
   response.redirect(303, token.url)
 })
 
-// ---- What must never be done as somebody else ----
+// ---- Forbidden while acting as another user ----
 
 app.post('/account/delete', async (request, response) => {
   const auth = getAuth(request)
   if (!auth.userId) return response.redirect(303, '/sign-in')
-  if (auth.actor) return response.status(403).send(page('Not allowed', '<p>Not while acting as somebody else.</p>'))
+  if (auth.actor) return response.status(403).send(page('Not allowed', '<p>Not while acting as another user.</p>'))
   await clerkClient.users.deleteUser(auth.userId)
   response.redirect(303, '/')
 })
 
-// What Clerk's API refuses, in its own words.
+// Shows refusals of Clerk's API with their own text.
 app.use((error, _request, response, next) => {
   const [refusal] = error.errors ?? []
   if (!refusal) return next(error)
   response.status(error.status ?? 500).send(page('That did not work', `<p>${html(refusal.longMessage)}</p>`))
 })
 
-/** Every page. clerk-js runs on all of them and keeps the session cookie fresh; the banner says who is acting. */
+/** Renders a page. On each, clerk-js keeps the session cookie fresh, and the banner shows who is acting. */
 function page(title, body) {
   return `<!doctype html>
 <html lang="en">
@@ -117,7 +117,7 @@ function page(title, body) {
     await Clerk.load({
       ui: { ClerkUI: window.__internal_ClerkUICtor },
       signInUrl: '/sign-in',
-      // Clerk's own button for leaving goes there too, and not to the choice of accounts.
+      // After signing out with Clerk's own button, the browser also goes there, and not to the choice of accounts.
       afterMultiSessionSingleSignOutUrl: '/support',
     })
     const signIn = document.getElementById('sign-in')
@@ -133,12 +133,12 @@ function nameOf(user) {
   return user.fullName ?? user.primaryEmailAddress?.emailAddress ?? user.id
 }
 
-/** Text, safe inside HTML. */
+/** Escapes text for HTML. */
 function html(text) {
   return String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 }
 
-/** Olivia of support and Carl the customer, once; and a way in for Olivia, since Stagedoor has no passwords. */
+/** Creates Olivia (support) and Carl (customer) once, and prints a sign-in link for Olivia: Stagedoor has no passwords. */
 async function seed() {
   const olivia = await sampleUser({ externalId: 'olivia', firstName: 'Olivia', publicMetadata: { role: 'support' } })
   await sampleUser({ externalId: 'carl', firstName: 'Carl', publicMetadata: {} })

@@ -2,12 +2,12 @@ import { clerkMiddleware, createRouteMatcher } from '@clerk/nextjs/server'
 
 const isPublic = createRouteMatcher(['/sign-in(.*)', '/api(.*)'])
 
-// Everything else is for people who are signed in; /api answers for itself.
+// All other pages require a signed-in user. Routes under /api check for themselves.
 export default clerkMiddleware(async (auth, request) => {
   if (!isPublic(request)) await auth.protect()
 })
 
 export const config = {
-  // Not for files and what Next.js makes itself.
+  // Skips files and Next.js's own paths.
   matcher: ['/((?!_next|.*\\..*).*)'],
 }

@@ -7,7 +7,7 @@ const { STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100', PORT = '3000' } = proces
 const lastSeen = new Map()
 const app = express()
 
-// In a browser's app also `authorizedParties`: the origins of your pages.
+// If browsers use your app, also set `authorizedParties`: the origins of your pages.
 app.use(authenticate({ issuer: STAGEDOOR_SERVER_URL }))
 
 app.get('/', (request, response) => {
@@ -22,10 +22,10 @@ app.get('/me', requireUser, (request, response) => {
   response.json({ userId: auth.userId, actor: auth.actor, lastSeen: lastSeen.get(auth.userId) ?? null })
 })
 
-// Support may look at everything.
+// While acting, support may read but not write.
 app.put('/settings/theme', readOnlyWhileActing, (_request, response) => response.json({ saved: true }))
 
-// What nobody may do in another's name.
+// Forbidden while acting as another user.
 app.delete('/account', forbidActing, (request, response) => response.json({ deleted: getAuth(request).userId }))
 
 const server = app.listen(Number(PORT), '127.0.0.1', () => console.log(`http://127.0.0.1:${server.address().port}`))

@@ -7,7 +7,7 @@ const { STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100', PORT = '3000' } = proces
 const lastSeen = new Map()
 const app = Fastify()
 
-// In a browser's app also `authorizedParties`: the origins of your pages.
+// If browsers use your app, also set `authorizedParties`: the origins of your pages.
 await app.register(authenticate, { issuer: STAGEDOOR_SERVER_URL })
 
 app.get('/', async request => {
@@ -22,10 +22,10 @@ app.get('/me', { onRequest: requireUser }, async request => {
   return { userId: auth.userId, actor: auth.actor, lastSeen: lastSeen.get(auth.userId) ?? null }
 })
 
-// Support may look at everything.
+// While acting, support may read but not write.
 app.put('/settings/theme', { onRequest: readOnlyWhileActing }, async () => ({ saved: true }))
 
-// What nobody may do in another's name.
+// Forbidden while acting as another user.
 app.delete('/account', { onRequest: forbidActing }, async request => ({ deleted: getAuth(request).userId }))
 
 console.log(await app.listen({ port: Number(PORT), host: '127.0.0.1' }))

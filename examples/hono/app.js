@@ -8,7 +8,7 @@ const { STAGEDOOR_SERVER_URL = 'http://127.0.0.1:4100', PORT = '3000' } = proces
 const lastSeen = new Map()
 const app = new Hono()
 
-// In a browser's app also `authorizedParties`: the origins of your pages.
+// If browsers use your app, also set `authorizedParties`: the origins of your pages.
 app.use(authenticate({ issuer: STAGEDOOR_SERVER_URL }))
 
 app.get('/', context => {
@@ -23,10 +23,10 @@ app.get('/me', requireUser, context => {
   return context.json({ userId: auth.userId, actor: auth.actor, lastSeen: lastSeen.get(auth.userId) ?? null })
 })
 
-// Support may look at everything.
+// While acting, support may read but not write.
 app.put('/settings/theme', readOnlyWhileActing, context => context.json({ saved: true }))
 
-// What nobody may do in another's name.
+// Forbidden while acting as another user.
 app.delete('/account', forbidActing, context => context.json({ deleted: getAuth(context).userId }))
 
 const server = serve({ fetch: app.fetch, port: Number(PORT), hostname: '127.0.0.1' }, ({ port }) => {

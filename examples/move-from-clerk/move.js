@@ -1,5 +1,5 @@
-// Copies every user of a Clerk instance to Stagedoor, each by the id that Clerk knows them by. Whoever is there already
-// stays as they are, so it can be run again, and again until the day of the move.
+// Copies every user of a Clerk instance to Stagedoor, with the Clerk id as external id. Users that exist already stay
+// unchanged, so you can run it repeatedly until the day of the move.
 import { Stagedoor } from '@stagedoor/sdk'
 
 const { CLERK_SECRET_KEY, CLERK_API_URL = 'https://api.clerk.com' } = process.env
@@ -20,7 +20,7 @@ for await (const user of clerk.users.list({ orderBy: '+created_at', limit: 500 }
 console.log(JSON.stringify(result))
 process.exitCode = result.failed > 0 ? 1 : 0
 
-/** What support needs to find a user. An address that was never verified might be anybody's. */
+/** Returns the fields that support needs to find a user. Leaves out unverified addresses, which may not be the user's. */
 function copyOf(user) {
   const primaryFirst = (one, other) =>
     Number(other.id === user.primaryEmailAddressId) - Number(one.id === user.primaryEmailAddressId)

@@ -1,4 +1,4 @@
-// On Node. Elsewhere worker.js is all it takes.
+// Serves worker.js on Node. Other platforms need only worker.js.
 import { serve } from '@hono/node-server'
 import worker from './worker.js'
 

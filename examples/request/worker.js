@@ -1,11 +1,11 @@
-// Who is behind a request, and what they may do: @stagedoor/sdk wherever there are Request and Response.
+// Who is behind a request, and what they may do: @stagedoor/sdk on any platform with Request and Response.
 import { recordAs } from '@stagedoor/sdk/record-as'
 import { createAuthenticator, forbidActing, readOnlyWhileActing, requireUser } from '@stagedoor/sdk/request'
 
 const issuer = globalThis.process?.env.STAGEDOOR_SERVER_URL ?? 'http://127.0.0.1:4100'
 const lastSeen = new Map()
 
-// In a browser's app also `authorizedParties`: the origins of your pages.
+// If browsers use your app, also set `authorizedParties`: the origins of your pages.
 const authenticate = createAuthenticator({ issuer })
 
 export default {
@@ -29,14 +29,14 @@ const routes = {
     return Response.json({ userId: auth.userId, actor: auth.actor, lastSeen: lastSeen.get(auth.userId) ?? null })
   },
 
-  // Support may look at everything.
+  // While acting, support may read but not write.
   'PUT /settings/theme': (auth, request) => {
     const refused = readOnlyWhileActing(auth, request)
     if (refused) return refused
     return Response.json({ saved: true })
   },
 
-  // What nobody may do in another's name.
+  // Forbidden while acting as another user.
   'DELETE /account': (auth, request) => {
     const refused = forbidActing(auth, request)
     if (refused) return refused

@@ -1,7 +1,7 @@
 import { ClerkProvider } from '@clerk/nextjs'
 
 export const metadata = { title: 'Clerk’s SDK for Next.js', icons: 'data:,' }
-// Light or dark, as the browser is.
+// Light or dark, following the browser's setting.
 export const viewport = { colorScheme: 'light dark' }
 
 export default function Layout({ children }) {

@@ -1,5 +1,5 @@
 export const metadata = { title: 'Who is behind a request', icons: 'data:,' }
-// Light or dark, as the browser is.
+// Light or dark, following the browser's setting.
 export const viewport = { colorScheme: 'light dark' }
 
 export default function Layout({ children }) {

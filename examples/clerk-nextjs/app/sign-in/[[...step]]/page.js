@@ -1,6 +1,6 @@
 import { SignIn } from '@clerk/nextjs'
 
-// Tickets come here: <SignIn/> finds `__clerk_ticket` in the address and redeems it.
+// Ticket links lead here: <SignIn/> reads `__clerk_ticket` from the address and redeems it.
 export default function SignInPage() {
   return <SignIn />
 }

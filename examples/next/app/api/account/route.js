@@ -1,4 +1,4 @@
 import { auth, forbidActing } from '../../auth.js'
 
-// What nobody may do in another's name.
+// Forbidden while acting as another user.
 export const DELETE = forbidActing(async () => Response.json({ deleted: (await auth()).userId }))

@@ -1,4 +1,4 @@
 import { readOnlyWhileActing } from '../../../auth.js'
 
-// Support may look at everything.
+// While acting, support may read but not write.
 export const PUT = readOnlyWhileActing(async () => Response.json({ saved: true }))
