@@ -1,4 +1,4 @@
-/** The middlewares on an app's own login: docs/guides/quick-starts.md shows what stands here. */
+/** The middlewares on an app's own login: docs/guides/quick-starts.md quotes lines of this file. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -12,7 +12,7 @@ import {
   type OwnSession,
   requireUser,
 } from '@stagedoor/sdk/express'
-// @ts-expect-error: it brings no types
+// @ts-expect-error: it has no types
 import cookieSession from 'cookie-session'
 import express from 'express'
 

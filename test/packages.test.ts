@@ -160,7 +160,7 @@ export async function answer(request: Request): Promise<Response> {
   if (auth.isActing) console.log(auth.actor.sub, auth.userId.length)
   // @ts-expect-error the user may be signed out
   auth.userId.length
-  // @ts-expect-error one or the other
+  // @ts-expect-error an issuer or a session is missing
   createAuthenticator({ jwks: { keys: [] } })
   return forbidActing(auth, request) ?? new Response()
 }

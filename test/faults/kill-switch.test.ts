@@ -43,7 +43,7 @@ class Lane implements Disposable {
     const user = (await ok(first, ask.createUser())).body.id as string
     const external_id = `operator-${random.between(0, 2 ** 32)}`
     const actor = (await ok(first, { path: '/v1/users', json: { external_id }, key: this.#nodes.secretKey })).body.id
-    // Bans and deletions end what an operator does by either name.
+    // Bans and deletions end the sessions of an operator under either of their names.
     const sub = ending.includes('revoke_all') || random.next() < 0.5 ? actor : external_id
     const { token } = (await ok(second, ask.createTicket(user, { ...LASTING, actor: { sub } }))).body
     const end = ENDINGS[ending]?.(ask, { user, actor }) as Request
@@ -85,7 +85,7 @@ async function raceAll(database: FaultDatabase, nodeCount: number): Promise<void
         sums.redeemed += redeemed
       }
     }
-    // A cutoff for everything in one lane would refuse the redemptions of the others.
+    // A cutoff for everything in one lane would also refuse the redemptions of the other lanes.
     const lanes = ending.includes('everything') ? 1 : LANES
     await Promise.all(Array.from({ length: lanes }, lane))
     const what = `${ending}: ${sums.escapes} mints in ${ROUNDS} rounds (${sums.redeemed} redeemed)`

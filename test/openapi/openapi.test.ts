@@ -34,7 +34,7 @@ describe('the OpenAPI documents', { skip, concurrency: true }, () => {
   }
 })
 
-describe('an answer that the server does not write itself', () => {
+describe('an answer that Node writes instead of the server', () => {
   it('431 is documented: the address and the headers are too large', async () => {
     await using server = await testServer()
     const url = await server.listen()

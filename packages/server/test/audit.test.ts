@@ -375,7 +375,7 @@ describe('a refused request writes one audit event', () => {
   })
 
   for (const operation of changing) {
-    it(`${operation.id}: who, what, and the code of the answer`, async () => {
+    it(`${operation.id}: records the principal, the action and the code of the answer`, async () => {
       await using server = await testServer({ env })
       const by = await keyOf(server)
       const path = operation.path.replace(/\{\w+\}/, 'x_unknown')

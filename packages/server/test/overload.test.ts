@@ -15,7 +15,7 @@ import { goal, times } from './support.ts'
 
 /** More requests than the server can answer: it answers most, rejects the rest quickly, and answers revocations at once. */
 
-describe('urgent requests', () => {
+describe('urgent requests, which the server never sheds', () => {
   const isUrgent = urgentRequests([...bapi, ...fapi])
   const urgent = (method: string, url: string) => isUrgent({ method, url } as IncomingMessage)
 

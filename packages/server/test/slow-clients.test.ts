@@ -73,14 +73,14 @@ const AMBIGUOUS: Record<string, string | Buffer> = {
   'a chunk size beyond 64 bits': chunked('ffffffffffffffffff\r\n{}\r\n0\r\n\r\n'),
   'a negative chunk size': chunked('-1\r\n{}\r\n0\r\n\r\n'),
   'a chunk size with 0x': chunked('0x2\r\n{}\r\n0\r\n\r\n'),
-  'a chunk longer than it says': chunked('2\r\n{}XX\r\n0\r\n\r\n'),
+  'a chunk longer than its size': chunked('2\r\n{}XX\r\n0\r\n\r\n'),
   'chunks that end in LF': chunked('2\n{}\n0\n\n'),
   'a line break in a chunk extension': chunked('2;a\nb\r\n{}\r\n0\r\n\r\n'),
 }
 
 describe('H8 an ambiguous request', () => {
   for (const [name, bytes] of Object.entries(AMBIGUOUS)) {
-    it(`is answered 400 and the connection closed: ${name}`, async () => {
+    it(`gets 400 and the connection is closed: ${name}`, async () => {
       const follower = Buffer.from(get('/.well-known/jwks.json'))
       const heard = await sendRaw(port, Buffer.concat([Buffer.from(bytes as string, 'latin1'), follower]))
       assert.deepEqual({ statuses: heard.statuses, closed: heard.closed }, { statuses: [400], closed: true })
@@ -152,11 +152,11 @@ describe('H6 a body that is too large', () => {
   }
 
   const bodies: Record<string, [string, number]> = {
-    'as its length says': [head('Content-Length: 104857600'), 413],
-    'as it turns out, in one chunk': [`${head('Transfer-Encoding: chunked')}6400000\r\n`, 413],
-    'on its way to nowhere': [head('Content-Length: 104857600', `POST /nowhere HTTP/1.1\r\n${HOST}`), 404],
+    'with a declared length': [head('Content-Length: 104857600'), 413],
+    'without a length, in one chunk': [`${head('Transfer-Encoding: chunked')}6400000\r\n`, 413],
+    'to an unknown path': [head('Content-Length: 104857600', `POST /nowhere HTTP/1.1\r\n${HOST}`), 404],
     'without a key': [head('Content-Length: 104857600', `POST /v1/users HTTP/1.1\r\n${HOST}`), 401],
-    'to an operation that takes none': [
+    'to an operation without a body': [
       head('Content-Length: 104857600', `POST /v1/users/user_1/ban HTTP/1.1\r\n${HOST}${KEY}`),
       404,
     ],

@@ -98,7 +98,7 @@ describe('J11 a token of one kind', () => {
   for (const [place, consume] of Object.entries(consumers)) {
     for (const kind of ['actor ticket', 'sign-in ticket', 'session token', 'client cookie', 'secret key'] as const) {
       const right = good[place]?.includes(kind) === true
-      it(`${kind} → ${place}: ${right ? 'taken' : 'refused'}`, async () => {
+      it(`${kind} → ${place}: ${right ? 'accepted' : 'refused'}`, async () => {
         await using server = await testServer({ env })
         const { kinds, session_id, actor } = await everyKind(server)
         assert.equal(await consume(server, kinds[kind], session_id), right)
