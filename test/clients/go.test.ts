@@ -117,7 +117,7 @@ describe('Go', { skip }, () => {
     const { status, body } = result('middleware')
     assert.deepEqual([status, JSON.parse(body)], [200, { sub: result('user.Create').id, actor }])
     assert.equal(result('middleware of a forgery').status, 401)
-    assert.equal(result('middleware of nobody').status, 403)
+    assert.equal(result('middleware without a token').status, 403)
   })
 
   it('keeps a key in its middleware for an hour after its last use, even if the key set no longer has it', () => {

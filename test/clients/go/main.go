@@ -197,9 +197,9 @@ func middleware(token string) {
 			check(json.NewEncoder(answer).Encode(map[string]any{"sub": claims.Subject, "actor": claims.Actor}))
 		}))
 	for name, authorization := range map[string]string{
-		"middleware":              "Bearer " + token,
-		"middleware of a forgery": "Bearer " + forged(token),
-		"middleware of nobody":    "",
+		"middleware":                 "Bearer " + token,
+		"middleware of a forgery":    "Bearer " + forged(token),
+		"middleware without a token": "",
 	} {
 		step(name, func() (map[string]any, error) {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
