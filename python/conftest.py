@@ -1,4 +1,4 @@
-"""Everything is tested against real servers, which test/python.test.ts starts: `npm test -- python`."""
+"""Fixtures for tests against real servers, which test/python.test.ts starts: `npm test -- python`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from servers import ACTOR, ISSUER, SECRET_KEY, SERVER_URL
 import stagedoor as package
 from stagedoor import Stagedoor, models
 
-# Before anything of Django's is looked at.
+# Configure Django before any of its modules reads the settings.
 settings.configure(
     ALLOWED_HOSTS=["testserver", "127.0.0.1"],
     MIDDLEWARE=["stagedoor.django.StagedoorMiddleware"],
@@ -36,7 +36,7 @@ def stagedoor() -> Iterator[Stagedoor]:
 
 @pytest.fixture
 def client_of() -> Iterator[Callable[..., Stagedoor]]:
-    """Makes clients that are closed after the test."""
+    """Creates clients that are closed after the test."""
     with ExitStack() as stack:
         yield lambda url, key="sk_test_1", **options: stack.enter_context(
             Stagedoor(bearer_auth=key, server_url=url, **options)
@@ -62,7 +62,7 @@ def in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def names_of_examples(request: pytest.FixtureRequest) -> None:
-    """What the examples in docstrings speak of."""
+    """Defines the names that the examples in docstrings use."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
     request.getfixturevalue("in_environment")
@@ -85,7 +85,7 @@ def names_of_examples(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Tells test/python.test.ts of each test, so that it is one of the project's."""
+    """Reports each test to test/python.test.ts, which makes it a subtest."""
     if "TEST_REPORT" not in os.environ or (report.when != "call" and report.outcome == "passed"):
         return
     line = {"name": report.nodeid, "outcome": report.outcome, "text": report.longreprtext if report.failed else ""}

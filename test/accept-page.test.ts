@@ -38,7 +38,7 @@ async function actorToken(at = server, fields: object = {}) {
 }
 const statusOf = async (id: string, at = server) => expectOk(await at.call('GET', `/v1/actor_tokens/${id}`)).status
 
-/** What a page did that it should not have: loaded anything else, or anything its own policy forbids. */
+/** Records the requests of a page, to check that it loads nothing else. */
 function watch(page: Page) {
   const requests: string[] = []
   page.on('request', it => it.url().startsWith('data:') || requests.push(`${it.method()} ${it.url()}`))
@@ -46,14 +46,14 @@ function watch(page: Page) {
 }
 
 describe('the accept page, in Chromium', () => {
-  test('R15 loading it redeems nothing; a click does; and then the app has the session', async () => {
+  test('R15 loading it redeems nothing; a click redeems, and then the app has the session', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const { id, url, token, user_id } = await actorToken()
     const requests = watch(page)
     await page.goto(url)
     await page.waitForTimeout(500)
-    assert.deepEqual(requests, [`GET ${url}`], 'one request is the whole page')
+    assert.deepEqual(requests, [`GET ${url}`], 'the page needs one request only')
     assert.equal(await statusOf(id), 'pending')
     await page.getByRole('button', { name: 'Act as Carl Customer' }).click()
     const shown = await signedIn(page, user_id)
@@ -65,7 +65,7 @@ describe('the accept page, in Chromium', () => {
     assert.deepEqual(await signedIn(page, user_id), shown, 'a reload gets the same session')
   })
 
-  test('works without script, paints at once, weighs little, and tells no other site of it', async () => {
+  test('works without scripts, appears at once, is small, and sends no referrer to other sites', async () => {
     await using browser = await launchBrowser({ javaScriptEnabled: false })
     const { page } = browser
     const { url } = await actorToken()
@@ -79,7 +79,7 @@ describe('the accept page, in Chromium', () => {
     assert.equal(headers['referer'], undefined, 'R16')
   })
 
-  test('shows who acts as whom first, however small the screen; then the keyboard is enough', async () => {
+  test('shows who acts as whom first, even on a small screen, and works with the keyboard alone', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const { id, url, user_id } = await actorToken(server, { return_url: `${app.url}/operator` })
@@ -90,10 +90,10 @@ describe('the accept page, in Chromium', () => {
       const box = await page.getByText(text, { exact: true }).first().boundingBox()
       assert.ok(box && box.y >= 0 && box.y + box.height <= 568, `${text}: ${JSON.stringify(box)}`)
     }
-    assert.equal(await page.evaluate('document.activeElement.tagName'), 'BODY', 'nothing has the focus')
+    assert.equal(await page.evaluate('document.activeElement.tagName'), 'BODY', 'no element has the focus')
     const sizeOf = async (selector: string) =>
       Number.parseFloat(`${await page.evaluate(`getComputedStyle(document.querySelector('${selector}')).fontSize`)}`)
-    assert.ok((await sizeOf('dd .id')) < (await sizeOf('dd strong')) - 3, 'ids are quieter than names')
+    assert.ok((await sizeOf('dd .id')) < (await sizeOf('dd strong')) - 3, 'ids are smaller than names')
 
     const focused = () => page.evaluate('document.activeElement.textContent')
     await page.keyboard.press('Tab')
@@ -102,14 +102,14 @@ describe('the accept page, in Chromium', () => {
     assert.equal(await focused(), 'Cancel')
     await page.keyboard.press('Enter')
     await page.waitForURL(`${app.url}/operator`)
-    assert.equal(await statusOf(id), 'pending', 'nothing was used up')
+    assert.equal(await statusOf(id), 'pending', 'the ticket is not used up')
     await page.goto(url)
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await signedIn(page, user_id)
   })
 
-  test('is in German for a German browser, as are other addresses', async () => {
+  test('is in German for a German browser, and so are other pages', async () => {
     await using browser = await launchBrowser({ locale: 'de-DE' })
     const { page } = browser
     const { url } = await actorToken()
@@ -131,7 +131,7 @@ describe('the accept page, in Chromium', () => {
     [390, 800],
     [1_280, 800],
   ] as const) {
-    test(`R15 reads well at ${width} px, in light and dark, with long words`, async () => {
+    test(`R15 fits ${width} px, in light and dark, with long words`, async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       const long = await actorToken(server, {
@@ -152,7 +152,7 @@ describe('the accept page, in Chromium', () => {
     })
   }
 
-  test('an app in Clerk’s way: straight on (STAGEDOOR_ACCEPT_PAGE=redirect)', async () => {
+  test('with STAGEDOOR_ACCEPT_PAGE=redirect the link leads directly to the app, as with Clerk', async () => {
     const [port, appPort] = [await freePort(), await freePort()]
     const own = `http://127.0.0.1:${port}`
     await using redirecting = await testServer({
@@ -181,7 +181,7 @@ describe('a ticket that does not work, in the app’s own sign-in page', () => {
     'has expired': () => new Promise(resolve => setTimeout(resolve, 1_100)),
   }
   for (const [words, spoil] of Object.entries(cases)) {
-    test(`it ${words}: <SignIn/> says so`, async () => {
+    test(`it ${words}: <SignIn/> shows the reason`, async () => {
       await using browser = await launchBrowser()
       const token = await actorToken(server, words === 'has expired' ? { expires_in_seconds: 1 } : {})
       await spoil(token)
@@ -190,7 +190,7 @@ describe('a ticket that does not work, in the app’s own sign-in page', () => {
     })
   }
 
-  test('on another site than the server’s: says why, and uses nothing up', async () => {
+  test('on another site than the server’s: the page shows the reason and uses nothing up', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const { id, token, user_id } = await actorToken()
@@ -203,8 +203,8 @@ describe('a ticket that does not work, in the app’s own sign-in page', () => {
   })
 })
 
-describe('what the browser does by itself', () => {
-  /** All on one origin, as behind a proxy: only there does Chromium prerender as it likes. */
+describe('prefetching and prerendering', () => {
+  /** Everything on one origin, as behind a proxy: only there does Chromium prerender freely. */
   async function oneOrigin() {
     const port = await freePort()
     const origin = `http://127.0.0.1:${port}`
@@ -244,13 +244,13 @@ describe('what the browser does by itself', () => {
       },
     }
   }
-  /** Waits until Chromium has done what it does by itself. */
+  /** Waits until Chromium has finished prefetching or prerendering. */
   async function quiet(seen: unknown[]) {
     for (let before = -1; before !== seen.length; await new Promise(resolve => setTimeout(resolve, 2_000)))
       before = seen.length
   }
 
-  test('R15 prefetching redeems nothing; then somebody clicks, and it works', async () => {
+  test('R15 prefetching redeems nothing; a later click works', async () => {
     await using site = await oneOrigin()
     await using browser = await launchBrowser()
     const { page } = browser
@@ -261,7 +261,7 @@ describe('what the browser does by itself', () => {
       await quiet(site.seen)
       assert.ok(
         site.seen.some(({ purpose }) => purpose?.includes('prefetch')),
-        `Chromium prepared nothing: ${JSON.stringify(site.seen)}`,
+        `Chromium prefetched nothing: ${JSON.stringify(site.seen)}`,
       )
       assert.equal(await statusOf(id, site.single), 'pending')
       await page.getByRole('link').click()
@@ -270,7 +270,7 @@ describe('what the browser does by itself', () => {
     }
   })
 
-  test('R15 prerendering redeems nothing, though the app’s sign-in page runs and tries', async () => {
+  test('R15 prerendering redeems nothing, although the app’s sign-in page runs and tries', async () => {
     await using site = await oneOrigin()
     for (const way of ['link', 'sign-in page'] as const) {
       const { id, url, token } = await actorToken(site.single)
@@ -287,7 +287,7 @@ describe('what the browser does by itself', () => {
   })
 })
 
-/** Hands a request on. */
+/** Forwards a request. */
 function pass(incoming: IncomingMessage, outgoing: ServerResponse, to: string): void {
   const { method, headers } = incoming
   const onward = request(`${to}${incoming.url}`, { method, headers }, answer => {
@@ -300,7 +300,7 @@ function pass(incoming: IncomingMessage, outgoing: ServerResponse, to: string): 
 
 async function axe(page: Page): Promise<string[]> {
   const { source } = (await import('axe-core')).default
-  // By the debugger, past the page's own policy: it lets no script in.
+  // Through the debugger, because the page's own policy blocks scripts.
   await page.evaluate(source)
   const { violations } = (await page.evaluate('axe.run()')) as {
     violations: { id: string; nodes: { html: string }[] }[]

@@ -1,4 +1,4 @@
-/** A tiny app with the banner in its pages, for the tests that look at it in a real browser. */
+/** A small app with the banner in its pages, for tests in a real browser. */
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import { stripTypeScriptTypes } from 'node:module'
@@ -8,10 +8,10 @@ import type { Page } from 'playwright-core'
 
 const source = fileURLToPath(new URL('../packages/sdk/src/banner.ts', import.meta.url))
 
-/** The banner as browsers get it: its one source file, without the types. */
+/** The banner as browsers load it: its one source file, without types. */
 export const bannerJs = stripTypeScriptTypes(readFileSync(source, 'utf8'))
 
-/** The strictest policy that lets a page load the banner, ask for its status and send its form. */
+/** The strictest policy under which a page can load the banner, request its status and send its form. */
 export const STRICT =
   "default-src 'none'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'"
 
@@ -25,11 +25,11 @@ export const ACTING: Attributes = { session: 'sess_1', actor: OLIVIA, user: 'car
 
 export interface BannerApp extends AsyncDisposable {
   url: string
-  /** What the app's server has been sent, beside requests for pages. */
+  /** The requests to the app's server, except for pages. */
   requests: { method: string; path: string; cookie: string; body: string }[]
-  /** What it answers, by path. */
+  /** Its answers, by path. */
   answers: Record<string, { status?: number; type?: string; body?: string; location?: string; delay?: number }>
-  /** The page at a path, from its query. */
+  /** The page at a path, built from its query. */
   pages: Record<string, (query: URLSearchParams) => string>
 }
 
@@ -75,7 +75,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return body
 }
 
-/** An HTML page with a banner as the first thing in it. */
+/** An HTML page that starts with a banner. */
 export function pageWith(attributes: Attributes, { body = '<h1>Orders</h1>', inside = '' } = {}): string {
   const written = Object.entries(attributes).map(([name, value]) => {
     const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
@@ -102,7 +102,7 @@ export async function shown(page: Page) {
   return region
 }
 
-/** What a press in the middle of the Leave button would hit: the banner, or what lies over it. */
+/** Returns the element at the middle of the Leave button: the banner, or an element that covers it. */
 export function underLeave(page: Page): Promise<string | undefined> {
   return page.evaluate(() => {
     const banner = document.querySelector('stagedoor-banner') ?? undefined

@@ -8,7 +8,7 @@ import { expectOk, type TestServer, testServer } from '../packages/server/test/s
 import { bannerJs, shown } from './banner-app.ts'
 import { type Browser, clerk, freePort, launchBrowser, signedIn, type TestApp, testApp } from './browser.ts'
 
-/** clerk-js itself will do: checked by the compiler. */
+/** The compiler checks that clerk-js fits this type. */
 export const itself = (real: Clerk): ClerkLike => real
 
 const actor = { sub: 'olivia@support', name: 'Olivia Park', reason: 'Ticket 1234' }
@@ -79,7 +79,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
   const leave = (page: Page) => page.getByRole('button', { name: 'Leave: stop acting' }).click()
   const text = (page: Page) => page.locator('stagedoor-banner section').innerText()
 
-  test('shows nothing of one’s own session; says who acts as whom, why and for how long', async () => {
+  test('shows nothing in the user’s own session; while acting, shows who acts as whom, why and for how long', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     await operator(browser)
@@ -91,7 +91,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     assert.deepEqual(browser.errors, [])
   })
 
-  test('Leave ends this session alone: the operator is signed in, on the page they came from', async () => {
+  test('Leave ends only this session: the operator is signed in again, on the page they came from', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -105,7 +105,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     assert.deepEqual(browser.errors, [])
   })
 
-  test('a revoked session gives the operator’s back', async () => {
+  test('a revoked session returns to the operator’s session', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -123,7 +123,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await isBack(page, own)
   })
 
-  test('a revoked session gives the operator’s back when clerk-js finds out first', async () => {
+  test('a revoked session returns to the operator’s session when clerk-js notices first', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -137,7 +137,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await isBack(page, own)
   })
 
-  test('a session that expires gives the operator’s back', async () => {
+  test('an expired session returns to the operator’s session', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -145,7 +145,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await isBack(page, own)
   })
 
-  test('without a session of one’s own, Leave signs out and goes to the return-url', async () => {
+  test('without an own session, Leave signs out and goes to the return-url', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     await actAs(page)
@@ -155,11 +155,11 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await page.locator('main[data-status=signed-out]').waitFor({ state: 'attached' })
   })
 
-  test('goes where the session says, and gives its reason', async () => {
+  test('goes to the return URL of the session and shows its reason', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
-    // As a server that keeps both with the session answers.
+    // Simulates a server that returns both with the session.
     await page.context().route(/\/v1\/client\/sessions\/sess_\w+(\?.*)?$/, async route => {
       const answer = await route.fetch()
       const json = await answer.json()
@@ -172,7 +172,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await isBack(page, { ...own, path: '/desk' })
   })
 
-  test('says when leaving did not work, and can be tried again', async () => {
+  test('shows when leaving failed, and offers to try again', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -186,7 +186,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await isBack(page, own)
   })
 
-  test('other tabs follow when acting begins and when it is left', async () => {
+  test('other tabs follow when acting begins and ends', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -202,7 +202,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await signedIn(tab, own.id)
     await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
   })
-  test('a tab that could not be seen follows when it is looked at, and does not turn the others round', async () => {
+  test('a hidden tab follows when it becomes visible, and does not change the other tabs', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const own = await operator(browser)
@@ -225,7 +225,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
   })
 })
 
-/** What happens to a page when another tab is opened over it: headless browsers show every tab. */
+/** Simulates another tab that covers the page: headless browsers treat every tab as visible. */
 function hide(page: Page): Promise<void> {
   return page.evaluate(() => {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' })

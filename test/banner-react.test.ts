@@ -11,7 +11,7 @@ import { type Browser, launchBrowser } from './browser.ts'
 
 const PROPS: ActingBannerProps = { session: 'sess_1', actor: OLIVIA, user: 'carl@example.com', reason: 'Ticket 1234' }
 
-/** An app as one writes it, that can be told from outside what to show. */
+/** An ordinary app whose props the test can change from outside. */
 const APP = `
   import { createElement as h, StrictMode, useState } from 'react'
   import { createRoot, hydrateRoot } from 'react-dom/client'
@@ -31,7 +31,7 @@ const APP = `
 describe('<ActingBanner/> on a server', () => {
   const render = (props: ActingBannerProps) => renderToString(createElement(ActingBanner, props))
 
-  test('is the element with its attributes, and a plain sentence until it comes to life', () => {
+  test('renders the element with its attributes, and a plain sentence until the script runs', () => {
     assert.equal(typeof globalThis.window, 'undefined')
     const html = render({ ...PROPS, expiresAt: new Date(5), now: 4, leaveUrl: '/l', statusUrl: '/s', returnUrl: '/r' })
     assert.equal(
@@ -40,7 +40,7 @@ describe('<ActingBanner/> on a server', () => {
     )
   })
 
-  test('follows Clerk when it is told of no actor, and shows nothing when told there is none', () => {
+  test('follows Clerk without an actor prop, and renders nothing for a null actor', () => {
     assert.equal(render({}), '<div><stagedoor-banner clerk="true"></stagedoor-banner></div>')
     assert.equal(
       render({ actor: null, leaveUrl: '/l' }),
@@ -89,7 +89,7 @@ describe('<ActingBanner/> in a browser', () => {
   const says = (text: string) => page.locator('stagedoor-banner section', { hasText: text }).waitFor()
   const json = JSON.stringify(PROPS)
 
-  test('shows what it is given, follows its changes and hides', async () => {
+  test('shows its props, follows their changes and hides', async () => {
     await open({ ...PROPS, expiresAt: Date.now() + 60_000 })
     await shown(page)
     await says('Olivia Park is acting as carl@example.com. Reason: Ticket 1234')
@@ -103,7 +103,7 @@ describe('<ActingBanner/> in a browser', () => {
     await shown(page)
   })
 
-  test('comes to life in what a server has rendered, without a complaint', async () => {
+  test('hydrates server-rendered HTML without a warning', async () => {
     const body = `<main><dialog>Dialog</dialog>${renderToString(createElement(ActingBanner, PROPS))}<h1>Orders</h1></main>`
     await open(PROPS, body)
     await shown(page)
@@ -111,7 +111,7 @@ describe('<ActingBanner/> in a browser', () => {
     assert.deepEqual(browser.errors, [])
   })
 
-  test('stays when it is unmounted while somebody is acting, even from a dialog, and gives way to the next', async () => {
+  test('stays when it is unmounted while acting, even in a dialog, and is replaced by the next one', async () => {
     await open(PROPS)
     await shown(page)
     await page.evaluate("document.querySelector('dialog').showModal()")
@@ -126,7 +126,7 @@ describe('<ActingBanner/> in a browser', () => {
     assert.deepEqual(browser.errors, [])
   })
 
-  test('leaves in the app’s own way, and tells when that did not work', async () => {
+  test('leaves through the app’s own handler, and shows when that failed', async () => {
     await open(PROPS)
     await show(`{ ...${json}, onLeave: async () => { throw new Error('no') } }`)
     await page.getByRole('button', { name: 'Leave' }).click()
@@ -136,10 +136,10 @@ describe('<ActingBanner/> in a browser', () => {
     await page.locator('stagedoor-banner').waitFor({ state: 'hidden' })
   })
 
-  test('follows the Clerk it is given', async () => {
+  test('follows the Clerk object in its props', async () => {
     await open({ actor: null })
     app.answers['/fapi/v1/client/sessions/sess_9'] = { body: '{"response":{"status":"active"}}' }
-    // The shape of clerk-js; with the real one the element is tested by itself.
+    // An object with the shape of clerk-js; banner-clerk.test.ts uses the real one.
     await page.evaluate(`
       window.given = {
         frontendApi: '', proxyUrl: '/fapi', client: { sessions: [] },
@@ -153,7 +153,7 @@ describe('<ActingBanner/> in a browser', () => {
     `)
     await says('olivia@support is acting as Carl. Reason: By hand')
     await page.getByRole('button', { name: 'Leave' }).click()
-    // A router has changed the page without loading it: the banner loads the one to go on at a moment later.
+    // A router changed the page without loading it: the banner loads the next page a moment later.
     await page.waitForFunction(() => localStorage.getItem('left') === 'sess_9' && location.pathname === '/')
   })
 })

@@ -20,7 +20,7 @@ import {
 import { type Browser, launchBrowser } from './browser.ts'
 
 const axe = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
-/** For the pages of tests that need styles of their own. */
+/** For pages of tests that need their own styles. */
 const STYLED = `${STRICT}; style-src 'unsafe-inline'`
 const LONG: Attributes = {
   session: 'sess_1',
@@ -72,7 +72,7 @@ describe('<stagedoor-banner>', () => {
   const button = () => page.getByRole('button', { name: 'Leave' })
   const text = () => page.evaluate(() => document.querySelector('stagedoor-banner')?.shadowRoot?.textContent ?? '')
   const announced = () => page.locator('stagedoor-banner [role=status]').textContent()
-  /** Counts the documents this page has loaded since. */
+  /** Counts the documents that this page loads from now on. */
   function loads(of = page) {
     const count = { loads: 0 }
     of.on('domcontentloaded', () => {
@@ -81,8 +81,8 @@ describe('<stagedoor-banner>', () => {
     return count
   }
 
-  describe('says', () => {
-    test('who is acting as whom, why, and for how long', async () => {
+  describe('text', () => {
+    test('shows who is acting as whom, why, and for how long', async () => {
       await open({ ...ACTING, 'expires-at': inMinutes(12.5) })
       const region = await shown(page)
       const said = (await region.innerText()).replace(/\s+/g, ' ')
@@ -93,7 +93,7 @@ describe('<stagedoor-banner>', () => {
       )
     })
 
-    test('the actor’s name, else the e-mail address, else the sub, else that it is someone', async () => {
+    test('shows the actor’s name, else the e-mail address, else the sub, else “someone”', async () => {
       for (const [actor, name] of [
         [OLIVIA, 'Olivia Park'],
         [{ sub: 'o', name: '', email: 'o@example.com' }, 'o@example.com'],
@@ -107,7 +107,7 @@ describe('<stagedoor-banner>', () => {
       assert.match(await text(), /^ not json is acting/)
     })
 
-    test('it in the language of its lang attribute, else of the browser', async () => {
+    test('is in the language of its lang attribute, else of the browser', async () => {
       const left = { 'expires-at': inMinutes(65.5) }
       app.pages['/'] = () => pageWith({ ...ACTING, ...left, lang: 'de-CH' })
       await page.goto(app.url)
@@ -126,17 +126,17 @@ describe('<stagedoor-banner>', () => {
       })
       await page.getByText('Grund: Ticket 1234').first().waitFor()
       // The announcement for screen readers may follow.
-      assert.match(await text(), /1:05:\d\dStop/, 'what the app has set stays')
+      assert.match(await text(), /1:05:\d\dStop/, 'the labels of the app stay')
 
       await using german = await launchBrowser({ locale: 'de-AT' })
       app.pages['/'] = () => pageWith(ACTING)
       await german.page.goto(`${app.url}/`)
       await german.page.getByRole('button', { name: 'Beenden' }).waitFor()
       await open({ ...ACTING, lang: 'tlh' })
-      assert.match(await text(), /is acting as/, 'another language: that of the browser')
+      assert.match(await text(), /is acting as/, 'an unknown language falls back to the browser’s')
     })
 
-    test('the time also where the browser has no Intl.DurationFormat', async () => {
+    test('shows the time even if the browser has no Intl.DurationFormat', async () => {
       await page.addInitScript(() => Reflect.deleteProperty(Intl, 'DurationFormat'))
       for (const [minutes, shows] of [
         [12.5, /^12:\d\d left$/],
@@ -148,7 +148,7 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('that it is an AI agent', async () => {
+    test('shows that the actor is an AI agent', async () => {
       await open({ ...ACTING, actor: ROBOT })
       assert.match(await text(), /^AI agent Refund helper is acting as carl@example\.com\./)
       const back = () =>
@@ -162,7 +162,7 @@ describe('<stagedoor-banner>', () => {
       assert.notEqual(await back(), agent)
     })
 
-    test('nothing without an actor, and everything once there is one', async () => {
+    test('is empty without an actor, and appears once there is one', async () => {
       for (const actor of [undefined, '', 'null']) {
         await open({ session: 'sess_1' })
         if (actor !== undefined) await banner().evaluate((each, value) => each.setAttribute('actor', value), actor)
@@ -183,7 +183,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await paddingOf(page), 0)
     })
 
-    test('what its properties say, which are its attributes', async () => {
+    test('follows its properties, which mirror its attributes', async () => {
       await open({
         ...ACTING,
         'leave-url': '/leave',
@@ -215,7 +215,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await banner().getAttribute('reason'), 'Another')
     })
 
-    test('it in other words', async () => {
+    test('can be replaced by labels of the app', async () => {
       await open(ACTING)
       await banner().evaluate((each: StagedoorBanner) => {
         each.labels = { acting: 'Für {user} handelt {actor}.', leave: 'Beenden', region: 'Vertretung' }
@@ -224,7 +224,7 @@ describe('<stagedoor-banner>', () => {
       assert.match(await text(), /Für carl@example\.com handelt Olivia Park\. Reason: Ticket 1234.*Beenden/)
     })
 
-    test('markup as text, wherever it comes from', async () => {
+    test('shows markup as text, from every source', async () => {
       const attack = '<img src=x onerror="document.title=1">'
       await open({ session: attack, actor: { sub: 's', name: attack }, user: attack, reason: attack })
       await banner().evaluate((each: StagedoorBanner, value) => {
@@ -240,7 +240,7 @@ describe('<stagedoor-banner>', () => {
   })
 
   describe('in a page', () => {
-    test('breaks no strict Content-Security-Policy', async () => {
+    test('works under a strict Content-Security-Policy', async () => {
       app.answers = { '/status': { body: '{"active":true}' }, '/leave': { status: 303, location: '/after' } }
       await open({ ...ACTING, 'expires-at': inMinutes(5), 'status-url': '/status', 'leave-url': '/leave' })
       await banner().evaluate((each: StagedoorBanner) => each.check())
@@ -268,7 +268,7 @@ describe('<stagedoor-banner>', () => {
       'with a backdrop': '::backdrop { display: block !important; background: red !important }',
       'hidden body': 'body { display: none !important } html { visibility: hidden; opacity: 0; filter: opacity(0) }',
     }
-    test('is there whatever its style sheets do', async () => {
+    test('is visible under any style sheet of the page', async () => {
       for (const [name, css] of Object.entries(hostile)) {
         await open(ACTING, { body: `<style>${css}</style><h1>Orders</h1>`, policy: STYLED })
         const box = await banner().boundingBox()
@@ -280,7 +280,7 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('does not hang a page that nothing can show', async () => {
+    test('does not hang a page that is hidden completely', async () => {
       await open(ACTING)
       await page.evaluate(() => document.documentElement.style.setProperty('display', 'none', 'important'))
       await page.waitForTimeout(1_100)
@@ -288,7 +288,7 @@ describe('<stagedoor-banner>', () => {
       await shown(page)
     })
 
-    test('is there whatever attributes it is given', async () => {
+    test('is visible with any attributes', async () => {
       await open(
         { ...ACTING, hidden: '', inert: '', 'aria-hidden': 'true', style: 'display:none !important' },
         { policy: STYLED },
@@ -304,7 +304,7 @@ describe('<stagedoor-banner>', () => {
       await button().click({ trial: true })
     })
 
-    test('is within reach where what it stands in is not', async () => {
+    test('can be used even if its parent is inert or hidden', async () => {
       for (const attribute of ['inert', 'aria-hidden=true', 'hidden']) {
         await open(ACTING, { body: '<div id="root"></div>' })
         await page.evaluate(text => {
@@ -321,7 +321,7 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('covers nothing, and gives the room back', async () => {
+    test('covers nothing, and frees its space when it hides', async () => {
       await open(ACTING, { body: '<style>html { padding-top: 10px }</style><h1>Orders</h1>', policy: STYLED })
       const height = Math.round((await banner().boundingBox())?.height ?? 0)
       const top = (await page.locator('main').boundingBox())?.y ?? 0
@@ -334,7 +334,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await page.evaluate(variable), '')
     })
 
-    test('its button can be pressed over any modal dialog', async () => {
+    test('has a button that can be pressed over any modal dialog', async () => {
       await open(ACTING, {
         body: `<dialog id="one"><button id="in-one">One</button></dialog><dialog id="two">Two</dialog>
           <div id="pop" popover><p>Menu</p></div><div id="host"></div>`,
@@ -360,7 +360,7 @@ describe('<stagedoor-banner>', () => {
         'main',
       )
 
-      // In a shadow tree no event and no mutation tells of it: the next second does.
+      // A shadow tree fires no event and no mutation for it, so the banner notices within a second.
       await page.evaluate(() => {
         const root = document.querySelector('#host')?.attachShadow({ mode: 'open' })
         const dialog = document.createElement('dialog')
@@ -379,9 +379,9 @@ describe('<stagedoor-banner>', () => {
       await reachable()
     })
 
-    test('comes back when a script takes it away, and stays away when acting is over', async () => {
+    test('comes back when a script removes it, and stays away after acting has ended', async () => {
       await open(ACTING)
-      // At once: before anything is painted without it.
+      // Immediately: before the page is painted without it.
       const emptied = page.evaluate(async () => {
         document.body.textContent = ''
         await Promise.resolve()
@@ -403,7 +403,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await banner().count(), 0)
     })
 
-    test('does not fight with a script that takes it away for ever', async () => {
+    test('gives up after a while against a script that keeps removing it', async () => {
       await open(ACTING)
       const times = await page.evaluate(async () => {
         let removed = 0
@@ -422,7 +422,7 @@ describe('<stagedoor-banner>', () => {
       await shown(page)
     })
 
-    test('leaves the place to the app’s own when that is put up again', async () => {
+    test('is replaced by the app’s own banner when the app adds it again', async () => {
       await open(ACTING)
       await page.evaluate(() => {
         document.querySelector('stagedoor-banner')?.remove()
@@ -439,7 +439,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await paddingOf(page), 0)
     })
 
-    test('is on paper', async () => {
+    test('is printed', async () => {
       await open(ACTING)
       await page.evaluate("dispatchEvent(new Event('beforeprint'))")
       await page.emulateMedia({ media: 'print' })
@@ -454,8 +454,8 @@ describe('<stagedoor-banner>', () => {
     })
   })
 
-  describe('time', () => {
-    test('counts down, and is announced when it begins, at 5 minutes, at 1 minute and at the end', async () => {
+  describe('the remaining time', () => {
+    test('counts down, and is announced at the start, at 5 minutes, at 1 minute and at the end', async () => {
       await page.clock.install()
       await open({ ...ACTING, 'expires-at': inMinutes(7) })
       await page.evaluate(() => {
@@ -477,13 +477,13 @@ describe('<stagedoor-banner>', () => {
       assert.equal(await page.locator('stagedoor-banner time').textContent(), 'Time is up.')
     })
 
-    test('is over: the event, then the return-url', async () => {
+    test('when it is up, fires the event, then goes to the return-url', async () => {
       await page.clock.install()
       await open({ ...ACTING, 'expires-at': inMinutes(1), 'return-url': '/after' })
       await page.evaluate(() =>
         document.addEventListener('stagedoor-end', event => {
           const { detail } = event as CustomEvent
-          // biome-ignore lint/suspicious/noDocumentCookie: as apps do, and synchronous
+          // biome-ignore lint/suspicious/noDocumentCookie: as in apps, and synchronous
           document.cookie = `ended=${encodeURIComponent(JSON.stringify(detail))}`
         }),
       )
@@ -493,7 +493,7 @@ describe('<stagedoor-banner>', () => {
       assert.match(ended, /ended=\{"session":"sess_1","reason":"expired"\}/)
     })
 
-    test('is over: without a return-url the page is loaded anew, but not for ever', async () => {
+    test('when it is up without a return-url, reloads the page, a limited number of times', async () => {
       let loads = 0
       await open({ ...ACTING, 'expires-at': Date.now() - 1_000 })
       app.pages['/'] = () => {
@@ -509,7 +509,7 @@ describe('<stagedoor-banner>', () => {
       await button().click({ trial: true })
     })
 
-    test('is over: an app can take over', async () => {
+    test('when it is up, lets the app prevent the default', async () => {
       await page.clock.install()
       await open({ ...ACTING, 'expires-at': inMinutes(1), 'return-url': '/after' })
       await page.evaluate(() => document.addEventListener('stagedoor-end', event => event.preventDefault()))
@@ -518,7 +518,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(new URL(page.url()).pathname, '/')
     })
 
-    test('is over only when the server says so, too, if it can be asked', async () => {
+    test('is up only when the server confirms it, if there is a status-url', async () => {
       app.answers = { '/status': { body: '{"active":true}' } }
       await page.clock.install()
       await open({ ...ACTING, 'expires-at': inMinutes(1), 'status-url': '/status', 'return-url': '/after' })
@@ -531,13 +531,13 @@ describe('<stagedoor-banner>', () => {
       await page.waitForURL('**/after')
     })
 
-    test('is the server’s where the browser’s clock is wrong', async () => {
+    test('follows the server’s clock if the browser’s clock is wrong', async () => {
       const serverTime = inMinutes(-180)
       await open({ ...ACTING, 'expires-at': serverTime + 60_000 * 10 + 900, now: serverTime })
       assert.match(await text(), /(10:0\d|9:5\d) left/)
     })
 
-    test('goes nowhere that is not a web page', async () => {
+    test('leads only to web pages', async () => {
       for (const url of ['javascript:document.title=1', 'data:text/html,x', 'file:///etc/passwd']) {
         await open({ ...ACTING, 'return-url': url, 'leave-url': url })
         const reloaded = page.waitForEvent('domcontentloaded')
@@ -557,7 +557,7 @@ describe('<stagedoor-banner>', () => {
       app.answers = { '/leave': { status: 303, location: '/after', delay: 300 } }
       await open({ ...ACTING, 'leave-url': '/leave' }, { inside: '<input type="hidden" name="csrf" value="t0ken&">' })
       await page.evaluate(() => {
-        // biome-ignore lint/suspicious/noDocumentCookie: as apps do, and synchronous
+        // biome-ignore lint/suspicious/noDocumentCookie: as in apps, and synchronous
         document.cookie = 'session=carl'
       })
       const pressed = await button().evaluate((leave: HTMLElement) => {
@@ -576,7 +576,7 @@ describe('<stagedoor-banner>', () => {
       assert.match(cookie, /session=carl/)
     })
 
-    test('says so before, and an app can take over', async () => {
+    test('fires an event first, whose default the app can prevent', async () => {
       await open({ ...ACTING, 'leave-url': '/leave' })
       await page.evaluate(() => {
         document.addEventListener('stagedoor-leave', event => {
@@ -590,7 +590,7 @@ describe('<stagedoor-banner>', () => {
       assert.deepEqual(app.requests, [])
     })
 
-    test('says when it did not work, and can be tried again', async () => {
+    test('shows when it failed, and can be tried again', async () => {
       await open({ ...ACTING, 'return-url': '/after' })
       await banner().evaluate((each: StagedoorBanner) => {
         let tries = 0
@@ -608,7 +608,7 @@ describe('<stagedoor-banner>', () => {
       await page.waitForURL('**/after')
     })
 
-    test('does not wait for ever', async () => {
+    test('stops waiting after a timeout', async () => {
       app.answers = { '/leave': { status: 204 } }
       await page.clock.install()
       await open({ ...ACTING, 'leave-url': '/leave' })
@@ -619,7 +619,7 @@ describe('<stagedoor-banner>', () => {
       await until(() => app.requests.length === 2)
     })
 
-    test('is reached and pressed with the keyboard alone, and shows where one is', async () => {
+    test('works with the keyboard alone, and shows the focus', async () => {
       app.answers = { '/leave': { status: 303, location: '/after' } }
       await open({ ...ACTING, 'leave-url': '/leave' }, { body: '<a href="/x">Next</a>' })
       await page.keyboard.press('Tab')
@@ -636,7 +636,7 @@ describe('<stagedoor-banner>', () => {
   })
 
   describe('status-url', () => {
-    test('loads the page anew when acting is over, or nothing is told of it', async () => {
+    test('reloads the page when acting has ended or the server no longer knows the session', async () => {
       for (const over of [{ body: '{"active":false}' }, { status: 401 }, { status: 403 }, { status: 404 }]) {
         app.answers = { '/status': over }
         await open({ ...ACTING, 'status-url': '/status' })
@@ -649,8 +649,8 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('is asked every 10 seconds and when the page is looked at again; no answer changes nothing', async t => {
-      // A clock is the whole browser's: one that stands still would stop the pages of the next test, too.
+    test('is requested every 10 seconds and when the page becomes visible; a failed request changes nothing', async t => {
+      // The fake clock belongs to the whole browser: if it stayed paused, the pages of the next test would stop, too.
       const { clock } = page.context()
       t.after(() => clock.resume())
       await page.clock.install()
@@ -681,7 +681,7 @@ describe('<stagedoor-banner>', () => {
       assert.equal(app.requests.length, 5)
     })
 
-    test('on another origin is never asked', async () => {
+    test('on another origin is never requested', async () => {
       await using other = await bannerApp()
       other.answers = { '/status': { body: '{"active":false}' } }
       await open({ ...ACTING, 'status-url': `${other.url}/status` }, { policy: 'default-src *' })
@@ -692,7 +692,7 @@ describe('<stagedoor-banner>', () => {
   })
 
   describe('other tabs', () => {
-    /** The app's server: who is acting in this browser. */
+    /** The state of the app's server: who is acting in this browser. */
     let acting: string | null
     let tab: Page
 
@@ -705,7 +705,7 @@ describe('<stagedoor-banner>', () => {
       await tab.goto(app.url)
     })
 
-    test('follow when acting begins, and when it is left', async () => {
+    test('follow when acting begins and when the actor leaves', async () => {
       acting = 'sess_1'
       await page.goto(app.url)
       await shown(page)
@@ -717,7 +717,7 @@ describe('<stagedoor-banner>', () => {
       await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
     })
 
-    test('take no notice of messages that are not the banner’s', async () => {
+    test('ignore messages that are not from the banner', async () => {
       const count = loads(tab)
       await tab.evaluate(() => {
         const channel = new BroadcastChannel('stagedoor')
@@ -728,7 +728,7 @@ describe('<stagedoor-banner>', () => {
       assert.deepEqual(browser.errors, [])
     })
 
-    test('follow when it ends, and when another session begins', async () => {
+    test('follow when acting ends, and when another session begins', async () => {
       acting = 'sess_1'
       await page.goto(app.url)
       await shown(tab)
@@ -740,7 +740,7 @@ describe('<stagedoor-banner>', () => {
       await tab.locator('stagedoor-banner').waitFor({ state: 'hidden' })
     })
 
-    test('wait until they are looked at', async () => {
+    test('wait until they become visible', async () => {
       await hide(tab)
       acting = 'sess_1'
       await page.goto(app.url)
@@ -752,8 +752,8 @@ describe('<stagedoor-banner>', () => {
       await shown(tab)
     })
 
-    test('that cannot follow do not send each other on for ever', async () => {
-      // Pages that say different things, whatever is loaded how often.
+    test('that cannot follow do not reload each other endlessly', async () => {
+      // Two pages that always show different sessions, however often they are loaded.
       let [loadsOfPage, loadsOfTab] = [0, 0]
       app.pages['/static'] = () => {
         loadsOfTab += 1
@@ -767,19 +767,19 @@ describe('<stagedoor-banner>', () => {
       await page.goto(app.url)
       await until(() => loadsOfTab === 2)
       await page.waitForTimeout(700)
-      // The one reload of the first tab, when the second said that it acts.
+      // The first tab reloads once, when the second announces its session.
       assert.deepEqual({ loadsOfPage, loadsOfTab }, { loadsOfPage: 1, loadsOfTab: 2 })
     })
   })
 
-  describe('for everybody', () => {
+  describe('accessibility', () => {
     for (const colorScheme of ['light', 'dark'] as const) {
       for (const [kind, attributes] of Object.entries({
         person: ACTING,
         agent: { ...ACTING, actor: ROBOT },
         'long text': LONG,
       })) {
-        test(`no finding by axe: ${colorScheme}, ${kind}`, async () => {
+        test(`axe finds nothing: ${colorScheme}, ${kind}`, async () => {
           await page.emulateMedia({ colorScheme })
           await open({ ...attributes, 'expires-at': inMinutes(10), 'leave-url': '/leave' })
           await page.evaluate(axe)
@@ -790,7 +790,7 @@ describe('<stagedoor-banner>', () => {
       }
     }
 
-    test('fits any width, with all of the text within reach', async () => {
+    test('fits every width, with all of the text reachable', async () => {
       for (const width of [320, 390, 1_280]) {
         await page.setViewportSize({ width, height: 600 })
         for (const attributes of [ACTING, LONG]) {
@@ -820,7 +820,7 @@ describe('<stagedoor-banner>', () => {
       }
     })
 
-    test('can be told from the page in forced colours, and moves for nobody', async () => {
+    test('stands out from the page in forced colours, and does not move under reduced motion', async () => {
       await page.emulateMedia({ forcedColors: 'active', reducedMotion: 'reduce' })
       await open({ ...ACTING, actor: ROBOT })
       const { border, edge, moving } = await page.evaluate(() => {
@@ -847,7 +847,7 @@ describe('<stagedoor-banner>', () => {
   })
 })
 
-/** Waits for what cannot be seen in a page. */
+/** Waits for a condition outside the page. */
 async function until(check: () => boolean | Promise<boolean>): Promise<void> {
   for (let i = 0; i < 200; i += 1) {
     if (await check()) return
@@ -867,7 +867,7 @@ function backgroundOf(page: Page): Promise<string | undefined> {
   })
 }
 
-/** What happens to a page when another tab is opened over it: headless browsers show every tab. */
+/** Simulates another tab that covers the page: headless browsers treat every tab as visible. */
 function hide(page: Page, hidden = true): Promise<void> {
   return page.evaluate(
     state => {

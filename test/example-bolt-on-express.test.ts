@@ -13,7 +13,7 @@ let server: TestServer
 let app: AsyncDisposable
 let shop: string
 
-/** The example on a server of its own. */
+/** Starts the example with its own server. */
 async function started(sessions: string, options: { realTime: boolean }) {
   const [port, appPort] = [await freePort(), await freePort()]
   shop = `http://127.0.0.1:${appPort}`
@@ -69,12 +69,12 @@ const cookieOf = async (context: BrowserContext) =>
 
 for (const sessions of ['express-session', 'cookie-session']) {
   describe(`the bolt-on example, with ${sessions}`, () => {
-    // What does not depend on how sessions are kept is tried with one library.
+    // Tests that do not depend on the session library run with one library only.
     const once = sessions === 'cookie-session' ? test : () => undefined
     before(() => started(sessions, { realTime: true }))
     after(stopped)
 
-    test('act, be seen to act, be refused what matters, leave, and be oneself again', async () => {
+    test('the operator acts, is shown as acting, is refused sensitive actions, leaves, and is themselves again', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -104,7 +104,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       )
     })
 
-    once('a revoked session: the open page goes back by itself, and so does every other tab', async () => {
+    once('after a revocation the open page returns to the operator, and so does every other tab', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -124,7 +124,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       }
     })
 
-    test('a session that is over ends the next request, whatever it is', async () => {
+    test('after a revocation every next request ends acting', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -134,11 +134,11 @@ for (const sessions of ['express-session', 'cookie-session']) {
         fetch(`${shop}${path}`, { method: 'POST', headers: { cookie }, redirect: 'manual' })
       assert.equal((await post('/account/delete')).status, 403)
       expectOk(await server.call('POST', `/v1/sessions/${(await sessionOf()).id}/revoke`))
-      // The same cookie, kept by whoever had it: nothing is done in the customer's name, nor in the operator's.
+      // A request with the old cookie does nothing, in the customer's name or in the operator's.
       const paths = ['/account/delete', '/support/act-as/carl']
       for (const path of paths) {
         const answer = await post(path)
-        // express-session has destroyed what the cookie names.
+        // express-session has destroyed the session of this cookie.
         const isGone = sessions === 'express-session' && path !== paths[0]
         assert.equal(answer.status, isGone ? 403 : 303, path)
         if (!isGone) assert.equal(answer.headers.get('location'), '/support', path)
@@ -147,13 +147,13 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.equal((await sessionOf()).status, 'revoked')
     })
 
-    once('a link made for somebody else, a used one, and no link sign nobody in', async () => {
+    once('a link for another operator, a used link and a missing link sign no user in', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       const carl = expectOk(await server.call('GET', '/v1/users?external_id=carl'))[0]
       const foreign = await server.createActorToken({ user_id: carl.id, actor: { sub: 'mallory' } })
       const start = (ticket: string) => `${shop}/acting/start?__clerk_ticket=${ticket}`
-      // Not signed in; signed in as a customer; as support.
+      // Not signed in; signed in as a customer; signed in as support.
       assert.equal((await page.goto(start(foreign.token)))?.status(), 403)
       await logIn(page, 'dora')
       assert.equal((await page.goto(start(foreign.token)))?.status(), 403)
@@ -169,7 +169,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.equal(await page.evaluate('document.body.innerText.includes("    at ")'), false, 'no stack')
     })
 
-    once('only support acts, and other sites’ forms do nothing', async () => {
+    once('only support acts, and forms of other sites do nothing', async () => {
       await using browser = await launchBrowser()
       await logIn(browser.page, 'dora')
       const cookie = await cookieOf(browser.page.context())
@@ -179,7 +179,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.equal((await post({ cookie, origin: 'https://evil.example' })).status, 403)
     })
 
-    test('logging out while acting is leaving', async () => {
+    test('logging out while acting leaves', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -189,7 +189,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.match(await page.getByRole('main').innerText(), /Olivia Operator/)
     })
 
-    test('a second user while acting: says as whom, and offers to switch', async () => {
+    test('a link for a second user while acting shows the current user and offers to switch', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -201,7 +201,11 @@ for (const sessions of ['express-session', 'cookie-session']) {
       await page.getByRole('button', { name: /^Act as/ }).click()
       await page.getByRole('heading', { name: 'You are acting as Carl Customer' }).waitFor()
       await seen(page).getByText('Carl Customer').first().waitFor()
-      assert.equal(expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status, 'pending', 'nothing is used up')
+      assert.equal(
+        expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status,
+        'pending',
+        'the ticket is not used up',
+      )
       await page.getByRole('link', { name: 'Continue as Carl Customer' }).click()
       assert.match(await page.getByRole('main').innerText(), /Order 1001, for Carl Customer/)
 
@@ -213,7 +217,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       await seen(page).getByText('Dora Customer').first().waitFor()
       assert.equal(expectOk(await server.call('GET', `/v1/sessions/${first.id}`)).status, 'revoked')
       assert.equal(expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status, 'accepted')
-      // From a support page that was open before: no token is made.
+      // From a support page opened before: no token is created.
       const cookie = await cookieOf(page.context())
       const again = await fetch(`${shop}/support/act-as/carl`, { method: 'POST', headers: { cookie } })
       assert.equal(again.status, 409)
@@ -223,7 +227,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.match(await page.getByRole('main').innerText(), /Olivia Operator/)
     })
 
-    test('a link that is opened again, by a double click or the back button, comes to the same session', async () => {
+    test('a link opened again, by a double click or the back button, leads to the same session', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await logIn(page, 'olivia')
@@ -238,7 +242,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       await button.dblclick()
       await page.waitForURL(`${shop}/`)
       await seen(page).waitFor()
-      // As if the answer, and the cookie with it, had been lost.
+      // Simulates a lost answer, with its cookie.
       assert.equal((await fetch(start, { headers: { cookie }, redirect: 'manual' })).headers.get('location'), '/')
       await page.goto(start)
       await page.waitForURL(`${shop}/`)
@@ -247,7 +251,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       await page.waitForURL(`${shop}/support`)
     })
 
-    once('is light or dark, as the browser is', async () => {
+    once('is light or dark, like the browser', async () => {
       await using browser = await launchBrowser()
       const { page } = browser
       await page.emulateMedia({ colorScheme: 'dark' })
@@ -261,7 +265,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
     before(() => started(sessions, { realTime: false }))
     after(stopped)
 
-    test('ends acting although the banner polls; requests of a person extend it', async () => {
+    test('ends acting even if the banner polls; requests of a person extend it', async () => {
       let cookie = ''
       const send = async (method: string, path: string, form?: Record<string, string>) => {
         const body = form && { body: new URLSearchParams(form) }
@@ -277,7 +281,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       assert.equal((await send('GET', `/acting/start?__clerk_ticket=${ticket}`)).headers.get('location'), '/')
       for (let seconds = 0; seconds < 120; seconds += 30) {
         server.clock.advance(30)
-        assert.equal((await send('GET', '/')).status, 200, 'a person uses it')
+        assert.equal((await send('GET', '/')).status, 200, 'a person uses the app')
       }
       for (let seconds = 0; seconds < 50; seconds += 10) {
         server.clock.advance(10)
@@ -293,7 +297,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
 }
 
 describe('the guide to the bolt-on', () => {
-  test('shows the files of the example as they are', () => {
+  test('shows the files of the example unchanged', () => {
     const guide = readFileSync(fileURLToPath(new URL('../docs/guides/bolt-on.md', import.meta.url)), 'utf8')
     for (const file of ['stagedoor.ts', 'session.ts', 'cookie-session.ts'])
       assert.ok(guide.includes(readFileSync(`${example}${file}`, 'utf8').trim()), file)

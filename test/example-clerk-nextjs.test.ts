@@ -16,7 +16,7 @@ const sample = parseEnv(read('.env.example')) as Record<string, string>
 const actor = { sub: 'user_operator', name: 'Olivia', nested: { list: [1, 'ü', null] } }
 
 describe('examples/clerk-nextjs', () => {
-  it('its README names commands and settings that are there', () => {
+  it('its README names existing commands and settings', () => {
     const { name, scripts } = JSON.parse(read('package.json'))
     const text = read('README.md')
     const commands = [...text.matchAll(/^npm (?:run )?(\w+) --workspace=(\S+)/gm)]
@@ -31,7 +31,7 @@ describe('examples/clerk-nextjs', () => {
     for (const [setting] of text.matchAll(/\b(NEXT_PUBLIC_)?CLERK_[A-Z_]+\b/g)) assert.ok(setting in sample, setting)
   })
 
-  // Building takes a minute, and Next.js is installed for the long tests only.
+  // Building takes a minute, and Next.js is installed for the deep run only.
   if (process.env.TEST_DEEP !== undefined) builtAndServed()
 })
 
@@ -70,11 +70,11 @@ function builtAndServed() {
         await server?.[Symbol.asyncDispose]()
       })
 
-      /** What the page says; React writes quotes as entities. */
+      /** Returns the text of the page; React writes quotes as entities. */
       const said = (text: string) =>
         JSON.parse((/<pre>(.*?)<\/pre>/s.exec(text)?.[1] ?? 'null').replaceAll('&quot;', '"'))
 
-      it('takes a session token as bearer, and nobody without one', async () => {
+      it('accepts a session token as bearer, and refuses a request without one', async () => {
         const { session_id, user_id } = await server.signIn({ actor })
         const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`))
         const headers = { authorization: `Bearer ${jwt}` }
@@ -84,13 +84,13 @@ function builtAndServed() {
         assert.equal((await fetch(`${app.url}/api/me`)).status, 401)
       })
 
-      it('sends nobody signed in to its sign-in page, after one handshake', async () => {
+      it('redirects a visitor who is not signed in to its sign-in page, after one handshake', async () => {
         const opened = await new PlainBrowser(kind === 'live' ? { __client_uat: '1700000000' } : {}).open(`${app.url}/`)
         assert.ok(opened.url.startsWith(`${app.url}/sign-in`), opened.url)
         assert.equal(opened.hops.filter(hop => hop.url.includes('/v1/client/handshake?')).length, 1)
       })
 
-      it('in Chromium: from the link to the page, and back by handshake when the cookie is gone', async () => {
+      it('in Chromium: leads from the link to the page, and back by handshake when the cookie is gone', async () => {
         await using browser = await launchBrowser()
         const { page } = browser
         const token = await server.createActorToken({ actor })
@@ -115,7 +115,7 @@ function builtAndServed() {
         await page.context().clearCookies({ name: /^__session|redirect_count$/ })
         await page.goto(`${app.url}/`)
         assert.match(page.url(), /\/sign-in/)
-        assert.doesNotMatch(app.output(), /infinite redirect|not let out/)
+        assert.doesNotMatch(app.output(), /infinite redirect|blocked by the test/)
       })
     })
   }

@@ -55,7 +55,7 @@ for (const name of ['express', 'fastify', 'hono', 'request']) {
     const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
     const cookie = (token: string) => ({ cookie: `__session=${token}` })
 
-    it('says who you are, by token and by cookie', async () => {
+    it('shows who the user is, by token and by cookie', async () => {
       assert.equal((await call('GET', '/')).text, 'You are nobody.\n')
       for (const as of [bearer, cookie]) {
         assert.equal((await call('GET', '/', as(own))).text, `You are ${userId}.\n`)
@@ -63,7 +63,7 @@ for (const name of ['express', 'fastify', 'hono', 'request']) {
       }
     })
 
-    it('keeps from who acts what is not theirs, and leaves no trace of them as the user', async () => {
+    it('refuses an actor what only the user may do, and records the actor instead of the user', async () => {
       const seen = async (token: string) => (await call('GET', '/me', bearer(token))).lastSeen
       assert.deepEqual((await call('GET', '/me', bearer(acting))).actor, actor)
       assert.equal(await seen(acting), null)
@@ -82,8 +82,8 @@ for (const name of ['express', 'fastify', 'hono', 'request']) {
       }
     })
 
-    it('does what the guide says, as it is written there', async context => {
-      if (spawnSync('curl', ['--version']).status !== 0) return context.skip('there is no curl')
+    it('works with the commands of the guide', async context => {
+      if (spawnSync('curl', ['--version']).status !== 0) return context.skip('curl is not installed')
       const [, script = ''] = /```sh\n(call\(\)[\s\S]*?)```/.exec(guide) ?? []
       const child = spawn('sh', ['-e'], {
         env: { PATH: process.env['PATH'], STAGEDOOR_SERVER_URL: serverURL, STAGEDOOR_SECRET_KEY: SECRET_KEY },
@@ -97,7 +97,7 @@ for (const name of ['express', 'fastify', 'hono', 'request']) {
       assert.match(printed, /"code":"forbidden_while_acting"/)
     })
 
-    it('its README names commands that are there, and the guide shows it', () => {
+    it('its README names existing commands, and the guide shows it', () => {
       const { scripts } = JSON.parse(readFileSync(`${example}package.json`, 'utf8'))
       const commands = readFileSync(`${example}README.md`, 'utf8').matchAll(/^npm (\w+) --workspace=(\S+)/gm)
       const named = [...commands].map(([, script = '', workspace]) => ({ script, workspace }))

@@ -6,8 +6,8 @@ import { runNode } from './processes.ts'
 
 const script = fileURLToPath(new URL('../examples/move-from-clerk/move.js', import.meta.url))
 
-/** No Clerk can be reached from here: another Stagedoor answers for it, on the same wire. */
-test('examples/move-from-clerk copies every user once, however often it is run', async () => {
+/** The tests cannot reach Clerk: another Stagedoor answers in its place, with the same API. */
+test('examples/move-from-clerk copies every user once, even if it is run again', async () => {
   await using clerk = await startStagedoor()
   await using target = await startStagedoor()
   const env = {

@@ -12,7 +12,7 @@ const next = fileURLToPath(new URL('../node_modules/next/dist/bin/next', import.
 const actor = { sub: 'olivia@support', name: 'Olivia' }
 
 describe('examples/next', () => {
-  it('its README names commands that are there', () => {
+  it('its README names existing commands', () => {
     const { scripts } = JSON.parse(readFileSync(`${example}package.json`, 'utf8'))
     const commands = readFileSync(`${example}README.md`, 'utf8').matchAll(/^npm (?:run )?(\w+) --workspace=(\S+)/gm)
     const named = [...commands].map(([, script = '', workspace]) => ({ script, workspace }))
@@ -26,7 +26,7 @@ describe('examples/next', () => {
     }
   })
 
-  // Next.js is installed for the long tests only.
+  // Next.js is installed for the deep run only.
   if (process.env['TEST_DEEP'] !== undefined) builtAndServed()
 })
 
@@ -50,7 +50,7 @@ function builtAndServed() {
       const start = [next, 'start', '--hostname', '127.0.0.1', '--port', `${appPort}`]
       app = await startApp(start, { url, cwd: example, env, ready: /Ready in/ })
 
-      // After the build: tokens live for a minute.
+      // Minted after the build, because tokens live for a minute.
       const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
       userId = (await stagedoor.users.create()).id
       own = (await stagedoor.sessions.getToken((await stagedoor.sessions.create({ userId })).id)).jwt
@@ -71,7 +71,7 @@ function builtAndServed() {
     const page = async (token?: string) =>
       (await fetch(app.url, token === undefined ? {} : { headers: { cookie: `__session=${token}` } })).text()
 
-    it('a server component says who you are, by the cookie', async () => {
+    it('a server component shows who the user is, by the cookie', async () => {
       assert.equal(said(await page()), 'nobody')
       assert.equal(said(await page(own)), userId)
       assert.equal(said(await page(acting)), `olivia@support, acting as ${userId}`)
@@ -79,7 +79,7 @@ function builtAndServed() {
       assert.doesNotMatch(await page(own), /<button[^>]* disabled/)
     })
 
-    it('route handlers answer for themselves', async () => {
+    it('route handlers check access themselves', async () => {
       assert.deepEqual((await call('GET', '/api/me', acting)).body, { userId, actor, lastSeen: null })
       assert.equal(typeof (await call('GET', '/api/me', own)).body['lastSeen'], 'number')
       assert.equal((await call('GET', '/api/me')).status, 401)
@@ -97,7 +97,7 @@ function builtAndServed() {
       }
     })
 
-    it('a server action is refused while acting, and to nobody; done for the user', async () => {
+    it('a server action is refused while acting and without a session, and works for the user', async () => {
       const [, action = ''] = /name="(\$ACTION_ID_\w+)"/.exec(await page(own)) ?? []
       assert.notEqual(action, '')
       const submit = (token?: string) => {

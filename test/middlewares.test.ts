@@ -1,4 +1,4 @@
-/** The middlewares in an app whose pages have Clerk's script, in Chromium: the cookie is what it writes. */
+/** The middlewares in an app whose pages have Clerk's script, in Chromium: the script writes the cookie. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -36,7 +36,7 @@ describe('the middlewares behind pages with Clerk’s script', () => {
     await server?.[Symbol.asyncDispose]()
   })
 
-  /** Beside the pages, on the same host, so it gets their cookies. */
+  /** An API on the same host as the pages, so it gets their cookies. */
   async function backend(authorizedParties: string[]): Promise<TestApp> {
     const app = express()
     app.use(authenticate({ issuer: serverURL, authorizedParties }))
@@ -53,7 +53,7 @@ describe('the middlewares behind pages with Clerk’s script', () => {
     }
   }
 
-  test('know who is acting by the cookie it keeps, for as long as the session lasts', async () => {
+  test('know who is acting by the cookie that the script keeps, as long as the session lasts', async () => {
     await using app = await backend([pages.url])
     await using elsewhere = await backend(['https://other.example.com'])
     await using browser = await launchBrowser()

@@ -1,4 +1,4 @@
-/** A real nginx before the servers of a test, with its usual limits. */
+/** A real nginx in front of the servers of a test, with its default limits. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 const NGINX = ['/usr/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(path => existsSync(path))
 
-/** Why the tests with nginx do not run, or false. */
+/** Why the tests with nginx are skipped, or false. */
 export const noNginx = NGINX === undefined && 'nginx is not installed (apt-get install nginx-light)'
 
 export interface Nginx extends AsyncDisposable {
@@ -15,7 +15,7 @@ export interface Nginx extends AsyncDisposable {
 }
 
 /**
- * @param ports each port it listens on, and the one behind it; or several, set up as docs/guides/postgresql.md says
+ * @param ports each port it listens on with the port behind it; or several ports behind it, as in docs/guides/postgresql.md
  * @param settings more lines of its `http` block
  * @param prefix a path under which it serves, and which it strips
  */

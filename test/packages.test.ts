@@ -24,12 +24,12 @@ function run(command: string, args: string[], cwd: string): string {
   return stdout
 }
 
-/** Without the lines of doc comments, whose examples import what they like. */
+/** The source without the lines of doc comments, whose examples may import anything. */
 function codeOf(file: string): string {
   return readFileSync(file, 'utf8').replace(/^ *\/?\*.*$/gm, '')
 }
 
-/** The packages as a stranger gets them: built, packed, installed in a project of their own. */
+/** The packages as a user gets them: built, packed, and installed in an empty project. */
 describe('the packages', () => {
   const project = mkdtempSync(join(tmpdir(), 'stagedoor-packages-'))
   const built = mkdtempSync(join(tmpdir(), 'stagedoor-tarballs-'))
@@ -41,14 +41,14 @@ describe('the packages', () => {
       .filter(file => file.endsWith('.tgz'))
       .map(file => join(built, file))
     run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', ...tarballs], project)
-    // What an app that imports `@stagedoor/sdk/react` has itself.
+    // The dependencies of an app that imports `@stagedoor/sdk/react`.
     cpSync(join(root, 'node_modules/react'), join(project, 'node_modules/react'), { recursive: true })
   })
   after(() => {
     for (const folder of [project, built]) rmSync(folder, { recursive: true, force: true })
   })
 
-  it('hold JavaScript, types and a licence, and no TypeScript source', () => {
+  it('contain JavaScript, types and a licence, and no TypeScript source', () => {
     for (const name of ['sdk', 'server']) {
       const files = readdirSync(join(project, 'node_modules/@stagedoor', name), {
         recursive: true,
@@ -62,7 +62,7 @@ describe('the packages', () => {
     }
   })
 
-  it('import by every name they promise', () => {
+  it('can be imported by every documented name', () => {
     for (const name of ['sdk', 'server']) {
       const manifest = JSON.parse(readFileSync(join(project, 'node_modules/@stagedoor', name, 'package.json'), 'utf8'))
       for (const path of Object.keys(manifest.exports)) {
@@ -92,18 +92,18 @@ describe('the packages', () => {
     }
   })
 
-  it('have the types that they say, however they are resolved', async () => {
+  it('have the declared types under every module resolution', async () => {
     const tarball = readdirSync(built).find(file => file.includes('sdk')) as string
     const checked = checkPackage(createPackageFromTarballData(readFileSync(join(built, tarball))))
     const { problems } = (await checked) as { problems: { kind: string; resolutionKind?: string }[] }
-    // ES modules alone: TypeScript that reads no `exports` finds nothing, and CommonJS gets ES modules, which Node can require.
+    // ES modules only: TypeScript that ignores `exports` finds nothing, and CommonJS gets ES modules, which Node can require.
     const wrong = problems.filter(
       ({ kind, resolutionKind }) => resolutionKind !== 'node10' && kind !== 'CJSResolvesToESM',
     )
     assert.deepEqual(wrong, [])
   })
 
-  it('are small where it counts: verify, with all it needs, compressed', async () => {
+  it('have a small verify module, with its dependencies, compressed', async () => {
     const { outputFiles } = await build({
       stdin: { contents: `export * from '@stagedoor/sdk/verify'`, resolveDir: project },
       bundle: true,
@@ -118,7 +118,7 @@ describe('the packages', () => {
     assert.ok(size > 1_000 && size < 12_000, `${size} bytes`)
   })
 
-  it('type-check in a strict project that looks into libraries, with and without the types of Node', () => {
+  it('type-check in a strict project without `skipLibCheck`, with and without the types of Node', () => {
     const folder = join(project, 'strict')
     mkdirSync(folder, { recursive: true })
     const subpaths = ['', '/verify', '/models/operations', '/models/components', '/banner']
@@ -158,9 +158,9 @@ export const deleted: (form: FormData) => Promise<string> = deleteAccount
 export async function answer(request: Request): Promise<Response> {
   const auth: Auth = await createAuthenticator({ session: () => ({ userId: 'u', actor: { sub: 'a' } }) })(request)
   if (auth.isActing) console.log(auth.actor.sub, auth.userId.length)
-  // @ts-expect-error nobody may be signed in
+  // @ts-expect-error the user may be signed out
   auth.userId.length
-  // @ts-expect-error one or the other
+  // @ts-expect-error an issuer or a session is missing
   createAuthenticator({ jwks: { keys: [] } })
   return forbidActing(auth, request) ?? new Response()
 }
@@ -195,12 +195,12 @@ export async function main(): Promise<string | undefined> {
     run(join(root, 'node_modules/.bin/tsc'), [...options, 'app.ts'], project)
   })
 
-  it('are written under the names that the guides install, and a wheel where Python is there', () => {
+  it('are written under the names in the guides, with a wheel if Python is installed', () => {
     const wheel = existsSync(join(root, 'python/.venv')) ? ['stagedoor-0.1.0-py3-none-any.whl'] : []
     assert.deepEqual(readdirSync(built).sort(), [...wheel, 'stagedoor-sdk-0.1.0.tgz', 'stagedoor-server-0.1.0.tgz'])
   })
 
-  it('are not packed or published from the folders of their sources, and npm says what to run', () => {
+  it('cannot be packed or published from the folders of their sources, and npm prints what to run', () => {
     for (const name of ['sdk', 'server']) {
       for (const command of ['pack', 'publish']) {
         const folder = join(root, 'packages', name)
@@ -215,7 +215,7 @@ export async function main(): Promise<string | undefined> {
     }
   })
 
-  it('need only the server’s file for a server: installed in an empty folder, it serves, its banner too', async () => {
+  it('need only the server’s file for a server: installed in an empty folder, it serves the API and the banner', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-empty-'))
     const tarball = join(built, 'stagedoor-server-0.1.0.tgz')
     run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', tarball], folder)
@@ -233,7 +233,7 @@ export async function main(): Promise<string | undefined> {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('are released only by a person: a dry run sends nothing, and without a terminal nothing starts', async () => {
+  it('can be released only by a person: a dry run sends nothing, and without a terminal nothing starts', async () => {
     const sent: string[] = []
     const registry = createServer((request, response) => {
       sent.push(`${request.method} ${request.url}`)
@@ -259,7 +259,7 @@ export async function main(): Promise<string | undefined> {
     )
   })
 
-  it('bring the command', () => {
+  it('install the command', () => {
     assert.match(run(join(project, 'node_modules/.bin/stagedoor'), ['--version'], project), /^\d+\.\d+\.\d+\n$/)
   })
 

@@ -1,35 +1,35 @@
-/** A browser without scripts, that shows its redirects and how large everything was. */
+/** A browser without scripts that exposes its redirects and the sizes of requests and answers. */
 import { type IncomingMessage, request } from 'node:http'
 
 export interface Hop {
   url: string
   status: number
-  /** Of the longest line of the request. */
+  /** The length of the longest line of the request. */
   requestLineBytes: number
   responseHeaderBytes: number
   setCookies: string[]
 }
 
 export interface Opened {
-  /** The address bar. */
+  /** The URL in the address bar. */
   url: string
   status: number
   text: string
-  /** Every request it took, the last one too. */
+  /** Every request, including the last one. */
   hops: Hop[]
 }
 
 const MOST_HOPS = 12
 
 export class PlainBrowser {
-  /** By name: browsers keep cookies by host, whatever the port, and the tests have one host. */
+  /** By name: browsers keep cookies by host, not by port, and the tests use one host. */
   cookies: Map<string, string>
 
   constructor(cookies: Record<string, string> = {}) {
     this.cookies = new Map(Object.entries(cookies))
   }
 
-  /** Goes to a page, as a person does, and follows where it is sent. */
+  /** Opens a page and follows its redirects. */
   async open(url: string): Promise<Opened> {
     const hops: Hop[] = []
     for (let next = url; ; ) {
@@ -39,12 +39,12 @@ export class PlainBrowser {
       const { location } = answer.headers
       if (hop.status < 300 || hop.status >= 400 || location === undefined)
         return { url: next, status: hop.status, text, hops }
-      if (hops.length >= MOST_HOPS) throw new Error(`goes on and on: ${hops.map(it => it.url).join('\n')}`)
+      if (hops.length >= MOST_HOPS) throw new Error(`too many redirects: ${hops.map(it => it.url).join('\n')}`)
       next = new URL(location, next).href
     }
   }
 
-  /** As clerk-js would lose or replace them: under every name that begins so. */
+  /** Deletes all cookies with this prefix, as clerk-js may lose or replace them. */
   forget(prefix: string): void {
     for (const name of this.cookies.keys()) if (name.startsWith(prefix)) this.cookies.delete(name)
   }
@@ -68,7 +68,7 @@ export class PlainBrowser {
     const [pair = '', ...attributes] = setCookie.split(';')
     const name = pair.slice(0, pair.indexOf('='))
     const value = pair.slice(pair.indexOf('=') + 1)
-    // RFC 6265bis: browsers drop what is larger.
+    // RFC 6265bis: browsers drop larger cookies.
     if (name.length + value.length > 4_096) return
     if (attributes.some(attribute => /^\s*max-age=0$/i.test(attribute))) this.cookies.delete(name)
     else this.cookies.set(name, value)

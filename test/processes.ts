@@ -1,12 +1,12 @@
-/** Apps of the tests that run as processes of their own, with an environment of their own. */
+/** Runs apps of the tests as separate processes with a separate environment. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 export interface App extends AsyncDisposable {
   url: string
-  /** What it has printed so far. */
+  /** Its output so far. */
   output(): string
-  /** Waits until it has printed this. */
+  /** Waits until its output matches. */
   printed(pattern: RegExp): Promise<void>
 }
 
@@ -17,16 +17,16 @@ interface ProcessOptions {
 
 export interface AppOptions extends ProcessOptions {
   url: string
-  /** What it prints once it listens. */
+  /** The output that shows that it listens. */
   ready: RegExp
 }
 
-/** Starts Node on these arguments and waits until it says that it listens. It reaches this machine only. */
+/** Starts Node with these arguments and waits until it listens. It can reach only this machine. */
 export async function startApp(args: string[], options: AppOptions): Promise<App> {
   return startProgram(process.execPath, ['--import', offline, ...args], options)
 }
 
-/** Starts a program and waits until it says that it listens. */
+/** Starts a program and waits until it listens. */
 export async function startProgram(
   program: string,
   args: string[],
@@ -50,12 +50,12 @@ export async function startProgram(
   return app
 }
 
-/** Runs Node on these arguments, to its end. @returns what it printed */
+/** Runs Node with these arguments to its end. @returns what it printed */
 export async function runNode(args: string[], options: ProcessOptions): Promise<string> {
   return runProgram(process.execPath, ['--import', offline, ...args], options)
 }
 
-/** Runs a program to its end, in a process of its own. @returns what it printed */
+/** Runs a program to its end in a separate process. @returns what it printed */
 export async function runProgram(program: string, args: string[], options: ProcessOptions): Promise<string> {
   const { child, output } = spawned(program, args, options)
   const code = await new Promise(resolve => child.once('close', resolve))

@@ -17,7 +17,7 @@ const bodyOf = async (response: Response) => {
 }
 
 describe('a public URL with a path', { skip: noNginx }, () => {
-  it('is kept in links, issuer, forms, redirects, cookies, key set and handshake', async () => {
+  it('appears in links, issuer, forms, redirects, cookies, key set and handshake', async () => {
     const [port, appPort] = [await freePort(), await freePort()]
     const publicURL = `http://127.0.0.1:${port}${PREFIX}`
     const app = `http://127.0.0.1:${appPort}`
@@ -25,13 +25,13 @@ describe('a public URL with a path', { skip: noNginx }, () => {
     await using server = await serving({ env })
     await using _nginx = await startNginx({ [port]: Number(new URL(server.url).port) }, '', PREFIX)
 
-    // The SDK, by way of the proxy.
+    // The SDK, through the proxy.
     const client = new Stagedoor({ serverURL: publicURL, secretKey: server.secretKey })
     const user = await client.users.create({ firstName: 'Carl' })
     const { url = '', token = '' } = await client.actorTokens.create({ userId: user.id, actor: { sub: 'olivia' } })
     assert.ok(url?.startsWith(`${publicURL}/v1/tickets/accept?ticket=`), String(url))
 
-    // The page that asks, its form and its cookie.
+    // The accept page, its form and its cookie.
     const page = await fetch(url ?? '', { redirect: 'manual' })
     const html = await page.text()
     assert.equal(page.status, 200, html)
@@ -61,7 +61,7 @@ describe('a public URL with a path', { skip: noNginx }, () => {
     const verified = await verify(jwt)
     assert.deepEqual([verified.userId, verified.claims.iss], [user.id, publicURL])
 
-    // The way of a page whose cookie is old.
+    // A page whose cookie is old.
     const query = new URLSearchParams({ redirect_url: `${app}/users`, format: 'nonce' })
     const handshake = await fetch(`${publicURL}/v1/client/handshake?${query}`, {
       redirect: 'manual',
@@ -69,12 +69,12 @@ describe('a public URL with a path', { skip: noNginx }, () => {
     })
     assert.ok(handshake.headers.get('location')?.startsWith(`${app}/users`), handshake.headers.get('location') ?? '')
     const nonce = handshake.headers.getSetCookie().find(each => each.startsWith('__clerk_handshake_nonce='))
-    assert.match(nonce ?? '', /; Path=\/;/, 'the app reads it')
+    assert.match(nonce ?? '', /; Path=\/;/, 'the app can read the cookie')
     assert.equal((await fetch(`${publicURL}/banner.js`)).status, 200)
     assert.equal((await fetch(`${publicURL}/healthz`)).status, 200)
   })
 
-  it('works in a browser: a click on the accept page, and Clerk’s own SDK has the session', async () => {
+  it('works in a browser: after a click on the accept page, Clerk’s own SDK has the session', async () => {
     const [port, appPort] = [await freePort(), await freePort()]
     const publicURL = `http://127.0.0.1:${port}${PREFIX}`
     const env = { STAGEDOOR_PUBLIC_URL: publicURL, STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in` }

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
 
-/** The Python package: its own tests against real servers, its types, and what is published of it. */
+/** The Python package: its own tests against real servers, its types, and its distribution files. */
 const root = join(import.meta.dirname, '..')
 const home = join(root, 'python')
 const environment = join(home, '.venv')
@@ -16,7 +16,7 @@ const skip = !existsSync(bin) && 'set-up found no Python 3.10 or later'
 describe('the Python package', { skip }, () => {
   let directory: string
   const servers: TestServer[] = []
-  /** By the algorithm that each signs with. */
+  /** Server URLs, by signing algorithm. */
   const urls: Record<string, string> = {}
 
   before(async () => {
@@ -33,7 +33,7 @@ describe('the Python package', { skip }, () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  /** Runs pytest; each of its tests becomes one of the project's. */
+  /** Runs pytest and reports each of its tests as a subtest. */
   async function pytest(test: TestContext, python: string, args: string[], atLeast: number): Promise<void> {
     const report = join(directory, `report-${test.name}`)
     writeFileSync(report, '')
@@ -60,12 +60,12 @@ describe('the Python package', { skip }, () => {
     it(`its framework helpers work with the ${name} Python and frameworks`, { skip }, async test => {
       const files = ['cookies', 'django_views', 'frameworks', 'own_sessions', 'readme', 'state']
       const paths = files.map(file => `tests/test_${file}.py`)
-      // What other versions warn of is theirs.
+      // Ignore warnings about other versions of the frameworks.
       await pytest(test, python, ['-p', 'no:cacheprovider', '-o', 'filterwarnings=', ...paths], 200)
     })
   }
 
-  it('is typed: mypy, strictly, and pyright', async () => {
+  it('passes mypy in strict mode, and pyright', async () => {
     const [mypy, pyright] = await Promise.all([
       run(join(bin, 'python'), ['-m', 'mypy']),
       run(process.execPath, [PYRIGHT]),
@@ -76,14 +76,14 @@ describe('the Python package', { skip }, () => {
     assert.match(pyright.output, /^0 errors, 0 warnings/m)
   })
 
-  it('is in order, as ruff sees it', async () => {
+  it('passes ruff', async () => {
     for (const args of [['check'], ['format', '--check']]) {
       const { code, output } = await run(join(bin, 'ruff'), [...args, '--no-cache'])
       assert.equal(code, 0, output)
     }
   })
 
-  it('is published as a wheel that works by itself, with its types, and a source that makes the wheel', async () => {
+  it('is published as a self-contained wheel with types, and a source distribution that builds it', async () => {
     const built = await run(join(bin, 'python'), ['-m', 'build', '--no-isolation', '--outdir', directory])
     assert.equal(built.code, 0, built.output)
     const wheel = join(directory, 'stagedoor-0.1.0-py3-none-any.whl')
@@ -103,7 +103,7 @@ describe('the Python package', { skip }, () => {
     assert.equal(used.output.trim(), 'olivia@support [1, None]\nstagedoor.fastapi needs fastapi')
     assert.equal(used.code, 0)
 
-    // It looks for packages where the first Python of the PATH does.
+    // Pyright looks for packages where the first Python of the PATH does.
     const path = { PATH: `${dirname(python)}${delimiter}${process.env.PATH}` }
     const types = await run(process.execPath, [PYRIGHT, '--verifytypes', 'stagedoor', '--ignoreexternal'], path)
     assert.match(types.output, /Type completeness score: 100%/)
@@ -112,7 +112,7 @@ describe('the Python package', { skip }, () => {
 
 const PYRIGHT = join(root, 'node_modules/pyright/index.js')
 
-/** Somebody's program, where nothing is installed but the package. */
+/** A user's program, in an environment with only this package. */
 const USE = `
 import sys
 from stagedoor import Stagedoor, verify_token
@@ -130,7 +130,7 @@ except ModuleNotFoundError as error:
     print("stagedoor.fastapi needs", error.name)
 `
 
-/** Runs a program in the folder of the package, to its end. */
+/** Runs a program to its end in the folder of the package. */
 async function run(command: string, args: string[], env: Record<string, string> = {}) {
   const plain = Object.entries(process.env).filter(([name]) => !/^(STAGEDOOR|CLERK|PYTHON|NODE)_?/.test(name))
   const child: ChildProcess = spawn(command, args, {

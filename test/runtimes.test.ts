@@ -1,4 +1,4 @@
-/** The SDK where it is not Node that runs it: examples/request/worker.js, in one file, on each. */
+/** The SDK on runtimes that are not Node: each runs examples/request/worker.js as one file. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -47,7 +47,7 @@ const runtimes: Record<string, Runtime> = {
   Bun: {
     program: installed('@oven/bun-linux-x64-baseline/bin/bun'),
     args(port, folder) {
-      // It listens to the whole network unless told.
+      // By default it listens on all network interfaces.
       const place = `hostname: '127.0.0.1', port: ${port}`
       writeFileSync(join(folder, 'bun.js'), `import app from './worker.js'\nexport default { ...app, ${place} }\n`)
       return ['run', join(folder, 'bun.js')]
@@ -92,7 +92,7 @@ describe('the SDK on other runtimes', () => {
       mainFields: ['module', 'main'],
       outfile,
     })
-    // Not everywhere is there an environment to read it from.
+    // Some runtimes have no environment variables, so the address is inserted into the file.
     writeFileSync(outfile, readFileSync(outfile, 'utf8').replaceAll('http://127.0.0.1:4100', serverURL))
   })
   after(async () => {
@@ -101,8 +101,8 @@ describe('the SDK on other runtimes', () => {
   })
 
   for (const [name, { program, args }] of Object.entries(runtimes)) {
-    it(`${name}: who you are, what is refused, what is recorded`, async context => {
-      if (!existsSync(program)) return context.skip('it is not there for this machine')
+    it(`${name}: shows who the user is, refuses, and records`, async context => {
+      if (!existsSync(program)) return context.skip('it is not available for this machine')
       const port = await freePort()
       const env = { PATH: process.env['PATH'], HOME: folder, DENO_DIR: folder }
       const child = spawn(program, args(port, folder), { env, stdio: ['ignore', 'pipe', 'pipe'] })

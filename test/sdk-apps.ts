@@ -1,6 +1,6 @@
 /**
  * The same small app on each of Clerk's server SDKs, unmodified: `node sdk-apps.ts express 3000`.
- * It is configured by its environment alone. docs/guides/clerk.md shows what stands here.
+ * It is configured by its environment alone. docs/guides/clerk.md quotes lines of this file.
  */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,14 +12,14 @@ import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
 
-/** Where the app is. */
+/** The address of the app. */
 interface Place {
   host: string
   port: number
 }
 
 const { CLERK_API_URL: apiUrl = '', CLERK_PROXY_URL: proxyUrl = '' } = process.env
-/** Clerk's own proxy: the app answers for the Frontend API under /__clerk, on its own origin. */
+/** Clerk's own proxy: the app serves the Frontend API under /__clerk, on its own origin. */
 const proxied = process.env.APP_PROXY === '1'
 const frontendApiProxy = { enabled: true }
 
@@ -108,7 +108,7 @@ interface Auth {
 
 const shown = ({ userId, sessionId = null, actor = null }: Auth) => ({ userId, sessionId, actor })
 
-/** No clerk-js here: what it shows, the server has worked out. */
+/** A page without clerk-js: the server has worked out everything that it shows. */
 const protectedPage = (auth: Auth) => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -137,7 +137,7 @@ interface Build {
   file: string
 }
 
-/** A file of Clerk's browser builds, as they come from npm. */
+/** A file of Clerk's browser builds, unchanged from npm. */
 function build(name: string, file: string): string {
   if (!/^(clerk-js|ui)$/.test(name) || !/^[\w-][\w.-]*\.js$/.test(file)) throw new Error(`there is no ${name}/${file}`)
   return readFileSync(fileURLToPath(new URL(`../node_modules/@clerk/${name}/dist/${file}`, import.meta.url)), 'utf8')

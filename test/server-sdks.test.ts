@@ -16,13 +16,13 @@ import { type Opened, PlainBrowser } from './plain-browser.ts'
 import { type App, startApp } from './processes.ts'
 
 /**
- * Clerk's server SDKs, unmodified, each in an app of its own process (sdk-apps.ts), against a real server: what a person
- * in Chromium sees, and what goes over the wire.
+ * Clerk's server SDKs, unmodified, each in an app in a separate process (sdk-apps.ts), against a real server: the pages in
+ * Chromium, and the requests on the wire.
  */
 
 const SDKS = ['express', 'fastify', 'hono'] as const
 const KINDS = ['test', 'live'] as const
-/** The largest actor payload: as the server comes, and as it can be set. */
+/** The largest actor payload: with the default setting, and with the largest setting. */
 const USUAL_BYTES = 1_024
 const MOST_BYTES = 2_434
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', n: 1.5, nested: { list: [1, 'ü', null, true] } }
@@ -37,17 +37,17 @@ interface Setting extends AsyncDisposable {
 }
 
 interface SettingOptions {
-  /** Of the server. */
+  /** Environment of the server. */
   env?: Record<string, string>
-  /** Of the app. */
+  /** Environment of the app. */
   appEnv?: Record<string, string>
-  /** The app answers for the Frontend API itself, and is on localhost: to a browser another site than the server. */
+  /** The app proxies the Frontend API and is on localhost, which for a browser is another site than the server's. */
   proxied?: boolean
-  /** The settings of an nginx before both. */
+  /** The settings of an nginx in front of both. */
   nginx?: string
 }
 
-/** A server and an app that has only been told where it is. */
+/** Starts a server, and an app that knows only its address. */
 async function setUp(sdk: string, kind: Kind, options: SettingOptions = {}): Promise<Setting & { log(): string }> {
   const { env = {}, appEnv = {}, proxied = false } = options
   const appHost = proxied ? 'localhost' : '127.0.0.1'
@@ -96,12 +96,12 @@ async function setUp(sdk: string, kind: Kind, options: SettingOptions = {}): Pro
   }
 }
 
-/** As `stagedoor dev` prints it. */
+/** The key as `stagedoor dev` prints it. */
 function publishableKey(host: string, kind: Kind): string {
   return `pk_${kind}_${Buffer.from(`${host}$`).toString('base64').replace(/=+$/, '')}`
 }
 
-/** The time, and as much earlier or later as it is told: the apps have the machine's. */
+/** The current time plus an offset; the apps use the machine's clock. */
 function runningClock(): TestClock {
   let ahead = 0
   return {
@@ -115,28 +115,28 @@ function runningClock(): TestClock {
   }
 }
 
-/** An actor payload of exactly so many bytes of JSON. */
+/** An actor payload of exactly this many bytes of JSON. */
 function actorOf(bytes: number) {
   const payload = { sub: 'user_operator', pad: '' }
   payload.pad = 'x'.repeat(bytes - JSON.stringify(payload).length)
   return payload
 }
 
-/** What the protected page says. */
+/** Returns the data on the protected page. */
 function said({ text }: { text: string }) {
   return JSON.parse(/<pre>(.*)<\/pre>/.exec(text)?.[1] ?? 'null')
 }
 
 const NOBODY = { userId: null, sessionId: null, actor: null }
 
-/** As after a sign-in in the browser: the server's cookie, and the session token that clerk-js puts on the app's pages. */
+/** The state after a sign-in in the browser: the server's cookie, and the session token that clerk-js sets for the app's pages. */
 async function plainBrowser({ server, app }: Setting, signedIn: { session_id: string; cookie: string }) {
   const { session_id, cookie } = signedIn
   const minted = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie, origin: app.url })
   return new PlainBrowser({ __client: cookie.replace('__client=', ''), __session: expectOk(minted).jwt })
 }
 
-/** A page with clerk-js, of somebody signed in. From the first moment on it leaves the session cookie in its place. */
+/** Loads a page with clerk-js while signed in, and checks that the session cookie is there all the time. */
 async function clerkPage(page: Page, app: App): Promise<void> {
   await page.addInitScript(
     'missing = 0; setInterval(() => { missing += !/(^|; )__session=/.test(document.cookie) }, 1)',
@@ -147,17 +147,17 @@ async function clerkPage(page: Page, app: App): Promise<void> {
   assert.equal(await page.evaluate('missing'), 0)
 }
 
-/** A session token that has run out. */
+/** Returns an expired session token. */
 async function oldToken({ server, clock }: Setting, sessionId: string): Promise<string> {
   clock.advance(-120)
-  // It goes back when everything that was over by the later time has been written down.
+  // The server's clock goes back once it has stored everything that expired by the later time.
   while (server.stagedoor.services.clock.now() > clock.now()) await new Promise(resolve => setTimeout(resolve, 5))
   const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${sessionId}/tokens`))
   clock.advance(120)
   return jwt
 }
 
-/** Where each request went, app or server, and how it was answered. */
+/** The target of each request, app or server, and its status. */
 function route({ hops }: Opened, { app, serverURL }: Setting): string[] {
   return hops.map(({ url, status }) => {
     if (url.startsWith(`${serverURL}/v1/client/handshake?`)) return `handshake ${status}`
@@ -166,7 +166,7 @@ function route({ hops }: Opened, { app, serverURL }: Setting): string[] {
   })
 }
 
-/** pk_test_ takes the answer off the address bar with one redirect more. */
+/** With pk_test_ one more redirect removes the answer from the address bar. */
 const handshake = (kind: Kind, end: number) => [
   'app 307',
   'handshake 307',
@@ -174,7 +174,7 @@ const handshake = (kind: Kind, end: number) => [
   `app ${end}`,
 ]
 
-/** S13: nothing of a session is in a URL, and the URL is short enough for everybody. */
+/** S13: no session data is in a URL, and every URL is short enough for common limits. */
 function assertDiscreet({ hops }: Opened): void {
   for (const { url } of hops) {
     assert.ok(url.length < 2_048, `${url.length} bytes of URL: ${url}`)
@@ -200,7 +200,7 @@ for (const sdk of SDKS) {
       })
       after(() => setting?.[Symbol.asyncDispose]())
 
-      it('takes a session token as bearer: user, session and actor, value for value', async () => {
+      it('accepts a session token as bearer, with user, session and actor, value for value', async () => {
         const { session_id, user_id } = await server.signIn({ actor })
         const { jwt } = expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`))
         const ask = async (authorization: string) => {
@@ -217,12 +217,12 @@ for (const sdk of SDKS) {
           assert.deepEqual(await ask(authorization), { status: 401, body: NOBODY })
       })
 
-      it('gives a page its session back by handshake when the cookie is gone, and when it is old', async () => {
+      it('restores a page’s session by handshake when the cookie is gone or expired', async () => {
         const signedIn = await server.signIn({ actor })
         const browser = await plainBrowser(setting, signedIn)
         const expected = { userId: signedIn.user_id, sessionId: signedIn.session_id, actor }
 
-        // The first page: cookies that only the handshake sets are missing.
+        // On the first page, cookies are missing that only the handshake sets.
         const first = await browser.open(`${app.url}/`)
         assert.deepEqual(route(first, setting), handshake(kind, 200))
         assert.deepEqual(said(first), expected)
@@ -248,7 +248,7 @@ for (const sdk of SDKS) {
         assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
       })
 
-      it('takes the handshake as a signed token too, for SDKs that know no nonce', async () => {
+      it('accepts the handshake as a signed token too, for SDKs without nonce support', async () => {
         const signedIn = await server.signIn({ actor })
         const answer = await fetch(
           `${setting.serverURL}/v1/client/handshake?redirect_url=${encodeURIComponent(`${app.url}/?tab=1`)}${kind === 'test' ? '&__clerk_db_jwt=dvb_1' : ''}`,
@@ -265,7 +265,7 @@ for (const sdk of SDKS) {
         assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
       })
 
-      it('tells a page once that nobody is signed in, and does not ask again', async () => {
+      it('learns once that no user is signed in, and does not start another handshake', async () => {
         const browser = new PlainBrowser(kind === 'test' ? {} : { __client_uat: '1700000000' })
         const opened = await browser.open(`${app.url}/`)
         assert.deepEqual(route(opened, setting), handshake(kind, 401))
@@ -274,7 +274,7 @@ for (const sdk of SDKS) {
         assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 401'])
       })
 
-      it('sees the operator again at the next handshake once the acting session is revoked, or nobody', async () => {
+      it('gets the operator’s session, or none, at the next handshake after the acting session is revoked', async () => {
         const operator = await server.createUser()
         const own = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: operator.id }))
         const parked = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: own.token })
@@ -302,7 +302,7 @@ for (const sdk of SDKS) {
         }
       })
 
-      it('has room for the largest actor: in a cookie, in a request, in an answer', async () => {
+      it('has room for the largest actor in a cookie, in a request and in an answer', async () => {
         for (const bytes of [USUAL_BYTES, MOST_BYTES]) {
           const large = actorOf(bytes)
           const signedIn = await server.signIn({ actor: large })
@@ -315,13 +315,13 @@ for (const sdk of SDKS) {
           assert.deepEqual(route(opened, setting), handshake(kind, 200))
           assertDiscreet(opened)
           assert.deepEqual(route(await browser.open(`${app.url}/`), setting), ['app 200'])
-          // The app's proxies: nginx takes 4 kB of headers of an answer, and the app has headers of its own.
+          // For proxies in front of the app: nginx accepts 4 kB of answer headers, and the app needs some for its own.
           const answer = Math.max(...opened.hops.map(hop => hop.responseHeaderBytes))
           assert.ok(answer < (bytes === USUAL_BYTES ? 3_200 : 5_200), `${answer} bytes`)
         }
       })
 
-      it('in Chromium: from the link of an actor token to signing out, through handshakes', async () => {
+      it('in Chromium: works from the link of an actor token to signing out, through handshakes', async () => {
         await using browser = await launchBrowser()
         const { page } = browser
         const cookies = page.context()
@@ -333,7 +333,7 @@ for (const sdk of SDKS) {
         await page.waitForURL(`${app.url}/`)
         const first = said({ text: await page.content() })
         assert.deepEqual({ userId: first.userId, actor: first.actor }, { userId: token.user_id, actor })
-        // The app's server knows at once: a request that cannot be sent on a handshake needs none.
+        // The app's server knows at once, without a handshake: a fetch cannot be redirected to one.
         assert.ok(!asked.slice(asked.indexOf('/v1/client/sign_ins')).includes('/v1/client/handshake'), asked.join('\n'))
         const me = await page.evaluate(async () => (await fetch('/api/me')).json())
         assert.deepEqual(me, first)
@@ -372,8 +372,8 @@ for (const sdk of SDKS) {
         assert.equal(expectOk(await server.call('GET', `/v1/sessions/${first.sessionId}`)).status, 'ended')
       })
 
-      it('said nothing of loops, and asked nobody else', () => {
-        assert.doesNotMatch(app.output(), /loop|not let out/i)
+      it('logged no redirect loop, and called no other server', () => {
+        assert.doesNotMatch(app.output(), /loop|blocked by the test/i)
       })
     })
   }
@@ -381,7 +381,7 @@ for (const sdk of SDKS) {
 
 describe('the largest actor', () => {
   for (const kind of KINDS) {
-    it(`in Chromium, with pk_${kind}_: its cookies are kept`, async () => {
+    it(`in Chromium, with pk_${kind}_: the browser keeps its cookies`, async () => {
       await using setting = await setUp('express', kind, { env: { STAGEDOOR_ACTOR_MAX_BYTES: `${MOST_BYTES}` } })
       await using browser = await launchBrowser()
       const { server, app } = setting
@@ -398,13 +398,13 @@ describe('the largest actor', () => {
     })
   }
 
-  // Real limits need the real program.
+  // Tests with nginx itself, for its real limits.
   if (process.env.TEST_DEEP !== undefined) {
     for (const [name, bytes, settings] of [
-      ['usual buffers, as the server comes', USUAL_BYTES, ''],
-      ['usual buffers, at what the reference names', 1_600, ''],
+      ['default buffers and the default setting', USUAL_BYTES, ''],
+      ['default buffers and the limit in the reference', 1_600, ''],
       [
-        'larger buffers, at the largest setting',
+        'larger buffers and the largest setting',
         MOST_BYTES,
         'proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k; large_client_header_buffers 4 16k;',
       ],
@@ -455,7 +455,7 @@ for (const [sdk, kind] of [
     })
     after(() => setting?.[Symbol.asyncDispose]())
 
-    it('in Chromium: the whole way, and every cookie on the app’s origin', async () => {
+    it('in Chromium: the whole flow works, and every cookie is on the app’s origin', async () => {
       const { server, app } = setting
       await using browser = await launchBrowser()
       const { page } = browser
@@ -481,12 +481,12 @@ for (const [sdk, kind] of [
       await page.goto(`${app.url}/`)
       assert.deepEqual(said({ text: await page.content() }), NOBODY)
       assert.deepEqual([...new Set(asked)], [app.url])
-      assert.doesNotMatch(app.output(), /loop|not let out/i)
+      assert.doesNotMatch(app.output(), /loop|blocked by the test/i)
     })
 
-    // @clerk/fastify tells us its address without the port, so that a form of ours would be sent elsewhere.
+    // @clerk/fastify sends its address without the port, so forms would be posted to the wrong address.
     if (sdk !== 'fastify') {
-      it('in Chromium: a link opened under the proxy’s address stays on it', async () => {
+      it('in Chromium: a link opened under the proxy’s address stays there', async () => {
         const { server, app } = setting
         await using browser = await launchBrowser()
         const { page } = browser
@@ -504,7 +504,7 @@ for (const [sdk, kind] of [
 }
 
 describe('the proxy’s secret key', () => {
-  it('has to be there and to be right', async () => {
+  it('is required and must be right', async () => {
     await using setting = await setUp('express', 'test', {
       proxied: true,
       appEnv: { CLERK_SECRET_KEY: `sk_test_${'0123456789abcdef'.repeat(3)}` },
@@ -526,9 +526,9 @@ describe('the proxy’s secret key', () => {
   })
 })
 
-/** What a wrong setting looks like, so that docs/guides/clerk.md can say it. */
+/** The symptoms of wrong settings, as docs/guides/clerk.md describes them. */
 describe('a wrong setting', () => {
-  /** What a bearer token and a page of somebody signed in come to. */
+  /** The results of a bearer token and of a page while signed in. */
   async function tried(sdk: string, options: SettingOptions, ...told: RegExp[]) {
     await using setting = await setUp(sdk, 'test', options)
     const { server, app } = setting
@@ -546,11 +546,11 @@ describe('a wrong setting', () => {
     }
   }
 
-  /** What Clerk's SDKs print when they give up. */
+  /** What Clerk's SDKs print when they detect a redirect loop. */
   const LOOP = /infinite redirect loop.*keys do not match/
-  const ASKED_CLERK = /not let out: https:\/\/api\.clerk\.com\/v1\/jwks/
+  const ASKED_CLERK = /blocked by the test: https:\/\/api\.clerk\.com\/v1\/jwks/
 
-  it('@clerk/fastify without apiUrl asks Clerk instead, and signs everybody out', async () => {
+  it('@clerk/fastify without apiUrl calls Clerk instead, and signs every user out', async () => {
     const seen = await tried('fastify', { appEnv: { APP_FORGETS: 'apiUrl' } }, ASKED_CLERK, LOOP)
     assert.deepEqual(seen, { bearer: 401, reason: 'unexpected-error', message: '', page: 401, handshakes: 3 })
   })
@@ -562,26 +562,26 @@ describe('a wrong setting', () => {
     }
   })
 
-  it('a wrong secret key is named', async () => {
+  it('a wrong secret key is named in the error', async () => {
     const CLERK_SECRET_KEY = `sk_test_${'0123456789abcdef'.repeat(3)}`
     const { message, ...seen } = await tried('express', { appEnv: { CLERK_SECRET_KEY } }, /clerk_key_invalid/)
     assert.deepEqual(seen, { bearer: 401, reason: 'secret-key-invalid', page: 401, handshakes: 3 })
     assert.match(message, /Clerk Secret Key is invalid/)
   })
 
-  it('with a publishable key of another server, tokens are good and cookies are not', async () => {
+  it('with a publishable key of another server, tokens work and cookies do not', async () => {
     const CLERK_PUBLISHABLE_KEY = publishableKey('auth.example.com', 'test')
     const { bearer, page, handshakes } = await tried('express', { appEnv: { CLERK_PUBLISHABLE_KEY } }, LOOP)
     assert.deepEqual({ bearer, page, handshakes }, { bearer: 200, page: 401, handshakes: 3 })
   })
 
-  it('with another algorithm than RS256 nobody is signed in, and it says why', async () => {
+  it('with an algorithm that is not RS256 no user is signed in, and the SDK reports why', async () => {
     const { message, ...seen } = await tried('express', { env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
     assert.deepEqual([seen.bearer, seen.reason, seen.page], [401, 'token-invalid-algorithm', 401])
     assert.match(message, /Invalid JWT algorithm "ES256"/)
   })
 
-  it('without CLERK_PROXY_URL browsers are sent to https', async () => {
+  it('without CLERK_PROXY_URL browsers are redirected to https', async () => {
     await using setting = await setUp('express', 'test', { appEnv: { CLERK_PROXY_URL: '' } })
     const headers = { accept: 'text/html' }
     const answer = await fetch(setting.app.url, { headers, redirect: 'manual' })
@@ -589,7 +589,7 @@ describe('a wrong setting', () => {
     assert.ok(answer.headers.get('location')?.startsWith(setting.serverURL.replace('http:', 'https:')))
   })
 
-  it('a publishable key of localhost is refused: its host needs a dot', async () => {
+  it('a publishable key for localhost is refused, because its host needs a dot', async () => {
     await using setting = await setUp('express', 'test', {
       appEnv: { CLERK_PUBLISHABLE_KEY: publishableKey('localhost:4100', 'test') },
     })

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 const setup = fileURLToPath(new URL('../scripts/setup.mjs', import.meta.url))
 
 describe('set-up', () => {
-  it('runs a file on the pinned Node, with its arguments, and passes its exit code on', async () => {
+  it('runs a file on the pinned Node with its arguments, and passes its exit code on', async () => {
     const child = spawn(process.execPath, [setup, 'run', 'packages/server/src/cli/main.ts', 'nonsense'], {
       stdio: 'ignore',
     })
@@ -18,7 +18,7 @@ describe('set-up', () => {
 
   it('leaves no server behind when npm is stopped', async () => {
     const cwd = mkdtempSync(join(tmpdir(), 'stagedoor-setup-'))
-    // As npm does it: a shell that dies of a signal without passing it on.
+    // Like npm: a shell that dies from a signal without passing it on.
     const shell = spawn(
       'sh',
       ['-c', `"${process.execPath}" "${setup}" run packages/server/src/cli/main.ts dev --port 0; true`],

@@ -12,7 +12,7 @@ import { startApp } from './processes.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
 
-/** As in somebody's own end-to-end tests: the real server in process, the app as it is, one line to be signed in. */
+/** As in an app's end-to-end tests: the real server in process, the app unchanged, one line to sign in. */
 for (const acceptPage of ['confirm', 'redirect']) {
   test(`signInAs signs a browser in to an app with Clerk’s components, accept page: ${acceptPage}`, async () => {
     const [port, appPort] = [await freePort(), await freePort()]
@@ -43,7 +43,7 @@ for (const acceptPage of ['confirm', 'redirect']) {
   })
 }
 
-test('signInAs says where the browser is if nobody redeems the ticket', async () => {
+test('signInAs reports the browser’s address if the ticket is not redeemed', async () => {
   const app = createServer((_, response) => response.end('Sign in'))
   await new Promise<void>(resolve => app.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`

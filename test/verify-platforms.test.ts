@@ -14,7 +14,7 @@ const expected = JSON.parse(vectors).groups.flatMap(({ tests }: { tests: { id: n
   tests.map(({ id, reason = 'valid' }) => [id, reason]),
 )
 
-/** What the verifier says of each vector; for wherever there is JavaScript. */
+/** Runs the verifier on each vector; works on every JavaScript platform. */
 const CHECK = `
 import { createVerifier } from '@stagedoor/sdk/verify'
 export async function check(text) {
@@ -39,11 +39,11 @@ async function bundled(more: string, format: 'esm' | 'iife'): Promise<string> {
   return outputFiles[0]?.text ?? ''
 }
 
-describe('the verifier says the same of all vectors', () => {
+describe('the verifier gives the same result for all vectors', () => {
   it('in a browser', async () => {
     const script = await bundled('globalThis.check = check', 'iife')
     await using browser = await launchBrowser()
-    // Web Crypto is for secure pages; 127.0.0.1 counts as one.
+    // Web Crypto requires a secure page; 127.0.0.1 counts as one.
     await browser.page.route('http://127.0.0.1/', route => route.fulfill({ contentType: 'text/html', body: '<p>' }))
     await browser.page.goto('http://127.0.0.1/')
     await browser.page.addScriptTag({ content: script })

@@ -1,4 +1,4 @@
-"""One small app in each framework, and a real server for each, so that tests send requests as bytes."""
+"""One small app in each framework, on a real server, so that tests send requests as bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FRAMEWORKS = ["fastapi", "flask", "flask-async", "django", "django-async", "djan
 
 
 def seen(auth: Auth | None) -> dict[str, Any]:
-    """What an app answers: who sent the request."""
+    """Returns the answer of an app: who sent the request."""
     if auth is None:
         return {"user": None}
     actor = None if auth.actor is None else auth.actor.sub
@@ -43,7 +43,7 @@ def seen(auth: Auth | None) -> dict[str, Any]:
 
 
 def fastapi_app(**options: Any) -> fastapi.FastAPI:
-    """`/current` and one address for each guard; `/stream` answers in two parts, a while apart."""
+    """`/current` and one address for each guard; `/stream` answers in two parts with a pause in between."""
     app = fastapi.FastAPI()
     for_fastapi.install(app, **options)
 
@@ -51,7 +51,7 @@ def fastapi_app(**options: Any) -> fastapi.FastAPI:
         def view(auth: Auth | None) -> dict[str, Any]:
             return seen(auth)
 
-        # Not as text, which FastAPI would look for in this module.
+        # Not as a string, which FastAPI would resolve in this module.
         view.__annotations__["auth"] = Annotated[Auth | None, fastapi.Depends(dependency)]
         app.api_route(f"/{name}", methods=["GET", "POST", "DELETE"])(view)
 
@@ -73,7 +73,7 @@ def fastapi_app(**options: Any) -> fastapi.FastAPI:
 
 
 def flask_app(asynchronous: bool, **options: Any) -> flask.Flask:
-    """The same in Flask."""
+    """Returns the same app in Flask."""
     app = flask.Flask("shop")
     for_flask.install(app, **options)
 
@@ -135,7 +135,7 @@ urlpatterns = [*django_urls(django_view, ""), *django_urls(django_view_async, "a
 
 @dataclass
 class Server:
-    """A server at a port of this machine. The addresses of its app begin with `prefix`."""
+    """A server on a port of this machine. The addresses of its app begin with `prefix`."""
 
     port: int
     prefix: str = ""
@@ -150,7 +150,7 @@ class Server:
         method: str = "GET",
         on: http.client.HTTPConnection | None = None,
     ) -> tuple[int, Any]:
-        """Sends each header as it is given, also several of one name. Returns the status, and the body's JSON."""
+        """Sends each header unchanged, including repeated names. Returns the status, and the body's JSON."""
         connection = self.connect() if on is None else on
         connection.putrequest(method, f"{self.prefix}{address}")
         for name, value in headers:
@@ -164,7 +164,7 @@ class Server:
         return response.status, json.loads(text)
 
     def lines(self, address: str, *headers: tuple[str, str]) -> Iterator[Any]:
-        """The JSON of each line of an answer, as it comes."""
+        """Yields the JSON of each line of an answer as it arrives."""
         connection = self.connect()
         connection.request("GET", f"{self.prefix}{address}", headers=dict(headers))
         response = connection.getresponse()
@@ -174,9 +174,9 @@ class Server:
 
 
 class _Quiet(WSGIRequestHandler):
-    # Keeps connections open for the next request.
+    # Keep connections open for the next request.
     protocol_version = "HTTP/1.1"
-    # Head and body of an answer are written apart: the second must not wait for the client to confirm the first.
+    # Headers and body of an answer are written separately: the body must not wait for the client's acknowledgement.
     disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
@@ -185,7 +185,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def wsgi_server(app: Any, around: AbstractContextManager[Any] | None = None) -> Iterator[int]:
-    """Serves in threads. With `around`, serves one request at a time, inside it. Yields the port."""
+    """Serves in threads. With `around`, serves one request at a time within that context. Yields the port."""
     server = make_server("127.0.0.1", 0, app, threaded=around is None, request_handler=_Quiet)
 
     def serve() -> None:
@@ -222,11 +222,11 @@ def asgi_server(app: Any) -> Iterator[int]:
 
 @contextmanager
 def serving(framework: str, options: dict[str, Any]) -> Iterator[Server]:
-    """An app in a framework, at a real server.
+    """Starts an app in a framework, on a real server.
 
     Args:
         framework: One of `FRAMEWORKS`.
-        options: What `Verifier` takes, or `{"session": …}`.
+        options: The options of `Verifier`, or `{"session": …}`.
     """
     how = options if "session" in options else {"verifier": Verifier(**options)}
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A server that answers as a test tells it."""
+"""A server whose answers a test defines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Asked:
 
 @contextmanager
 def server_of(answer: Callable[[Asked], Answer | None]) -> Iterator[str]:
-    """A server on a free port. Where there is no answer the connection is cut."""
+    """Starts a server on a free port. If `answer` returns None, the server cuts the connection."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:

@@ -11,12 +11,12 @@ if "TEST_SERVERS" not in os.environ:
     pytest.exit("These tests need servers to talk to. Run them with `npm test -- python`.", returncode=2)
 
 SERVERS: dict[str, str] = json.loads(os.environ["TEST_SERVERS"])
-"""By algorithm, where a server is that signs with it."""
+"""The URL of a server for each signing algorithm."""
 SERVER_URL = SERVERS["RS256"]
 ISSUER = os.environ["TEST_ISSUER"]
 SECRET_KEY = os.environ["TEST_SECRET_KEY"]
 RUN = os.urandom(4).hex()
-"""For names that must be new."""
+"""A suffix for names that must be unique."""
 ACTOR = {
     "sub": "olivia@support",
     "reason_code": "support",

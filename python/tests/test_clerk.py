@@ -1,4 +1,4 @@
-"""Other people's Python, unmodified: Clerk's SDK, and PyJWT by itself."""
+"""Other Python packages, unmodified: Clerk's SDK, and PyJWT alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from servers import ACTOR, ISSUER, RUN, SECRET_KEY, SERVER_URL, SERVERS
 
 from stagedoor import Stagedoor
 
-# What that package warns of is its own.
+# Warnings about that package itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -40,7 +40,7 @@ def user(clerk: Any) -> Any:
 
 
 def redeemed(ticket: str) -> str:
-    """As a browser does. Returns the session's id."""
+    """Redeems as a browser does. Returns the session's id."""
     answer = httpx.post(f"{SERVER_URL}/v1/client/sign_ins", data={"strategy": "ticket", "ticket": ticket})
     session_id: str = answer.json()["response"]["created_session_id"]
     return session_id
@@ -60,7 +60,7 @@ def pem_of(token: str) -> str:
 
 
 class TestClerkBackendApi:
-    def test_makes_and_revokes_actor_tokens(self, clerk: Any, user: Any) -> None:
+    def test_creates_and_revokes_actor_tokens(self, clerk: Any, user: Any) -> None:
         by_model = clerk_models.CreateActorTokenRequestBody(
             user_id=user.id, actor=clerk_models.CreateActorTokenActor(sub="olivia@support"), expires_in_seconds=600
         )
@@ -75,13 +75,13 @@ class TestClerkBackendApi:
         with pytest.raises(SDKError, match="No user was found with id user_nobody"):
             clerk.actor_tokens.create(request={"user_id": "user_nobody", "actor": ACTOR})
 
-    def test_loses_what_the_actor_is_when_it_reads_one(self, clerk: Any, user: Any) -> None:
-        """Its class for the answer's actor has no members. The session token has all of them."""
+    def test_drops_the_members_of_the_actor_in_answers(self, clerk: Any, user: Any) -> None:
+        """Its class for the actor in an answer has no members. The session token has all of them."""
         token = clerk.actor_tokens.create(request={"user_id": user.id, "actor": ACTOR})
         assert token.actor.model_dump() == {}
 
-    def test_loses_what_the_claims_of_a_template_are_before_it_sends_them(self, clerk: Any) -> None:
-        """The same of its class for claims: templates are to be made with something else."""
+    def test_drops_the_claims_of_a_template_in_requests(self, clerk: Any) -> None:
+        """Its class for claims has no members either, so templates must be created with another client."""
         template = clerk.jwt_templates.create(request={"name": f"lost-{RUN}", "claims": {"role": "x"}})
         with Stagedoor(bearer_auth=SECRET_KEY, server_url=SERVER_URL) as stagedoor:
             assert stagedoor.jwt_templates.get(template.id).claims == {}
@@ -102,7 +102,7 @@ class TestClerkBackendApi:
         assert clerk.sessions.revoke(session_id=session_id).status == "revoked"
         assert clerk.sessions.create(request={"user_id": user.id}).status == "active"
 
-    def test_makes_lists_and_bans_users(self, clerk: Any, user: Any) -> None:
+    def test_creates_lists_and_bans_users(self, clerk: Any, user: Any) -> None:
         assert clerk.users.get(user_id=user.id).first_name == "Carl"
         assert [found.id for found in clerk.users.list(request={"user_id": [user.id]})] == [user.id]
         assert clerk.users.count(request={"user_id": [user.id]}).total_count == 1
@@ -141,8 +141,8 @@ class TestClerkBackendApi:
         )
         assert not nobody.is_signed_in
 
-    def test_authenticates_no_requests_with_a_secret_key(self) -> None:
-        """It would ask Clerk's own server for the keys: unlike `verify_token` it takes no other address."""
+    def test_cannot_authenticate_requests_with_a_secret_key(self) -> None:
+        """It would fetch the keys from Clerk's own server: unlike `verify_token` it accepts no other address."""
         names = {field.name for field in fields(AuthenticateRequestOptions)}
         assert "secret_key" in names
         assert "api_url" not in names

@@ -1,4 +1,4 @@
-"""The client, against a real server; and against servers that behave badly."""
+"""The client against a real server, and against servers that misbehave."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from stagedoor import Stagedoor, StagedoorError, models, verify_token
 PHONE = f"+1555{int(RUN, 16) % 10_000_000:07}"
 
 ClientOf = Callable[..., Stagedoor]
-"""`client_of(url, key)`: a client that is closed after the test."""
+"""`client_of(url, key)` creates a client that is closed after the test."""
 
 BAPI = json.loads((Path(__file__).parents[2] / "openapi/bapi.json").read_text())
 
 
 class TestWordsOfErrors:
-    """Ours where the words on the wire are Clerk's; those are kept too."""
+    """The SDK has its own text where the text on the wire is Clerk's, which is kept too."""
 
-    def test_are_ours(self, stagedoor: Stagedoor, client_of: ClientOf, user: models.User) -> None:
+    def test_replace_those_of_clerk(self, stagedoor: Stagedoor, client_of: ClientOf, user: models.User) -> None:
         username = f"taken-{RUN}-words"
         stagedoor.users.create(username=username)
         token = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR).token or ""
@@ -60,7 +60,7 @@ class TestWordsOfErrors:
             assert not re.search("Clerk|Please", str(caught.value))
             assert pickle.loads(pickle.dumps(caught.value)).errors == caught.value.errors
 
-    def test_are_those_of_the_wire_where_we_have_none(self, client_of: ClientOf) -> None:
+    def test_are_those_on_the_wire_if_the_sdk_has_none(self, client_of: ClientOf) -> None:
         errors = [
             {"code": "form_param_missing", "message": "is missing", "long_message": "x must be included."},
             {"code": "of_tomorrow", "message": "short"},
@@ -79,7 +79,7 @@ class TestWordsOfErrors:
 
 
 class TestActorTokens:
-    def test_are_asked_for_by_model_by_dict_and_by_name(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_are_created_from_a_model_a_dict_or_arguments(self, stagedoor: Stagedoor, user: models.User) -> None:
         tokens = [
             stagedoor.actor_tokens.create(
                 request=models.CreateActorTokenRequestBody(
@@ -140,7 +140,7 @@ class TestActorTokens:
 
 
 class TestUsers:
-    def test_are_made_with_metadata_value_for_value_and_read(self, stagedoor: Stagedoor) -> None:
+    def test_are_created_with_metadata_value_for_value_and_read(self, stagedoor: Stagedoor) -> None:
         metadata = {"snake_case": 1, "camelCase": {"inner_one": [True]}}
         created = stagedoor.users.create(
             external_id=f"customer-1-{RUN}",
@@ -156,7 +156,7 @@ class TestUsers:
         assert user.phone_numbers[0].phone_number == PHONE
         assert user.public_metadata == metadata
 
-    def test_are_changed_as_told_and_cleared_with_none(self, stagedoor: Stagedoor) -> None:
+    def test_are_changed_by_given_fields_and_cleared_with_none(self, stagedoor: Stagedoor) -> None:
         user = stagedoor.users.create(first_name="Ada", last_name="L", locale="en-GB", public_metadata={"a": 1})
         changed = stagedoor.users.update(user.id, first_name="Grace", last_name=None, public_metadata={"b": 2})
         assert (changed.first_name, changed.last_name, changed.public_metadata) == ("Grace", None, {"b": 2})
@@ -164,11 +164,11 @@ class TestUsers:
             user.id, models.UpdateUserRequestBody(first_name=None, username=f"grace-{RUN}")
         )
         assert (by_model.first_name, by_model.username, by_model.public_metadata) == (None, f"grace-{RUN}", {"b": 2})
-        assert by_model.locale == "en-GB", "what is not given is not sent"
+        assert by_model.locale == "en-GB", "fields that are not given are not sent"
         merged = stagedoor.users.update_metadata(user.id, public_metadata={"b": None, "c_d": {"e": 3}})
         assert merged.public_metadata == {"c_d": {"e": 3}}
 
-    def test_are_found_or_made_however_many_ask_at_once(self, stagedoor: Stagedoor) -> None:
+    def test_are_found_or_created_once_by_simultaneous_calls(self, stagedoor: Stagedoor) -> None:
         def find(_: int) -> models.User:
             return stagedoor.users.find_or_create(
                 external_id=f"customer-7-{RUN}", first_name="Ada", email_address=[f"a7-{RUN}@x.org"]
@@ -197,7 +197,7 @@ class TestUsers:
 
 
 class TestSessions:
-    def test_go_on_until_they_are_over(
+    def test_are_active_until_locked_or_revoked(
         self, client_of: ClientOf, stagedoor: Stagedoor, user: models.User, accepted: models.AcceptedActorToken
     ) -> None:
         session = accepted.session
@@ -206,7 +206,7 @@ class TestSessions:
         assert not stagedoor.sessions.is_active(session.id)
         stagedoor.users.unlock(user.id)
         assert stagedoor.sessions.is_active(session.id)
-        assert stagedoor.sessions.get(session.id).abandon_at == session.abandon_at, "asking does not count as use"
+        assert stagedoor.sessions.get(session.id).abandon_at == session.abandon_at, "reading does not count as use"
         assert stagedoor.sessions.touch(session.id)
         assert stagedoor.sessions.get(session.id).abandon_at > session.abandon_at
         stagedoor.sessions.revoke(session.id)
@@ -218,13 +218,13 @@ class TestSessions:
             stranger.sessions.is_active(session.id)
         assert caught.value.code == "clerk_key_invalid"
 
-    def test_are_minted_for_as_long_as_asked(self, stagedoor: Stagedoor, accepted: models.AcceptedActorToken) -> None:
+    def test_mint_tokens_of_the_requested_life(self, stagedoor: Stagedoor, accepted: models.AcceptedActorToken) -> None:
         for seconds, life in ((None, 60), (120, 120)):
             jwt = stagedoor.sessions.get_token(accepted.session.id, expires_in_seconds=seconds).jwt
             claims = verify_token(jwt, issuer=ISSUER, server_url=SERVER_URL).claims
             assert claims["exp"] - claims["iat"] == life
 
-    def test_all_end_at_once(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_of_an_actor_are_revoked_at_once(self, stagedoor: Stagedoor, user: models.User) -> None:
         for _ in range(3):
             token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": f"kill-me-{RUN}"})
             stagedoor.actor_tokens.accept(token.token or "")
@@ -239,14 +239,14 @@ class TestSessions:
 
 
 class TestLists:
-    def test_go_on_through_every_page(self, stagedoor: Stagedoor) -> None:
+    def test_iterate_through_every_page(self, stagedoor: Stagedoor) -> None:
         for index in range(7):
             stagedoor.users.create(external_id=f"list-{RUN}-{index}")
         ids = [f"list-{RUN}-{index}" for index in range(7)]
         page = stagedoor.users.list(external_id=ids, order_by="+created_at", limit=3)
         assert (len(page.data), page.total_count) == (3, 7)
         assert [user.external_id for user in page] == ids
-        assert [user.external_id for user in page] == ids, "twice the same"
+        assert [user.external_id for user in page] == ids, "a second iteration returns the same"
         second = page.next_page()
         assert second is not None
         assert [user.external_id for user in second.data] == ids[3:6]
@@ -262,7 +262,7 @@ class TestLists:
 
         assert asyncio.run(walk()) == ids
 
-    def test_skip_nothing_when_what_they_are_filtered_by_changes(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_skip_nothing_when_a_filtered_field_changes(self, stagedoor: Stagedoor, user: models.User) -> None:
         sub = f"loop-{RUN}"
 
         def begin(count: int) -> None:
@@ -292,7 +292,7 @@ class TestLists:
         assert stagedoor.sessions.list(actor_sub=sub, status="active").data == []
         assert users == []
 
-    def test_find_or_create_one_user_for_all_spellings_of_an_id(self, stagedoor: Stagedoor) -> None:
+    def test_find_or_create_one_user_for_all_forms_of_an_id(self, stagedoor: Stagedoor) -> None:
         spellings = [f" caf\u00e9-{RUN}", f"cafe\u0301-{RUN} ", f"caf\u00e9-{RUN}"]
         assert len({stagedoor.users.find_or_create(external_id=each).id for each in spellings * 2}) == 1
 
@@ -302,7 +302,7 @@ class TestLists:
 
         assert asyncio.run(again()) == stagedoor.users.list(external_id=[spellings[0]]).data[0].id
 
-    def test_take_up_a_list_at_a_cursor(self, stagedoor: Stagedoor) -> None:
+    def test_resume_a_list_at_a_cursor(self, stagedoor: Stagedoor) -> None:
         name = f"cursor-{RUN}"
         ids = [stagedoor.users.create(first_name=name).id for _ in range(5)][::-1]
         page = stagedoor.users.list(name_query=name, limit=2)
@@ -313,7 +313,7 @@ class TestLists:
         assert second is not None
         assert (second.total_count, [found.id for found in second.data]) == (5, ids[2:4])
 
-    def test_give_a_user_once_whom_a_change_moves_to_the_end(self, stagedoor: Stagedoor) -> None:
+    def test_return_a_user_once_if_a_change_moves_it_to_the_end(self, stagedoor: Stagedoor) -> None:
         name = f"moving-{RUN}"
         for _ in range(5):
             stagedoor.users.create(first_name=name)
@@ -323,7 +323,7 @@ class TestLists:
             stagedoor.users.update(found.id, last_name="changed")
         assert len(seen) == len(set(seen)) == 5
 
-    def test_of_the_audit_log_miss_nothing_that_comes_meanwhile(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_of_the_audit_log_miss_no_event_while_it_grows(self, stagedoor: Stagedoor, user: models.User) -> None:
         for index in range(6):
             stagedoor.users.update(user.id, first_name=f"Carl {index}")
         seen: list[int] = []
@@ -334,7 +334,7 @@ class TestLists:
         assert len(seen) == 7
         assert seen == sorted(set(seen), reverse=True)
 
-    def test_take_page_after_page_of_a_hundred_unless_told(self) -> None:
+    def test_request_pages_of_a_hundred_by_default(self) -> None:
         asked: list[str] = []
 
         def answer(request: Asked) -> Answer:
@@ -353,10 +353,10 @@ class TestLists:
 
 
 class TestOperations:
-    def test_every_operation_of_the_contract_has_a_method_in_both_ways(
+    def test_every_operation_of_the_contract_has_a_sync_and_an_async_method(
         self, client_of: ClientOf, stagedoor: Stagedoor
     ) -> None:
-        """Each method is called, sync and async; what is sent is compared with the contract."""
+        """Calls each method, sync and async, and compares the requests with the contract."""
         expected = {f"{method.upper()} {template}" for template, methods in BAPI["paths"].items() for method in methods}
         for way in ("sync", "async"):
             sent: set[str] = set()
@@ -371,7 +371,7 @@ class TestOperations:
             shaped = {re.sub(r"/x(?=/|$)", "/{}", each) for each in sent}
             assert shaped == {re.sub(r"\{\w+\}", "{}", each) for each in expected}, way
 
-    def test_both_ways_have_the_same_signature(self, stagedoor: Stagedoor) -> None:
+    def test_sync_and_async_methods_have_the_same_signature(self, stagedoor: Stagedoor) -> None:
         pairs = {
             f"{resource}.{name}": (
                 method,
@@ -400,7 +400,7 @@ def methods_of(client: Stagedoor, way: str, only: str | None = None) -> list[tup
 
 
 def call_anyhow(method: Callable[..., Any], name: str) -> None:
-    """With `x` for everything that is needed."""
+    """Calls a method with `x` for every required argument."""
     needed = [
         p for p in inspect.signature(method).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD
     ]
@@ -441,14 +441,14 @@ TEMPLATE = {
 
 
 class TestAnswers:
-    def test_may_say_more_than_this_version_knows(self, client_of: ClientOf) -> None:
+    def test_may_have_members_that_this_version_does_not_know(self, client_of: ClientOf) -> None:
         later = {**TEMPLATE, "signing_algorithm": "ML-DSA-65", "added_later": {"x": [1]}}
         with server_of(lambda _: Answer(body=later)) as url:
             template = client_of(url).jwt_templates.get("jtmp_1")
         assert template.signing_algorithm == "ML-DSA-65"
         assert template.model_dump() == later
 
-    def test_that_are_something_else_are_said_to_be(self, client_of: ClientOf) -> None:
+    def test_that_are_not_from_stagedoor_raise_response_invalid(self, client_of: ClientOf) -> None:
         for status, headers, body in [
             (200, {"content-type": "text/html"}, "<h1>Welcome</h1>"),
             (502, {"content-type": "text/html"}, "<h1>Bad gateway</h1>"),
@@ -468,7 +468,7 @@ class TestAnswers:
 
 
 class TestErrors:
-    def test_say_what_is_wrong_where_and_what_to_do(self, client_of: ClientOf, stagedoor: Stagedoor) -> None:
+    def test_state_what_is_wrong_where_and_what_to_do(self, client_of: ClientOf, stagedoor: Stagedoor) -> None:
         with pytest.raises(StagedoorError) as caught:
             stagedoor.actor_tokens.create(user_id="user_1", actor={})
         error = caught.value
@@ -479,13 +479,13 @@ class TestErrors:
             client_of(SERVER_URL, "sk_test_of_nobody").users.list()
         assert "stagedoor keys create" in (caught.value.action or "")
 
-    def test_name_every_wrong_field(self, stagedoor: Stagedoor) -> None:
+    def test_name_every_invalid_field(self, stagedoor: Stagedoor) -> None:
         with pytest.raises(StagedoorError) as caught:
             stagedoor.actor_tokens.create(userId="user_1")  # type: ignore[call-overload]
         found = sorted(f"{each.code} {each.param_name}" for each in caught.value.errors)
         assert found == ["form_param_missing actor", "form_param_missing user_id", "form_param_unknown userId"], found
 
-    def test_of_a_model_come_when_it_is_made(self) -> None:
+    def test_of_a_model_are_raised_when_it_is_created(self) -> None:
         with pytest.raises(ValidationError, match="expire_in_seconds"):
             models.CreateActorTokenRequestBody(  # type: ignore[call-arg]
                 user_id="u", actor=models.CreateActorTokenActor(sub="o"), expire_in_seconds=60
@@ -493,7 +493,7 @@ class TestErrors:
         with pytest.raises(ValidationError, match="sub"):
             models.CreateActorTokenActor()  # type: ignore[call-arg]
 
-    def test_refuse_ids_that_would_name_another_address(self, stagedoor: Stagedoor, client_of: ClientOf) -> None:
+    def test_refuse_ids_that_would_lead_to_another_address(self, stagedoor: Stagedoor, client_of: ClientOf) -> None:
         nowhere = client_of(closed_port())
         nothing: Any
         for nothing in ("", ".", "..", None):
@@ -505,13 +505,13 @@ class TestErrors:
                 stagedoor.users.get(odd)
             assert caught.value.code == "resource_not_found"
 
-    def test_travel_between_processes(self, stagedoor: Stagedoor) -> None:
+    def test_can_be_pickled(self, stagedoor: Stagedoor) -> None:
         with pytest.raises(StagedoorError) as caught:
             stagedoor.users.get("user_nobody")
         again = pickle.loads(pickle.dumps(caught.value))
         assert (again.code, again.trace_id, str(again)) == (caught.value.code, caught.value.trace_id, str(caught.value))
 
-    def test_say_what_a_client_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_name_missing_options_of_the_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("STAGEDOOR_SECRET_KEY", raising=False)
         for key in ("", None):
             with pytest.raises(StagedoorError, match="stagedoor keys create") as caught:
@@ -528,12 +528,12 @@ class TestErrors:
 
 
 class TestSecretKey:
-    def test_is_not_shown_however_the_client_is_looked_at(self) -> None:
+    def test_is_not_visible_in_any_printed_form_of_the_client(self) -> None:
         client = Stagedoor(bearer_auth="sk_test_hush", server_url=SERVER_URL)
         for look in (repr(client), str(client), repr(vars(client)), repr(client.users), repr(vars(client.users))):
             assert "hush" not in look
 
-    def test_is_in_no_error_and_no_cause_of_one(self, client_of: ClientOf) -> None:
+    def test_appears_in_no_error_and_no_cause(self, client_of: ClientOf) -> None:
         with server_of(lambda _: Answer(401, {"errors": [{"code": "clerk_key_invalid", "message": "no"}]})) as refusing:
             for url in (refusing, closed_port(), refusing.replace("http:", "https:")):
                 with pytest.raises(StagedoorError) as caught:
@@ -547,7 +547,7 @@ class TestSecretKey:
 
 
 class TestEnvironment:
-    def test_has_the_address_and_the_key_unless_they_are_given(self, in_environment: None) -> None:
+    def test_provides_the_address_and_the_key_by_default(self, in_environment: None) -> None:
         with Stagedoor() as client:
             assert client.users.list(limit=1).total_count > 0
 
@@ -567,7 +567,7 @@ class TestEnvironment:
             assert client.users.count(query="a b&c", banned=False, user_id=["x", "y"], username=None) == 7
         assert seen == ["/auth/v1/users/count?query=a+b%26c&banned=false&user_id=x&user_id=y"]
 
-    def test_connections_may_be_given_and_stay_open(self) -> None:
+    def test_given_connections_stay_open(self) -> None:
         seen: list[dict[str, str]] = []
 
         def answer(request: Asked) -> Answer:
@@ -581,8 +581,8 @@ class TestEnvironment:
         assert seen[0]["authorization"] == "Bearer sk_test_1"
         assert "cookie" not in seen[0]
 
-    def test_connections_are_those_of_the_event_loop_that_runs(self) -> None:
-        """As in a view of Django's: a loop for each call, in several threads, and nothing that closes them."""
+    def test_connections_belong_to_the_running_event_loop(self) -> None:
+        """As in a Django view: a new event loop for each call, in several threads, and no closed connections."""
         program = """
 import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -617,7 +617,7 @@ def refused(code: str, status: int, retry_after: str) -> Answer:
 
 
 class TestRetries:
-    """In both ways alike: each is tried with the plain methods and with their twins."""
+    """Each test runs with the sync and with the async methods."""
 
     @pytest.fixture(params=["sync", "async"])
     def call(self, request: pytest.FixtureRequest) -> Callable[..., Any]:
@@ -635,7 +635,7 @@ class TestRetries:
 
         return call
 
-    def test_a_closed_port_is_named_with_what_to_do(self, call: Callable[..., Any]) -> None:
+    def test_a_closed_port_is_reported_with_what_to_do(self, call: Callable[..., Any]) -> None:
         url = closed_port()
         with pytest.raises(
             StagedoorError, match=rf"GET {url}/v1/users/user_1 failed.*stagedoor dev.*server_url"
@@ -667,7 +667,7 @@ class TestRetries:
                 assert "idempotency-key" not in asked[0].headers
 
     @pytest.mark.parametrize("fault", ["cut", "service_unavailable", "outcome_unknown"])
-    def test_making_is_tried_again_with_the_same_idempotency_key(self, call: Callable[..., Any], fault: str) -> None:
+    def test_creating_is_retried_with_the_same_idempotency_key(self, call: Callable[..., Any], fault: str) -> None:
         asked: list[Asked] = []
 
         def answer(request: Asked) -> Answer | None:
@@ -684,7 +684,7 @@ class TestRetries:
         assert len(keys[0]) >= 32
         assert len({request.body for request in asked}) == 1
 
-    def test_redeeming_is_tried_again_with_the_same_idempotency_key(self, call: Callable[..., Any]) -> None:
+    def test_redeeming_is_retried_with_the_same_idempotency_key(self, call: Callable[..., Any]) -> None:
         asked: list[Asked] = []
 
         def answer(request: Asked) -> Answer | None:
@@ -697,7 +697,7 @@ class TestRetries:
         keys = [request.headers["idempotency-key"] for request in asked]
         assert keys == [keys[0]] * 3
 
-    def test_waits_as_long_as_it_is_told_but_not_longer_than_an_attempt(self, call: Callable[..., Any]) -> None:
+    def test_waits_as_long_as_requested_up_to_the_timeout_of_an_attempt(self, call: Callable[..., Any]) -> None:
         for status, code in ((503, "service_unavailable"), (429, "too_many_requests")):
             name = "jwks.get" if status == 503 else "users.delete"
             args = () if status == 503 else ("user_1",)
@@ -747,13 +747,13 @@ class TestRetries:
                 assert least <= (caught.value.retry_after or 0) <= most
                 assert len(times) == before + 1
 
-    def test_retry_after_of_something_on_the_way_counts_too(self, call: Callable[..., Any]) -> None:
+    def test_retry_after_of_a_proxy_counts_too(self, call: Callable[..., Any]) -> None:
         with server_of(lambda _: Answer(503, "<html>busy</html>", {"retry-after": "60"})) as url:
             with pytest.raises(StagedoorError) as caught:
                 call(url, "jwks.get")
         assert (caught.value.code, caught.value.retry_after) == ("response_invalid", 60)
 
-    def test_gives_up_when_nothing_is_heard(self, call: Callable[..., Any]) -> None:
+    def test_gives_up_after_the_timeout(self, call: Callable[..., Any]) -> None:
         hold = threading.Event()
 
         def answer(_: Asked) -> Answer | None:
@@ -770,7 +770,7 @@ class TestRetries:
 
 
 class TestIdempotency:
-    def test_one_key_makes_one_thing(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_one_key_creates_one_record(self, stagedoor: Stagedoor, user: models.User) -> None:
         first = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=f"once-{RUN}")
         again = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=f"once-{RUN}")
         assert (again.id, again.token) == (first.id, first.token)
@@ -778,7 +778,7 @@ class TestIdempotency:
             stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "other"}, idempotency_key=f"once-{RUN}")
         assert caught.value.code == "idempotency_key_reused"
 
-    def test_a_used_ticket_is_not_given_again(self, stagedoor: Stagedoor, user: models.User) -> None:
+    def test_a_used_ticket_is_not_returned_again(self, stagedoor: Stagedoor, user: models.User) -> None:
         key = f"used-{RUN}"
         created = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
         assert created.url.endswith(created.token)
@@ -788,11 +788,11 @@ class TestIdempotency:
         assert caught.value.code == "ticket_unavailable"
         sign_in = stagedoor.sign_in_tokens.create(user_id=user.id)
         assert sign_in.url.endswith(sign_in.token)
-        # The example of `sign_in_tokens.list` shows all that are pending.
+        # The example of `sign_in_tokens.list` prints all pending tokens, so leave none.
         stagedoor.sign_in_tokens.revoke(sign_in.id)
 
-    def test_an_answer_that_is_lost_makes_nothing_twice(self, stagedoor: Stagedoor) -> None:
-        """Between client and server stands a proxy that does what is asked for, and loses the first answer."""
+    def test_a_lost_answer_creates_nothing_twice(self, stagedoor: Stagedoor) -> None:
+        """A proxy between client and server forwards every request and loses the first answer."""
         lost: list[str] = []
 
         def answer(request: Asked) -> Answer | None:
@@ -814,7 +814,7 @@ class TestIdempotency:
 
 
 class TestRevocations:
-    def test_are_heard_of_as_they_happen_in_both_ways(
+    def test_are_received_as_they_happen_sync_and_async(
         self, stagedoor: Stagedoor, accepted: models.AcceptedActorToken
     ) -> None:
         session = accepted.session
@@ -837,7 +837,7 @@ class TestRevocations:
         assert next(resumed).event == "current"
         resumed.close()  # type: ignore[attr-defined]
 
-    def test_that_cannot_be_followed_are_said_to_be_so(self, client_of: ClientOf) -> None:
+    def test_that_cannot_be_followed_raise_an_error(self, client_of: ClientOf) -> None:
         stranger = client_of(SERVER_URL, "sk_test_of_nobody")
         with pytest.raises(StagedoorError) as caught:
             next(iter(stranger.revocations.follow()))

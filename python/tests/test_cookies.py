@@ -51,18 +51,18 @@ def test_vectors(server: Server) -> None:
     connection.close()
 
 
-def test_a_bearer_token_goes_before_all_cookies(server: Server) -> None:
+def test_a_bearer_token_takes_precedence_over_all_cookies(server: Server) -> None:
     cookies = [("Cookie", filled("__session={acting}; __session={own}"))]
     bearer = ("Authorization", f"Bearer {TOKENS['own']}")
     assert server.ask("/current", bearer, *cookies)[1]["actor"] is None
     status, body = server.ask("/require_user", ("Authorization", "Bearer x"), *cookies)
     assert (status, body["errors"][0]["meta"]["reason"]) == (401, "token-malformed")
-    # Two tokens that are meant are one too many.
+    # Two bearer tokens are refused.
     for second in (bearer, ("Authorization", f"Bearer {TOKENS['acting']}")):
         assert server.ask("/require_user", bearer, second, *cookies)[0] == 401
 
 
-def test_a_header_full_of_cookies_is_read_once() -> None:
+def test_a_header_full_of_cookies_is_parsed_fast() -> None:
     many = "; ".join(["__session=x"] * 50_000 + [filled("__session={own}")])
     found = by_token(VERIFIER, None, many)
     assert found == VERIFIER.verify(TOKENS["own"])

@@ -1,4 +1,4 @@
-"""Django: guards around every kind of view, behind WSGI and ASGI; and what is wrong with the setting."""
+"""Django: guards around every kind of view, behind WSGI and ASGI, and errors in the setting."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def on_methods(guard: Callable[[Any], Any], base: type[View], decorate: Callable
 
 
 def own_dispatch(guard: Callable[[Any], Any], base: type[View]) -> Any:
-    """A `dispatch` of the app's own, decorated directly."""
+    """Decorates a view's own `dispatch` directly."""
 
     class Guarded(base):  # type: ignore[misc,valid-type]
         @guard
@@ -137,7 +137,7 @@ def test_guards(kind: str, asgi: bool) -> None:
             assert (status, body["errors"][0]["code"]) == (401, "authentication_invalid")
 
 
-def test_a_class_is_no_view() -> None:
+def test_a_class_is_not_accepted_as_a_view() -> None:
     for guard in GUARDS.values():
         with pytest.raises(TypeError, match=r"guard\(Sync\.as_view\(\)\)"):
             guard(Sync)

@@ -1,4 +1,4 @@
-"""The helpers, in the real frameworks, with tokens of a real server. All answer alike."""
+"""The helpers in the real frameworks, with tokens of a real server. All give the same answers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fastapi_app() -> fastapi.FastAPI:
         def view(auth: Annotated[Auth | None, fastapi.Depends(dependency)]) -> dict[str, Any]:
             return seen(auth)
 
-        # Not as text, which would be looked for in this module.
+        # Not as a string, which would be resolved in this module.
         view.__annotations__["auth"] = Annotated[Auth | None, fastapi.Depends(dependency)]
         app.api_route(f"/{name}", methods=["GET", "POST"])(view)
 
@@ -191,14 +191,14 @@ def refusal(answered: Answered) -> tuple[int, str, str | None]:
     return answered.status, error["code"], error["meta"].get("reason")
 
 
-def test_nobody_is_let_through_as_nobody(ask: Ask) -> None:
+def test_a_request_without_a_user_is_refused_by_every_guard(ask: Ask) -> None:
     assert ask("GET", "/current").body == {"user": None}
     for case in CASES[1:]:
         for method in ("GET", "POST"):
             assert refusal(ask(method, f"/{case}")) == (401, "authentication_invalid", "not-signed-in")
 
 
-def test_the_user_is_let_through(ask: Ask, tokens: Tokens) -> None:
+def test_the_user_passes_every_guard_but_require_acting(ask: Ask, tokens: Tokens) -> None:
     for case in ("current", "require_user", "forbid_acting", "read_only_while_acting"):
         for method in ("GET", "POST"):
             answered = ask(method, f"/{case}", tokens.own)
@@ -211,7 +211,7 @@ def test_the_user_is_let_through(ask: Ask, tokens: Tokens) -> None:
     assert refusal(ask("GET", "/require_acting", tokens.own)) == (403, "acting_required", None)
 
 
-def test_who_is_acting_is_seen_and_kept_from_what_is_forbidden(ask: Ask, tokens: Tokens) -> None:
+def test_an_actor_is_recognised_and_refused_what_is_forbidden(ask: Ask, tokens: Tokens) -> None:
     for method, case in [
         ("GET", "current"),
         ("POST", "require_user"),
@@ -229,22 +229,22 @@ def test_who_is_acting_is_seen_and_kept_from_what_is_forbidden(ask: Ask, tokens:
         assert refusal(ask(method, f"/{case}", tokens.acting)) == (403, "forbidden_while_acting", None)
 
 
-def test_the_token_may_come_in_the_cookie_and_the_header_goes_before(ask: Ask, tokens: Tokens) -> None:
+def test_the_token_may_be_in_the_cookie_and_the_header_takes_precedence(ask: Ask, tokens: Tokens) -> None:
     assert ask("GET", "/require_user", cookie=tokens.acting).body["acting"] is True
     assert ask("GET", "/require_user", tokens.own, cookie=tokens.acting).body["acting"] is False
-    # A token that is shown is the one that counts.
+    # A bearer token counts, even an invalid one.
     assert refusal(ask("GET", "/require_user", "x", cookie=tokens.own)) == (
         401,
         "authentication_invalid",
         "token-malformed",
     )
-    # What is for somebody else is none.
+    # Other authentication schemes are ignored.
     assert ask("GET", "/require_user", cookie=tokens.own, Authorization="Basic eDp5").body["user"] == tokens.user_id
     assert ask("GET", "/require_user", Authorization=f"bearer {tokens.own}").body["user"] == tokens.user_id
 
 
 @pytest.mark.parametrize("override", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method"])
-def test_while_acting_a_read_is_none_if_its_method_is_overridden(ask: Ask, tokens: Tokens, override: str) -> None:
+def test_while_acting_a_read_that_overrides_its_method_is_a_write(ask: Ask, tokens: Tokens, override: str) -> None:
     def asked(token: str, method: str, value: str) -> Answered:
         if override == "_method":
             return ask(method, f"/read_only_while_acting?a=b&_method={value}", token)
@@ -253,13 +253,13 @@ def test_while_acting_a_read_is_none_if_its_method_is_overridden(ask: Ask, token
     for value in ("DELETE", "delete", "PATCH", "GET, DELETE", "BREW"):
         assert refusal(asked(tokens.acting, "GET", value)) == (403, "forbidden_while_acting", None)
         assert asked(tokens.own, "GET", value).status == 200
-    # The method as it came counts too.
+    # The original method counts too.
     assert refusal(asked(tokens.acting, "POST", "GET")) == (403, "forbidden_while_acting", None)
     for value in ("GET", "head", ""):
         assert asked(tokens.acting, "GET", value).status == 200
 
 
-def test_while_acting_a_write_is_none_the_less_if_a_middleware_has_overridden_its_method(tokens: Tokens) -> None:
+def test_while_acting_a_write_stays_a_write_if_a_middleware_changes_its_method(tokens: Tokens) -> None:
     settings.ROOT_URLCONF = __name__
     request = RequestFactory().post("/read_only_while_acting", headers={"Authorization": f"Bearer {tokens.acting}"})
     request.method = "GET"
@@ -267,7 +267,7 @@ def test_while_acting_a_write_is_none_the_less_if_a_middleware_has_overridden_it
     assert middleware(request).status_code == 403
 
 
-def test_a_refusal_says_why(ask: Ask, tokens: Tokens) -> None:
+def test_a_refusal_has_the_reason(ask: Ask, tokens: Tokens) -> None:
     changed = tokens.own[:-10] + ("A" if tokens.own[-10] != "A" else "B") + tokens.own[-9:]
     for token, reason in [
         ("a.b.c", "token-malformed"),
@@ -279,7 +279,7 @@ def test_a_refusal_says_why(ask: Ask, tokens: Tokens) -> None:
             assert ask("GET", "/current", **given).body == {"user": None}
 
 
-def test_it_says_so_when_nobody_tried_and_when_nobody_can_be_recognised(
+def test_a_missing_token_and_unavailable_keys_have_their_own_answers(
     ask: Ask, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = ask("GET", "/require_user")
@@ -300,7 +300,7 @@ def test_it_says_so_when_nobody_tried_and_when_nobody_can_be_recognised(
 
 
 class TestAnAppThatIsNotSetUp:
-    """Says so; nobody is let through."""
+    """Raises an error that explains it, and lets no request pass."""
 
     def test_fastapi(self) -> None:
         app = fastapi.FastAPI()

@@ -1,4 +1,4 @@
-"""Apps with their own login: the guards decide by what the app's own `session` function says."""
+"""Apps with their own login: the guards use the result of the app's own `session` function."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT: dict[str, Any] = {
     "acting-model": OwnSession(user_id="carl", session_id="s2", actor=models.Actor(sub="olivia@support")),
     "acting-dict": {"user_id": "carl", "session_id": "s2", "actor": {"sub": "olivia@support", "team": 7}},
 }
-"""What an app knows of its sessions, by the cookie of each."""
+"""The sessions of an app, by the value of its cookie."""
 
 WRONG: dict[str, Any] = {
     "actor-without-sub": OwnSession(user_id="carl", actor={}),
@@ -55,7 +55,7 @@ WRONG: dict[str, Any] = {
 
 
 def session_of(request: Any) -> Any:
-    """Reads the cookie `my_session`: of a request of any of the frameworks."""
+    """Reads the cookie `my_session` of a request, in any of the frameworks."""
     cookies = request.COOKIES if hasattr(request, "COOKIES") else request.cookies
     name = cookies.get("my_session")
     if name == "broken":
@@ -71,7 +71,7 @@ async def session_of_async(request: Any) -> Any:
 SERVERS: list[tuple[str, Any]] = [
     (framework, session) for framework in FRAMEWORKS for session in (session_of, session_of_async)
 ]
-# Django's settings take a name too.
+# Django's settings accept a dotted name too.
 SERVERS += [(framework, "test_own_sessions.session_of") for framework in FRAMEWORKS if framework.startswith("django")]
 
 
@@ -86,7 +86,7 @@ def cookie(name: str) -> tuple[str, str]:
     return ("Cookie", f"theme=dark; my_session={name}")
 
 
-def test_the_guards_are_the_same(server: Server) -> None:
+def test_the_guards_work_the_same(server: Server) -> None:
     connection = server.connect()
 
     def ask(address: str, *headers: tuple[str, str], method: str = "GET") -> tuple[int, Any]:
@@ -112,7 +112,7 @@ def test_the_guards_are_the_same(server: Server) -> None:
         assert ask(f"/{guard}", cookie("carl"), method="POST")[0] == (403 if guard == "require_acting" else 200)
         status, body = ask(f"/{guard}", method="POST")
         assert (status, body["errors"][0]["meta"]["reason"]) == (401, "not-signed-in")
-    # Session tokens do not count here.
+    # Session tokens are ignored here.
     token = ("Authorization", f"Bearer {TOKENS['own']}")
     assert ask("/require_user", token, ("Cookie", f"__session={TOKENS['own']}"))[0] == 401
     connection.close()
@@ -120,7 +120,7 @@ def test_the_guards_are_the_same(server: Server) -> None:
 
 @pytest.mark.parametrize("framework", ["fastapi", "flask", "flask-async", "django"])
 @pytest.mark.parametrize("name", [*WRONG, "broken"])
-def test_what_is_no_session_is_an_error_and_never_the_users_own(framework: str, name: str) -> None:
+def test_an_invalid_session_is_an_error_and_never_counts_as_the_users_own(framework: str, name: str) -> None:
     expected = ValueError if name == "broken" else TypeError
     session = session_of_async if framework == "flask-async" else session_of
     with pytest.raises(expected):
@@ -138,7 +138,7 @@ def test_what_is_no_session_is_an_error_and_never_the_users_own(framework: str, 
             app.test_client(use_cookies=False).post("/forbid_acting", headers=dict([cookie(name)]))
 
 
-def test_it_is_one_or_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verifier_and_session_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = Verifier(**OPTIONS)
     for options in [
         {},

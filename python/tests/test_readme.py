@@ -1,4 +1,4 @@
-"""The code of the README, as it stands there but for the address and the key."""
+"""The code of the README, unchanged except for the address and the key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCKS = re.findall(r"^(?:<!-- (.*?) -->\n)?```python\n(.*?)^```$", TEXT, re.MUL
 
 
 def named(label: str) -> str:
-    """The block below a comment, for the servers of these tests."""
+    """Returns the code block below a comment, adapted to the servers of these tests."""
     [code] = [code for found, code in BLOCKS if found == label]
     return here(code)
 
@@ -98,7 +98,7 @@ def test_django(bearer: dict[str, str], user: models.User) -> None:
 
 
 def check_own_login(stagedoor: Stagedoor, user: models.User, ask: Callable[[str, str], Any]) -> None:
-    """Asks like a browser that keeps its cookies: before the ticket, after it, and after the end of the session."""
+    """Sends requests like a browser: before the ticket, after it, and after the end of the session."""
     assert ask("GET", "/me")["errors"][0]["meta"]["reason"] == "not-signed-in"
     token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "olivia@support"})
     assert ask("GET", f"/sign-in?__clerk_ticket={token.token}") == {}

@@ -1,4 +1,4 @@
-"""The `Retry-After` headers of `test/vectors`: the TypeScript package is tried with the same."""
+"""The `Retry-After` headers of `test/vectors`; the TypeScript package is tested with the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_no_header_and_no_limit() -> None:
     assert retry_after_seconds("9" * 10_000, 0) == math.inf
 
 
-def test_a_date_means_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_date_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:

@@ -1,4 +1,4 @@
-"""The document this began from: its table says what the model must be."""
+"""The document that specified the request: its table defines the model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def rows() -> dict[str, dict[str, str]]:
     return {row[0].strip("`"): dict(zip((cell.strip() for cell in head), row, strict=True)) for row in body}
 
 
-def test_the_table_is_the_model() -> None:
+def test_the_model_matches_the_table() -> None:
     fields = models.CreateActorTokenRequestBody.model_fields
     table = rows()
     assert list(table) == ["user_id", "actor", "expires_in_seconds", "session_max_duration_in_seconds"]
-    # What is Stagedoor's own comes after.
+    # Stagedoor's own fields follow.
     assert list(fields)[: len(table)] == list(table)
     types = {"models": models, "Optional": typing.Optional, "str": str, "int": int}
     for name, row in table.items():
@@ -30,7 +30,7 @@ def test_the_table_is_the_model() -> None:
         assert fields[name].is_required() == (row["Required"] == ":heavy_check_mark:"), name
 
 
-def test_the_defaults_are_those_the_table_tells_of() -> None:
+def test_the_defaults_match_the_table() -> None:
     fields = models.CreateActorTokenRequestBody.model_fields
     table = rows()
     assert "By default, the duration is 1 hour." in table["expires_in_seconds"]["Description"]
@@ -40,7 +40,7 @@ def test_the_defaults_are_those_the_table_tells_of() -> None:
     assert int(table["session_max_duration_in_seconds"]["Example"]) == 1800
 
 
-def test_the_examples_of_the_table_make_an_actor_token(stagedoor: Stagedoor, user: models.User) -> None:
+def test_the_examples_of_the_table_create_an_actor_token(stagedoor: Stagedoor, user: models.User) -> None:
     table = rows()
     actor = models.CreateActorTokenActor.model_validate_json(table["actor"]["Example"].replace("<br/>", ""))
     request = models.CreateActorTokenRequestBody(
@@ -59,7 +59,7 @@ def test_the_examples_of_the_table_make_an_actor_token(stagedoor: Stagedoor, use
     assert session.expire_at - session.created_at == 1_800_000
 
 
-def test_the_defaults_are_the_server_s(stagedoor: Stagedoor, user: models.User) -> None:
+def test_the_server_has_the_same_defaults(stagedoor: Stagedoor, user: models.User) -> None:
     token = stagedoor.actor_tokens.create(user_id=user.id, actor={"sub": "olivia@support"})
     read = stagedoor.actor_tokens.get(token.id)
     assert read.expires_at is not None

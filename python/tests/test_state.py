@@ -1,4 +1,4 @@
-"""No identity outlives its request, whatever else lives longer: connections, contexts, threads, answers in parts."""
+"""No identity outlives its request, even if connections, contexts, threads or streamed answers live longer."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_requests_at_the_same_time(server: Server) -> None:
         assert all(all(right) for right in pool.map(ask_often, range(8)))
 
 
-def test_an_answer_that_comes_in_parts(server: Server) -> None:
+def test_a_streamed_answer(server: Server) -> None:
     parts = server.lines("/stream", BEARER["acting"])
     assert who(next(parts)) == ACTING
     assert who(server.ask("/current", BEARER["own"])[1]) == CARL
@@ -90,9 +90,9 @@ def test_an_answer_that_comes_in_parts(server: Server) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 class TestFlaskContextsThatOutliveARequest:
-    """Flask reuses an application context that is there already, and `flask.g` with it."""
+    """Flask reuses an existing application context, and `flask.g` with it."""
 
-    def test_at_a_synchronous_worker(self, asynchronous: bool) -> None:
+    def test_in_a_synchronous_worker(self, asynchronous: bool) -> None:
         app = flask_app(asynchronous, verifier=VERIFIER)
         with wsgi_server(app, around=app.app_context()) as port:
             check_a_sequence(Server(port), None)
@@ -108,7 +108,7 @@ class TestFlaskContextsThatOutliveARequest:
             assert client.delete("/forbid_acting").status_code == 401
 
 
-def test_flask_remembers_for_one_request_and_one_app() -> None:
+def test_flask_caches_for_one_request_and_one_app() -> None:
     app, other = (flask_app(False, verifier=VERIFIER) for _ in range(2))
     other.extensions["stagedoor"] = lambda _: {"user_id": "from-the-other-app"}
     with app.test_request_context(headers=dict([BEARER["own"]])):
@@ -123,7 +123,7 @@ def test_flask_remembers_for_one_request_and_one_app() -> None:
         assert "stagedoor_auth" not in flask.g
 
 
-def test_flask_verifies_once_in_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flask_verifies_once_per_request(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
     verify = Verifier.verify
 

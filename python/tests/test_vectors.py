@@ -1,4 +1,4 @@
-"""The session tokens of `test/vectors`, good and bad: the TypeScript package is tried with the same."""
+"""The session tokens of `test/vectors`, valid and invalid; the TypeScript package is tested with the same."""
 
 from __future__ import annotations
 

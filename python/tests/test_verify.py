@@ -1,4 +1,4 @@
-"""Verification. Names like J1 are the cases of the threat model, as in packages/sdk/test/verify.test.ts."""
+"""Verification of tokens. Names like J1 are cases of the threat model, as in packages/sdk/test/verify.test.ts."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def token(
     claims: Mapping[str, Any] | str | bytes = {},
     sign: Callable[[bytes], bytes] | None = None,
 ) -> str:
-    """A valid token, but for what is given."""
+    """Returns a valid token with these changes."""
     usual_header = {"alg": alg, "cat": "cl_B7d4PD111AAA", "kid": f"kid_{alg}", "typ": "JWT"}
     signed = f"{encode(members(usual_header, header))}.{encode(members(USUAL, claims))}"
     return f"{signed}.{encode((sign or SIGNERS[alg])(signed.encode()))}"
@@ -115,7 +115,7 @@ def refused(text: object, reason: str, **changes: Any) -> None:
 
 class TestAValidToken:
     @pytest.mark.parametrize("alg", ALGORITHMS)
-    def test_says_who_the_user_is_and_who_is_acting(self, alg: str) -> None:
+    def test_returns_the_user_and_the_actor(self, alg: str) -> None:
         for given in ({"jwks": JWKS}, {"jwks": None, "public_key": pem_of(PUBLIC[alg])}):
             auth = verify_token(token(alg, claims={"act": CHAIN}), **{**OPTIONS, **given})
             assert (auth.user_id, auth.session_id, auth.is_acting) == ("user_1", "sess_1", True)
@@ -128,12 +128,12 @@ class TestAValidToken:
         auth = verifier.verify(token())
         assert (auth.actor, auth.is_acting) == (None, False)
 
-    def test_may_say_things_added_later(self) -> None:
+    def test_may_have_unknown_members(self) -> None:
         assert verifier.verify(token(header={"oiat": 1}, claims={"later": {"x": 1}})).user_id == "user_1"
 
 
 class TestAlgorithmsAndKeys:
-    def test_j1_none_in_any_spelling_with_or_without_a_signature(self) -> None:
+    def test_j1_refuse_none_in_any_case_with_or_without_a_signature(self) -> None:
         odd: Any
         for odd in ("none", "None", "nOnE", "NONE", "", " RS256", "rs256", None, 1, ["RS256"], {}):
             kept = token(header={"alg": odd})
@@ -141,7 +141,7 @@ class TestAlgorithmsAndKeys:
             refused(kept.rpartition(".")[0] + ".", "token-malformed")
         refused(token(header={"alg": LEFT_OUT}), "token-wrong-algorithm")
 
-    def test_j2_j3_hmac_with_anything_public_or_nothing_as_the_secret(self) -> None:
+    def test_j2_j3_refuse_hmac_with_a_public_or_empty_secret(self) -> None:
         pem = pem_of(PUBLIC["RS256"])
         der = PUBLIC["RS256"].public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         texts = [pem, f"{pem}\n", pem.strip(), f" {pem}", f"\ufeff{pem}", f"\u200b{pem}", ""]
@@ -157,7 +157,7 @@ class TestAlgorithmsAndKeys:
         octets = {"keys": [{"kty": "oct", "k": encode("secret"), "kid": "kid_RS256", "use": "sig", "alg": "RS256"}]}
         refused(token(), "key-unknown", jwks=octets)
 
-    def test_j4_another_algorithm_of_the_same_key(self) -> None:
+    def test_j4_refuse_another_algorithm_with_the_same_key(self) -> None:
         def pss(signed: bytes) -> bytes:
             return RSA_KEY.sign(signed, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
 
@@ -178,7 +178,7 @@ class TestAlgorithmsAndKeys:
         mislabelled = {"keys": [{**jwk_of("ES256"), "alg": "RS256"}]}
         refused(token("ES256", header={"alg": "RS256"}), "key-unknown", jwks=mislabelled)
 
-    def test_j5_j6_a_kid_that_is_a_path_a_query_a_member_or_no_text(self) -> None:
+    def test_j5_j6_refuse_a_kid_that_is_a_path_a_query_a_member_or_no_text(self) -> None:
         texts = ["../../../../dev/null", "/proc/self/environ", "file:///etc/passwd", "' OR 1=1--", "__proto__"]
         texts += ["x' UNION SELECT 'secret'--", "__class__", "keys", "", "0", "KID_RS256", "kid_RS256 ", "k" * 128]
         for kid in (*texts, LEFT_OUT):
@@ -187,7 +187,7 @@ class TestAlgorithmsAndKeys:
         for odd in (None, 1, {}, [], ["kid_RS256"], "k" * 129, "k" * 4_000, "k" * 10_000):
             refused(token(header={"kid": odd}), "token-malformed")
 
-    def test_j7_a_key_or_the_address_of_one_inside_the_token(self) -> None:
+    def test_j7_refuse_a_key_or_the_address_of_one_inside_the_token(self) -> None:
         asked: list[Asked] = []
 
         def answer(request: Asked) -> Answer:
@@ -204,16 +204,16 @@ class TestAlgorithmsAndKeys:
                 refused(token(header=header), "token-malformed")
         assert asked == []
 
-    def test_j8_header_members_that_change_what_the_signature_means(self) -> None:
+    def test_j8_refuse_header_members_that_change_the_meaning_of_the_signature(self) -> None:
         header: Any
         for header in ({"crit": ["exp"]}, {"crit": []}, {"b64": False}, {"b64": True}, {"zip": "DEF"}, {"enc": "A"}):
             refused(token(header=header), "token-malformed")
-        # Of two members of one name the last counts, for everything.
+        # Of two members with one name the last counts, everywhere.
         twice = '{"alg":"%s","alg":"%s","cat":"cl_B7d4PD111AAA","kid":"kid_RS256","typ":"JWT"}'
         assert verifier.verify(token(header=twice % ("none", "RS256"))).user_id == "user_1"
         refused(token(header=twice % ("RS256", "none")), "token-wrong-algorithm")
 
-    def test_j9_signatures_of_zeros_as_der_or_of_the_wrong_length(self) -> None:
+    def test_j9_refuse_signatures_of_zeros_as_der_or_of_the_wrong_length(self) -> None:
         forms: list[Callable[[bytes], bytes]] = [
             lambda _: bytes(64),
             lambda _: b"\xff" * 64,
@@ -229,7 +229,7 @@ class TestAlgorithmsAndKeys:
             refused(token(sign=lambda _, size=size: bytes(size)), "token-invalid-signature")  # type: ignore[misc]
         refused(token(sign=lambda signed: b"\0" + sign_rs256(signed)), "token-invalid-signature")
 
-    def test_any_change_of_any_part(self) -> None:
+    def test_refuse_any_change_of_any_part(self) -> None:
         for alg in ALGORITHMS:
             header, claims, signature = token(alg).split(".")
             refused(f"{header}.{encode({**USUAL, 'sub': 'user_2'})}.{signature}", "token-invalid-signature")
@@ -237,13 +237,13 @@ class TestAlgorithmsAndKeys:
             data[10] ^= 1
             refused(f"{header}.{claims}.{encode(bytes(data))}", "token-invalid-signature")
 
-    def test_rsa_keys_of_less_than_2048_bits(self) -> None:
+    def test_refuse_rsa_keys_of_less_than_2048_bits(self) -> None:
         weak = rsa.generate_private_key(65537, 1024)
         text = token(sign=lambda signed: weak.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
         refused(text, "keys-unavailable", jwks={"keys": [jwk_of("RS256", weak.public_key())]})
         refused(text, "keys-unavailable", jwks=None, public_key=pem_of(weak.public_key()))
 
-    def test_keys_for_other_uses_that_are_no_keys_and_two_of_one_name(self) -> None:
+    def test_refuse_keys_for_other_uses_invalid_keys_and_two_keys_with_one_id(self) -> None:
         for other in ({"use": "enc"}, {"key_ops": ["sign"]}, {"key_ops": None}, {"alg": None}, {"kty": "EC"}):
             refused(token(), "key-unknown", jwks={"keys": [{**jwk_of("RS256"), **other}]})
         refused(token(), "key-unknown", jwks={"keys": [jwk_of("RS256"), jwk_of("RS256")]})
@@ -254,10 +254,10 @@ class TestAlgorithmsAndKeys:
 
 
 class TestTheText:
-    def test_j10_is_written_in_one_way_only(self) -> None:
+    def test_j10_has_only_one_valid_form(self) -> None:
         good = token()
         header, claims, signature = good.split(".")
-        # 256 bytes leave 4 loose bits in the last character.
+        # 256 bytes leave 4 unused bits in the last character.
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
         loose = signature[:-1] + alphabet[alphabet.index(signature[-1]) ^ 1]
         assert base64.urlsafe_b64decode(loose + "==") == base64.urlsafe_b64decode(signature + "==")
@@ -281,7 +281,7 @@ class TestTheText:
         ):
             refused(form, "token-malformed")
 
-    def test_j10_is_three_parts_two_of_them_json_objects(self) -> None:
+    def test_j10_has_three_parts_two_of_them_json_objects(self) -> None:
         form: Any
         for form in ("", ".", "..", "a.b", "a.b.c", "...", None, 1, {}, [], token().encode()):
             refused(form, "token-malformed")
@@ -290,14 +290,14 @@ class TestTheText:
             refused(token(claims=text), "token-malformed")
         refused(token(claims=b'{"sub":"\xff\xfe"}'), "token-malformed")
 
-    def test_j24_is_at_most_8_kb_which_is_looked_at_first(self) -> None:
+    def test_j24_has_at_most_8_kb_which_is_checked_first(self) -> None:
         deep = "[" * 500_000 + "]" * 500_000
         for form in ("x" * 1_000_000, "." * 100_000, token() + "." * 100_000, token(claims=f'{{"sub":{deep}}}')):
             started = time.perf_counter()
             refused(form, "token-malformed")
             assert time.perf_counter() - started < 0.05
         refused(token(claims={"pad": "x" * 8_192}), "token-malformed")
-        # Within it, too, nothing takes long or breaks.
+        # Within the limit, too, no token takes long to check.
         for text in ('{"a":' + "[" * 2_500 + "]" * 2_500 + "}", '{"exp":' + "9" * 5_000 + "}"):
             refused(token(claims=text), "token-malformed")
         large = {"sub": "user_operator", "note": "x" * 4_000}
@@ -307,36 +307,36 @@ class TestTheText:
 
 
 class TestTheKind:
-    def test_j11_is_the_one_of_session_tokens(self) -> None:
+    def test_j11_must_be_that_of_session_tokens(self) -> None:
         for typ in ("ticket+jwt", "client+jwt", "at+jwt", "secevent+jwt", "jwt", "", LEFT_OUT, None, ["JWT"]):
             refused(token(header={"typ": typ}), "token-wrong-kind")
         for cat in ("cl_B7d4PD222AAA", "cl_B7d4PD333AAA", "cl_I7d4PD111III", "", LEFT_OUT, None):
             refused(token(header={"cat": cat}), "token-wrong-kind")
 
-    def test_j16_names_no_audience(self) -> None:
+    def test_j16_has_no_audience(self) -> None:
         for aud in ("https://api.example.com", EXPECTED_ISSUER, ["a", "b"], None, ""):
             refused(token(claims={"aud": aud}), "token-wrong-kind")
 
-    def test_is_an_active_session(self) -> None:
+    def test_must_be_an_active_session(self) -> None:
         for status in ("pending", None, 1):
             refused(token(claims={"sts": status}), "session-not-active")
         assert verifier.verify(token(claims={"sts": LEFT_OUT})).user_id == "user_1"
 
 
 class TestTheClaims:
-    def test_j12_all_that_are_required_are_required(self) -> None:
+    def test_j12_must_include_all_required_ones(self) -> None:
         for claim in ("exp", "iat", "nbf", "sub", "sid", "iss"):
             for value in (LEFT_OUT, None, "", [], {}):
                 refused(token(claims={claim: value}), "token-malformed")
 
-    def test_j13_times_are_whole_numbers(self) -> None:
+    def test_j13_have_whole_numbers_as_times(self) -> None:
         forms = [f'"{NOW + 60}"', f"{NOW + 60}.5", "-1", "1e400", "-1e400", "9007199254740992", "null", "true", "{}"]
         for claim in ("exp", "iat", "nbf"):
             for form in (*forms, f"[{NOW + 60}]"):
                 text = json.dumps({**USUAL, claim: 0}).replace(f'"{claim}": 0', f'"{claim}": {form}')
                 refused(token(claims=text), "token-malformed")
 
-    def test_j14_ends_exactly_at_exp_and_the_skew_allowed(self) -> None:
+    def test_j14_expire_exactly_at_exp_plus_the_allowed_skew(self) -> None:
         exp, nbf, iat = USUAL["exp"], USUAL["nbf"], USUAL["iat"]
         for seconds in (exp - 1, exp, exp + 4, exp + 4.999):
             assert verify_token(token(), **{**OPTIONS, "now": lambda s=seconds: s}).user_id == "user_1"
@@ -351,7 +351,7 @@ class TestTheClaims:
         assert verify_token(token(), **{**OPTIONS, "now": lambda: iat - 5}).user_id == "user_1"
         refused(token(), "token-not-active-yet", now=lambda: iat - 6)
 
-    def test_j15_is_from_this_very_issuer(self) -> None:
+    def test_j15_name_exactly_this_issuer(self) -> None:
         for iss in (
             f"{EXPECTED_ISSUER}/",
             EXPECTED_ISSUER.upper(),
@@ -365,7 +365,7 @@ class TestTheClaims:
         for odd in ([EXPECTED_ISSUER], [EXPECTED_ISSUER, "https://evil.com"]):
             refused(token(claims={"iss": odd}), "token-malformed")
 
-    def test_j17_is_for_one_of_the_pages_named(self) -> None:
+    def test_j17_name_one_of_the_allowed_pages(self) -> None:
         parties = ["https://app.example.com", "https://admin.example.com"]
         auth = verify_token(token(), **OPTIONS, authorized_parties=parties)
         assert auth.claims["azp"] == "https://app.example.com"
@@ -382,12 +382,12 @@ class TestTheClaims:
             refused(token(claims={"azp": odd}), "token-malformed", authorized_parties=parties)
         assert verifier.verify(token(claims={"azp": "https://anywhere.example.com"})).user_id == "user_1"
 
-    def test_an_actor_that_cannot_be_read_is_never_taken_for_none(self) -> None:
+    def test_with_an_invalid_actor_are_refused(self) -> None:
         act: Any
         for act in (None, False, "", "user_operator", 0, [], {}, {"sub": 1}, {"sub": None}):
             refused(token(claims={"act": act}), "token-malformed")
 
-    def test_j23_are_those_of_the_token_in_hand(self) -> None:
+    def test_j23_are_those_of_the_verified_token(self) -> None:
         tokens = [token(claims={"sub": f"user_{index}", "sid": f"sess_{index}"}) for index in range(50)]
         with ThreadPoolExecutor(8) as pool:
             found = [auth.user_id for auth in pool.map(verifier.verify, tokens * 2)]
@@ -397,7 +397,7 @@ class TestTheClaims:
 
 
 class TestTheOptions:
-    def test_must_make_sense(self) -> None:
+    def test_must_be_valid(self) -> None:
         private = RSA_KEY.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
@@ -426,13 +426,13 @@ class TestTheOptions:
         with pytest.raises(StagedoorError, match="server_url"):
             Verifier(issuer=issuer, server_url="127.0.0.1:4100")
 
-    def test_a_pem_that_holds_no_usable_key_is_said_to_be_so(self) -> None:
+    def test_report_a_pem_without_a_usable_key(self) -> None:
         others = [ec.generate_private_key(ec.SECP384R1()).public_key(), x25519.X25519PrivateKey.generate().public_key()]
         broken = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----"
         for pem in (*(pem_of(each) for each in others), broken):
             refused(token(), "keys-unavailable", jwks=None, public_key=pem)
 
-    def test_a_key_set_may_change_afterwards_without_changing_what_is_accepted(self) -> None:
+    def test_are_copied_so_changing_the_key_set_afterwards_changes_nothing(self) -> None:
         given = {"keys": [jwk_of("RS256")]}
         check = Verifier(issuer=EXPECTED_ISSUER, jwks=given, now=lambda: NOW)
         given["keys"][0]["kid"] = "other"
@@ -441,7 +441,7 @@ class TestTheOptions:
 
 
 class KeyServer:
-    """Answers with what it is told, and counts."""
+    """Returns the configured answer, and counts requests."""
 
     def __init__(self) -> None:
         self.answer: Answer | None = Answer(body=JWKS)
@@ -455,7 +455,7 @@ class KeyServer:
 
 
 class TestKeysFromAServer:
-    def test_j22_are_fetched_once_for_all_and_not_for_each_of_many_unknown_keys(self) -> None:
+    def test_j22_are_fetched_once_and_not_for_each_of_many_unknown_keys(self) -> None:
         server = KeyServer()
         server.delay_seconds = 0.05
         with server_of(server) as url:
@@ -472,9 +472,7 @@ class TestKeysFromAServer:
                 assert caught.value.reason == "key-unknown"
             assert server.requests == 1
 
-    def test_are_fetched_again_when_a_token_names_a_new_one_and_when_they_are_old(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_are_fetched_again_for_a_new_key_and_when_they_are_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
@@ -497,7 +495,7 @@ class TestKeysFromAServer:
             check.verify(token())
             assert server.requests == 3
 
-    def test_are_used_on_while_the_server_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stay_in_use_while_the_server_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
@@ -510,14 +508,14 @@ class TestKeysFromAServer:
                 now += 301
                 for _ in range(5):
                     assert check.verify(token()).user_id == "user_1"
-                assert server.requests == before + 1, "not asked again at once"
+                assert server.requests == before + 1, "one failed request is not repeated at once"
             server.answer = Answer(body={"keys": [jwk_of("ES256")]})
             now += 301
             with pytest.raises(TokenError) as caught:
                 check.verify(token())
             assert caught.value.reason == "key-unknown", "a key that was removed is refused"
 
-    def test_nobody_who_has_keys_waits_for_newer_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_delay_nothing_while_newer_ones_are_fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now)
         server = KeyServer()
@@ -535,7 +533,7 @@ class TestKeysFromAServer:
             assert time.perf_counter() - started < 0.5
             fetching.join()
 
-    def test_that_cannot_be_fetched_are_said_to_be_so(self) -> None:
+    def test_that_cannot_be_fetched_cause_an_error(self) -> None:
         server = KeyServer()
         server.answer = Answer(500)
         with server_of(server) as url:
@@ -549,18 +547,18 @@ class TestKeysFromAServer:
 
 
 class TestTheReasons:
-    def test_are_those_of_the_typescript_package(self) -> None:
+    def test_match_the_typescript_package(self) -> None:
         file = Path(__file__).parents[2] / "packages/sdk/src/verify/token-error.ts"
         theirs = dict(re.findall(r"'([a-z-]+)':\s*'(.*)',", file.read_text()))
         ours = {
             reason: text.replace("get_token", "getToken").replace("authorized_parties", "authorizedParties")
             for reason, text in REASONS.items()
         }
-        # There is no follower of revocations in Python yet.
+        # Python has no follower of revocations yet.
         theirs = {reason: text for reason, text in theirs.items() if not re.search("revo[ck]", reason)}
         assert {**ours, "keys-unavailable": theirs["keys-unavailable"]} == theirs
 
-    def test_travel_between_processes(self) -> None:
+    def test_can_be_pickled(self) -> None:
         assert pickle.loads(pickle.dumps(TokenError("token-expired"))).reason == "token-expired"
 
 

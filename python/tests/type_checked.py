@@ -1,4 +1,4 @@
-"""What type checkers make of the package in somebody's code. Checked, not run: what is wrong here must be seen."""
+"""Code of a user of the package, for type checkers. It is not run: checkers must report each line marked as wrong."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

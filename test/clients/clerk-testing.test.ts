@@ -1,4 +1,4 @@
-// First: what is loaded after it gets out of this machine no more.
+// Imported first: modules loaded after it cannot send requests to other machines.
 import '../offline.ts'
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -7,7 +7,7 @@ import { clerk, clerkSetup, createAgentTestingTask, setupClerkTestingToken } fro
 import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../packages/server/test/support.ts'
 import { freePort, launchBrowser, publishableKey, signedIn, signedOut, type TestApp, testApp } from '../browser.ts'
 
-/** Clerk's helpers for tests in Playwright, unmodified: what they can do against Stagedoor, and what they cannot. */
+/** Clerk's unmodified helpers for tests in Playwright: what works with Stagedoor, and what does not. */
 
 const actor = { sub: 'user_operator', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 
@@ -43,7 +43,7 @@ describe('@clerk/testing', () => {
     await server?.[Symbol.asyncDispose]()
   })
 
-  it('clerkSetup: with CLERK_TESTING_TOKEN, whatever is in it; without it, it asks for one, and there is none', async () => {
+  it('clerkSetup works with any CLERK_TESTING_TOKEN; without it, it requests one, and the server has none', async () => {
     await clerkSetup({ dotenv: false })
     assert.equal(process.env.CLERK_FAPI, new URL(serverURL).host)
     delete process.env.CLERK_TESTING_TOKEN
@@ -51,11 +51,11 @@ describe('@clerk/testing', () => {
     process.env.CLERK_TESTING_TOKEN = 'none'
   })
 
-  it('clerk.signIn with the ticket of an actor token: the page acts; clerk.signOut ends it', async () => {
+  it('clerk.signIn with the ticket of an actor token makes the page act; clerk.signOut ends it', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     await clerkSetup({ dotenv: false })
-    // The types of playwright and of playwright-core are the same, and two.
+    // The types of playwright and of playwright-core are equal, but two separate declarations.
     const given = { page: page as never }
     await setupClerkTestingToken(given)
     await page.goto(app.url)
@@ -70,7 +70,7 @@ describe('@clerk/testing', () => {
     assert.deepEqual(browser.errors, [])
   })
 
-  it('a used ticket signs nobody in', async () => {
+  it('a used ticket signs no user in', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     const { ticket } = await server.signIn({ actor })
@@ -81,12 +81,12 @@ describe('@clerk/testing', () => {
     await signedOut(page)
   })
 
-  it('what it adds to addresses over https is passed by', async () => {
+  it('the parameter that it adds to https addresses is ignored', async () => {
     const { status } = await server.call('GET', '/v1/client?__clerk_testing_token=none')
     assert.equal(status, 200)
   })
 
-  it('clerk.signIn with an e-mail address goes to Clerk itself, whatever CLERK_API_URL says', async () => {
+  it('clerk.signIn with an e-mail address calls Clerk itself, even if CLERK_API_URL is set', async () => {
     await using browser = await launchBrowser()
     const { page } = browser
     await page.goto(app.url)
@@ -99,11 +99,11 @@ describe('@clerk/testing', () => {
     })
     assert.deepEqual(
       told,
-      ['users', 'users/count'].map(path => `not let out: https://api.clerk.com/v1/${path}`),
+      ['users', 'users/count'].map(path => `blocked by the test: https://api.clerk.com/v1/${path}`),
     )
   })
 
-  it('agent tasks are not here', async () => {
+  it('agent tasks are not supported', async () => {
     const task = { onBehalfOf: { identifier: 'ada' }, permissions: '*', agentName: 'a', taskDescription: 'b' } as const
     await assert.rejects(
       createAgentTestingTask({ ...task, redirectUrl: app.url }),

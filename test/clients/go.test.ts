@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url'
 import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../packages/server/test/support.ts'
 import { runProgram, runSteps, type Step } from './steps.ts'
 
-/** Clerk's Go SDK and golang-jwt, as the module proxy has them, against a running server: go/main.go is the app. */
+/** Clerk's Go SDK and golang-jwt, unmodified, against a running server: go/main.go is the app. */
 
 const go = process.env.GO ?? 'go'
 const source = fileURLToPath(new URL('go', import.meta.url))
-// Without Go, or with one that is too old to read go.mod.
+// Go is missing, or too old to read go.mod.
 const usable = spawnSync(go, ['list', '-m'], { cwd: source }).status === 0
-const skip = usable ? false : 'needs Go as new as go/go.mod says: set-up found none and could not install it'
+const skip = usable ? false : 'needs the Go version of go/go.mod: set-up found none and could not install it'
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 
 describe('Go', { skip }, () => {
@@ -22,7 +22,7 @@ describe('Go', { skip }, () => {
   const program = join(directory, 'client')
   let server: TestServer
   let step: (name: string) => Step
-  /** A server at this public URL, and what the app sees of it. */
+  /** Starts a server at this public URL, and runs the app against it. */
   async function run(issuer: string, env: Record<string, string> = {}, signedIn = false) {
     const server = await testServer({ realTime: true, env: { STAGEDOOR_PUBLIC_URL: issuer, ...env } })
     const SERVER_URL = await server.listen()
@@ -34,7 +34,7 @@ describe('Go', { skip }, () => {
   }
 
   before(async () => {
-    // go.sum says what every module has to be.
+    // go.sum has the checksum of every module.
     const options = { cwd: source, env: { CGO_ENABLED: '0' } }
     const built = await runProgram(go, ['build', '-mod=readonly', '-o', program, '.'], options)
     assert.equal(built.code, 0, built.stderr)
@@ -47,7 +47,7 @@ describe('Go', { skip }, () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  /** What a step came to, which must not be an error. */
+  /** Returns the result of a step, which must not be an error. */
   function result(name: string) {
     const { error, result } = step(name)
     assert.equal(error, undefined, `${name}: ${JSON.stringify(error)}`)
@@ -87,7 +87,7 @@ describe('Go', { skip }, () => {
     assert.equal(result('signintoken.Revoke').status, 'revoked')
   })
 
-  it('lists, gets and revokes the session that was redeemed, and sees its actor', () => {
+  it('lists, gets and revokes the redeemed session, and sees its actor', () => {
     const { data, total_count } = result('session.List')
     assert.deepEqual([data.length, total_count, data[0].status, data[0].actor], [1, 1, 'active', actor])
     const session = result('session.Get')
@@ -100,12 +100,12 @@ describe('Go', { skip }, () => {
     assert.deepEqual(refusal('session.CreateToken of a revoked session'), over)
   })
 
-  it('makes JWT templates and tokens of them', () => {
+  it('creates JWT templates, and tokens from them', () => {
     assert.equal(result('jwttemplate.Create').name, 'support')
     assert.equal(result('session.CreateToken of a template').Extra.acting, actor.sub)
   })
 
-  it('verifies session tokens with its own Verify, told ProxyURL, and gives act', () => {
+  it('verifies session tokens with its own Verify if ProxyURL is set, and returns act', () => {
     const { sub, sid, act, iss } = result('jwt.Verify with ProxyURL')
     const expected = { sub: result('user.Create').id, sid: result('session.Get').id, act: actor }
     assert.deepEqual({ sub, sid, act, iss }, { ...expected, iss: 'https://auth.example.com' })
@@ -117,15 +117,15 @@ describe('Go', { skip }, () => {
     const { status, body } = result('middleware')
     assert.deepEqual([status, JSON.parse(body)], [200, { sub: result('user.Create').id, actor }])
     assert.equal(result('middleware of a forgery').status, 401)
-    assert.equal(result('middleware of nobody').status, 403)
+    assert.equal(result('middleware without a token').status, 403)
   })
 
-  it('keeps a key in its middleware for an hour from its last use, whatever the key set says', () => {
-    // 50 minutes after 50 minutes it is good (the handler answers 404), 70 minutes later not.
+  it('keeps a key in its middleware for an hour after its last use, even if the key set no longer has it', () => {
+    // Twice 50 minutes after the last use the key still works (the handler answers 404); after 70 minutes it does not.
     assert.deepEqual(result('middleware once the key is gone'), [404, 404, 401])
   })
 
-  it('reads refusals as Clerk’s', () => {
+  it('parses errors as Clerk’s', () => {
     assert.deepEqual(refusal('an actor that is missing'), { status: 422, codes: ['form_param_missing'] })
     assert.deepEqual(step('an actor that is missing').error.errors[0].meta.param_name, 'actor')
     assert.deepEqual(refusal('a user who is not there'), { status: 404, codes: ['resource_not_found'] })
@@ -133,24 +133,24 @@ describe('Go', { skip }, () => {
     assert.match(step('a wrong secret key').error.clerk_trace_id, /^\w{8,}$/)
   })
 
-  it('has no Verify of sessions: Clerk has deprecated it', () => {
+  it('has no Verify for sessions: Clerk has deprecated it', () => {
     assert.equal(refusal('session.Verify').status, 404)
   })
 
-  it('golang-jwt verifies session tokens from our key set', () => {
+  it('golang-jwt verifies session tokens with the server’s key set', () => {
     assert.deepEqual(result('golang-jwt').act, actor)
     assert.match(step('golang-jwt of a forgery').error, /signature is invalid/)
     assert.match(step('golang-jwt of another issuer').error, /invalid issuer/)
   })
 
-  it('needs no ProxyURL where the host of our public URL begins with clerk.', async () => {
+  it('needs no ProxyURL if the host of the public URL begins with clerk.', async () => {
     const ran = await run('https://clerk.example.com', {}, true)
     await using _ = ran.server
     assert.deepEqual(ran.step('jwt.Verify').result.act, actor)
   })
 
   for (const alg of ['ES256', 'EdDSA']) {
-    it(`verifies ${alg} as well, in both ways`, async () => {
+    it(`verifies ${alg} too, with both libraries`, async () => {
       const ran = await run('https://auth.example.com', { STAGEDOOR_SIGNING_ALG: alg }, true)
       await using _ = ran.server
       for (const way of ['jwt.Verify with ProxyURL', 'golang-jwt'])

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test'
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 import { expectOk, type TestServer, testServer } from '../../packages/server/test/support.ts'
 
-/** jose, as whoever knows nothing of Stagedoor uses it: an issuer, the address of its keys, nothing else. */
+/** jose as an app uses it that knows nothing of Stagedoor: it has an issuer and the address of its keys. */
 
 const actor = { sub: 'user_operator', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 const issuer = 'https://auth.example.com'
 
-/** A server, a token of somebody acting on it, and its keys as jose has them. */
+/** A server, a token of an acting session, and the server's keys as a jose key set. */
 async function setUp(alg: string) {
   const server = await testServer({
     realTime: true,
@@ -26,7 +26,7 @@ async function acting(server: TestServer) {
 
 describe('jose', () => {
   for (const alg of ['RS256', 'ES256', 'EdDSA']) {
-    it(`verifies ${alg} from the key set, and gives act`, async () => {
+    it(`verifies ${alg} with the key set, and returns act`, async () => {
       const { server, keys, jwt, user_id, session_id } = await setUp(alg)
       await using _ = server
       const { payload, protectedHeader } = await jwtVerify(jwt, keys, { issuer, typ: 'JWT', requiredClaims: ['sid'] })
@@ -35,7 +35,7 @@ describe('jose', () => {
     })
   }
 
-  it('refuses a forgery, another issuer, another server’s token, and one that is over', async () => {
+  it('refuses a forged token, another issuer, another server’s token, and an expired one', async () => {
     const { server, keys, jwt } = await setUp('RS256')
     const other = await setUp('RS256')
     await using _ = server

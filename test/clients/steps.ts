@@ -1,16 +1,16 @@
-/** Programs in other languages, each a client of a server of the tests: what they print, one JSON line a step. */
+/** Runs programs in other languages as clients of a test server, and reads their output, one JSON line per step. */
 import { spawn } from 'node:child_process'
 
-/** What came of a step: a result or an error, as the client shows it to its caller. */
+/** The outcome of a step: a result or an error, as the client library returns it. */
 // biome-ignore lint/suspicious/noExplicitAny: each client has its own shapes; tests look at single members
 export type Step = { result?: any; error?: any }
 
 /**
- * Runs a program to its end and reads its steps. It reaches this machine only: whatever it asks of another goes to a proxy
- * that is not there.
- * @param env over the machine's, which is handed on but for settings of Stagedoor and Clerk
- * @returns the steps by name; one that is not there is an error to ask for
- * @throws Error if it ends with another code than 0, with what it printed
+ * Runs a program to its end and reads its steps. It can reach only this machine: requests to other machines go to a proxy
+ * that does not exist.
+ * @param env overrides the machine's environment, which is passed on without settings of Stagedoor and Clerk
+ * @returns the steps by name; asking for a missing step throws
+ * @throws Error with the output of the program, if it ends with a code that is not 0
  */
 export async function runSteps(command: string, args: string[], env: Record<string, string>) {
   const nowhere = 'http://127.0.0.1:9'

@@ -1,4 +1,4 @@
-/** Trouble at random, as a seed decides, for as long as something is tried. */
+/** Injects random faults, chosen by a seed, while a test runs. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server } from './cluster.ts'
 import type { FaultDatabase } from './database.ts'
@@ -6,7 +6,7 @@ import type { Random } from './goal.ts'
 
 export type Fault = (random: Random) => Promise<void>
 
-/** SIGKILL, and started again at once. */
+/** SIGKILL, then an immediate restart. */
 export const kill =
   (servers: Server[]): Fault =>
   async random => {
@@ -15,7 +15,7 @@ export const kill =
     await server.start()
   }
 
-/** SIGSTOP for a while: mostly shorter, sometimes longer than others wait for a lock. */
+/** SIGSTOP for a while: mostly short, sometimes longer than other processes wait for a lock. */
 export const pause =
   (servers: Server[]): Fault =>
   random =>
@@ -27,8 +27,8 @@ export const disturbance =
     database.disturb(random)
 
 /**
- * Does something, and breaks things meanwhile: one after another, with a rest between.
- * @returns how often something was broken
+ * Runs `work` and injects faults until it ends: one after another, with a pause in between.
+ * @returns the number of faults injected
  */
 export async function during(
   work: () => Promise<void>,

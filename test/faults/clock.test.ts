@@ -19,9 +19,9 @@ const env = {
 }
 const DAY = 86_400
 const YEAR = 365 * DAY
-/** Before the first of them no id can be made. */
+/** Ids cannot be created before the first of these. */
 const [EARLIEST, LATEST] = [Date.parse('2016-01-01'), Date.parse('2060-01-01')]
-/** Where clocks have gone wrong: the end of 32 bits, leap days. */
+/** Moments at which clocks have failed: the end of 32 bits, leap days, the end of a year. */
 const MOMENTS = ['2038-01-19T03:14:05Z', '2028-02-28T23:59:58Z', '2032-02-29T23:59:58Z', '2036-12-31T23:59:58Z'].map(
   moment => Date.parse(moment),
 )
@@ -31,7 +31,7 @@ type Action =
   | { do: 'redeem' | 'mint' | 'revoke ticket' | 'revoke session'; which: number }
   | { do: 'jump'; seconds: number }
   | { do: 'go to'; moment: number }
-  /** What a server does every half a minute. */
+  /** Stores the end of expired sessions, as a server does periodically. */
   | { do: 'write down' }
 
 const lives = fc.constantFrom(1, 2, 60, 3_600, DAY, YEAR)
@@ -56,16 +56,16 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'write down' as const }) },
 )
 
-/** A ticket or a session, and whether it is over: for good. */
+/** A ticket or a session, and whether it has ended for good. */
 interface Thing {
   expires: number
-  /** Revoked, used, or refused because it was too late; or the end was written down. */
+  /** Revoked, used, or refused as expired; or its end was stored. */
   over: boolean
-  /** The clock has been beyond its end, whether or not anybody looked. */
+  /** The clock has passed its expiry, even if no request noticed. */
   expired: boolean
 }
 
-/** Does all of it, on a fresh server. @returns what was usable although it was over */
+/** Performs the actions on a new server. @returns what was usable after its end, if anything */
 async function play(actions: Action[], demand: 'what was noticed' | 'everything', used: { times: number }) {
   const clock = fixedClock('2026-06-01T00:00:00Z')
   await using server: TestServer = await testServer({ clock, env })
@@ -132,7 +132,7 @@ async function play(actions: Action[], demand: 'what was noticed' | 'everything'
       case 'go to': {
         const to = step.do === 'jump' ? clock.now() + step.seconds * 1_000 : step.moment
         clock.set(Math.min(Math.max(to, EARLIEST), LATEST))
-        // As it does once a second, whoever asks. A time that it never saw it cannot know of.
+        // The server reads the clock once a second, without any request. It cannot know of times that it never read.
         server.stagedoor.services.clock.now()
         passing()
         break
@@ -154,23 +154,23 @@ describe('a clock that jumps, in process', () => {
       fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40, size: 'max' }), async actions => {
         assert.equal(await play(actions, demand, used), undefined)
       }),
-      // To make a failure shorter takes long: only where there is time.
+      // Shrinking a failure takes long, so it is done in the deep run only.
       { numRuns: runs, seed: seed | 0, endOnFailure: !deep },
     )
     const id = demand === 'everything' ? 'K3-unseen' : 'K3'
     goal(
       id,
-      `${demand}: ${result.numRuns} runs, ${used.times} times something was used, ${result.failed ? 'and something came to life again' : '0 revived'}`,
+      `${demand}: ${result.numRuns} runs, ${used.times} uses, ${result.failed ? 'an ended ticket or session became usable again' : '0 revived'}`,
       '0 revived',
       !result.failed,
       () => ({ seed, counterexample: result.counterexample, error: String(result.errorInstance) }),
     )
-    assert.ok(used.times > times(0, runs), 'next to nothing was ever used')
+    assert.ok(used.times > times(0, runs), 'too few tickets and sessions were used')
   }
 
-  it('K1 K3 what was seen to be over is never usable again', () => tried('what was noticed'))
+  it('K1 K3 a ticket or session seen as expired is never usable again', () => tried('what was noticed'))
 
-  it('K1 K3 what was over is never usable again, whether or not anybody saw it', () => tried('everything'))
+  it('K1 K3 an expired ticket or session is never usable again, even if no request noticed', () => tried('everything'))
 })
 
 for (const kind of databases) {
@@ -178,11 +178,11 @@ for (const kind of databases) {
     const SHORT = { expires_in_seconds: 600, session_max_duration_in_seconds: 600 }
     const HOUR = 3_600
 
-    /** A server with a clock of its own, a short ticket and session, and lasting ones. */
+    /** A server with its own clock, a short ticket and session, and long ones. */
     const started = async () => {
       const stack = new AsyncDisposableStack()
       const clock = stack.use(fakeClock())
-      // The clock that decides; the other one stays right.
+      // Only the clock that decides is moved; the other stays right.
       const database = stack.use(await kind.open(kind.hasClock ? clock.env : {}))
       const servers = stack.use(await cluster(database, 1, { env: { ...(kind.hasClock ? {} : clock.env), ...env } }))
       const [server] = servers.servers
@@ -203,7 +203,7 @@ for (const kind of databases) {
       return { stack, clock, server, connection, ask, make, redeem, mint }
     }
 
-    it('K1 K3 an hour ahead ends what is due; back again, and after kill -9, it stays over', async () => {
+    it('K1 K3 one hour ahead, short ones expire; they stay expired when the clock goes back and after kill -9', async () => {
       const { stack, clock, server, make, redeem, mint } = await started()
       await using _ = stack
       const short = await make(SHORT)
@@ -219,19 +219,19 @@ for (const kind of databases) {
       assert.deepEqual([await mint(lasting.session), await redeem(lasting.ticket)], [200, 200])
     })
 
-    it('K3 what ended while nobody looked stays over when the clock goes back', async () => {
+    it('K3 what expired without a request stays expired when the clock goes back', async () => {
       const { stack, clock, connection, ask, make, redeem, mint } = await started()
       await using _ = stack
       const { ticket, session } = await make(SHORT)
       clock.shift(HOUR)
-      // The server has seen the later time, though not these two.
+      // The server has seen the later time, but no request for these two.
       await ok(connection, ask.createUser())
       await sleep(1_500)
       clock.shift(0)
       assert.deepEqual([await redeem(ticket), await mint(session)], ['ticket_expired_code', 401])
     })
 
-    it('K2 a server whose own clock is wrong decides as the database does', {
+    it('K2 a server whose own clock is wrong decides by the clock of the database', {
       skip: !kind.hasClock && 'the server’s clock is the only one',
     }, async () => {
       await using database = await kind.open()
@@ -254,13 +254,13 @@ for (const kind of databases) {
       }
     })
 
-    it('K1 works on, into 2038', async () => {
+    it('K1 works into 2038', async () => {
       const { stack, clock, connection, ask, make, redeem, mint } = await started()
       await using _ = stack
       const before = Date.now()
       const last = Date.parse('2038-01-19T03:14:07Z')
       clock.shift(Math.floor((last - before) / 1_000) - 4)
-      // A server looks at its database's clock once a second.
+      // A server reads its database's clock once a second.
       if (kind.hasClock) await sleep(2_000)
       const { ticket, session } = await make(LASTING)
       await sleep(6_500)
@@ -270,7 +270,7 @@ for (const kind of databases) {
       assert.ok(iat >= 2 ** 31 && exp === iat + 60, `${iat} ${exp}`)
       clock.shift(Math.floor((last - before) / 1_000) + DAY + 1)
       assert.equal(await mint(session), 401)
-      if (deep) goal('K1', 'a real server went on through 2038-01-19T03:14:08Z', 'it does', true)
+      if (deep) goal('K1', 'a real server works through 2038-01-19T03:14:08Z', 'it does', true)
     })
   })
 }

@@ -1,4 +1,4 @@
-/** Real servers, each a process of its own with production secrets, to be killed, frozen and started again. */
+/** Real servers, each in its own process with production secrets, which tests kill, freeze and restart. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url'
 
 const root = new URL('../../', import.meta.url)
 const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
-/** Servers are started thousands of times: they keep what was compiled. */
+/** Tests start servers thousands of times, so the servers share a compile cache. */
 const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
 const READY_TIMEOUT = 30_000
 const LIMITS = ['KEY', 'ADDRESS', 'REDEEM', 'FAILURES']
 const KEPT_LOG = 100_000
 
-/** Nothing that was started outlives the test, stopped or not. */
+/** All child processes, which are killed when the test process exits. */
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -20,13 +20,13 @@ process.on('exit', () => {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
 
 export interface ServerOptions {
-  /** Settings beside those of the cluster; other variables of the environment too. */
+  /** Settings that override those of the cluster, and other environment variables. */
   env?: Record<string, string>
-  /** What starts the server: a command that Node's own goes behind. */
+  /** A command that starts the server; the Node command line is appended to it. */
   through?: string[]
 }
 
-/** A server that did not come up, and what it said. */
+/** A server that did not start, with its output. */
 export class NotStarted extends Error {
   readonly code: number | null
   readonly output: string
@@ -37,7 +37,7 @@ export class NotStarted extends Error {
   }
 }
 
-/** One server. It listens on another free port each time it is started. */
+/** One server. It listens on a different free port each time it starts. */
 export class Server {
   port = 0
   readonly #env: Record<string, string>
@@ -52,7 +52,7 @@ export class Server {
     this.#through = through
   }
 
-  /** Resolves when it serves; at once if it does. */
+  /** Resolves when it serves; immediately if it serves already. */
   get serving(): Promise<void> {
     return this.#up.promise
   }
@@ -69,14 +69,14 @@ export class Server {
     return this.#child !== undefined
   }
 
-  /** What it printed since it was started last. */
+  /** Its output since the last start. */
   get output(): string {
     return this.#output
   }
 
   /**
    * Starts it and waits until it serves.
-   * @returns after how many milliseconds
+   * @returns the duration of the start, in ms
    * @throws NotStarted
    */
   async start(): Promise<number> {
@@ -143,7 +143,7 @@ export class Server {
     child?.kill('SIGCONT')
   }
 
-  /** SIGKILL: it has no time to do anything. */
+  /** Sends SIGKILL, so that it cannot clean up. */
   async kill(): Promise<void> {
     this.#up = Promise.withResolvers()
     this.#child?.kill('SIGKILL')
@@ -160,13 +160,13 @@ export class Server {
 export interface Cluster extends AsyncDisposable {
   servers: Server[]
   secretKey: string
-  /** What all of them are told. */
+  /** The environment of all servers. */
   env: Record<string, string>
-  /** One more server on the same database; not started. */
+  /** Adds a server on the same database, without starting it. */
   server(options?: ServerOptions): Server
 }
 
-/** So many servers on one database, started one after another. */
+/** Starts `count` servers on one database, one after another. */
 export async function cluster(
   database: { url: string },
   count: number,
@@ -180,11 +180,11 @@ export async function cluster(
     STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100',
     STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
     STAGEDOOR_PORT: '0',
-    // Clocks are moved by less than that, and nothing shall end by itself.
+    // Longer than the tests move clocks, so that no session reaches its idle limit.
     STAGEDOOR_SESSION_IDLE_TIMEOUT_SECONDS: '86400',
-    // Quick to sign with: what is tried here is not how a token is signed.
+    // Fast signatures: these tests are not about signing.
     STAGEDOOR_SIGNING_ALG: 'EdDSA',
-    // One client asks for everything, as fast as it can, on a machine that may be busy with something else.
+    // One client sends all requests as fast as it can, and the machine may be busy with other work.
     STAGEDOOR_MAX_WAIT_MS: '60000',
     ...Object.fromEntries(LIMITS.map(limit => [`STAGEDOOR_RATE_LIMIT_${limit}`, 'none'])),
   }

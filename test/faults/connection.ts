@@ -1,9 +1,9 @@
-/** HTTP/1.1 by hand: thousands of requests a second with little of the machine, and it is known what was sent when. */
+/** A minimal HTTP/1.1 client: thousands of requests a second with little CPU, and the caller knows what was sent when. */
 import { connect, type Socket } from 'node:net'
 
-/** No answer comes. */
+/** Thrown when no answer comes. */
 export class Broken extends Error {
-  /** Whether the server may have read the request: then nobody knows what became of it. */
+  /** Whether the server may have read the request; if so, its outcome is unknown. */
   readonly sent: boolean
   constructor(sent: boolean, why: string) {
     super(why)
@@ -17,16 +17,16 @@ export interface Answer {
   text: string
   // biome-ignore lint/suspicious/noExplicitAny: tests look at single members
   body: any
-  /** Code of the first error, if it is one. */
+  /** The code of the first error, if the answer is an error. */
   code: string | undefined
-  /** The `__client` cookie it sets, as a Cookie header. */
+  /** The `__client` cookie that it sets, as a Cookie header. */
   cookie: string | undefined
 }
 
 export interface Request {
   method?: 'GET' | 'POST' | 'DELETE'
   path: string
-  /** A form is sent as one, an object as JSON. */
+  /** `form` is sent as a form, `json` as JSON. */
   form?: Record<string, string> | undefined
   json?: object | undefined
   /** The secret key. */
@@ -35,17 +35,17 @@ export interface Request {
   idempotencyKey?: string | undefined
 }
 
-/** Where to connect to: a server, or a proxy before one. */
+/** The target of a connection: a server, or a proxy in front of one. */
 export interface Target {
   port: number
-  /** Resolves when it is there: it may be being started again. */
+  /** Resolves when the target serves; it may be restarting. */
   serving?: Promise<unknown>
 }
 
-/** Longer than a server waits for anything. */
+/** Longer than any timeout of a server. */
 const PATIENCE = 20_000
 
-/** One client's connection: kept alive, one request at a time, opened again when it was lost. */
+/** One client's connection: keep-alive, one request at a time, reopened after it is lost. */
 export class Connection implements Disposable {
   readonly #where: () => Target
   readonly #patience: number
@@ -54,7 +54,7 @@ export class Connection implements Disposable {
   #settle: ((answer: Answer | Broken) => void) | undefined
   #received = ''
 
-  /** @param where asked anew each time: a server has another port after it was started again */
+  /** @param where returns the target; called for each connection, because a restarted server has another port */
   constructor(where: () => Target, patience = PATIENCE) {
     this.#where = where
     this.#patience = patience
@@ -72,7 +72,7 @@ export class Connection implements Disposable {
     return answer
   }
 
-  /** Connects, if it is not connected; waits for a server that is being started. @throws Broken */
+  /** Connects if necessary, and waits for a server that is starting. @throws Broken */
   async open(): Promise<Socket> {
     await this.#where().serving
     const { port } = this.#where()

@@ -20,10 +20,10 @@ import { embeddedDatabase } from './database.ts'
 import { goal, type Random, randomOf, seeds } from './goal.ts'
 import { makeTickets, ok, requests } from './requests.ts'
 
-/** Of each kind. */
+/** Places to damage, for each kind of damage. */
 const PLACES = times(7, 200)
 
-/** A database with something of everything, what is true of it, and its files as they are when the server is gone. */
+/** A database with all kinds of records, the facts about it, and copies of its files after the server is gone. */
 async function fixture(how: 'closed' | 'killed') {
   const database = testDatabase()
   const files = mkdtempSync(join(tmpdir(), 'stagedoor-corruption-'))
@@ -40,7 +40,7 @@ async function fixture(how: 'closed' | 'killed') {
     await server.call('POST', `/v1/actor_tokens/${token.id}/revoke`)
     dead.push(token.token, revoked.ticket)
   }
-  // A killed server leaves all that is new in the write-ahead log; it ends with what was revoked last.
+  // A killed server leaves recent writes in the write-ahead log; the latest of them are revocations.
   const suffixes = ['', '-wal', '-acknowledged']
   if (how === 'closed') await server[Symbol.asyncDispose]()
   for (const suffix of suffixes)
@@ -51,7 +51,7 @@ async function fixture(how: 'closed' | 'killed') {
     alive,
     over,
     dead,
-    /** Puts the files back as they were. */
+    /** Restores the files. */
     restore() {
       for (const suffix of [...suffixes, '-shm']) rmSync(database.path + suffix, { force: true })
       for (const suffix of suffixes)
@@ -70,19 +70,19 @@ interface Seen {
   refusedAtStart: number
   refusedInService: number
   right: number
-  /** Tokens that say something else than they should: SQLite keeps no checksums of what it stores. */
+  /** Tokens with altered values: SQLite does not keep checksums of its data. */
   altered: string[]
   wrong: string[]
 }
 
-/** Starts on what is there now, and asks about everything that is known. */
+/** Starts a server on the damaged files and requests everything known. */
 async function examine({ database, alive, over, dead }: Fixture, seen: Seen, place: string): Promise<void> {
   let server: Awaited<ReturnType<typeof testServer>>
   try {
     server = await testServer({ env: database.env, realTime: true })
   } catch (error) {
     const { message } = error as Error
-    // It says which setting, what is wrong and what to do.
+    // The message names the setting, the cause and the fix.
     if (!/^STAGEDOOR_DATABASE_URL: .*(backup|later version|STAGEDOOR_MASTER_KEY is not the key)/s.test(message))
       seen.wrong.push(`${place}: ${message}`)
     seen.refusedAtStart++
@@ -99,13 +99,13 @@ async function examine({ database, alive, over, dead }: Fixture, seen: Seen, pla
   const mint = (of: { session_id: string; cookie: string }) =>
     answered(server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie }))
   for (const of of over) {
-    if ((await mint(of)).status === 200) seen.wrong.push(`${place}: a token for a revoked session`)
+    if ((await mint(of)).status === 200) seen.wrong.push(`${place}: minted a token for a revoked session`)
     if ((await answered(server.call('POST', `/v1/sessions/${of.session_id}/tokens`))).status === 200)
-      seen.wrong.push(`${place}: a token for a revoked session, for the key`)
+      seen.wrong.push(`${place}: minted a token for a revoked session, with the secret key`)
   }
   for (const ticket of dead) {
     const { status } = await answered(server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket }))
-    if (status === 200) seen.wrong.push(`${place}: a ticket that was used or revoked is redeemed`)
+    if (status === 200) seen.wrong.push(`${place}: redeemed a ticket that was used or revoked`)
   }
   for (const of of alive) {
     const answer = await mint(of)
@@ -115,7 +115,7 @@ async function examine({ database, alive, over, dead }: Fixture, seen: Seen, pla
     }
     const { sub, sid, act } = claimsOf(answer.body.jwt)
     if (sub !== of.user_id || sid !== of.session_id || JSON.stringify(act) !== '{"sub":"user_operator"}')
-      seen.altered.push(`${place}: a token that says something else: ${sub} ${sid} ${JSON.stringify(act)}`)
+      seen.altered.push(`${place}: a token with altered claims: ${sub} ${sid} ${JSON.stringify(act)}`)
   }
   await answered(server.call('GET', '/v1/actor_tokens'))
   await answered(server.call('GET', '/v1/audit_events'))
@@ -151,7 +151,7 @@ function flip(file: string, at: number, random: Random): string {
 
 describe('a damaged file', () => {
   for (const [what, { how, damage }] of Object.entries(damages)) {
-    it(`D12 ${what}: right answers or a clear refusal, never a wrong token`, async () => {
+    it(`D12 ${what}: right answers or a clear error, never a wrong token`, async () => {
       const [seed = 0] = seeds(1)
       const random = randomOf(seed)
       using made = await fixture(how)
@@ -164,7 +164,7 @@ describe('a damaged file', () => {
       assert.equal(refusedAtStart + refusedInService + right, PLACES)
       goal(
         'D12',
-        `${what}, ${PLACES} places: ${refusedAtStart} refused at the start, ${refusedInService} refused something in service, ${right} right (${altered.length} with a value that nobody can know is altered), ${wrong.length} wrong`,
+        `${what}, ${PLACES} places: ${refusedAtStart} refused at the start, ${refusedInService} refused something in service, ${right} right (${altered.length} with an altered value that cannot be detected), ${wrong.length} wrong`,
         '0 wrong',
         wrong.length === 0,
         () => ({ seed, seen }),
@@ -172,7 +172,7 @@ describe('a damaged file', () => {
     })
   }
 
-  it('D12 a real server whose log was cut does not start, says why, and starts after a restore of what is left', async () => {
+  it('D12 a real server with a truncated log does not start, explains why, and starts after a restore from the damaged file', async () => {
     await using database = embeddedDatabase()
     await using servers = await cluster(database, 1)
     const [server] = servers.servers
@@ -185,16 +185,16 @@ describe('a damaged file', () => {
     truncateSync(`${database.path}-wal`, statSync(`${database.path}-wal`).size - 1)
     const error = await server.start().catch((failure: unknown) => failure)
     assert.ok(error instanceof NotStarted, String(error))
-    assert.ok(error.code, 'it ended with an exit code')
+    assert.ok(error.code, 'the server ended with an exit code')
     assert.match(error.output, /STAGEDOOR_DATABASE_URL: .*write-ahead log.*damaged or missing.*stagedoor restore/s)
-    // Deleting the file does not help: then it is a copy.
+    // Deleting the file does not help: the database then counts as a copy.
     rmSync(`${database.path}-acknowledged`)
     await assert.rejects(server.start(), /it is a copy.*stagedoor restore/)
     assert.equal((await server.command('restore', database.path)).code, 0)
     await server.start()
   })
 
-  it('D12 a file that is cut short under a real server: it refuses or ends, and does not start on what is left', async () => {
+  it('D12 a file that is truncated under a real server: the server refuses or ends, and does not start on the rest', async () => {
     await using database = embeddedDatabase()
     await using servers = await cluster(database, 1)
     const [server] = servers.servers
@@ -203,7 +203,7 @@ describe('a damaged file', () => {
     using connection = new Connection(() => server)
     const tickets = await makeTickets([connection], servers.secretKey, 40)
     for (const { id } of tickets) await ok(connection, ask.revokeTicket(id))
-    // Closed, it has everything in the one file, and reads it anew.
+    // After a clean stop the one file has everything, and the new start has nothing cached.
     await server.stop()
     await server.start()
     truncateSync(database.path, Math.floor(statSync(database.path).size / 8_192) * 4_096)

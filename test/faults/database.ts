@@ -1,4 +1,4 @@
-/** The databases that the suites are run on. Another kind is another entry of `databases`. */
+/** The databases that the fault tests run on. Add another kind to `databases`. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,26 +7,26 @@ import BetterSqlite3 from 'better-sqlite3'
 import { type PostgresCluster, startPostgres } from '../postgres/cluster.ts'
 import type { Random } from './goal.ts'
 
-/** One database: where servers find it, how a test looks into it past them, and what can be done to it. */
+/** One database: its URL, direct access for tests, and faults that can be injected. */
 export interface FaultDatabase extends AsyncDisposable {
   /** STAGEDOOR_DATABASE_URL. */
   url: string
   rows<R>(sql: string): Promise<R[]>
-  /** What the database itself finds wrong with what is stored. */
+  /** Returns the damage that the database finds in its own data. */
   damage(): Promise<string[]>
-  /** Does one thing to it that servers have to live through; resolves when that is over. */
+  /** Injects one fault that servers must survive; resolves when it has ended. */
   disturb(random: Random): Promise<void>
 }
 
 export interface DatabaseKind {
   name: 'SQLite' | 'PostgreSQL'
-  /** Why it cannot be used here; false if it can. */
+  /** Why it cannot be used on this machine; false if it can. */
   skip: string | false
-  /** Whether its own clock decides what has expired, and not that of the server. */
+  /** Whether the database's clock decides what has expired, instead of the server's. */
   hasClock: boolean
-  /** How many servers may use it at the same time. */
+  /** The number of servers that may use it at the same time. */
   servers: number
-  /** @param env of the database's own process, if it is one */
+  /** @param env for the database's own process, if it has one */
   open(env?: Record<string, string>): Promise<FaultDatabase>
 }
 
@@ -35,19 +35,19 @@ export const databases: DatabaseKind[] = [
   { name: 'PostgreSQL', skip: false, hasClock: true, servers: 3, open: postgresDatabase },
 ]
 
-/** A PostgreSQL of its own, whose server can be stopped as by a power failure. */
+/** Starts a separate PostgreSQL, whose server can be stopped as by a power failure. */
 export async function postgresDatabase(env: Record<string, string> = {}): Promise<FaultDatabase> {
   const cluster = await startPostgres({ env })
   return databaseIn(cluster, await cluster.createDatabase())
 }
 
-/** A database in a cluster, which it takes with it at the end. */
+/** A database in a cluster. Disposing it stops the cluster. */
 export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase {
   const name = new URL(url).pathname.slice(1)
   return {
     url,
     rows: sql => cluster.query(sql, [], name),
-    /** Reads everything there is: pages have checksums. */
+    /** Reads all tables, so that PostgreSQL verifies the checksums of their pages. */
     async damage() {
       const tables: { name: string }[] = await cluster.query(
         "select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
@@ -59,7 +59,7 @@ export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase
       )
       return failed.flatMap(each => (each.status === 'rejected' ? [String(each.reason)] : []))
     },
-    /** It stops without a word and comes back; or drops every connection; or somebody locks a table for a while. */
+    /** Restarts it without warning, drops every connection, or locks a table for a while. */
     async disturb(random) {
       switch (random.of(['stop', 'drop', 'drop', 'lock', 'lock'] as const)) {
         case 'stop':
@@ -86,11 +86,11 @@ export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase
 export interface EmbeddedDatabase extends FaultDatabase {
   directory: string
   path: string
-  /** A connection of the test's own. */
+  /** A connection of the test itself. */
   open(): BetterSqlite3.Database
 }
 
-/** A SQLite file in a folder of its own. */
+/** A SQLite file in its own folder. */
 export function embeddedDatabase(directory = mkdtempSync(join(tmpdir(), 'stagedoor-faults-'))): EmbeddedDatabase {
   const path = join(directory, 'stagedoor.db')
   const open = () => new BetterSqlite3(path, { timeout: 10_000 })
@@ -112,7 +112,7 @@ export function embeddedDatabase(directory = mkdtempSync(join(tmpdir(), 'stagedo
       const found = await rows<{ integrity_check: string }>('pragma integrity_check')
       return found.map(row => row.integrity_check).filter(text => text !== 'ok')
     },
-    /** Somebody else writes for a while. */
+    /** Another process holds the write lock for a while. */
     async disturb(random) {
       const db = open()
       try {

@@ -14,7 +14,7 @@ import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
 const DISK = deep ? '128m' : '48m'
 const REVOCATIONS = times(120, 2_000)
 
-/** A disk of its own, in memory; undefined if nobody lets us have one. */
+/** A separate small disk in memory; undefined if it may not be mounted. */
 function smallDisk(): (Disposable & { path: string }) | undefined {
   const path = mkdtempSync(join(tmpdir(), 'stagedoor-disk-'))
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', path]).status !== 0) {
@@ -35,7 +35,7 @@ const free = (path: string) => {
   return bavail * bsize
 }
 
-/** Leaves so many bytes of room. */
+/** Fills the disk and leaves this many bytes free. */
 function fill(directory: string, left: number): () => void {
   const file = join(directory, 'somebody-elses-file')
   writeFileSync(file, Buffer.alloc(Math.max(0, free(directory) - left)))
@@ -46,7 +46,7 @@ using probe = smallDisk()
 const skip = probe === undefined && 'needs root, to mount a small tmpfs'
 
 describe('a full disk', { skip }, () => {
-  it('D10 creates are refused, revocations are stored, mints go on; when there is room so does everything', async () => {
+  it('D10 creates are refused, revocations are stored and mints work; everything works again when there is room', async () => {
     using disk = smallDisk()
     assert.ok(disk)
     const database = embeddedDatabase(disk.path)
@@ -67,7 +67,7 @@ describe('a full disk', { skip }, () => {
     const spare = { ticket: pending.pop(), session: sessions.pop() }
     assert.ok(spare.ticket && spare.session)
 
-    // Somebody else fills the disk; a little is left to be used up by creating.
+    // Another process fills the disk; creating tickets uses up the rest.
     const makeRoom = fill(disk.path, 200_000)
     let created = 0
     let refused = 0
@@ -79,7 +79,7 @@ describe('a full disk', { skip }, () => {
         refused++
       }
     }
-    assert.equal(refused, 20, 'it did not notice')
+    assert.equal(refused, 20, 'the server did not notice the full disk')
     assert.equal((await other.request(ask.createTicket(user.user_id))).status, 503)
     assert.equal((await other.request(ask.redeem(spare.ticket.token))).status, 503)
 
@@ -97,13 +97,13 @@ describe('a full disk', { skip }, () => {
       revoked += (await (i % 2 ? connection : other).request(ask.revokeSession(id))).status === 200 ? 1 : 0
     await works(other)
 
-    // Durable: they are there after the server was killed on the full disk.
+    // Durable: the revocations are stored after a kill on the full disk.
     await one.kill()
     await one.start()
     const wrong: string[] = []
     for (const { id, cookie } of sessions) {
       const { status } = await connection.request(ask.mint(id, cookie))
-      if (status !== 401) wrong.push(`a token for a revoked session: ${status}`)
+      if (status !== 401) wrong.push(`minted a token for a revoked session: ${status}`)
     }
     const stored = await database.rows<{ status: string }>("select status from tickets where status = 'revoked'")
     if (stored.length !== pending.length) wrong.push(`${stored.length} tickets are revoked of ${pending.length}`)

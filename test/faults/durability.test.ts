@@ -10,14 +10,14 @@ import { Ledger } from './ledger.ts'
 import { makeTickets, requests } from './requests.ts'
 
 const CYCLES = times(10, 1_000)
-/** A database of its own for so many: looking it all over stays quick. */
+/** Number of cycles per database. Small databases are quick to check completely. */
 const CYCLES_A_DATABASE = 50
 const CONNECTIONS = 12
 const READY_WITHIN = 2_000
 
 for (const kind of databases) {
   describe(`kill -9 on ${kind.name}`, { skip: kind.skip }, () => {
-    it('D8 K4 what was acknowledged is there, what was revoked stays revoked, and it is ready again soon', async () => {
+    it('D8 K4 acknowledged writes survive, revocations hold, and the server is ready again soon', async () => {
       let acknowledged = 0
       let cycles = 0
       const lost: string[] = []
@@ -25,7 +25,7 @@ for (const kind of databases) {
       for (const seed of seeds(Math.ceil(CYCLES / CYCLES_A_DATABASE))) {
         const random = randomOf(seed)
         await using database = await kind.open()
-        // Compiled anew at each start, as an operator's would be.
+        // Compiled at each start, as with an operator's server.
         await using servers = await cluster(database, 1, deep ? { env: { NODE_COMPILE_CACHE: '' } } : {})
         const [server] = servers.servers
         assert.ok(server)

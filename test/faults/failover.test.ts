@@ -24,13 +24,13 @@ const WRITERS = 8
 /** Connections to each node that race for the same ticket. */
 const RACERS = 2
 const STOPS = times(2, 300)
-/** A database of its own for so many: looking it all over stays quick. */
+/** Number of stops per database. Small databases are quick to check completely. */
 const STOPS_A_DATABASE = 50
 const PROMOTIONS = times(1, 20)
 const BACK_WITHIN = 2_000
 const PGBOUNCER = '/usr/sbin/pgbouncer'
 
-/** Nodes that are asked for every kind of write and raced for tickets, again and again, while the database comes and goes. */
+/** Sends every kind of write to the nodes and races for tickets, while the database stops and restarts. */
 class Load implements Disposable {
   readonly race = new Race()
   readonly ledger: Ledger
@@ -65,7 +65,7 @@ class Load implements Disposable {
       while (this.#working) {
         const { failed } = this.ledger
         await this.ledger.something(connection)
-        // It would take from the database what that needs to come back.
+        // Pause after a failure, so that the load does not slow the recovery of the database.
         if (this.ledger.failed > failed) await sleep(20)
       }
     })
@@ -85,7 +85,7 @@ class Load implements Disposable {
     await this.#work
   }
 
-  /** @returns after how many milliseconds every node stores something again */
+  /** @returns the time until every node stores writes again, in ms */
   async back(): Promise<number> {
     const from = performance.now()
     await Promise.all(
@@ -119,11 +119,11 @@ const told = (took: number[]) => {
   return `${Math.round(sorted[sorted.length >> 1] ?? 0)} ms (median), ${Math.round(sorted.at(-1) ?? 0)} ms at worst`
 }
 
-/** In the long form two seconds; the short one runs beside everything else. */
+/** Two seconds in the deep run. The short run shares the machine with other tests, so it allows ten. */
 const isSoon = (took: number[]) => Math.max(...took) <= (deep ? BACK_WITHIN : 10_000)
 
-describe('PostgreSQL that stops as if the power had failed', () => {
-  it('D15 nothing acknowledged is lost, nothing is redeemed twice, and the nodes go on by themselves', async () => {
+describe('PostgreSQL that stops as in a power failure', () => {
+  it('D15 loses no acknowledged write, redeems no ticket twice, and the nodes recover without a restart', async () => {
     const back: number[] = []
     const total = { acknowledged: 0, failed: 0, attempts: 0 }
     for (const seed of seeds(Math.ceil(STOPS / STOPS_A_DATABASE))) {
@@ -162,7 +162,7 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 const through = (url: string, port: number) => url.replace(/:\d+\//, `:${port}/`)
 
 describe('a standby', { skip: noStandby() }, () => {
-  it('D15 that confirms commits takes over from a lost primary with all that was acknowledged', async () => {
+  it('D15 that confirms commits takes over from a lost primary with every acknowledged write', async () => {
     const [seed = 0] = seeds(1)
     const random = randomOf(seed)
     const back: number[] = []
@@ -175,12 +175,12 @@ describe('a standby', { skip: noStandby() }, () => {
       await using nodes = await cluster({ url: through(url, proxy.port) }, NODES)
       using load = await Load.on(nodes, random)
       for (let turn = 0; turn < PROMOTIONS; turn++) {
-        // It follows a primary that is busy.
+        // The standby follows a primary under load.
         load.start()
         standby = await primary.standby()
         await sleep(random.between(200, 1_000))
         await primary.stop('immediate')
-        // Some find the way to it before it is the primary.
+        // Some connections reach it before it is the primary.
         const early = random.next() < 0.5
         if (early) proxy.turn(standby)
         await sleep(random.between(0, 300))
@@ -211,11 +211,11 @@ describe('a standby', { skip: noStandby() }, () => {
     }
   })
 
-  it('D16 that is not waited for, or a commit that waits for nobody, is warned of', async () => {
+  it('D16 that is not synchronous, or a commit that does not wait for one, causes a warning', async () => {
     await using primary = await startPostgres()
     await using _standby = await primary.standby()
     const url = await primary.createDatabase()
-    // An ordinary role sees less of who follows.
+    // An ordinary role sees fewer details of the standbys.
     await primary.query('create role serves login; grant all on schema public to serves', [], databaseOf(url))
     await using nodes = await cluster({ url: url.replace('stagedoor@', 'serves@') }, 1)
     const [node] = nodes.servers as [Server]
@@ -242,7 +242,7 @@ describe('a standby', { skip: noStandby() }, () => {
     }
   })
 
-  it('D17 is refused at the start, and by a running node whose connections lead to it: nothing is minted', async () => {
+  it('D17 is refused at the start, and by a running node whose connections reach it: nothing is minted', async () => {
     await using primary = await startPostgres()
     const url = await primary.createDatabase()
     await using proxy = await lossyProxy(primary)
@@ -270,7 +270,7 @@ describe('a standby', { skip: noStandby() }, () => {
     ]
     const statuses = (answers: { status: number }[]) => [...new Set(answers.map(({ status }) => status))]
 
-    // An operator who moves to another primary may stop the old one from writing first.
+    // An operator who moves to another primary may make the old one read-only first.
     const readOnly = async (how: 'on' | 'off') => {
       await primary.query(`alter system set default_transaction_read_only = ${how}`)
       await primary.query('select pg_reload_conf()')
@@ -283,7 +283,7 @@ describe('a standby', { skip: noStandby() }, () => {
     assert.deepEqual(statuses(await minted(lasting)), [200])
 
     await using standby = await primary.standby()
-    // It has all that was confirmed, and shows an older state.
+    // The standby has every confirmed write, but shows an older state.
     await standby.query('select pg_wal_replay_pause()')
     await ok(first, ask.revokeSession(over.id))
     const shown = await standby.query(`select status from sessions where id = '${over.id}'`, [], databaseOf(url))
@@ -291,7 +291,7 @@ describe('a standby', { skip: noStandby() }, () => {
     await primary.stop('immediate')
     proxy.turn(standby)
     await bouncer?.turn(standby)
-    // One that PgBouncer keeps for a client may lead elsewhere all of a sudden.
+    // PgBouncer can switch the server behind an open connection at any moment.
     for (let i = 0; i < 5; i++) {
       assert.deepEqual(statuses([...(await minted(over)), ...(await minted(lasting))]), [503])
       await sleep(100)
@@ -314,7 +314,7 @@ describe('a standby', { skip: noStandby() }, () => {
     for (const connection of connections) connection[Symbol.dispose]()
   })
 
-  it('that does not confirm: the outcome is unknown; what only reads goes on, and all else when it is back', async () => {
+  it('that does not confirm: the outcome of a write is unknown; reads work, and writes work when it is back', async () => {
     await using primary = await startPostgres({ settings: { max_connections: 25 } })
     await using standby = await primary.standby()
     const url = await primary.createDatabase()
@@ -327,14 +327,14 @@ describe('a standby', { skip: noStandby() }, () => {
     const session = await signIn(first, nodes.secretKey, ticket as Ticket)
     await standby.stop('immediate')
 
-    // Somebody ends the wait: PostgreSQL reports success then, and warns.
+    // The wait is cancelled: PostgreSQL reports success with a warning.
     const cancelled = first.request(ask.createUser())
     const waiting = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
     while ((await primary.query(waiting)).length === 0) await sleep(20)
     assert.equal((await cancelled).code, 'outcome_unknown')
 
     if (!deep) return
-    // Nobody does: each wait keeps a connection of the database. There are few of them, and reads need some.
+    // The wait is not cancelled: each waiting write holds one of the few database connections, and reads need some.
     const codes = new Map<string | undefined, number>()
     const from = performance.now()
     const goesOn = () => performance.now() - from < 30_000
@@ -361,7 +361,7 @@ describe('a standby', { skip: noStandby() }, () => {
   })
 })
 
-/** A real PgBouncer, in transaction mode, which can be told to look elsewhere. */
+/** A real PgBouncer in transaction mode, which can be switched to another server. */
 async function pgbouncer(first: PostgresCluster) {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-pgbouncer-'))
   const port = await new Promise<number>(resolve => {

@@ -1,28 +1,28 @@
-/** A wall clock of their own for real processes, which jumps while they run: libfaketime. Timers go on as ever. */
+/** Gives real processes their own wall clock, which jumps while they run: libfaketime. Timers are not affected. */
 import { chmodSync, globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const [library] = globSync('/usr/lib/*/faketime/libfaketime.so.1')
 
-/** Why it cannot be used here; false if it can. */
+/** Why it cannot be used on this machine; false if it can. */
 export const noFakeClock: string | false =
   library === undefined && 'libfaketime is not installed: apt-get install libfaketime'
 
 export interface FakeClock extends Disposable {
-  /** What a process has to be started with. */
+  /** Environment variables for the process. */
   env: Record<string, string>
-  /** From now on it is so many seconds later than it is; earlier, if negative. */
+  /** Sets the clock this many seconds ahead of the real time; behind, if negative. */
   shift(seconds: number): void
 }
 
 export function fakeClock(): FakeClock {
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-clock-'))
-  // A database may run as somebody else.
+  // The database may run under another account.
   chmodSync(directory, 0o755)
   const file = join(directory, 'time')
   const shift = (seconds: number) => {
-    // Never half written: it is read at every look at the clock.
+    // Replaced atomically, because the library reads the file at every call.
     writeFileSync(`${file}.new`, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}`)
     renameSync(`${file}.new`, file)
   }

@@ -13,11 +13,11 @@ import { mintedTooLate, recorded, type TicketOperation, ticketModel } from './hi
 import { violation } from './linearizable.ts'
 import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
 
-/** How long a server waits for the lock of another process, ms. */
+/** How long a server waits for the lock of another process, in ms. */
 const BUSY_TIMEOUT = 2_000
 
 describe('a frozen process that holds the write lock', () => {
-  it('D13 writes are refused in time, reads and keys go on, and all is well when it is gone', async () => {
+  it('D13 makes writes fail within the timeout; reads and keys work, and writes work when it is gone', async () => {
     await using database = embeddedDatabase()
     await using servers = await cluster(database, 1)
     const [server] = servers.servers
@@ -72,7 +72,7 @@ describe('a frozen process that holds the write lock', () => {
       holder.kill('SIGKILL')
       await gone
     }
-    // Nothing was changed, and now it works.
+    // Nothing was changed, and writes work now.
     await ok(writer, ask.redeem(pending.token))
     await ok(writer, ask.createTicket(pending.user_id))
     for (const each of writers) each[Symbol.dispose]()
@@ -80,9 +80,9 @@ describe('a frozen process that holds the write lock', () => {
     const [longest, slowest] = [Math.max(...refusals), Math.max(...reads)].map(Math.round)
     goal(
       'D13',
-      `refused after ${longest} ms; ${reads.length} reads meanwhile, the slowest ${slowest} ms`,
-      `refused within the ${BUSY_TIMEOUT} ms that it waits, and some; reads go on`,
-      // Were every read to wait for a write that waits, there would be a handful.
+      `refused after ${longest} ms; ${reads.length} reads in that time, the slowest ${slowest} ms`,
+      `refused within the ${BUSY_TIMEOUT} ms that it waits, plus a margin; reads work`,
+      // If every read waited for a blocked write, there would be only a few reads.
       Math.max(...refusals) < 3 * BUSY_TIMEOUT && reads.length > 20,
       () => ({ refusals, reads }),
     )
@@ -90,13 +90,13 @@ describe('a frozen process that holds the write lock', () => {
 })
 
 describe('a server frozen between reading and acting', () => {
-  it('K5 a mint that read the session before it was revoked says that it was made before', async () => {
+  it('K5 a mint that read the session before its revocation issues a token dated before the revocation', async () => {
     await using server = await testServer({ clock: fixedClock() })
     const { session_id, cookie } = await server.signIn()
     const { sessions } = server.stagedoor.services.store
     const { findForMint } = sessions
     let revoked = 0
-    // The machine stands still for 90 s after the read, and the session is revoked elsewhere meanwhile.
+    // The machine is frozen for 90 s after the read, and the session is revoked elsewhere in that time.
     sessions.findForMint = async id => {
       const facts = await findForMint(id)
       sessions.findForMint = findForMint
@@ -108,13 +108,13 @@ describe('a server frozen between reading and acting', () => {
     const answer = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })
     assert.equal(answer.status, 200)
     const { iat, exp } = saidBy(answer.body.jwt)
-    assert.ok(iat * 1_000 <= revoked, 'it says that it was made after the revocation')
-    assert.ok(exp * 1_000 < server.clock.now(), 'it can still be used')
+    assert.ok(iat * 1_000 <= revoked, 'the token is dated after the revocation')
+    assert.ok(exp * 1_000 < server.clock.now(), 'the token has not expired yet')
   })
 
-  // A SQLite file has one server: nobody else could revoke while it stands still.
+  // SQLite is skipped: its file has only one server, so no other server could revoke during the freeze.
   for (const kind of databases.filter(({ servers }) => servers > 1)) {
-    it(`K5 S4 ${kind.name}: what is revoked while a server stands still gives no usable token when it goes on`, {
+    it(`K5 S4 ${kind.name}: what is revoked while a server is frozen gives no usable token after the freeze`, {
       skip: kind.skip,
     }, async () => {
       const STILL = times(1_500, 90_000)
@@ -127,7 +127,7 @@ describe('a server frozen between reading and acting', () => {
         using elsewhere = new Connection(() => other)
         const ask = requests(servers.secretKey)
         const tickets = await makeTickets([elsewhere], servers.secretKey, 24)
-        // Longer than it stands still: what was asked before is answered after.
+        // A timeout longer than the freeze: requests sent before it are answered after it.
         const asking = tickets.map(() => new Connection(() => frozen, STILL + 15_000))
         const histories: TicketOperation[][] = tickets.map(() => [])
         const usable: string[] = []
@@ -136,7 +136,7 @@ describe('a server frozen between reading and acting', () => {
         const busy = tickets.map(async (ticket, i) => {
           const connection = asking[i] as Connection
           const history = histories[i] as TicketOperation[]
-          // Every third is redeemed only when the server is about to stand still.
+          // Every third ticket is redeemed shortly before the freeze.
           if (i % 3 === 0) await sleep(random.between(280, 420))
           const redeemed = await recorded(
             history,
@@ -183,7 +183,7 @@ describe('a server frozen between reading and acting', () => {
         for (const connection of asking) connection[Symbol.dispose]()
         goal(
           'K5',
-          `still for ${STILL / 1_000} s: ${usable.length} usable tokens of ${tickets.length} revoked, ${wrong.length} histories wrong`,
+          `frozen for ${STILL / 1_000} s: ${usable.length} usable tokens of ${tickets.length} revoked, ${wrong.length} histories wrong`,
           '0 usable, 0 wrong',
           usable.length === 0 && wrong.length === 0,
           () => ({ seed, usable, wrong }),

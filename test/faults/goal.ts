@@ -1,4 +1,4 @@
-/** Seeds, goals, and what is kept of a run that failed. */
+/** Seeds, goals, and the evidence of a failed run. */
 import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,9 +7,9 @@ import { join } from 'node:path'
 export const deep = process.env.TEST_DEEP !== undefined
 
 /**
- * Says whether a promise was kept: a line in the long form, an error if it was not, in either. What was seen stays in a
- * file then.
- * @param evidence what to look at when it failed; the seed above all
+ * Checks a goal. Prints a line in the deep run; throws if the goal was missed, in every run. The evidence is then kept
+ * in a file.
+ * @param evidence what to inspect after a failure, above all the seed
  * @example goal('D8', `${lost} lost in ${cycles} kills`, '0 lost', lost === 0, () => ({ seed, history }))
  */
 export function goal(id: string, value: string, target: string, kept: boolean, evidence: () => object = () => ({})) {
@@ -17,34 +17,32 @@ export function goal(id: string, value: string, target: string, kept: boolean, e
   if (deep) console.log(`goal ${id}: ${value} (${target}) PASS`)
 }
 
-/** One part of what a goal is about. */
+/** Checks one part of a goal. */
 export function assertKept(id: string, value: string, kept: boolean, evidence: () => object): void {
   if (kept) return
   const file = join(tmpdir(), `stagedoor-${id.replace(/\W+/g, '-')}-${Date.now()}.json`)
   writeFileSync(file, JSON.stringify(evidence(), null, 1))
   if (deep) console.log(`goal ${id}: ${value} FAIL`)
-  throw new Error(
-    `goal ${id}: ${value} FAIL\nWhat was seen: ${file}. Its seed goes into TEST_SEED, to run the same again.`,
-  )
+  throw new Error(`goal ${id}: ${value} FAIL\nEvidence: ${file}. To repeat this run, set TEST_SEED to its seed.`)
 }
 
-/** New ones each time, or the one to repeat: TEST_SEED. They decide what is done and what is broken when. */
+/** Returns new random seeds, or the one in TEST_SEED. They decide the actions and the faults. */
 export function seeds(count: number): number[] {
   const { TEST_SEED } = process.env
   if (TEST_SEED !== undefined) return [Number(TEST_SEED)]
   return Array.from({ length: count }, () => randomInt(2 ** 32))
 }
 
-/** Numbers drawn from a seed. */
+/** Random numbers drawn from a seed. */
 export interface Random {
-  /** From 0 to below 1. */
+  /** From 0 (inclusive) to 1 (exclusive). */
   next(): number
   /** A whole number, both ends included. */
   between(from: number, to: number): number
   of<T>(values: readonly T[]): T
 }
 
-/** Mulberry32: 32 bits of state are enough to choose by. */
+/** Mulberry32: 32 bits of state are enough for these choices. */
 export function randomOf(seed: number): Random {
   let state = seed
   const next = () => {

@@ -13,15 +13,15 @@ import { makeTickets, requests, type Ticket } from './requests.ts'
 
 /** Operations in one history, over all its tickets. */
 const OPERATIONS = times(250, 5_000)
-/** So many tickets are fought over at the same time, each by this many browsers and two operators. */
+/** Tickets in progress at the same time. Each is contested by this many browsers and two operators. */
 const LANES = times(16, 32)
 const BROWSERS = 3
-/** Far less than what a ticket or session of these tests lasts. */
+/** Far less than the lifetime of a ticket or session in these tests. */
 const CLOCK_JUMP_SECONDS = 3_600
 
 type Trouble = 'nothing' | 'kills' | 'pauses' | 'jumping clocks'
 
-/** Everything that happens to one ticket: it is redeemed, used, and taken back by somebody, all at the same time. */
+/** Runs all operations on one ticket at the same time: redeem, mint, revoke, ban, delete. */
 async function fight(ticket: Ticket, connections: Connection[], key: string, random: Random) {
   const ask = requests(key)
   const history: TicketOperation[] = []
@@ -32,7 +32,7 @@ async function fight(ticket: Ticket, connections: Connection[], key: string, ran
     const greeting = await connection.request(ask.greet()).catch(() => undefined)
     let cookie = greeting?.cookie
     await jitter()
-    // Twice, as a person would whose browser shows nothing.
+    // Twice, like a person whose browser shows no result.
     for (let tries = 0; tries < 2; tries++) {
       const answer = await recorded(
         history,
@@ -114,7 +114,7 @@ async function historiesOf(kind: (typeof databases)[number], seed: number, troub
       while (operations < OPERATIONS) {
         const [ticket] = await makeTickets(connections.slice(0, 1), secretKey, 1).catch(() => [])
         if (!ticket) {
-          // Its server is down, or its database is busy.
+          // The server is down, or its database is busy.
           connections.reverse()
           await sleep(20)
           continue
@@ -161,7 +161,7 @@ for (const kind of databases) {
         }
       })
     }
-    it('in all', { skip: !deep && 'only in the long form' }, () => {
+    it('totals', { skip: !deep && 'only in the deep run' }, () => {
       goal(
         'R4',
         `${operations} operations on ${tickets} tickets in ${runs} runs: 0 not linearizable, 0 minted too late`,

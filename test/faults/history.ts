@@ -1,30 +1,30 @@
-/** What clients asked of one ticket and were answered, and how a ticket has to behave. */
+/** The requests and answers of clients about one ticket, and the rules that a ticket must follow. */
 import { type Answer, Broken, type Connection, type Request } from './connection.ts'
 import type { Model, Operation } from './linearizable.ts'
 
-/** What is asked about one user, one ticket and the one session it can begin. */
+/** Requests about one user, one ticket and the one session that it can begin. */
 export type Asked =
   | { do: 'redeem'; browser: number }
-  /** By the secret key; or with the browser's cookie, which a repeated redemption may have replaced. */
+  /** With the secret key, or with the browser's cookie, which a repeated redemption may have replaced. */
   | { do: 'mint'; session: string; by: 'key' | 'cookie' }
   | { do: 'revoke ticket' }
   | { do: 'revoke session' }
   | { do: 'ban' | 'delete' }
 
-/** 200 or the code of the refusal. Only redemptions say which session. */
+/** `done` or the error code. Only redemptions return the session. */
 export interface Said {
   code: 'done' | string
   session?: string
 }
 
 export type TicketOperation = Operation<Asked, Said> & {
-  /** When the answer was there, by the wall clock, Unix ms. */
+  /** Time of the answer by the wall clock, Unix ms. */
   at: number
-  /** When a token says that it was made, Unix ms. */
+  /** The `iat` of a minted token, Unix ms. */
   iat?: number
 }
 
-/** Asks and writes down; what cannot have happened is left out: it was never sent, or refused with 503. */
+/** Sends a request and records it. Leaves out requests that had no effect: never sent, or refused with 503. */
 export async function recorded(
   history: TicketOperation[],
   client: number,
@@ -39,8 +39,8 @@ export async function recorded(
     const answer = await connection.request(request)
     if (answer.code === 'outcome_unknown') throw new Broken(true, 'the outcome is unknown')
     if (answer.status === 503) return answer
-    // A server that stood still for long finds that the request took too long to arrive.
-    if (answer.status === 408) throw new Broken(true, 'it took too long')
+    // A server that was frozen for long may find that the request took too long to arrive.
+    if (answer.status === 408) throw new Broken(true, 'the request took too long to arrive')
     if (answer.status >= 500) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
     const done = answer.status === 200
     const operation: TicketOperation = {
@@ -67,14 +67,14 @@ export async function recorded(
 interface TicketState {
   user: 'fine' | 'banned' | 'deleted'
   ticket: 'pending' | 'revoked' | 'accepted'
-  /** Who redeemed it. */
+  /** The browser that redeemed it. */
   browser: number | null
-  /** Null until somebody was told. */
+  /** Null until a client has received it. */
   session: string | null
   active: boolean
 }
 
-/** A ticket is redeemed at most once, by whoever was first; what was revoked is over at once and for good. */
+/** A ticket is redeemed at most once, by the first request; a revocation takes effect at once and is final. */
 export const ticketModel: Model<TicketState, Asked, Said> = {
   looks: input => input.do === 'mint',
   start: { user: 'fine', ticket: 'pending', browser: null, session: null, active: false },
@@ -89,7 +89,7 @@ export const ticketModel: Model<TicketState, Asked, Said> = {
         if (done && redeemable)
           return { ...state, ticket: 'accepted', browser: input.browser, session: told, active: true }
         if (output === undefined) return state
-        // The browser that redeemed it may ask again.
+        // The browser that redeemed the ticket may repeat the request.
         if (done && active && browser === input.browser && (session ?? told) === told)
           return { ...state, session: told }
         if (done) return undefined
@@ -125,7 +125,7 @@ export const ticketModel: Model<TicketState, Asked, Said> = {
   },
 }
 
-/** Tokens that say they were made after the end of their session had been answered. Only if nobody's clock was moved. */
+/** Returns tokens dated after the answer to a request that ended their session. Valid only if no clock was moved. */
 export function mintedTooLate(history: TicketOperation[]): TicketOperation[] {
   const ends = history.filter(
     ({ input, output }) => ['revoke session', 'ban', 'delete'].includes(input.do) && output?.code === 'done',

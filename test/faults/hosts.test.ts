@@ -15,7 +15,7 @@ import { makeTickets, ok, requests, signIn } from './requests.ts'
 const here: Host = { name: 'here', boot: '1' }
 const there: Host = { name: 'there', boot: '2' }
 
-/** The host that has the database gave its last sign of life so many seconds ago. */
+/** Makes the host that holds the database look silent for this many seconds. */
 function silentFor(database: EmbeddedDatabase, seconds: number): void {
   const file = `${database.path}-host`
   const then = Date.now() / 1_000 - seconds
@@ -23,7 +23,7 @@ function silentFor(database: EmbeddedDatabase, seconds: number): void {
 }
 
 describe('a second host on a SQLite file', () => {
-  it('D14 is refused while the first is there; other processes of the first are not', async () => {
+  it('D14 is refused while the first one is there; other processes of the first are not', async () => {
     await using database = embeddedDatabase()
     const first = new HostLock(database.path, here)
     const second = new HostLock(database.path, here)
@@ -32,22 +32,22 @@ describe('a second host on a SQLite file', () => {
       /another host, here, is using it.*one host only.*30 s.*delete/,
     )
     first.release()
-    // Whoever is left says at the next beat that the host is still there.
+    // The remaining process marks its host as present at the next heartbeat.
     second.beat()
     assert.throws(() => new HostLock(database.path, there), /another host, here/)
     second.release()
     new HostLock(database.path, there).release()
-    assert.equal(existsSync(`${database.path}-host`), false, 'nothing is left behind')
+    assert.equal(existsSync(`${database.path}-host`), false, 'the lock file is gone')
   })
 
-  it('D14 takes over from a host that crashed, half a minute after its last sign of life', async () => {
+  it('D14 takes over from a host that crashed, 30 s after its last sign of life', async () => {
     await using database = embeddedDatabase()
     const crashed = new HostLock(database.path, here)
     silentFor(database, 20)
     assert.throws(() => new HostLock(database.path, there), /after (8|9|10|11) s/)
     silentFor(database, 31)
     const second = new HostLock(database.path, there)
-    // The first was not dead, only still: it must not go on.
+    // The first was only frozen, not dead: it must not continue.
     crashed.assertHeld()
     crashed.beat()
     assert.throws(
@@ -64,13 +64,13 @@ describe('a second host on a SQLite file', () => {
     assert.throws(
       () => new HostLock(database.path, here),
       /another host, there/,
-      'it did not give away what is not its own',
+      'it did not release the lock of another host',
     )
     second.release()
   })
 
-  it('D14 a server gives signs of life, and refuses everything once it was replaced', {
-    skip: !deep && 'only in the long form',
+  it('D14 a server gives signs of life, and refuses everything after it was replaced', {
+    skip: !deep && 'only in the deep run',
   }, async () => {
     await using database = embeddedDatabase()
     await using servers = await cluster(database, 1)
@@ -97,8 +97,8 @@ describe('a second host on a SQLite file', () => {
   const may =
     process.platform === 'linux' && spawnSync('unshare', ['--uts', '--mount', 'true'], { stdio: 'ignore' }).status === 0
 
-  it('D14 a real server of another host does not start, and says why', {
-    skip: !may && 'needs root on Linux, to be another host',
+  it('D14 a real server on another host does not start, and explains why', {
+    skip: !may && 'needs root on Linux to simulate another host',
   }, async () => {
     await using database = embeddedDatabase()
     const boot = join(database.directory, 'boot-id')
@@ -115,7 +115,7 @@ describe('a second host on a SQLite file', () => {
     const [ticket] = await makeTickets([connection], servers.secretKey, 1)
     await ok(connection, requests(servers.secretKey).redeem(ticket?.token ?? ''))
 
-    // It is gone without a word; later the other host may have it.
+    // The host is gone without a trace; after a while the other host may take over.
     await one.kill()
     await assert.rejects(stranger.start(), NotStarted)
     silentFor(database, 31)
@@ -123,6 +123,11 @@ describe('a second host on a SQLite file', () => {
     await assert.rejects(one.start(), /another host, elsewhere/)
     assert.equal(await stranger.stop(), 0)
     await one.start()
-    goal('D14', 'another host is refused, taken over from after 30 s', 'refused; a crash locks nobody out', true)
+    goal(
+      'D14',
+      'another host is refused, taken over from after 30 s',
+      'refused; a crash blocks no host permanently',
+      true,
+    )
   })
 })

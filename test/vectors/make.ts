@@ -1,6 +1,6 @@
 /**
- * Makes session-tokens.json anew, with new keys. Run by hand when a vector is added: `node test/vectors/make.ts`. The private keys
- * are forgotten when this ends.
+ * Makes session-tokens.json with new keys: `node test/vectors/make.ts`. Run it when you add a vector. The private keys are
+ * not kept.
  */
 import {
   constants,
@@ -20,7 +20,7 @@ interface Vector {
   comment: string
   token: string
   result: 'valid' | 'invalid'
-  /** Of an invalid one: as `TokenError` and `TokenRefused` have it. */
+  /** The error of an invalid token: as in `TokenError` and `TokenRefused`. */
   reason?: string
 }
 
@@ -327,7 +327,7 @@ group('ECDSA signatures', 'RFC 7518 §3.4, FIPS 186-5 §6.4.2; CVE-2022-21449', 
   es256('over another text', input => signed('ES256')(Buffer.concat([input, input])), BAD),
 ])
 
-/** PKCS #1 v1.5, built by hand: what stands before the hash, and after it, may be anything. */
+/** PKCS #1 v1.5, built by hand: the bytes before and after the hash may be anything. */
 const digestInfo = Buffer.from('3031300d060960864801650304020105000420', 'hex')
 const rsa = (build: (hash: Buffer) => Buffer) => (input: Buffer) => {
   const block = build(createHash('sha256').update(input).digest())

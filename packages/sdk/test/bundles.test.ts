@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
-/** What an app takes along with one import, in one file, minified; not what is Next.js's or Node's own. */
+/** Bundles everything that one import adds to an app, minified, without Next.js's and Node's own modules. */
 async function bundled(specifier: string): Promise<{ text: string; gzipped: number; files: string[] }> {
   const { outputFiles, metafile } = await build({
     stdin: { contents: `export * from '${specifier}'`, resolveDir: fileURLToPath(new URL('.', import.meta.url)) },
@@ -21,9 +21,9 @@ async function bundled(specifier: string): Promise<{ text: string; gzipped: numb
   return { text, gzipped: gzipSync(contents).length, files: Object.keys(metafile.inputs) }
 }
 
-describe('what an app takes along', () => {
+describe('the bundle of an app', () => {
   for (const name of ['verify', 'express', 'fastify', 'hono', 'next', 'request', 'record-as']) {
-    it(`with @stagedoor/sdk/${name}: under 12 kB, and nothing of the client`, async () => {
+    it(`with @stagedoor/sdk/${name}: is under 12 kB and has no code of the client`, async () => {
       const { gzipped, files } = await bundled(`@stagedoor/sdk/${name}`)
       assert.ok(gzipped < 12_000, `${gzipped} bytes`)
       assert.ok(files.some(file => file.endsWith(`packages/sdk/src/${name}.ts`)))

@@ -25,7 +25,7 @@ before(async () => {
 after(() => server[Symbol.asyncDispose]())
 
 describe('actorTokens', () => {
-  it('creates, and keeps the actor value for value', async () => {
+  it('creates a token and keeps the actor value for value', async () => {
     const user = await stagedoor.users.create()
     const token = await stagedoor.actorTokens.create({
       userId: user.id,
@@ -46,7 +46,7 @@ describe('actorTokens', () => {
     assert.equal((read.expiresAt ?? 0) - read.createdAt, 600_000)
   })
 
-  it('lists with the total count', async () => {
+  it('lists tokens with the total count', async () => {
     const user = await stagedoor.users.create()
     for (const sub of ['a', 'a', 'b']) await stagedoor.actorTokens.create({ userId: user.id, actor: { sub } })
     const { data, totalCount } = await stagedoor.actorTokens.list({
@@ -61,7 +61,7 @@ describe('actorTokens', () => {
     assert.equal(data[0]?.userId, user.id)
   })
 
-  it('revokes, with or without a reason, and only what is pending', async () => {
+  it('revokes pending tokens only, with or without a reason', async () => {
     const { id } = await server.createActorToken()
     assert.equal((await stagedoor.actorTokens.revoke(id, { reason: 'not needed' })).status, 'revoked')
     const [event] = (await stagedoor.auditEvents.list({ ticketId: id, action: 'actor_token.revoke' })).data
@@ -92,7 +92,7 @@ describe('actorTokens', () => {
     })
   })
 
-  it('accepts a ticket for the actor that is expected, and again with the same idempotency key', async () => {
+  it('accepts a ticket for the expected actor, and repeats it with the same idempotency key', async () => {
     const user = await stagedoor.users.create()
     const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'olivia' } })
     await assert.rejects(stagedoor.actorTokens.accept({ ticket, actorSub: 'mallory' }), { code: 'actor_mismatch' })
@@ -117,7 +117,7 @@ describe('signInTokens', () => {
 })
 
 describe('users', () => {
-  it('creates, with metadata value for value, and reads', async () => {
+  it('creates users with metadata, value for value, and reads them', async () => {
     const publicMetadata = { snake_case: 1, camelCase: { inner_one: [true] } }
     const created = await stagedoor.users.create({
       externalId: 'customer-1',
@@ -150,18 +150,18 @@ describe('users', () => {
     assert.equal((await stagedoor.users.count()) >= 3, true)
   })
 
-  it('finds or creates by an id of the app’s own, however many ask at once', async () => {
+  it('finds or creates one user by an id of the app, for any number of simultaneous calls', async () => {
     const request = { externalId: 'customer_7', firstName: 'Ada', emailAddress: ['ada7@example.com'] }
     const all = await Promise.all(Array.from({ length: 8 }, () => stagedoor.users.findOrCreate(request)))
     assert.equal(new Set(all.map(user => user.id)).size, 1)
     const known = await stagedoor.users.findOrCreate({ externalId: 'customer_7', firstName: 'Other' })
-    assert.deepEqual([known.id, known.firstName], [all[0]?.id, 'Ada'], 'what is there stays as it is')
+    assert.deepEqual([known.id, known.firstName], [all[0]?.id, 'Ada'], 'an existing user is not changed')
     await assert.rejects(stagedoor.users.findOrCreate({ ...request, externalId: 'customer_8' }), {
       code: 'form_identifier_exists',
     })
   })
 
-  it('updates what is given, clears what is null', async () => {
+  it('updates the given fields and clears null fields', async () => {
     const { id } = await stagedoor.users.create({ firstName: 'Ada', lastName: 'L', publicMetadata: { a: 1 } })
     const user = await stagedoor.users.update(id, { firstName: 'Grace', lastName: null, publicMetadata: { b: 2 } })
     assert.equal(user.firstName, 'Grace')
@@ -188,7 +188,7 @@ describe('users', () => {
 })
 
 describe('jwtTemplates', () => {
-  it('creates, reads, lists, updates, deletes; the claims are the caller’s own', async () => {
+  it('creates, reads, lists, updates and deletes; the names of claims are not converted', async () => {
     const claims = { snake_case: 1, camelCase: { inner_one: '{{user.id}}', innerTwo: [null] } }
     const created = await stagedoor.jwtTemplates.create({ name: 'one', claims, lifetime: 90, allowedClockSkew: 0 })
     assert.deepEqual(created.claims, claims)
@@ -213,7 +213,7 @@ describe('jwtTemplates', () => {
     await assert.rejects(stagedoor.jwtTemplates.get(created.id), { code: 'resource_not_found' })
   })
 
-  it('are what sessions.getToken mints from', async () => {
+  it('are used by sessions.getToken', async () => {
     await stagedoor.jwtTemplates.create({ name: 'two', claims: { act: '{{session.actor}}' }, lifetime: 90 })
     const { session_id } = await server.signIn({ actor })
     for (const [name, life, expected] of [
@@ -245,7 +245,7 @@ describe('sessions', () => {
     await assert.rejects(stagedoor.sessions.getToken(session.id), { status: 401, code: 'authentication_invalid' })
   })
 
-  it('revokes everything of an actor at one stroke', async () => {
+  it('revokes all sessions of an actor at once', async () => {
     const user = await stagedoor.users.create()
     const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'robot' } })
     const { session } = await stagedoor.actorTokens.accept({ ticket: token ?? '' })
@@ -263,7 +263,7 @@ describe('sessions', () => {
     assert.deepEqual([matched, similarActorSubs], [false, ['robot']])
   })
 
-  it('says whether a session is active; asking does not count as use, touching does', async () => {
+  it('returns whether a session is active; reading does not count as use, touching does', async () => {
     const user = await stagedoor.users.create()
     const { token } = await stagedoor.actorTokens.create({ userId: user.id, actor })
     const { session } = await stagedoor.actorTokens.accept({ ticket: token ?? '' })
@@ -286,7 +286,7 @@ describe('sessions', () => {
     await assert.rejects(other.sessions.isActive(session.id), { code: 'clerk_key_invalid' })
   })
 
-  it('finds sessions by who is acting', async () => {
+  it('finds sessions by actor', async () => {
     const { session_id } = await server.signIn({ actor: { sub: 'user_only_here' } })
     const { data } = await stagedoor.sessions.list({ actorSub: 'user_only_here' })
     assert.deepEqual(
@@ -295,7 +295,7 @@ describe('sessions', () => {
     )
   })
 
-  it('mints tokens of the life asked for', async () => {
+  it('mints tokens with the requested lifetime', async () => {
     const { session_id } = await server.signIn({ actor })
     for (const [request, life] of [
       [undefined, 60],
@@ -311,7 +311,7 @@ describe('sessions', () => {
 })
 
 describe('clients, keys and the audit log', () => {
-  it('reads a client, and whose a cookie is', async () => {
+  it('reads a client, and finds the client of a cookie', async () => {
     const { client_id, session_id, cookie } = await server.signIn({ actor })
     const client = await stagedoor.clients.get(client_id)
     assert.deepEqual(client.sessionIds, [session_id])
@@ -322,7 +322,7 @@ describe('clients, keys and the audit log', () => {
     await assert.rejects(stagedoor.clients.getHandshakePayload('of-nobody'), { code: 'invalid_handshake' })
   })
 
-  it('reads the public keys as they are', async () => {
+  it('reads the public keys unchanged', async () => {
     const { keys } = await stagedoor.jwks.get()
     assert.deepEqual(keys, (await server.call('GET', '/.well-known/jwks.json')).body.keys)
   })
@@ -356,7 +356,7 @@ describe('clients, keys and the audit log', () => {
 })
 
 describe('lists', () => {
-  it('are gone through to the end, however many pages, and in which order', async () => {
+  it('are iterated to the end, over any number of pages, in every order', async () => {
     const ids: string[] = []
     for (let index = 0; index < 25; index++)
       ids.push((await stagedoor.users.create({ username: `listed_${index}` })).id)
@@ -372,7 +372,7 @@ describe('lists', () => {
     for await (const _ of stagedoor.users.list({ externalId: ['nobody'] })) assert.fail()
   })
 
-  it('show nothing twice when more is made meanwhile', async () => {
+  it('return nothing twice when rows are added during the iteration', async () => {
     const user = await stagedoor.users.create()
     const make = () => stagedoor.actorTokens.create({ userId: user.id, actor })
     const ids = [await make(), await make(), await make(), await make()].map(token => token.id)
@@ -390,7 +390,7 @@ describe('lists', () => {
     assert.deepEqual(actions, [...Array(5).fill('actor_token.create'), 'user.create'])
   })
 
-  it('say what went wrong, to whoever goes through them too', async () => {
+  it('report errors, also to an iterating caller', async () => {
     const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
     await assert.rejects(
       async () => {
@@ -401,8 +401,8 @@ describe('lists', () => {
   })
 })
 
-describe('what is created', () => {
-  it('always has its ticket and its address; an accepted token always has its actor', async () => {
+describe('a created token', () => {
+  it('always has its ticket and its URL; an accepted token always has its actor', async () => {
     const { id: userId } = await stagedoor.users.create()
     const idempotencyKey = `ticket-${userId}`
     const created = await stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey })
@@ -413,14 +413,14 @@ describe('what is created', () => {
     const { session } = await stagedoor.actorTokens.accept({ ticket })
     const sub: string = session.actor.sub
     assert.equal(sub, actor.sub)
-    // The answer is repeated for the same key, but a used ticket is not: that is an error, not an undefined `url`.
+    // The same key gets the same answer, but a used ticket is not returned again: that is an error, not an undefined `url`.
     await assert.rejects(stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey }), {
       code: 'ticket_unavailable',
       message: new RegExp(`${created.id} .* is accepted now`),
     })
   })
 
-  it('is created once by one name, though asked for twice', async () => {
+  it('is created once for two requests with the same idempotency key', async () => {
     const user = await stagedoor.users.create()
     const request = { userId: user.id, actor }
     const options = { idempotencyKey: `job-${user.id}` }
@@ -449,7 +449,7 @@ describe('against Clerk itself', () => {
     serverURL: 'https://api.clerk.com/v1',
     fetch: async request => {
       asked.push({ url: request.url, key: request.headers.get('idempotency-key') })
-      // What Clerk answers with: the real server's answers, without what Clerk does not know.
+      // Simulates Clerk: the real server's answers, without what Clerk does not support.
       const { pathname, search } = new URL(request.url)
       const query = search.replace(/[?&]paginated=true/, '')
       const answer = await server.stagedoor.fetch(
@@ -463,7 +463,7 @@ describe('against Clerk itself', () => {
     },
   })
 
-  it('lists, where Clerk answers with an array', async () => {
+  it('lists, although Clerk answers with an array', async () => {
     const user = await clerk.users.create({ externalId: 'at-clerk' })
     const { data, totalCount } = await clerk.users.list({ externalId: ['at-clerk', 'other'], limit: 1 })
     assert.deepEqual([data[0]?.id, totalCount], [user.id, 1])
@@ -473,7 +473,7 @@ describe('against Clerk itself', () => {
     assert.equal(all.length, await clerk.users.count())
   })
 
-  it('tries no creation again: it has no idempotency keys', async () => {
+  it('does not retry a creation, because Clerk has no idempotency keys', async () => {
     asked.length = 0
     const lost = new Stagedoor({
       secretKey: SECRET_KEY,
@@ -489,7 +489,7 @@ describe('against Clerk itself', () => {
 })
 
 describe('revocations', () => {
-  it('are followed as they happen, and from where one was', async () => {
+  it('are followed as they happen, and resumed from the last event id', async () => {
     const first = await server.signIn({ actor })
     const end = new AbortController()
     const seen: string[] = []
@@ -520,7 +520,7 @@ describe('revocations', () => {
 })
 
 describe('errors', () => {
-  it('say what is wrong, where, and what to do', async () => {
+  it('state what is wrong, where, and what to do', async () => {
     await assert.rejects(stagedoor.actorTokens.create({ userId: 'user_1', actor: {} } as never), (error: unknown) => {
       assert.ok(error instanceof StagedoorError)
       assert.equal(error.status, 422)
@@ -537,7 +537,7 @@ describe('errors', () => {
     })
   })
 
-  it('are in our own words where the words on the wire are Clerk’s, which are kept too', async () => {
+  it('have the SDK’s own text where the text on the wire is Clerk’s, which is kept too', async () => {
     const stranger = new Stagedoor({ secretKey: 'sk_test_of_nobody', serverURL })
     const user = await stagedoor.users.create({ username: `taken-${Date.now()}` })
     const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId: user.id, actor: { sub: 'o' } })
@@ -559,7 +559,7 @@ describe('errors', () => {
     }
   })
 
-  it('are in the words of the wire where we have none', async () => {
+  it('have the text on the wire if the SDK has none', async () => {
     const answers: object[] = [
       { code: 'form_param_missing', message: 'is missing', long_message: 'x must be included.' },
       { code: 'of_tomorrow', message: 'short' },
@@ -583,7 +583,7 @@ describe('errors', () => {
     })
   })
 
-  it('name every wrong field', async () => {
+  it('name every invalid field', async () => {
     await assert.rejects(stagedoor.actorTokens.create({ userID: 'user_1' } as never), (error: StagedoorError) => {
       const fields = error.errors.map(each => `${each.code} ${each.paramName}`)
       assert.deepEqual(fields.sort(), [
@@ -595,7 +595,7 @@ describe('errors', () => {
     })
   })
 
-  it('refuse ids that would name another address', async () => {
+  it('refuse ids that would lead to another address', async () => {
     for (const id of ['', '.', '..', undefined as never]) {
       await assert.rejects(async () => stagedoor.users.delete(id), { code: 'resource_not_found', status: 404 })
     }
@@ -603,7 +603,7 @@ describe('errors', () => {
     await assert.rejects(stagedoor.users.get('a/b?c#d'), { code: 'resource_not_found' })
   })
 
-  it('say what a client needs', () => {
+  it('name missing options of the client', () => {
     delete process.env.STAGEDOOR_SECRET_KEY
     for (const secretKey of ['', undefined]) {
       assert.throws(() => new Stagedoor({ secretKey }), {
@@ -627,7 +627,7 @@ describe('errors', () => {
 })
 
 describe('the secret key', () => {
-  it('is not in the client, however it is looked at', () => {
+  it('is not visible in any printed form of the client', () => {
     const client = new Stagedoor({ secretKey: 'sk_test_hush' })
     const looks = [
       JSON.stringify(client),
@@ -638,7 +638,7 @@ describe('the secret key', () => {
     for (const look of looks) assert.doesNotMatch(look, /hush/)
   })
 
-  it('is in no error', async () => {
+  it('appears in no error', async () => {
     await using refusing = await serverOf((_, response) =>
       response.writeHead(401, json).end('{"errors":[{"code":"clerk_key_invalid","message":"no"}]}'),
     )
@@ -658,7 +658,7 @@ describe('the secret key', () => {
 })
 
 describe('the environment', () => {
-  it('has the address and the key, unless they are given', async () => {
+  it('provides the address and the key by default', async () => {
     process.env.STAGEDOOR_SECRET_KEY = SECRET_KEY
     process.env.STAGEDOOR_SERVER_URL = serverURL
     try {
@@ -699,8 +699,8 @@ describe('the address', () => {
   })
 })
 
-describe('when the server cannot be reached', () => {
-  it('says where it looked and what to do', async () => {
+describe('if the server cannot be reached, the client', () => {
+  it('reports the address and what to do', async () => {
     const url = await closedPort()
     const client = new Stagedoor({ secretKey: 'sk_test_1', serverURL: url })
     await assert.rejects(client.users.get('user_1'), (error: unknown) => {
@@ -716,7 +716,7 @@ describe('when the server cannot be reached', () => {
     })
   })
 
-  it('tries three times what reads and what creates, and never anything else', async () => {
+  it('tries reads and creations three times, and everything else once', async () => {
     let connections = 0
     const keys = new Set<unknown>()
     await using cutting = await serverOf((request, response) => {
@@ -757,7 +757,7 @@ describe('when the server cannot be reached', () => {
     }
   })
 
-  it('waits as long as a 503 asks for, but not longer than an attempt may take', async () => {
+  it('waits as long as a 503 asks, up to the timeout of an attempt', async () => {
     const times: number[] = []
     let retryAfter = '1'
     await using busy = await serverOf((_, response) => {
@@ -792,7 +792,7 @@ describe('when the server cannot be reached', () => {
     })
   })
 
-  it('gives up when it is told to, before, in the middle and between two attempts', async () => {
+  it('stops when aborted: before, during and between attempts', async () => {
     let connections = 0
     await using busy = await serverOf((request, response) => {
       connections += 1
@@ -814,7 +814,7 @@ describe('when the server cannot be reached', () => {
     assert.equal(connections, 2)
   })
 
-  it('tries anything again that was one request too many, after the wait that is asked for', async () => {
+  it('retries every request that was rate-limited, after the requested wait', async () => {
     const times: number[] = []
     let retryAfter = '1'
     await using busy = await serverOf((_, response) => {
@@ -836,7 +836,7 @@ describe('when the server cannot be reached', () => {
     assert.equal(times.length, 6)
   })
 
-  it('gives up after the time-out, on the headers and on the body', async () => {
+  it('gives up after the timeout, on the headers and on the body', async () => {
     await using slow = await serverOf((request, response) => {
       if (request.method === 'POST') response.writeHead(200, json).write('{"object":')
     })
@@ -848,7 +848,7 @@ describe('when the server cannot be reached', () => {
     await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been done/ })
   })
 
-  it('says when something else answers', async () => {
+  it('reports an answer that is not from Stagedoor', async () => {
     const answers: [number, Record<string, string>, string][] = [
       [200, { 'content-type': 'text/html' }, '<h1>Welcome</h1>'],
       [502, { 'content-type': 'text/html' }, '<h1>Bad gateway</h1>'],

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { createAuthenticator } from '@stagedoor/sdk/request'
 import { ask, type HttpApp, httpApps, type Options, type Shown } from './http-apps.ts'
 
-/** Which `__session` cookie counts. The Python package is tried with the same. */
+/** Which `__session` cookie counts. The Python package is tested with the same vectors. */
 const file = new URL('../../../test/vectors/session-cookies.json', import.meta.url)
 const { issuer, jwks, now, tokens, groups } = JSON.parse(readFileSync(file, 'utf8')) as {
   issuer: string
@@ -17,7 +17,7 @@ const { issuer, jwks, now, tokens, groups } = JSON.parse(readFileSync(file, 'utf
 const options: Options = { issuer, jwks, now: () => now * 1_000 }
 const filled = (text: string) => text.replace(/\{(\w+)\}/g, (_, name: string) => tokens[name] ?? '')
 
-/** What the app should say of a token that verifies. */
+/** The expected answer of the app for a valid token. */
 function expectedOf(token: string): Shown {
   const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
   return { userId: claims.sub, actor: claims.act?.sub ?? null, reason: null }
@@ -49,7 +49,7 @@ for (const [name, start] of Object.entries(httpApps)) {
       })
     }
 
-    it('a bearer token goes before all cookies', async () => {
+    it('a bearer token takes precedence over all cookies', async () => {
       const cookie = ['cookie', filled('__session={acting}; __session={own}')]
       const own = await ask(app.port, '/current', { headers: [...cookie, 'authorization', filled('Bearer {own}')] })
       assert.deepEqual(JSON.parse(own.text), expectedOf(tokens['own'] ?? ''))
@@ -62,7 +62,7 @@ for (const [name, start] of Object.entries(httpApps)) {
 describe('cookies of one name', () => {
   const asking = (cookie: string) => new Request('https://app.example.com/', { headers: { cookie } })
 
-  it('onInvalidToken is told of each that is refused', async () => {
+  it('each refused one is passed to onInvalidToken', async () => {
     const told: string[] = []
     const find = createAuthenticator({ ...options, onInvalidToken: error => told.push(error.reason) })
     const auth = await find(asking(filled('__session=x; __session={own}; __session={expired}; __session=')))
@@ -70,7 +70,7 @@ describe('cookies of one name', () => {
     assert.deepEqual(told, ['token-malformed', 'token-expired'])
   })
 
-  it('a long header is read fast', async () => {
+  it('a long header is parsed fast', async () => {
     const find = createAuthenticator(options)
     for (const many of [
       '__session=x; '.repeat(50_000),

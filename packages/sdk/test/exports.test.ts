@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 
-/** Of every middleware. */
+/** Exports of every middleware. */
 const GUARDS = [
   'forbidActing',
   'forbidActingOn',
@@ -13,7 +13,7 @@ const GUARDS = [
   'requireUser',
 ]
 
-/** What the package promises. A name leaves only with a new major version. */
+/** The exports that the package guarantees. A name is removed only in a major version. */
 const exported: Record<string, string[]> = {
   '@stagedoor/sdk': ['Stagedoor', 'StagedoorError'],
   '@stagedoor/sdk/banner': ['StagedoorBanner', 'followClerk'],
@@ -119,12 +119,12 @@ const types: Record<string, string[]> = {
 
 describe('the public names', () => {
   for (const [specifier, names] of Object.entries(exported)) {
-    it(`of ${specifier} are these`, async () => {
+    it(`of ${specifier} are complete`, async () => {
       assert.deepEqual(Object.keys(await import(specifier)).sort(), names)
     })
   }
 
-  it('of the package are all its entry points', () => {
+  it('of the package cover all its entry points', () => {
     const { exports } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
     assert.deepEqual(
       Object.keys(exports)
@@ -134,7 +134,7 @@ describe('the public names', () => {
     )
   })
 
-  it('of the client are these', () => {
+  it('of the client are complete', () => {
     const client = new Stagedoor({ secretKey: 'sk_test_1' })
     const found = Object.entries(client).map(([name, resource]) => [
       name,
@@ -146,7 +146,7 @@ describe('the public names', () => {
   })
 
   for (const [file, names] of Object.entries(types)) {
-    it(`of the types in ${file} are these`, () => {
+    it(`of the types in ${file} are complete`, () => {
       const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8')
       const own = [...source.matchAll(/^export (?:interface|type) (\w+)/gm)].map(match => match[1] as string)
       const passedOn = [...source.matchAll(/^export type \{([^}]+)\}/gm)].flatMap(match =>

@@ -11,14 +11,14 @@ import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
 
-/** A small app at a real server. */
+/** A small app on a real server. */
 export interface HttpApp extends AsyncDisposable {
   port: number
 }
 
 export type Options = onRequest.TokenOptions
 
-/** What an app answers: who sent the request. */
+/** The answer of an app: who sent the request. */
 const shown = ({ userId, actor, ...auth }: onRequest.Auth) => ({
   userId,
   actor: actor?.sub ?? null,
@@ -28,7 +28,7 @@ export type Shown = ReturnType<typeof shown>
 
 const STREAM_PAUSE_MS = 100
 
-/** `/current` says who sent the request, `/stream` twice with a pause, `/sensitive` is behind `forbidActing`. */
+/** `/current` returns who sent the request, `/stream` returns it twice with a pause, `/sensitive` is behind `forbidActing`. */
 export const httpApps: Record<string, (options: Options) => Promise<HttpApp>> = {
   async express(options) {
     const app = express()
@@ -73,7 +73,7 @@ export const httpApps: Record<string, (options: Options) => Promise<HttpApp>> = 
     })
   },
 
-  /** Its route handlers; the rest, in a real Next.js: test/example-next.test.ts. */
+  /** Calls the route handlers directly; test/example-next.test.ts uses a real Next.js. */
   async next(options) {
     const { forbidActing } = onNext.authenticate(options)
     const find = onRequest.createAuthenticator(options)
@@ -113,11 +113,11 @@ async function started(server: ReturnType<typeof serve> | ReturnType<express.Exp
 
 export interface Asked {
   method?: string
-  /** Name and value of each, in turn: a name may come several times. */
+  /** Header names and values in turn; a name may be repeated. */
   headers?: readonly string[]
   body?: string
   agent?: Agent
-  /** Hears each part of the answer as it comes. */
+  /** Called with each part of the answer as it arrives. */
   onPart?: (text: string) => void
 }
 

@@ -36,7 +36,7 @@ async function listening(server: Server | ReturnType<typeof serve>): Promise<App
 }
 
 const form = ['content-type', 'application/x-www-form-urlencoded']
-/** Each way to ask for a method other than POST: its headers, query and form. */
+/** Each way to override the method of a POST: its headers, query and form. */
 const WAYS: Record<string, (method: string) => { headers?: string[]; query?: string; body?: string }> = {
   'X-HTTP-Method-Override': method => ({ headers: ['X-HTTP-Method-Override', method] }),
   'X-HTTP-Method': method => ({ headers: ['X-HTTP-Method', method] }),
@@ -50,7 +50,7 @@ const WAYS: Record<string, (method: string) => { headers?: string[]; query?: str
   form: method => ({ headers: form, body: `a=b&_method=${method}` }),
 }
 
-/** What an override takes a method from; the real ones do the same. */
+/** Where an override reads the method, like the common packages. */
 function overrideOf(request: express.Request): string | undefined {
   const last = (value: unknown) => (typeof value === 'string' ? value : Object.values(Object(value)).at(-1))
   const named = ['x-http-method-override', 'x-http-method', 'x-method-override'].map(name => request.get(name))
@@ -68,7 +68,7 @@ const override: RequestHandler = (request, _response, next) => {
   next()
 }
 
-/** The middlewares of an Express app in their order; its routes are those of an account. */
+/** The middlewares of an Express app in order; its routes are those of an account. */
 async function expressApp(acts: boolean, middlewares: (guard: RequestHandler) => RequestHandler[]): Promise<App> {
   const app = express()
   app.set('env', 'test')
@@ -80,15 +80,15 @@ async function expressApp(acts: boolean, middlewares: (guard: RequestHandler) =>
   return listening(app.listen(0, '127.0.0.1'))
 }
 
-describe('Express: a method that is overridden', () => {
+describe('Express: an overridden method', () => {
   const readForm = express.urlencoded({ extended: true })
   const orders: Record<string, (guard: RequestHandler) => RequestHandler[]> = {
     'after the guards': guard => [readForm, guard, override],
     'before the guards': guard => [readForm, override, guard],
-    'after the guards, where the form is read after them too': guard => [guard, readForm, override],
+    'after the guards, with the form also read after them': guard => [guard, readForm, override],
   }
   for (const [name, order] of Object.entries(orders)) {
-    it(`${name}: nothing forbidden is reached while acting, and all of it by users themselves`, async () => {
+    it(`${name}: no forbidden route is reached while acting, and users themselves reach all`, async () => {
       await using app = await expressApp(true, order)
       await using ownApp = await expressApp(false, order)
       for (const [way, asked] of Object.entries(WAYS)) {
@@ -105,7 +105,7 @@ describe('Express: a method that is overridden', () => {
     })
   }
 
-  it('by a header that no guard knows: 403 too, with each of several guards', async () => {
+  it('in a header that no guard knows is 403 too, with each of several guards', async () => {
     const own: RequestHandler = (request, _response, next) => {
       request.method = String(request.get('x-method'))
       next()
@@ -126,7 +126,7 @@ describe('Express: a method that is overridden', () => {
     }
   })
 
-  it('the original method counts, and so does the new one', async () => {
+  it('does not replace the original method: both are checked', async () => {
     const toGet: RequestHandler = (request, _response, next) => {
       Object.assign(request, { originalMethod: request.method })
       request.method = 'GET'
@@ -153,8 +153,8 @@ describe('Express: a method that is overridden', () => {
   })
 })
 
-describe('a method that is overridden', () => {
-  it('Fastify: nothing forbidden is reached while acting', async () => {
+describe('an overridden method', () => {
+  it('Fastify: no forbidden route is reached while acting', async () => {
     const app = Fastify()
     app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
       done(null, Object.fromEntries(new URLSearchParams(String(body)))),
@@ -176,7 +176,7 @@ describe('a method that is overridden', () => {
     }
   })
 
-  it('Hono: nothing forbidden is reached while acting, also by its own method override', async () => {
+  it('Hono: no forbidden route is reached while acting, including through Hono’s own method override', async () => {
     for (const inner of [false, true]) {
       for (const options of [{ header: 'x-http-method-override' }, { query: '_method' }, {}] as const) {
         const app = new Hono()
@@ -184,7 +184,7 @@ describe('a method that is overridden', () => {
         const routes = inner ? guarded : app
         app.use(onHono.authenticate({ session }))
         app.use(onHono.forbidActingOn(neverWhileActing))
-        // An app inside has no guards of its own.
+        // An inner app has no guards of its own.
         app.use(methodOverride({ app: routes, ...options }))
         if (inner) app.post('/account', async context => context.text(`changed ${await context.req.text()}`))
         else routes.post('/account', async context => context.text(`changed ${await context.req.text()}`))
@@ -195,14 +195,14 @@ describe('a method that is overridden', () => {
           const { status, text } = await ask(running.port, `/account${query}`, { method: 'POST', ...rest })
           assert.equal(status, 403, `${way}: ${text}`)
         }
-        // The form is still there for the app.
+        // The app can still read the form.
         const kept = await ask(running.port, '/account', { method: 'POST', headers: form, body: 'a=b' })
         assert.deepEqual([kept.status, kept.text], [200, 'changed a=b'])
       }
     }
   })
 
-  it('Hono: a form that the app has read counts too', async () => {
+  it('Hono: a form that the app has already read counts too', async () => {
     const app = new Hono()
     app.use(onHono.authenticate({ session }))
     app.use(async (context, next) => {
@@ -219,7 +219,7 @@ describe('a method that is overridden', () => {
       assert.equal((await ask(running.port, '/account', { method: 'POST', headers: form, body })).status, status)
   })
 
-  it('Request and Next.js: nothing forbidden is reached while acting', async () => {
+  it('Request and Next.js: no forbidden route is reached while acting', async () => {
     const find = onRequest.createAuthenticator({ session })
     const forbidden = onRequest.forbidActingOn(neverWhileActing)
     const { readOnlyWhileActing } = onNext.authenticate({ session })

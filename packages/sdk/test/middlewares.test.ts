@@ -16,14 +16,14 @@ import { freePort } from '../../../test/browser.ts'
 import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia', nested: { list: [1, 'ü', null] } }
-/** What an app of these tests forbids by path. */
+/** What the apps of these tests forbid by path. */
 const forbidden = { ...onRequest.neverWhileActing, exportData: ['POST /exports/**'] }
 
 let server: TestServer
 let issuer: string
 let stagedoor: Stagedoor
 let userId: string
-/** Session tokens of the user's own session, and of one who acts. */
+/** A session token of the user's own session, and one of an actor. */
 let own: string
 let acting: string
 
@@ -48,8 +48,8 @@ interface App extends AsyncDisposable {
 }
 
 /**
- * The same app on each: /open is for all, /me for users, /sensitive for users themselves, /support for those who act,
- * /notes is read-only while acting, and what is `forbidden` is so by path.
+ * The same app in each framework: /open is for all, /me for users, /sensitive for users themselves, /support for actors,
+ * /notes is read-only while acting, and the paths in `forbidden` are forbidden while acting.
  */
 const apps: Record<string, (options?: Partial<Options>) => Promise<App>> = {
   async express(options = {}) {
@@ -79,7 +79,7 @@ const apps: Record<string, (options?: Partial<Options>) => Promise<App>> = {
     app.get('/open', async request => getAuth(request))
     app.get('/member', async request => (request as unknown as { auth: object }).auth)
     app.get('/me', { preHandler: requireUser }, async request => getAuth(request))
-    // What is registered inside has it too.
+    // Routes registered inside get it too.
     app.register(async inside => {
       inside.all('/sensitive', { onRequest: forbidActing }, async () => '"done"')
       inside.get('/support', { onRequest: requireActing }, async () => '"done"')
@@ -128,7 +128,7 @@ const apps: Record<string, (options?: Partial<Options>) => Promise<App>> = {
   },
 }
 
-/** Its route handlers; the rest of it, in a real Next.js: test/example-next.test.ts. */
+/** Calls the route handlers directly; test/example-next.test.ts uses a real Next.js. */
 async function nextApp(options: Partial<Options> = {}): Promise<App> {
   const { forbidActing, readOnlyWhileActing, requireActing, requireUser } = onNext.authenticate({ issuer, ...options })
   const done = async (_request: Request) => Response.json('done')
@@ -163,7 +163,7 @@ function listening(started: { address(): unknown; close(): unknown }): App {
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 const cookie = (token: string) => ({ headers: { cookie: `theme=dark; __session=${token}; __client_uat=1` } })
 
-/** A refusal: its status, and what it says. */
+/** Checks a refusal: its status and its body. */
 async function refused(answer: Response, status: number, code: string, meta: object = {}): Promise<void> {
   const text = await answer.text()
   assert.equal(answer.status, status, text)
@@ -194,7 +194,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
     after(() => app[Symbol.asyncDispose]())
 
     if (name !== 'next') {
-      it('says who the user is and who is acting, by bearer token and by cookie', async () => {
+      it('provides the user and the actor, by bearer token and by cookie', async () => {
         for (const credentials of [bearer(acting), cookie(acting)]) {
           const { claims, ...auth } = (await (await app.fetch('/open', credentials)).json()) as onRequest.Auth
           assert.deepEqual({ ...auth, sessionId: '' }, { userId, sessionId: '', actor, isActing: true })
@@ -204,12 +204,12 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
         assert.deepEqual([auth.userId, auth.actor, auth.isActing], [userId, null, false])
       })
 
-      it('has the same in the place where the framework’s users look', async () => {
+      it('provides the same where the framework’s users expect it', async () => {
         const auth = (await (await app.fetch('/member', bearer(acting))).json()) as onRequest.Auth
         assert.deepEqual([auth.userId, auth.actor, auth.isActing], [userId, actor, true])
       })
 
-      it('is there when nobody is signed in, and says why', async () => {
+      it('is set without a user too, with the reason', async () => {
         const out = { userId: null, sessionId: null, actor: null, isActing: false, claims: null }
         for (const [init, reason] of [
           [{}, 'not-signed-in'],
@@ -222,7 +222,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
         }
       })
 
-      it('takes a bearer token for what is meant, whatever the cookie says', async () => {
+      it('uses a bearer token if there is one, and ignores the cookie', async () => {
         const both = (token: string) => ({ headers: { ...bearer(token).headers, ...cookie(own).headers } })
         const auth = (await (await app.fetch('/open', both(acting))).json()) as onRequest.Auth
         assert.equal(auth.isActing, true)
@@ -234,7 +234,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
         assert.equal(((await (await app.fetch('/open', lower)).json()) as onRequest.Auth).userId, userId)
       })
 
-      it('forbids paths while acting, and nothing to users themselves or to nobody', async () => {
+      it('forbids paths while acting, and allows them to users themselves and without a user', async () => {
         for (const path of ['/exports/all', '/EXPORTS//all/', '/x/%2e%2e/exports/all?format=csv', '/exports%2fall'])
           await refused(await app.fetch(path, { ...bearer(acting), method: 'POST' }), 403, 'forbidden_while_acting', {
             rule: 'exportData',
@@ -248,7 +248,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       })
     }
 
-    it('requireUser: 401 without a user, and why', async () => {
+    it('requireUser: 401 with the reason, without a user', async () => {
       const answer = await app.fetch('/me')
       assert.equal(answer.headers.get('www-authenticate'), 'Bearer')
       await refused(answer, 401, 'authentication_invalid', { reason: 'not-signed-in' })
@@ -273,7 +273,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       await refused(await app.fetch('/support'), 401, 'authentication_invalid', { reason: 'not-signed-in' })
     })
 
-    it('readOnlyWhileActing: reads pass, 403 for all else, 401 without a user', async () => {
+    it('readOnlyWhileActing: reads pass, 403 for everything else, 401 without a user', async () => {
       for (const method of ['GET', 'OPTIONS']) await passes(await app.fetch('/notes', { ...bearer(acting), method }))
       assert.equal((await app.fetch('/notes', { ...bearer(acting), method: 'HEAD' })).status, 200)
       for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
@@ -285,7 +285,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
         await refused(await app.fetch('/notes', { method }), 401, 'authentication_invalid', { reason: 'not-signed-in' })
     })
 
-    it('503, and not 401, when the keys cannot be fetched; nothing is let through', async () => {
+    it('503, not 401, when the keys cannot be fetched; no request passes', async () => {
       const nowhere = `http://127.0.0.1:${await freePort()}`
       const told: TokenError[] = []
       await using cutOff = await start({ issuer: nowhere, onInvalidToken: error => told.push(error) })
@@ -298,7 +298,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       ] as [string, string][]) {
         const answer = await cutOff.fetch(path, { ...bearer(own), method })
         assert.equal(answer.headers.get('retry-after'), '5')
-        // `cause` is for the app's log: no HTTP client can look at it.
+        // `cause` is for the app's log and is not sent to HTTP clients.
         assert.doesNotMatch(await answer.clone().text(), /cause/)
         await refused(answer, 503, 'keys_unavailable', { reason: 'keys-unavailable' })
       }
@@ -308,7 +308,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       await refused(await cutOff.fetch('/me'), 401, 'authentication_invalid', { reason: 'not-signed-in' })
     })
 
-    it('503, and nothing is let through, when it is not known what has been revoked', async () => {
+    it('503 when the revocations are unknown; no request passes', async () => {
       const serverURL = `http://127.0.0.1:${await freePort()}`
       using revocations = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'refuse' })
       await using cutOff = await start({ revocations })
@@ -322,9 +322,9 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       }
     })
 
-    it('takes the options of createVerifier, and refuses those that make no sense', async () => {
+    it('accepts the options of createVerifier, and refuses invalid ones', async () => {
       await using strict = await start({ authorizedParties: ['https://app.example.com'] })
-      // Minted with the secret key, the token names no page.
+      // A token minted with the secret key names no page.
       await refused(await strict.fetch('/me', bearer(own)), 401, 'authentication_invalid', {
         reason: 'token-wrong-party',
       })
@@ -336,7 +336,7 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
 
 type Told = { userId: string; sessionId?: string; actor?: object | null; claims?: object } | undefined
 
-/** The same for apps that keep their own login: /me for users, /sensitive for users themselves. */
+/** The same for apps with their own login: /me for users, /sensitive for users themselves. */
 const ownApps: Record<string, (session: () => Told | Promise<Told>) => Promise<App>> = {
   async express(session) {
     const app = express()
@@ -389,7 +389,7 @@ const ownApps: Record<string, (session: () => Told | Promise<Told>) => Promise<A
 
 describe('sessions of the app’s own login', () => {
   for (const [name, start] of Object.entries(ownApps)) {
-    it(`${name}: the guards are the same`, async () => {
+    it(`${name}: the guards work the same`, async () => {
       let told: Told
       await using app = await start(async () => told)
       await refused(await app.fetch('/me'), 401, 'authentication_invalid', { reason: 'not-signed-in' })
@@ -404,12 +404,12 @@ describe('sessions of the app’s own login', () => {
       await refused(await app.fetch('/sensitive', { method: 'POST' }), 403, 'forbidden_while_acting')
       told = { userId: 'carl' }
       assert.equal(((await (await app.fetch('/me')).json()) as onRequest.Auth).sessionId, null)
-      // No token is looked at.
+      // Session tokens are ignored.
       told = undefined
       await refused(await app.fetch('/me', bearer(own)), 401, 'authentication_invalid', { reason: 'not-signed-in' })
     })
 
-    it(`${name}: one that makes no sense is an error, and never a session of the user’s own`, async () => {
+    it(`${name}: an invalid one is an error, and never a session of the user’s own`, async () => {
       let told: unknown
       await using app = await start(() => told as Told)
       for (const wrong of [
@@ -430,14 +430,14 @@ describe('sessions of the app’s own login', () => {
     })
   }
 
-  it('a session that cannot be read is an error of the app, and lets nobody pass', async () => {
+  it('a session that cannot be read is an error of the app, and no request passes', async () => {
     for (const start of Object.values(ownApps)) {
       await using app = await start(() => Promise.reject(new Error('the session store is down')))
       assert.equal((await app.fetch('/sensitive', { method: 'POST' })).status, 500)
     }
   })
 
-  it('it is one or the other', () => {
+  it('`session` and the options for tokens exclude each other', () => {
     for (const options of [{ session: 'x' }, { session: () => undefined, issuer: 'https://auth.example.com' }, {}])
       assert.throws(() => onExpress.authenticate(options as never), TypeError)
   })
@@ -446,7 +446,7 @@ describe('sessions of the app’s own login', () => {
 describe('a guard without `authenticate` before it', () => {
   const asks = /Before this comes: .*authenticate/
 
-  it('express: fails, and says what is missing', async () => {
+  it('express: fails and names the missing middleware', async () => {
     const { forbidActing, forbidActingOn, readOnlyWhileActing, requireActing, requireUser } = onExpress
     for (const guard of [requireUser, forbidActing, requireActing, readOnlyWhileActing, forbidActingOn(forbidden)]) {
       const app = express()
@@ -469,7 +469,7 @@ describe('a guard without `authenticate` before it', () => {
     }
   })
 
-  it('fastify: fails, beside the plugin or before it', async () => {
+  it('fastify: fails, on the same level as the plugin or before it', async () => {
     const app = Fastify()
     app.register(async inside => {
       await inside.register(onFastify.authenticate, { issuer })
@@ -495,7 +495,7 @@ describe('a guard without `authenticate` before it', () => {
     assert.match(String(failed[0]?.message), asks)
   })
 
-  it('request: fails without an auth, and with the promise of one', () => {
+  it('request: fails without an auth, and with a promise of one', () => {
     const authenticate = onRequest.createAuthenticator({ issuer })
     const request = new Request('https://app.example.com/', { method: 'POST' })
     for (const auth of [undefined, null, {}, authenticate(request)]) {
@@ -505,8 +505,8 @@ describe('a guard without `authenticate` before it', () => {
   })
 })
 
-describe('what others do to a request', () => {
-  it('another package’s `auth` opens nothing', async () => {
+describe('other code that changes a request', () => {
+  it('cannot bypass a guard by setting `auth`', async () => {
     const app = express()
     app.use(onExpress.authenticate({ issuer }))
     app.use((request, _response, next) => {
@@ -529,7 +529,7 @@ describe('what others do to a request', () => {
     await refused(await hono.request('/', { ...bearer(acting), method: 'POST' }), 403, 'forbidden_while_acting')
   })
 
-  it('a path is guarded as it came, as it was rewritten, and where it is mounted', async () => {
+  it('cannot bypass a guard by path: the original, the rewritten and the mounted path are checked', async () => {
     const app = express()
     app.use(onExpress.authenticate({ issuer }))
     app.use((request, _response, next) => {
@@ -553,7 +553,7 @@ describe('what others do to a request', () => {
     await passes(await running.fetch('/v2/other', bearer(acting)))
   })
 
-  it('fastify: a route’s schema for its answers says nothing of refusals', async () => {
+  it('fastify: cannot change refusals with a route’s response schema', async () => {
     const app = Fastify()
     await app.register(onFastify.authenticate, { issuer })
     const schema = { response: { '4xx': { type: 'object', properties: { nothing: { type: 'string' } } } } }
@@ -565,7 +565,7 @@ describe('what others do to a request', () => {
 })
 
 describe('Next.js', () => {
-  it('where there is no request at hand, nobody is let through', async () => {
+  it('no request passes if Next.js provides no request', async () => {
     const { auth, forbidActing } = onNext.authenticate({ issuer })
     await assert.rejects(auth())
     let reached = false

@@ -15,7 +15,7 @@ import { Hono } from 'hono'
 const acting: Auth = { userId: 'u', sessionId: 's', actor: { sub: 'a' }, isActing: true, claims: {} }
 const own: Auth = { userId: 'u', sessionId: 's', actor: null, isActing: false, claims: {} }
 
-/** The rule that forbids it while acting; undefined if none does. */
+/** Returns the rule that forbids the request; undefined if none does. */
 async function ruleFor(actions: ActionPatterns, method: string, url: string): Promise<string | undefined> {
   const guard = forbidActingOn(actions)
   assert.equal(guard(own, { method, url }), undefined, `${method} ${url}, oneself`)
@@ -111,7 +111,7 @@ describe('neverWhileActing', () => {
     })
   }
 
-  it('names every action it has, and lets support look around', async () => {
+  it('names all its actions, and lets support look around', async () => {
     assert.deepEqual(Object.keys(neverWhileActing), Object.keys(expected))
     for (const each of [
       'GET /',
@@ -141,8 +141,8 @@ describe('neverWhileActing', () => {
   })
 })
 
-describe('the way out', () => {
-  it('is open: neverWhileActing never keeps an actor inside', async () => {
+describe('leaving', () => {
+  it('is never forbidden by neverWhileActing', async () => {
     for (const each of [
       'POST /stop-acting',
       'POST /leave',
@@ -165,7 +165,7 @@ describe('the way out', () => {
 })
 
 describe('patterns', () => {
-  it('one that begins with `!` is an exception, in its own action, for the very method and reading', async () => {
+  it('starting with `!` are exceptions, for their own action, their exact method and the exact path', async () => {
     const actions = { a: ['/x/**', '!GET /x/open', '!DELETE /x/**'], b: ['POST /x/open'] }
     for (const [request, rule] of [
       ['GET /x/open', undefined],
@@ -183,7 +183,7 @@ describe('patterns', () => {
       assert.equal(await ruleFor(actions, method, path), rule, request)
     }
     assert.equal(await ruleFor({ a: ['/x', '!GET **'], b: ['/x'] }, 'GET', '/x'), 'b')
-    // An exception for the method that a request asks for is none for its own, and the other way round.
+    // An exception must cover both the original and the overriding method.
     const guard = forbidActingOn(actions)
     for (const [method, asked] of [
       ['POST', 'DELETE'],
@@ -198,7 +198,7 @@ describe('patterns', () => {
     assert.throws(() => forbidActingOn({ action: ['!/x'] }), /neverWhileActing/)
   })
 
-  it('`*` is one segment, `**` any number, methods may be named, GET means HEAD too', async () => {
+  it('support `*` for one segment, `**` for any number, and methods, where GET includes HEAD', async () => {
     const actions = {
       one: ['/a/*/c'],
       any: ['GET /b/**'],
@@ -227,25 +227,25 @@ describe('patterns', () => {
     }
   })
 
-  it('that are none are refused when the app starts', () => {
+  it('are checked when the app starts', () => {
     for (const pattern of ['', 'account', 'delete /account', 'DELETE  /a', '/a b', '/a?x', 'https://x/y', '/%61'])
       assert.throws(() => forbidActingOn({ action: [pattern] }), /is no pattern/, pattern)
     assert.throws(() => forbidActingOn({}), /neverWhileActing/)
   })
 
-  it('an address that cannot be read, or is encoded again and again, is refused', async () => {
+  it('refuse an address that cannot be decoded or is encoded many times', async () => {
     for (const url of ['/%zz', '/a%', '/%ff', '/%25252525252561'])
       assert.equal(await ruleFor({ action: ['/x'] }, 'GET', url), 'unreadable-path', url)
   })
 
-  it('`..` is followed, and is not: whichever of the two matches', async () => {
+  it('match with `..` resolved and unresolved', async () => {
     const actions = { action: ['/account/delete', '/users/*'] }
     for (const url of ['/x/../account/delete', '/account/x/%2e%2e/delete', '/a/b/..\\../account/./delete', '/users/..'])
       assert.equal(await ruleFor(actions, 'POST', url), 'action', url)
     assert.equal(await ruleFor(actions, 'POST', '/account/delete/../x'), undefined)
   })
 
-  it('a long address is judged as fast as it is read', async () => {
+  it('match a long address quickly', async () => {
     for (const url of ['/a'.repeat(8_000), `/password${'/password'.repeat(800)}x`, `/${'%2561'.repeat(1_600)}`]) {
       const began = performance.now()
       await ruleFor({ ...neverWhileActing, action: ['**/a/**/b/**/c'] }, 'POST', url)
@@ -254,12 +254,12 @@ describe('patterns', () => {
   })
 })
 
-// Z18: what the guard and the router take a path for may differ; then the guard is the stricter.
-describe('one path written in many ways', () => {
+// Z18: the guard and the router may parse a path differently; then the guard must be the stricter one.
+describe('one path, written in many ways', () => {
   const session = () => ({ userId: 'u', sessionId: 's', actor: { sub: 'a' } })
   const ownSession = () => ({ userId: 'u', sessionId: 's' })
   const actions = { deleteAccount: ['/account/delete'] }
-  /** A handler that is as lenient as any: it decodes twice and trims. */
+  /** A very lenient handler: it decodes twice and trims. */
   const means = (a: string, b: string) => {
     let text = `${a}/${b}`
     for (let i = 0; i < 2; i++) {
@@ -267,7 +267,7 @@ describe('one path written in many ways', () => {
         text = decodeURIComponent(text)
       } catch {}
     }
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: some trim these
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: some routers trim these
     return /^account[\u0000-\u0020/\\]*delete[\u0000-\u0020/\\]*([;?#].*)?$/i.test(text)
   }
 
@@ -292,7 +292,7 @@ describe('one path written in many ways', () => {
           caseSensitive: false,
           ignoreTrailingSlash: true,
           ignoreDuplicateSlashes: true,
-          // Its types do not know it yet.
+          // Its types do not have this option yet.
           ...({ useSemicolonDelimiter: true } as object),
         },
       })
@@ -325,7 +325,7 @@ describe('one path written in many ways', () => {
     },
   })
 
-  /** Sent as it is: `fetch` would tidy it up. */
+  /** Sends the path unchanged: `fetch` would normalise it. */
   const status = (port: number, path: string) =>
     new Promise<number>((resolve, reject) => {
       const request = send({ port, host: '127.0.0.1', method: 'POST', path }, response => {
@@ -355,11 +355,11 @@ describe('one path written in many ways', () => {
         await open[Symbol.asyncDispose]()
       })
 
-      it(`${variants.length} of them: none gets past the guard to the handler`, async () => {
+      it(`${variants.length} variants: none gets past the guard to the handler`, async () => {
         let reached = 0
         for (const path of [...variants, 'http://app.example.com/account/delete', '/x/../account/delete']) {
           assert.notEqual(await status(guarded.port, path), 200, path)
-          // Without somebody acting the same address may well work, or this would show nothing.
+          // Without an actor some of these addresses must reach the handler, or the test would prove nothing.
           if ((await status(open.port, path)) === 200) reached++
         }
         assert.ok(reached >= 100, `${reached} reached the handler`)

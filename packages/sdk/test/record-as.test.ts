@@ -19,12 +19,12 @@ const actor = { sub: 'olivia@support', name: 'Olivia' }
 
 let server: TestServer
 let userId: string
-/** Who requests are from, found out from real tokens. */
+/** The auth of requests, from real tokens. */
 let own: Auth
 let acting: Auth
 let nobody: Auth
 
-/** Where the clients of these tests send to: what they have sent, as text. */
+/** A server for the clients of these tests; `sent` is what it received, as text. */
 let sink: Server
 let sinkURL: string
 let sent: string[] = []
@@ -66,7 +66,7 @@ beforeEach(() => {
 })
 
 describe('recordAs', () => {
-  it('does what is of the user’s own doing, and not while acting', () => {
+  it('runs code for the user’s own actions, and skips it while acting', () => {
     const seen: string[] = []
     for (const auth of [own, acting, nobody]) {
       const given = recordAs(auth).unlessActing(() => seen.push(String(auth.userId)))
@@ -75,7 +75,7 @@ describe('recordAs', () => {
     assert.deepEqual(seen, [userId, 'null'])
   })
 
-  it('has tags for logs, and says whether somebody is acting', () => {
+  it('has tags for logs, which show whether an actor is acting', () => {
     assert.deepEqual(recordAs(acting).tags, { acting: true, actor_id: 'olivia@support', acting_as: userId })
     assert.deepEqual(recordAs(own).tags, { acting: false })
     assert.deepEqual(
@@ -84,14 +84,14 @@ describe('recordAs', () => {
     )
   })
 
-  it('takes nothing for an auth that is none', () => {
+  it('refuses a value that is no auth', () => {
     for (const wrong of [undefined, null, {}, Promise.resolve(acting), { userId }])
       assert.throws(() => recordAs(wrong as never), /recordAs\(await auth\(\)\)/)
   })
 })
 
 describe('PostHog', () => {
-  /** What posthog-node sends. */
+  /** Returns what posthog-node sends. */
   async function captured(capture: (posthog: PostHog) => void) {
     const posthog = new PostHog('phc_test', { host: sinkURL, flushAt: 1, disableGeoip: false })
     capture(posthog)
@@ -103,7 +103,7 @@ describe('PostHog', () => {
     }[]
   }
 
-  it('the user’s own event is theirs, as it is', async () => {
+  it('sends the user’s own event unchanged', async () => {
     const [event] = await captured(posthog =>
       posthog.capture(
         recordAs(own).postHog({ event: 'order viewed', properties: { order: 7, $set: { plan: 'pro' } } }),
@@ -122,7 +122,7 @@ describe('PostHog', () => {
     )
   })
 
-  it('while acting it is the actor’s, tagged, and changes no profile, whoever it names', async () => {
+  it('while acting, the event belongs to the actor, is tagged, and changes no profile', async () => {
     const event = {
       event: 'order viewed',
       distinctId: userId,
@@ -136,7 +136,7 @@ describe('PostHog', () => {
     assert.deepEqual([rest['acting'], rest['actor_id'], rest['acting_as']], [true, 'olivia@support', userId])
   })
 
-  it('of nobody it names somebody, or is refused', async () => {
+  it('without a user, an event needs a distinct id', async () => {
     const [event] = await captured(posthog =>
       posthog.capture(recordAs(nobody).postHog({ event: 'visited', distinctId: 'anonymous-1' })),
     )
@@ -159,7 +159,7 @@ describe('Segment', () => {
     }[]
   }
 
-  it('the user’s own message is theirs, as it is', async () => {
+  it('sends the user’s own message unchanged', async () => {
     const [message] = await tracked(analytics => {
       analytics.track(
         recordAs(own).segment({ event: 'Order Viewed', properties: { order: 7 }, context: { ip: '::1' } }),
@@ -170,7 +170,7 @@ describe('Segment', () => {
     assert.deepEqual({ ip, acting, active }, { ip: '::1', acting: undefined, active: undefined })
   })
 
-  it('while acting it is the actor’s, tagged in its context, and nobody is active', async () => {
+  it('while acting, the message belongs to the actor, is tagged in its context, and does not count as user activity', async () => {
     const [track, page] = await tracked(analytics => {
       analytics.track(recordAs(acting).segment({ event: 'Order Viewed', userId, context: { ip: '::1', active: true } }))
       analytics.page(recordAs(acting).segment({ name: 'Orders' }))
@@ -183,7 +183,7 @@ describe('Segment', () => {
     assert.equal(track?.context['ip'], '::1')
   })
 
-  it('of nobody it names somebody, or is refused', async () => {
+  it('without a user, a message needs a user id or an anonymous id', async () => {
     const [message] = await tracked(analytics => {
       analytics.track(recordAs(nobody).segment({ event: 'Visited', anonymousId: 'a1' }))
     })
@@ -216,12 +216,12 @@ describe('Sentry', () => {
     }
   }
 
-  it('errors are of the user, and say who is acting', async () => {
+  it('errors belong to the user and name the actor', async () => {
     const { user, tags } = await reported(acting)
     assert.deepEqual([user?.id, tags], [userId, { acting: true, actor_id: 'olivia@support' }])
   })
 
-  it('nothing of it is left in a scope that is used again', async () => {
+  it('a reused scope keeps nothing of the previous request', async () => {
     const usersOwn = await reported(acting, own)
     assert.deepEqual([usersOwn.user?.id, usersOwn.tags], [userId, { acting: false }])
     const nobodys = await reported(acting, nobody)
@@ -239,7 +239,7 @@ describe('OpenTelemetry', () => {
     propagation.disable()
   })
 
-  /** The baggage of a request that is made inside, after one has come with this. */
+  /** The baggage of a request made inside, after a request has arrived with this baggage. */
   async function sentOn(auth: Auth, incoming: Record<string, string> = {}): Promise<Record<string, string>> {
     return context.with(propagation.extract(context.active(), incoming), () =>
       recordAs(auth).openTelemetry({ context, propagation }, async () => {
@@ -252,20 +252,20 @@ describe('OpenTelemetry', () => {
     )
   }
 
-  it('baggage says who the user is and who is acting', async () => {
+  it('baggage names the user and the actor', async () => {
     assert.deepEqual(await sentOn(acting), { 'enduser.id': userId, actor: 'olivia@support' })
     assert.deepEqual(await sentOn(own), { 'enduser.id': userId })
     assert.deepEqual(await sentOn(nobody), {})
   })
 
-  it('the word of the caller does not count, and what else it has sent goes on', async () => {
+  it('replaces identities from the caller, and passes on the rest of its baggage', async () => {
     const baggage = 'enduser.id=user_forged,actor=mallory,tenant=t1'
     assert.deepEqual(await sentOn(acting, { baggage }), { 'enduser.id': userId, actor: 'olivia@support', tenant: 't1' })
     assert.deepEqual(await sentOn(own, { baggage }), { 'enduser.id': userId, tenant: 't1' })
     assert.deepEqual(await sentOn(nobody, { baggage }), { tenant: 't1' })
   })
 
-  it('outside nothing has changed', async () => {
+  it('changes nothing outside', async () => {
     await sentOn(acting)
     assert.equal(propagation.getBaggage(context.active()), undefined)
   })

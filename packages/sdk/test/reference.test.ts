@@ -10,17 +10,17 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const entries = documented(root)
 
 describe('the reference', () => {
-  it('has every method of the client, with what it takes and throws', () => {
+  it('has every method of the client, with its parameters and errors', () => {
     const names = new Map(entries.flatMap(([, all]) => all).map(each => [each.name, each]))
     for (const [resource, value] of Object.entries(new Stagedoor({ secretKey: 'sk_test_1' }))) {
       for (const method of Object.getOwnPropertyNames(Object.getPrototypeOf(value))) {
         if (method === 'constructor') continue
         const found = names.get(`${resource}.${method}`)
         assert.ok(found, `${resource}.${method}`)
-        assert.ok(found.throws?.startsWith('StagedoorError'), `${found.name} says what it throws`)
-        assert.match(found.see ?? '', /`(GET|POST|PATCH|DELETE) \//, `${found.name} says where it comes from`)
+        assert.ok(found.throws?.startsWith('StagedoorError'), `${found.name} documents its errors`)
+        assert.match(found.see ?? '', /`(GET|POST|PATCH|DELETE) \//, `${found.name} documents its endpoint`)
         const takes = /^\w+\((?!options\??:|\))/.test(found.signature)
-        if (takes) assert.ok(found.params.length > 0, `${found.name} says what it takes`)
+        if (takes) assert.ok(found.params.length > 0, `${found.name} documents its parameters`)
       }
     }
   })

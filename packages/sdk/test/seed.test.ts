@@ -19,7 +19,7 @@ let stagedoor: Stagedoor
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'stagedoor-seed-'))
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }')
-  // An alias, as `npm install @clerk/backend-api-client@npm:@stagedoor/sdk` makes one.
+  // An alias, as after `npm install @clerk/backend-api-client@npm:@stagedoor/sdk`.
   for (const scope of ['@clerk', '@stagedoor', '@types'])
     mkdirSync(join(directory, 'node_modules', scope), { recursive: true })
   symlinkSync(sdk, join(directory, 'node_modules/@clerk/backend-api-client'))
@@ -40,13 +40,13 @@ after(async () => {
   await server[Symbol.asyncDispose]()
 })
 
-describe('the document this began from', () => {
-  it('compiles, strictly, with only the package name changed', () => {
+describe('the document that specified the request', () => {
+  it('compiles in strict mode with only the package name changed', () => {
     write('seed.ts', codeOf('fixtures/create-actor-token-request-body.md'))
     compile(['seed.ts'])
   })
 
-  it('asks for an actor token', async () => {
+  it('creates an actor token', async () => {
     const value = await seedValue()
     assert.deepEqual(value, { userId: '<id>', actor: { sub: 'user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb' } })
     const user = await stagedoor.users.create()
@@ -62,7 +62,7 @@ describe('the document this began from', () => {
     assert.equal(session.expireAt - session.createdAt, 1_800_000)
   })
 
-  it('is told, as it stands, that "<id>" is no user', async () => {
+  it('gets an error for "<id>", which is no user', async () => {
     await assert.rejects(stagedoor.actorTokens.create(await seedValue()), { status: 404, code: 'resource_not_found' })
   })
 })
@@ -86,7 +86,7 @@ describe('the examples', () => {
     compile(files)
   })
 
-  it('of what runs in browsers compile', () => {
+  it('for browsers compile', () => {
     const examples = forBrowsers.flatMap(file => examplesOf(readFileSync(join(sdk, file), 'utf8')))
     assert.equal(examples.length, 3)
     const files = examples.map((_, index) => `browser-${index}.tsx`)
@@ -97,7 +97,7 @@ describe('the examples', () => {
 
 const forBrowsers = ['src/banner.ts', 'src/react.ts']
 
-/** The value the document makes. */
+/** The value that the document creates. */
 async function seedValue(): Promise<CreateActorTokenRequestBody> {
   write('value.ts', `${codeOf('fixtures/create-actor-token-request-body.md')}\nexport { value }\n`)
   compile(['value.ts'], { noEmit: false, outDir: 'out', rewriteRelativeImportExtensions: true })
@@ -133,13 +133,13 @@ function compile(files: string[], options: object = {}): void {
     module: 'nodenext',
     types: ['node'],
     noEmit: true,
-    // The sources are what is installed here, in place of the built package.
+    // The sources stand in for the built package.
     allowImportingTsExtensions: true,
     preserveSymlinks: true,
     skipLibCheck: true,
     ...options,
   }
-  // Of Next.js itself only what the SDK asks of it.
+  // Only the parts of Next.js that the SDK uses.
   const all = [...files, join(sdk, 'src/next-headers.d.ts')]
   write('tsconfig.json', JSON.stringify({ compilerOptions, files: all }))
   try {

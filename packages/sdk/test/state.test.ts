@@ -1,4 +1,4 @@
-/** No identity outlives its request, whatever else lives longer: connections, event loops, answers in parts. */
+/** No identity outlives its request, even if connections, event loops or streamed answers live longer. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { Agent } from 'node:http'
@@ -7,7 +7,7 @@ import { ask, type HttpApp, httpApps, type Options, type Shown } from './http-ap
 
 const file = new URL('../../../test/vectors/session-cookies.json', import.meta.url)
 const { issuer, jwks, now, tokens } = JSON.parse(readFileSync(file, 'utf8'))
-// With a cache of tokens, which outlives requests: its key is the token.
+// With a cache of tokens, which outlives requests and is keyed by the token.
 const options: Options = { issuer, jwks, now: () => now * 1_000, cacheSize: 10 }
 
 type Name = 'own' | 'other' | 'acting' | 'expired' | 'nobody'
@@ -55,7 +55,7 @@ for (const [framework, start] of Object.entries(httpApps)) {
       }
     })
 
-    it('at the same time', async () => {
+    it('in simultaneous requests', async () => {
       const names = Array.from({ length: 60 }, (_, index) => Object.keys(expected)[index % 5] as Name)
       const answers = await Promise.all(names.map(name => current(name)))
       assert.deepEqual(
@@ -64,7 +64,7 @@ for (const [framework, start] of Object.entries(httpApps)) {
       )
     })
 
-    it('while an answer comes in parts', async () => {
+    it('while an answer is streamed', async () => {
       const others: Promise<unknown>[] = []
       const onPart = () => others.push(current('own'), current('nobody'), current('other'))
       const { text } = await ask(app.port, '/stream', { headers: headersOf('acting'), onPart })
@@ -76,7 +76,7 @@ for (const [framework, start] of Object.entries(httpApps)) {
         [expected.acting, expected.acting],
       )
       assert.deepEqual((await Promise.all(others)).slice(0, 3), [expected.own, expected.nobody, expected.other])
-      assert.ok(others.length >= 6, 'in two parts')
+      assert.ok(others.length >= 6, 'the answer arrived in two parts')
     })
   })
 }

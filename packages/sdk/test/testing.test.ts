@@ -14,7 +14,7 @@ const partsOf = (jwt: string) =>
 
 describe('createTestIssuer', () => {
   for (const alg of ['RS256', 'ES256', 'EdDSA'] as const) {
-    it(`makes tokens of ${alg} that say what they are told`, async () => {
+    it(`mints ${alg} tokens with the given values`, async () => {
       const test = await createTestIssuer({ issuer: 'https://auth.example.com', alg })
       const azp = 'https://app.example.com'
       for (const keys of [{ jwks: test.jwks }, { publicKey: test.publicKey }]) {
@@ -44,7 +44,7 @@ describe('createTestIssuer', () => {
     })
   }
 
-  it('makes what the real server makes, and what Clerk’s SDK takes', async () => {
+  it('mints the same tokens as the real server, and Clerk’s SDK accepts them', async () => {
     await using server = await startStagedoor()
     const { stagedoor } = server
     const user = await stagedoor.users.create()
@@ -63,7 +63,7 @@ describe('createTestIssuer', () => {
 })
 
 describe('startStagedoor', () => {
-  it('runs the real server, in memory, with keys of its own, until it is closed', async () => {
+  it('runs the real server in memory, with its own keys, until it is closed', async () => {
     const [one, two] = await Promise.all([startStagedoor(), startStagedoor()])
     assert.notEqual(one.url, two.url)
     assert.notEqual(one.secretKey, two.secretKey)
@@ -84,7 +84,7 @@ describe('startStagedoor', () => {
     await assert.rejects(late.users.list(), { code: 'connection_failed' })
   })
 
-  it('takes settings, and says which make no sense', async () => {
+  it('accepts settings, and explains invalid ones', async () => {
     const env = { STAGEDOOR_SESSION_TOKEN_LIFETIME_SECONDS: '30', STAGEDOOR_SIGNING_ALG: 'ES256' }
     await using server = await startStagedoor({ env })
     const user = await server.stagedoor.users.create()

@@ -12,7 +12,7 @@ interface Vector {
   reason?: string
 }
 
-/** Our own, in the manner of Wycheproof; the Python package is tried with the same. */
+/** The project's own vectors, in the format of Wycheproof; the Python package is tested with the same. */
 const file = new URL('../../../test/vectors/session-tokens.json', import.meta.url)
 const { now, groups, about: _, ...options } = JSON.parse(readFileSync(file, 'utf8'))
 
@@ -35,7 +35,7 @@ describe('vectors', () => {
     })
   }
 
-  it('the same with Web Crypto, as where there is no Node', () => {
+  it('give the same results with Web Crypto, without Node’s crypto', () => {
     const source = `
       process.getBuiltinModule = undefined
       const { readFileSync } = await import('node:fs')

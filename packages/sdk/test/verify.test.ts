@@ -71,7 +71,7 @@ interface Parts {
   sign?: (input: Buffer) => Buffer
 }
 
-/** A valid token, but for what is given. A claim given as undefined is left out. */
+/** A valid token with these changes. A claim set to undefined is left out. */
 function token({ alg = 'RS256', header = {}, claims = {}, sign: signer = signerOf(alg) }: Parts = {}): string {
   const input = `${encode(typeof header === 'string' ? header : { ...headerOf(alg), ...header })}.${encode(typeof claims === 'string' ? claims : { ...usual, ...claims })}`
   return `${input}.${signer(Buffer.from(input)).toString('base64url')}`
@@ -97,7 +97,7 @@ async function refused(text: unknown, reason: TokenErrorReason, given: VerifyOpt
 
 describe('a valid token', () => {
   for (const alg of algs) {
-    it(`of ${alg} says who the user is and who is acting, by key set and by PEM`, async () => {
+    it(`of ${alg} returns the user and the actor, by key set and by PEM`, async () => {
       for (const keys of [{ jwks }, { publicKey: pemOf(alg) }]) {
         const found = await verifySessionToken(token({ alg, claims: { act: actor } }), { issuer, now, ...keys })
         assert.equal(found.userId, 'user_1')
@@ -112,17 +112,17 @@ describe('a valid token', () => {
     assert.equal((await verify(token())).actor, undefined)
   })
 
-  it('names its actor, not the actors before', async () => {
+  it('returns its actor, not the actors before', async () => {
     assert.equal((await verify(token({ claims: { act: actor } }))).actor?.sub, 'user_operator')
   })
 
-  it('may say things added later', async () => {
+  it('may have unknown members', async () => {
     assert.equal((await verify(token({ header: { oiat: 1 }, claims: { later: { x: 1 } } }))).userId, 'user_1')
   })
 })
 
 describe('algorithms and keys', () => {
-  it('J1: none, in any spelling, with or without a signature', async () => {
+  it('J1: refuse `none`, in any case, with or without a signature', async () => {
     for (const alg of ['none', 'None', 'nOnE', 'NONE', '', ' RS256', 'rs256', null, 1, ['RS256']]) {
       const kept = token({ header: { alg } })
       await refused(kept, 'token-wrong-algorithm')
@@ -130,7 +130,7 @@ describe('algorithms and keys', () => {
     }
   })
 
-  it('J2, J3: HMAC with anything public, or nothing, as the secret', async () => {
+  it('J2, J3: refuse HMAC with a public or empty secret', async () => {
     const pem = pemOf('RS256')
     const jwk = JSON.stringify(jwkOf('RS256'))
     const der = pairs.RS256.publicKey.export({ format: 'der', type: 'spki' })
@@ -163,7 +163,7 @@ describe('algorithms and keys', () => {
     })
   })
 
-  it('J4: another algorithm of the same key', async () => {
+  it('J4: refuse another algorithm with the same key', async () => {
     const { privateKey } = pairs.RS256
     const pss = (input: Buffer) =>
       sign('sha256', input, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
@@ -189,7 +189,7 @@ describe('algorithms and keys', () => {
     await refused(token({ alg: 'ES256', header: { alg: 'RS256' } }), 'key-unknown', { issuer, now, jwks: mislabelled })
   })
 
-  it('J5, J6: a kid that is a path, a query, a member of every object, or no text', async () => {
+  it('J5, J6: refuse a kid that is a path, a query, a property of every object, or no text', async () => {
     const texts = [
       '../../../../dev/null',
       '/proc/self/environ',
@@ -211,7 +211,7 @@ describe('algorithms and keys', () => {
     await refused(token({ header: { kid: 'k'.repeat(10_000) } }), 'token-malformed')
   })
 
-  it('J7: a key, or the address of one, inside the token', async () => {
+  it('J7: refuse a key, or the address of one, inside the token', async () => {
     await using keyServer = await serverOfKeys()
     const { url } = keyServer
     const attacker = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -223,7 +223,7 @@ describe('algorithms and keys', () => {
     assert.equal(keyServer.requests(), 0)
   })
 
-  it('J8: header members that change what the signature means', async () => {
+  it('J8: refuse header members that change the meaning of the signature', async () => {
     for (const header of [
       { crit: ['exp'] },
       { crit: [] },
@@ -234,14 +234,14 @@ describe('algorithms and keys', () => {
     ]) {
       await refused(token({ header }), 'token-malformed')
     }
-    // Of two members of one name the last counts, for everything.
+    // Of two members with one name the last counts, everywhere.
     const twice = (first: string, last: string) =>
       `{"alg":"${first}","alg":"${last}","cat":"cl_B7d4PD111AAA","kid":"kid_RS256","typ":"JWT"}`
     assert.equal((await verify(token({ header: twice('none', 'RS256') }))).userId, 'user_1')
     await refused(token({ header: twice('RS256', 'none') }), 'token-wrong-algorithm')
   })
 
-  it('J9: signatures of zeros, as DER, or of the wrong length', async () => {
+  it('J9: refuse signatures of zeros, as DER, or of the wrong length', async () => {
     const der = (input: Buffer) => sign('sha256', input, pairs.ES256.privateKey)
     const right = signerOf('ES256')
     const forms = [
@@ -260,7 +260,7 @@ describe('algorithms and keys', () => {
     await refused(token({ sign: longer }), 'token-invalid-signature')
   })
 
-  it('any change of any part', async () => {
+  it('refuse any change of any part', async () => {
     for (const alg of algs) {
       const [header = '', claims = '', signature = ''] = token({ alg }).split('.')
       await refused([header, encode({ ...usual, sub: 'user_2' }), signature].join('.'), 'token-invalid-signature')
@@ -270,7 +270,7 @@ describe('algorithms and keys', () => {
     }
   })
 
-  it('RSA keys of less than 2048 bits', async () => {
+  it('refuse RSA keys of less than 2048 bits', async () => {
     const weak = generateKeyPairSync('rsa', { modulusLength: 1024 })
     const jwk = {
       ...weak.publicKey.export({ format: 'jwk' }),
@@ -285,17 +285,17 @@ describe('algorithms and keys', () => {
     })
   })
 
-  it('keys for encryption, and two keys of one name', async () => {
+  it('refuse keys for encryption, and two keys with one id', async () => {
     await refused(token(), 'key-unknown', { issuer, now, jwks: { keys: [{ ...jwkOf('RS256'), use: 'enc' as never }] } })
     await refused(token(), 'key-unknown', { issuer, now, jwks: { keys: [jwkOf('RS256'), jwkOf('RS256')] } })
   })
 })
 
 describe('the text of a token', () => {
-  it('J10: is written in one way only', async () => {
+  it('J10: has only one valid form', async () => {
     const good = token()
     const [header = '', claims = '', signature = ''] = good.split('.')
-    // 256 bytes leave 4 loose bits in the last character.
+    // 256 bytes leave 4 unused bits in the last character.
     await refused(`${header}.${claims}.${loosened(signature)}`, 'token-malformed')
     for (const form of [
       `${good}=`,
@@ -324,7 +324,7 @@ describe('the text of a token', () => {
     )
   })
 
-  it('J10: is text of three parts, each of them a JSON object', async () => {
+  it('J10: has three parts, two of them JSON objects', async () => {
     for (const form of ['', '.', '..', 'a.b', 'a.b.c', '...', undefined, null, 1, {}, [], Buffer.from(token())])
       await refused(form, 'token-malformed')
     for (const json of ['null', '[]', '1', '"x"', '{', '', '{}x', '\uFEFF{}']) {
@@ -336,7 +336,7 @@ describe('the text of a token', () => {
     await refused(`${input}.${signerOf('RS256')(Buffer.from(input)).toString('base64url')}`, 'token-malformed')
   })
 
-  it('J24: is at most 8 kB, which is looked at first', async () => {
+  it('J24: has at most 8 kB, which is checked first', async () => {
     const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`
     for (const form of [
       'x'.repeat(1_000_000),
@@ -352,7 +352,7 @@ describe('the text of a token', () => {
 })
 
 describe('the kind', () => {
-  it('J11: is the one of session tokens', async () => {
+  it('J11: must be that of session tokens', async () => {
     for (const typ of [
       'ticket+jwt',
       'client+jwt',
@@ -372,26 +372,26 @@ describe('the kind', () => {
     }
   })
 
-  it('J16: names no audience', async () => {
+  it('J16: has no audience', async () => {
     for (const aud of ['https://api.example.com', issuer, ['a', 'b'], null, ''])
       await refused(token({ claims: { aud } }), 'token-wrong-kind')
   })
 
-  it('is an active session', async () => {
+  it('must be an active session', async () => {
     await refused(token({ claims: { sts: 'pending' } }), 'session-not-active')
     assert.equal((await verify(token({ claims: { sts: undefined } }))).userId, 'user_1')
   })
 })
 
 describe('the claims', () => {
-  it('J12: all that are required are required', async () => {
+  it('J12: exp, iat, nbf, sub, sid and iss are all required', async () => {
     for (const claim of ['exp', 'iat', 'nbf', 'sub', 'sid', 'iss']) {
       for (const value of [undefined, null, '', [], {}])
         await refused(token({ claims: { [claim]: value } }), 'token-malformed')
     }
   })
 
-  it('J13: times are whole numbers', async () => {
+  it('J13: have whole numbers as times', async () => {
     const text = (claim: string, value: string) =>
       JSON.stringify({ ...usual, [claim]: 0 }).replace(`"${claim}":0`, `"${claim}":${value}`)
     const forms = [
@@ -411,7 +411,7 @@ describe('the claims', () => {
     }
   })
 
-  it('J14: ends exactly at exp, and the skew allowed', async () => {
+  it('J14: expire exactly at exp plus the allowed skew', async () => {
     const at = (seconds: number, clockSkewInSeconds?: number) => ({
       ...options,
       clockSkewInSeconds,
@@ -430,7 +430,7 @@ describe('the claims', () => {
     await refused(token(), 'token-expired', at(Number.NaN))
   })
 
-  it('J15: is from this very issuer', async () => {
+  it('J15: name exactly this issuer', async () => {
     for (const iss of [
       `${issuer}/`,
       issuer.toUpperCase(),
@@ -446,7 +446,7 @@ describe('the claims', () => {
     await refused(token({ claims: { iss: [issuer, 'https://evil.com'] } }), 'token-malformed')
   })
 
-  it('J17: is for one of the pages named', async () => {
+  it('J17: name one of the allowed pages', async () => {
     const given = { ...options, authorizedParties: ['https://app.example.com', 'https://admin.example.com'] }
     assert.equal((await verifySessionToken(token(), given)).claims.azp, 'https://app.example.com')
     for (const azp of [
@@ -462,13 +462,13 @@ describe('the claims', () => {
     assert.equal((await verify(token({ claims: { azp: 'https://anywhere.example.com' } }))).userId, 'user_1')
   })
 
-  it('an actor that cannot be read is never taken for none', async () => {
+  it('with an invalid actor are refused, and never count as the user’s own', async () => {
     for (const act of [null, false, '', 'user_operator', 0, [], {}, { sub: 1 }, { sub: null }]) {
       await refused(token({ claims: { act } }), 'token-malformed')
     }
   })
 
-  it('J23: are those of the token in hand', async () => {
+  it('J23: are those of the verified token', async () => {
     const tokens = Array.from({ length: 50 }, (_, index) =>
       token({ claims: { sub: `user_${index}`, sid: `sess_${index}` } }),
     )
@@ -483,7 +483,7 @@ describe('the claims', () => {
 })
 
 describe('the options', () => {
-  it('must make sense', () => {
+  it('must be valid', () => {
     const wrong: [object, RegExp][] = [
       [{ jwks }, /`issuer` is missing/],
       [{ issuer: '', jwks }, /`issuer` is missing/],
@@ -506,7 +506,7 @@ describe('the options', () => {
       assert.throws(() => createVerifier(given as VerifyOptions), { name: 'TypeError', message })
   })
 
-  it('a PEM that holds no usable key is said to be so', async () => {
+  it('report a PEM without a usable key', async () => {
     const others = [generateKeyPairSync('ec', { namedCurve: 'P-384' }), generateKeyPairSync('x25519')]
     for (const { publicKey } of others) {
       await refused(token(), 'keys-unavailable', {
@@ -522,7 +522,7 @@ describe('the options', () => {
     })
   })
 
-  it('a key set may change afterwards without changing what is accepted', async () => {
+  it('are copied: changing the key set afterwards changes nothing', async () => {
     const set = { keys: [jwkOf('RS256')] }
     const check = createVerifier({ issuer, now, jwks: set })
     set.keys.pop()
@@ -531,7 +531,7 @@ describe('the options', () => {
 })
 
 describe('keys from a server', () => {
-  it('J22: are fetched once for all, and not again for each of many keys that nobody has', async () => {
+  it('J22: are fetched once for all requests, and not again for each of many unknown keys', async () => {
     await using keyServer = await serverOfKeys()
     const { url } = keyServer
     assert.equal(remoteJwks(url), remoteJwks(`${url}/v1/`))
@@ -547,7 +547,7 @@ describe('keys from a server', () => {
     assert.equal(keyServer.requests(), 1)
   })
 
-  it('that cannot be fetched are said to be so', async () => {
+  it('that cannot be fetched cause an error that explains it', async () => {
     let url: string
     {
       await using keyServer = await serverOfKeys(500)
@@ -559,8 +559,8 @@ describe('keys from a server', () => {
   })
 })
 
-describe('keys from a server, later', () => {
-  /** One key set at a time, or none: then it is down. */
+describe('keys from a server, over time', () => {
+  /** A server with one key set at a time, or none, when it is down. */
   async function changing() {
     let kid: string | undefined = 'kid_a'
     let requests = 0
@@ -588,7 +588,7 @@ describe('keys from a server, later', () => {
   const json = { 'content-type': 'application/json' }
   const by = (kid: string) => token({ header: { kid } })
 
-  it('a new key is fetched when it is first named, but not sooner than the cool-down allows', async () => {
+  it('a new key is fetched when a token first names it, after the cool-down', async () => {
     await using keyServer = await changing()
     const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, { coolDownInSeconds: 0.2 }) })
     assert.equal((await check(by('kid_a'))).userId, 'user_1')
@@ -598,14 +598,10 @@ describe('keys from a server, later', () => {
     await sleep(250)
     await Promise.all(Array.from({ length: 20 }, () => check(by('kid_b'))))
     assert.equal(keyServer.requests(), 2)
-    await assert.rejects(
-      check(by('kid_a')),
-      { reason: 'key-unknown' },
-      'what is no longer published is no longer taken',
-    )
+    await assert.rejects(check(by('kid_a')), { reason: 'key-unknown' }, 'a key that is no longer published is refused')
   })
 
-  it('old keys go on being used while the server is down, and not for ever', async () => {
+  it('old keys are used while the server is down, for a limited time', async () => {
     await using keyServer = await changing()
     const times = { maxAgeInSeconds: 0.1, maxStaleInSeconds: 1, coolDownInSeconds: 0.1 }
     const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, times) })
@@ -613,7 +609,7 @@ describe('keys from a server, later', () => {
     keyServer.publish(undefined)
     await sleep(150)
     for (let index = 0; index < 50; index++) await check(by('kid_a'))
-    assert.equal(keyServer.requests(), 2, 'asked again once')
+    assert.equal(keyServer.requests(), 2, 'the keys were requested a second time')
     await sleep(900)
     await assert.rejects(check(by('kid_a')), (error: TokenError) => {
       assert.equal(error.reason, 'keys-unavailable')
@@ -625,7 +621,7 @@ describe('keys from a server, later', () => {
     assert.equal((await check(by('kid_a'))).userId, 'user_1')
   })
 
-  it('a server that does not answer is not waited for when there are keys', async () => {
+  it('a server that does not answer delays nothing while there are keys', async () => {
     await using keyServer = await changing()
     const times = { maxAgeInSeconds: 0.05, coolDownInSeconds: 0.05 }
     const check = createVerifier({ issuer, now, jwks: remoteJwks(keyServer.url, times) })
@@ -638,8 +634,8 @@ describe('keys from a server, later', () => {
   })
 })
 
-describe('remembered tokens', () => {
-  it('J23: are told apart by all of their text, and everything else is checked each time', async () => {
+describe('cached tokens', () => {
+  it('J23: are distinguished by their whole text, and everything else is checked each time', async () => {
     let time = NOW
     const clock = { now: () => time * 1_000, cacheSize: 20 }
     const check = createVerifier({ ...options, ...clock, authorizedParties: ['https://app.example.com'] })
@@ -661,7 +657,7 @@ describe('remembered tokens', () => {
     await assert.rejects(check(good), { reason: 'token-not-active-yet' })
   })
 
-  it('are good for a minute, then their key is looked for again', async () => {
+  it('are valid for a minute, then their key is checked again', async () => {
     let time = NOW
     const set: { keys: JsonWebKey[] } = { keys: [jwkOf('RS256')] }
     let asked = 0
@@ -681,7 +677,7 @@ describe('remembered tokens', () => {
     await assert.rejects(check(long), { reason: 'key-unknown' })
   })
 
-  it('cannot be changed by whoever gets them', async () => {
+  it('cannot be changed by the caller', async () => {
     const check = createVerifier({ ...options, cacheSize: 10 })
     const text = token({ claims: { act: actor } })
     const found = await check(text)
@@ -704,7 +700,7 @@ describe('revoked sessions', () => {
     const jwks = await stagedoor.jwks.get()
     return { server, serverURL, stagedoor, given: { issuer: 'http://127.0.0.1:4100', jwks, cacheSize: 100 } }
   }
-  /** How long until it is refused, ms. */
+  /** Returns the time until the token is refused, in ms. */
   async function untilRefused(check: () => Promise<unknown>): Promise<number> {
     const start = performance.now()
     for (;;) {
@@ -719,7 +715,7 @@ describe('revoked sessions', () => {
     }
   }
 
-  it('are refused within a second, one by one and all at once', async () => {
+  it('are refused within a second, single ones and all at once', async () => {
     const { server, serverURL, stagedoor, given } = await serve()
     await using _ = server
     using revocations = followRevocations({ serverURL, secretKey: SECRET_KEY, whenLost: 'refuse' })
@@ -747,7 +743,7 @@ describe('revoked sessions', () => {
       took.push(await untilRefused(() => check(jwt)))
       if (took.length < 5) await check(another.jwt)
       else await untilRefused(() => check(another.jwt))
-      // To the second: what is minted in the second of a revocation is refused too.
+      // Cutoffs have a resolution of one second: tokens minted in the second of a revocation are refused too.
       await sleep(1_000 - (Date.now() % 1_000))
     }
     assert.ok(Math.max(...took) < 1_000, took.map(Math.round).join(' '))
@@ -756,7 +752,7 @@ describe('revoked sessions', () => {
     assert.equal((await check((await stagedoor.sessions.getToken(later.session_id)).jwt)).userId, later.user_id)
   })
 
-  it('that were revoked before anybody followed are refused too', async () => {
+  it('that were revoked before the follower started are refused too', async () => {
     const { server, serverURL, stagedoor, given } = await serve()
     await using _ = server
     const { session_id } = await server.signIn({ actor })
@@ -769,7 +765,7 @@ describe('revoked sessions', () => {
     await assert.rejects(check(jwt), { reason: 'session-revoked' })
   })
 
-  it('when the feed is lost: as the caller has said, and nothing is missed', async () => {
+  it('when the feed is lost: follow the `whenLost` option, and no revocation is missed', async () => {
     const { server, serverURL, stagedoor, given } = await serve()
     await using _ = server
     await using tunnel = await tunnelTo(serverURL)
@@ -795,12 +791,12 @@ describe('revoked sessions', () => {
     tunnel.mend()
     await Promise.all([accepting.current(), refusing.current()])
     await refuses(jwt)
-    // A short cut is none.
+    // A short interruption does not count as lost.
     tunnel.cut()
     tunnel.mend()
     await sleep(300)
     await Promise.all([accepts(jwt), refuses(jwt)])
-    // Silence is found out after ten seconds.
+    // A silent connection is detected after ten seconds.
     tunnel.freeze()
     await stagedoor.sessions.revoke(session_id)
     await sleep(10_500)
@@ -818,7 +814,7 @@ describe('revoked sessions', () => {
     )
   })
 
-  it('a token older than what the feed knows is not vouched for', async () => {
+  it('a token older than the history of the feed is not accepted', async () => {
     const { server, serverURL, stagedoor, given } = await serve()
     await using _ = server
     const { session_id } = await server.signIn({ actor })
@@ -838,7 +834,7 @@ describe('revoked sessions', () => {
     assert.equal((await createVerifier({ ...given, ...later, revocations: long })(jwt)).sessionId, session_id)
   })
 
-  it('say what a follower needs', async () => {
+  it('name missing options of the follower', async () => {
     const good = { serverURL: 'http://127.0.0.1:1', secretKey: 'sk_test_1', whenLost: 'accept' as const }
     for (const [wrong, message] of [
       [{ whenLost: undefined }, /`whenLost` is missing/],
@@ -897,7 +893,7 @@ describe('real tokens', () => {
 })
 
 describe('without node:crypto and Buffer', () => {
-  it('checks the same with Web Crypto', () => {
+  it('gives the same results with Web Crypto', () => {
     const good = algs.map(alg => token({ alg, claims: { act: actor } }))
     const bad = algs.map(alg => token({ alg, sign: input => signerOf(alg)(Buffer.concat([input, input])) }))
     const loose = `${good[0]?.slice(0, -1)}${loosened(good[0] ?? '').at(-1)}`
@@ -926,7 +922,7 @@ describe('without node:crypto and Buffer', () => {
   })
 })
 
-/** Bytes there and back, until they are held up or cut off. */
+/** Forwards bytes in both directions, until it is frozen or cut. */
 async function tunnelTo(serverURL: string) {
   const { port } = new URL(serverURL)
   const sockets = new Set<Socket>()
@@ -982,7 +978,7 @@ async function serverOfKeys(status = 200): Promise<AsyncDisposable & { url: stri
   }
 }
 
-/** The same bytes, written with another last character. */
+/** The same bytes, encoded with another last character. */
 function loosened(part: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const other = part.slice(0, -1) + alphabet[alphabet.indexOf(part.at(-1) ?? '') ^ 1]

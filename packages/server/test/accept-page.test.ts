@@ -18,7 +18,7 @@ const open = (server: TestServer, url: string, headers: Record<string, string | 
 const statusOf = async (server: TestServer, id: string) =>
   expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status
 
-/** What opens links that nobody clicked: mail scanners, link previews, crawlers. */
+/** Requests from programs that open links without a click: mail scanners, link previews, crawlers. */
 const SCANNERS = [
   'Mozilla/5.0 (compatible; Barracuda Sentinel (EE))',
   'Mozilla/4.0 (compatible; ms-office; MSOffice 16)',
@@ -36,7 +36,7 @@ const SCANNERS = [
 
 for (const mode of ['confirm', 'redirect'] as const) {
   describe(`opening a ticket, STAGEDOOR_ACCEPT_PAGE=${mode}`, () => {
-    it('R14 changes nothing, whatever opens it and however often', async () => {
+    it('R14 changes nothing, no matter what opens it or how often', async () => {
       await using server = await testServer({ env: { ...env, STAGEDOOR_ACCEPT_PAGE: mode } })
       const { id, url, token } = await server.createActorToken()
       const before = await server.auditEvents()
@@ -61,7 +61,7 @@ for (const mode of ['confirm', 'redirect'] as const) {
       assert.equal((await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token })).status, 200)
     })
 
-    it('R16 no referrer leaves, nothing is kept, nothing is framed, nothing is loaded from elsewhere', async () => {
+    it('R16 sends no referrer, is not cached, cannot be framed, and loads nothing from elsewhere', async () => {
       await using server = await testServer({ env: { ...env, STAGEDOOR_ACCEPT_PAGE: mode } })
       const { url } = await server.createActorToken()
       for (const answer of [
@@ -85,10 +85,10 @@ for (const mode of ['confirm', 'redirect'] as const) {
   })
 }
 
-describe('the page that asks', () => {
+describe('the confirmation page', () => {
   const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
 
-  it('says who is about to act as whom, for how long and why', async () => {
+  it('shows the actor, the user, the duration and the reason', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser({
       first_name: 'Carl',
@@ -125,7 +125,7 @@ describe('the page that asks', () => {
     assert.match(text, /<dt>AI agent<\/dt><dd><strong><bdi>Billing bot/)
   })
 
-  it('shows what it is given as text, whatever it looks like', async () => {
+  it('shows all values as text, even if they look like markup', async () => {
     await using server = await testServer({ env })
     const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>'`
     const user = await server.createUser({ first_name: evil, last_name: '\u202Eevil' })
@@ -141,7 +141,7 @@ describe('the page that asks', () => {
     assert.doesNotMatch(title.text, /<script|<img/)
   })
 
-  it('asks for a sign-in token too, in its own words', async () => {
+  it('has its own text for a sign-in token', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser({ first_name: 'Carl' })
     const { url } = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: user.id }))
@@ -150,12 +150,12 @@ describe('the page that asks', () => {
     assert.doesNotMatch(text, /Acting/)
   })
 
-  it('its button sends the browser on to the app, and redeems nothing', async () => {
+  it('has a button that redirects the browser to the app and redeems nothing', async () => {
     await using server = await testServer({ env })
     const { id, url, token } = await server.createActorToken()
     const page = await open(server, url)
     const cookie = cookieOf(page)
-    assert.match(cookie, /^__client=/, 'the browser is told from others from now on')
+    assert.match(cookie, /^__client=/, 'the cookie identifies the browser from now on')
     assert.match(page.text, /<form method="post" action="http:\/\/127\.0\.0\.1:4100\/v1\/tickets\/accept">/)
     const answer = await server.post(
       '/v1/tickets/accept',
@@ -172,7 +172,7 @@ describe('the page that asks', () => {
     assert.equal(await statusOf(server, id), 'pending')
   })
 
-  it('keeps what the sign-in page has in its query already', async () => {
+  it('keeps the existing query of the sign-in page’s URL', async () => {
     await using server = await testServer({
       env: { ...env, STAGEDOOR_ACCEPT_PAGE: 'redirect', STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/in?a=b&c=d#e' },
     })
@@ -186,7 +186,7 @@ describe('the page that asks', () => {
     })
   })
 
-  it('R19 its button is not for other sites', async () => {
+  it('R19 has a button that other sites cannot submit', async () => {
     await using server = await testServer({
       env: { ...env, STAGEDOOR_ENVIRONMENT: 'production', STAGEDOOR_SECRET_KEY: '' },
     })
@@ -213,7 +213,7 @@ describe('the texts of the pages', () => {
     return await open(server, url, headers)
   }
 
-  it('are in the language of the browser, and of the setting', async () => {
+  it('are in the language of the browser or of the setting', async () => {
     const [en, de] = [/<html lang="en">[\s\S]*Act as Carl\?/, /<html lang="de">[\s\S]*Als Carl handeln\?/]
     for (const [languages, accepted, expected] of [
       ['en,de', undefined, en],
@@ -236,12 +236,12 @@ describe('the texts of the pages', () => {
     }
   })
 
-  it('write durations in that language', async () => {
+  it('show durations in that language', async () => {
     assert.match((await page({}, german)).text, /Höchstens 1 Stunde, 30 Minuten\.[\s\S]*Noch gültig: 1 Stunde\./)
     assert.match((await page({}, {})).text, /At most 1 hour, 30 minutes;/)
   })
 
-  it('are complete in every language, for every error that a page can show', () => {
+  it('exist in every language, for every error that a page can show', () => {
     const pages = fapi.filter(operation => operation.page)
     const codes = new Set([...pages.flatMap(errorCodesOf), 'resource_not_found', 'internal_clerk_error'])
     const keysOf = (value: unknown, path = ''): string[] =>
@@ -258,7 +258,7 @@ describe('the texts of the pages', () => {
     assert.deepEqual(languages, Object.keys(catalogue))
   })
 
-  it('do not name Clerk, whatever happens', async () => {
+  it('never mention Clerk', async () => {
     await using server = await testServer({ env })
     const { url } = await server.createActorToken()
     const failing = await testServer({ env })
@@ -279,7 +279,7 @@ describe('the texts of the pages', () => {
     for (const { text } of pages) assert.doesNotMatch(text, /clerk/i)
   })
 
-  it('bear the name and the logo of the setting, inside the page', async () => {
+  it('show the name and the logo from the settings, inside the page', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'stagedoor-logo-'))
     const file = (name: string, content: string | Buffer) => {
       writeFileSync(join(directory, name), content)
@@ -308,7 +308,7 @@ describe('the texts of the pages', () => {
     rmSync(directory, { recursive: true })
   })
 
-  it('offer a way back that uses nothing up', async () => {
+  it('offer a way back that does not use up the ticket', async () => {
     await using server = await testServer({ env })
     const cancelOf = ({ text }: Answer) => /<a class="cancel" href="([^"]+)">Cancel<\/a>/.exec(text)?.[1]
     const { url } = await server.createActorToken()
@@ -323,7 +323,7 @@ describe('an address without a page', () => {
   const browsers = ['text/html,application/xhtml+xml,*/*;q=0.8', 'TEXT/HTML', 'application/json;q=0.5, text/html']
   const clients = [undefined, '*/*', 'application/json', 'text/html;q=0, application/json', 'application/xhtml+xml']
 
-  it('answers a browser with a page in its language, and an API client with JSON', async () => {
+  it('returns a page in the browser’s language to a browser, and JSON to an API client', async () => {
     await using server = await testServer({ env })
     for (const path of ['/', '/nothing', '/v1/nothing', '/v1/users/', '/v1/tickets', '/%2e%2e/x']) {
       for (const accept of browsers) {
@@ -339,13 +339,13 @@ describe('an address without a page', () => {
         assert.deepEqual(answer.codes, ['resource_not_found'])
       }
       const sent = await server.call('POST', path, {}, BROWSER)
-      assert.match(sent.headers.get('content-type') ?? '', /^application\/json/, 'a form is no page')
+      assert.match(sent.headers.get('content-type') ?? '', /^application\/json/, 'a form post gets no page')
     }
     assert.equal((await open(server, 'http://x/', {}, 'HEAD')).headers.get('content-language'), 'en')
   })
 })
 
-describe('what a person meets instead of a ticket that works', () => {
+describe('the page for a ticket that does not work', () => {
   const cases: Record<string, (server: TestServer) => Promise<{ url: string }>> = {
     'actor_token_already_used_code: This link has been used': async server => {
       const token = await server.createActorToken()
@@ -364,7 +364,7 @@ describe('what a person meets instead of a ticket that works', () => {
     },
     'user_banned: This user may not be signed in': async server => {
       const token = await server.createActorToken()
-      // A ban revokes what is pending; one that came before the ban was lifted is looked at here.
+      // A ban revokes pending tokens, so this test uses locks.
       const user = await server.createUser()
       const other = await server.createActorToken({ user_id: user.id })
       expectOk(await server.call('POST', `/v1/users/${token.user_id}/lock`))
@@ -389,7 +389,7 @@ describe('what a person meets instead of a ticket that works', () => {
   for (const [name, prepare] of Object.entries(cases)) {
     const [code = '', title = ''] = name.replace(/ \(.*/, '').split(': ')
     const expected = code === 'user_banned' ? 'user_locked' : code
-    it(`${title}: ${expected}, by GET and at the button; for programs as JSON`, async () => {
+    it(`${title}: ${expected}, on GET and on the button, and JSON for API clients`, async () => {
       await using server = await testServer({ env })
       const { url } = await prepare(server)
       const before = await server.auditEvents()
@@ -399,24 +399,24 @@ describe('what a person meets instead of a ticket that works', () => {
         assert.ok([400, 403].includes(answer.status), answer.text)
         assert.match(answer.headers.get('content-type') ?? '', /^text\/html/)
         assert.ok(answer.text.includes(`<h1>${title}</h1>`), answer.text)
-        assert.ok(answer.text.includes(expected), 'for whoever runs the server')
+        assert.ok(answer.text.includes(expected), 'the page shows the error code for the server’s operator')
         assert.ok(answer.text.includes(answer.headers.get('clerk-trace-id') ?? '?'))
       }
       assert.deepEqual((await open(server, url, { accept: '*/*' })).codes, [expected])
-      assert.deepEqual(await server.auditEvents(), before, 'looking changes nothing')
+      assert.deepEqual(await server.auditEvents(), before, 'opening the page changes nothing')
     })
   }
 
-  it('a user who is gone', async () => {
+  it('a deleted user', async () => {
     await using server = await testServer({ env })
     const { url, user_id } = await server.createActorToken()
     expectOk(await server.call('DELETE', `/v1/users/${user_id}`))
-    // Deleting a user revokes what was to be done as them.
+    // Deleting a user revokes the pending tokens of that user.
     const answer = await open(server, url)
     assert.match(answer.text, /This link was taken back|There is no such user any more/)
   })
 
-  it('R28 but whoever redeemed it a moment ago comes to the same page again', async () => {
+  it('R28 shows the same page again to the browser that redeemed the ticket a moment ago', async () => {
     await using server = await testServer({ env })
     const { url, token } = await server.createActorToken()
     const redeemed = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token })
@@ -425,7 +425,7 @@ describe('what a person meets instead of a ticket that works', () => {
     assert.equal((await open(server, url, { cookie: cookieOf(redeemed) })).status, 400)
   })
 
-  it('third-party cookies that would not be kept: refused before anything is used up', async () => {
+  it('refuses third-party cookies that the browser would not keep, before the ticket is used up', async () => {
     await using server = await testServer({ env })
     const { id, token } = await server.createActorToken()
     const form = { strategy: 'ticket', ticket: token }
@@ -442,7 +442,7 @@ describe('what a person meets instead of a ticket that works', () => {
     assert.equal((await server.post('/v1/client/sign_ins', form, same)).status, 200)
   })
 
-  it('R15 a page that the browser only prepares redeems nothing', async () => {
+  it('R15 redeems nothing when the browser only prefetches the page', async () => {
     await using server = await testServer({ env })
     const { id, token } = await server.createActorToken()
     const form = { strategy: 'ticket', ticket: token }
@@ -454,7 +454,7 @@ describe('what a person meets instead of a ticket that works', () => {
   })
 })
 
-describe('where to go back to (R22)', () => {
+describe('the return URL (R22)', () => {
   const allowed = [
     'https://app.example.com/',
     'https://app.example.com/users/@carl?email=a@b.c#top',
@@ -552,7 +552,7 @@ describe('where to go back to (R22)', () => {
   }
   const key = { authorization: `Bearer ${production.STAGEDOOR_SECRET_KEY}` }
 
-  it(`${allowed.length} ways on the allowed origins, as browsers write them; ${refused.length} ways off them, refused`, async () => {
+  it(`${allowed.length} URLs on the allowed origins, as browsers parse them, are accepted; ${refused.length} URLs that leave them are refused`, async () => {
     await using server = await testServer({ env: production })
     const { id: user_id } = expectOk(await server.call('POST', '/v1/users', {}, key))
     const handshake = (url: string) =>
@@ -587,7 +587,7 @@ describe('where to go back to (R22)', () => {
   })
 })
 
-describe('asking across origins (S1 S2)', () => {
+describe('cross-origin requests (S1 S2)', () => {
   const production = {
     ...env,
     STAGEDOOR_ENVIRONMENT: 'production',
@@ -625,7 +625,7 @@ describe('asking across origins (S1 S2)', () => {
     assert.equal(answer.headers.get('vary'), 'Origin')
   }
 
-  it('is for the listed origins only, plain or asked for beforehand', async () => {
+  it('are allowed for the listed origins only, with and without a preflight', async () => {
     await using server = await testServer({ env: production })
     const none = { authorization: undefined }
     for (const [origins, yes] of [

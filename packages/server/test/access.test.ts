@@ -13,7 +13,7 @@ const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const UNKNOWN = '000000000000000000000000000'
 const BODY = { user_id: `user_${UNKNOWN}`, actor: { sub: 'a' }, ticket: 'x', token: 'x' }
 
-/** The path with an id that nobody has. */
+/** The path of the operation, with an id that does not exist. */
 const unknownPath = (operation: Operation) =>
   operation.path.replace(/\{(\w+)_id\}/g, (_, noun) => `${prefixes[noun]}_${UNKNOWN}`)
 const prefixes: Record<string, string> = {
@@ -31,10 +31,10 @@ function assertUnauthorized(answer: Answer, code: string, what = ''): void {
   assert.deepEqual([answer.status, answer.codes], [401, [code]], `${what} ${answer.text}`)
 }
 
-describe('Z13 Z17 every route that wants a secret key', () => {
+describe('Z13 Z17 routes that require a secret key', () => {
   const keyed = bapi.filter(operation => operation.auth === 'secret_key')
 
-  it('is every route of the Backend API', () => {
+  it('are all routes of the Backend API', () => {
     assert.equal(keyed.length, bapi.length)
     assert.ok(bapi.length >= 28)
     assert.deepEqual(
@@ -44,7 +44,7 @@ describe('Z13 Z17 every route that wants a secret key', () => {
   })
 
   for (const operation of keyed) {
-    it(`${name(operation)} answers 401 without one, whatever it is sent`, async () => {
+    it(`${name(operation)} answers 401 without a key, for every body`, async () => {
       await using server = await testServer({ env })
       const path = unknownPath(operation)
       const method = operation.method.toUpperCase()
@@ -54,7 +54,7 @@ describe('Z13 Z17 every route that wants a secret key', () => {
         'authorization_header_format_invalid',
       )
       if (operation.method !== 'get') {
-        // The key comes first: nothing of the request is looked at before.
+        // The key is checked before anything else in the request.
         for (const body of [
           'not json',
           'null',
@@ -90,12 +90,12 @@ describe('Z13 Z17 every route that wants a secret key', () => {
         'clerk_key_invalid',
       )
       const refused = await server.auditEvents({ outcome: 'refused' })
-      assert.deepEqual(refused, [], 'a stranger fills no log')
+      assert.deepEqual(refused, [], 'requests without a key write no audit events')
     })
   }
 
   for (const operation of bapi.filter(it => it.path.includes('{'))) {
-    it(`${name(operation)} answers 404 for an id that nobody has`, async () => {
+    it(`${name(operation)} answers 404 for an unknown id`, async () => {
       await using server = await testServer({ env })
       const body = operation.body === undefined || operation.method === 'post' ? undefined : {}
       const ids = [
@@ -123,7 +123,7 @@ describe('Z13 Z17 every route that wants a secret key', () => {
     })
   }
 
-  it('POST /v1/actor_tokens, /v1/sign_in_tokens and /v1/sessions answer 404 for a user that nobody is', async () => {
+  it('POST /v1/actor_tokens, /v1/sign_in_tokens and /v1/sessions answer 404 for an unknown user', async () => {
     await using server = await testServer({ env })
     const user_id = `user_${UNKNOWN}`
     for (const [path, body] of Object.entries({
@@ -140,10 +140,10 @@ describe('Z13 Z17 every route that wants a secret key', () => {
 })
 
 describe('every operation of the contract', () => {
-  // A stream never ends: revocations.test.ts is about that one.
+  // A stream never ends: revocations.test.ts covers it.
   const operations = [...bapi, ...fapi].filter(operation => !operation.stream)
   for (const operation of operations) {
-    it(`${name(operation)} is served, and H16 S9 cached by nobody but a key set`, async () => {
+    it(`${name(operation)} is served, and H16 S9 only the key set may be cached`, async () => {
       await using server = await testServer({ env })
       for (const authorization of [`Bearer ${SECRET_KEY}`, undefined]) {
         const answer = await server.call(operation.method.toUpperCase(), unknownPath(operation), bodyOf(operation), {
@@ -178,14 +178,14 @@ describe('every operation of the contract', () => {
     })
   }
 
-  it('S1 sets its cookie for https only where it is served by https', async () => {
+  it('S1 marks its cookie Secure only where the public URL is https', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_PUBLIC_URL: 'https://auth.example.com' } })
     const { token } = await server.createActorToken()
     const answer = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token })
     assert.match(answer.headers.get('set-cookie') ?? '', /; HttpOnly; SameSite=Lax; Secure$/)
   })
 
-  it('H16 an unknown address is 404, with the same headers, and says nothing of the server', async () => {
+  it('H16 returns 404 for an unknown address, with the same headers, and reveals nothing about the server', async () => {
     await using server = await testServer({ env })
     for (const [method, path] of [
       ['GET', '/'],
@@ -204,7 +204,7 @@ describe('every operation of the contract', () => {
 })
 
 describe('Z14 kinds of keys', () => {
-  it('are told apart', async () => {
+  it('are distinguished', async () => {
     await using server = await testServer({ env })
     await using other = await testServer({
       env: { ...env, STAGEDOOR_SECRET_KEY: `sk_test_${'another key of another server '.replaceAll(' ', '.')}` },
@@ -214,7 +214,7 @@ describe('Z14 kinds of keys', () => {
       'a publishable key': `pk_test_${random}`,
       'this key as a publishable one': SECRET_KEY.replace('sk_', 'pk_'),
       'this key for live': SECRET_KEY.replace('sk_test_', 'sk_live_'),
-      'a key nobody made': `sk_test_${random}`,
+      'a key that was never created': `sk_test_${random}`,
       'the hash of this key': hash('sha256', SECRET_KEY),
       'this key without its prefix': SECRET_KEY.slice('sk_test_'.length),
       'a prefix': 'sk_test_',
@@ -228,7 +228,7 @@ describe('Z14 kinds of keys', () => {
     assertUnauthorized(await other.call('GET', '/v1/users'), 'clerk_key_invalid', 'a key of another instance')
   })
 
-  it('test keys do nothing in production, nor live keys in development', async () => {
+  it('test keys do nothing in production, and live keys do nothing in development', async () => {
     const live = `sk_live_${randomBytes(24).toString('hex')}`
     using database = testDatabase({ STAGEDOOR_ENVIRONMENT: 'production', STAGEDOOR_SECRET_KEY: live })
     {
@@ -236,7 +236,7 @@ describe('Z14 kinds of keys', () => {
       assert.equal((await server.call('GET', '/v1/users', undefined, { authorization: `Bearer ${live}` })).status, 200)
       assertUnauthorized(await server.call('GET', '/v1/users'), 'clerk_key_invalid')
     }
-    // The same database, started for development: both keys are stored now, one of them is of the kind.
+    // The same database, started in development: both keys are stored, and one of them is a test key.
     await using server = await testServer({
       env: { ...database.env, STAGEDOOR_ENVIRONMENT: 'development', STAGEDOOR_SECRET_KEY: SECRET_KEY },
     })
@@ -247,7 +247,7 @@ describe('Z14 kinds of keys', () => {
     )
   })
 
-  it('a revoked key is refused at once, and after a restart, given again or not', async () => {
+  it('a revoked key is refused at once and after a restart, even if the environment still names it', async () => {
     using database = testDatabase()
     let revokedSecret = ''
     {
@@ -278,7 +278,7 @@ describe('Z14 kinds of keys', () => {
     )
   })
 
-  it('Z15 are found by their hash, and nothing else of them is stored', async () => {
+  it('Z15 are found by their hash; nothing else of a key is stored', async () => {
     using database = testDatabase()
     await using _server = await testServer({ env: database.env })
     const [row, ...more] = database.rows('select * from secret_keys')
@@ -290,7 +290,7 @@ describe('Z14 kinds of keys', () => {
 })
 
 describe('Z16 the Authorization header', () => {
-  it('is exactly one Bearer', async () => {
+  it('must be exactly one Bearer token', async () => {
     await using server = await testServer({ env })
     for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) {
       assert.equal(
@@ -356,7 +356,7 @@ describe('Z16 the Authorization header', () => {
     }
   })
 
-  it('given twice over a connection is refused, in whatever order', async () => {
+  it('is refused if it is sent twice on one connection, in either order', async () => {
     await using server = await testServer({ env })
     const origin = await server.listen()
     const good = `Authorization: Bearer ${SECRET_KEY}`
@@ -491,7 +491,7 @@ describe('Z18 paths', () => {
     ['Upgrade: websocket', 'Connection: Upgrade'],
   ]
 
-  it('lead to nothing without a key, however they are written', async () => {
+  it('do not bypass the secret key, however they are encoded', async () => {
     await using server = await testServer({ env })
     await server.createUser({ first_name: 'Canary' })
     const origin = await server.listen()
@@ -520,11 +520,11 @@ describe('Z18 paths', () => {
       assert.equal(answer.status, status, method)
       assert.ok(!answer.text.includes('Canary'), method)
     }
-    // Nothing here tunnels: the connection is closed.
+    // The server does not tunnel: it closes the connection.
     assert.equal((await raw(origin, ['CONNECT /v1/users HTTP/1.1'])).text, '')
   })
 
-  it('mean with a key what they say, and nothing else', async () => {
+  it('are taken literally when the key is right', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     const origin = await server.listen()
@@ -578,7 +578,7 @@ function assertSafe(answer: Answer): void {
   }
 }
 
-/** A request to the operation that succeeds. */
+/** A request that makes the operation succeed. */
 async function succeeding(server: TestServer, operation: Operation) {
   const { session_id, client_id, cookie, user_id } = await server.signIn()
   const actor = await server.createActorToken({ user_id })
@@ -631,14 +631,14 @@ async function succeeding(server: TestServer, operation: Operation) {
   return { method, path, body, headers: { ...none, cookie, 'content-type': 'application/x-www-form-urlencoded' } }
 }
 
-/** Where a handshake sends the browser back with. */
+/** The URL that a handshake redirects the browser to. */
 async function handshakeNonce(server: TestServer, cookie: string): Promise<string> {
   const path = '/v1/client/handshake?format=nonce&__clerk_db_jwt=x&redirect_url=http://127.0.0.1:4101/'
   const answer = await server.call('GET', path, undefined, { authorization: undefined, cookie })
   return new URL(answer.headers.get('location') ?? '').searchParams.get('__clerk_handshake_nonce') ?? ''
 }
 
-/** Sends exactly these lines. Clients would tidy them up. */
+/** Sends exactly these lines. HTTP clients would normalise them. */
 function raw(origin: string, lines: string[], body = ''): Promise<{ status: number; text: string }> {
   const { port } = new URL(origin)
   return new Promise((resolve, reject) => {
@@ -655,7 +655,7 @@ function raw(origin: string, lines: string[], body = ''): Promise<{ status: numb
     socket.write(
       [...lines.slice(0, 1), 'Host: 127.0.0.1', ...lines.slice(1), ...connection, ...length, '', body].join('\r\n'),
     )
-    // A kept connection is closed by the one who asked.
+    // The client closes a keep-alive connection.
     if (connection.length === 0) setTimeout(() => socket.end(), 200)
   })
 }

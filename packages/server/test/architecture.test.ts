@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const files = globSync(['packages/server/src/**/*.ts', 'packages/sdk/src/**/*.ts'], { cwd: root })
 
-/** Without the lines of doc comments. */
+/** The source without the lines of doc comments. */
 function codeOf(file: string): string {
   return readFileSync(join(root, file), 'utf8').replace(/^ *\/?\*.*$/gm, '')
 }
 
 interface Import {
   from: string
-  /** A file of ours, or the name of a package. */
+  /** A file of the project, or the name of a package. */
   to: string
   typeOnly: boolean
 }
@@ -31,14 +31,14 @@ function importsOf(file: string): Import[] {
   )
 }
 
-/** `packages/server/src/http/bapi/users.ts` is in the room `http`; files beside the rooms are named themselves. */
+/** `packages/server/src/http/bapi/users.ts` is in the folder `http`; a file directly in `src` counts as a folder of its own. */
 function roomOf(file: string): string {
   const server = /^packages\/server\/src\/(?:(\w+)\/|([\w-]+\.ts))/.exec(file)
   if (server) return server[1] ?? server[2] ?? ''
   return file.startsWith('packages/sdk/') ? 'sdk' : file
 }
 
-/** What each room may import: rooms, then packages. `node:` stands for any module of Node. */
+/** What each folder may import: first folders, then packages. `node:` stands for any module of Node. */
 const rules: Record<string, string[]> = {
   contract: ['contract', 'zod'],
   domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
@@ -92,7 +92,7 @@ function allowed({ from, to, typeOnly }: Import): boolean {
 describe('architecture', () => {
   const imports = files.flatMap(importsOf)
 
-  it('finds the code', () => {
+  it('the test finds the source files', () => {
     assert.ok(files.length > 50 && imports.length > 150, `${files.length} files, ${imports.length} imports`)
   })
 
@@ -131,7 +131,7 @@ describe('architecture', () => {
     assert.deepEqual(offenders, [])
   })
 
-  it('pins every dependency exactly and uses every one it has', () => {
+  it('pins every dependency exactly and uses every dependency', () => {
     for (const folder of ['.', 'packages/server', 'packages/sdk']) {
       const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
       const all = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies }
@@ -142,11 +142,11 @@ describe('architecture', () => {
       const unused = Object.keys(manifest.dependencies ?? {}).filter(
         name => ![...used].some(to => to === name || to.startsWith(`${name}/`)),
       )
-      assert.deepEqual(unused, [], `${folder} depends on what it does not import`)
+      assert.deepEqual(unused, [], `${folder} has dependencies that it does not import`)
     }
   })
 
-  it('names no module of Node without node:', () => {
+  it('imports modules of Node only with node:', () => {
     assert.deepEqual(
       imports.filter(each => builtinModules.includes(each.to)),
       [],

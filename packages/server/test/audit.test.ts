@@ -35,7 +35,7 @@ type Fact = Partial<
   actor?: object | null
 }
 
-/** The audit events that something left, oldest first, as far as tests can foretell them. */
+/** Returns the audit events that an action wrote, oldest first, without the fields that tests cannot predict. */
 async function left(server: TestServer, act: () => Promise<unknown>): Promise<Required<Fact>[]> {
   const before = (await server.auditEvents())[0]?.seq ?? 0
   await act()
@@ -84,8 +84,8 @@ const status = async (answer: Promise<Answer>, expected: number, code?: string) 
   assert.deepEqual([status, codes], [expected, code === undefined ? [] : [code]], text)
 }
 
-describe('what is done leaves one audit event', () => {
-  it('by users of all kinds', async () => {
+describe('a successful change writes one audit event', () => {
+  it('for users, for every kind of change', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     let user_id = ''
@@ -107,7 +107,7 @@ describe('what is done leaves one audit event', () => {
     }
   })
 
-  it('from creating an actor token to the end of its session', async () => {
+  it('from the creation of an actor token to the end of its session', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const { id: user_id } = await server.createUser()
@@ -134,12 +134,12 @@ describe('what is done leaves one audit event', () => {
     assert.deepEqual(
       await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie }), 200)),
       [],
-      'a mint is no event',
+      'a mint writes no event',
     )
     assert.deepEqual(
       await left(server, () => status(server.post(`/v1/client/sessions/${session_id}/touch`, {}, { cookie }), 200)),
       [],
-      'a touch is none',
+      'a touch writes no event',
     )
     const revoked = await left(server, () =>
       status(server.call('POST', `/v1/sessions/${session_id}/revoke`, { reason: 'enough' }), 200),
@@ -148,11 +148,11 @@ describe('what is done leaves one audit event', () => {
     assert.deepEqual(
       await left(server, () => status(server.call('POST', `/v1/sessions/${session_id}/revoke`), 200)),
       [],
-      'what is over cannot end again',
+      'an ended session cannot end again',
     )
   })
 
-  it('for a token revoked, and one redeemed by a backend', async () => {
+  it('for a revoked token, and for one redeemed by a backend', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const first = await server.createActorToken()
@@ -174,7 +174,7 @@ describe('what is done leaves one audit event', () => {
     assert.deepEqual(accepted, [event(by, { ...of, action: 'actor_token.accept', ticket_id: id, user_id, session_id })])
   })
 
-  it('for a browser that signs in again, selects, leaves', async () => {
+  it('for a browser that signs in again, selects a session and signs out', async () => {
     await using server = await testServer({ env })
     const first = await server.signIn()
     const token = await server.createActorToken()
@@ -209,7 +209,7 @@ describe('what is done leaves one audit event', () => {
     ])
   })
 
-  it('for sign-in tokens and sessions without one', async () => {
+  it('for sign-in tokens, and for sessions started without one', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const { id: user_id } = await server.createUser()
@@ -283,7 +283,7 @@ describe('what is done leaves one audit event', () => {
     })
   }
 
-  it('for a session whose time has come, once, whoever notices', async () => {
+  it('for an expired session, once, no matter which request notices', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const [noticed, idle, swept] = [
@@ -352,10 +352,10 @@ describe('what is done leaves one audit event', () => {
   })
 })
 
-describe('what is refused leaves one audit event', () => {
+describe('a refused request writes one audit event', () => {
   const changing = bapi.filter(operation => operation.action !== undefined)
 
-  it('there is an action for everything that changes state', () => {
+  it('every operation that changes state has an action', () => {
     const reading = [...bapi, ...fapi].filter(operation => operation.action === undefined)
     const silent = reading.filter(operation => operation.method !== 'get').map(operation => operation.id)
     assert.deepEqual(
@@ -375,7 +375,7 @@ describe('what is refused leaves one audit event', () => {
   })
 
   for (const operation of changing) {
-    it(`${operation.id}: who, what, and the code of the answer`, async () => {
+    it(`${operation.id}: records the principal, the action and the code of the answer`, async () => {
       await using server = await testServer({ env })
       const by = await keyOf(server)
       const path = operation.path.replace(/\{\w+\}/, 'x_unknown')
@@ -405,7 +405,7 @@ describe('what is refused leaves one audit event', () => {
     })
   }
 
-  it('about what it would have changed', async () => {
+  it('with the ids of what it would have changed', async () => {
     await using server = await testServer({ env })
     const by = await keyOf(server)
     const nobody = client(null)
@@ -488,7 +488,7 @@ describe('what is refused leaves one audit event', () => {
     ])
   })
 
-  it('when a browser with a client of ours brings garbage', async () => {
+  it('when a browser with a stored client sends an invalid request', async () => {
     await using server = await testServer({ env })
     const { cookie, client_id } = await server.signIn()
     const events = await left(server, () =>
@@ -504,7 +504,7 @@ describe('what is refused leaves one audit event', () => {
   })
 })
 
-describe('refused garbage', () => {
+describe('invalid requests', () => {
   const counts = async (server: TestServer) =>
     expectOk(await server.call('GET', '/v1/refused_requests')) as {
       minute: number
@@ -513,7 +513,7 @@ describe('refused garbage', () => {
       count: number
     }[]
 
-  it('is counted, by minute, address and code', async () => {
+  it('are counted by minute, address and code', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' } })
     const origin = await server.listen()
     const send = (path: string, from: string | undefined, init: RequestInit = {}) =>
@@ -548,11 +548,11 @@ describe('refused garbage', () => {
       expected,
     )
     await send('/v1/users', undefined, badKey)
-    assert.deepEqual((await counts(server))[0]?.count, 2, 'added to what was written already')
+    assert.deepEqual((await counts(server))[0]?.count, 2, 'added to the count already stored')
     assert.deepEqual(await server.auditEvents({ outcome: 'refused' }), [])
   })
 
-  it('leaves one row however much of it comes', async () => {
+  it('write one row, however many there are', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     for (let i = 0; i < 500; i++) await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: `x${i}` })
@@ -568,7 +568,7 @@ describe('refused garbage', () => {
     assert.deepEqual(database.rows("select seq from audit_events where outcome = 'refused'"), [])
   })
 
-  it('of browsers that are not signed in leaves a bounded number of audit events', async () => {
+  it('from browsers that are not signed in write a limited number of audit events', async () => {
     using database = testDatabase()
     const server = await testServer({ env: database.env })
     const refused = () => database.rows("select seq from audit_events where outcome = 'refused'").length
@@ -589,24 +589,24 @@ describe('refused garbage', () => {
     }
     await tryAll(undefined, 5)
     await tryAll(anonymous, 5)
-    assert.equal(refused(), 0, 'nothing of a client that is not stored')
+    assert.equal(refused(), 0, 'an unknown client writes no events')
     await tryAll(signedOut.cookie, 20)
     assert.equal(refused(), MAX_REFUSAL_EVENTS)
     server.clock.advance(7 * 86_400)
     await tryAll(signedOut.cookie, 2)
-    assert.equal(refused(), MAX_REFUSAL_EVENTS, 'no more on another day')
+    assert.equal(refused(), MAX_REFUSAL_EVENTS, 'no further events on another day')
     for (const cookie of [undefined, anonymous])
       for (let i = 0; i < MAX_REFUSAL_EVENTS; i++)
         await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie })
-    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'a ticket that was used has as many')
+    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'a used ticket has the same limit')
     await server[Symbol.asyncDispose]()
     await using again = await testServer({ env: database.env, clock: server.clock })
     for (let i = 0; i < 5; i++)
       await again.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: used.ticket }, { cookie: anonymous })
-    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'after a restart too')
+    assert.equal(refused(), 2 * MAX_REFUSAL_EVENTS, 'the limit holds after a restart')
   })
 
-  it('of a signed-in browser is recorded, up to the maximum in an hour', async () => {
+  it('from a signed-in browser are recorded, up to an hourly maximum', async () => {
     await using server = await testServer({ env })
     const { cookie, user_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     const attempt = () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: 'x' }, { cookie })
@@ -620,7 +620,7 @@ describe('refused garbage', () => {
     assert.equal(await recorded(), MAX_REFUSAL_EVENTS + 1)
   })
 
-  it('is deleted after the retention time', async () => {
+  it('are deleted after the retention time', async () => {
     await using server = await testServer({ env })
     const { refusedRequests, store } = server.stagedoor.services
     const { clock } = server
@@ -632,7 +632,7 @@ describe('refused garbage', () => {
     assert.equal(await store.refusedRequests.deleteBefore(minute + 1, 100), 6)
   })
 
-  it('from very many addresses is counted together', async () => {
+  it('from very many addresses are counted together', async () => {
     using database = testDatabase({ STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' })
     await using server = await testServer({ env: database.env })
     const { refusedRequests, store } = server.stagedoor.services
@@ -644,7 +644,7 @@ describe('refused garbage', () => {
     assert.equal(rows.find(row => row.address === 'others')?.count, 4_000)
   })
 
-  it('that could not be written is counted later', async () => {
+  it('that could not be written are counted later', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const db = database.open()
@@ -666,7 +666,7 @@ describe('refused garbage', () => {
 })
 
 describe('D4 an audit event that cannot be written', () => {
-  it('stops the change it is about', async () => {
+  it('stops the change that it records', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const { id: user_id } = await server.createUser({ external_id: 'x' })
@@ -721,7 +721,7 @@ describe('D4 an audit event that cannot be written', () => {
       for (const [what, attempt] of Object.entries(attempts)) {
         const answer = await attempt()
         assert.deepEqual([answer.status, answer.codes], [500, ['internal_clerk_error']], what)
-        assert.ok(!answer.text.includes('audit'), 'says nothing of the inside')
+        assert.ok(!answer.text.includes('audit'), 'the answer reveals no internals')
         assert.deepEqual(answer.headers.getSetCookie(), [], what)
         assert.deepEqual(contents(database), before, what)
       }
@@ -731,7 +731,7 @@ describe('D4 an audit event that cannot be written', () => {
       await assert.rejects(finishOverdueSessions(ctx, { limit: 10 }))
       assert.deepEqual(contents(database), before)
 
-      // Reading needs no event; and what is not written down is still not usable.
+      // Reading needs no audit event; and a change that was not recorded did not happen.
       assert.equal((await server.call('GET', `/v1/sessions/${expiring.session_id}`)).body.status, 'expired')
       assert.equal((await server.call('POST', `/v1/sessions/${signed.session_id}/tokens`)).status, 200)
       db.exec('drop trigger no_audit')
@@ -752,12 +752,12 @@ describe('D4 an audit event that cannot be written', () => {
       'redeem the sign-in token',
     ]
     for (const [what, attempt] of Object.entries(attempts).filter(([name]) => !last.includes(name)))
-      assert.equal((await attempt()).status, 200, `${what}, now that there is a log again`)
+      assert.equal((await attempt()).status, 200, `${what}, once audit events can be written again`)
     assert.equal((await attempts['redeem it in a backend']?.())?.status, 200)
     assert.equal((await attempts['delete a user']?.())?.status, 200)
   })
 
-  /** Every row of every table but the log itself. */
+  /** Every row of every table except the audit log. */
   function contents(database: TestDatabase): Record<string, unknown[]> {
     const tables = [
       'instance',
@@ -775,8 +775,8 @@ describe('D4 an audit event that cannot be written', () => {
   }
 })
 
-describe('the log as stored', () => {
-  /** Some of everything, with personal data all over. */
+describe('the stored log', () => {
+  /** Creates some of everything, with personal data in every field. */
   async function busy(server: TestServer) {
     const headers = { 'user-agent': 'Canary-Agent/1.0 (private)' }
     const user = expectOk(
@@ -815,7 +815,7 @@ describe('the log as stored', () => {
   }
   const rowsOf = (database: TestDatabase) => database.rows<Row>('select * from audit_events order by seq')
 
-  it('each leaf hash is SHA-256 over 0x00 and the canonical text, which says what the columns say', async () => {
+  it('has leaf hashes that are SHA-256 over 0x00 and the canonical text, and columns that match the text', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     await busy(server)
@@ -824,7 +824,7 @@ describe('the log as stored', () => {
     assert.deepEqual(
       rows.map(row => row.seq),
       rows.map((_, i) => i + 1),
-      'without a gap',
+      'the sequence has no gaps',
     )
     for (const row of rows) {
       assert.equal(row.leaf_hash, sha256(Buffer.concat([Buffer.from([0]), Buffer.from(row.event)])))
@@ -872,14 +872,14 @@ describe('the log as stored', () => {
     assert.equal(new Set(rows.map(row => row.id)).size, rows.length)
   })
 
-  it('an answer and its event carry one trace id', async () => {
+  it('gives an event the trace id of its answer', async () => {
     await using server = await testServer({ env })
     const answer = await server.call('POST', '/v1/users', {})
     const [event] = await server.auditEvents({ trace_id: answer.headers.get('clerk-trace-id') ?? '' })
     assert.deepEqual([event?.action, event?.user_id], ['user.create', answer.body.id])
   })
 
-  it('D7 the text holds no personal data, only a salted hash of it', async () => {
+  it('D7 keeps personal data out of the text, which has only a salted hash of it', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     await busy(server)
@@ -960,7 +960,7 @@ describe('the log as stored', () => {
     }
   })
 
-  it('D7 the personal part can be erased, and nothing else is lost', async () => {
+  it('D7 the personal part can be erased without losing anything else', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const user_id = await busy(server)
@@ -985,7 +985,7 @@ describe('the log as stored', () => {
 })
 
 describe('canonical JSON', () => {
-  it('writes RFC 8785’s own examples', () => {
+  it('writes the examples of RFC 8785', () => {
     const parsed = JSON.parse(
       '{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],"string":"\\u20ac$\\u000F\\u000aA\'\\u0042\\u0022\\u005c\\\\\\"\\/","literals":[null,true,false]}',
     )
@@ -1009,7 +1009,7 @@ describe('canonical JSON', () => {
     )
   })
 
-  it('writes numbers as RFC 8785’s appendix B', () => {
+  it('writes numbers as in appendix B of RFC 8785', () => {
     for (const [number, text] of [
       [0, '0'],
       [-0, '0'],
@@ -1029,7 +1029,7 @@ describe('canonical JSON', () => {
       assert.equal(canonicalJson(number), text)
   })
 
-  it('has no spelling for what is not JSON', () => {
+  it('rejects values that are not JSON', () => {
     for (const value of [
       undefined,
       Number.NaN,
@@ -1049,7 +1049,7 @@ describe('canonical JSON', () => {
     }
   })
 
-  it('is one text for one value, and that value again when read', () => {
+  it('writes equal values as one text, and the text parses to the same value', () => {
     const shuffled = (value: unknown): unknown => {
       if (Array.isArray(value)) return value.map(shuffled)
       if (typeof value === 'object' && value !== null)

@@ -41,7 +41,7 @@ const newSession = async (server: Serving, user_id: string) => {
 const mint = async (server: Serving, id: string) => (await call(server, `/v1/sessions/${id}/tokens`, {})).status
 
 describe('a backup', () => {
-  it('taken under load is whole, and a server elsewhere goes on from it', async () => {
+  it('that is taken under load is complete, and another server can start from it', async () => {
     using here = folder()
     await using server = await serving()
     const { id: user_id } = (await call(server, '/v1/users', {})).body
@@ -71,7 +71,7 @@ describe('a backup', () => {
     const during = acknowledged.length
     busy = false
     await load
-    assert.ok(during > (backups.at(-1)?.before.length ?? 0), 'the server went on meanwhile')
+    assert.ok(during > (backups.at(-1)?.before.length ?? 0), 'the server kept writing during the backup')
     assert.deepEqual(
       readdirSync(here.path).filter(file => !/^backup-\d+\.db$/.test(file)),
       [],
@@ -83,9 +83,9 @@ describe('a backup', () => {
       assert.deepEqual(
         before.filter(id => !held.has(id)),
         [],
-        'everything acknowledged before is in it',
+        'the backup has every write acknowledged before it',
       )
-      // One moment: no ticket without its event, no event without its ticket.
+      // The backup shows one point in time: each ticket has its event, and each event its ticket.
       const events = db.prepare(`select ticket_id from audit_events where action = 'actor_token.create'`).pluck().all()
       assert.deepEqual(new Set(events), held)
       db.close()
@@ -95,17 +95,17 @@ describe('a backup', () => {
     const taken = await server.command('backup', file)
     assert.equal(taken.code, 1)
     assert.match(taken.stderr, /already exists.*another name/)
-    assert.ok(statSync(file).size > 0, 'and is as it was')
+    assert.ok(statSync(file).size > 0, 'the existing file is unchanged')
     assert.equal(await server.stopped('SIGTERM'), 0)
 
-    // restore.test.ts has what becomes of a copy.
+    // restore.test.ts covers what happens to a copy.
     const held = new BetterSqlite3(file, { readonly: true })
     const statusOf = (id: string) => held.prepare('select status from sessions where id = ?').pluck().get(id)
     assert.deepEqual([statusOf(revoked), statusOf(going)], ['revoked', 'active'])
     held.close()
   })
 
-  it('is refused where there is nothing to copy', async () => {
+  it('is refused where there is no database to copy', async () => {
     using here = folder()
     await using server = await serving()
     const { command, env } = server
@@ -113,7 +113,7 @@ describe('a backup', () => {
     const nothing = await command('backup', here.file('copy.db'))
     assert.equal(nothing.code, 1)
     assert.match(nothing.stderr, /There is no database .*nothing\.db/)
-    assert.deepEqual(readdirSync(here.path), [], 'and leaves nothing')
+    assert.deepEqual(readdirSync(here.path), [], 'no file is left behind')
     env.STAGEDOOR_DATABASE_URL = 'sqlite::memory:'
     const memory = await command('backup', here.file('copy.db'))
     assert.equal(memory.code, 2)

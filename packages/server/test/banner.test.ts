@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { testServer } from './support.ts'
 
 describe('/banner.js', () => {
-  it('is the banner of the SDK as a script that any page may load, and that loads nothing itself', async () => {
+  it('is the SDK’s banner as a script that any page may load and that loads nothing itself', async () => {
     await using server = await testServer()
     const answer = await server.call('GET', '/banner.js', undefined, { authorization: undefined })
     assert.equal(answer.status, 200)
@@ -15,7 +15,7 @@ describe('/banner.js', () => {
     assert.match(answer.text, /customElements\.define\('stagedoor-banner'/)
     assert.doesNotMatch(answer.text, /^import /m)
     assert.ok(Buffer.byteLength(answer.text) < 50_000, `${Buffer.byteLength(answer.text)} bytes`)
-    // As a browser would: by its own bytes, and no types left in them.
+    // Compile it as a browser would: it is plain JavaScript with no types left.
     await import(`data:text/javascript,${encodeURIComponent(answer.text)}`)
     assert.equal((await server.call('HEAD', '/banner.js')).status, 200)
   })

@@ -5,7 +5,7 @@ import { type ClerkClient, createClerkClient, verifyToken } from '@clerk/backend
 import { isClerkAPIResponseError } from '@clerk/backend/errors'
 import { SECRET_KEY, type TestServer, testServer } from './support.ts'
 
-/** Clerk's own client, as npm has it, with a key and a URL changed. */
+/** Clerk's own client from npm. Only the key and the URL are changed. */
 
 const actor = { sub: 'user_operator', role: 'support', snake_case: { camelCase: [1, null, 'é'] } }
 
@@ -24,7 +24,7 @@ before(async () => {
 after(() => server[Symbol.asyncDispose]())
 
 describe('@clerk/backend actorTokens', () => {
-  it('creates, the actor value for value', async () => {
+  it('creates a token and keeps the actor value for value', async () => {
     const user = await clerk.users.createUser({})
     const token = await clerk.actorTokens.create({
       userId: user.id,
@@ -40,13 +40,13 @@ describe('@clerk/backend actorTokens', () => {
     assert.equal(token.updatedAt, token.createdAt)
   })
 
-  it('revokes what is pending, once', async () => {
+  it('revokes a pending token, once', async () => {
     const { id } = await server.createActorToken()
     assert.equal((await clerk.actorTokens.revoke(id)).status, 'revoked')
     await refused(clerk.actorTokens.revoke(id), 400, 'actor_token_cannot_be_revoked_code')
   })
 
-  it('is told codes, texts, the field and the trace id', async () => {
+  it('receives the error codes, texts, parameter name and trace id', async () => {
     const user = await clerk.users.createUser({})
     const error = await refused(
       clerk.actorTokens.create({ userId: user.id, actor: {} as never }),
@@ -147,7 +147,7 @@ describe('@clerk/backend sessions', () => {
     assert.equal(data[0]?.id, session_id)
   })
 
-  it('mints tokens of the life asked for, which @clerk/backend verifies by key set and by PEM', async () => {
+  it('mints tokens with the requested lifetime, which @clerk/backend verifies by key set and by PEM', async () => {
     const { session_id, user_id } = await server.signIn({ actor })
     for (const [expiresInSeconds, life] of [
       [undefined, 60],
@@ -164,14 +164,14 @@ describe('@clerk/backend sessions', () => {
     }
   })
 
-  it('revokes; a revoked session gets no token', async () => {
+  it('revokes a session, which then gets no token', async () => {
     const { session_id } = await server.signIn({ actor })
     assert.equal((await clerk.sessions.revokeSession(session_id)).status, 'revoked')
     await refused(clerk.sessions.getToken(session_id), 401, 'authentication_invalid')
     await refused(clerk.sessions.getSession('sess_nothing'), 404, 'resource_not_found')
   })
 
-  it('verifies no token of another server', async () => {
+  it('rejects a token of another server', async () => {
     await using other = await testServer({ realTime: true })
     const { session_id } = await other.signIn({ actor })
     const { jwt } = (await other.call('POST', `/v1/sessions/${session_id}/tokens`)).body
@@ -182,7 +182,7 @@ describe('@clerk/backend sessions', () => {
   })
 
   for (const alg of ['ES256', 'EdDSA']) {
-    it(`verifies no ${alg}: it takes RS256 alone`, async () => {
+    it(`rejects ${alg}: it accepts only RS256`, async () => {
       await using other = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: alg } })
       const { session_id } = await other.signIn({ actor })
       const { jwt } = (await other.call('POST', `/v1/sessions/${session_id}/tokens`)).body
@@ -191,7 +191,7 @@ describe('@clerk/backend sessions', () => {
     })
   }
 
-  it('authenticates a request with it, the actor included', async () => {
+  it('authenticates a request with the token, including the actor', async () => {
     const { session_id, user_id } = await server.signIn({ actor })
     const { jwt } = await clerk.sessions.getToken(session_id)
     const request = new Request('http://localhost:3000/', { headers: { authorization: `Bearer ${jwt}` } })
@@ -222,7 +222,7 @@ describe('@clerk/backend jwtTemplates', () => {
     await refused(clerk.jwtTemplates.create({ name: 'x', claims: { sub: 'x' } }), 400, 'jwt_template_reserved_claim')
   })
 
-  it('mints from a template; what it mints signs nobody in', async () => {
+  it('mints from a template; the minted token signs no user in', async () => {
     await clerk.jwtTemplates.create({
       name: 'minted',
       claims: { act: '{{session.actor}}', sid: '{{session.id}}', greeting: 'Hello {{user.first_name || "there"}}' },
@@ -233,7 +233,7 @@ describe('@clerk/backend jwtTemplates', () => {
       [300, 300],
     ] as const) {
       const { jwt } = await clerk.sessions.getToken(session_id, 'minted', expiresInSeconds)
-      // verifyToken checks any JWT of the instance.
+      // verifyToken accepts any JWT of the instance.
       const claims = await verifyToken(jwt, { secretKey: SECRET_KEY, apiUrl })
       assert.deepEqual(
         [claims.sub, claims.sid, claims.act, claims['greeting'], claims.exp - claims.iat, claims.iat - claims.nbf],
@@ -258,7 +258,7 @@ describe('@clerk/backend signInTokens and clients', () => {
     await refused(clerk.signInTokens.revokeSignInToken(token.id), 400, 'sign_in_token_cannot_be_revoked_code')
   })
 
-  it('reads a client, and whose a cookie is', async () => {
+  it('reads a client, and finds the client of a cookie', async () => {
     const { client_id, session_id, cookie } = await server.signIn({ actor })
     const client = await clerk.clients.getClient(client_id)
     assert.deepEqual(client.sessionIds, [session_id])

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { Stagedoor } from '@stagedoor/sdk'
 
-/** What a person meets at the command line who knows none of it by heart. */
+/** What a person sees at the command line who does not know the commands by heart. */
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const CLI = fileURLToPath(new URL('../src/cli/', import.meta.url))
@@ -25,7 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'stagedoor-cli-usage-'))
 let dev: ChildProcess
 let url = ''
 let output = ''
-/** Keeps 4100, or whatever a machine has there, out of it: `dev` moves to the next port. */
+/** Occupies port 4100, unless another process does already, so that `dev` moves to the next port. */
 const taken = createServer()
 
 function start(args: string[], env: Record<string, string> = {}, cwd = folder): ChildProcess {
@@ -55,7 +55,7 @@ async function ok(args: string[], env: Record<string, string> = {}): Promise<Res
 
 const json = async (args: string[]) => JSON.parse((await ok([...args, '--json'])).stdout)
 
-/** What needs no command line. */
+/** A client for requests that need no command line. */
 function client(): Stagedoor {
   const env = parseEnv(readFileSync(join(folder, '.stagedoor/dev.env'), 'utf8'))
   return new Stagedoor({ serverURL: url, secretKey: env.STAGEDOOR_SECRET_KEY ?? '' })
@@ -93,7 +93,7 @@ after(async () => {
 })
 
 describe('commands and the development server of their folder', () => {
-  it('find each other on another port, also after it was killed', async () => {
+  it('find each other on another port, even after the server was killed', async () => {
     assert.notEqual(new URL(url).port, String((taken.address() as { port: number }).port))
     const [users, doctor, second] = await Promise.all([
       json(['users', 'list']),
@@ -105,12 +105,12 @@ describe('commands and the development server of their folder', () => {
     assert.deepEqual([found.result, found.detail], ['ok', `${url} is ready`])
     assert.equal(second.code, 2)
     assert.match(second.stderr, new RegExp(`is running already, at ${url} \\(process ${dev.pid}\\)`))
-    // What the environment says comes first.
+    // The environment takes precedence.
     const elsewhere = await run(['users', 'list'], { STAGEDOOR_SERVER_URL: 'http://127.0.0.1:65529' })
     assert.match(elsewhere.stderr, /Nothing answers at http:\/\/127\.0\.0\.1:65529 \(ECONNREFUSED\)/)
 
     await stop('SIGKILL')
-    assert.ok(existsSync(join(folder, '.stagedoor/server.json')), 'it had no time to take it away')
+    assert.ok(existsSync(join(folder, '.stagedoor/server.json')), 'a killed server leaves its file behind')
     assert.match(output, /The main job, once/)
     await devServer('--port', '0')
     assert.equal((await json(['users', 'list'])).length, 2)
@@ -134,7 +134,7 @@ describe('lists', () => {
       await client().actorTokens.create({ userId: ada[0]?.id ?? '', actor: { sub: 'pager' } })
   })
 
-  it('say that there is more and how to get it, and give all of it', async () => {
+  it('show that there is more and how to get it, and can return everything', async () => {
     const page = await ok(['actor-tokens', 'list', '--actor', 'pager'])
     assert.equal(page.stdout.trim().split('\n').length, 11)
     assert.match(page.stderr, /10 of 12 so far\. The next: --offset 10\..*--all/)
@@ -152,7 +152,7 @@ describe('lists', () => {
       assert.match((await ok(args)).stderr, /of \d+ so far/)
   })
 
-  it('take times, people by what one knows of them, and show keys by name', async () => {
+  it('accept times, find people by what you know about them, and show keys by name', async () => {
     const count = async (args: string[]) => (await json(args)).length
     const tokens = ['actor-tokens', 'list', '--actor', 'pager', '--all']
     const [recent, old, none, byMail, byId, events] = await Promise.all([
@@ -165,7 +165,7 @@ describe('lists', () => {
     ])
     assert.deepEqual([recent, old, none, byMail, byId], [12, 0, 0, 12, 0])
     assert.match(events.stderr, /There are more\. The next: --offset 3\. Every row: --all/)
-    assert.match(events.stdout, /from STAGEDOOR_SECRET_KEY/, 'by the name of the key')
+    assert.match(events.stdout, /from STAGEDOOR_SECRET_KEY/, 'the event shows the name of the key')
     assert.doesNotMatch(events.stdout, /key_\w+/)
     const wrong = await Promise.all(
       [
@@ -184,7 +184,7 @@ describe('lists', () => {
     assert.equal(Math.round((token.expiresAt - token.createdAt) / 1_000), 5_400)
   })
 
-  it('follow what is added', async () => {
+  it('follow new entries', async () => {
     const following = start(['audit', 'list', '--follow', '--json', '--actor', 'followed'])
     let lines = ''
     following.stdout?.on('data', chunk => {
@@ -209,8 +209,8 @@ describe('lists', () => {
   })
 })
 
-describe('what is wrong', () => {
-  it('is said in words, with what to do', async () => {
+describe('a mistake', () => {
+  it('is explained, with what to do about it', async () => {
     const https = url.replace('http:', 'https:')
     const wrong: [string[], Record<string, string>, number, RegExp][] = [
       [
@@ -248,7 +248,7 @@ describe('what is wrong', () => {
     assert.equal(JSON.parse(meant.stdout).everything, true)
   })
 
-  it('is noticed where npm took the options', async () => {
+  it('is noticed if npm took the options for itself', async () => {
     const npm = { npm_lifecycle_event: 'stagedoor' }
     const [lost, purge, kept, other] = await Promise.all([
       run(['users', 'list'], { ...npm, npm_config_json: 'true' }),
@@ -263,7 +263,7 @@ describe('what is wrong', () => {
     assert.deepEqual([kept.code, other.code], [0, 0])
   })
 
-  it('is under its heading in doctor, once', async () => {
+  it('is listed once by doctor, under its heading', async () => {
     const empty = mkdtempSync(join(tmpdir(), 'stagedoor-doctor-'))
     const key = randomBytes(32).toString('base64')
     const devKey =
@@ -315,11 +315,11 @@ describe('what is wrong', () => {
     )
     assert.match(missing.stdout, /! sign-in +Sign-in tokens are on.*Set STAGEDOOR_SIGN_IN_TOKENS=off/)
     assert.match(missing.stdout, /! database +There is no database .*none\.db yet/)
-    assert.ok(!existsSync(join(empty, 'none.db')), 'looking makes nothing')
+    assert.ok(!existsSync(join(empty, 'none.db')), 'doctor creates no file')
     rmSync(empty, { recursive: true })
   })
 
-  it('never names npx, nor an option of the SDK', () => {
+  it('is never explained with npx or an option of the SDK', () => {
     for (const file of globSync('*.ts', { cwd: CLI })) {
       const texts = readFileSync(join(CLI, file), 'utf8').replace(/^ *(\/?\*|\/\/).*$/gm, '')
       for (const [text] of texts.matchAll(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g))

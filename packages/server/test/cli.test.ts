@@ -19,7 +19,7 @@ interface Result {
   stderr: string
 }
 
-/** The environment of a stranger: nothing of ours in it. */
+/** The environment of a new user, without settings of this project. */
 function environment(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
   const plain = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('STAGEDOOR_') && !name.startsWith('NODE_TEST'),
@@ -46,7 +46,7 @@ function finished(child: ChildProcess, input = ''): Promise<Result> {
   })
 }
 
-/** The text a process has printed, once it matches. */
+/** Returns what a process has printed, once the text matches. */
 function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
@@ -105,7 +105,7 @@ describe('stagedoor dev', () => {
     assert.equal(NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY, CLERK_PUBLISHABLE_KEY)
     assert.match(CLERK_PUBLISHABLE_KEY, /^pk_test_[^=]+$/)
     assert.equal(Buffer.from(CLERK_PUBLISHABLE_KEY.slice('pk_test_'.length), 'base64').toString(), `127.0.0.1:${port}$`)
-    // In the examples the server is on its usual port.
+    // In the examples the server is on its default port.
     for (const example of ['clerk-express', 'clerk-nextjs']) {
       const sample = parseEnv(readFileSync(join(EXAMPLES, example, '.env.example'), 'utf8')) as Record<string, string>
       const named = Object.entries(sample).filter(
@@ -125,7 +125,7 @@ describe('stagedoor dev', () => {
     assert.equal(key.exec(second.stdout)?.[1], key.exec(first.stdout)?.[1])
   })
 
-  it('takes the next port if its own is taken, says so, and stops on SIGTERM', async () => {
+  it('uses the next port if its own is taken, prints that, and stops on SIGTERM', async () => {
     const port = await freePort()
     const other = createServer().listen(port, '127.0.0.1')
     await new Promise(resolve => other.once('listening', resolve))
@@ -143,7 +143,7 @@ describe('stagedoor dev', () => {
 })
 
 describe('stagedoor serve', () => {
-  it('refuses missing and sample secrets, all at once, and exits 2', async () => {
+  it('refuses missing and sample secrets in one message and exits 2', async () => {
     const cwd = folder()
     const none = await finished(start(cwd, ['serve']))
     assert.equal(none.code, 2)
@@ -162,7 +162,7 @@ describe('stagedoor serve', () => {
     rmSync(cwd, { recursive: true })
   })
 
-  it('serves, logs JSON lines without secrets, finishes what is under way on SIGTERM and exits 0', async () => {
+  it('logs JSON lines without secrets, finishes open requests on SIGTERM and exits 0', async () => {
     const cwd = folder()
     const port = await freePort()
     const key = `sk_live_${randomBytes(24).toString('hex')}`
@@ -212,7 +212,7 @@ describe('the commands', () => {
   let url = ''
   const run = (args: string[], input?: string, extra: Record<string, string> = {}) =>
     finished(start(cwd, args, { STAGEDOOR_SERVER_URL: url, ...extra }), input)
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the command prints
+  // biome-ignore lint/suspicious/noExplicitAny: any JSON that the command prints
   const json = async (args: string[], input?: string): Promise<any> => {
     const { code, stdout, stderr } = await run([...args, '--json'], input)
     assert.equal(code, 0, `${args.join(' ')}: ${stderr}`)
@@ -277,7 +277,7 @@ describe('the commands', () => {
     assert.deepEqual(whole.actor, { sub: 'agent_1', type: 'agent' })
   })
 
-  it('import users from JSON lines and CSV, say which lines are wrong, and can be run again', async () => {
+  it('import users from JSON lines and CSV, report the invalid lines, and can be run again', async () => {
     const lines = [
       ...Array.from({ length: 200 }, (_, i) =>
         JSON.stringify({ external_id: `jsonl-${i}`, email_address: `j${i}@example.com`, public_metadata: { i } }),
@@ -332,7 +332,7 @@ describe('the commands', () => {
     assert.equal((await run(['audit', 'list', '--counts'])).code, 0)
   })
 
-  it('create, list and revoke secret keys beside the running server, which heeds them at once', async () => {
+  it('create, list and revoke secret keys while the server runs, and it applies the change at once', async () => {
     const made = await json(['keys', 'create', '--name', 'test'])
     const use = () =>
       fetch(`${url}/v1/users/count`, { headers: { authorization: `Bearer ${made.secret_key}` } }).then(
@@ -346,7 +346,7 @@ describe('the commands', () => {
     assert.equal((await run(['keys', 'revoke', 'key_none'])).code, 1)
   })
 
-  it('leave no setting of their own shell in the database', async () => {
+  it('store no setting of their own shell in the database', async () => {
     const [before, keysBefore] = [await json(['signing-keys', 'list']), await json(['keys', 'list'])]
     const devEnv = parseEnv(readFileSync(join(cwd, '.stagedoor/dev.env'), 'utf8'))
     const shell = {
@@ -364,7 +364,7 @@ describe('the commands', () => {
     assert.deepEqual([await json(['signing-keys', 'list']), await json(['keys', 'list'])], [before, keysBefore])
   })
 
-  it('list, rotate and remove signing keys beside the running server', async () => {
+  it('list, rotate and remove signing keys while the server runs', async () => {
     const before = await json(['signing-keys', 'list'])
     const active = before.find((key: { status: string }) => key.status === 'active')
     const early = await run(['signing-keys', 'rotate'])
@@ -402,7 +402,7 @@ describe('the commands', () => {
     assert.match(refused.stderr, /token-invalid-signature/)
   })
 
-  it('look everything over and bring the schema up to date', async () => {
+  it('check the whole installation and migrate the schema', async () => {
     const findings = await json(['doctor'])
     assert.deepEqual(
       findings.filter((finding: { result: string }) => finding.result === 'fail'),
@@ -414,7 +414,7 @@ describe('the commands', () => {
     assert.deepEqual((await json(['migrate'])).applied, [])
   })
 
-  it('explain themselves, and what was asked for wrongly', async () => {
+  it('print help, and explain wrong arguments', async () => {
     const helps = [
       [],
       ['serve'],
@@ -460,7 +460,7 @@ describe('the commands', () => {
     assert.match(keyless.stderr, /STAGEDOOR_SECRET_KEY is missing/)
   })
 
-  it('and the README’s curl commands work as they stand', async () => {
+  it('and the README’s curl commands work unchanged', async () => {
     const [, script = ''] = /```sh\n([\s\S]*?)```/.exec(readFileSync(README, 'utf8')) ?? []
     assert.ok(script.includes('/v1/actor_tokens/accept'))
     const { secret_key } = await json(['keys', 'create', '--name', 'readme'])

@@ -10,7 +10,7 @@ const good = {
 }
 
 describe('settings', () => {
-  it('have defaults, and take what the environment says', () => {
+  it('have defaults, and are read from the environment', () => {
     const config = loadConfig({
       STAGEDOOR_PORT: '4200',
       STAGEDOOR_ALLOWED_ORIGINS: 'https://a.example, https://b.example/',
@@ -23,7 +23,7 @@ describe('settings', () => {
     assert.ok(Object.isFrozen(config))
   })
 
-  it('are all reported at once, each by its name', () => {
+  it('with errors are all reported at once, each by its name', () => {
     assert.throws(
       () =>
         loadConfig({
@@ -71,7 +71,7 @@ describe('settings', () => {
     }
   })
 
-  it('keep the path of the public URL, and refuse by name what would be lost', () => {
+  it('keep the path of the public URL, and refuse parts that would be lost', () => {
     const publicURL = (text: string) => loadConfig({ STAGEDOOR_PUBLIC_URL: text }).public_url
     for (const [text, kept] of [
       ['https://auth.example.com', 'https://auth.example.com'],
@@ -158,7 +158,7 @@ describe('settings', () => {
       assert.throws(() => loadConfig({ STAGEDOOR_TRUSTED_PROXIES: text }), /STAGEDOOR_TRUSTED_PROXIES: must be/, text)
   })
 
-  it('of production take no http address beyond this machine, unless told so', () => {
+  it('of production accept http addresses only on this machine, unless a setting allows more', () => {
     const check = (change: Record<string, string>) => () => assertProduction(loadConfig({ ...good, ...change }))
     for (const here of [
       'http://127.0.0.1:4100',
@@ -195,11 +195,11 @@ describe('settings', () => {
     )
   })
 
-  it('are each described', () => {
+  it('each have a description', () => {
     for (const { env, description } of settings) assert.ok(description.length > 10, env)
   })
 
-  it('read a master key as base64 or hex', () => {
+  it('accept a master key in base64 or hex', () => {
     const key = randomBytes(32)
     for (const text of [
       key.toString('base64'),

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import type { OpenApiDocument } from '../src/contract/openapi.ts'
 
-/** The generated documents, as a client would read them. */
+/** The generated documents, as a client reads them. */
 const documents = ['bapi', 'fapi'].map(
   name =>
     JSON.parse(
@@ -52,8 +52,8 @@ function pointer(path: string): string {
 }
 
 /**
- * Fails if an answer is not one that our own OpenAPI documents allow for this request: another status, or another form.
- * Paths that are in neither document must be answered 404. Files of npm packages are no part of them.
+ * Fails if the OpenAPI documents do not allow this answer to this request: another status, or another form.
+ * Paths that are in neither document must be answered with 404. Files of npm packages are not part of the documents.
  */
 export function assertInContract(method: string, path: string, status: number, body: unknown, isPage = false): void {
   const plain = path.split('?')[0] ?? ''
@@ -69,7 +69,7 @@ export function assertInContract(method: string, path: string, status: number, b
     if (/^\/(npm\/|banner\.js$)/.test(plain) && status === 200 && ['GET', 'HEAD'].includes(method)) return
     const known = routes.some(each => each.pattern.test(plain))
     if (method === 'OPTIONS' ? [204, 400, 404].includes(status) : status === (known ? 405 : 404)) return
-    // A file that is served beside the operations.
+    // A file that the server serves in addition to the operations.
     if (/^\/(npm\/|banner\.js$)/.test(plain) && status === 405) return
     throw new Error(`${method} ${plain} is not in the contract, and was answered ${status}`)
   }

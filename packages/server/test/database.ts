@@ -7,15 +7,15 @@ import BetterSqlite3 from 'better-sqlite3'
 export interface TestDatabase extends Disposable {
   path: string
   masterKey: Buffer
-  /** Settings that put a test server on this file. Keys are quick to make: tests start many servers. */
+  /** Settings that make a test server use this file. EdDSA keys are quick to generate, and tests start many servers. */
   env: Record<string, string>
-  /** A second connection, as an operator or a thief would have one. */
+  /** Opens a second connection, as an operator or a thief would. */
   open(): BetterSqlite3.Database
-  /** One query through a second connection. */
+  /** Runs one query through a second connection. */
   rows<T = Record<string, unknown>>(sql: string, ...values: unknown[]): T[]
 }
 
-/** A database file that outlives the servers on it, and whose master key the test knows. */
+/** A database file that outlives its servers. The test knows its master key. */
 export function testDatabase(env: Record<string, string> = {}): TestDatabase {
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-database-'))
   const path = join(directory, 'test.db')
@@ -43,12 +43,12 @@ export function testDatabase(env: Record<string, string> = {}): TestDatabase {
   }
 }
 
-/** The claims of a JWT, unverified. */
+/** Returns the claims of a JWT, unverified. */
 export function claimsOf(jwt: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
 }
 
-/** Its spelling of an object, as a part of a JWT. */
+/** Returns an object encoded as a part of a JWT. */
 export function part(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
 }

@@ -12,7 +12,7 @@ import { answerIn } from '../../../bench/http.ts'
 import { rawPeer } from './raw.ts'
 import { goal, times } from './support.ts'
 
-/** `stagedoor serve` as a process of its own, stopped by a signal while it works. */
+/** `stagedoor serve` in its own process, which receives a stop signal while it works. */
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const SECRET_KEY = `sk_live_${randomBytes(24).toString('hex')}`
@@ -27,7 +27,7 @@ interface Serving {
   child: ChildProcess
   port: number
   log(): string
-  /** Its exit code, and how long it took from now, ms. */
+  /** Its exit code, and the time until it exited, in ms. */
   ended(): Promise<{ code: number | null; took: number }>
 }
 
@@ -75,13 +75,13 @@ const post = (path: string, body: string) =>
 
 interface Tally {
   answered: number
-  /** Answered, and told that it was the last on this connection. */
+  /** Answered with `Connection: close`. */
   last: number
-  /** Sent on a connection that was open, and not answered. */
+  /** Sent on an open connection and not answered. */
   failed: string[]
 }
 
-/** One connection that asks again and again, and a new one when it is told to, until nobody is there. */
+/** One client that keeps sending requests, opens a new connection when told to close the old one, and stops when the server is gone. */
 async function client(port: number, pause: number, tally: Tally): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')
@@ -127,14 +127,14 @@ async function untilTheLast(socket: Socket, pause: number, tally: Tally): Promis
   }
 }
 
-describe('a server that is told to stop', { concurrency: false }, () => {
-  it('answers everything that has reached it, and ends well', { timeout: 1_800_000 }, async () => {
+describe('a server that receives a stop signal', { concurrency: false }, () => {
+  it('answers every request that has reached it, and exits with 0', { timeout: 1_800_000 }, async () => {
     const stops = times(5, 100)
     const tally: Tally = { answered: 0, last: 0, failed: [] }
     let longest = 0
     for (let stop = 0; stop < stops; stop++) {
       const serving = await serve()
-      // Some ask without a pause, some now and then.
+      // Some clients send requests without a pause, others now and then.
       const clients = Array.from({ length: 24 }, (_, i) => client(serving.port, i % 3 === 0 ? 0 : i * 10, tally))
       await sleep(150 + Math.random() * 300)
       serving.child.kill(stop % 2 === 0 ? 'SIGTERM' : 'SIGINT')
@@ -151,7 +151,7 @@ describe('a server that is told to stop', { concurrency: false }, () => {
     goal('K6-longest-stop-ms', longest, '≤ 10000', longest <= 10_000)
   })
 
-  it('waits for a body that is on its way, and for nobody who says nothing', async () => {
+  it('waits for a body in transit, and not for silent connections', async () => {
     const serving = await serve()
     const [sender, silent] = [await rawPeer(serving.port), await rawPeer(serving.port)]
     const text = post('/v1/users', '{"first_name":"Olivia"}')
@@ -168,7 +168,7 @@ describe('a server that is told to stop', { concurrency: false }, () => {
     assert.equal((await serving.ended()).code, 0)
   })
 
-  it('lets nobody else in', async () => {
+  it('accepts no new connections', async () => {
     const serving = await serve()
     const sender = await rawPeer(serving.port)
     sender.socket.write(post('/v1/users', '{}').slice(0, -1))
@@ -185,7 +185,7 @@ describe('a server that is told to stop', { concurrency: false }, () => {
     assert.equal((await serving.ended()).code, 0)
   })
 
-  it('is quick about it if there is nothing to do', async () => {
+  it('stops quickly if there is nothing to do', async () => {
     const serving = await serve()
     serving.child.kill('SIGTERM')
     const { code, took } = await serving.ended()
@@ -193,7 +193,7 @@ describe('a server that is told to stop', { concurrency: false }, () => {
     assert.ok(took < 3_000, `${took.toFixed(0)} ms`)
   })
 
-  it('ends at once if it is told twice', async () => {
+  it('exits at once on a second signal', async () => {
     const serving = await serve()
     const sender = await rawPeer(serving.port)
     sender.socket.write(post('/v1/users', '{}').slice(0, -1))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { claimsOf, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
 
-/** A browser with two sessions. */
+/** Signs in twice in one browser. */
 async function twoSessions(server: TestServer) {
   const first = await server.signIn()
   const token = await server.createActorToken()
@@ -18,7 +18,7 @@ async function twoSessions(server: TestServer) {
 }
 
 describe('the environment', () => {
-  it('is told by GET and by what Clerk’s development builds send, and never lets a session end another', async () => {
+  it('is returned for GET and for the request of Clerk’s development builds, and never lets one session end another', async () => {
     await using server = await testServer()
     const asked = await server.call('GET', '/v1/environment', undefined, { authorization: undefined })
     const { auth_config, display_config } = expectOk(asked)
@@ -32,7 +32,7 @@ describe('the environment', () => {
 })
 
 describe('a development browser', () => {
-  it('is given a name, and nothing is kept of it', async () => {
+  it('gets a name, and the server stores nothing about it', async () => {
     await using server = await testServer()
     const events = (await server.auditEvents()).length
     const origin = 'http://localhost:3000'
@@ -50,7 +50,7 @@ describe('a development browser', () => {
 })
 
 describe('the method override', () => {
-  it('is taken from a POST only, from the query only, and for no other method', async () => {
+  it('is accepted in the query of a POST only, and for no other method', async () => {
     await using server = await testServer()
     const { cookie, ids } = await twoSessions(server)
     const stillThere = async () => {
@@ -80,13 +80,13 @@ describe('the method override', () => {
     )
     assert.deepEqual(foreign.codes, ['origin_invalid'])
     await stillThere()
-    // The Backend API has no override: its clients can send any method.
+    // The Backend API has no override: its clients can send every method.
     assert.equal((await server.call('POST', '/v1/users/user_x?_method=DELETE')).status, 405)
   })
 })
 
 describe('the origin of a page', () => {
-  it('is never one of the words that settings use', async () => {
+  it('is never one of the keywords that settings use', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
     for (const origin of ['loopback', 'LOOPBACK', 'null', '*', 'http://', 'localhost', '']) {
@@ -118,7 +118,7 @@ describe('signing out of everything', () => {
     })
   })
 
-  it('forgets the client if asked to', async () => {
+  it('deletes the client on request', async () => {
     await using server = await testServer()
     const { cookie, ids } = await twoSessions(server)
     const answer = await server.call('DELETE', '/v1/client', undefined, { authorization: undefined, cookie })
@@ -127,7 +127,7 @@ describe('signing out of everything', () => {
     for (const id of ids) assert.equal(expectOk(await server.call('GET', `/v1/sessions/${id}`)).status, 'ended')
   })
 
-  it('reads one session of the client, and nobody else’s', async () => {
+  it('returns a session of the client, and no session of another client', async () => {
     await using server = await testServer()
     const mine = await server.signIn()
     const other = await server.signIn()
@@ -138,7 +138,7 @@ describe('signing out of everything', () => {
   })
 })
 
-describe('the session tokens that come with a client', () => {
+describe('the session tokens in a client', () => {
   const origin = 'http://127.0.0.1:4101'
   interface Session {
     id: string
@@ -149,7 +149,7 @@ describe('the session tokens that come with a client', () => {
     expectOk(await server.call('GET', `/v1/client${query}`, undefined, { authorization: undefined, ...headers }))
       .response.sessions as Session[]
 
-  it('are one for each session, for the page that asks, and in every answer that has the client', async () => {
+  it('exist for each session, name the requesting page, and are in every answer that has the client', async () => {
     await using server = await testServer()
     const { cookie, ids } = await twoSessions(server)
     const last = ids.at(-1)
@@ -174,7 +174,7 @@ describe('the session tokens that come with a client', () => {
     )
   })
 
-  it('name the page behind a proxy on its own origin, are none for a page unnamed, and name none for an app', async () => {
+  it('name the page behind a proxy on its own origin, name no page if it is unknown, and are missing for an app', async () => {
     await using server = await testServer()
     const { cookie } = await server.signIn()
     const same = { cookie, 'sec-fetch-site': 'same-origin' }
@@ -194,14 +194,14 @@ describe('the session tokens that come with a client', () => {
     assert.equal(await azp({ authorization: cookie.replace('__client=', '') }, '?_is_native=1'), undefined)
   })
 
-  it('count as a use of the selected session when a page loads, of no other, and not when it is looked at', async () => {
+  it('count as use of the selected session when a page loads, and not when a session is read', async () => {
     await using server = await testServer()
     const { cookie, ids } = await twoSessions(server)
     const before = new Map(
       (await clientOf(server, { cookie, origin })).map(({ id, last_active_at }) => [id, last_active_at]),
     )
     const headers = { authorization: undefined, cookie, origin }
-    // Both began in the same millisecond: the list has them in any order.
+    // Both sessions began in the same millisecond, so the list has them in either order.
     const { response } = expectOk(await server.call('GET', '/v1/client', undefined, headers))
     const selected = response.last_active_session_id
     const parked = ids.find(id => id !== selected) ?? ''
@@ -214,7 +214,7 @@ describe('the session tokens that come with a client', () => {
     assert.equal(await used(parked), before.get(parked))
   })
 
-  it('are none of a session whose user is barred', async () => {
+  it('are missing for a session whose user is blocked', async () => {
     await using server = await testServer()
     const { cookie, user_id } = await server.signIn()
     expectOk(await server.call('POST', `/v1/users/${user_id}/lock`))
@@ -223,7 +223,7 @@ describe('the session tokens that come with a client', () => {
   })
 })
 
-describe('what an app’s server is told of the client', () => {
+describe('the __client_uat cookie for the app’s server', () => {
   const env = {
     STAGEDOOR_PUBLIC_URL: 'https://auth.example.co.uk',
     STAGEDOOR_SIGN_IN_URL: 'https://app.example.co.uk/sign-in',
@@ -236,7 +236,7 @@ describe('what an app’s server is told of the client', () => {
     return { answer, uat: Math.floor(expectOk(answer).client.updated_at / 1_000) }
   }
 
-  it('is when it last changed, on the domain the page shares with the server; the client’s own cookie is the last', async () => {
+  it('is the time of the last change, on the domain that the page shares with the server; the client cookie comes last', async () => {
     await using server = await testServer({ env })
     for (const [origin, domain] of [
       ['https://app.example.co.uk', '; Domain=example.co.uk'],
@@ -252,7 +252,7 @@ describe('what an app’s server is told of the client', () => {
     }
   })
 
-  it('is nothing to a page elsewhere, and to what is no page', async () => {
+  it('is not set for a page on another site or for a request without a page', async () => {
     await using server = await testServer({ env })
     for (const origin of ['https://app.example.org', 'https://10.0.0.1', undefined]) {
       const { answer } = await signInFrom(server, origin)
@@ -261,7 +261,7 @@ describe('what an app’s server is told of the client', () => {
     assert.deepEqual((await signInFrom(server, undefined, '?_is_native=1')).answer.headers.getSetCookie(), [])
   })
 
-  it('is 0 once nobody is signed in, however that came', async () => {
+  it('is 0 once no user is signed in, for every way to sign out', async () => {
     await using server = await testServer()
     const origin = 'http://127.0.0.1:4101'
     const zero = '__client_uat=0; Path=/; Max-Age=31536000; SameSite=Lax'
@@ -286,7 +286,7 @@ describe('what an app’s server is told of the client', () => {
       )
   })
 
-  it('is said by a handshake too, where a cookie of that domain would stand beside the app’s own', async () => {
+  it('is set by a handshake too, if a cookie of that domain would conflict with the app’s own', async () => {
     await using server = await testServer({ env })
     const { answer, uat } = await signInFrom(server, 'https://app.example.co.uk')
     const told = async (redirect_url: string, cookie: string | undefined) => {

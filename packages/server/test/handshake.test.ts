@@ -5,7 +5,7 @@ import { claimsOf, cookieOf, expectOk, SECRET_KEY, type TestServer, testServer }
 
 const BACK = 'http://127.0.0.1:4101/users?tab=1'
 
-/** Sends a browser on its handshake. */
+/** Sends a browser through its handshake. */
 async function handshake(server: TestServer, query: Record<string, string> = {}, cookie?: string) {
   const search = new URLSearchParams({ redirect_url: BACK, __clerk_api_version: '2026-05-12', ...query })
   const answer = await server.call('GET', `/v1/client/handshake?${search}`, undefined, {
@@ -18,14 +18,14 @@ async function handshake(server: TestServer, query: Record<string, string> = {},
 const payload = (server: TestServer, nonce: string) =>
   server.call('GET', `/v1/clients/handshake_payload?${new URLSearchParams({ nonce })}`)
 
-/** Set-Cookie values as a jar has them. */
+/** Set-Cookie values as a cookie jar. */
 const jarOf = (directives: string[]) =>
   Object.fromEntries(directives.map(directive => (directive.split(';')[0] ?? '').split('=') as [string, string]))
 
 const test = { format: 'nonce', __clerk_db_jwt: 'dvb_1', __clerk_hs_reason: 'session-token-expired' }
 
 describe('the handshake', () => {
-  it('with a nonce: trades it for the session, by the plain names and by those of the key', async () => {
+  it('with a nonce: exchanges it for the session, under the plain cookie names and those with the key’s suffix', async () => {
     await using server = await testServer()
     const { cookie, session_id, user_id } = await server.signIn({ actor: { sub: 'a', more: [1] } })
     const { answer, to } = await handshake(server, test, cookie)
@@ -38,7 +38,7 @@ describe('the handshake', () => {
 
     const { directives } = expectOk(await payload(server, nonce))
     const jar = jarOf(directives)
-    // Of pk_test_MTI3LjAuMC4xOjQxMDAk, as Clerk's SDKs derive it.
+    // The suffix for pk_test_MTI3LjAuMC4xOjQxMDAk, as Clerk's SDKs derive it.
     for (const name of ['__session', '__session_vXNNTRtr']) {
       const { sub, sid, act, azp } = claimsOf(jar[name] ?? '')
       assert.deepEqual(
@@ -54,7 +54,7 @@ describe('the handshake', () => {
       assert.match(directive, /^__[\w-]+=[\w.-]*; Path=\/; SameSite=Lax; Max-Age=\d+$/)
   })
 
-  it('is for navigations, where the browser says what it loads', async () => {
+  it('is for navigations only, if the browser sends what it loads', async () => {
     await using server = await testServer()
     const { cookie } = await server.signIn()
     const search = new URLSearchParams({ redirect_url: BACK })
@@ -72,7 +72,7 @@ describe('the handshake', () => {
     }
   })
 
-  it('as a token: names who it is from, for whom and until when', async () => {
+  it('as a token: names its issuer, its audience and its expiry', async () => {
     await using server = await testServer()
     const { cookie } = await server.signIn()
     const { to } = await handshake(server, { __clerk_hs_reason: 'dev-browser-missing' }, cookie)
@@ -81,7 +81,7 @@ describe('the handshake', () => {
     assert.deepEqual([iss, aud, iat, exp], ['http://127.0.0.1:4100', 'http://127.0.0.1:4101', now, now + 60])
   })
 
-  it('as a token: the cookies themselves, signed with a published key, and no session token to anybody', async () => {
+  it('as a token: contains the cookies, is signed with a published key, and is itself no session token', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
     const { to } = await handshake(server, { __clerk_hs_reason: 'dev-browser-missing' }, cookie)
@@ -97,7 +97,7 @@ describe('the handshake', () => {
     assert.match(jar['__clerk_db_jwt'] ?? '', /^dvb_/)
   })
 
-  it('signs out whoever has no session, whatever spelling of the key the app has', async () => {
+  it('signs out a browser without a session, for every encoding of the app’s key', async () => {
     await using server = await testServer({ env: { STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:41000' } })
     const { to } = await handshake(server, test)
     const { directives } = expectOk(await payload(server, to?.searchParams.get('__clerk_handshake_nonce') ?? ''))
@@ -108,7 +108,7 @@ describe('the handshake', () => {
     assert.equal(jar['__client_uat'], '0')
   })
 
-  it('keeps the nonce of a production app out of the address bar, where it shares the host', async () => {
+  it('keeps the nonce of a production app out of the address bar if app and server share the host', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
     const live = { format: 'nonce', __clerk_hs_reason: 'session-token-expired' }
@@ -122,13 +122,16 @@ describe('the handshake', () => {
     const jar = jarOf(directives)
     assert.equal(claimsOf(jar['__session'] ?? '').sid, session_id)
     assert.equal(jar['__clerk_db_jwt'], undefined)
-    assert.ok(directives.includes('__clerk_handshake_nonce=; Path=/; SameSite=Lax; Max-Age=0'), 'and takes it back')
+    assert.ok(
+      directives.includes('__clerk_handshake_nonce=; Path=/; SameSite=Lax; Max-Age=0'),
+      'the handshake deletes the nonce cookie',
+    )
 
     const elsewhere = await handshake(server, { ...live, redirect_url: 'http://localhost:4101/' }, cookie)
-    assert.ok(elsewhere.to?.searchParams.get('__clerk_handshake_nonce'), 'another host sees no cookie of this one')
+    assert.ok(elsewhere.to?.searchParams.get('__clerk_handshake_nonce'), 'another host gets the nonce in the address')
   })
 
-  it('is good for a minute, for this server, for its secret keys and for nothing else', async () => {
+  it('is valid for one minute, for this server and its secret keys, and for nothing else', async () => {
     await using server = await testServer()
     await using other = await testServer()
     const { cookie, session_id, ticket } = await server.signIn()
@@ -146,7 +149,7 @@ describe('the handshake', () => {
       authorization: undefined,
     })
     assert.equal(anonymous.status, 401)
-    // Nor is a nonce anything else.
+    // A nonce is also the only credential that works here.
     const mint = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie: `__client=${nonce}` })
     assert.equal(mint.status, 401)
     assert.deepEqual((await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: nonce })).codes, [
@@ -158,7 +161,7 @@ describe('the handshake', () => {
     await refused(nonce)
   })
 
-  it('signs out if the session was revoked on the way', async () => {
+  it('signs out if the session was revoked before the exchange', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
     const { to } = await handshake(server, test, cookie)
@@ -168,7 +171,7 @@ describe('the handshake', () => {
     assert.equal(jarOf(directives)['__client_uat'], '0')
   })
 
-  it('is no way to find out who is signed in, for a page that is not listed', async () => {
+  it('does not tell an unlisted page who is signed in', async () => {
     await using server = await testServer()
     const { cookie } = await server.signIn()
     for (const redirect_url of ['https://evil.example/', 'http://127.0.0.1.evil.example/', '//evil.example', 'x']) {
@@ -183,7 +186,7 @@ describe('the handshake', () => {
     assert.match(page.text, /This server sends nobody to https:\/\/evil\.example/)
   })
 
-  it('S7 its token is no session token and no key', async () => {
+  it('S7 has a token that is no session token and no key', async () => {
     await using server = await testServer()
     const { cookie } = await server.signIn()
     const { to } = await handshake(server, {}, cookie)
@@ -198,7 +201,7 @@ describe('the handshake', () => {
   })
 })
 
-/** What an app is told to set, after a browser went through the handshake with this cookie. */
+/** The cookies that an app receives after a browser went through the handshake with this cookie. */
 async function directives(server: TestServer, cookie: string): Promise<string[]> {
   const path = '/v1/client/handshake?format=nonce&__clerk_db_jwt=dvb_1&redirect_url=http://127.0.0.1:4101/'
   const sent = await server.call('GET', path, undefined, { authorization: undefined, cookie })
@@ -211,7 +214,7 @@ const pair = (directive: string) => /^([^=]+)=([^;]*)/.exec(directive)?.slice(1)
 const sessions = (all: string[]) => all.filter(directive => directive.startsWith('__session')).map(pair)
 
 describe('the cookies of a handshake', () => {
-  it('have the session token by its plain name and by that of the publishable key, the plain one last', async () => {
+  it('hold the session token under its plain name and the publishable key’s name, the plain one last', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn()
     const [[name = '', jwt = ''] = [], [plain, same] = [], ...more] = sessions(await directives(server, cookie))
@@ -220,7 +223,7 @@ describe('the cookies of a handshake', () => {
     assert.equal(claimsOf(jwt).sid, session_id)
   })
 
-  it('S13 have a large session token by its plain name only, and take an old one off the other', async () => {
+  it('S13 hold a large session token under its plain name only, and delete an old one under the other name', async () => {
     await using server = await testServer()
     const actor = { sub: 'user_operator', note: 'x'.repeat(980) }
     const { cookie } = await server.signIn({ actor })
@@ -233,8 +236,8 @@ describe('the cookies of a handshake', () => {
     assert.ok(all.join('').length < 3_000, `${all.join('').length} bytes`)
   })
 
-  it('end the session under every name the app may read it by, if nobody is signed in', async () => {
-    // Base64 of this host ends with `==`, and some write the key so.
+  it('end the session under every name that the app may read, if no user is signed in', async () => {
+    // The base64 of this host ends with `==`, and some tools keep the padding in the key.
     await using server = await testServer({ env: { STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:41000' } })
     for (const [name = '', value] of (await directives(server, '')).map(pair)) {
       if (name.startsWith('__session')) assert.equal(value, '', name)
@@ -244,7 +247,7 @@ describe('the cookies of a handshake', () => {
   })
 })
 
-describe('who was signed in before', () => {
+describe('the session that was active before', () => {
   /** Signs in on a client that may have sessions already. */
   async function act(server: TestServer, cookie?: string, fields: object = {}) {
     const { token } = await server.createActorToken(fields)
@@ -268,7 +271,7 @@ describe('who was signed in before', () => {
       await using server = await testServer()
       const first = await signInAsOneself(server)
       const second = await signInAsOneself(server, first.cookie)
-      // The older of the two is the one in use.
+      // The older of the two is the active one.
       await post(server, second.cookie, first.id, 'touch', { intent: 'select_session' })
       const acting = await act(server, second.cookie, { session_max_duration_in_seconds: 900 })
       assert.equal(await selected(server, acting.cookie), acting.id)
@@ -289,7 +292,7 @@ describe('who was signed in before', () => {
     })
   }
 
-  it('acting twice: leaving leads back one by one', async () => {
+  it('acting twice: signing out returns to the previous sessions one by one', async () => {
     await using server = await testServer()
     const own = await signInAsOneself(server)
     const one = await act(server, own.cookie)
@@ -300,12 +303,12 @@ describe('who was signed in before', () => {
     expectOk(await server.call('POST', `/v1/sessions/${one.id}/revoke`))
     assert.equal(await selected(server, gone.cookie), two.id)
     await post(server, gone.cookie, two.id, 'remove')
-    assert.equal(await selected(server, gone.cookie), own.id, 'the one between is over already')
+    assert.equal(await selected(server, gone.cookie), own.id, 'the session in between has ended already')
     await post(server, gone.cookie, own.id, 'remove')
     assert.equal(await selected(server, gone.cookie), null)
   })
 
-  it('the browser learns why and where to go back to, of its own session only', async () => {
+  it('the browser learns the reason and the return URL of its own session only', async () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn({
       reason: 'Ticket 4711',
@@ -343,7 +346,7 @@ describe('who was signed in before', () => {
 })
 
 describe('apps without cookies', () => {
-  it('show their client in Authorization and are told of it there; cookies count for nothing', async () => {
+  it('send and receive their client in the Authorization header; cookies are ignored', async () => {
     await using server = await testServer()
     const planted = await server.signIn()
     const { token } = await server.createActorToken()
@@ -365,7 +368,7 @@ describe('apps without cookies', () => {
     expectOk(await native(`/v1/client/sessions/${id}/tokens`, mine, {}))
     assert.equal((await native(`/v1/client/sessions/${id}/tokens`, anonymous, {})).status, 401)
     assert.equal((await native(`/v1/client/sessions/${id}/tokens`, undefined, {})).status, 401)
-    // Without saying so in the query, the header is not read.
+    // The header is read only if the query asks for it.
     assert.equal((await server.post(`/v1/client/sessions/${id}/tokens`, {}, { authorization: mine })).status, 401)
 
     const page = await native('/v1/client', mine, undefined, { origin: 'https://evil.example' })
@@ -379,7 +382,7 @@ describe('apps without cookies', () => {
 })
 
 describe('the proxy of Clerk’s SDKs', () => {
-  it('shows a secret key of this server, or is not one', async () => {
+  it('must present a secret key of this server', async () => {
     await using server = await testServer()
     const ask = (headers: Record<string, string>) =>
       server.call('GET', '/v1/client', undefined, {
@@ -392,10 +395,10 @@ describe('the proxy of Clerk’s SDKs', () => {
     assert.deepEqual([wrong.status, wrong.codes], [401, ['proxy_request_invalid_secret_key']])
     const right = await ask({ 'clerk-secret-key': SECRET_KEY })
     assert.equal(right.status, 200)
-    assert.match(right.headers.get('set-cookie') ?? '', /; Secure$/, 'the browser is on https')
+    assert.match(right.headers.get('set-cookie') ?? '', /; Secure$/, 'the browser uses https')
   })
 
-  it('does not make its own origin an allowed one: where a browser is sent, the settings say', async () => {
+  it('does not make its own origin an allowed one: the settings decide where a browser is redirected', async () => {
     await using server = await testServer()
     const search = new URLSearchParams({ redirect_url: 'https://evil.example/' })
     const answer = await server.call('GET', `/v1/client/handshake?${search}`, undefined, {
@@ -406,7 +409,7 @@ describe('the proxy of Clerk’s SDKs', () => {
     assert.deepEqual([answer.status, answer.codes], [422, ['prohibited_redirect_url']])
   })
 
-  it('is at an http or https address, or is refused: it becomes the address of forms', async () => {
+  it('must have an http or https address, because it becomes the target of forms', async () => {
     await using server = await testServer()
     const { url } = await server.createActorToken()
     for (const proxy of [
@@ -432,7 +435,7 @@ describe('the proxy of Clerk’s SDKs', () => {
     }
   })
 
-  it('the accept page of a proxied server posts to the proxy', async () => {
+  it('makes the accept page of a proxied server post to the proxy', async () => {
     await using server = await testServer()
     const { url } = await server.createActorToken()
     const { text } = await server.call('GET', new URL(url).pathname + new URL(url).search, undefined, {

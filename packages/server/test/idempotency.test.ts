@@ -6,7 +6,7 @@ import { type Answer, expectOk, type TestServer, testServer, times } from './sup
 
 const DAY_SECONDS = 86_400
 
-/** What each operation makes, and a request that makes it. */
+/** What each operation creates, and a request that creates it. */
 const MAKING: Record<string, (userId: string) => [path: string, body: Record<string, unknown>]> = {
   'an actor token': user_id => ['/v1/actor_tokens', { user_id, actor: { sub: 'olivia' } }],
   'a sign-in token': user_id => ['/v1/sign_in_tokens', { user_id }],
@@ -26,14 +26,14 @@ async function withUser() {
 
 describe('a request with an Idempotency-Key', () => {
   for (const [what, making] of Object.entries(MAKING)) {
-    it(`makes ${what} once, and answers the same again`, async () => {
+    it(`creates ${what} once, and a retry gets the same answer`, async () => {
       await using it = await withUser()
       const [path, body] = making(it.id)
       const first = await it.server.call('POST', path, body, keyed('k1'))
       expectOk(first)
       assert.equal(replayed(first), null)
       const events = (await it.server.auditEvents()).length
-      // Equal JSON is the same body, however it is written.
+      // Equal JSON is the same body, even if it is formatted differently.
       const rewritten = JSON.stringify(Object.fromEntries(Object.entries(body).reverse()), null, 2)
       for (const same of [body, rewritten]) {
         const again = await it.server.call('POST', path, same, keyed('"k1"'))
@@ -43,7 +43,7 @@ describe('a request with an Idempotency-Key', () => {
       assert.equal((await it.server.auditEvents()).length, events)
     })
 
-    it(`makes ${what} once, of sixteen at the same time`, async () => {
+    it(`creates ${what} once from sixteen simultaneous requests`, async () => {
       await using it = await withUser()
       for (let round = 0; round < times(2, 50); round++) {
         const [path, body] = making(it.id)
@@ -59,7 +59,7 @@ describe('a request with an Idempotency-Key', () => {
     })
   }
 
-  it('answers the ticket again, rebuilt from its record, for as long as it can be used', async () => {
+  it('returns the ticket again, rebuilt from its record, until the ticket expires', async () => {
     await using it = await withUser()
     const body = { user_id: it.id, actor: { sub: 'olivia' } }
     const create = () => it.server.call('POST', '/v1/actor_tokens', body, keyed('k'))
@@ -70,7 +70,7 @@ describe('a request with an Idempotency-Key', () => {
     assert.deepEqual([after.status, after.token, after.url], ['accepted', undefined, undefined])
   })
 
-  it('with another body is 422, and changes nothing', async () => {
+  it('with a different body is 422 and changes nothing', async () => {
     await using it = await withUser()
     expectOk(await it.server.call('POST', '/v1/users', { first_name: 'Carl' }, keyed('k')))
     const count = async () => expectOk(await it.server.call('GET', '/v1/users/count')).total_count
@@ -82,7 +82,7 @@ describe('a request with an Idempotency-Key', () => {
     assert.equal(await count(), before)
   })
 
-  it('is told from those of another operation, another secret key, another key', async () => {
+  it('is separate for each operation, each secret key and each idempotency key', async () => {
     await using it = await withUser()
     const system = it.server.stagedoor.context({ type: 'system', id: null })
     const { secret } = await createSecretKey(system, { name: 'other' })
@@ -97,7 +97,7 @@ describe('a request with an Idempotency-Key', () => {
     assert.equal(new Set(ids).size, 5)
   })
 
-  it('is forgotten after a day, and not before', async () => {
+  it('is forgotten after exactly one day', async () => {
     await using it = await withUser()
     const make = () => it.server.call('POST', '/v1/users', {}, keyed('k'))
     const first = expectOk(await make())
@@ -106,11 +106,11 @@ describe('a request with an Idempotency-Key', () => {
     it.server.clock.advance(1)
     const second = expectOk(await make())
     assert.notEqual(second.id, first.id)
-    // A key that is still there although its time is over is used again as a new one.
+    // An expired key whose row still exists can be used again as a new key.
     assert.equal(expectOk(await make()).id, second.id)
   })
 
-  it('is deleted once it is old, a few at a time', async () => {
+  it('is deleted after it expires, in batches', async () => {
     await using it = await withUser()
     const { idempotencyKeys } = it.server.stagedoor.services.store
     for (let i = 0; i < 5; i++) expectOk(await it.server.call('POST', '/v1/users', {}, keyed(`old ${i}`)))
@@ -123,7 +123,7 @@ describe('a request with an Idempotency-Key', () => {
     assert.equal(replayed(await it.server.call('POST', '/v1/users', {}, keyed('young'))), 'true')
   })
 
-  it('that is refused is not remembered', async () => {
+  it('that was refused is not remembered', async () => {
     await using it = await withUser()
     const create = (body: object) => it.server.call('POST', '/v1/sign_in_tokens', body, keyed('k'))
     assert.deepEqual((await create({ user_id: 'user_nobody' })).codes, ['resource_not_found'])
@@ -131,19 +131,19 @@ describe('a request with an Idempotency-Key', () => {
     assert.deepEqual((await create({ user_id: it.id })).codes, ['user_banned'])
     expectOk(await it.server.call('POST', `/v1/users/${it.id}/unban`))
     const made = expectOk(await create({ user_id: it.id }))
-    // What was made then is answered, whatever has become of the user since.
+    // The retry returns what was created, even if the user changed in between.
     expectOk(await it.server.call('POST', `/v1/users/${it.id}/lock`))
     assert.equal(expectOk(await create({ user_id: it.id })).id, made.id)
   })
 
-  it('whose thing is gone is 404', async () => {
+  it('whose result was deleted is 404', async () => {
     await using it = await withUser()
     const make = () => it.server.call('POST', '/v1/users', {}, keyed('k'))
     expectOk(await it.server.call('DELETE', `/v1/users/${expectOk(await make()).id}`))
     assert.deepEqual((await make()).codes, ['resource_not_found'])
   })
 
-  it('leaves nothing behind that says more than that', async () => {
+  it('does not write the key itself to the audit log', async () => {
     await using it = await withUser()
     const key = 'a key that might be found'
     expectOk(await it.server.call('POST', '/v1/users', { first_name: 'Findable' }, keyed(key)))
@@ -156,7 +156,7 @@ describe('an Idempotency-Key', () => {
   const refused = async (server: TestServer, key: string) =>
     (await server.call('POST', '/v1/users', {}, keyed(key))).codes.join()
 
-  it('is 1 to 255 printable characters, as they are or as a string of a structured field', async () => {
+  it('is 1 to 255 printable characters, bare or as a string of a structured field', async () => {
     await using it = await withUser()
     for (const wrong of ['""', '"', '"a', 'é', `"${'a'.repeat(256)}"`, 'a'.repeat(256), '"a"b"', '"a\\b"', '"a";p=1'])
       assert.equal(await refused(it.server, wrong), 'idempotency_key_invalid', wrong)
@@ -166,12 +166,12 @@ describe('an Idempotency-Key', () => {
     assert.notEqual(await id('\\"x'), await id('"\\"x"'))
   })
 
-  it('is the same key in both spellings, whatever it is', async () => {
+  it('is the same key in both forms, for every value', async () => {
     await using it = await withUser()
     const key = fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme-ascii' })
     await fc.assert(
       fc.asyncProperty(key, async text => {
-        // White space at its ends is not part of a header's value; a quote begins the other spelling.
+        // White space at the ends is not part of a header value; a quote starts the string form.
         fc.pre(text === text.trim() && !text.startsWith('"'))
         const make = (spelt: string) => it.server.call('POST', '/v1/users', {}, keyed(spelt))
         const first = expectOk(await make(text))
@@ -182,7 +182,7 @@ describe('an Idempotency-Key', () => {
     )
   })
 
-  it('means nothing to operations that make nothing', async () => {
+  it('is ignored by operations that create nothing', async () => {
     await using it = await withUser()
     const answer = await it.server.call('PATCH', `/v1/users/${it.id}`, { first_name: 'A' }, keyed('""'))
     assert.equal(expectOk(answer).first_name, 'A')

@@ -6,12 +6,12 @@ import { migrateDatabase } from '../src/server.ts'
 import { testDatabase } from './database.ts'
 import { expectOk, SECRET_KEY, testServer } from './support.ts'
 
-/** One identifier has one spelling, on every path: docs/concepts/identifiers.md. */
+/** Each identifier has one canonical form on every path: docs/concepts/identifiers.md. */
 
 const COMPOSED = 'caf\u00e9'
 const DECOMPOSED = 'cafe\u0301'
 
-/** The stored spelling, and others of the same identifier. */
+/** The stored form, and other forms of the same identifier. */
 const SPELLINGS = {
   external_id: [
     ['c-1', ' c-1', 'c-1 ', '\tc-1\n', '\u00a0c-1\ufeff'],
@@ -39,7 +39,7 @@ const SPELLINGS = {
 const kinds = Object.keys(SPELLINGS) as (keyof typeof SPELLINGS)[]
 const isList = (kind: string) => kind === 'email_address' || kind === 'phone_number'
 const fieldsOf = (kind: string, value: string) => ({ [kind]: isList(kind) ? [value] : value })
-// biome-ignore lint/suspicious/noExplicitAny: a user as the wire has it
+// biome-ignore lint/suspicious/noExplicitAny: a user as the API returns it
 const spellingOf = (kind: string, user: any) =>
   kind === 'email_address'
     ? user.email_addresses[0].email_address
@@ -49,7 +49,7 @@ const spellingOf = (kind: string, user: any) =>
 
 describe('an identifier', () => {
   for (const kind of kinds) {
-    it(`${kind}: has one spelling, stored, looked up and unique`, async () => {
+    it(`${kind}: is stored, looked up and unique in one canonical form`, async () => {
       await using server = await testServer()
       for (const [stored = '', ...others] of SPELLINGS[kind]) {
         for (const first of [stored, ...others]) {
@@ -73,7 +73,7 @@ describe('an identifier', () => {
     })
   }
 
-  it('is the same on update', async () => {
+  it('is normalised on update too', async () => {
     await using server = await testServer()
     const { id } = await server.createUser()
     await server.createUser({ external_id: 'taken', username: 'taken' })
@@ -92,7 +92,7 @@ describe('an identifier', () => {
     }
   })
 
-  it('may be given twice in one request', async () => {
+  it('may be repeated within one request', async () => {
     await using server = await testServer()
     const user = await server.createUser({
       email_address: ['Ada@Example.com', 'ada@example.com ', 'ada@münchen.example', 'ada@xn--mnchen-3ya.example'],
@@ -102,13 +102,13 @@ describe('an identifier', () => {
     assert.equal(user.phone_numbers.length, 1)
   })
 
-  it('stays different where only the case of an external id differs', async () => {
+  it('stays different if only the case of an external id differs', async () => {
     await using server = await testServer()
     const ids = [await server.createUser({ external_id: 'a-1' }), await server.createUser({ external_id: 'A-1' })]
     assert.notEqual(ids[0]?.id, ids[1]?.id)
   })
 
-  it('is refused if nothing is left of it, or if it is none', async () => {
+  it('is refused if it is invalid, or empty after normalisation', async () => {
     await using server = await testServer()
     for (const fields of [
       { external_id: '' },
@@ -133,7 +133,7 @@ describe('an identifier', () => {
     }
   })
 
-  it('is found by a part of it, whichever way that is written', async () => {
+  it('is found by a part of it, in every form', async () => {
     await using server = await testServer()
     const { id } = await server.createUser({
       external_id: `Kunde-${COMPOSED}`,
@@ -168,7 +168,7 @@ describe('an identifier', () => {
     assert.deepEqual(expectOk(nothing), [])
   })
 
-  it('is found again by findOrCreate, however it is written', async () => {
+  it('is found again by findOrCreate, in every form', async () => {
     await using server = await testServer()
     const client = new Stagedoor({
       secretKey: SECRET_KEY,
@@ -184,7 +184,7 @@ describe('an identifier', () => {
   })
 })
 
-/** A database as an earlier version left it: identifiers are stored as they were given. */
+/** A database from an earlier version, which stored identifiers as the caller sent them. */
 const EARLIER = `
   insert into users (id, external_id, username, public_metadata, private_metadata, unsafe_metadata, delete_self_enabled, create_organization_enabled, created_at, updated_at) values
     ('user_1', '${DECOMPOSED}', 'Annie', '{}', '{}', '{}', 1, 1, 1, 1),
@@ -196,7 +196,7 @@ const EARLIER = `
   delete from migrations where name = '0008_identifiers'`
 
 describe('an identifier that an earlier version stored', () => {
-  it('is rewritten, unless another user has its spelling', async () => {
+  it('is rewritten, unless another user has its canonical form', async () => {
     const onPostgres = process.env.TEST_DATABASE === 'postgres'
     using database = testDatabase()
     await using cluster = onPostgres ? await startPostgres() : undefined
@@ -221,7 +221,7 @@ describe('an identifier that an earlier version stored', () => {
       for (const spelling of spellings) assert.deepEqual(await find({ [kind]: spelling }), ['user_1'], spelling)
     }
     assert.deepEqual(await find({ external_id: 'Kept-1' }), ['user_2'])
-    // Two users are never made one. The later one is found by the spelling that it has.
+    // Two users are never merged. The later one keeps its stored form and is found by it.
     assert.deepEqual(await find({ username: 'bob' }), ['user_2'])
     assert.deepEqual(await find({ username: 'Bob' }), ['user_3', 'user_2'])
     assert.deepEqual((await server.call('POST', '/v1/users', { username: 'BOB' })).codes, ['form_identifier_exists'])

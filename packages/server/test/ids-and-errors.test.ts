@@ -19,14 +19,14 @@ describe('ids', () => {
     assert.ok(ksuid(start, randomBytes(16)) < ksuid(Date.parse('2100-01-01T00:00:00Z'), randomBytes(16)))
   })
 
-  it('write the whole 20 bytes', () => {
+  it('encode all 20 bytes', () => {
     assert.equal(ksuid(1_400_000_000_000, Buffer.alloc(16)), '0'.repeat(27))
     assert.equal(ksuid((2 ** 32 - 1 + 1_400_000_000) * 1_000 + 999, Buffer.alloc(16, 0xff)).length, 27)
     // The well-known example of a KSUID starts with these digits at this second.
     assert.equal(ksuid(1_507_608_047_000, randomBytes(16)).slice(0, 5), '0ujts')
   })
 
-  it('never come twice in 200,000', () => {
+  it('are unique in 200,000', () => {
     const now = Date.now()
     const seen = new Set<string>()
     for (let i = 0; i < 200_000; i++) seen.add(systemRandom.id('x', now))
@@ -35,7 +35,7 @@ describe('ids', () => {
 })
 
 describe('the error table', () => {
-  it('has no code that nothing answers', () => {
+  it('has no code that the server never returns', () => {
     const source = globSync('packages/server/src/{domain,http}/**/*.ts', { cwd: root })
       .map(file => readFileSync(join(root, file), 'utf8'))
       .join('\n')
@@ -47,7 +47,7 @@ describe('the error table', () => {
     )
   })
 
-  it('has whole sentences for each code, and no hole that nothing fills', () => {
+  it('has a message and an error status for each code', () => {
     for (const [code, { message, long_message, status }] of Object.entries(errors)) {
       assert.ok(message.length > 3 && long_message.length > 3, code)
       assert.ok(status >= 400 && status < 600, code)

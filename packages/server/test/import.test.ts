@@ -23,7 +23,7 @@ after(() => server[Symbol.asyncDispose]())
 
 const path = (name: string) => join(server.directory, name)
 
-/** Imports a file that is made of this. */
+/** Imports a file with this content. */
 async function imported(name: string, content: string | Buffer, ...args: string[]) {
   writeFileSync(path(name), content)
   const { code, stdout, stderr } = await server.command('users', 'import', path(name), '--json', ...args)
@@ -40,7 +40,7 @@ async function usersBy(external_id: string) {
 }
 
 describe('users import', () => {
-  it('makes the good rows of a CSV file with bad ones, lists these, and changes nothing when run again', async () => {
+  it('creates the valid rows of a CSV file, lists the invalid ones, and changes nothing when run again', async () => {
     const rows = [
       'external_id,first_name,last_name',
       ...Array.from({ length: 50 }, (_, i) => `a-${i},Ann,${i}`),
@@ -78,7 +78,7 @@ describe('users import', () => {
     assert.equal((await usersBy('after-2'))[0].first_name, 'Bob "B"')
     assert.equal((await usersBy('after-3'))[0].first_name, 'Bob\nof two lines')
 
-    // The rejects are as they were, and can be mended and imported.
+    // The rejected rows are unchanged, so they can be corrected and imported.
     const rejects = readFileSync(path('rejects.csv'), 'utf8')
     assert.equal(statSync(path('rejects.csv')).mode & 0o777, 0o600)
     assert.deepEqual(rejects.trimEnd().split('\n'), [rows[0], ...bad.map(line => rows[line - 1])])
@@ -105,7 +105,7 @@ describe('users import', () => {
     assert.ok(!existsSync(path('none.csv')) || readFileSync(path('none.csv'), 'utf8') === '')
   })
 
-  it('reads what spreadsheets write: semicolons, tabs, a byte order mark, CRLF, booleans', async () => {
+  it('reads the output of spreadsheets: semicolons, tabs, a byte order mark, CRLF, booleans', async () => {
     const files: [string, string, string?][] = [
       [
         'semicolon',
@@ -143,7 +143,7 @@ describe('users import', () => {
     assert.match(latin.counts.failures[0]?.message ?? '', /not UTF-8/)
   })
 
-  it('refuses a file or a header that cannot be right before anything is made', async () => {
+  it('refuses an invalid file or header before it creates anything', async () => {
     const wrong: [string, string | Buffer, RegExp][] = [
       ['unknown.csv', 'external_id,nope,first_name\nu-1,x,y\n', /“nope”, which no user has\. Columns are external_id/],
       ['twice.csv', 'external_id,first_name,First_Name\nu-1,x,y\n', /names first_name twice/],
@@ -162,7 +162,7 @@ describe('users import', () => {
     assert.deepEqual([empty.code, empty.sums], [0, [0, 0, 0, 0]])
   })
 
-  it('--dry-run says what an import would do; --update changes users who exist, once', async () => {
+  it('--dry-run prints what an import would do; --update changes existing users, once', async () => {
     const header = 'external_id,email_address,first_name,public_metadata,banned,created_at'
     const line = (id: string, name: string, plan: string, banned = '') =>
       `${id},${id}@update.example,${name},"{""plan"":""${plan}""}",${banned},2024-01-31T12:00:00Z`
@@ -174,7 +174,7 @@ describe('users import', () => {
     )
     assert.deepEqual([dry.code, dry.sums, dry.counts.dry_run], [1, [2, 0, 1, 1], true])
     assert.match(dry.counts.failures[0]?.message ?? '', /email_address.*an e-mail address/)
-    assert.deepEqual(await usersBy('u-1'), [], 'nothing was made')
+    assert.deepEqual(await usersBy('u-1'), [], 'a dry run creates nothing')
     assert.deepEqual((await imported('users.csv', before)).sums, [2, 0, 0, 0])
 
     const later = [
@@ -185,7 +185,11 @@ describe('users import', () => {
     ].join('\n')
     assert.deepEqual((await imported('users.csv', later, '--dry-run', '--update')).sums, [1, 1, 1, 0])
     assert.equal((await usersBy('u-1'))[0].first_name, 'Ann')
-    assert.deepEqual((await imported('users.csv', later)).sums, [1, 0, 2, 0], 'without --update they stay as they are')
+    assert.deepEqual(
+      (await imported('users.csv', later)).sums,
+      [1, 0, 2, 0],
+      'existing users are unchanged without --update',
+    )
     assert.deepEqual((await imported('users.csv', later, '--update')).sums, [0, 1, 2, 0])
     const [ann] = await usersBy('u-1')
     assert.deepEqual([ann.first_name, ann.public_metadata, ann.banned], ['Anna', { plan: 'max' }, true])
@@ -242,7 +246,7 @@ describe('users import', () => {
 })
 
 describe('users import under a rate limit', () => {
-  it('waits, and fails no row for it', async () => {
+  it('waits, and fails no row because of the limit', async () => {
     await using limited = await serving({ env: { STAGEDOOR_RATE_LIMIT_KEY: '4/s burst 1' } })
     limited.env.STAGEDOOR_SERVER_URL = limited.url
     const file = join(limited.directory, 'users.jsonl')

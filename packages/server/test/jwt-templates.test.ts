@@ -21,7 +21,7 @@ const fromBrowser = (
 
 const headerOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString())
 
-/** The claims of a token minted from a template with these, for a user and an actor with these fields. */
+/** Returns the claims of a token minted from a template with these claims, for a user and an actor with these fields. */
 async function minted(claims: Record<string, unknown>, user: object = {}, actor: object = { sub: 'user_operator' }) {
   await using server = await testServer({ env })
   expectOk(await create(server, claims))
@@ -41,7 +41,7 @@ function refusedParam(answer: Answer, param: string, action?: RegExp): void {
 }
 
 describe('JWT templates', () => {
-  it('are created, read, listed, changed and deleted, each change with its event', async () => {
+  it('are created, read, listed, changed and deleted; each change writes an audit event', async () => {
     await using server = await testServer({ env })
     const claims = { aud: 'https://api.example.com', 'https://example.com/roles': ['a', { b: null }], n: 1.5 }
     const created = expectOk(await create(server, claims))
@@ -98,7 +98,7 @@ describe('JWT templates', () => {
     ])
   })
 
-  it('have one name each, also when two ask for it at once', async () => {
+  it('have unique names, even if two are created at once', async () => {
     await using server = await testServer({ env })
     const answers = await Promise.all([1, 2, 3].map(n => create(server, { n })))
     assert.deepEqual(answers.map(answer => answer.status).sort(), [200, 422, 422])
@@ -106,7 +106,7 @@ describe('JWT templates', () => {
     assert.deepEqual([error.code, error.meta.param_name], ['form_identifier_exists', 'name'])
   })
 
-  it('take no name, number or claims that are not as they must be', async () => {
+  it('refuse invalid names, numbers and claims', async () => {
     await using server = await testServer({ env })
     for (const name of ['', ' ', '.', '..', '../tokens', 'a/b', 'a%2fb', 'ä', 'a b', 'x'.repeat(129)])
       refusedParam(await create(server, {}, { name }), 'name')
@@ -126,10 +126,10 @@ describe('JWT templates', () => {
     assert.deepEqual(expectOk(await server.call('GET', '/v1/jwt_templates')), [])
   })
 
-  it('are signed with the server’s key: another is refused, and repeated nowhere', async () => {
+  it('are signed with the server’s key: a custom key is refused and never repeated in an answer', async () => {
     await using server = await testServer({ env })
     expectOk(await create(server, {}, { custom_signing_key: false, signing_algorithm: 'EdDSA', signing_key: null }))
-    const key = 'a private key of somebody’s own'
+    const key = 'a private key of the caller’s own'
     for (const [fields, param] of [
       [{ custom_signing_key: true, signing_algorithm: 'EdDSA', signing_key: key }, 'custom_signing_key'],
       [{ signing_key: key }, 'signing_key'],
@@ -143,7 +143,7 @@ describe('JWT templates', () => {
     assert.ok(!JSON.stringify(await server.auditEvents()).includes(key))
   })
 
-  it('cannot set a claim that the server alone writes, nor make up a session or an actor', async () => {
+  it('cannot set a claim that only the server writes, nor invent a session or an actor', async () => {
     await using server = await testServer({ env })
     for (const claim of ['azp', 'exp', 'iat', 'iss', 'jti', 'nbf', 'sub', 'v', 'sts', 'fva', 'fea', 'pla', 'o']) {
       const answer = await create(server, { [claim]: '{{user.id}}' })
@@ -163,13 +163,13 @@ describe('JWT templates', () => {
     const { id } = expectOk(await create(server, { sid: '{{session.id}}', act: '{{ session.actor }}' }))
     const patched = await server.call('PATCH', `/v1/jwt_templates/${id}`, { claims: { act: { sub: 'user_boss' } } })
     assert.deepEqual(patched.codes, ['jwt_template_reserved_claim'])
-    // Deeper down they are claims of the caller's own.
+    // Nested members are the caller's own claims.
     expectOk(
       await create(server, { mine: { sub: 1, act: { sub: 'x' } }, constructor: 1, aud: 'x' }, { name: 'deeper' }),
     )
   })
 
-  it('refuse shortcodes that there are not, and name each', async () => {
+  it('refuse unknown shortcodes and name each', async () => {
     await using server = await testServer({ env })
     for (const wrong of [
       '{{user.nickname}}',
@@ -201,7 +201,7 @@ describe('JWT templates', () => {
 })
 
 describe('shortcodes', () => {
-  it('become what they stand for, with its type', async () => {
+  it('are replaced by their value, with its type', async () => {
     const metadata = { plan: 'pro', flags: { beta: true, none: null }, list: [1, { x: 'y' }], n: 1.25 }
     const claims = await minted(
       Object.fromEntries(
@@ -280,7 +280,7 @@ describe('shortcodes', () => {
     })
   })
 
-  it('give the actor whole, value for value, or null in a session of the user’s own', async () => {
+  it('insert the whole actor, value for value, or null in a session of the user’s own', async () => {
     const actor = {
       sub: 'user_operator',
       nested: { a: [1, null, 'ü', 1e-7], '': { '10': 1, '9': 2 } },
@@ -298,7 +298,7 @@ describe('shortcodes', () => {
     assert.deepEqual([own.act, own.who, own.was], [null, null, null])
   })
 
-  it('become text among other text, and nothing where there is nothing', async () => {
+  it('become text within other text, and empty text if there is no value', async () => {
     const claims = await minted(
       {
         name: '{{user.last_name}}, {{ user.first_name }}',
@@ -316,7 +316,7 @@ describe('shortcodes', () => {
     )
   })
 
-  it('fall back from null and false to what comes next, at last to whatever is last', async () => {
+  it('fall back from null and false to the next operand, and finally to the last one', async () => {
     const claims = await minted(
       {
         single: "{{user.first_name || 'there'}}",
@@ -338,7 +338,7 @@ describe('shortcodes', () => {
     assert.deepEqual([claims.first, claims.literal], ['0', '{{user.id}}'])
   })
 
-  it('read own members alone, and never what they have filled in', async () => {
+  it('read own members only, and never expand inserted values', async () => {
     const claims = await minted(
       {
         inherited: [
@@ -371,7 +371,7 @@ describe('shortcodes', () => {
 })
 
 describe('a token from a template', () => {
-  it('is minted for the browser too, with its page; and is no session token to anyone', async () => {
+  it('is minted for the browser too, with its page; and no verifier accepts it as a session token', async () => {
     await using server = await testServer({ env })
     expectOk(await create(server, { sid: '{{session.id}}', act: '{{session.actor}}', aud: 'other' }))
     const session = await server.signIn({ actor: { sub: 'user_operator' } })
@@ -397,7 +397,7 @@ describe('a token from a template', () => {
     assert.deepEqual([asKey.status, asClient.body.response, asTicket.codes], [401, null, ['ticket_invalid_code']])
   })
 
-  it('names the actor while acting, and lives no longer than a session token, whatever the template says', async () => {
+  it('names the actor while acting, and lives no longer than a session token, even if the template sets more', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_SESSION_TOKEN_LIFETIME_SECONDS: '45' } })
     const actor = { sub: 'olivia', nested: { a: [1, null, 1e-7] } }
     const { user_id, session_id, cookie } = await server.signIn({ actor, session_max_duration_in_seconds: 86_400 })
@@ -424,7 +424,7 @@ describe('a token from a template', () => {
     }
   })
 
-  it('lives as the template says, or as the call says, and never longer than its session', async () => {
+  it('has the lifetime of the template or of the call, and never outlives its session', async () => {
     await using server = await testServer({ env })
     expectOk(await create(server, {}, { lifetime: 315_360_000, allowed_clock_skew: 300 }))
     const session = await server.signIn({ session_max_duration_in_seconds: 900 })
@@ -438,7 +438,7 @@ describe('a token from a template', () => {
     const long = { expires_in_seconds: 100_000 }
     assert.equal(await life(long), 900)
     assert.equal(await life({ expires_in_seconds: 30 }), 30)
-    assert.equal(await life({ expires_in_seconds: null }), 60, 'while acting as a session token')
+    assert.equal(await life({ expires_in_seconds: null }), 60, 'while acting, the lifetime of a session token')
     server.clock.advance(590)
     assert.equal(await life(long), 310)
     server.clock.advance(309)
@@ -446,18 +446,18 @@ describe('a token from a template', () => {
     assert.equal(claimsOf(expectOk(await fromBrowser(server, session)).jwt).exp, end)
     const own = expectOk(await server.call('POST', '/v1/sessions', { user_id: session.user_id }))
     const { exp } = claimsOf(expectOk(await fromBackend(server, own.id)).jwt)
-    assert.equal(exp, Math.floor(own.expire_at / 1_000), 'by the template where nobody acts')
+    assert.equal(exp, Math.floor(own.expire_at / 1_000), 'without an actor, the lifetime of the template')
     for (const expires_in_seconds of [29, 315_360_001])
       refusedParam(
         await fromBackend(server, session.session_id, 'template', { expires_in_seconds }),
         'expires_in_seconds',
       )
-    // Its key is not removed while such a token lives.
+    // The signing key is not removed while this token lives.
     const { keys } = await server.stagedoor.services.store.signingKeys.keyring()
     assert.equal(Math.max(...keys.map(key => key.signs_until)), exp * 1_000)
   })
 
-  it('is refused wherever a session token is', async () => {
+  it('is refused in the same cases as a session token', async () => {
     await using server = await testServer({ env })
     expectOk(await create(server, {}))
     const mine = await server.signIn()
@@ -477,7 +477,7 @@ describe('a token from a template', () => {
       assert.equal(answer.status, 404)
       assert.equal(answer.body.errors[0].long_message, 'No JWT template exists with name: none')
     }
-    // A stranger learns nothing of which templates there are.
+    // An unauthenticated caller cannot find out which templates exist.
     await gone(fromBrowser(server, { ...mine, cookie: other.cookie }, 'none'))
 
     await server.call('POST', `/v1/users/${mine.user_id}/lock`)
@@ -510,7 +510,7 @@ describe('a token from a template', () => {
     }
   })
 
-  it('that would be too large is refused, whatever a small template multiplies', async () => {
+  it('is refused if it would be too large, even if the template is small', async () => {
     await using server = await testServer({ env })
     const all = '{{user.public_metadata}}'
     const claims = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`c${i}`, all]))
@@ -525,7 +525,7 @@ describe('a token from a template', () => {
     assert.equal((await fromBackend(server, session.session_id, 'once')).status, 200)
   })
 
-  it('keeps to what is stored: a reserved claim that found its way in there changes nothing', async () => {
+  it('ignores a reserved claim that was written to the database', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     expectOk(await create(server, {}))

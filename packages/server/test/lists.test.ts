@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 import { expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
 
-/** Lists are read while their rows change. Nothing is skipped and nothing comes twice. */
+/** Lists are read while their rows change. No row is skipped and none appears twice. */
 
 const actor = { sub: 'olivia@support' }
 
@@ -15,7 +15,7 @@ function clientOf({ stagedoor }: TestServer): Stagedoor {
   })
 }
 
-/** Makes several of something, one after the other in time. */
+/** Creates several records, one after the other in time. */
 async function several<T>(server: TestServer, count: number, make: (index: number) => Promise<T>): Promise<T[]> {
   const made: T[] = []
   for (let index = 0; index < count; index++) {
@@ -28,7 +28,7 @@ async function several<T>(server: TestServer, count: number, make: (index: numbe
 const idsOf = (rows: { id: string }[]) => rows.map(({ id }) => id)
 
 describe('a loop over a list', () => {
-  it('revokes all 25 sessions of an actor, also while others begin', async () => {
+  it('revokes all 25 sessions of an actor, even while others begin', async () => {
     await using server = await testServer()
     const client = clientOf(server)
     const made = await several(server, 25, () => server.signIn({ actor }))
@@ -43,7 +43,7 @@ describe('a loop over a list', () => {
     assert.deepEqual([left.data.length, left.totalCount], [2, 2])
   })
 
-  it('revokes sessions of every filter, and each comes once', async () => {
+  it('revokes sessions of every filter and returns each once', async () => {
     await using server = await testServer()
     const client = clientOf(server)
     const { id: userId } = await server.createUser()
@@ -137,7 +137,7 @@ describe('a loop over a list', () => {
     }
   })
 
-  it('ends, and gives each user once, if every change moves the user to the end of the list', async () => {
+  it('ends, and returns each user once, if every change moves the user to the end of the list', async () => {
     await using server = await testServer()
     const client = clientOf(server)
     await several(server, 12, () => server.createUser())
@@ -182,7 +182,7 @@ describe('a loop over a list', () => {
 })
 
 describe('a cursor', () => {
-  it('stays good when its row is deleted or does not match any more', async () => {
+  it('stays valid when its row is deleted or no longer matches', async () => {
     await using server = await testServer()
     const users = idsOf(await several(server, 5, () => server.createUser({ first_name: 'Same' }))).toReversed()
     for (const order of ['-created_at', '-first_name', '-last_name']) {
@@ -208,7 +208,7 @@ describe('a cursor', () => {
     assert.match(gone.body.errors[0].meta.action, /next_cursor/)
   })
 
-  it('is an id where ids are the order, also of a row that is gone', async () => {
+  it('is an id if the list is ordered by id, even if that row was deleted', async () => {
     await using server = await testServer()
     const create = (name: string) => server.call('POST', '/v1/jwt_templates', { name, claims: {} })
     const ids = idsOf(await several(server, 3, async index => expectOk(await create(`t${index}`)))).toReversed()
@@ -217,7 +217,7 @@ describe('a cursor', () => {
     assert.deepEqual(idsOf(expectOk(await server.call('GET', after))), ids.slice(1))
   })
 
-  it('is refused where it is none, or together with an offset', async () => {
+  it('is refused if it is invalid or combined with an offset', async () => {
     await using server = await testServer()
     await several(server, 3, () => server.createUser({ first_name: 'A' }))
     const { next_cursor } = expectOk(await server.call('GET', '/v1/users?limit=1&paginated=true&order_by=first_name'))
@@ -255,7 +255,7 @@ describe('a cursor', () => {
     assert.deepEqual(expectOk(await server.call('GET', empty)), [])
   })
 
-  it('goes together with `before_seq` in the audit log', async () => {
+  it('can be combined with `before_seq` in the audit log', async () => {
     await using server = await testServer()
     await several(server, 6, () => server.createUser())
     const all = await server.auditEvents()

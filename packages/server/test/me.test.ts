@@ -16,7 +16,7 @@ const PATHS = [
 const get = (server: TestServer, path: string, cookie?: string) =>
   server.call('GET', path, undefined, { authorization: undefined, cookie })
 
-/** A session of the user's own, in a browser; in the browser of a cookie if that is given. */
+/** Starts a session of the user's own in a browser; in the browser with this cookie, if one is given. */
 async function signInAs(server: TestServer, user_id: string, cookie?: string) {
   const { token } = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id }))
   const answer = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token }, { cookie })
@@ -24,7 +24,7 @@ async function signInAs(server: TestServer, user_id: string, cookie?: string) {
 }
 
 describe('/v1/me', () => {
-  it('is the user of the session, without what is private', async () => {
+  it('returns the user of the session, without private fields', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser({
       first_name: 'Ada',
@@ -85,11 +85,11 @@ describe('/v1/me', () => {
     assert.deepEqual(
       expectOk(await get(server, '/v1/me/sessions/active', own.cookie)).map((session: { id: string }) => session.id),
       [own.session_id],
-      'the actor’s has ended from being idle',
+      'the actor’s session has reached its idle limit',
     )
   })
 
-  it('counts a session active that was used a moment ago, before that is written down', async () => {
+  it('counts a recently used session as active before its use is written to the database', async () => {
     await using server = await testServer({ env })
     const session = await server.signIn({ session_max_duration_in_seconds: 3_600 })
     server.clock.advance(599)
@@ -102,7 +102,7 @@ describe('/v1/me', () => {
     )
   })
 
-  it('is of the session named, or else of the selected one; and only of this browser’s', async () => {
+  it('uses the named session, by default the selected one, and only sessions of this browser', async () => {
     await using server = await testServer({ env })
     const [ada, bob, eve] = [await server.createUser(), await server.createUser(), await server.createUser()]
     const first = await signInAs(server, ada.id)
@@ -114,7 +114,7 @@ describe('/v1/me', () => {
     assert.equal(await who(`?_clerk_session_id=${first.session_id}`), ada.id)
     expectOk(await server.post(`/v1/client/sessions/${first.session_id}/touch`, {}, { cookie }))
     assert.equal(await who(), ada.id)
-    // Someone may have planted a cookie beside ours.
+    // Someone may have planted a second cookie next to this server's.
     const planted = await get(server, '/v1/me', `${stranger.cookie}x; __client=x; ${cookie}`)
     assert.equal(expectOk(planted).response.id, ada.id)
 
@@ -128,7 +128,7 @@ describe('/v1/me', () => {
     }
   })
 
-  it('is nobody to whom is signed out, by whatever way', async () => {
+  it('is 401 for a browser that is signed out in any way', async () => {
     await using server = await testServer({ env })
     const signedOut = async (cookie: string | undefined, what: string, query = '') => {
       for (const path of PATHS) {
@@ -162,7 +162,7 @@ describe('/v1/me', () => {
     assert.deepEqual(foreign.codes, ['origin_invalid'])
   })
 
-  it('reading changes nothing, and is no use of the session', async () => {
+  it('changes nothing and does not count as use of the session', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const session = await server.signIn()
@@ -181,7 +181,7 @@ describe('/v1/me', () => {
     assert.deepEqual(contents(), before)
   })
 
-  it('can be read and nothing else', async () => {
+  it('can only be read', async () => {
     await using server = await testServer({ env })
     const { cookie, session_id } = await server.signIn()
     for (const [method, path] of [

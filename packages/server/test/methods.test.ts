@@ -5,11 +5,11 @@ import { fapi } from '../src/contract/fapi.ts'
 import { sendRaw } from './raw.ts'
 import { expectOk, type TestServer, testServer } from './support.ts'
 
-/** Methods that an address does not have are 405 with `Allow`; OPTIONS says which ones it has. */
+/** A method that an address does not have is 405 with `Allow`; OPTIONS lists the methods that it has. */
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Every path of both APIs, with its methods as `Allow` names them. A parameter stands for an id. */
+/** Every path of both APIs, with its methods as in `Allow`. A parameter stands for an id. */
 const PATHS = [...Map.groupBy([...bapi, ...fapi], ({ path }) => path)].map(([path, operations]) => {
   const methods = METHODS.filter(method => operations.some(operation => operation.method.toUpperCase() === method))
   const allow = methods.flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])).concat('OPTIONS')
@@ -25,7 +25,7 @@ describe('an address', () => {
   })
   after(() => server[Symbol.asyncDispose]())
 
-  it('refuses every method that it does not have with 405, and names those that it has', async () => {
+  it('refuses every method that it does not have with 405 and lists those that it has', async () => {
     assert.ok(PATHS.length > 40)
     let tried = 0
     for (const { path, methods, allow } of PATHS) {
@@ -38,13 +38,13 @@ describe('an address', () => {
           tried += 1
         }
       }
-      // What it has is answered by the operation: it asks for a key, a body or something that is there.
+      // A method that exists is answered by its operation, which asks for a key, a body or an existing record.
       for (const method of methods) assert.notEqual((await server.call(method, path)).status, 405, `${method} ${path}`)
     }
     assert.ok(tried > 300, String(tried))
   })
 
-  it('answers OPTIONS of no page with its methods, and of a page as a preflight', async () => {
+  it('answers OPTIONS with its methods, and as a preflight if a page asks', async () => {
     for (const { path, allow } of PATHS) {
       const plain = await server.call('OPTIONS', path, undefined, { authorization: undefined })
       assert.deepEqual([plain.status, plain.headers.get('allow'), plain.text], [204, allow, ''], path)
@@ -57,7 +57,7 @@ describe('an address', () => {
     }
   })
 
-  it('is 404 for every method if there is nothing at it', async () => {
+  it('is 404 for every method if it does not exist', async () => {
     for (const path of [
       '/',
       '/v1',
@@ -74,12 +74,12 @@ describe('an address', () => {
         assert.equal(answer.headers.get('allow'), null)
       }
     }
-    // A browser asks first also where nothing is: what follows tells its page.
+    // A browser sends a preflight for unknown addresses too, so that its page can read the 404.
     const preflight = await server.call('OPTIONS', '/v1/nothing', undefined, { origin: 'https://app.example.com' })
     assert.deepEqual([preflight.status, preflight.headers.get('allow')], [204, null])
   })
 
-  it('has the methods of files too', async () => {
+  it('has the methods of static files too', async () => {
     for (const path of ['/banner.js', '/npm/@clerk/clerk-js@6/dist/clerk.browser.js']) {
       const answer = await server.call('POST', path)
       assert.deepEqual([answer.status, answer.headers.get('allow')], [405, 'GET, HEAD, OPTIONS'], path)
@@ -87,7 +87,7 @@ describe('an address', () => {
     }
   })
 
-  it('counts an overridden method as that method', async () => {
+  it('treats an overridden method as that method', async () => {
     for (const [path, allow] of [
       ['/v1/client?_method=PATCH', 'GET, HEAD, POST, PUT, DELETE, OPTIONS'],
       ['/v1/users/x_1?_method=DELETE', 'GET, HEAD, PATCH, DELETE, OPTIONS'],

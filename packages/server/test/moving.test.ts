@@ -30,7 +30,7 @@ const ignore = () => {}
 const urlOf = ({ env }: TestDatabase) => env.STAGEDOOR_DATABASE_URL ?? ''
 const newDatabase = () => testDatabase({ STAGEDOOR_ENVIRONMENT: 'development' })
 
-/** Runs a command, with these settings alone. */
+/** Runs a command with only these settings. */
 function command(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>(resolve => {
     const options = { cwd: tmpdir(), env: { PATH: process.env.PATH, ...env } }
@@ -40,7 +40,7 @@ function command(args: string[], env: Record<string, string> = {}) {
   })
 }
 
-/** Commands of the guide. */
+/** Returns the commands of the guide. */
 function guided(name: 'serve' | 'migrate' | 'move' | 'back up' | 'restore'): string {
   const text = readFileSync(GUIDE, 'utf8')
   const [, shell = ''] =
@@ -49,7 +49,7 @@ function guided(name: 'serve' | 'migrate' | 'move' | 'back up' | 'restore'): str
   return shell
 }
 
-/** Runs them in the clone, with the addresses of this test in the place of the guide's. */
+/** Runs the guide's commands in the clone, with the addresses of this test in place of the guide's. */
 function paste(shell: string, addresses: Record<string, string>, env: Record<string, string> = {}) {
   const text = Object.entries(addresses).reduce((all, [from, to]) => all.replaceAll(from, to), shell)
   assert.doesNotMatch(text, /…|db\.internal/)
@@ -61,7 +61,7 @@ function paste(shell: string, addresses: Record<string, string>, env: Record<str
   })
 }
 
-/** Everything it prints, to its end or until it has printed this. */
+/** Returns everything that it prints, until it ends or the text matches. */
 async function output(child: ChildProcess, until?: RegExp): Promise<{ code: number | null; text: string }> {
   let text = ''
   return new Promise(resolve => {
@@ -76,7 +76,7 @@ async function output(child: ChildProcess, until?: RegExp): Promise<{ code: numb
 }
 
 describe('moving from the embedded database', () => {
-  it('brings everything: sessions continue, tickets are redeemed, what was revoked stays so; the source is used no more', async () => {
+  it('copies everything: sessions continue, tickets are redeemed, revocations hold; the source is no longer used', async () => {
     using database = newDatabase()
     const url = await postgres.createDatabase()
     let alive = { session_id: '', cookie: '' }
@@ -110,7 +110,7 @@ describe('moving from the embedded database', () => {
       assert.ok((newest?.seq ?? 0) >= events)
     }
 
-    // The source is not used any more: not served, not by commands, not moved once more, not restored.
+    // The source is retired: servers, commands, another move and a restore refuse it.
     await assert.rejects(serve(database.env), /was moved to postgres:\/\/stagedoor@127\.0\.0\.1.*--take-back/)
     const again = await postgres.createDatabase()
     await assert.rejects(moveDatabase(urlOf(database), again, ignore), /--from: .*was moved to/)
@@ -123,7 +123,7 @@ describe('moving from the embedded database', () => {
     assert.equal(restore.code, 1)
     assert.match(restore.stderr, /was moved to/)
 
-    // Taken back, it honours nothing that the target may honour too.
+    // If the source is activated again, it accepts nothing that the target may accept too.
     const taken = await command(['migrate', '--take-back', '--from', urlOf(database)], database.env)
     assert.equal(taken.code, 0, taken.stderr)
     assert.match(taken.stdout, /revoked +1 sessions, 1 pending tokens/)
@@ -134,7 +134,7 @@ describe('moving from the embedded database', () => {
     assert.equal((await redeem(target, pending)).status, 200)
   })
 
-  it('that fails leaves the source as it was', async () => {
+  it('that fails leaves the source unchanged', async () => {
     using database = newDatabase()
     const [url, other] = [await postgres.createDatabase(), newDatabase()]
     using _other = other
@@ -149,7 +149,7 @@ describe('moving from the embedded database', () => {
     await server.signIn()
   })
 
-  it('names the option that is wrong, and says how on the command line', async () => {
+  it('names the wrong option and explains it on the command line', async () => {
     await assert.rejects(moveDatabase('postgres://a/b', 'sqlite:x', ignore), /--from must be `sqlite:`/)
     using database = newDatabase()
     await (await serve(database.env))[Symbol.asyncDispose]()
@@ -195,14 +195,14 @@ describe('the commands of docs/guides/postgresql.md', () => {
       const { text } = await output(child, /"serving"/)
       assert.match(text, /"serving"/)
     } finally {
-      // All that the shell has started.
+      // Everything that the shell has started.
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
     }
   })
 })
 
 describe('backup and restore on PostgreSQL', () => {
-  it('works as the guide says: as the owner; what was issued before is revoked', async t => {
+  it('works as the guide describes, run by the owner; tokens issued before are revoked', async t => {
     if (!existsSync(join(postgres.bin, 'pg_dump'))) return t.skip('pg_dump is not installed')
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-dump-'))
     const names = { owner: 'dump_owner', serving: 'dump_serving' }
@@ -229,7 +229,7 @@ describe('backup and restore on PostgreSQL', () => {
         'postgres://stagedoor_owner:…@db.internal/stagedoor': at(role),
         '/backups/stagedoor.dump': dump,
       })
-      // pg_dump reads the state of sequences too, which the serving role may not.
+      // pg_dump also reads sequences, which the serving role may not read.
       const asServing = await output(paste(guided('back up'), addresses(names.serving)))
       assert.notEqual(asServing.code, 0)
       assert.match(asServing.text, /permission denied for sequence audit_events_seq_seq/)
@@ -248,7 +248,7 @@ describe('backup and restore on PostgreSQL', () => {
       assert.deepEqual((await redeem(server, pending)).codes, ['actor_token_revoked_code'])
       expectOk(await mint(server, await server.signIn()))
       for (const text of ['delete from audit_events', "update audit_events set action = 'x'"])
-        await assert.rejects(postgres.query(text, [], 'restored'), /never (changed|deleted)/, 'the triggers are there')
+        await assert.rejects(postgres.query(text, [], 'restored'), /never (changed|deleted)/, 'the triggers exist')
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }

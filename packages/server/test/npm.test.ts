@@ -20,7 +20,7 @@ const serverFor = (directory: string) =>
 const get = (server: TestServer, path: string, method = 'GET') =>
   server.call(method, path, undefined, { authorization: undefined, origin: 'https://any.example' })
 
-/** A folder with packages in it, each a list of files. */
+/** A folder with packages in it; each package is a list of files. */
 function folderWith(packages: Record<string, Record<string, string>>): Disposable & { path: string } {
   const path = mkdtempSync(join(tmpdir(), 'stagedoor-packages-'))
   for (const [name, files] of Object.entries(packages)) {
@@ -34,7 +34,7 @@ function folderWith(packages: Record<string, Record<string, string>>): Disposabl
 }
 
 describe('the browser builds', () => {
-  it('are the files of the installed packages, unchanged, for any page', async () => {
+  it('are the unchanged files of the installed packages, for every page', async () => {
     await using server = await serverFor(root)
     for (const [path, file] of [
       [`/npm/@clerk/clerk-js@${major}/${FILE}`, `@clerk/clerk-js/${FILE}`],
@@ -61,7 +61,7 @@ describe('the browser builds', () => {
       assert.equal((await get(server, `/npm/@clerk/clerk-js@${major}/${FILE}`, method)).status, 405)
   })
 
-  it('are of the version asked for: kept for ever if it is exact, for a while if it may change', async () => {
+  it('have the requested version: an exact version is cached permanently, a range for a limited time', async () => {
     await using server = await serverFor(root)
     for (const [version, cached] of [
       [`@${JS}`, 'public, max-age=31536000, immutable'],
@@ -90,7 +90,7 @@ describe('the browser builds', () => {
     assert.equal((await get(early, '/npm/@clerk/ui@2.0.0/dist/ui.browser.js')).status, 404)
   })
 
-  it('that are not installed are said to be so, with what to do; and found once they are', async () => {
+  it('that are not installed get an error with instructions; they are served once installed', async () => {
     using folder = folderWith({})
     await using server = await serverFor(join(folder.path, 'not', 'there', 'yet'))
     for (const [asked, which] of [
@@ -103,7 +103,7 @@ describe('the browser builds', () => {
       assert.match(error.long_message, /^@clerk\/(clerk-js|ui) is not installed on this server\.$/)
       assert.ok(error.meta.action.startsWith(`Run \`npm install ${which}\` `), error.meta.action)
     }
-    // In a folder above, as Node finds packages too.
+    // In a parent folder, which Node searches too.
     const target = join(folder.path, 'node_modules/@clerk/clerk-js')
     mkdirSync(join(target, 'dist'), { recursive: true })
     cpSync(join(root, 'node_modules/@clerk/clerk-js/package.json'), join(target, 'package.json'))
@@ -113,7 +113,7 @@ describe('the browser builds', () => {
     assert.equal(error.long_message, `@clerk/clerk-js ${JS} has no dist/another.js.`)
   })
 
-  it('have the type of their kind, and are of no other kind', async () => {
+  it('have the content type of their file type, and other file types are not served', async () => {
     const files = ['a.js', 'a.mjs', 'a.css', 'a.js.map', 'a.js.LICENSE.txt', 'deep/er/a_b-c.1.js']
     const others = ['a.html', 'a.svg', 'a.json', 'a.d.ts', 'a', 'a.JS', '.hidden.js', '.deep/a.js', 'a.js.gz']
     using folder = folderWith({
@@ -135,7 +135,7 @@ describe('the browser builds', () => {
   })
 })
 
-describe('E1 the way out of a package', () => {
+describe('E1 a path that leaves a package', () => {
   const outside = { 'package.json': '{"version":"6.0.0","secret":"canary"}', 'src/secret.js': 'canary' }
   const paths = [
     '/npm/@clerk/clerk-js@6/package.json',
@@ -182,7 +182,7 @@ describe('E1 the way out of a package', () => {
     `/npm/@clerk/clerk-js@6/dist/${'x/'.repeat(3_000)}x.js`,
   ]
 
-  /** A package with links of all kinds beside others with secrets. */
+  /** A package with links of every kind, next to others with secrets. */
   function trapped() {
     const folder = folderWith({
       '@clerk/clerk-js': { ...outside, 'dist/inside.js': 'inside', 'dist/folder.js/x.txt': 'x' },
@@ -198,7 +198,7 @@ describe('E1 the way out of a package', () => {
     return folder
   }
 
-  it('is closed, in process', async () => {
+  it('is refused in process', async () => {
     using folder = trapped()
     await using server = await serverFor(folder.path)
     assert.equal((await get(server, '/npm/@clerk/clerk-js@6/dist/inside.js')).text, 'inside')
@@ -209,7 +209,7 @@ describe('E1 the way out of a package', () => {
     }
   })
 
-  it('is closed to bytes as they come over the wire', async () => {
+  it('is refused as raw bytes over the wire', async () => {
     using folder = trapped()
     await using server = await serverFor(folder.path)
     const { port } = new URL(await server.listen())
@@ -228,13 +228,13 @@ describe('E1 the way out of a package', () => {
     assert.deepEqual(await raw('/npm/@clerk/clerk-js@6/dist/inside.js'), { status: 200, text: 'inside' })
     for (const path of [...paths, `http://127.0.0.1:${port}/npm/@clerk/clerk-js@6/dist/../src/secret.js`]) {
       const { status, text } = await raw(path)
-      // What is no address at all, Node's adapter refuses.
+      // Node's adapter refuses what is not a valid address.
       assert.ok(status === 404 || status === 400, `${path}: ${status}`)
       assert.ok(!text.includes('canary'), path)
     }
   })
 
-  it('does not shut out packages that are links themselves, as some package managers make them', async () => {
+  it('works for packages that are symbolic links themselves, as some package managers create them', async () => {
     using store = folderWith({ '@clerk/ui': { 'package.json': '{"version":"1.2.3"}', 'dist/ui.browser.js': 'ui' } })
     using folder = folderWith({})
     mkdirSync(join(folder.path, 'node_modules/@clerk'), { recursive: true })

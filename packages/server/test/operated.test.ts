@@ -25,7 +25,7 @@ async function loggingServer(options: TestServerOptions = {}, level = 'debug') {
   const text: string[] = []
   const log = pino({ level }, { write: (line: string) => text.push(line) })
   const server = await testServer({ ...options, log })
-  /** What was logged since the last look. */
+  /** Returns what was logged since the last call. */
   const lines = () => text.splice(0).map(line => JSON.parse(line) as Record<string, unknown>)
   return Object.assign(server, { lines })
 }
@@ -41,14 +41,14 @@ describe('/healthz and /readyz', () => {
     return answer.body.errors[0].long_message
   }
 
-  it('say that the server is ready, and no more while it stops', async () => {
+  it('report that the server is ready, until it begins to stop', async () => {
     await using server = await testServer()
     assert.equal(await why(server), 'ready')
     server.stagedoor.services.stopping = AbortSignal.abort()
     assert.equal(await why(server), 'The server is not ready: it is stopping.')
   })
 
-  it('a server begins to stop by saying so', async () => {
+  it('report that it is stopping as soon as it begins', async () => {
     await using server = await testServer()
     const closing = server.stagedoor.close()
     assert.equal(server.stagedoor.services.stopping.aborted, true)
@@ -56,7 +56,7 @@ describe('/healthz and /readyz', () => {
     assert.match(await why(server), /it is stopping/)
   })
 
-  it('say that the database does not answer, at once or in time', async () => {
+  it('report a database that fails or does not answer in time', async () => {
     await using server = await loggingServer()
     const { store } = server.stagedoor.services
     const { ping } = store
@@ -74,7 +74,7 @@ describe('/healthz and /readyz', () => {
     assert.equal(line?.level, pino.levels.values.warn, 'the log has the cause')
   })
 
-  it('say that the signing key cannot be opened', async () => {
+  it('report a signing key that cannot be opened', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     assert.equal(await why(server), 'ready')
@@ -86,7 +86,7 @@ describe('/healthz and /readyz', () => {
   })
 })
 
-/** Samples of a page of metrics, by name and labels as they are written. */
+/** Returns the samples of a page of metrics, by name and labels. */
 function samples(text: string): Map<string, number> {
   const lines = text.split('\n').filter(line => line !== '' && !line.startsWith('#'))
   return new Map(
@@ -103,7 +103,7 @@ async function measuredServer(options: TestServerOptions = {}) {
 }
 
 describe('metrics', () => {
-  it('are at an address of their own, and nowhere unless asked for', async () => {
+  it('have their own port, and none by default', async () => {
     await using server = await measuredServer()
     const answer = await fetch(server.url)
     assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/)
@@ -112,12 +112,12 @@ describe('metrics', () => {
       assert.match(text, new RegExp(`^${name}`, 'm'))
     assert.equal((await fetch(server.url.replace('/metrics', '/'))).status, 404)
     assert.equal((await fetch(server.url, { method: 'POST' })).status, 404)
-    assert.equal((await server.call('GET', '/metrics')).status, 404, 'not where the API is')
+    assert.equal((await server.call('GET', '/metrics')).status, 404, 'the port of the API has no metrics')
     await using other = await testServer()
     assert.equal((await other.stagedoor.listen()).metrics_port, undefined)
   })
 
-  it('count what has happened, exactly as the audit log tells it', async () => {
+  it('count exactly what the audit log records', async () => {
     await using server = await measuredServer()
     const { stagedoor, clock } = server
     const redeemed = await server.signIn()
@@ -134,7 +134,7 @@ describe('metrics', () => {
     await server.post(`/v1/client/sessions/${left.session_id}/end`, {}, { cookie: left.cookie })
     const removed = await server.signIn()
     await server.post(`/v1/client/sessions/${removed.session_id}/remove`, {}, { cookie: removed.cookie })
-    // Many at once, by one statement each: a ban, and sessions whose time has come.
+    // Many at once, each in one statement: a ban, and sessions that expire.
     const banned = await server.signIn()
     await server.createActorToken({ user_id: banned.user_id })
     await server.call('POST', `/v1/users/${banned.user_id}/ban`)
@@ -152,7 +152,7 @@ describe('metrics', () => {
     const read = await server.read()
     const { rows } = await store.audit.list({}, { limit: 500, offset: 0 })
     const told = Map.groupBy(rows, ({ action, outcome }) => `{action="${action}",outcome="${outcome}"}`)
-    // Those of its start too: the keys that were made.
+    // Including the keys that the server creates at its start.
     for (const [labels, events] of told)
       assert.equal(read.get(`stagedoor_audit_events_total${labels}`), events.length, labels)
     const counted = [...read].filter(([name]) => name.startsWith('stagedoor_audit_events_total'))
@@ -181,14 +181,14 @@ describe('metrics', () => {
       stagedoor_http_requests_in_flight: 0,
     }
     for (const [series, value] of Object.entries(expected)) assert.equal(read.get(series), value, series)
-    // A timer of the server's may be asking just now; what is never counted down would stay.
+    // A timer of the server may be calling the store right now; a gauge that is never decremented would stay above 0.
     let inFlight = read.get('stagedoor_store_calls_in_flight')
     for (let tries = 0; inFlight !== 0 && tries < 100; tries++)
       inFlight = (await server.read()).get('stagedoor_store_calls_in_flight')
     assert.equal(inFlight, 0)
   })
 
-  it('have no label that a stranger can choose', async () => {
+  it('have no label that an unauthenticated caller can choose', async () => {
     await using server = await measuredServer()
     const word = 'strangersword'
     for (const [method, path] of [
@@ -216,7 +216,7 @@ describe('metrics', () => {
     )
   })
 
-  it('show what is under way while it is, and what the database says of itself', async () => {
+  it('show work in progress, and the database’s own figures', async () => {
     await using server = await measuredServer()
     const { users } = server.stagedoor.services.store
     const { find } = users
@@ -248,7 +248,7 @@ describe('metrics', () => {
     assert.equal(samples(await metrics.registry.metrics()).get('stagedoor_store_calls_in_flight'), 0)
   })
 
-  it('count no audit event of a change that did not happen', async () => {
+  it('count no audit event of a change that was rolled back', async () => {
     const metrics = new Metrics('1.2.3')
     const event = { leaf_hash: 'x', action: 'actor_token.revoke', outcome: 'done' } as AuditRecord
     const answers: unknown[] = [undefined, false, { id: 'act_1' }]
@@ -268,7 +268,7 @@ describe('a trace id', () => {
   const trace = '0af7651916cd43dd8448eb211c80319c'
   const header = `00-${trace}-b7ad6b7169203331-01`
 
-  it('is the caller’s own where a secret key is asked for: in the answer, the audit log and the log', async () => {
+  it('is the caller’s own if the operation requires a secret key: in the answer, the audit log and the log', async () => {
     await using server = await loggingServer()
     const { id: user_id } = await server.createUser()
     server.lines()
@@ -289,7 +289,7 @@ describe('a trace id', () => {
     assert.equal(refused.body.clerk_trace_id, trace)
   })
 
-  it('is ours for anybody else: strangers do not choose what the audit log calls them', async () => {
+  it('is the server’s own for every other caller, who cannot choose ids in the audit log', async () => {
     await using server = await testServer()
     const token = await server.createActorToken()
     const form = { strategy: 'ticket', ticket: token.token }
@@ -300,12 +300,12 @@ describe('a trace id', () => {
     assert.notEqual(ours, trace)
     assert.deepEqual(await server.auditEvents({ trace_id: trace }), [])
     assert.equal((await server.auditEvents({ trace_id: ours })).length, 1)
-    // Nor those who have no key: nothing of theirs is in the audit log.
+    // A caller without a key cannot choose it either: nothing of the request is in the audit log.
     await server.call('POST', '/v1/actor_tokens', {}, { traceparent: header, authorization: 'Bearer sk_test_wrong' })
     assert.deepEqual(await server.auditEvents({ trace_id: trace }), [])
   })
 
-  it('is taken from a traceparent that is exactly right only', async () => {
+  it('is taken only from a valid traceparent', async () => {
     assert.deepEqual(traceparent(header, 'a=1'), {
       traceId: trace,
       spanId: 'b7ad6b7169203331',
@@ -336,7 +336,7 @@ describe('a trace id', () => {
 })
 
 describe('the log', () => {
-  it('has one line a request: what, by whom, from where, how it went; nothing that was sent', async () => {
+  it('has one line per request: the operation, the principal, the address and the outcome; nothing that was sent', async () => {
     await using server = await loggingServer({ env: { STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' } })
     const url = await server.listen()
     const keys = await server.stagedoor.services.store.secretKeys.list()
@@ -391,7 +391,7 @@ describe('the log', () => {
     ])
   })
 
-  it('has no line of requests that went well, where only warnings are asked for', async () => {
+  it('has no line for successful requests if the level is `warn`', async () => {
     await using server = await loggingServer({}, 'warn')
     await server.signIn()
     await server.call('GET', '/v1/nothing')
@@ -401,7 +401,7 @@ describe('the log', () => {
     assert.equal(server.lines().length, 1)
   })
 
-  it('may be read by nobody: the server goes on, and stops as ever', async () => {
+  it('may lose its reader: the server keeps serving and stops normally', async () => {
     await using server = await serving()
     server.process.stdout?.destroy()
     for (let i = 0; i < 50; i++) assert.equal((await fetch(`${server.url}/v1/nothing`)).status, 404)
@@ -410,7 +410,7 @@ describe('the log', () => {
     assert.equal(await server.stopped('SIGTERM'), 0)
   })
 
-  it('shows what an error is, and nothing else that it holds', () => {
+  it('shows the type and text of an error, and none of its other members', () => {
     const cause = Object.assign(new Error('connect sk_live_0123456789abcdef refused'), {
       code: 'ECONNREFUSED',
       extra: 1,
@@ -432,7 +432,7 @@ describe('the log', () => {
 })
 
 describe('K8 an exception', () => {
-  it('in a request fails that request alone: 500, its trace id, one line in the log', async () => {
+  it('in a request fails only that request: 500, its trace id, one line in the log', async () => {
     await using server = await loggingServer()
     const session = await server.signIn()
     const { services } = server.stagedoor
@@ -440,7 +440,7 @@ describe('K8 an exception', () => {
     const boom = () => {
       throw new Error('boom')
     }
-    // In what every kind of work goes through: reading, writing, signing, the clock, what is kept in memory.
+    // Faults in each kind of work: reading, writing, signing, the clock, in-memory state.
     const hooks: [object, string, () => Promise<{ status: number; body: unknown; headers: Headers }>][] = [
       [services.store.sessions, 'findForMint', mint],
       [services.store.users, 'insert', () => server.call('POST', '/v1/users', {})],
@@ -476,8 +476,8 @@ describe('K8 an exception', () => {
 
 describe('K8 an exception outside every request', () => {
   for (const kind of ['rejection', 'exception']) {
-    it(`an unhandled ${kind} is logged; the server finishes what is under way and exits with 1`, async () => {
-      // A bug of somebody’s: at a signal, an exception that nobody catches.
+    it(`an unhandled ${kind} is logged; the server finishes open requests and exits with 1`, async () => {
+      // Simulates a bug: on a signal, the process raises an error that no code catches.
       const what = kind === 'rejection' ? 'Promise.reject(error)' : 'setImmediate(() => { throw error })'
       const bug = `process.on('SIGUSR2', () => { const error = new Error('a bug of mine'); ${what} })`
       await using server = await serving({ node: ['--import', `data:text/javascript,${encodeURIComponent(bug)}`] })
@@ -485,7 +485,7 @@ describe('K8 an exception outside every request', () => {
       await begun.reached
       server.process.kill('SIGUSR2')
       await server.printed(/nobody caught this/)
-      assert.equal((await begun.finish()).statusCode, 200, 'what was under way is finished')
+      assert.equal((await begun.finish()).statusCode, 200, 'the open request is finished')
       assert.equal(await server.stopped(), 1)
       const lines = server
         .output()
@@ -500,7 +500,7 @@ describe('K8 an exception outside every request', () => {
   }
 })
 
-/** A request whose body is sent in two parts: between them it is under way. */
+/** A request whose body is sent in two parts; the request is open between them. */
 function begin({ url, secretKey }: Serving) {
   const body = '{ "first_name": "Ada" }'
   const asked: ClientRequest = request(`${url}/v1/users`, {
@@ -518,7 +518,7 @@ function begin({ url, secretKey }: Serving) {
   )
   asked.flushHeaders()
   return {
-    /** The server has read the head, and waits for the rest. */
+    /** Resolves when the server has read the headers and waits for the rest. */
     reached: new Promise<void>(resolve => asked.once('continue', () => resolve())),
     async finish() {
       asked.end(body)

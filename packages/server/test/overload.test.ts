@@ -13,13 +13,13 @@ import { fapi } from '../src/contract/fapi.ts'
 import { urgentRequests } from '../src/http/overload.ts'
 import { goal, times } from './support.ts'
 
-/** More to do than can be done: most is done, the rest is sent away quickly, and what takes something back is done at once. */
+/** More requests than the server can answer: it answers most, rejects the rest quickly, and answers revocations at once. */
 
-describe('urgent requests', () => {
+describe('urgent requests, which the server never sheds', () => {
   const isUrgent = urgentRequests([...bapi, ...fapi])
   const urgent = (method: string, url: string) => isUrgent({ method, url } as IncomingMessage)
 
-  it('take something back, or ask how the server is', () => {
+  it('revoke something, or read the health of the server', () => {
     for (const [method, url] of [
       ['POST', '/v1/actor_tokens/act_1/revoke'],
       ['POST', '/v1/sign_in_tokens/sit_1/revoke'],
@@ -40,7 +40,7 @@ describe('urgent requests', () => {
       assert.equal(urgent(method, url), true, `${method} ${url}`)
   })
 
-  it('are no others', () => {
+  it('do not include any other operation', () => {
     for (const [method, url] of [
       ['POST', '/v1/actor_tokens'],
       ['POST', '/v1/actor_tokens/accept'],
@@ -61,21 +61,21 @@ describe('urgent requests', () => {
 })
 
 const SECRET_KEY = `sk_live_${randomBytes(24).toString('hex')}`
-/** What such a server is asked for: mostly session tokens. */
+/** The load on an overloaded server: mostly session tokens. */
 const MIX: Partial<Record<Kind, number>> = { mint: 0.9, create: 0.06, redeem: 0.04 }
 const URGENT: Partial<Record<Kind, number>> = { revoke_token: 10, revoke_session: 10, health: 5, jwks: 5 }
 
 interface Bench extends AsyncDisposable {
-  /** Keeps up a rate of the usual mix, in all. */
+  /** Keeps up a total rate of the default mix. */
   load(rate: number, seconds: number, more?: Partial<Rate>): Promise<Kept>
-  /** Takes things back, from another process. */
+  /** Sends revocations from another process. */
   urgent(seconds: number): Promise<Kept>
   loopDelay(): Promise<{ p99: number; max: number }>
 }
 
 /** A real server on one core, and the load on the other. */
 async function bench({ toRevoke = 100 } = {}): Promise<Bench> {
-  // Beside the code, not in /tmp: that may be memory, where a disk costs nothing.
+  // In the project's folder, not in /tmp: /tmp may be memory, where a disk sync costs nothing.
   const cache = fileURLToPath(new URL('../../../node_modules/.cache', import.meta.url))
   mkdirSync(cache, { recursive: true })
   const folder = mkdtempSync(join(cache, 'stagedoor-overload-'))
@@ -112,14 +112,14 @@ async function bench({ toRevoke = 100 } = {}): Promise<Bench> {
   }
 }
 
-/** Requests that wanted to take something back, or to know how the server is, and were not served. */
+/** Returns the number of revocations and health requests that were not served. */
 function unserved({ kinds }: Kept): number {
   const asked = Object.keys(URGENT) as Kind[]
   return asked.reduce((sum, kind) => sum + kinds[kind].refused + kinds[kind].limited + kinds[kind].wrong, 0)
 }
 
-describe('a server that is asked for more than it can do', { concurrency: false }, () => {
-  it('does what it can, sends the rest away, and takes back whatever is to be taken back', {
+describe('an overloaded server', { concurrency: false }, () => {
+  it('answers what it can, rejects the rest, and serves every revocation', {
     timeout: 120_000,
   }, async () => {
     await using it = await bench()
@@ -134,9 +134,9 @@ describe('a server that is asked for more than it can do', { concurrency: false 
     assert.equal(after.refused + after.wrong, 0)
   })
 
-  it('goes on like that for as long as it takes', { timeout: 1_800_000, skip: times(1, 0) === 1 }, async () => {
+  it('keeps doing so under a lasting load', { timeout: 1_800_000, skip: times(1, 0) === 1 }, async () => {
     await using it = await bench({ toRevoke: 4_000 })
-    // As many requests under way as no server is ever overloaded by.
+    // With this few requests in flight a server is never overloaded.
     const capacity = async (seconds: number) => (await it.load(50_000, seconds, { connections: 16 })).ok / seconds
     await capacity(15)
     const peak = await capacity(20)
@@ -147,7 +147,7 @@ describe('a server that is asked for more than it can do', { concurrency: false 
     const seconds = 300
     const [kept, urgent] = await Promise.all([it.load(peak * 2, seconds, { connections: 1_000 }), it.urgent(seconds)])
     const after = await it.load(peak / 2, 15)
-    // From when on it is as before for three seconds: a moment that is slow comes at half load as well.
+    // The first second from which three seconds are as good as before: single slow moments happen at half load too.
     const asBefore = after.timeline.map(({ refused, p99 }) => refused === 0 && p99 <= 4 * calm.p99)
     const recovered = asBefore.findIndex((_, second) => asBefore.slice(second, second + 3).every(Boolean))
     const peakAfter = await capacity(20)
@@ -162,7 +162,7 @@ describe('a server that is asked for more than it can do', { concurrency: false 
     shown('half load, warming up', half)
     shown('half load', calm)
     shown('twice the peak', kept)
-    shown('urgent meanwhile', urgent)
+    shown('urgent requests', urgent)
     shown('half load after', after)
     shown('twice the peak on 2,000 connections', many)
     shown('half load, a connection each', fresh)

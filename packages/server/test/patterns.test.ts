@@ -7,12 +7,12 @@ import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { goal } from './support.ts'
 
-/** No pattern takes long, whatever it is given: a regular expression that backtracks stops the whole server. */
+/** No pattern takes long on any input: a regular expression that backtracks blocks the whole server. */
 
 const root = fileURLToPath(new URL('../src', import.meta.url))
 const LENGTH = 50_000
 
-/** Regular expressions as they stand in the code. */
+/** Regular expressions in the source code. */
 function literals(): Map<string, RegExp> {
   const found = new Map<string, RegExp>()
   for (const file of globSync('{contract,domain,http,signing}/**/*.ts', { cwd: root })) {
@@ -26,7 +26,7 @@ function literals(): Map<string, RegExp> {
   return found
 }
 
-/** Those that zod makes of a format. */
+/** Regular expressions that zod creates for a format. */
 function ofSchemas(): Map<string, RegExp> {
   const found = new Map<string, RegExp>()
   const seen = new Set<unknown>()
@@ -41,7 +41,7 @@ function ofSchemas(): Map<string, RegExp> {
   return found
 }
 
-/** Long texts of what a pattern likes, with an end that it does not. */
+/** Returns long texts that the pattern matches except for the end. */
 function evil(source: string): string[] {
   const pieces = new Set([
     'a',
@@ -85,17 +85,17 @@ function evil(source: string): string[] {
 describe('patterns', () => {
   const patterns = new Map([...literals(), ...ofSchemas()])
 
-  it('are found', () => {
+  it('the test finds the patterns', () => {
     assert.ok(patterns.size > 30, `${patterns.size}`)
     assert.ok([...patterns.keys()].some(name => name.startsWith('zod: ')))
   })
 
-  it('take no longer than reading does', { timeout: 300_000 }, () => {
+  it('take no longer than reading the input', { timeout: 300_000 }, () => {
     let longest = 0
     const slow: string[] = []
     for (const [name, pattern] of patterns) {
       for (const text of evil(pattern.source)) {
-        // What takes long because the machine is busy does not do so every time.
+        // Keep the fastest run: a busy machine does not slow down every run.
         let took = timeOf(pattern, text)
         for (let again = 0; took > 5 && again < 4; again++) took = Math.min(took, timeOf(pattern, text))
         longest = Math.max(longest, took)

@@ -10,7 +10,7 @@ const DAY = 86_400
 const create = (server: TestServer, body: unknown, headers?: Record<string, string | undefined>) =>
   server.call('POST', '/v1/actor_tokens', body, headers)
 
-/** `{ "user_id": …, <members> }`, spelt exactly so. */
+/** `{ "user_id": …, <members> }` as exactly this JSON text. */
 const bodyWith = (user_id: string, members: string) => `{"user_id":"${user_id}",${members}}`
 
 function assertInvalid(answer: Answer, code: string, param: string, what = ''): void {
@@ -18,7 +18,7 @@ function assertInvalid(answer: Answer, code: string, param: string, what = ''): 
   assert.deepEqual([answer.status, first?.code, first?.meta?.param_name], [422, code, param], `${what} ${answer.text}`)
 }
 
-/** What came of an actor payload: in the record, in the session, in the session token. All must be one and the same. */
+/** Returns the actor as the record, the session and the session token have it. All must be identical. */
 async function carried(server: TestServer, created: Answer): Promise<unknown[]> {
   const { token, id, actor } = created.body
   const { session, token: minted } = (await server.call('POST', '/v1/actor_tokens/accept', { ticket: token })).body
@@ -80,7 +80,7 @@ describe('P1 P2 P3 durations', () => {
         '[60]': 'form_param_type_invalid',
         '{}': 'form_param_type_invalid',
       })) {
-        it(`is not ${value}`, async () => {
+        it(`refuses ${value}`, async () => {
           await using server = await testServer({ env })
           const { id } = await server.createUser()
           const answer = await create(server, bodyWith(id, spelt(value)))
@@ -104,7 +104,7 @@ describe('P1 P2 P3 durations', () => {
         '1e',
         'undefined',
       ]) {
-        it(`is not ${value}, which is not JSON`, async () => {
+        it(`refuses ${value}, which is not JSON`, async () => {
           await using server = await testServer({ env })
           const answer = await create(server, bodyWith('user_1', spelt(value)))
           assert.deepEqual([answer.status, answer.codes], [400, ['request_body_invalid']])
@@ -113,7 +113,7 @@ describe('P1 P2 P3 durations', () => {
     })
   }
 
-  it('P3 a time before 1970 is not one this server can keep', async () => {
+  it('P3 refuses a time before 1970', async () => {
     await using server = await testServer({ env })
     for (const field of ['created_at', 'legal_accepted_at']) {
       for (const time of ['1969-12-31T23:59:59.999Z', '1970-01-01T00:00:00+00:01', '0001-01-01T00:00:00Z']) {
@@ -127,7 +127,7 @@ describe('P1 P2 P3 durations', () => {
   it('P4 a session of 30 days does not end after a moment', async () => {
     await using server = await testServer({ env })
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 30 * DAY })
-    // 2,592,000,000 ms is more than a timer can hold; one set for it would go off at once.
+    // 2,592,000,000 ms is more than a timer can hold; a timer set to it would fire at once.
     await new Promise(resolve => setTimeout(resolve, 30))
     server.clock.advance(1)
     assert.equal((await server.call('GET', `/v1/sessions/${session_id}`)).body.status, 'active')
@@ -165,7 +165,7 @@ describe('P5 the actor', () => {
     ['with a sub of 10 kB', { sub: 'a'.repeat(10_240) }, 'form_param_value_invalid', 'actor.sub'],
   ]
   for (const [what, actor, code, param] of refused) {
-    it(`is not ${what}`, async () => {
+    it(`may not be ${what}`, async () => {
       await using server = await testServer({ env })
       const { id: user_id } = await server.createUser()
       assertInvalid(await create(server, { user_id, actor }), code, param)
@@ -173,7 +173,7 @@ describe('P5 the actor', () => {
     })
   }
 
-  it('says what is missing in Clerk’s words', async () => {
+  it('gets the error in Clerk’s words if something is missing', async () => {
     await using server = await testServer({ env })
     const { id: user_id } = await server.createUser()
     const { errors } = (await create(server, { user_id, actor: {} })).body
@@ -194,7 +194,7 @@ describe('P5 the actor', () => {
     assert.equal(answer.body.actor.sub.length, 256)
   })
 
-  it('P6 is carried whole inside act and never becomes a claim of the token', async () => {
+  it('P6 is carried whole inside act, and its members never become claims of the token', async () => {
     await using server = await testServer({ env })
     const { id: user_id } = await server.createUser()
     const plain = await create(server, { user_id, actor: { sub: 'a' } })
@@ -242,10 +242,10 @@ describe('P5 the actor', () => {
         act: actor,
       },
     )
-    assert.deepEqual(Object.keys(claims['act'] as object), Object.keys(actor), 'in the order given')
+    assert.deepEqual(Object.keys(claims['act'] as object), Object.keys(actor), 'members keep their order')
   })
 
-  it('P7 may not have a __proto__, however spelt and however deep', async () => {
+  it('P7 may not have a __proto__ at any depth, in any escaped form', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     for (const actor of [
@@ -277,7 +277,7 @@ describe('P5 the actor', () => {
       length: -1,
       '': 'empty',
       '0': 'zero',
-      // biome-ignore lint/suspicious/noThenProperty: a member like any other
+      // biome-ignore lint/suspicious/noThenProperty: an ordinary member
       then: 'not a promise',
       __defineGetter__: 1,
       nested: { constructor: null, toJSON: 'x', isWellFormed: 1 },
@@ -304,7 +304,7 @@ describe('P5 the actor', () => {
     assert.equal(({} as Record<string, unknown>)['x'], undefined)
   })
 
-  it('P8 nests as deep as 16 levels of the body, and deeper is refused at once', async () => {
+  it('P8 may be nested up to 16 levels of the body; deeper nesting is refused at once', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     const nested = (depth: number, [open, close]: [string, string] = ['[', ']']) =>
@@ -333,7 +333,7 @@ describe('P5 the actor', () => {
     assert.equal((await create(server, '['.repeat(100_000))).status, 400)
   })
 
-  it('P9 is at most 1,024 bytes as JSON, and the answer says so', async () => {
+  it('P9 is at most 1,024 bytes as JSON, and the error states the limit', async () => {
     await using server = await testServer({ env })
     const { id: user_id } = await server.createUser()
     for (const letter of ['x', 'é', '日', '😀', '"', '\n']) {
@@ -359,7 +359,7 @@ describe('P5 the actor', () => {
     assert.equal((await create(server, { user_id, actor: { sub: 'a', x: 'x'.repeat(1_048_576) } })).status, 413)
   })
 
-  it('P9 P10 at the largest setting still fits a cookie, in the default algorithm', async () => {
+  it('P9 P10 fits a cookie at the largest setting, with the default algorithm', async () => {
     await using server = await testServer({
       env: { STAGEDOOR_ACTOR_MAX_BYTES: '2434', STAGEDOOR_SIGNING_ALG: 'RS256' },
     })
@@ -408,7 +408,7 @@ describe('P5 the actor', () => {
     )
   })
 
-  it('P11 refuses U+0000 and lone surrogates, in texts and in names', async () => {
+  it('P11 refuses U+0000 and lone surrogates in values and in member names', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     for (const bad of ['\\u0000', '\\ud800', '\\udc00', '\\udc00\\ud800', 'x\\ud83dx', '\\uD800\\u0041']) {
@@ -444,7 +444,7 @@ describe('P5 the actor', () => {
     assert.equal((await create(server, whole)).status, 200)
   })
 
-  it('P12 keeps a number or refuses it; it never becomes another', async () => {
+  it('P12 keeps or refuses a number, and never changes it', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     const kept = [
@@ -493,7 +493,7 @@ describe('P5 the actor', () => {
     }
   })
 
-  it('P13 refuses a member that is given twice, wherever it is', async () => {
+  it('P13 refuses a repeated member at every level', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()
     for (const [members, param] of [
@@ -515,7 +515,7 @@ describe('P5 the actor', () => {
     assert.deepEqual((await server.call('GET', '/v1/actor_tokens')).body.length, 1)
   })
 
-  it('P14 is data in the answer, whatever it says', async () => {
+  it('P14 is returned as data, whatever its text looks like', async () => {
     await using server = await testServer({ env })
     const answer = await create(server, {
       user_id: (await server.createUser()).id,
@@ -527,7 +527,7 @@ describe('P5 the actor', () => {
 })
 
 describe('P16 the body', () => {
-  it('is JSON by name, and only by that name; whatever is taken is validated', async () => {
+  it('is JSON only with a JSON content type, and every accepted body is validated', async () => {
     await using server = await testServer({ env })
     const good = JSON.stringify({ user_id: (await server.createUser()).id, actor: { sub: 'a' } })
     const bad = JSON.stringify({ user_id: 1, actor: { sub: 'a' }, status: 'accepted' })
@@ -583,7 +583,7 @@ describe('P16 the body', () => {
     assert.equal((await create(server, good, { 'content-encoding': 'identity' })).status, 200)
   })
 
-  it('of a redemption is a form by name', async () => {
+  it('of a redemption is a form with a form content type', async () => {
     await using server = await testServer({ env })
     const { token, id } = await server.createActorToken()
     const form = new URLSearchParams({ strategy: 'ticket', ticket: token }).toString()
@@ -611,7 +611,7 @@ describe('P16 the body', () => {
     assert.equal((await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token })).status, 200)
   })
 
-  it('is an object', async () => {
+  it('must be an object', async () => {
     await using server = await testServer({ env })
     for (const body of ['1', '"x"', 'true', '[]', '[{}]']) {
       const answer = await create(server, body)
@@ -635,7 +635,7 @@ describe('P16 the body', () => {
     assertInvalid(await create(server, ' \t\r\n{ } '), 'form_param_missing', 'user_id', 'blank around')
   })
 
-  it('of a revocation may be empty, null or {}, whatever the type says', async () => {
+  it('of a revocation may be empty, null or {}, with every content type', async () => {
     await using server = await testServer({ env })
     const user_id = (await server.createUser()).id
     for (const [body, type] of [
@@ -652,7 +652,7 @@ describe('P16 the body', () => {
     }
   })
 
-  it('over HTTP is read up to 262,144 bytes, however it is sent', async () => {
+  it('over HTTP is read up to 262,144 bytes, with a declared length or in chunks', async () => {
     await using server = await testServer({ env })
     const origin = await server.listen()
     const body = JSON.stringify({ user_id: (await server.createUser()).id, actor: { sub: 'a' } })
@@ -663,12 +663,12 @@ describe('P16 the body', () => {
       assert.equal(await send(origin, padded(262_145), chunked), 413, 'one more')
       assert.equal(await send(origin, padded(8 * 1_048_576), chunked), 413, '8 MB')
     }
-    assert.equal(await send(origin, body, true), 200, 'the server goes on')
+    assert.equal(await send(origin, body, true), 200, 'the server keeps serving')
   })
 })
 
 describe('P17 mass assignment', () => {
-  it('takes no member that is not in the contract', async () => {
+  it('refuses members that are not in the contract', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const { id: user_id } = await server.createUser()
@@ -707,7 +707,7 @@ describe('P17 mass assignment', () => {
   })
 })
 
-/** Over a real connection; with a declared length or in chunks. @returns the status */
+/** Sends over a real connection, with a declared length or in chunks. @returns the status */
 function send(origin: string, body: string, chunked: boolean): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request(`${origin}/v1/actor_tokens`, {
@@ -723,7 +723,7 @@ function send(origin: string, body: string, chunked: boolean): Promise<number> {
       status = response.statusCode
       response.resume().on('end', () => resolve(response.statusCode ?? 0))
     })
-    // The server may answer and hang up before it was sent everything.
+    // The server may answer and close the connection before it has received everything.
     sent.on('error', error => (status === undefined ? reject(error) : resolve(status)))
     const bytes = Buffer.from(body)
     for (let at = 0; at < bytes.length; at += 65_536) sent.write(bytes.subarray(at, at + 65_536))

@@ -44,7 +44,7 @@ const mint = (server: TestServer, of: { session_id: string; cookie: string }) =>
   server.post(`/v1/client/sessions/${of.session_id}/tokens`, {}, { cookie: of.cookie })
 const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 
-/** What the database's server logs meanwhile. */
+/** Returns what the database server logs while `act` runs. */
 async function logOf(act: () => Promise<unknown>): Promise<string> {
   const mark = async () => {
     const marker = `select '${randomBytes(8).toString('hex')}'`
@@ -58,7 +58,7 @@ async function logOf(act: () => Promise<unknown>): Promise<string> {
   return postgres.log().split(from)[1]?.split(to)[0] ?? ''
 }
 
-/** Looks for what has become due, as it does whatever is asked. */
+/** Matches the periodic queries for due work, which run independently of requests. */
 const ONCE_A_SECOND = /as time|"old"|"overdue"|case when "expire_at"|from "not_before"|= used\.|"refused_requests"/
 
 describe('a transition', () => {
@@ -68,7 +68,7 @@ describe('a transition', () => {
     const user_id = (await server.createUser()).id
     const statements = async (act: () => Promise<unknown>) => {
       const logged = await logOf(act)
-      // What is looked for once a second is no part of it.
+      // The periodic queries are not part of the transition.
       return logged
         .split('\n')
         .filter(line => / (execute|statement)[ :]/.test(line) && / "/.test(line) && !ONCE_A_SECOND.test(line))
@@ -88,7 +88,7 @@ describe('a transition', () => {
     assert.deepEqual(await statements(() => mint(server, session)), ['select sessions'])
   })
 
-  it('D20 is tried again after a serialization failure or a deadlock, and never done in part', async () => {
+  it('D20 is retried after a serialization failure or a deadlock, and never done in part', async () => {
     const url = await postgres.createDatabase()
     await using server = await on(url)
     const user_id = (await server.createUser()).id
@@ -130,7 +130,7 @@ describe('a transition', () => {
       { strategy: 'ticket', ticket: token.token },
       { cookie: before.cookie },
     )
-    // It has decided, and waits for the row of its client.
+    // The redemption has passed its checks and waits for the row of its client.
     while ((await postgres.query("select from pg_stat_activity where wait_event_type = 'Lock'")).length === 0)
       await wait(5)
     const revoked = expectOk(await server.call('POST', '/v1/sessions/revoke_all', { everything: true }))
@@ -149,7 +149,7 @@ describe('a transition', () => {
     assert.deepEqual(await server.stagedoor.services.store.revocations.stamps({ unmarked: true }), [])
   })
 
-  it('D19 waits for a row that somebody holds, but not for ever', async () => {
+  it('D19 waits for a row that another transaction holds, up to a timeout', async () => {
     const url = await postgres.createDatabase()
     await using server = await on(url)
     const token = await server.createActorToken()
@@ -168,7 +168,7 @@ describe('a transition', () => {
     assert.equal((await redeem(server, token.token)).status, 200)
   })
 
-  it('a ban and a redemption at the same moment: one of them comes first, and no session is left over', async () => {
+  it('a ban and a redemption at the same moment: one comes first, and no session is left over', async () => {
     const url = await postgres.createDatabase()
     await using server = await on(url, { STAGEDOOR_DATABASE_POOL_SIZE: '10' })
     for (let i = 0; i < times(20, 1_000); i++) {
@@ -188,7 +188,7 @@ describe('a transition', () => {
   })
 })
 
-describe('reads that wait together', () => {
+describe('batched reads', () => {
   const ofAddress = prepared<{ minute: number; address: string }, { code: string; count: number }>(
     sqlFor
       .selectFrom('refused_requests')
@@ -219,7 +219,7 @@ describe('reads that wait together', () => {
   ]
   const read = (n: number, address = `address ${n}`) => db.all(ofAddress({ minute: n, address }))
 
-  it('are few statements, and each gets its own rows, in their order', async () => {
+  it('are few statements, and each read gets its own rows, in their order', async () => {
     const all = Array.from({ length: 300 }, (_, i) => i + 1)
     const logged = await logOf(async () => {
       const found = await Promise.all([...all.map(n => read(n)), read(1, 'address 2'), read(301)])
@@ -229,7 +229,7 @@ describe('reads that wait together', () => {
     assert.ok(statements.length > 0 && statements.length < 10, `${statements.length} statements`)
   })
 
-  it('for the same are one, and nobody is given what somebody else holds', async () => {
+  it('for the same rows are one statement, and each caller gets its own copy', async () => {
     const [first, ...more] = await Promise.all(Array.from({ length: 20 }, () => read(7)))
     assert.deepEqual(first, expected(7))
     for (const rows of more) {
@@ -238,7 +238,7 @@ describe('reads that wait together', () => {
     }
   })
 
-  it('fail each for itself', async () => {
+  it('fail individually', async () => {
     const settled = await Promise.allSettled([read(1), read(2), read(3, 'no text\u0000'), read(4), read(4)])
     assert.deepEqual(
       settled.map(({ status }) => status),
@@ -250,7 +250,7 @@ describe('reads that wait together', () => {
     )
   })
 
-  it('see all that was written before they were asked for', async () => {
+  it('see everything written before they were requested', async () => {
     const insert = prepared<{ minute: number; address: string }>(
       sqlFor
         .insertInto('refused_requests')
@@ -265,7 +265,7 @@ describe('reads that wait together', () => {
     await Promise.all(Array.from({ length: 50 }, (_, i) => writer(`writer ${i}`)))
   })
 
-  it('go on when their connection is lost', async () => {
+  it('continue when their connection is lost', async () => {
     let lost = false
     const reader = async () => {
       while (!lost) assert.deepEqual(await read(5), expected(5))
@@ -283,7 +283,7 @@ describe('reads that wait together', () => {
 })
 
 describe('time', () => {
-  it('K2 is the database’s: a node whose clock is wrong by five minutes decides as any other', async () => {
+  it('K2 is the database’s: a node whose clock is wrong by five minutes decides like any other node', async () => {
     const url = await postgres.createDatabase()
     await using right = await on(url)
     const really = Date.now
@@ -309,7 +309,7 @@ describe('time', () => {
 })
 
 describe('connections', () => {
-  it('that are lost: reads go on, writes are done or said not to be', async () => {
+  it('that are lost: reads continue, and a write succeeds or is reported as unknown', async () => {
     const url = await postgres.createDatabase()
     await using server = await on(url)
     const session = await server.signIn()
@@ -327,7 +327,7 @@ describe('connections', () => {
     for (const id of acknowledged) expectOk(await server.call('GET', `/v1/users/${id}`))
   })
 
-  it('D18 cut off from its database a node mints nothing and keeps serving the key set; it goes on by itself', async () => {
+  it('D18 that are all lost: the node mints nothing, keeps serving the key set, and recovers without a restart', async () => {
     await using own = await startPostgres()
     const url = await own.createDatabase()
     await using server = await on(url)
@@ -349,7 +349,7 @@ describe('connections', () => {
     assert.equal((await redeem(server, token)).status, 200)
   })
 
-  it('D19 through which nothing comes any more: 503 within the time limits, and the outcome of a write is unknown', async () => {
+  it('D19 that pass no more data: 503 within the timeouts, and the outcome of a write is unknown', async () => {
     const url = await postgres.createDatabase()
     await using proxy = await stallingProxy(postgres.port)
     await using server = await on(url.replace(String(postgres.port), String(proxy.port)))
@@ -364,7 +364,7 @@ describe('connections', () => {
     assert.equal((await mint(server, session)).status, 200)
   })
 
-  it('that cannot be made: says which database, without its password', async () => {
+  it('that cannot be made: the error names the database, without its password', async () => {
     await assert.rejects(
       on('postgres://someone:hunter2@127.0.0.1:1/nowhere'),
       (error: Error) => /someone@127\.0\.0\.1:1\/nowhere/.test(error.message) && !error.message.includes('hunter2'),
@@ -374,7 +374,7 @@ describe('connections', () => {
 
 const noOpenssl = spawnSync('openssl', ['version']).status !== 0 && 'openssl is not installed'
 
-/** Certificates as an operator makes them: a CA, a server's for the name localhost, and one of the role `certified`. */
+/** Certificates as an operator creates them: a CA, one for a server named localhost, and one for the role `certified`. */
 function certificates() {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-tls-'))
   chmodSync(folder, 0o755)
@@ -396,7 +396,7 @@ function certificates() {
     'hostssl all certified 127.0.0.1/32 cert\nhost all certified all reject\nhost all all 127.0.0.1/32 trust\n',
   )
   for (const file of readdirSync(folder)) {
-    // A private key is its owner's only, who may not be us.
+    // A private key must belong to the account of the database, which may differ from the account of the tests.
     const { uid, gid } = postgres.user
     chmodSync(join(folder, file), file === 'server.key' ? 0o600 : 0o644)
     if (uid !== undefined && gid !== undefined) chownSync(join(folder, file), uid, gid)
@@ -405,7 +405,7 @@ function certificates() {
 }
 
 describe('TLS', { skip: noOpenssl }, () => {
-  it('lets in who can prove what it is, says what to do otherwise, and nothing goes in clear', async () => {
+  it('accepts a peer that proves its identity, explains every failure, and sends nothing in clear', async () => {
     using made = certificates()
     const file = (name: string) => join(made.folder, name)
     await using own = await startPostgres({
@@ -423,7 +423,7 @@ describe('TLS', { skip: noOpenssl }, () => {
     {
       await using server = await on(`${url}?${trusting}`)
       await server.signIn()
-      // The connection that listens, too.
+      // Including the connection that listens.
       const stop = server.stagedoor.services.store.revocations.onChange(() => {})
       const open =
         "select ssl, query from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'stagedoor'"
@@ -455,7 +455,7 @@ describe('TLS', { skip: noOpenssl }, () => {
   })
 })
 
-/** Stands between, and can stop passing anything on without closing. */
+/** A proxy that can stop passing data on without closing. */
 async function stallingProxy(target: number) {
   let stalled = false
   const sockets = new Set<Socket>()
@@ -491,7 +491,7 @@ async function stallingProxy(target: number) {
 const granted: string[] = []
 
 describe('the role that serves', () => {
-  it('D6 needs no more than docs/guides/postgresql.md grants, and cannot change the audit log', async () => {
+  it('D6 needs only the grants of docs/guides/postgresql.md, and cannot change the audit log', async () => {
     const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
     const grants = [...guide.matchAll(/```sql\n(.*?)```/gs)].map(match => match[1] ?? '')
     const [, granting = '', limits = ''] = grants
@@ -516,13 +516,13 @@ describe('the role that serves', () => {
     for (const text of ["update audit_events set action = 'x'", 'delete from audit_events', 'truncate audit_events'])
       await assert.rejects(client.query(text), { code: '42501' })
     await client.end()
-    // The owner is stopped by the triggers.
+    // The triggers stop the owner.
     for (const text of ["update audit_events set action = 'x'", 'delete from audit_events', 'truncate audit_events'])
       await assert.rejects(postgres.query(text, [], databaseOf(url)), /never (changed|deleted)/)
     await postgres.query("update audit_events set personal = null where action = 'user.create'", [], databaseOf(url))
   })
 
-  it('is told each grant that was forgotten, as a statement to run', async () => {
+  it('gets each missing grant as a statement to run', async () => {
     const url = await postgres.createDatabase()
     await migrateDatabase(url)
     const owner = (text: string) => postgres.query(text, [], databaseOf(url))
@@ -535,7 +535,7 @@ describe('the role that serves', () => {
       granted.push(statements)
       return true
     })
-    // The statements are all that is needed.
+    // These statements are sufficient.
     await owner(granted[0] ?? '')
     {
       await using server = await start()
@@ -548,7 +548,7 @@ describe('the role that serves', () => {
     await owner('grant insert on audit_events to "stagedoor Grants"')
     await owner('revoke usage on schema public from public')
     await assert.rejects(start(), /may not use any schema here.*grant usage on schema public to "stagedoor Grants";/)
-    // Those of the guide are the same, and name every table.
+    // The guide has the same statements, and they name every table.
     const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
     const documented = [...guide.matchAll(/^grant ([\w, ]+) on ((?!schema|all )[\w, ]+) to stagedoor;$/gm)].flatMap(
       ([, privileges, tables = '']) => tables.split(', ').map(table => [table, privileges]),
@@ -560,7 +560,7 @@ describe('the role that serves', () => {
     assert.deepEqual(tables.map(({ name }) => name).sort(), Object.keys(GRANTS).sort())
   })
 
-  it('is told to have the schema brought up to date if it may not do so itself', async () => {
+  it('gets the command for the migration if it may not migrate the schema itself', async () => {
     const url = await postgres.createDatabase()
     await postgres.query(
       `do $$ begin create role stagedoor_serves login; exception when duplicate_object then null; end $$`,
@@ -573,7 +573,7 @@ describe('the role that serves', () => {
 })
 
 describe('migrations', () => {
-  it('run once, also when several nodes start at the same time', async () => {
+  it('run once, even when several nodes start at the same time', async () => {
     const url = await postgres.createDatabase()
     const ran = await Promise.all([1, 2, 3, 4].map(() => migrateDatabase(url)))
     assert.deepEqual(ran.flat().sort(), migrations.map(({ name }) => name).sort())
@@ -583,7 +583,7 @@ describe('migrations', () => {
     for (const server of instances) await server[Symbol.asyncDispose]()
   })
 
-  it('D22 that are killed leave nothing half done, and go on', async () => {
+  it('D22 that are killed leave nothing half done, and continue at the next start', async () => {
     const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
     for (let round = 0; round < times(4, 50); round++) {
       const url = await postgres.createDatabase()
@@ -597,7 +597,7 @@ describe('migrations', () => {
           rows => rows.length,
           () => 0,
         )
-      // Killed as soon as it has begun, or in the middle, or when it is done.
+      // Killed at the beginning, in the middle or at the end.
       while ((await migrated()) < round % (migrations.length + 1) && child.exitCode === null);
       child.kill('SIGKILL')
       await gone
@@ -607,7 +607,7 @@ describe('migrations', () => {
     }
   })
 
-  it('make the same tables as in the embedded database', async () => {
+  it('create the same tables as in the embedded database', async () => {
     const url = await postgres.createDatabase()
     await migrateDatabase(url)
     using embedded = testDatabase()
@@ -629,7 +629,7 @@ describe('migrations', () => {
     )
   })
 
-  it('D22 add under a running node of the version before, which goes on', async () => {
+  it('D22 add to the schema under a running node of the previous version, which keeps serving', async () => {
     const url = await postgres.createDatabase()
     await using server = await on(url)
     const session = await server.signIn()
@@ -652,7 +652,7 @@ const PGBOUNCER = '/usr/sbin/pgbouncer'
 describe('through PgBouncer in transaction mode', {
   skip: existsSync(PGBOUNCER) ? false : `there is no ${PGBOUNCER}`,
 }, () => {
-  it('does the main job, many at a time', async () => {
+  it('does the main job, many times concurrently', async () => {
     const url = await postgres.createDatabase()
     await migrateDatabase(url)
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-pgbouncer-'))

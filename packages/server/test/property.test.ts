@@ -8,10 +8,10 @@ import { fapi } from '../src/contract/fapi.ts'
 import type { Operation } from '../src/contract/operation.ts'
 import { type Answer, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
-// What is tested here is the answers, not the disk.
+// These tests check the answers, not the disk.
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: 'sqlite::memory:' }
 
-/** The envelope of every refusal. */
+/** The envelope of every error. */
 const ErrorEnvelope = z.strictObject({
   errors: z
     .array(
@@ -26,7 +26,7 @@ const ErrorEnvelope = z.strictObject({
   clerk_trace_id: z.string().regex(/^[0-9a-f]{32}$/),
 })
 
-/** Refusals that any operation may answer with; the others it declares itself. */
+/** Errors that every operation may return; an operation declares its others. */
 const COMMON: ErrorCode[] = [
   'authorization_header_format_invalid',
   'clerk_key_invalid',
@@ -43,7 +43,7 @@ const COMMON: ErrorCode[] = [
   'authentication_invalid',
 ]
 
-/** Things that are there, for requests that get somewhere. */
+/** Existing records, so that requests can succeed. */
 interface World {
   ids: Record<string, string[]>
   tickets: string[]
@@ -68,7 +68,7 @@ async function newWorld(server: TestServer): Promise<World> {
   )
   const templates = await Promise.all(
     ['one', 'two'].map(async name => {
-      const claims = { name: '{{user.full_name || "nobody"}}', act: '{{session.actor}}' }
+      const claims = { name: '{{user.full_name || "none"}}', act: '{{session.actor}}' }
       return (await server.call('POST', '/v1/jwt_templates', { name, claims })).body
     }),
   )
@@ -137,7 +137,7 @@ const oddValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.array(oddText, { maxLength: 3 }),
 )
 
-/** What the schema asks for; in a wild request now and then something else. */
+/** A value that the schema allows; in a wild request sometimes an invalid one. */
 function nearly(right: fc.Arbitrary<unknown>, wild: boolean): fc.Arbitrary<unknown> {
   return wild ? fc.oneof({ weight: 5, arbitrary: right }, { weight: 1, arbitrary: oddValue }) : right
 }
@@ -161,7 +161,7 @@ interface JsonSchema {
   pattern?: string
 }
 
-/** Values for a field of the contract; names of ids are given real ids. */
+/** Values for a field of the contract; an id field gets real ids. */
 function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean): fc.Arbitrary<unknown> {
   const known = world.ids[name]
   if (known && schema.type !== 'array') return nearly(fc.constantFrom(...known), wild)
@@ -223,7 +223,7 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
 
 function objectOf(schema: JsonSchema, world: World, wild: boolean): fc.Arbitrary<Record<string, unknown>> {
   const properties = schema.properties ?? {}
-  // A few at a time: of twenty fields at once, one is always wrong.
+  // A few at a time: of twenty random fields, at least one is always invalid.
   const known = fc
     .subarray(Object.keys(properties), { maxLength: Math.min(3, Object.keys(properties).length) })
     .chain(names =>
@@ -408,7 +408,7 @@ function requestOf(operation: Operation, world: World, wild: boolean): fc.Arbitr
   })
 }
 
-/** A body that may be left out has its fields one level down. */
+/** The fields of an optional body are one level down. */
 function hasProperties(schema: JsonSchema): JsonSchema {
   return schema.properties
     ? schema
@@ -433,7 +433,7 @@ function formText(value: Record<string, unknown>): string {
     .join('&')
 }
 
-/** The answer is one the contract allows. */
+/** Fails unless the contract allows the answer. */
 function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Answer): void {
   const operation = operations.get(id) as Operation
   const what = `${operation.id}: ${operation.method} ${path} ${JSON.stringify(headers)} ${body?.slice(0, 2_000)} → ${answer.status} ${answer.text}`
@@ -460,14 +460,17 @@ function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Ans
     assert.ok([...COMMON, ...(operation.errors ?? [])].includes(code), `${code} is not declared. ${what}`)
   for (const { code, long_message } of envelope.data?.errors ?? []) {
     for (const hole of errors[code].long_message.match(/\{\w+\}/g) ?? []) {
-      assert.ok(!long_message.includes(hole) || `${path}${body}`.includes(hole), `a text with a hole: ${what}`)
+      assert.ok(
+        !long_message.includes(hole) || `${path}${body}`.includes(hole),
+        `a text with an unfilled placeholder: ${what}`,
+      )
     }
   }
 }
 
-describe('any request to any operation', () => {
+describe('a random request', () => {
   for (const operation of [...bapi, ...fapi]) {
-    it(`${operation.id}: no 5xx, and only answers of the contract`, async () => {
+    it(`${operation.id}: gets no 5xx, and only answers that the contract allows`, async () => {
       await using server = await testServer({ env })
       const world = await newWorld(server)
       const statuses = new Set<number>()
@@ -479,7 +482,7 @@ describe('any request to any operation', () => {
         }),
         { numRuns: times(120, 5_000) },
       )
-      // Requests that all fail at the door test nothing.
+      // Requests that all fail authentication or validation would test nothing.
       assert.ok(
         statuses.has(operation.status ?? 200) || (operation.page && statuses.has(200)),
         `none succeeded: ${[...statuses]}`,
@@ -487,7 +490,7 @@ describe('any request to any operation', () => {
     })
   }
 
-  it('all together, one after another, leave a server that works', async () => {
+  it('in a sequence of others gets an allowed answer and leaves a working server', async () => {
     await using server = await testServer({ env })
     const world = await newWorld(server)
     const any = fc.oneof(...[...bapi, ...fapi].map(operation => request(operation, world)))
@@ -507,7 +510,7 @@ describe('any request to any operation', () => {
       }),
       { numRuns: times(150, 3_000) },
     )
-    // One of them may have revoked everything up to this very millisecond.
+    // One of them may have revoked everything up to this millisecond.
     server.clock.advance(1)
     const { user_id } = await server.signIn()
     assert.equal((await server.auditEvents({ user_id })).length, 3)

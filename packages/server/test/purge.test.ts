@@ -6,14 +6,14 @@ import { finishOverdueSessions } from '../src/domain/sessions.ts'
 import { type Answer, expectOk, goal, type TestServer, type TestServerOptions, testServer, times } from './support.ts'
 
 const DAY = 86_400
-/** With the settings of these servers: after the longest session, and a day. */
+/** Retention of these servers: the longest session plus one day. */
 const LONGEST = 31 * DAY
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const serverFor = (options: TestServerOptions = {}) => testServer({ ...options, env: { ...env, ...options.env } })
 
 const contextOf = (server: TestServer) => server.stagedoor.context({ type: 'system', id: null })
 
-/** What a server does by itself, each second. */
+/** Does what a server does once a second. */
 async function writeDown(server: TestServer): Promise<void> {
   const ctx = contextOf(server)
   await ctx.activity.flush(ctx.store, ctx.clock.now())
@@ -33,7 +33,7 @@ const mint = (server: TestServer, session: { session_id: string; cookie: string 
   server.post(`/v1/client/sessions/${session.session_id}/tokens`, {}, { cookie: session.cookie })
 
 describe('purge', () => {
-  it('deletes what has been over for long, and its audit events never', async () => {
+  it('deletes what ended long ago, and never its audit events', async () => {
     await using server = await serverFor()
     const used = await server.signIn()
     const revoked = await server.createActorToken()
@@ -47,7 +47,11 @@ describe('purge', () => {
     server.clock.advance(LONGEST)
     await writeDown(server)
     assert.deepEqual(await purged(server), { sessions: 1, tickets: 3, clients: 1, stamps: 1 })
-    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 }, 'nothing is left')
+    assert.deepEqual(
+      await purged(server),
+      { sessions: 0, tickets: 0, clients: 0, stamps: 0 },
+      'a second purge deletes nothing',
+    )
 
     for (const { token } of [revoked, late, { token: used.ticket }])
       assert.deepEqual((await redeem(server, token)).codes, ['ticket_invalid_code'])
@@ -60,11 +64,11 @@ describe('purge', () => {
         kept.find(({ id }) => id === event.id),
         event,
       )
-    // The refusals are in it too.
+    // Including the events of refused requests.
     assert.ok(kept.length > events.length)
   })
 
-  it('what it deleted never comes back, whatever the clock does', async () => {
+  it('deletes for good: nothing comes back, even if the clock changes', async () => {
     await using server = await serverFor()
     const start = server.clock.now()
     const used = await server.signIn()
@@ -83,11 +87,11 @@ describe('purge', () => {
     }
   })
 
-  it('leaves what nobody has seen to end, and what a clock ahead of its time says is over', async () => {
+  it('keeps rows whose end is not stored yet, so that a clock that is ahead deletes nothing', async () => {
     await using server = await serverFor()
     const [pending, session] = [await server.createActorToken(), await server.signIn()]
     server.clock.advance(LONGEST + 10 * DAY)
-    // Not written down yet.
+    // The end is not stored yet.
     assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 })
     assert.deepEqual((await redeem(server, pending.token)).codes, ['ticket_expired_code'])
     assert.deepEqual((await redeem(server, session.ticket)).codes, ['actor_token_already_used_code'])
@@ -112,7 +116,7 @@ describe('purge', () => {
     assert.equal((await server.call('GET', `/v1/clients/${first.client_id}`)).status, 404)
   })
 
-  it('a browser whose client it deleted signs in as any other', async () => {
+  it('lets a browser whose client was deleted sign in normally', async () => {
     await using server = await serverFor()
     const before = await server.signIn()
     server.clock.advance(LONGEST + DAY)
@@ -126,7 +130,7 @@ describe('purge', () => {
     assert.equal((await mint(server, { session_id: session, cookie })).status, 200)
   })
 
-  it('no answer about anything alive differs by it, and one about what is over says so or that it is gone', async () => {
+  it('changes no answer about live records; an ended record is reported as ended or not found', async () => {
     let deleted = 0
     for (let run = 0; run < times(6, 200); run++) deleted += await randomRun()
     assert.ok(deleted > 0)
@@ -134,7 +138,7 @@ describe('purge', () => {
   })
 })
 
-/** Things happen at random, over months; before and after each purge everything is asked for. */
+/** Performs random actions over months, and compares all answers before and after each purge. */
 async function randomRun(): Promise<number> {
   await using server = await serverFor()
   const pick = <T>(values: T[]): T | undefined => values[Math.floor(Math.random() * values.length)]
@@ -158,7 +162,7 @@ async function randomRun(): Promise<number> {
   const isAlive = ({ status, body }: Answer) =>
     status === 200 &&
     (body.status === 'active' ||
-      // A token whose time is over is `pending` for ever, on this wire.
+      // The API reports an expired token as `pending`.
       (body.status === 'pending' && body.expires_at > server.clock.now()) ||
       body.sessions?.length > 0 ||
       body.response?.sessions?.length > 0)

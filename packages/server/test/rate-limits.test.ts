@@ -9,7 +9,7 @@ import { RateLimiter } from '../src/http/rate-limits.ts'
 import { expectOk, goal, memoryInUse, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
 describe('RateLimiter', () => {
-  it('is a token bucket, to the request', () => {
+  it('matches a token bucket for every request', () => {
     const run = fc.record({
       interval: fc.integer({ min: 1, max: 50 }),
       burst: fc.integer({ min: 1, max: 20 }),
@@ -25,7 +25,7 @@ describe('RateLimiter', () => {
       fc.property(run, ({ interval, burst, pauses }) => {
         let now = 1_000
         const limiter = new RateLimiter({ per_second: 1_000 / interval, burst }, () => now)
-        // The bucket as it is usually told: so full, in thousandths of a second's worth.
+        // A simple model of the bucket: its level, in units of 1/1000 of what one second refills.
         let level = burst * interval
         for (const pause of pauses) {
           now += pause
@@ -42,7 +42,7 @@ describe('RateLimiter', () => {
     )
   })
 
-  it('never lets through more than the burst and the rate allow, whatever the rate', () => {
+  it('never allows more than the burst and the rate, for every rate', () => {
     const run = fc.record({
       per_second: fc.integer({ min: 1, max: 3_000 }),
       burst: fc.integer({ min: 1, max: 100 }),
@@ -68,7 +68,7 @@ describe('RateLimiter', () => {
     )
   })
 
-  it('forgets strangers, and nobody who keeps asking', () => {
+  it('forgets idle callers, and remembers callers that keep sending requests', () => {
     let now = 0
     const limiter = new RateLimiter({ per_second: 1, burst: 10 }, () => now)
     const before = memoryInUse()
@@ -77,20 +77,20 @@ describe('RateLimiter', () => {
       limiter.take(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
       if (i % 1_000 === 0) {
         now += 1
-        if (limiter.take('somebody who keeps asking').wait === 0) allowed += 1
+        if (limiter.take('an active caller').wait === 0) allowed += 1
       }
     }
     const grown = memoryInUse() - before
     assert.ok(limiter.size <= 100_001, `${limiter.size} names`)
     assert.ok(grown < 60, `${grown.toFixed(0)} MB`)
-    // 10 at first, and one for the one second that has gone by.
+    // 10 at first, and one for the second that has passed.
     assert.equal(allowed, 11 - 1)
     goal('H9-memory-of-a-million-addresses-MB', Math.max(grown, 0), '< 60', grown < 60)
   })
 })
 
 describe('one address', () => {
-  it('has one spelling', () => {
+  it('has one canonical form', () => {
     const same = {
       '192.0.2.1': [
         '192.0.2.1',
@@ -109,7 +109,7 @@ describe('one address', () => {
   })
 })
 
-/** Over HTTP, where there are addresses. */
+/** Over HTTP, because in-process calls have no address. */
 async function listening(env: Record<string, string>): Promise<{ server: TestServer; url: string } & AsyncDisposable> {
   const server = await testServer({ realTime: true, env })
   return { server, url: await server.listen(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
@@ -118,7 +118,7 @@ async function listening(env: Record<string, string>): Promise<{ server: TestSer
 const withKey = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } })
 
 describe('requests of a secret key', () => {
-  it('are limited by the key, not by where it is used; revocations and public keys never are', async () => {
+  it('are limited by the key, not by their address; revocations and public keys never are', async () => {
     await using running = await listening({ STAGEDOOR_RATE_LIMIT_KEY: '1/s burst 20' })
     const { server, url } = running
     const { secret } = await createSecretKey(server.stagedoor.context({ type: 'system', id: null }), { name: 'other' })
@@ -154,7 +154,7 @@ describe('requests of a secret key', () => {
     }
   })
 
-  it('that are too many are counted, and written down nowhere else', async () => {
+  it('that exceed the limit are counted, and recorded nowhere else', async () => {
     await using running = await listening({ STAGEDOOR_RATE_LIMIT_KEY: '1/s burst 5' })
     const { server, url } = running
     const { secret } = await createSecretKey(server.stagedoor.context({ type: 'system', id: null }), { name: 'noisy' })
@@ -168,7 +168,7 @@ describe('requests of a secret key', () => {
     assert.ok(tooMany.reduce((sum, { count }) => sum + count, 0) > 80, JSON.stringify(counted))
   })
 
-  it('harm no other key, at ten times their limit', { timeout: 600_000 }, async () => {
+  it('at ten times the limit do not slow down other keys', { timeout: 600_000 }, async () => {
     await using running = await listening({
       STAGEDOOR_RATE_LIMIT_KEY: '200/s burst 400',
       STAGEDOOR_ENVIRONMENT: 'production',
@@ -220,7 +220,7 @@ describe('requests of an address', () => {
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
   const proxied = { STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' }
 
-  it('are limited by address, IPv6 by its /64, whatever it is called', async () => {
+  it('are limited by address, IPv6 by its /64, in every notation', async () => {
     await using running = await listening({ ...proxied, STAGEDOOR_RATE_LIMIT_ADDRESS: '1/s burst 10' })
     const ask = async (address: string) => {
       const response = await fetch(`${running.url}/v1/client`, from(address))
@@ -237,16 +237,16 @@ describe('requests of an address', () => {
       times(200, 10_000),
       i => `2001:db8:1:2:${((i * 7919) & 0xffff).toString(16)}::${i.toString(16)}`,
     )
-    // Ten at once, and one for each second it took.
+    // A burst of ten, and one for each second that passed.
     assert.ok(inOneNetwork <= 11 + (performance.now() - started) / 1_000, `${inOneNetwork}`)
     assert.equal(await allowed(10, i => `2001:db8:1:${i + 10}::1`), 10)
     const spellings = ['::ffff:192.0.2.7', '192.0.2.7', '::FFFF:c000:207', '0:0:0:0:0:ffff:192.0.2.7']
     assert.ok((await allowed(40, i => spellings[i % 4] as string)) < 20)
-    // What the browser itself says of where it comes from is left of what the proxy wrote.
+    // The client can forge entries, but only to the left of the one that the proxy adds.
     assert.ok((await allowed(40, i => `198.51.100.${i}, 203.0.113.9`)) < 20)
   })
 
-  it('are its own where no proxy is trusted', async () => {
+  it('use the address of the connection if no proxy is trusted', async () => {
     await using running = await listening({ STAGEDOOR_RATE_LIMIT_ADDRESS: '1/s burst 10' })
     const statuses = []
     for (let i = 0; i < 40; i++)
@@ -254,7 +254,7 @@ describe('requests of an address', () => {
     assert.ok(statuses.filter(status => status === 200).length < 20)
   })
 
-  it('are fewer for redeeming', async () => {
+  it('have a lower limit for redeeming', async () => {
     await using running = await listening({ ...proxied, STAGEDOOR_RATE_LIMIT_REDEEM: '1/s burst 5' })
     const { server, url } = running
     const redeem = (address: string, ticket: string) =>
@@ -269,12 +269,12 @@ describe('requests of an address', () => {
     assert.equal(statuses.at(-1), 429)
     const { token } = await server.createActorToken()
     assert.equal((await redeem('192.0.2.1', token)).status, 429)
-    // Nothing was used up.
+    // No ticket was used up.
     assert.equal((await redeem('192.0.2.2', token)).status, 200)
     assert.equal((await fetch(`${url}/v1/client`, from('192.0.2.1'))).status, 200)
   })
 
-  it('with a wrong key are fewer still; a right one is let in all the same', async () => {
+  it('with a wrong key have a still lower limit, which does not block requests with a right key', async () => {
     await using running = await listening({ ...proxied, STAGEDOOR_RATE_LIMIT_FAILURES: '1/s burst 5' })
     const { url } = running
     const count = (key: string, address = '192.0.2.1') =>
@@ -288,7 +288,7 @@ describe('requests of an address', () => {
 })
 
 describe('rate limits', () => {
-  it('are none in development, and these in production', async () => {
+  it('are off in development and on in production', async () => {
     const { loadConfig, rateLimits } = await import('../src/config.ts')
     assert.deepEqual(Object.values(rateLimits(loadConfig({ STAGEDOOR_ENVIRONMENT: 'development' }))), [
       undefined,

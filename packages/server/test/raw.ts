@@ -1,17 +1,17 @@
 import { connect, type Socket } from 'node:net'
 
-/** HTTP as no client library would send it. */
+/** Sends HTTP that client libraries would not send. */
 
 export interface Heard {
-  /** All that came back. */
+  /** Everything received. */
   text: string
-  /** Of each answer, in order. */
+  /** The status of each answer, in order. */
   statuses: number[]
-  /** Whether the other side closed the connection, within the time. */
+  /** Whether the other side closed the connection within the timeout. */
   closed: boolean
 }
 
-/** Sends these bytes and listens until the server closes the connection, or for so long. */
+/** Sends these bytes and reads until the server closes the connection or the timeout passes. */
 export async function sendRaw(port: number, bytes: string | Buffer, milliseconds = 2_000): Promise<Heard> {
   const peer = await rawPeer(port)
   peer.socket.write(bytes)
@@ -24,7 +24,7 @@ export async function sendRaw(port: number, bytes: string | Buffer, milliseconds
 export interface Peer {
   socket: Socket
   heard(): Heard
-  /** Resolves when the server has closed the connection, or after so long. */
+  /** Resolves when the server has closed the connection, or when the timeout passes. */
   closed(milliseconds: number): Promise<void>
 }
 

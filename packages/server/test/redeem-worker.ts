@@ -1,6 +1,6 @@
 /**
- * A second process for races and crashes: redeems the tickets of a file on the database of the environment,
- * eight at a time, and writes one line for each answer as soon as it has it: `<id> <status> <code>`.
+ * A second process for races and crashes. It redeems the tickets of a file on the database of the environment,
+ * eight at a time, and writes one line for each answer as soon as it arrives: `<id> <status> <code>`.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { pino } from 'pino'
@@ -10,7 +10,7 @@ import { createStagedoor } from '../src/server.ts'
 const tickets = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as { id: string; token: string }[]
 const stagedoor = await createStagedoor(loadConfig(stagedoorSettings()), {
   log: pino({ level: 'silent' }),
-  // Like a command: a SQLite file has one server, and this one is to race another process.
+  // Open the database like a command: a SQLite file has only one server, and this process races another one.
   serves: false,
 })
 
@@ -35,7 +35,7 @@ await Promise.all(
 await stagedoor.close()
 process.stdin.destroy()
 
-/** Written at once: nothing that was said is lost when the process is killed. */
+/** Written synchronously: no output is lost when the process is killed. */
 function say(line: string): void {
   writeSync(1, `${line}\n`)
 }

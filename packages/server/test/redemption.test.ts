@@ -14,12 +14,12 @@ const mint = (server: TestServer, session: string, cookie: string) =>
   server.post(`/v1/client/sessions/${session}/tokens`, {}, { cookie })
 const statusOf = async (server: TestServer, id: string) =>
   expectOk(await server.call('GET', `/v1/actor_tokens/${id}`)).status
-/** The cookie of a browser that has not signed in: signed, of no stored client. */
+/** A correctly signed cookie of a browser that has not signed in, so its client is not stored. */
 const anonymous = async (server: TestServer) => cookieOf(await server.call('GET', '/v1/client', undefined, NO_KEY))
 const codeOf = (answer: Answer) => [answer.status, ...answer.codes]
 
 describe('several client cookies in one request', () => {
-  /** What a signed-in browser does with its session, and the status that shows it worked. */
+  /** What a signed-in browser does with its session, and the status that shows success. */
   const ACTIONS: [method: string, path: (session: string) => string, form?: Record<string, string>][] = [
     ['POST', session => `/v1/client/sessions/${session}/tokens`],
     ['POST', session => `/v1/client/sessions/${session}/touch`, { intent: 'select' }],
@@ -28,7 +28,7 @@ describe('several client cookies in one request', () => {
     ['POST', session => `/v1/client/sessions/${session}/end`],
   ]
 
-  it('the current one counts, wherever planted cookies stand', async () => {
+  it('uses the current one, at every position among planted cookies', async () => {
     await using server = await testServer({ env })
     for (const [method, path, form = {}] of ACTIONS) {
       const own = await server.signIn()
@@ -52,7 +52,7 @@ describe('several client cookies in one request', () => {
     }
   })
 
-  it('of two current ones each reaches its own sessions', async () => {
+  it('with two current ones, lets each reach its own sessions', async () => {
     await using server = await testServer({ env })
     const [one, other] = [await server.signIn(), await server.signIn()]
     const cookie = `${one.cookie}; ${other.cookie}`
@@ -61,7 +61,7 @@ describe('several client cookies in one request', () => {
     assert.deepEqual(codeOf(refused), [401, 'authentication_invalid'])
   })
 
-  it('signing out with a planted cookie in front ends one’s own sessions', async () => {
+  it('with a planted cookie first, lets signing out end the browser’s own sessions', async () => {
     await using server = await testServer({ env })
     const own = await server.signIn()
     const cookie = `${await anonymous(server)}; ${own.cookie}`
@@ -71,7 +71,7 @@ describe('several client cookies in one request', () => {
 })
 
 describe('the cookie that a sign-in replaced', () => {
-  it('gets the session again until the new cookie was used, and not afterwards', async () => {
+  it('returns the session again until the new cookie was used, and not afterwards', async () => {
     const uses: Record<string, (server: TestServer, session: string, cookie: string) => Promise<Answer>> = {
       minting: mint,
       'reading the client': (server, _, cookie) => server.call('GET', '/v1/client', undefined, { ...NO_KEY, cookie }),
@@ -84,7 +84,7 @@ describe('the cookie that a sign-in replaced', () => {
       await using server = await testServer({ env })
       const planted = await anonymous(server)
       const { token } = await server.createActorToken()
-      // The answer was lost: the browser asks again with what it has.
+      // The answer was lost: the browser sends the request again with the old cookie.
       expectOk(await redeem(server, token, planted))
       const answer = await redeem(server, token, planted)
       const session = expectOk(answer).response.created_session_id
@@ -96,7 +96,7 @@ describe('the cookie that a sign-in replaced', () => {
     }
   })
 
-  it('counts no more on another node either', async () => {
+  it('is no longer valid on another node either', async () => {
     await using server = await testServer({ env })
     const planted = await anonymous(server)
     const { token } = await server.createActorToken()
@@ -126,7 +126,7 @@ describe('the actor that a backend expects', () => {
     assert.deepEqual(codeOf(used), [400, 'actor_token_already_used_code'])
   })
 
-  it('is checked by the statement that redeems: of many at once only the expected one wins', async () => {
+  it('is checked by the statement that redeems: of many concurrent redemptions only the expected one succeeds', async () => {
     await using server = await testServer({ env })
     const token = await server.createActorToken({ actor: { sub: 'olivia' } })
     const answers = await Promise.all(
@@ -141,21 +141,21 @@ describe('the actor that a backend expects', () => {
   })
 })
 
-describe('who may be the actor', () => {
-  it('is not the user, by id or by external id', async () => {
+describe('the actor', () => {
+  it('may not be the user, by id or by external id', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser({ external_id: 'customer-42' })
     const create = (sub: string) => server.call('POST', '/v1/actor_tokens', { user_id: user.id, actor: { sub } })
     for (const sub of [user.id, 'customer-42']) assert.deepEqual(codeOf(await create(sub)), [422, 'actor_is_user'], sub)
     const token = expectOk(await create('customer-43'))
-    // The user is given that external id later.
+    // The user gets that external id later.
     expectOk(await server.call('PATCH', `/v1/users/${user.id}`, { external_id: 'customer-43' }))
     assert.deepEqual(codeOf(await redeem(server, token.token)), [422, 'actor_is_user'])
     assert.equal(await statusOf(server, token.id), 'pending')
   })
 
   for (const how of ['ban', 'lock'] as const) {
-    it(`is no user who is subject to a ${how}, named by id or by external id`, async () => {
+    it(`may not be a user under a ${how}, named by id or by external id`, async () => {
       await using server = await testServer({ env })
       const operator = await server.createUser({ external_id: 'olivia@support' })
       for (const sub of [operator.id, 'olivia@support']) {
@@ -175,7 +175,7 @@ describe('who may be the actor', () => {
     })
   }
 
-  it('is ended when the operator is deleted, also where the external id names them', async () => {
+  it('can no longer act once that user is deleted, even if named by external id', async () => {
     await using server = await testServer({ env })
     const operator = await server.createUser({ external_id: 'olivia@support' })
     const session = await server.signIn({ actor: { sub: 'olivia@support' } })
@@ -185,7 +185,7 @@ describe('who may be the actor', () => {
 })
 
 describe('a redemption in a backend whose answer was lost', () => {
-  it('is repeated with its Idempotency-Key, and with no other', async () => {
+  it('is repeated with its Idempotency-Key, and with no other key', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken({ actor: { sub: 'olivia' } })
     const body = { ticket: token, actor_sub: 'olivia' }
@@ -207,7 +207,7 @@ describe('a redemption in a backend whose answer was lost', () => {
     assert.deepEqual(codeOf(over), [400, 'actor_token_already_used_code'])
   })
 
-  it('is made once, of many at the same time', async () => {
+  it('is done once, even if many retries arrive at the same time', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const answers = await Promise.all(
@@ -217,7 +217,7 @@ describe('a redemption in a backend whose answer was lost', () => {
     assert.equal((await server.auditEvents({ action: 'actor_token.accept' })).length, 1)
   })
 
-  it('leaves the key unused when it is refused', async () => {
+  it('does not use up the key when it is refused', async () => {
     await using server = await testServer({ env })
     const token = await server.createActorToken({ actor: { sub: 'olivia' } })
     const key = { 'idempotency-key': 'k1' }
@@ -232,7 +232,7 @@ describe('a second click on the accept page', () => {
   const open = (server: TestServer, ticket: string, cookie?: string) =>
     server.call('GET', `/v1/tickets/accept?ticket=${ticket}`, undefined, { ...PAGE, cookie })
 
-  it('goes to the same place for a minute, although a backend has redeemed the ticket', async () => {
+  it('redirects to the same page for a minute, even if a backend has redeemed the ticket', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const cookie = cookieOf(await open(server, token))
@@ -249,7 +249,7 @@ describe('a second click on the accept page', () => {
     assert.equal((await confirm(server, token, cookie)).status, 400)
   })
 
-  it('of another browser is refused', async () => {
+  it('from another browser is refused', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const cookie = cookieOf(await open(server, token))
@@ -259,7 +259,7 @@ describe('a second click on the accept page', () => {
       assert.equal((await confirm(server, token, other)).status, 400)
   })
 
-  it('is refused once the token was revoked, has expired, or its user may not be signed in', async () => {
+  it('is refused once the token is revoked or expired, or its user may not sign in', async () => {
     await using server = await testServer({ env })
     const ends: ((token: { id: string; user_id: string }) => Promise<unknown>)[] = [
       token => server.call('POST', `/v1/actor_tokens/${token.id}/revoke`),
@@ -275,7 +275,7 @@ describe('a second click on the accept page', () => {
     }
   })
 
-  it('gets the same session, where the browser redeems', async () => {
+  it('gets the same session if the browser redeems', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const cookie = cookieOf(await open(server, token))

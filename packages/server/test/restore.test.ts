@@ -51,7 +51,7 @@ const newSession = async (server: Serving, user_id: string) =>
 
 const mint = async (server: Serving, id: string) => (await call(server, `/v1/sessions/${id}/tokens`, {})).status
 
-/** Starts a server again on the files of one that has ended. */
+/** Starts a server again on the files of a server that has stopped. */
 const again = (server: Serving) => {
   const { STAGEDOOR_PORT, ...env } = server.env
   return serving({ directory: server.directory, env })
@@ -67,7 +67,7 @@ async function refused(server: Serving, pattern: RegExp): Promise<void> {
 }
 
 describe('stagedoor restore', () => {
-  it('as docs/operating.md says: what was issued before is revoked, what was taken away since stays so', async () => {
+  it('works as docs/operating.md describes: what was issued before the backup is revoked, and later revocations hold', async () => {
     await using server = await serving()
     const keyOf = async (name: string) => {
       const { stdout } = await server.command('keys', 'create', '--name', name, '--json')
@@ -83,7 +83,7 @@ describe('stagedoor restore', () => {
     const backup = file(server, 'monday.db')
     assert.equal((await server.command('backup', backup)).code, 0)
 
-    // All of this is answered after the backup.
+    // The server acknowledges all of this after the backup.
     assert.equal((await call(server, `/v1/sessions/${revoked}/revoke`, {})).status, 200)
     assert.equal((await server.command('keys', 'revoke', lost.id)).code, 0)
     assert.equal((await call(server, `/v1/users/${banned}/ban`, {})).status, 200)
@@ -93,7 +93,7 @@ describe('stagedoor restore', () => {
     const later = await newSession(server, user_id)
 
     const running = await server.command('restore', backup)
-    assert.equal(running.code, 1, 'not under a running server')
+    assert.equal(running.code, 1, 'restore refuses while the server runs')
     assert.match(running.stderr, /a server on this machine is using it.*Stop that server first/)
     assert.equal(await mint(server, going), 200)
 
@@ -107,7 +107,7 @@ describe('stagedoor restore', () => {
     await using restored = await again(server)
     const asked = (path: string, body?: object) => call(restored, path, body, kept.secret_key)
     for (const id of [going, revoked]) assert.equal(await mint(restored, id), 401)
-    assert.equal(await mint(restored, later), 404, 'it has not happened')
+    assert.equal(await mint(restored, later), 404, 'a session begun after the backup does not exist')
     for (const ticket of [pending.token, signIn]) assert.notEqual((await redeem(restored, ticket)).status, 200)
     assert.equal((await call(restored, '/v1/users/count', undefined, lost.secret_key)).status, 401)
     const state = async (id: string) => (await asked(`/v1/users/${id}`)).body
@@ -115,7 +115,7 @@ describe('stagedoor restore', () => {
     assert.equal((await state(locked)).locked, true)
     assert.equal((await asked(`/v1/users/${deleted}`)).status, 404)
     assert.equal((await asked('/v1/audit_events?action=session.revoke_all')).body[0].reason, 'restored from a backup')
-    assert.equal(await mint(restored, await newSession(restored, user_id)), 200, 'and it serves')
+    assert.equal(await mint(restored, await newSession(restored, user_id)), 200, 'the restored server works')
     const doctor = await restored.command('doctor', '--json')
     assert.equal(doctor.code, 0, doctor.stdout)
 
@@ -131,7 +131,7 @@ describe('stagedoor restore', () => {
     )
   })
 
-  it('where there is nothing yet, and says what it could not compare', async () => {
+  it('works without an existing database, and reports what it could not compare', async () => {
     await using server = await serving()
     const { id: user_id } = (await call(server, '/v1/users', {})).body
     const session = await newSession(server, user_id)
@@ -151,7 +151,7 @@ describe('stagedoor restore', () => {
     }
   })
 
-  it('refuses what is no backup of this instance’s, and leaves everything as it was', async () => {
+  it('refuses a file that is no backup of this instance, and leaves everything unchanged', async () => {
     await using server = await serving()
     const { id: user_id } = (await call(server, '/v1/users', {})).body
     const session = await newSession(server, user_id)
@@ -162,7 +162,7 @@ describe('stagedoor restore', () => {
     new BetterSqlite3(file(server, 'other.db')).exec('create table t (x)').close()
     copyFileSync(backup, file(server, 'cut.db'))
     truncateSync(file(server, 'cut.db'), Math.floor(statSync(backup).size / 8_192) * 4_096)
-    // SQLite's own: a reader leaves them behind.
+    // SQLite's own files, which a reader leaves behind.
     const files = () => readdirSync(server.directory).filter(name => !/-(shm|wal)$/.test(name))
     const before = files()
     const wrong = [
@@ -188,14 +188,14 @@ describe('stagedoor restore', () => {
     assert.equal(await mint(same, session), 200)
   })
 
-  it('is the only way to bring a copy to life', async () => {
+  it('is the only way to start a copy of a database', async () => {
     await using server = await serving()
     const { id: user_id } = (await call(server, '/v1/users', {})).body
     await newSession(server, user_id)
     await server.command('backup', file(server, 'copy.db'))
     const copy = mkdtempSync(join(tmpdir(), 'stagedoor-copy-'))
     try {
-      // Next to the running original, as a second instance of the same id.
+      // Next to the running original, as a second instance with the same id.
       copyFileSync(file(server, 'copy.db'), join(copy, 'stagedoor.db'))
       const { STAGEDOOR_DATABASE_URL, STAGEDOOR_PORT, ...env } = server.env
       const second = () => serving({ directory: copy, env })
@@ -214,7 +214,7 @@ describe('stagedoor restore', () => {
     } finally {
       rmSync(copy, { recursive: true })
     }
-    // Over the original: it has forgotten what was acknowledged.
+    // In place of the original: the copy lacks writes that were acknowledged.
     server.env.STAGEDOOR_DATABASE_URL = `sqlite:${file(server)}`
     await call(server, '/v1/users', {})
     await server.stopped('SIGTERM')
@@ -224,7 +224,7 @@ describe('stagedoor restore', () => {
     await using _restored = await again(server)
   })
 
-  it('that is killed leaves a database that is the old one, or refuses to start until it is run again', async () => {
+  it('that is killed leaves the old database, or one that does not start until the restore is run again', async () => {
     await using server = await serving()
     const { id: user_id } = (await call(server, '/v1/users', {})).body
     const session = await newSession(server, user_id)
@@ -240,7 +240,7 @@ describe('stagedoor restore', () => {
       await new Promise(resolve => setTimeout(resolve, took * (0.5 + (round % 20) / 40)))
       child.kill('SIGKILL')
       await gone
-      assert.ok(existsSync(file(server)), 'a server would begin with an empty database')
+      assert.ok(existsSync(file(server)), 'without this file, a server would start with an empty database')
     }
     assert.equal((await server.command('restore', backup)).code, 0)
     await using after = await again(server)
@@ -250,7 +250,7 @@ describe('stagedoor restore', () => {
 })
 
 describe('a second server on one SQLite file', () => {
-  it('is refused on the same host, also after the first was killed and started again; commands are not', async () => {
+  it('is refused on the same host, even after the first was killed and restarted; commands are not refused', async () => {
     await using first = await serving()
     await refused(first, /STAGEDOOR_DATABASE_URL: .*a server on this machine is using it.*Stop that server first/)
     const commands = [
@@ -273,14 +273,14 @@ describe('a second server on one SQLite file', () => {
   })
 })
 
-/** Runs a restore to its end. @returns how long it took, ms */
+/** Runs a restore to its end. @returns how long it took, in ms */
 async function restored(server: Serving, backup: string): Promise<number> {
   const from = performance.now()
   assert.equal((await server.command('restore', backup)).code, 0)
   return performance.now() - from
 }
 
-/** The commands of docs/operating.md, on this server's files; `systemctl` is a script that writes down what it is asked. */
+/** Returns the commands of docs/operating.md for this server's files; `systemctl` is a script that records its arguments. */
 function recipe(server: Serving, backup: string): { shell: string; printed(): string[] } {
   const text = readFileSync(OPERATING, 'utf8')
   const [, shell = ''] = /<!-- the tests run this: restore -->\n```sh\n([\s\S]*?)```/.exec(text) ?? []

@@ -15,7 +15,7 @@ const redeem = (server: TestServer, ticket: string) =>
 const revokeAll = (server: TestServer, body: object) => server.call('POST', '/v1/sessions/revoke_all', body)
 
 describe('the kill switch', () => {
-  it('revokes what there is of a user, of an actor, or of everybody, and nothing else', async () => {
+  it('revokes all of one user, of one actor, or everything, and nothing else', async () => {
     await using server = await testServer({ env })
     const [ada, bob] = [await server.createUser(), await server.createUser()]
     const as = (user_id: string, sub: string) => server.signIn({ user_id, actor: { sub } })
@@ -66,7 +66,7 @@ describe('the kill switch', () => {
     assert.equal((await server.auditEvents({ action: 'actor_token.revoke' })).length, 2)
   })
 
-  it('answers whether there has ever been such an actor, and which ones are spelled alike', async () => {
+  it('reports whether the actor was ever seen, and which known actors are spelled similarly', async () => {
     await using server = await testServer({ env })
     const { id: user_id } = await server.createUser()
     const act = (sub: string) => server.createActorToken({ user_id, actor: { sub } })
@@ -79,14 +79,14 @@ describe('the kill switch', () => {
       ['caf\u00e9 ', false, ['CAFE\u0301', 'caf\u00e9']],
       ['nobody', false, []],
     ] as const) {
-      // Asking is no use of an actor: the second answer is as the first.
+      // A revocation does not make an actor known: the second answer equals the first.
       for (const time of ['first', 'second']) {
         const revoked = expectOk(await revokeAll(server, { actor_sub }))
         assert.equal(revoked.matched, matched, `${actor_sub}, ${time}`)
         assert.deepEqual(revoked.similar_actor_subs?.sort(), similar, `${actor_sub}, ${time}`)
       }
     }
-    // The cutoff is set for an unknown actor too: what begins at the same moment elsewhere does not escape.
+    // The cutoff is set for an unknown actor too, because another node may start a session of that actor at the same moment.
     assert.equal(expectOk(await revokeAll(server, { user_id })).matched, true)
     assert.equal(expectOk(await revokeAll(server, everything)).matched, true)
     const many = Array.from({ length: 8 }, (_, i) => `a${' '.repeat(i)}b`)
@@ -94,7 +94,7 @@ describe('the kill switch', () => {
     assert.equal(expectOk(await revokeAll(server, { actor_sub: 'AB' })).similar_actor_subs.length, 5)
   })
 
-  it('leaves alone what is begun after it', async () => {
+  it('does not affect what begins after it', async () => {
     await using server = await testServer({ env })
     const user = await server.createUser()
     await server.signIn({ user_id: user.id })
@@ -103,7 +103,7 @@ describe('the kill switch', () => {
     assert.equal((await mint(server, await server.signIn({ user_id: user.id }))).status, 200)
   })
 
-  it('gives nothing back when the clock is turned back', async () => {
+  it('restores nothing when the clock is set back', async () => {
     await using server = await testServer({ env })
     const session = await server.signIn()
     server.clock.advance(60)
@@ -113,14 +113,14 @@ describe('the kill switch', () => {
     assert.equal(expectOk(await revokeAll(server, everything)).not_before, server.clock.now() + 3_600_000)
   })
 
-  it('works at once, however many there are: rows that are not marked yet are revoked to everybody', async () => {
+  it('works at once for any number of rows: rows not yet marked count as revoked in every answer', async () => {
     await using server = await testServer({ env })
     const session = await server.signIn()
     const token = await server.createActorToken()
     const { store } = server.stagedoor.services
     const context = server.stagedoor.context({ type: 'system', id: null })
     const event = auditEvent(context, { action: 'session.revoke_all', about: {} })
-    // Stamped and not marked: as it is on every node while one of them marks a million.
+    // The cutoff is set and no row is marked, as on every node while one of them marks a million rows.
     await store.revocations.stamp('everything', '', event)
     assert.equal((await mint(server, session)).status, 401)
     assert.deepEqual((await redeem(server, token.token)).codes, ['actor_token_revoked_code'])
@@ -133,7 +133,7 @@ describe('the kill switch', () => {
     assert.equal((await server.call('POST', `/v1/actor_tokens/${token.id}/revoke`)).status, 400)
   })
 
-  it('asks for exactly one of user, actor and everything; and names a user that is not there', async () => {
+  it('requires exactly one of user, actor and everything, and reports an unknown user', async () => {
     await using server = await testServer({ env })
     for (const body of [
       {},
@@ -145,7 +145,7 @@ describe('the kill switch', () => {
     assert.deepEqual((await revokeAll(server, { user_id: 'user_nobody' })).codes, ['resource_not_found'])
   })
 
-  it('S4 no token is minted by a request that begins after the answer, whoever is minting at the time', async () => {
+  it('S4 mints no token for a request that begins after the answer, even under concurrent minting', async () => {
     await using server = await testServer({ env, realTime: true })
     const user = await server.createUser()
     const sessions = await Promise.all(Array.from({ length: 20 }, () => server.signIn({ user_id: user.id })))
@@ -214,7 +214,7 @@ async function follow(server: TestServer, headers: Record<string, string> = {}, 
   })()
   return {
     events,
-    /** Waits for an event that fits. */
+    /** Waits for an event that matches. */
     async until(fits: (event: FeedEvent) => boolean): Promise<FeedEvent> {
       const deadline = Date.now() + 10_000
       for (;;) {
@@ -237,7 +237,7 @@ async function follow(server: TestServer, headers: Record<string, string> = {}, 
 }
 
 describe('the revocation feed', () => {
-  it('tells what was revoked a moment ago, then says that it is current, then tells what comes', async () => {
+  it('sends recent revocations, then reports that it is current, then sends new revocations', async () => {
     await using server = await testServer({ env, realTime: true })
     const [first, second, third] = [await server.signIn(), await server.signIn(), await server.signIn()]
     await server.call('POST', `/v1/sessions/${first.session_id}/revoke`)
@@ -280,7 +280,7 @@ describe('the revocation feed', () => {
     await again.stop()
   })
 
-  it('goes further back if asked, says nothing of sessions that ran out, and ends when the server stops', async () => {
+  it('starts earlier on request, omits expired sessions, and ends when the server stops', async () => {
     await using server = await testServer({ env })
     const old = await server.signIn()
     await server.call('POST', `/v1/sessions/${old.session_id}/revoke`)
@@ -300,7 +300,7 @@ describe('the revocation feed', () => {
     await Promise.all([recent.ended(), all.ended()])
   })
 
-  it('leaves no follower behind after HEAD, GET that is left, and refused requests', async () => {
+  it('frees every follower after HEAD, after a dropped GET, and after refused requests', async () => {
     await using server = await testServer({ env, realTime: true })
     const origin = await server.listen()
     const { eventStreams, revocationFeed } = server.stagedoor.services
@@ -329,7 +329,7 @@ describe('the revocation feed', () => {
     const revoked = await follow(server, { authorization: `Bearer ${secret}` })
     const kept = await follow(server)
     for (const feed of [revoked, kept]) await feed.until(({ event }) => event === 'current')
-    // By the store, as another node does.
+    // Revoke in the store, as another node does.
     await server.stagedoor.services.store.secretKeys.revoke(
       record.id,
       auditEvent(context, { action: 'secret_key.revoke', about: {}, target_id: record.id }),
@@ -343,7 +343,7 @@ describe('the revocation feed', () => {
     await kept.stop()
   })
 
-  it('is opened only so often by one key', async () => {
+  it('limits how often one key may open it', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_MAX_STREAMS_PER_KEY: '3' }, realTime: true })
     const feeds = await Promise.all([1, 2, 3].map(() => follow(server)))
     const refused = await server.call('GET', '/v1/revocations')
@@ -355,7 +355,7 @@ describe('the revocation feed', () => {
     for (const feed of [...feeds.slice(1), other, again]) await feed.stop()
   })
 
-  it('is for secret keys only', async () => {
+  it('requires a secret key', async () => {
     await using server = await testServer({ env })
     assert.equal((await server.call('GET', '/v1/revocations', undefined, { authorization: undefined })).status, 401)
   })

@@ -19,13 +19,13 @@ import { columnOf, userRows } from '../src/store/user-lists.ts'
 import { testDatabase } from './database.ts'
 import { times } from './support.ts'
 
-/** Where there is much: what is listed, how the next rows to purge are found, and what is left if a purge is killed. */
+/** Tests with many rows: query plans of lists, how a purge finds its rows, and what a killed purge leaves. */
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const ROWS = 100_000
 const DAY = 86_400_000
 const ALWAYS_SET: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
-/** Half of the users get what they can be ordered by. */
+/** Half of the users get a value in every column that lists can be ordered by. */
 const ORDERED = `update users set first_name = external_id, last_name = external_id, username = external_id,
   last_active_at = created_at, last_sign_in_at = created_at, first_phone_number = external_id
   where substr(external_id, length(external_id)) in ('1', '3', '5', '7', '9')`
@@ -78,7 +78,7 @@ async function filledPostgres(): Promise<Filled> {
   }
 }
 
-/** How the database would run it, in its own words. */
+/** Returns the database's query plan as text. */
 async function planOf(db: Database, query: Bound, explain: string): Promise<string> {
   const node = RawNode.create([`${explain} `, ''], [query.node as never])
   return JSON.stringify(await db.all({ node, args: query.args }))
@@ -91,7 +91,7 @@ const startPurge = (url: string, ...args: string[]) =>
   })
 const masterKey = randomBytes(32).toString('base64')
 
-/** `stagedoor purge`. @returns what it printed */
+/** Runs `stagedoor purge`. @returns what it printed */
 async function purge(url: string, ...args: string[]): Promise<Record<string, number>> {
   const child = startPurge(url, ...args)
   let text = ''
@@ -114,7 +114,7 @@ for (const [on, filled, explain] of [
     })
     after(() => there[Symbol.asyncDispose]())
 
-    it('H13 are listed by status without looking through them', async () => {
+    it('H13 are listed by status without a full scan', async () => {
       for (const [table, statuses, equal, position] of [
         ['tickets', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }, 'act_'],
         [
@@ -128,14 +128,14 @@ for (const [on, filled, explain] of [
         for (const [status, starting_after] of statuses.flatMap(each => positions.map(from => [each, from] as const))) {
           const page = { limit: 20, offset: 0, starting_after }
           const { rows } = listQueries(table, { ...page, status }, equal)
-          // PostgreSQL says what it has really done: some of a plan may never be executed.
+          // PostgreSQL reports what it executed: it may never execute some parts of a plan.
           const run = on === 'SQLite' ? explain : 'explain analyze'
           const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
           const through = /Seq Scan on (sessions|tickets)[^"]*\(actual|SCAN (sessions|tickets)(?! USING)/
           assert.doesNotMatch(plan, through, `${status}: ${plan}`)
           for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
             assert.ok(Number(sorted) <= 2 * page.limit, `${status}: ${plan}`)
-          // PostgreSQL knows how many there are, and may take the primary key where there are many.
+          // PostgreSQL has statistics, and may use the primary key if many rows match.
           if (status !== undefined && on === 'SQLite') assert.match(plan, new RegExp(`${table}_status`), plan)
           const began = performance.now()
           await there.db.all(bound(rows))
@@ -144,7 +144,7 @@ for (const [on, filled, explain] of [
       }
     })
 
-    it('H13 users are listed in every order, from any position, without looking through them', async () => {
+    it('H13 users are listed in every order, from any position, without a full scan', async () => {
       const page = { limit: 20, offset: 0 }
       const id = `user_${'5'.repeat(27)}`
       for (const by of USER_ORDERS) {
@@ -157,7 +157,7 @@ for (const [on, filled, explain] of [
             const run = on === 'SQLite' ? explain : 'explain analyze'
             const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
             assert.doesNotMatch(plan, /Seq Scan on users[^"]*\(actual|SCAN users(?! USING)/, `${what}: ${plan}`)
-            // Two ranges of an index are put together by sorting the rows of one page of each.
+            // Two ranges of an index are merged by sorting the rows of one page of each.
             for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
               assert.ok(Number(sorted) <= 2 * (page.limit + 1), `${what}: ${plan}`)
             for (const [, read] of plan.matchAll(/Scan[^"]* on users[^"]*\(actual [^"]* rows=(\d+)/g))
@@ -169,7 +169,7 @@ for (const [on, filled, explain] of [
       }
     })
 
-    it('H13 sign-in tokens are listed without looking through the actor tokens', async () => {
+    it('H13 sign-in tokens are listed without scanning the actor tokens', async () => {
       for (const status of [undefined, 'pending', 'accepted', 'revoked']) {
         for (const starting_after of [undefined, `sit_${'5'.repeat(27)}`]) {
           const { rows } = listQueries(
@@ -183,7 +183,7 @@ for (const [on, filled, explain] of [
       }
     })
 
-    it('finds the next rows to purge by an index, many or few as they are', async () => {
+    it('the purge finds its next rows by an index, for many rows and for few', async () => {
       for (const days of [91, 114]) {
         const over = { keep: days * DAY, until: Number.MAX_SAFE_INTEGER, limit: 25 }
         for (const [query, index] of [
@@ -192,14 +192,14 @@ for (const [on, filled, explain] of [
         ] as const) {
           const plan = await planOf(there.db, query as Bound, explain)
           assert.match(plan, new RegExp(`using (covering )?index ${index}|Index (Only )?Scan using ${index}`, 'i'))
-          // By one bound of it, and everything else by primary keys; nothing is sorted.
+          // One bound of the index, and primary keys for everything else; nothing is sorted.
           assert.match(plan, /\((expire_at|expires_at)<\?\)|Index Cond: \((expire_at|expires_at) <= \$?\(?\w/, plan)
           assert.doesNotMatch(plan, /Seq Scan|-> {2}Sort|"SCAN (?!CONSTANT)|TEMP B-TREE/, plan)
         }
       }
     })
 
-    it('a purge killed in between has lost nothing, and goes on; two at once do it once', {
+    it('a killed purge loses nothing and can be continued; two concurrent purges delete each row once', {
       timeout: 300_000,
     }, async () => {
       const date = new Date(Date.now() - 114 * DAY).toISOString()
@@ -230,7 +230,7 @@ for (const [on, filled, explain] of [
         await whole()
       }
       const killed = sessions - (await there.count('sessions'))
-      assert.ok(killed > 0, 'it had begun')
+      assert.ok(killed > 0, 'the purge had begun')
       const both = await Promise.all([purge(there.url, '--before', date), purge(there.url, '--before', date)])
       await whole()
       const deleted = both.reduce((sum, it) => sum + (it.sessions ?? 0), killed)

@@ -5,7 +5,7 @@ import { assertProduction, ConfigError, loadConfig, masterKeyBytes } from '../sr
 import { decodeKey, guessable } from '../src/secret-strength.ts'
 import { times } from './support.ts'
 
-/** As good as random, and the same in every run: four in a million random keys look like words. */
+/** Returns bytes that look random and are the same in every run: four in a million truly random keys look like words. */
 const drawn = (seed: number, length: number) =>
   createHash('shake256', { outputLength: length }).update(`key ${seed}`).digest()
 const base64 = (text: string) => Buffer.from(text).toString('base64')
@@ -28,7 +28,7 @@ const problemOf = (env: Record<string, string>): string => {
 const masterKey = (key: string) => problemOf({ STAGEDOOR_MASTER_KEY: key })
 
 describe('a master key', () => {
-  it('is taken if it was drawn at random, in every encoding', () => {
+  it('is accepted in every encoding if it was drawn at random', () => {
     for (let i = 0; i < times(300, 20_000); i++) {
       const key = drawn(i, 32 + (i % 40))
       const [plain, url, hex] = [key.toString('base64'), key.toString('base64url'), key.toString('hex')]
@@ -39,7 +39,7 @@ describe('a master key', () => {
     }
   })
 
-  it('is refused if it is not exactly base64, base64url or hex', () => {
+  it('is refused if it is not valid base64, base64url or hex', () => {
     const hex = randomBytes(32).toString('hex')
     const plain = `${randomBytes(31).toString('base64').slice(0, 41)}+/=`
     for (const key of [
@@ -57,7 +57,7 @@ describe('a master key', () => {
     assert.equal(decodeKey(`${'A'.repeat(42)}B=`), undefined)
   })
 
-  it('is called too short if it is too short', () => {
+  it('gets the error “too short” if it is too short', () => {
     for (const length of [1, 8, 16, 24, 31])
       for (const encoding of ['base64', 'base64url', 'hex'] as const) {
         const text = randomBytes(length).toString(encoding)
@@ -94,7 +94,7 @@ describe('a master key', () => {
   })
 })
 
-describe('a secret key that is given', () => {
+describe('a secret key from the settings', () => {
   it('is refused if it is a pattern or made of words', () => {
     for (const key of ['abcdefgh'.repeat(6), 'correcthorsebatterystaple', '0123456789abcdefghijklmnopqrstuv'])
       assert.match(

@@ -15,7 +15,7 @@ import { collector, type Serving, serving, TRACING } from './serving.ts'
 import { claimsOf, expectOk, SECRET_KEY, testServer, times } from './support.ts'
 
 describe('secrets', () => {
-  it('reach no log, no error and no audit event, whatever goes wrong', async () => {
+  it('are in no log, no error and no audit event, for every kind of failure', async () => {
     const lines: string[] = []
     const log = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) })
     const masterKey = Buffer.from('a master key that is long enough to be taken').toString('base64')
@@ -65,11 +65,11 @@ describe('secrets', () => {
     const events = JSON.stringify(await server.auditEvents()) + (await server.call('GET', '/v1/refused_requests')).text
     const rows = JSON.stringify((await server.stagedoor.services.store.audit.list({}, { limit: 500, offset: 0 })).rows)
 
-    // And when the store is gone, which is logged with its error.
+    // And when the store fails, which is logged with its error.
     await server.stagedoor.services.store.close()
     const failed = await keep(server.call('GET', '/v1/users'))
     assert.ok(failed.status >= 500)
-    assert.doesNotMatch(failed.text, / at |node_modules|\.ts/, 'no stack in an answer')
+    assert.doesNotMatch(failed.text, / at |node_modules|\.ts/, 'the answer has no stack trace')
     await attempts()
     assert.ok(lines.length > 0, 'something was logged')
 
@@ -77,7 +77,7 @@ describe('secrets', () => {
       for (const [where, text] of Object.entries({ log: lines.join('\n'), events, rows })) {
         assert.ok(!text.includes(secret), `${secret.slice(0, 12)}… is in the ${where}`)
       }
-      // An answer may name a member that was sent (`… is not a valid parameter`), nothing else of it.
+      // An answer may name an unknown member (`… is not a valid parameter`), and nothing else of it.
       for (const text of answers) {
         const rest = text.replaceAll(/"(long_message|param_name)":"[^"]*"/g, '')
         assert.ok(!rest.includes(secret), `${secret.slice(0, 12)}… is in an answer: ${text.slice(0, 200)}`)
@@ -86,18 +86,18 @@ describe('secrets', () => {
   })
 })
 
-/** Everything secret that came up, in each form in which it could turn up somewhere. */
+/** All secrets of the test, in each encoding in which they could appear. */
 class Secrets {
   readonly all = new Map<string, Buffer[]>()
 
-  /** A text that is secret as a whole. */
+  /** Adds a text that is secret as a whole. */
   text(name: string, value: string | null | undefined): string {
     assert.ok(value && value.length >= 16, `${name}: ${value}`)
     this.#add(name, [Buffer.from(value), ...encoded(Buffer.from(value))])
     return value
   }
 
-  /** Ours in JWT's form: all of it, and the part that proves it. */
+  /** Adds a token in JWT form: the whole token, and its signature. */
   token(name: string, value: string | null | undefined): string {
     const text = this.text(name, value)
     this.text(`${name}, its signature`, text.split('.')[2])
@@ -113,7 +113,7 @@ class Secrets {
     this.all.set(`${name} (${this.all.size})`, forms)
   }
 
-  /** Those that are found in here, by name. */
+  /** Returns the names of the secrets found in these bytes. */
   foundIn(bytes: Buffer): string[] {
     return [...this.all].filter(([, forms]) => forms.some(form => bytes.includes(form))).map(([name]) => name)
   }
@@ -126,20 +126,20 @@ function encoded(bytes: Buffer): Buffer[] {
   )
 }
 
-/** A place to search, and something that is sure to be there. */
+/** A place to search, and a text that it must contain. */
 interface Source {
   name: string
   bytes: Buffer
   sure: string
 }
 
-/** A database that a server works on, and all that it writes of it. */
+/** A database in use by a server, with everything that it writes. */
 interface Searched extends AsyncDisposable {
   url: string
-  /** What it says when nobody may write for a while. */
+  /** The error text when writes are blocked for a while. */
   busy: string
   rows<R>(sql: string): Promise<R[]>
-  /** Keeps everybody from writing until the end. */
+  /** Blocks all writes until disposed. */
   lock(): Promise<AsyncDisposable>
   /** @param sure is in each of them */
   sources(when: string, sure: string): Promise<Source[]>
@@ -162,7 +162,7 @@ async function embedded(): Promise<Searched> {
       db.exec('begin immediate')
       return { [Symbol.asyncDispose]: async () => void db.close() }
     },
-    /** The files, whatever they are called. */
+    /** The files, by any name. */
     async sources(when, sure) {
       const files = readdirSync(directory).map(file => ({ file, bytes: readFileSync(join(directory, file)) }))
       const all = { name: `the database, ${when}`, bytes: Buffer.concat(files.map(({ bytes }) => bytes)), sure }
@@ -173,7 +173,7 @@ async function embedded(): Promise<Searched> {
   }
 }
 
-/** Logs every statement with its parameters, as no operator should. */
+/** A PostgreSQL that logs every statement with its parameters, which no operator should configure. */
 async function onPostgres(): Promise<Searched> {
   const postgres = await startPostgres({ settings: { log_statement: 'all', log_parameter_max_length_on_error: -1 } })
   const started = Date.now()
@@ -188,7 +188,7 @@ async function onPostgres(): Promise<Searched> {
       readdirSync(directory, { recursive: true, withFileTypes: true })
         .filter(entry => entry.isFile())
         .map(entry => join(entry.parentPath, entry.name))
-        // What was there before the first secret, and is as it was.
+        // Skip files that were there before the first secret and have not changed.
         .filter(file => times(0, 1) === 1 || statSync(file).mtimeMs >= started)
         .map(bytesOf),
     )
@@ -223,7 +223,7 @@ for (const [name, open] of [
   ['SQLite', embedded],
   ['PostgreSQL', onPostgres],
 ] as const) {
-  describe(`secrets on ${name}, with everything switched on that looks on`, () => {
+  describe(`secrets on ${name}, with the log, traces and metrics on`, () => {
     it('are in no log, no trace, no metric and no byte of the database', async () => {
       const marker = `Canary${randomBytes(8).toString('hex')}`
       const secrets = new Secrets()
@@ -236,7 +236,7 @@ for (const [name, open] of [
         env: {
           STAGEDOOR_DATABASE_URL: database.url,
           STAGEDOOR_MASTER_KEY: masterKey.toString('base64'),
-          // What Clerk's SDKs take, and the richest in secret numbers.
+          // RS256 is what Clerk's SDKs accept, and its keys have the most secret numbers.
           STAGEDOOR_SIGNING_ALG: 'RS256',
           STAGEDOOR_PORT: String(port),
           STAGEDOOR_PUBLIC_URL: `http://127.0.0.1:${port}`,
@@ -264,13 +264,13 @@ for (const [name, open] of [
         { name: 'the metrics', bytes: metrics, sure: 'stagedoor_tickets_total{kind="actor_token",change="redeemed"}' },
       ]
       const stored = [...whileServing, ...(await database.sources('after the end', marker))]
-      assert.ok(whileServing.length >= 2, 'there is a write-ahead log')
+      assert.ok(whileServing.length >= 2, 'the database has a write-ahead log')
       for (const { name, bytes, sure } of [...looksOn, ...stored]) {
-        // What is there is found: so would a secret be.
+        // The search finds a text that is there, so it would find a secret too.
         assert.ok(bytes.includes(sure), `${name} (${bytes.length} bytes) has no ${sure}`)
         assert.deepEqual(secrets.foundIn(bytes), [], name)
       }
-      // Sealed, private keys are in the database, and there only.
+      // Private keys are in the database only, and sealed.
       assert.ok(sealed.length >= 3)
       for (const text of sealed) {
         assert.ok(stored.every(({ name, bytes }) => name.startsWith('its') || bytes.includes(text)))
@@ -287,7 +287,7 @@ for (const [name, open] of [
   })
 }
 
-/** All that a server does with secrets, and what goes wrong around them. */
+/** Does everything that a server does with secrets, including failures. */
 async function mainJob(server: Serving, database: Searched, secrets: Secrets, marker: string): Promise<void> {
   const made = await server.command('keys', 'create', '--name', 'canary', '--json')
   assert.equal(made.code, 0, made.stderr)
@@ -338,7 +338,7 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
   const signIn = await ask('POST', '/v1/sign_in_tokens', { user_id: user.id })
   const signInTicket = secrets.token('sign-in ticket', signIn.json.token)
 
-  // The link is opened, by a scanner and by a person, who goes on.
+  // A scanner opens the link, then a person, who continues.
   const accept = `${new URL(first.url).pathname}${new URL(first.url).search}`
   await ask('HEAD', accept)
   const page = await ask('GET', accept, undefined, { accept: 'text/html', authorization: '' })
@@ -347,7 +347,7 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
   const sentOn = await ask('POST', '/v1/tickets/accept', form({ ticket: first.ticket }))
   assert.ok(sentOn.headers.get('location')?.includes(first.ticket))
 
-  // Redeemed in a browser: once, again by the same browser, and by others in vain.
+  // Redeemed in a browser: once, again by the same browser, and without success by others.
   const redeem = (ticket: string, headers: Record<string, string> = {}) =>
     ask('POST', '/v1/client/sign_ins', form({ strategy: 'ticket', ticket }), headers)
   const redeemed = await redeem(first.ticket, { cookie: `__client=${anonymous}` })
@@ -400,7 +400,7 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
   const proxied = { 'clerk-proxy-url': `${app}/__clerk`, 'clerk-secret-key': key, ...cookies }
   await ask('GET', '/v1/client', undefined, proxied)
 
-  // What goes wrong: forged, misplaced, spelled wrongly; secrets where no secret belongs.
+  // Failures: forged, misplaced and misspelled secrets; secrets where no secret belongs.
   const wrongKey = secrets.text('wrong secret key', `sk_live_${randomBytes(24).toString('hex')}`)
   await ask('GET', '/v1/users', undefined, { authorization: `Bearer ${wrongKey}` })
   await ask('GET', '/v1/users', undefined, { authorization: key })
@@ -426,14 +426,14 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
     })
     await ask('POST', '/v1/users', `not JSON ${secret}`, { 'content-type': 'application/json' })
   }
-  // And when nothing can be written: errors of the server's own, which are logged.
+  // Failures because no write is possible: the server logs these errors of its own.
   const spare = await newTicket()
   {
     await using _locked = await database.lock()
     assert.equal((await redeem(spare.ticket, cookies)).status, 503)
   }
 
-  // Keys change, sessions end.
+  // Keys rotate, sessions end.
   const rotated = await server.command('signing-keys', 'rotate', '--at-once', '--json')
   assert.equal(rotated.code, 0, rotated.stderr)
   minted('session token by the next key', (await ask('POST', `/v1/sessions/${session_id}/tokens`, {})).json.jwt)
@@ -450,7 +450,7 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
   await wait(1_200)
 }
 
-/** Notes every private key as the master key opens it. @returns them as they are stored, sealed */
+/** Adds every private key as the master key opens it. @returns the keys as they are stored, sealed */
 async function privateKeys(database: Searched, masterKey: Buffer, secrets: Secrets): Promise<string[]> {
   const rows = await database.rows<{ id: string; sealed_private_key: string }>(
     'select id, sealed_private_key from signing_keys where sealed_private_key is not null',

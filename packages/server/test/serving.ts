@@ -8,29 +8,29 @@ import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 
-/** `stagedoor serve` in a process of its own, as an operator starts it. */
+/** `stagedoor serve` in its own process, as an operator starts it. */
 export interface Serving extends AsyncDisposable {
   url: string
-  /** Where its metrics are, if STAGEDOOR_METRICS_PORT is set. */
+  /** The address of its metrics, if STAGEDOOR_METRICS_PORT is set. */
   metricsURL: string
   secretKey: string
-  /** Its database and nothing else is in here. */
+  /** A folder that has only its database. */
   directory: string
   env: Record<string, string>
   process: ChildProcess
   /** What it has printed so far: its log. */
   output(): string
   printed(pattern: RegExp): Promise<void>
-  /** Asks it to stop, or waits for it. @returns its exit code */
+  /** Asks it to stop, or waits until it stops. @returns its exit code */
   stopped(signal?: NodeJS.Signals): Promise<number | null>
-  /** Runs a command beside it, on the same database. @returns what it printed */
+  /** Runs a command on the same database while the server runs. @returns what it printed */
   command(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
 /**
- * @param options.env settings over the usual ones
+ * @param options.env settings that override the defaults of these tests
  * @param options.node options of Node itself
- * @param options.directory where the database is; a new folder unless given
+ * @param options.directory the folder of the database; a new folder by default
  */
 export async function serving(
   options: { env?: Record<string, string>; node?: string[]; directory?: string } = {},
@@ -121,10 +121,10 @@ export interface Span {
   status: { code?: number; message?: string }
 }
 
-/** Takes spans as a collector does: OTLP over HTTP, as JSON. */
+/** Receives spans as a collector does: OTLP over HTTP, as JSON. */
 export interface Collector extends AsyncDisposable {
   url: string
-  /** Everything that was sent, as it came. */
+  /** Everything received, unchanged. */
   received(): Buffer
   spans(): Span[]
   resource(): Record<string, unknown>
@@ -142,7 +142,7 @@ export async function collector(): Promise<Collector> {
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  // biome-ignore lint/suspicious/noExplicitAny: as the protocol has it
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON of the protocol
   const resources = () => bodies.flatMap(body => JSON.parse(body.toString()).resourceSpans) as any[]
   return {
     url: `http://127.0.0.1:${port}`,
@@ -160,7 +160,7 @@ export async function collector(): Promise<Collector> {
   }
 }
 
-/** The file that the documentation has operators load, before everything else. */
+/** The file that the documentation tells operators to load before everything else. */
 export const TRACING = ['--import', fileURLToPath(new URL('../../../deploy/tracing.mjs', import.meta.url))]
 
 function plain(attributes: { key: string; value: Record<string, unknown> }[] = []): Record<string, unknown> {

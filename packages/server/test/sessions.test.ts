@@ -14,7 +14,7 @@ const touch = (
 const read = async (server: TestServer, id: string) => expectOk(await server.call('GET', `/v1/sessions/${id}`))
 
 describe('an actor session', () => {
-  it('ends at its cap to the second, however much it is used', async () => {
+  it('ends exactly at its maximum duration, even if it is used', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 1_800 })
     const { expire_at } = await read(server, session.session_id)
@@ -30,12 +30,16 @@ describe('an actor session', () => {
     assert.equal((await read(server, session.session_id)).expire_at, expire_at)
 
     server.clock.set(expire_at)
-    assert.equal((await read(server, session.session_id)).status, 'expired', 'over even before anything noticed')
+    assert.equal(
+      (await read(server, session.session_id)).status,
+      'expired',
+      'the session is expired even before its end is stored',
+    )
     assert.equal((await mint(server, session)).status, 401)
     assert.equal((await touch(server, session)).status, 401)
 
     server.clock.set(expire_at - 3_600_000)
-    assert.equal((await mint(server, session)).status, 401, 'a clock turned back revives nothing')
+    assert.equal((await mint(server, session)).status, 401, 'setting the clock back revives nothing')
     assert.equal((await read(server, session.session_id)).status, 'expired')
     assert.deepEqual(
       (await server.auditEvents({ session_id: session.session_id, outcome: 'done' })).map(event => event.action),
@@ -43,7 +47,7 @@ describe('an actor session', () => {
     )
   })
 
-  it('ends after 600 s without use, refreshed by touch and by tokens', async () => {
+  it('ends after 600 s without use; touch and new tokens count as use', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     for (const use of [touch, mint, touch, mint]) {
@@ -54,10 +58,10 @@ describe('an actor session', () => {
     assert.equal((await mint(server, session)).status, 401)
     assert.equal((await read(server, session.session_id)).status, 'abandoned')
     server.clock.advance(-600)
-    assert.equal((await mint(server, session)).status, 401, 'a clock turned back revives nothing')
+    assert.equal((await mint(server, session)).status, 401, 'setting the clock back revives nothing')
   })
 
-  it('ends at its idle limit although its status is asked all the time: only use extends it', async () => {
+  it('ends at its idle limit even if its status is read all the time: only use extends it', async () => {
     await using server = await testServer()
     const used = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     const asked = await server.signIn({ session_max_duration_in_seconds: 86_400 })
@@ -76,7 +80,7 @@ describe('an actor session', () => {
     assert.equal((await tokens(used.session_id, { counts_as_use: false })).status, 200)
   })
 
-  it('keeps its last activity over a restart of what is in memory', async () => {
+  it('keeps its last activity over a restart that clears memory', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     const { activity, store } = server.stagedoor.services
@@ -85,7 +89,7 @@ describe('an actor session', () => {
     assert.equal(
       (await store.sessions.find(session.session_id))?.last_active_at,
       server.clock.now() - 500_000,
-      'not written by the mint',
+      'the mint does not write the activity',
     )
     await activity.flush(store)
     const written = await store.sessions.find(session.session_id)
@@ -94,7 +98,7 @@ describe('an actor session', () => {
     assert.equal(activity.pending(session.session_id), undefined)
   })
 
-  it('is shown, listed for its browser and kept as long as it is used, also before its use is written', async () => {
+  it('is reported, listed for its browser and kept as long as it is used, even before its use is written', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     server.clock.advance(590)
@@ -111,7 +115,7 @@ describe('an actor session', () => {
     assert.equal((await mint(server, session)).status, 200)
   })
 
-  it('mints with one read and writes nothing', async () => {
+  it('mints with one read and no write', async () => {
     await using server = await testServer()
     const session = await server.signIn()
     const { store } = server.stagedoor.services
@@ -131,7 +135,7 @@ describe('an actor session', () => {
     assert.equal(after, before)
   })
 
-  it('leaves no trace in the user’s own last-seen', async () => {
+  it('does not change the user’s own last-seen time', async () => {
     await using server = await testServer()
     const session = await server.signIn()
     server.clock.advance(60)
@@ -142,7 +146,7 @@ describe('an actor session', () => {
     assert.equal(user.last_sign_in_at, null)
   })
 
-  it('is nobody else’s: another browser cannot mint, touch, end or see it', async () => {
+  it('belongs to one browser: another one cannot mint, touch, end or see it', async () => {
     await using server = await testServer()
     const mine = await server.signIn()
     const other = await server.signIn()
@@ -163,7 +167,7 @@ describe('an actor session', () => {
     )
   })
 
-  it('is over for good after end, remove and revoke', async () => {
+  it('cannot be used after end, remove or revoke', async () => {
     await using server = await testServer()
     for (const [path, status] of [
       ['client/sessions/ID/end', 'ended'],
@@ -194,7 +198,7 @@ describe('an actor session', () => {
     }
   })
 
-  it('gives a secret key tokens of any life, never past its own end', async () => {
+  it('gives a secret key tokens of any lifetime that fits within the session', async () => {
     await using server = await testServer()
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 1_800 })
     const tokens = (body?: unknown) => server.call('POST', `/v1/sessions/${session_id}/tokens`, body)
@@ -213,7 +217,7 @@ describe('an actor session', () => {
 })
 
 describe('a session of the user’s own', () => {
-  it('has no actor, Clerk’s lifetime, and is seen in the user’s last-seen', async () => {
+  it('has no actor, has Clerk’s lifetime, and updates the user’s last-seen time', async () => {
     await using server = await testServer()
     const user = await server.createUser()
     const token = expectOk(await server.call('POST', '/v1/sign_in_tokens', { user_id: user.id }))
@@ -231,7 +235,7 @@ describe('a session of the user’s own', () => {
     assert.equal(expectOk(await server.call('GET', `/v1/users/${user.id}`)).last_active_at, server.clock.now())
   })
 
-  it('is started without a ticket in development only', async () => {
+  it('can be started without a ticket in development only', async () => {
     await using development = await testServer()
     const user = await development.createUser()
     assert.equal(expectOk(await development.call('POST', '/v1/sessions', { user_id: user.id })).status, 'active')
@@ -248,8 +252,8 @@ describe('a session of the user’s own', () => {
   })
 })
 
-describe('a user who may not be signed in', () => {
-  it('is refused at creating, redeeming and minting', async () => {
+describe('a user who may not sign in', () => {
+  it('is refused when a token is created, redeemed or minted', async () => {
     await using server = await testServer()
     for (const [verb, undo, code] of [
       ['ban', 'unban', 'user_banned'],
@@ -262,7 +266,7 @@ describe('a user who may not be signed in', () => {
       const created = await server.call('POST', '/v1/actor_tokens', { user_id: session.user_id, actor: { sub: 'x' } })
       assert.deepEqual([created.status, created.codes], [403, [code]])
       const redeemed = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: pending.token })
-      // A ban revokes the tokens too; a lock leaves them as they are.
+      // A ban also revokes the tokens; a lock leaves them unchanged.
       assert.deepEqual(redeemed.codes, [verb === 'ban' ? 'actor_token_revoked_code' : code])
       assert.equal((await mint(server, session)).status, 401)
 
@@ -277,7 +281,7 @@ describe('a user who may not be signed in', () => {
     }
   })
 
-  it('is gone after deletion, and so are their sessions and tickets', async () => {
+  it('cannot be read after deletion, nor can the user’s sessions and tickets', async () => {
     await using server = await testServer()
     const session = await server.signIn()
     const pending = await server.createActorToken({ user_id: session.user_id })
@@ -293,7 +297,7 @@ describe('a user who may not be signed in', () => {
     assert.equal((await read(server, session.session_id)).status, 'revoked')
   })
 
-  it('does nothing as others while locked', async () => {
+  it('cannot act as others while locked', async () => {
     await using server = await testServer()
     const operator = await server.createUser()
     const session = await server.signIn({ actor: { sub: operator.id } })
@@ -304,7 +308,7 @@ describe('a user who may not be signed in', () => {
     assert.equal((await mint(server, session)).status, 200)
   })
 
-  it('ends what they do as others too', async () => {
+  it('loses the sessions as others too when banned', async () => {
     await using server = await testServer()
     const operator = await server.createUser()
     const session = await server.signIn({ actor: { sub: operator.id } })
@@ -323,7 +327,7 @@ describe('a user who may not be signed in', () => {
 })
 
 describe('a client', () => {
-  it('holds several sessions; a new sign-in renews its token and the old cookie is worth nothing', async () => {
+  it('holds several sessions; a new sign-in replaces its token and the old cookie becomes invalid', async () => {
     await using server = await testServer()
     const first = await server.signIn()
     const token = await server.createActorToken()
@@ -349,19 +353,23 @@ describe('a client', () => {
     )
 
     const focused = expectOk(await touch(server, { session_id: first.session_id, cookie }, 'focus'))
-    assert.equal(focused.client.last_active_session_id, client.last_active_session_id, 'looking selects nothing')
+    assert.equal(
+      focused.client.last_active_session_id,
+      client.last_active_session_id,
+      'reading the client selects no session',
+    )
     const touched = expectOk(await touch(server, { session_id: first.session_id, cookie }))
     assert.equal(touched.client.last_active_session_id, first.session_id)
     const selections = async () => (await server.auditEvents({ action: 'session.select' })).length
     assert.equal(await selections(), 1)
     await touch(server, { session_id: first.session_id, cookie })
-    assert.equal(await selections(), 1, 'what is selected already is not selected again')
+    assert.equal(await selections(), 1, 'selecting the active session writes no further event')
 
     const left = expectOk(await server.post(`/v1/client/sessions/${first.session_id}/remove`, {}, { cookie }))
     assert.equal(left.client.sessions.length, 1, 'the other session is still there')
   })
 
-  it('sets its cookie as it must be', async () => {
+  it('sets its cookie with the right attributes', async () => {
     for (const [public_url, secure] of [
       ['http://127.0.0.1:4100', false],
       ['https://auth.example.com', true],
@@ -389,8 +397,8 @@ describe('a client', () => {
   })
 })
 
-describe('pages that may ask', () => {
-  it('are those of the allowed origins; a form posted from elsewhere redeems nothing', async () => {
+describe('the origins of pages', () => {
+  it('must be allowed origins; a form posted from elsewhere redeems nothing', async () => {
     await using server = await testServer({
       env: { STAGEDOOR_ALLOWED_ORIGINS: 'https://app.example.com', STAGEDOOR_ENVIRONMENT: 'development' },
     })
@@ -420,7 +428,7 @@ describe('pages that may ask', () => {
 })
 
 describe('the list of sessions', () => {
-  it('filters by user, client, actor and the status of now', async () => {
+  it('filters by user, client, actor and current status', async () => {
     await using server = await testServer()
     const short = await server.signIn({ session_max_duration_in_seconds: 300 })
     const long = await server.signIn({ user_id: short.user_id, session_max_duration_in_seconds: 3_600 })

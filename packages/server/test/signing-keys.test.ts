@@ -10,7 +10,7 @@ type Jwk = { kid: string; alg: string; kty: string; [member: string]: unknown }
 const keySet = async (server: TestServer): Promise<Jwk[]> =>
   expectOk(await server.call('GET', '/.well-known/jwks.json', undefined, { authorization: undefined })).keys
 
-/** With Node's own crypto, so that signing is not checked by the code that signs. */
+/** Verifies with Node's own crypto, so that the signing code does not check itself. */
 function isSignedBy(jwt: string, keys: Jwk[]): boolean {
   const [header = '', payload = '', signature = ''] = jwt.split('.')
   const { kid, alg } = JSON.parse(Buffer.from(header, 'base64url').toString())
@@ -53,7 +53,7 @@ describe('signing keys', () => {
     })
   }
 
-  it('rotate with no verification failing, also with a key set that is 5 minutes old', async () => {
+  it('rotate without a failed verification, even with a key set that is 5 minutes old', async () => {
     await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
     const commands = keyCommands(server, 'ES256')
@@ -86,7 +86,7 @@ describe('signing keys', () => {
     }
   })
 
-  it('do not rotate before verifiers can know the next key, unless told', async () => {
+  it('do not rotate before verifiers can know the next key, unless forced', async () => {
     await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
     const commands = keyCommands(server, 'EdDSA')
     server.clock.advance(299)
@@ -96,7 +96,7 @@ describe('signing keys', () => {
     assert.equal((await commands.list()).find(key => key.id === before?.id)?.status, 'retiring')
   })
 
-  it('are not removed while their tokens live, long-lived ones included', async () => {
+  it('cannot be removed while their tokens are valid, including long-lived ones', async () => {
     await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
     const commands = keyCommands(server, 'EdDSA')
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 86_400 })
@@ -115,7 +115,7 @@ describe('signing keys', () => {
     await assert.rejects(commands.remove(active.id), { code: 'resource_not_found' })
   })
 
-  it('are removed at once in an emergency: neither published nor used again, and the private key is forgotten', async () => {
+  it('can be removed at once in an emergency: the key is neither published nor used again, and its private part is deleted', async () => {
     await using server = await testServer()
     const commands = keyCommands(server)
     const { session_id } = await server.signIn()
@@ -145,7 +145,7 @@ describe('signing keys', () => {
     )
   })
 
-  it('of another algorithm stay as they are when a server starts, and go for good when removed', async () => {
+  it('of another algorithm are kept when a server starts, and are deleted when removed', async () => {
     await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'ES256' } })
     const { session_id } = await server.signIn()
     const { stagedoor } = server
@@ -165,7 +165,7 @@ describe('signing keys', () => {
     )
   })
 
-  it('change hands one at a time when several rotate at once: who was late is told so', async () => {
+  it('rotate one at a time when several callers rotate at once; the callers that lose get an error', async () => {
     await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'EdDSA' } })
     const commands = keyCommands(server, 'EdDSA')
     const results = await Promise.allSettled(Array.from({ length: 8 }, () => commands.rotate(true)))
@@ -175,7 +175,7 @@ describe('signing keys', () => {
     assert.deepEqual(statuses, ['active', 'next', ...Array(rotated).fill('retiring')])
   })
 
-  it('write ECDSA signatures as JOSE has them, short numbers included', () => {
+  it('produce ECDSA signatures in the format of JOSE, including short numbers', () => {
     const one = joseSignature(Buffer.from('3006020101020102', 'hex'))
     assert.equal(one.toString('hex'), `${'00'.repeat(31)}01${'00'.repeat(31)}02`)
     const high = `00${'ff'.repeat(32)}`

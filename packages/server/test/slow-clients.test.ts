@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Peer, rawPeer, sendRaw } from './raw.ts'
 import { goal, memoryInUse, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
-/** Clients that are slow, that lie about how much they send, or that send what two servers would read differently. */
+/** Clients that are slow, that declare a wrong length, or that send what two servers would parse differently. */
 
 const HOST = 'Host: 127.0.0.1\r\n'
 const KEY = `Authorization: Bearer ${SECRET_KEY}\r\n`
@@ -25,7 +25,7 @@ const chunked = (body: string) =>
 const withLength = (length: string, body = '{}') =>
   `POST /v1/users HTTP/1.1\r\n${HOST}${KEY}${JSON_TYPE}${length}\r\n\r\n${body}`
 
-/** Each of these has been read in two ways by two servers. Followed by a request that must never be answered. */
+/** Two servers have parsed each of these differently. Each is followed by a request that must never be answered. */
 const AMBIGUOUS: Record<string, string | Buffer> = {
   'a length and chunks': withLength('Content-Length: 4\r\nTransfer-Encoding: chunked', '0\r\n\r\n'),
   'chunks and a length': withLength('Transfer-Encoding: chunked\r\nContent-Length: 4', '0\r\n\r\n'),
@@ -64,23 +64,23 @@ const AMBIGUOUS: Record<string, string | Buffer> = {
   'two hosts, the same': `GET /healthz HTTP/1.1\r\n${HOST}${HOST}\r\n`,
   'no host': 'GET /healthz HTTP/1.1\r\n\r\n',
   'no version': 'GET /healthz\r\n\r\n',
-  'a version there is not': `GET /healthz HTTP/1.9\r\n${HOST}\r\n`,
+  'an unknown version': `GET /healthz HTTP/1.9\r\n${HOST}\r\n`,
   'the beginning of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
   'tabs between method, path and version': `GET\t/healthz\tHTTP/1.1\r\n${HOST}\r\n`,
   'a method in lower case': `get /healthz HTTP/1.1\r\n${HOST}\r\n`,
   'a path that is not ASCII': Buffer.from(`GET /h\xe9alth HTTP/1.1\r\n${HOST}\r\n`, 'latin1'),
-  'a chunk size that is none': chunked('zz\r\n{}\r\n0\r\n\r\n'),
+  'an invalid chunk size': chunked('zz\r\n{}\r\n0\r\n\r\n'),
   'a chunk size beyond 64 bits': chunked('ffffffffffffffffff\r\n{}\r\n0\r\n\r\n'),
   'a negative chunk size': chunked('-1\r\n{}\r\n0\r\n\r\n'),
   'a chunk size with 0x': chunked('0x2\r\n{}\r\n0\r\n\r\n'),
-  'a chunk longer than it says': chunked('2\r\n{}XX\r\n0\r\n\r\n'),
+  'a chunk longer than its size': chunked('2\r\n{}XX\r\n0\r\n\r\n'),
   'chunks that end in LF': chunked('2\n{}\n0\n\n'),
   'a line break in a chunk extension': chunked('2;a\nb\r\n{}\r\n0\r\n\r\n'),
 }
 
-describe('H8 a request that can be read in two ways', () => {
+describe('H8 an ambiguous request', () => {
   for (const [name, bytes] of Object.entries(AMBIGUOUS)) {
-    it(`is answered 400 and the connection closed: ${name}`, async () => {
+    it(`gets 400 and the connection is closed: ${name}`, async () => {
       const follower = Buffer.from(get('/.well-known/jwks.json'))
       const heard = await sendRaw(port, Buffer.concat([Buffer.from(bytes as string, 'latin1'), follower]))
       assert.deepEqual({ statuses: heard.statuses, closed: heard.closed }, { statuses: [400], closed: true })
@@ -88,22 +88,22 @@ describe('H8 a request that can be read in two ways', () => {
   }
 })
 
-describe('H12 too much of everything', () => {
+describe('H12 excessive input', () => {
   const many = (count: number, each: (i: number) => string, by = '') =>
     Array.from({ length: count }, (_, i) => each(i)).join(by)
 
-  it('is a 4xx: headers, many or long, and a long path', async () => {
+  it('is a 4xx for many or long headers and for a long path', async () => {
     const headers = (count: number) => `GET /healthz HTTP/1.1\r\n${HOST}${many(count, i => `x-${i}: a\r\n`)}\r\n`
     const of = async (bytes: string) => (await sendRaw(port, bytes, 500)).statuses
     assert.deepEqual(await of(headers(99)), [200])
-    // With its own Host: 101. One more, and Node says so before us.
+    // With its own Host there are 101. One more, and Node refuses before the server does.
     assert.match((await sendRaw(port, headers(100))).text, /^HTTP\/1.1 400 .*more than 100 headers/s)
     assert.deepEqual(await of(headers(1_000)), [431])
     assert.deepEqual(await of(`GET /healthz HTTP/1.1\r\n${HOST}X-A: ${'a'.repeat(20_000)}\r\n\r\n`), [431])
     assert.deepEqual(await of(get(`/${'a'.repeat(20_000)}`)), [431])
   })
 
-  it('is answered with less than was sent: parameters, fields, mistakes', async () => {
+  it('gets a short answer for very many parameters, fields or errors', async () => {
     const query = await server.call('GET', `/v1/users?${many(3_000, i => `a${i}`, '&')}`)
     assert.deepEqual([query.status, query.codes.length], [422, 20])
     assert.ok(query.text.length < 8_000, `${query.text.length} bytes`)
@@ -122,7 +122,7 @@ describe('H12 too much of everything', () => {
     assert.deepEqual([values.status, values.body], [200, []])
   })
 
-  it('is no matter: a thousand cookies, a thousand proxies', async () => {
+  it('works with a thousand cookies and a thousand proxies', async () => {
     const cookie = many(1_000, i => `__client=${i}`, '; ')
     const forwarded = many(1_000, i => `10.0.${i >> 8}.${i & 255}`, ',')
     const answer = await server.call('GET', '/v1/client', undefined, {
@@ -139,7 +139,7 @@ describe('H6 a body that is too large', () => {
   const head = (length: string, first = `POST /v1/users HTTP/1.1\r\n${HOST}${KEY}`) =>
     `${first}${JSON_TYPE}${length}\r\n\r\n`
 
-  /** Sends up to 100 MB as fast as they are taken. */
+  /** Sends up to 100 MB, as fast as the server reads it. */
   async function pour(peer: Peer): Promise<number> {
     let sent = 0
     while (sent < 100 && !peer.heard().closed) {
@@ -152,18 +152,18 @@ describe('H6 a body that is too large', () => {
   }
 
   const bodies: Record<string, [string, number]> = {
-    'as its length says': [head('Content-Length: 104857600'), 413],
-    'as it turns out, in one chunk': [`${head('Transfer-Encoding: chunked')}6400000\r\n`, 413],
-    'on its way to nowhere': [head('Content-Length: 104857600', `POST /nowhere HTTP/1.1\r\n${HOST}`), 404],
+    'with a declared length': [head('Content-Length: 104857600'), 413],
+    'without a length, in one chunk': [`${head('Transfer-Encoding: chunked')}6400000\r\n`, 413],
+    'to an unknown path': [head('Content-Length: 104857600', `POST /nowhere HTTP/1.1\r\n${HOST}`), 404],
     'without a key': [head('Content-Length: 104857600', `POST /v1/users HTTP/1.1\r\n${HOST}`), 401],
-    'to an operation that takes none': [
+    'to an operation without a body': [
       head('Content-Length: 104857600', `POST /v1/users/user_1/ban HTTP/1.1\r\n${HOST}${KEY}`),
       404,
     ],
     'of a GET': [head('Content-Length: 104857600', `GET /healthz HTTP/1.1\r\n${HOST}`), 200],
   }
   for (const [name, [bytes, status]] of Object.entries(bodies)) {
-    it(`is refused before it is there, and kept nowhere: ${name}`, async () => {
+    it(`is refused before it has arrived, and not kept in memory: ${name}`, async () => {
       const peer = await rawPeer(port)
       peer.socket.write(bytes)
       const before = memoryInUse()
@@ -177,7 +177,7 @@ describe('H6 a body that is too large', () => {
     })
   }
 
-  it('is cut off soon after its answer, however slowly it comes', async () => {
+  it('is cut off soon after its answer, even if it arrives slowly', async () => {
     const peer = await rawPeer(port)
     peer.socket.write(head('Content-Length: 104857600', `GET /healthz HTTP/1.1\r\n${HOST}`))
     const drip = setInterval(() => peer.socket.write('a'), 100)
@@ -186,23 +186,23 @@ describe('H6 a body that is too large', () => {
     assert.deepEqual([peer.heard().statuses, peer.heard().closed], [[200], true])
   })
 
-  it('is whatever its length says: the rest is another request, and a bad one', async () => {
+  it('ends at its declared length: the rest is parsed as another request, which is invalid', async () => {
     const { statuses, closed } = await sendRaw(port, `${head('Content-Length: 2')}{}${'a'.repeat(100)}`)
     assert.deepEqual([statuses.at(-1), closed], [400, true])
   })
 })
 
 describe('slow clients', () => {
-  /** What they do: say nothing, stop in the middle of the headers, or send one byte of a body now and then. */
+  /** What these clients do: send nothing, stop in the middle of the headers, or send one byte of a body now and then. */
   const kinds: Record<string, string> = {
-    'say nothing': '',
+    'send nothing': '',
     'stop in the headers': `GET /healthz HTTP/1.1\r\n${HOST}X-A: `,
-    'say what they want, and no more': `POST /v1/users HTTP/1.1\r\n`,
-    'go on for ever': `GET /healthz HTTP/1.1\r\n${HOST}X-A: `,
+    'send only the request line': `POST /v1/users HTTP/1.1\r\n`,
+    'never finish': `GET /healthz HTTP/1.1\r\n${HOST}X-A: `,
     'are done': get('/healthz'),
   }
 
-  it('are let go within 15 s, and hurt nobody', { timeout: 300_000 }, async () => {
+  it('are disconnected within 15 s and do not affect others', { timeout: 300_000 }, async () => {
     const count = times(300, 2_000)
     const timeOf = async (requests: number) => {
       const took: number[] = []
@@ -238,7 +238,7 @@ describe('slow clients', () => {
     clearInterval(drip)
     const seconds = (performance.now() - opened) / 1_000
     for (const { socket } of peers) socket.destroy()
-    assert.ok(seconds < 16, `the last was let go after ${seconds.toFixed(1)} s`)
+    assert.ok(seconds < 16, `the last was disconnected after ${seconds.toFixed(1)} s`)
     goal('H7-seconds-until-slow-sockets-are-closed', seconds, '≤ 15', seconds <= 15)
     goal('H7-p99-beside-slow-sockets', meanwhile / base, '< 2 × the p99 without', meanwhile < 2 * base)
   })
@@ -255,7 +255,7 @@ describe('slow clients', () => {
     goal('H7-seconds-for-a-body', seconds, '≤ 35', seconds <= 35)
   })
 
-  it('that are too many are not let in, and the log says so', async () => {
+  it('are not accepted above the connection limit, and the log reports it', async () => {
     const lines: string[] = []
     const small = await testServer({
       realTime: true,

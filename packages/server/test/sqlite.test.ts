@@ -14,7 +14,7 @@ import { testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 
-/** A database with one table beside ours: `item (id, name unique, parent → item, checked at commit)`. */
+/** A database with one extra table: `item (id, name unique, parent → item, checked at commit)`. */
 function withItems(database: TestDatabase): Sqlite {
   const db = new Sqlite(database.path, systemClock)
   const other = database.open()
@@ -36,18 +36,18 @@ const ids = (database: TestDatabase) =>
 const outcomes = async (all: Promise<unknown>[]) => (await Promise.allSettled(all)).map(it => it.status)
 
 describe('group commit', () => {
-  it('commits what arrives in one turn of the event loop together, and answers after the commit', async () => {
+  it('commits everything from one turn of the event loop together, and answers after the commit', async () => {
     using database = testDatabase()
     const db = withItems(database)
     const all = Array.from({ length: 100 }, (_, i) => db.transition(add(i + 1)))
     assert.deepEqual(ids(database), [], 'nothing yet')
     await all[0]
-    assert.equal(ids(database).length, 100, 'when the first is answered all are stored')
+    assert.equal(ids(database).length, 100, 'all are stored when the first is answered')
     await Promise.all(all)
     await db.close()
   })
 
-  it('an item that fails fails alone', async () => {
+  it('an item that fails does not affect the others', async () => {
     using database = testDatabase()
     const db = withItems(database)
     await db.transition(add(1, { name: 'taken' }))
@@ -67,7 +67,7 @@ describe('group commit', () => {
     await db.close()
   })
 
-  it('an item of several steps happens whole or not at all', async () => {
+  it('an item of several steps is done completely or not at all', async () => {
     using database = testDatabase()
     const db = withItems(database)
     const nothing: Step = {
@@ -91,15 +91,15 @@ describe('group commit', () => {
       db.transition(add(8)),
     ]
     assert.deepEqual(await outcomes(all), ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'rejected', 'fulfilled'])
-    assert.equal(await all[2], undefined, 'a required step that found nothing')
+    assert.equal(await all[2], undefined, 'a required step that found no row')
     assert.deepEqual(ids(database), [1, 2, 8])
     await db.close()
   })
 
-  it('a commit that fails fails all of its batch, and the next one goes on', async () => {
+  it('a commit that fails fails its whole batch, and the next batch works', async () => {
     using database = testDatabase()
     const db = withItems(database)
-    // The missing parent is noticed at the commit only.
+    // SQLite notices the missing parent only at the commit.
     const all = [db.transition(add(1)), db.transition(add(2, { parent: 99 })), db.transition(add(3))]
     assert.deepEqual(await outcomes(all), ['rejected', 'rejected', 'rejected'])
     assert.deepEqual(ids(database), [])
@@ -111,7 +111,7 @@ describe('group commit', () => {
     await db.close()
   })
 
-  it('D10 on a full disk nothing is acknowledged that is not stored, and the server goes on when there is room', async () => {
+  it('D10 on a full disk every acknowledged write is stored, and writing works again when there is room', async () => {
     using database = testDatabase()
     const db = withItems(database)
     const pages = (await db.get<{ page_count: number }>(bound(sql`pragma page_count`)))?.page_count ?? 0
@@ -131,7 +131,7 @@ describe('group commit', () => {
       assert.deepEqual(ids(database), acknowledged)
     }
     assert.ok(acknowledged.length > 0 && refused > 0, `${acknowledged.length} stored, ${refused} refused`)
-    assert.equal((await db.all(bound(sql`select id from item`))).length, acknowledged.length, 'reading goes on')
+    assert.equal((await db.all(bound(sql`select id from item`))).length, acknowledged.length, 'reads still work')
     await db.all(bound(sql`pragma max_page_count = 100000`))
     await db.transition(add(1_000, { pad: 100_000 }))
     assert.ok(ids(database).includes(1_000))
@@ -139,7 +139,7 @@ describe('group commit', () => {
     await db.close()
   })
 
-  it('D13 another process that holds the lock makes writes fail after a while, not reads', async () => {
+  it('D13 another process that holds the lock makes writes fail after a timeout, and reads still work', async () => {
     using database = testDatabase()
     const db = withItems(database)
     await db.transition(add(1))
@@ -150,7 +150,7 @@ describe('group commit', () => {
       db.transition(add(2)),
       (error: unknown) => error instanceof StoreUnavailable && /SQLITE_BUSY/.test(error.message),
     )
-    assert.ok(performance.now() - from > 1_500, 'it waits first')
+    assert.ok(performance.now() - from > 1_500, 'the write waits for the lock first')
     assert.deepEqual(await db.all(bound(sql`select id from item`)), [{ id: 1 }])
     other.exec('rollback')
     other.close()
@@ -159,7 +159,7 @@ describe('group commit', () => {
     await db.close()
   })
 
-  it('takes more at once than one batch holds, in order', async () => {
+  it('accepts more writes than one batch holds, in order', async () => {
     using database = testDatabase()
     const db = withItems(database)
     const order: number[] = []
@@ -172,7 +172,7 @@ describe('group commit', () => {
     await db.close()
   })
 
-  it('closing writes what is waiting; after it nothing is taken', async () => {
+  it('closing commits pending writes; after that no writes are accepted', async () => {
     using database = testDatabase()
     const db = withItems(database)
     const all = Array.from({ length: 1_000 }, (_, i) => db.transition(add(i + 1)))
@@ -204,7 +204,7 @@ describe('durability', () => {
     await db.close()
   })
 
-  it('what was answered is there after a restart, and so is what was revoked', async () => {
+  it('keeps acknowledged writes and revocations over a restart', async () => {
     using database = testDatabase()
     let signed: { session_id: string; cookie: string; ticket: string } = { session_id: '', cookie: '', ticket: '' }
     let alive = signed
@@ -250,7 +250,7 @@ describe('migrations', () => {
     )
   })
 
-  it('D12 that their list has lost are not made again: the file is said to be damaged', async () => {
+  it('D12 that are missing from their list are not run again: the file is reported as damaged', async () => {
     using database = testDatabase()
     await (await openStore(`sqlite:${database.path}`)).close()
     const other = database.open()
@@ -262,7 +262,7 @@ describe('migrations', () => {
     )
   })
 
-  it('that fail half-way leave nothing', async () => {
+  it('that fail half-way leave nothing behind', async () => {
     using database = testDatabase()
     const other = database.open()
     other.exec('create table refused_requests (mine text)')
@@ -278,7 +278,7 @@ describe('migrations', () => {
     assert.deepEqual(database.rows('select * from migrations'), [])
   })
 
-  it('D22 go on with a database that the next version has added to', async () => {
+  it('D22 accept a database that the next version has added to', async () => {
     using database = testDatabase()
     await (await openStore(`sqlite:${database.path}`)).close()
     const other = database.open()
@@ -290,7 +290,7 @@ describe('migrations', () => {
     await server.signIn()
   })
 
-  it('refuse a database that a later version has taken something from, and say so', async () => {
+  it('refuse a database from which a later version has removed something, and explain it', async () => {
     using database = testDatabase()
     await (await openStore(`sqlite:${database.path}`)).close()
     const other = database.open()
@@ -305,7 +305,7 @@ describe('migrations', () => {
 
   it('D12 refuse a file that is no database', async () => {
     using database = testDatabase()
-    writeFileSync(database.path, 'This is no database, but something of somebody’s own. '.repeat(100))
+    writeFileSync(database.path, 'This is no database, but an ordinary text file.  '.repeat(100))
     const before = readFileSync(database.path)
     await assert.rejects(testServer({ env: database.env }), /STAGEDOOR_DATABASE_URL.*cannot be opened.*not a database/)
     assert.deepEqual(readFileSync(database.path), before)
@@ -313,14 +313,14 @@ describe('migrations', () => {
 })
 
 describe('a server whose database cannot be written', () => {
-  it('answers 503 with Retry-After and says that nothing was changed', async () => {
+  it('answers 503 with Retry-After and states that nothing was changed', async () => {
     using database = testDatabase({ ...env })
     await using server = await testServer({ env: database.env })
     const { id: user_id } = await server.createUser()
     const { token, id } = await server.createActorToken({ user_id })
     const other = database.open()
     try {
-      // Another process holds the write lock, as a full or failing disk would: no write can be done.
+      // Another process holds the write lock. As with a full or failing disk, no write is possible.
       other.exec('begin immediate')
       const create = await server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'a' } })
       assert.deepEqual(

@@ -12,7 +12,7 @@ import type { Clock } from '../src/domain/context.ts'
 import { createStagedoor, migrateDatabase, type Stagedoor } from '../src/server.ts'
 import { assertInContract } from './contract.ts'
 
-/** A clock that stands still until told: `clock.advance(seconds)`. */
+/** A clock that moves only on request: `clock.advance(seconds)`. */
 export interface TestClock extends Clock {
   advance(seconds: number): void
   set(milliseconds: number): void
@@ -31,18 +31,18 @@ export function fixedClock(start: string | number = '2026-01-01T00:00:00Z'): Tes
   }
 }
 
-/** `TEST_DATABASE=postgres`: the same tests on the other database. */
+/** `TEST_DATABASE=postgres` runs the same tests on PostgreSQL. */
 const ON_POSTGRES = process.env.TEST_DATABASE === 'postgres'
 
 let cluster: Promise<{ cluster: PostgresCluster; template: string }> | undefined
 
-// Of the whole file, not of the test that first needs it.
+// Belongs to the whole file, not to the test that first needs it.
 after(async () => (await cluster)?.cluster[Symbol.asyncDispose]())
 
-/** An empty database of ours on a PostgreSQL of this process's own. @returns its URL */
+/** Creates an empty database on a PostgreSQL that belongs to this process. @returns its URL */
 async function newPostgresDatabase(): Promise<string> {
   cluster ??= (async () => {
-    // Quick: nobody cuts the power of these tests.
+    // Fast settings without durability: these tests do not simulate power failures.
     const started = await startPostgres({
       settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
     })
@@ -54,18 +54,18 @@ async function newPostgresDatabase(): Promise<string> {
   return running.createDatabase(template)
 }
 
-/** How often something is tried: seldom in `npm test`, often in `npm run test:deep`. */
+/** Returns the number of repetitions: `usual` in `npm test`, `deep` in `npm run test:deep`. */
 export function times(usual: number, deep: number): number {
   return process.env.TEST_DEEP === undefined ? usual : deep
 }
 
-/** Prints what a run of the long forms came to; of the short ones figures mean little. */
+/** Prints the result of a deep run. Results of short runs mean little. */
 export function goal(id: string, value: number, target: string, reached: boolean): void {
   if (process.env.TEST_DEEP === undefined) return
   console.log(`goal ${id}: ${Number(value.toPrecision(3))} ${target} ${reached ? 'PASS' : 'FAIL'}`)
 }
 
-/** Memory in use, in MB, once what is not is given back. */
+/** Returns the memory in use after garbage collection, in MB. */
 export function memoryInUse(): number {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
@@ -77,18 +77,18 @@ export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
 
 export interface TestServer extends AsyncDisposable {
   stagedoor: Stagedoor
-  /** For another server on the same database. */
+  /** The master key, to start another server on the same database. */
   masterKey: string
   clock: TestClock
-  /** Calls the server in process. Objects are sent as JSON, strings as they are; the secret key goes along unless headers say otherwise. */
+  /** Calls the server in process. Objects are sent as JSON, strings unchanged; the secret key is sent unless `headers` override it. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string | undefined>): Promise<Answer>
-  /** As a browser does: a form, no key. */
+  /** Posts as a browser does: a form, without a key. */
   post(path: string, form: Record<string, string>, headers?: Record<string, string | undefined>): Promise<Answer>
   // biome-ignore lint/suspicious/noExplicitAny: as above
   createUser(fields?: object): Promise<{ id: string; [member: string]: any }>
-  /** A pending actor token for a new user, or for the one named. */
+  /** Creates a pending actor token for a new user, or for the given one. */
   createActorToken(fields?: object): Promise<{ id: string; token: string; url: string; user_id: string }>
-  /** A session redeemed in a browser, with the cookie it was given. */
+  /** Redeems an actor token in a browser. Returns the session, with its cookie. */
   signIn(fields?: object): Promise<{
     session_id: string
     cookie: string
@@ -107,7 +107,7 @@ export interface Answer {
   // biome-ignore lint/suspicious/noExplicitAny: bodies are checked against the contract by the server itself
   body: any
   text: string
-  /** Error codes, in order. */
+  /** The error codes, in order. */
   codes: string[]
 }
 
@@ -127,16 +127,16 @@ export interface AuditEventBody {
 }
 
 export interface TestServerOptions {
-  /** Settings, by their environment names. */
+  /** Settings, by the names of their environment variables. */
   env?: Record<string, string>
   clock?: TestClock
-  /** Where the server logs to; nowhere unless given. */
+  /** The destination of the log; none by default. */
   log?: Logger
-  /** Take the machine's clock instead of one that stands still. */
+  /** Use the machine's clock instead of one that stands still. */
   realTime?: boolean
 }
 
-/** A real server on a real database file, called in process or, after `listen`, over HTTP on a free port. */
+/** Starts a real server on a real database file, called in process or, after `listen`, over HTTP on a free port. */
 export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-test-'))
   const clock = options.clock ?? fixedClock()
@@ -176,13 +176,13 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
             }),
       }),
     )
-    // Events go on for ever: who wants them reads them.
+    // Event streams never end: the test that wants one reads it itself.
     const streams = response.headers.get('content-type') === 'text/event-stream'
     if (streams) await response.body?.cancel()
     const text = streams ? '' : await response.text()
     const json =
       response.headers.get('content-type') === 'application/json' && text !== '' ? JSON.parse(text) : undefined
-    // Every answer of every test is held against our own OpenAPI.
+    // Every answer in every test is checked against the OpenAPI documents.
     const isPage = response.headers.get('content-type')?.startsWith('text/html') === true
     assertInContract(method, path, response.status, json, isPage)
     return {
@@ -240,7 +240,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     },
 
     async [Symbol.asyncDispose]() {
-      // Nobody else is on its connections.
+      // Only this process uses its connections.
       await stagedoor.close(0)
       rmSync(directory, { recursive: true, force: true })
     },
@@ -248,13 +248,13 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   return server
 }
 
-/** The body of an answer that must be 200. */
+/** Returns the body of an answer, which must be 200. */
 export function expectOk(answer: Answer): Answer['body'] {
   if (answer.status !== 200) throw new Error(`expected 200, got ${answer.status}: ${answer.text}`)
   return answer.body
 }
 
-/** The `__client` cookie an answer sets, as a Cookie header. */
+/** Returns the `__client` cookie that an answer sets, as a Cookie header. */
 export function cookieOf(answer: Answer): string {
   return (
     answer.headers
@@ -264,7 +264,7 @@ export function cookieOf(answer: Answer): string {
   )
 }
 
-/** What a JWT says, unchecked. */
+/** Returns the claims of a JWT, unverified. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look at single claims
 export function claimsOf(jwt: string): any {
   return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())

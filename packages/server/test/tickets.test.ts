@@ -43,7 +43,7 @@ describe('a ticket is redeemed once', () => {
     })
   }
 
-  it('R2 gives 64 who ask at the same time one session for each ticket', async () => {
+  it('R2 creates one session per ticket for 64 simultaneous requests', async () => {
     await using server = await testServer({ env })
     const { id: user_id } = await server.createUser()
     for (let i = 0; i < times(100, 500); i++) {
@@ -61,7 +61,7 @@ describe('a ticket is redeemed once', () => {
     assert.equal((await sessionsOf(server, user_id)).length, times(100, 500))
   })
 
-  it('R3 gives two processes on one database one session a ticket', { timeout: 600_000 }, async () => {
+  it('R3 creates one session per ticket for two processes on one database', { timeout: 600_000 }, async () => {
     using database = testDatabase()
     const count = times(300, 20_000)
     const tickets = await pendingTickets(database, count)
@@ -111,11 +111,11 @@ describe('a ticket is redeemed once', () => {
     }
     const started = await server.call('GET', `/v1/sessions?user_id=${user_id}&paginated=true`)
     assert.equal(started.body.total_count, wins.redeemed)
-    // Otherwise this was no race.
+    // Otherwise the test did not race.
     assert.ok(wins.redeemed > 20 && wins.revoked > 20, JSON.stringify(wins))
   })
 
-  it('R5 has a session and an audit event for an accepted ticket, wherever the process is killed', {
+  it('R5 has a session and an audit event for every accepted ticket, at whatever moment the process is killed', {
     timeout: 600_000,
   }, async () => {
     using database = testDatabase()
@@ -145,7 +145,7 @@ describe('a ticket is redeemed once', () => {
     assert.deepEqual(database.rows('pragma integrity_check'), [{ integrity_check: 'ok' }])
   })
 
-  it('R6 R28 gives the same browser the same session again for a minute, if the answer was lost', async () => {
+  it('R6 R28 returns the same session to the same browser for a minute, if the answer was lost', async () => {
     await using server = await testServer({ env })
     const before = await server.signIn()
     const { id, token, user_id } = await server.createActorToken()
@@ -155,12 +155,12 @@ describe('a ticket is redeemed once', () => {
     assert.equal(again.status, 200, again.text)
     assert.equal(again.body.response.created_session_id, lost.body.response.created_session_id)
     assert.equal(again.body.client.sessions.length, 2)
-    assert.notEqual(cookieOf(again), cookieOf(lost), 'a token of its own')
+    assert.notEqual(cookieOf(again), cookieOf(lost), 'the repeated answer has a new client token')
     const session_id = again.body.response.created_session_id
     const mint = (cookie: string) => server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })
     assert.equal((await mint(cookieOf(again))).status, 200)
-    assert.equal((await mint(cookieOf(lost))).status, 401, 'the lost one is worth nothing any more')
-    assert.equal((await mint(before.cookie)).status, 401, 'nor is the old one, without the ticket')
+    assert.equal((await mint(cookieOf(lost))).status, 401, 'the lost cookie is no longer valid')
+    assert.equal((await mint(before.cookie)).status, 401, 'the old cookie is not valid without the ticket')
 
     server.clock.advance(60.001)
     assertRefused(await redeem(server, token, { cookie: cookieOf(again) }), 400, 'actor_token_already_used_code')
@@ -174,7 +174,7 @@ describe('a ticket is redeemed once', () => {
     ])
   })
 
-  it('R28 a browser that was new gets its session again as well, and the reload of one that has it', async () => {
+  it('R28 returns the session again to a new browser too, and to one that reloads the page', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const first = await server.call('GET', '/v1/client', undefined, { authorization: undefined })
@@ -185,10 +185,10 @@ describe('a ticket is redeemed once', () => {
     assert.equal(again.body.response.created_session_id, lost.body.response.created_session_id)
     const reload = await redeem(server, token, { cookie: cookieOf(again) })
     assert.equal(reload.body.response.created_session_id, lost.body.response.created_session_id)
-    assert.equal(cookieOf(reload), cookieOf(again), 'it has its token already')
+    assert.equal(cookieOf(reload), cookieOf(again), 'the browser keeps its client token')
   })
 
-  it('R28 nobody else gets it, and nobody once the session is over', async () => {
+  it('R28 refuses every other browser, and every browser once the session has ended', async () => {
     await using server = await testServer({ env })
     const { token } = await server.createActorToken()
     const first = await redeem(server, token)
@@ -207,9 +207,9 @@ describe('a ticket is redeemed once', () => {
   })
 })
 
-describe('a ticket has its time', () => {
+describe('the expiry of a ticket', () => {
   for (const [way, use] of Object.entries(ways)) {
-    it(`R7 is good until the very millisecond ${way}`, async () => {
+    it(`R7 is exact to the millisecond ${way}`, async () => {
       await using server = await testServer({ env })
       const inTime = await server.createActorToken({ expires_in_seconds: 1 })
       const late = await server.createActorToken({ expires_in_seconds: 1 })
@@ -224,7 +224,7 @@ describe('a ticket has its time', () => {
     })
   }
 
-  it('R7 stays expired when the clock is turned back', async () => {
+  it('R7 remains in effect when the clock is set back', async () => {
     await using server = await testServer({ env })
     const { token, user_id } = await server.createActorToken({ expires_in_seconds: 60 })
     server.clock.advance(61)
@@ -235,7 +235,7 @@ describe('a ticket has its time', () => {
     assert.deepEqual(await sessionsOf(server, user_id), [])
   })
 
-  it('R7 an expired ticket can still be revoked, and is then a revoked one', async () => {
+  it('R7 does not prevent a revocation, after which the ticket is revoked', async () => {
     await using server = await testServer({ env })
     const { id, token } = await server.createActorToken({ expires_in_seconds: 1 })
     server.clock.advance(2)
@@ -243,7 +243,7 @@ describe('a ticket has its time', () => {
     assertRefused(await redeem(server, token), 400, 'actor_token_revoked_code')
   })
 
-  it('R8 is worthless once revoked, and revoked once', async () => {
+  it('R8 a revoked ticket cannot be redeemed, nor revoked again', async () => {
     await using server = await testServer({ env })
     const { id, token, user_id } = await server.createActorToken()
     const revoked = await server.call('POST', `/v1/actor_tokens/${id}/revoke`)
@@ -256,13 +256,13 @@ describe('a ticket has its time', () => {
     assert.deepEqual(await sessionsOf(server, user_id), [])
   })
 
-  it('R8 revoking a used one is refused and leaves its session alone', async () => {
+  it('R8 revoking a used ticket is refused and does not affect its session', async () => {
     await using server = await testServer({ env })
     const { session_id, token_id } = await server.signIn()
     const refused = await server.call('POST', `/v1/actor_tokens/${token_id}/revoke`)
     assertRefused(refused, 400, 'actor_token_cannot_be_revoked_code')
     assert.match(refused.body.errors[0].long_message, /its status is accepted/)
-    assert.ok(refused.text.includes(session_id), 'says which session to revoke instead')
+    assert.ok(refused.text.includes(session_id), 'the error names the session to revoke instead')
     assert.equal((await server.call('GET', `/v1/sessions/${session_id}`)).body.status, 'active')
   })
 })
@@ -283,13 +283,13 @@ describe('Z4 a ticket whose actor may no longer act', () => {
 })
 
 describe('R9 a ticket of another instance', () => {
-  it('is refused where the master key is another', async () => {
+  it('is refused if the master key differs', async () => {
     await using ours = await testServer({ env })
     await using theirs = await testServer({ env })
     await assertForeign(ours, theirs)
   })
 
-  it('is refused where the master key is the same and the database is not', async () => {
+  it('is refused if the master key is the same and the database differs', async () => {
     const shared = { ...env, STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64') }
     await using ours = await testServer({ env: shared })
     await using theirs = await testServer({ env: shared })
@@ -297,8 +297,8 @@ describe('R9 a ticket of another instance', () => {
   })
 })
 
-describe('a ticket is whole and unchanged', () => {
-  it('R10 R11 refuses claims that its record does not have, though the signature is good', async () => {
+describe('the integrity of a ticket', () => {
+  it('R10 R11 refuses correctly signed claims that differ from the record', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const first = await server.createActorToken()
@@ -310,7 +310,7 @@ describe('a ticket is whole and unchanged', () => {
       () => true,
     )
     const claims = claimsOf(first.token)
-    assert.equal(forger.sign(claims), first.token, 'the forger writes as the server does')
+    assert.equal(forger.sign(claims), first.token, 'the forger produces the same bytes as the server')
 
     const { sid: _, ...withoutId } = claims
     const forged: Record<string, object> = {
@@ -357,7 +357,7 @@ describe('a ticket is whole and unchanged', () => {
     assert.equal((await redeem(server, token)).status, 200)
   })
 
-  it('R10 refuses parts put together from two tickets', async () => {
+  it('R10 refuses a ticket combined from two tickets', async () => {
     await using server = await testServer({ env })
     const tokens = [await server.createActorToken(), await server.createActorToken()]
     const [[header, payload, mac] = [], [, otherPayload, otherMac] = []] = tokens.map(({ token }) => token.split('.'))
@@ -375,7 +375,7 @@ describe('a ticket is whole and unchanged', () => {
     for (const { token } of tokens) assert.equal((await redeem(server, token)).status, 200)
   })
 
-  it('R12 refuses a ticket cut at any place, from either end, and one with more behind it', async () => {
+  it('R12 refuses a ticket that is cut at any place, from either end, and one with more text after it', async () => {
     await using server = await testServer({ env })
     const { id, token } = await server.createActorToken()
     const spoilt: string[] = []
@@ -407,7 +407,7 @@ describe('sign-in tokens', () => {
     return answer.body as { id: string; token: string; user_id: string }
   }
 
-  it('start one session, of the user’s own', async () => {
+  it('start one session of the user’s own', async () => {
     await using server = await testServer({ env })
     const { token, user_id } = await create(server)
     const answer = await redeem(server, token)
@@ -418,7 +418,7 @@ describe('sign-in tokens', () => {
     assert.equal((await sessionsOf(server, user_id)).length, 1)
   })
 
-  it('can be redeemed for 30 days at most', async () => {
+  it('are valid for 30 days at most', async () => {
     await using server = await testServer({ env })
     const user_id = (await server.createUser()).id
     const answer = (expires_in_seconds: number) =>
@@ -428,7 +428,7 @@ describe('sign-in tokens', () => {
       assertRefused(await answer(seconds), 422, 'form_param_value_invalid')
   })
 
-  it('are listed, by status and user, without their tickets', async () => {
+  it('are listed by status and user, without their tickets', async () => {
     await using server = await testServer({ env })
     const next = () => {
       server.clock.advance(1)
@@ -448,7 +448,7 @@ describe('sign-in tokens', () => {
     assert.ok(!JSON.stringify(await list('')).includes(one.token.slice(-40)))
   })
 
-  it('are neither created nor redeemed where they are off; those there are can be revoked', async () => {
+  it('cannot be created or redeemed while they are disabled; existing ones can be revoked', async () => {
     using database = testDatabase(env)
     let pending = { id: '', token: '', user_id: '' }
     {
@@ -469,7 +469,7 @@ describe('sign-in tokens', () => {
     assert.equal((await redeem(server, (await server.createActorToken({ user_id })).token)).status, 200)
   })
 
-  it('are revoked while pending only', async () => {
+  it('can be revoked only while pending', async () => {
     await using server = await testServer({ env })
     const revoke = (id: string) => server.call('POST', `/v1/sign_in_tokens/${id}/revoke`)
     const revoked = await create(server)
@@ -488,7 +488,7 @@ describe('sign-in tokens', () => {
     assertRefused(await redeem(server, token), 400, 'ticket_expired_code')
   })
 
-  it('R11 are not actor tokens, nor the other way about', async () => {
+  it('R11 are not actor tokens, and actor tokens are not sign-in tokens', async () => {
     await using server = await testServer({ env })
     const signIn = await create(server)
     const actor = await server.createActorToken()
@@ -536,15 +536,15 @@ function ticketFile(path: string, tickets: { id: string; token: string }[]): str
 interface RedeemWorker {
   ready: Promise<void>
   go(): void
-  /** When it has had so many answers. */
+  /** Resolves after this number of answers. */
   answered(count: number): Promise<void>
-  /** False if it was gone already. */
+  /** Returns false if the process had already ended. */
   kill(): boolean
-  /** What it said, once it is gone. */
+  /** Resolves when the process has ended, with what it printed. */
   done: Promise<{ id: string; status: number; code: string }[]>
 }
 
-/** A second process on the database: redeem-worker.ts. */
+/** Starts a second process on the database: redeem-worker.ts. */
 function redeemWorker(settings: Record<string, string>, file: string): RedeemWorker {
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
     process.execPath,
@@ -598,7 +598,7 @@ function acceptedIn(database: Rows): Set<string> {
   return new Set(database.rows<{ id: string }>("select id from tickets where status = 'accepted'").map(row => row.id))
 }
 
-/** Ticket accepted ⇔ session exists ⇔ audit event exists; each once, each naming the others. */
+/** Checks: ticket accepted ⇔ session exists ⇔ audit event exists; each once, each naming the others. */
 function assertConsistent(database: Rows): void {
   const pairs = (sql: string) =>
     database

@@ -14,7 +14,7 @@ import { type Answer, expectOk, SECRET_KEY, type TestServer, testServer } from '
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** Everything this server takes a token in, and whether it was taken. Each refuses with the same words whatever is wrong. */
+/** Everything that accepts a token, and whether it accepted one. Each returns the same error for every invalid token. */
 const consumers: Record<string, (server: TestServer, token: string, session_id: string) => Promise<boolean>> = {
   'Authorization: Bearer': async (server, token) =>
     taken(await server.call('GET', '/v1/users', undefined, { authorization: `Bearer ${token}` }), 401, [
@@ -62,7 +62,7 @@ function taken(answer: Answer, status: number, codes: string[]): boolean {
   return false
 }
 
-/** One token of every kind, all good, of one user. */
+/** Returns one valid token of every kind, all of one user. */
 async function everyKind(server: TestServer) {
   const { cookie, session_id, user_id, client_id } = await server.signIn()
   const actor = await server.createActorToken({ user_id })
@@ -98,7 +98,7 @@ describe('J11 a token of one kind', () => {
   for (const [place, consume] of Object.entries(consumers)) {
     for (const kind of ['actor ticket', 'sign-in ticket', 'session token', 'client cookie', 'secret key'] as const) {
       const right = good[place]?.includes(kind) === true
-      it(`${kind} → ${place}: ${right ? 'taken' : 'refused'}`, async () => {
+      it(`${kind} → ${place}: ${right ? 'accepted' : 'refused'}`, async () => {
         await using server = await testServer({ env })
         const { kinds, session_id, actor } = await everyKind(server)
         assert.equal(await consume(server, kinds[kind], session_id), right)
@@ -107,7 +107,7 @@ describe('J11 a token of one kind', () => {
     }
   }
 
-  it('ids, hashes and hints are no tokens at all', async () => {
+  it('ids, hashes and hints are not accepted as tokens', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const { session_id, client_id, user_id, actor, signIn } = await everyKind(server)
@@ -138,7 +138,7 @@ describe('J11 a token of one kind', () => {
 for (const kind of ['ticket', 'client'] as const) {
   const places = kind === 'ticket' ? ticketConsumers : clientConsumers
 
-  /** A server, a good token of this kind, and what refuses or takes others in its place. */
+  /** A valid token of this kind, and the checks that a forged one is refused while the valid one still works. */
   const stage = async (server: TestServer) => {
     const { kinds, session_id } = await everyKind(server)
     const token = kind === 'ticket' ? kinds['actor ticket'] : kinds['client cookie']
@@ -154,7 +154,7 @@ for (const kind of ['ticket', 'client'] as const) {
     createHmac(algorithm, key).update(signed).digest('base64url')
 
   describe(`a forged ${kind} token`, () => {
-    it('J1 has no algorithm', async () => {
+    it('J1 is refused without an algorithm', async () => {
       await using server = await testServer({ env })
       const { payload, mac, assertRefused, assertStillGood } = await stage(server)
       for (const alg of ['none', 'None', 'nOnE', 'NONE', '', null, undefined]) {
@@ -164,7 +164,7 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J2 J3 is signed with a key anybody has', async () => {
+    it('J2 J3 is refused if it is signed with a public or guessable key', async () => {
       await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
       const { header, payload, assertRefused, assertStillGood } = await stage(server)
       const jwks = await server.call('GET', '/.well-known/jwks.json')
@@ -195,13 +195,17 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J4 J11 is signed with a key of ours for another use, or by another algorithm', async () => {
+    it('J4 J11 is refused if it is signed with a server key for another purpose, or by another algorithm', async () => {
       using database = testDatabase({ STAGEDOOR_SIGNING_ALG: 'RS256' })
       await using server = await testServer({ env: database.env })
       const { header, payload, mac, assertRefused, assertStillGood } = await stage(server)
       const master = new MasterKey(database.masterKey)
       const right = master.derive(kind)
-      assert.equal(hmac('sha256', right, `${header}.${payload}`), mac, 'the forger signs as the server does')
+      assert.equal(
+        hmac('sha256', right, `${header}.${payload}`),
+        mac,
+        'the forger produces the same signature as the server',
+      )
       for (const secret of [
         database.masterKey,
         master.derive('seal'),
@@ -236,7 +240,7 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J5 J6 J7 J8 carries a header of its own choice, signed or not', async () => {
+    it('J5 J6 J7 J8 is refused with a custom header, signed or not', async () => {
       using database = testDatabase()
       await using server = await testServer({ env: database.env })
       const { payload, mac, assertRefused, assertStillGood } = await stage(server)
@@ -284,11 +288,11 @@ for (const kind of ['ticket', 'client'] as const) {
         )
       }
       const twice = part(`{"alg":"none","alg":"HS256","typ":"${kind}+jwt"}`)
-      await assertRefused(`${twice}.${payload}.${hmac('sha256', right, `${twice}.${payload}`)}`, 'a member twice')
+      await assertRefused(`${twice}.${payload}.${hmac('sha256', right, `${twice}.${payload}`)}`, 'a repeated member')
       await assertStillGood()
     })
 
-    it('J10 is a second spelling of a good one', async () => {
+    it('J10 is refused as a different encoding of a valid one', async () => {
       await using server = await testServer({ env })
       const { token, header, payload, mac, assertRefused, assertStillGood } = await stage(server)
       const spellings = new Set<string>()
@@ -331,7 +335,7 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J10 has white space around or inside', async () => {
+    it('J10 is refused with white space around it or inside it', async () => {
       await using server = await testServer({ env })
       const { token, session_id, assertStillGood } = await stage(server)
       // In a cookie header, white space around a value is not part of it.
@@ -351,18 +355,18 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J12 J13 J15 lacks a claim or has one of another type, though well signed', async () => {
+    it('J12 J13 J15 is refused if a claim is missing or has another type, even if it is correctly signed', async () => {
       using database = testDatabase()
       await using server = await testServer({ env: database.env })
       const { token, session_id, assertStillGood } = await stage(server)
-      // Opening a ticket only sends the browser on; it is redeeming that compares every claim with the record.
+      // Opening a ticket only redirects the browser; redeeming compares every claim with the record.
       const readers = kind === 'ticket' ? places.slice(0, 2) : places
       const assertRefused = async (forged: string, what: string) => {
         for (const consume of readers) assert.equal(await consume(server, forged, session_id), false, what)
       }
       const forger = new SealedClaims<object>(`${kind}+jwt`, new MasterKey(database.masterKey).derive(kind), () => true)
       const claims = claimsOf(token)
-      assert.equal(forger.sign(claims), token, 'the forger writes as the server does')
+      assert.equal(forger.sign(claims), token, 'the forger produces the same bytes as the server')
       for (const name of Object.keys(claims)) {
         const value = claims[name]
         const others = [
@@ -396,7 +400,7 @@ for (const kind of ['ticket', 'client'] as const) {
       await assertStillGood()
     })
 
-    it('J24 is very long', async () => {
+    it('J24 is refused if it is very long', async () => {
       await using server = await testServer({ env })
       const { token, session_id, assertStillGood } = await stage(server)
       for (const [what, long] of [
@@ -436,7 +440,7 @@ for (const kind of ['ticket', 'client'] as const) {
 }
 
 describe('a secret key', () => {
-  it('is taken exactly as it is', async () => {
+  it('is accepted only in its exact form', async () => {
     await using server = await testServer({ env })
     for (let at = 1; at < SECRET_KEY.length; at++)
       assert.equal(await consumers['Authorization: Bearer']?.(server, SECRET_KEY.slice(0, at), ''), false)
@@ -457,7 +461,7 @@ describe('a secret key', () => {
 })
 
 describe('session tokens', () => {
-  it('J14 live 60 seconds, and never longer than the session', async () => {
+  it('J14 live 60 seconds, and never outlive the session', async () => {
     await using server = await testServer({ env })
     const { session_id } = await server.signIn({ session_max_duration_in_seconds: 300 })
     const mint = async (body?: object) => {
@@ -478,7 +482,7 @@ describe('session tokens', () => {
     assert.equal(await mint({ expires_in_seconds: 30 }), 401)
   })
 
-  it('J17 name the page that asked, and a foreign page gets none', async () => {
+  it('J17 name the requesting page, and a foreign page gets none', async () => {
     await using server = await testServer({
       env: { ...env, STAGEDOOR_ALLOWED_ORIGINS: 'https://app.example.com,https://admin.example.com' },
     })
@@ -506,7 +510,7 @@ describe('session tokens', () => {
     }
   })
 
-  it('J23 are each their own session’s, minted at one and the same moment', async () => {
+  it('J23 differ for each session, even if minted at the same moment', async () => {
     await using server = await testServer({ env })
     const sessions = await Promise.all(
       Array.from({ length: 20 }, (_, n) => server.signIn({ actor: { sub: `operator_${n}`, n } })),
@@ -537,7 +541,7 @@ describe('session tokens', () => {
     assert.equal(ids.size, 40)
   })
 
-  it('J11 of one client are not minted with the cookie of another', async () => {
+  it('J11 of one client cannot be minted with the cookie of another', async () => {
     await using server = await testServer({ env })
     const [one, other] = [await server.signIn(), await server.signIn()]
     const answer = await server.post(`/v1/client/sessions/${one.session_id}/tokens`, {}, { cookie: other.cookie })
@@ -551,7 +555,7 @@ describe('J20 the published keys', () => {
     ['ES256', 50, ['crv', 'x', 'y']],
     ['EdDSA', 50, ['crv', 'x']],
   ] as const) {
-    it(`${alg}: public members only, through ${rotations} rotations`, async () => {
+    it(`${alg}: have public members only, through ${rotations} rotations`, async () => {
       await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: alg } })
       const seen = new Set<string>()
       for (let i = 0; i <= rotations; i++) {
@@ -563,7 +567,7 @@ describe('J20 the published keys', () => {
         for (const key of open.body.keys) {
           assert.deepEqual(Object.keys(key).sort(), ['alg', 'kid', 'kty', 'use', ...members].sort())
           assert.deepEqual([key.alg, key.use], [alg, 'sig'])
-          assert.throws(() => createPrivateKey({ key, format: 'jwk' }), 'no private key can be made of it')
+          assert.throws(() => createPrivateKey({ key, format: 'jwk' }), 'a published key has no private part')
           seen.add(key.kid)
         }
         const ctx = server.stagedoor.context({ type: 'system', id: null })
@@ -574,9 +578,9 @@ describe('J20 the published keys', () => {
   }
 })
 
-describe('J21 the database in a thief’s hands', () => {
+describe('J21 a stolen database', () => {
   for (const alg of ['RS256', 'ES256', 'EdDSA'] as const) {
-    it(`${alg}: holds no key and no token in clear`, async () => {
+    it(`${alg}: has no key and no token in clear text`, async () => {
       using database = testDatabase({ STAGEDOOR_SIGNING_ALG: alg })
       await using server = await testServer({ env: database.env })
       const { kinds, actor } = await everyKind(server)
@@ -612,7 +616,7 @@ describe('J21 the database in a thief’s hands', () => {
         .filter(name => name.startsWith('test.db'))
         .map(name => readFileSync(join(dirname(database.path), name)))
       const dump = Buffer.concat(files)
-      assert.ok(dump.includes(actor.id), 'the dump holds what was stored')
+      assert.ok(dump.includes(actor.id), 'the dump has what was stored')
       for (const [what, secret] of Object.entries({ ...secrets, 'a PEM': '-----BEGIN', 'a private JWK': '"d":' })) {
         assert.ok(secret.length >= 4, what)
         assert.equal(dump.includes(secret), false, what)
@@ -620,7 +624,7 @@ describe('J21 the database in a thief’s hands', () => {
     })
   }
 
-  it('R18 holds nothing that works as a token', async () => {
+  it('R18 has nothing that works as a token', async () => {
     using database = testDatabase()
     await using server = await testServer({ env: database.env })
     const { session_id, actor } = await everyKind(server)
@@ -640,7 +644,7 @@ describe('J21 the database in a thief’s hands', () => {
     assert.equal((await server.call('GET', `/v1/actor_tokens/${actor.id}`)).body.status, 'pending')
   })
 
-  it('does not open with another master key, and says why', async () => {
+  it('cannot be opened with another master key, and the error explains it', async () => {
     using database = testDatabase()
     await (await testServer({ env: database.env }))[Symbol.asyncDispose]()
     const other = { ...database.env, STAGEDOOR_MASTER_KEY: Buffer.alloc(32, 'another').toString('base64') }

@@ -5,11 +5,11 @@ import { collector, type Span, serving, TRACING } from './serving.ts'
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const PARENT = 'b7ad6b7169203331'
 const traceparent = `00-${TRACE}-${PARENT}-01`
-/** SpanKind, as the protocol numbers it. */
+/** SpanKind, as numbered by the protocol. */
 const [INTERNAL, SERVER, CLIENT] = [1, 2, 3]
 
 describe('traces', () => {
-  it('reach a collector: a span a request, its work beneath it, under the trace id that everything else has', async () => {
+  it('reach a collector: one span per request, its work below it, under the trace id of the answer and the log', async () => {
     await using collected = await collector()
     await using server = await serving({
       node: TRACING,
@@ -45,7 +45,7 @@ describe('traces', () => {
     const { response } = (await redeemed.json()) as { response: { created_session_id: string } }
     const mints = `${server.url}/v1/client/sessions/${response.created_session_id}/tokens`
     const headers = { cookie: redeemed.headers.getSetCookie()[0]?.split(';')[0] ?? '' }
-    // The first one reads the signing keys too.
+    // The first request reads the signing keys too.
     await fetch(mints, { method: 'POST', headers })
     const minted = await fetch(mints, { method: 'POST', headers })
     assert.equal(minted.status, 200)
@@ -67,7 +67,10 @@ describe('traces', () => {
     })
     const took = Number(BigInt(create.endTimeUnixNano) - BigInt(create.startTimeUnixNano)) / 1e6
     assert.ok(took > 0 && took < 60_000, `${took} ms`)
-    assert.ok(Math.abs(Number(create.startTimeUnixNano) / 1e6 - Date.now()) < 120_000, 'it has the time of day')
+    assert.ok(
+      Math.abs(Number(create.startTimeUnixNano) / 1e6 - Date.now()) < 120_000,
+      'the span has the wall-clock time',
+    )
     assert.deepEqual(
       below(create).map(({ name, kind, traceId }) => [name, kind, traceId]),
       [
@@ -76,7 +79,7 @@ describe('traces', () => {
       ],
     )
 
-    // A stranger's trace is pointed at, and not gone on with.
+    // An unauthenticated caller's trace is linked, not continued.
     const page = named('acceptTicket')
     assert.equal(page.traceId, opened.headers.get('clerk-trace-id'))
     assert.notEqual(page.traceId, TRACE)
@@ -107,7 +110,7 @@ describe('traces', () => {
     const wrong = named('GetUser')
     assert.equal(wrong.traceId, refused.headers.get('clerk-trace-id'))
     assert.equal(wrong.attributes['stagedoor.error_code'], 'resource_not_found')
-    assert.equal(wrong.status.code ?? 0, 0, 'a refusal is no error of ours')
+    assert.equal(wrong.status.code ?? 0, 0, 'a refused request is not marked as a server error')
 
     const lines = server
       .output()
@@ -116,12 +119,12 @@ describe('traces', () => {
       .map(line => JSON.parse(line))
     const line = lines.findLast(({ operation }) => operation === 'createSessionToken')
     assert.equal(line.trace_id, mint.traceId)
-    // Spans without a parent are requests: work that none asked for has no span.
+    // Only requests have spans without a parent: background work has no span.
     for (const span of spans) if (!span.parentSpanId) assert.equal(span.kind, SERVER, span.name)
   })
 
-  it('a server without a collector serves as ever', async () => {
-    // Nothing listens at port 9 of this machine.
+  it('a server works without a reachable collector', async () => {
+    // No process listens on port 9 of this machine.
     await using server = await serving({
       node: TRACING,
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_EXPORTER_OTLP_TIMEOUT: '500' },

@@ -21,7 +21,7 @@ describe('users', () => {
       skip_password_requirement: true,
       created_at: '2020-02-29T12:00:00Z',
     })
-    // WIRE: the keys Clerk's own schema of User requires.
+    // WIRE: the keys that Clerk's own User schema requires.
     const required =
       'id object username first_name last_name has_image primary_email_address_id primary_phone_number_id primary_web3_wallet_id password_enabled two_factor_enabled totp_enabled backup_code_enabled email_addresses phone_numbers web3_wallets passkeys external_accounts saml_accounts enterprise_accounts public_metadata external_id last_sign_in_at banned locked lockout_expires_in_seconds verification_attempts_remaining created_at updated_at delete_self_enabled create_organization_enabled last_active_at mfa_enabled_at mfa_disabled_at legal_accepted_at'
     for (const key of required.split(' ')) assert.ok(key in user, key)
@@ -81,7 +81,7 @@ describe('users', () => {
     assert.equal((await server.call('PATCH', path, { primary_email_address_id: 'idn_none' })).status, 404)
   })
 
-  it('lose no metadata when many merge at once', async () => {
+  it('lose no metadata when many requests merge at once', async () => {
     await using server = await testServer()
     const user = await server.createUser()
     const keys = Array.from({ length: 15 }, (_, i) => `key_${i}`)
@@ -160,7 +160,7 @@ describe('users', () => {
     }
   })
 
-  it('are made and changed without a body as with an empty one, and not with another JSON value', async () => {
+  it('accept no body as an empty one when created or changed, and no other JSON value', async () => {
     await using server = await testServer()
     const { id } = expectOk(await server.call('POST', '/v1/users'))
     for (const [method, path] of [

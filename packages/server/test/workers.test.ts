@@ -35,7 +35,7 @@ const lines = (server: Serving) =>
     .filter(line => line.startsWith('{'))
     .map(line => JSON.parse(line) as Record<string, unknown>)
 
-/** The workers that have answered, by the number in their lines of the log, and their process ids. */
+/** The workers that have answered, by their number in the log, with their process ids. */
 const workersOf = (server: Serving) =>
   new Map(lines(server).flatMap(({ msg, worker, pid }) => (msg === 'request' ? [[Number(worker), Number(pid)]] : [])))
 
@@ -44,11 +44,11 @@ interface Tally {
   failed: string[]
 }
 
-/** Asks again and again until it is told to stop, each time on a new connection if `anew`. */
+/** Sends requests until aborted. With `anew`, each uses a new connection. */
 async function asks(server: Serving, tally: Tally, until: AbortSignal, anew = true): Promise<void> {
   while (!until.aborted) {
     const outcome = await createUser(server, anew)
-    // Nobody listens any more: that is no request that was lost.
+    // The server has stopped listening: no request was lost.
     if (outcome === 'refused') return
     if (outcome === 'ok') tally.answered += 1
     else tally.failed.push(outcome)
@@ -67,7 +67,7 @@ async function createUser({ url, secretKey }: Serving, anew = true): Promise<str
     return answer.status === 200 ? 'ok' : String(answer.status)
   } catch (error) {
     const { code, message } = ((error as Error).cause ?? error) as Error & { code?: string }
-    // Nothing was sent in either case.
+    // In either case nothing was sent.
     return code === 'ECONNREFUSED' || /^connect ECONNRESET/.test(message) ? 'refused' : `${code} ${message}`
   }
 }
@@ -90,7 +90,7 @@ async function metric(server: Serving, series: string): Promise<number> {
 const created = 'stagedoor_audit_events_total{action="user.create",outcome="done"}'
 
 describe('workers', { concurrency: false }, () => {
-  it('are refused on the embedded database, in words', async () => {
+  it('are refused on the embedded database, with an explanation', async () => {
     const failed = await serving({ env: { STAGEDOOR_WORKERS: '2' } }).then(
       () => assert.fail('it started'),
       error => String(error),
@@ -99,7 +99,7 @@ describe('workers', { concurrency: false }, () => {
     assert.match(failed, /PostgreSQL/)
   })
 
-  it('are as many as is said; of the connections to the database each has its part', () => {
+  it('have the configured number, and each gets its share of the database connections', () => {
     const on = (env: Record<string, string>) =>
       loadConfig({ STAGEDOOR_DATABASE_URL: 'postgres://db/stagedoor', ...env })
     assert.equal(workerCount(on({}), 8), 1)
@@ -113,11 +113,11 @@ describe('workers', { concurrency: false }, () => {
     assert.deepEqual([poolSize(told, 1), poolSize(told, 3), poolSize(told, 20)], [20, 6, 1])
   })
 
-  it('answer at one address, are known by number, and do once what is to be done once', async () => {
+  it('answer at one address, are known by number, and do one-time work once', async () => {
     await using server = await crew(3, { STAGEDOOR_METRICS_PORT: '0' })
     const workers = await untilAll(server, 3)
     assert.equal(workers.size, 3, server.output())
-    assert.equal(new Set([...workers.values(), server.process.pid]).size, 4, 'processes of their own')
+    assert.equal(new Set([...workers.values(), server.process.pid]).size, 4, 'each worker has its own process')
     for (const path of ['/healthz', '/readyz']) {
       for (let i = 0; i < 6; i++) {
         const answer = await fetch(server.url + path, { headers: { connection: 'close' } })
@@ -136,7 +136,7 @@ describe('workers', { concurrency: false }, () => {
     assert.ok(signing.length <= 2 && made[0].n <= 2, JSON.stringify([signing, made]))
     assert.equal(lines(server).filter(({ msg }) => msg === 'serving').length, 1)
 
-    // What each has counted is in one sum, and the sum never goes down.
+    // One sum has the counts of all workers, and it never decreases.
     const before = await metric(server, created)
     const [{ n }] = await postgres.query('select count(*)::int as n from users', [], databaseOf(server))
     assert.equal(before, n)
@@ -147,13 +147,13 @@ describe('workers', { concurrency: false }, () => {
     await server.printed(/a worker ended; starting another/)
     assert.equal(await metric(server, created), before)
     while ((await metric(server, 'stagedoor_workers')) !== 3) await sleep(50)
-    assert.ok((await metric(server, 'process_start_time_seconds')) > started, 'a start shows')
+    assert.ok((await metric(server, 'process_start_time_seconds')) > started, 'the metrics show a restart')
     for (let i = 0; i < 9; i++) assert.equal(await createUser(server), 'ok')
     assert.equal(await metric(server, created), before + 9)
     assert.equal(await server.stopped('SIGTERM'), 0, server.output())
   })
 
-  it('are replaced if they die, under load; nobody else notices', { timeout: 600_000 }, async () => {
+  it('are replaced under load if they die, without further failed requests', { timeout: 600_000 }, async () => {
     await using server = await crew(2, { STAGEDOOR_METRICS_PORT: '0' })
     const enough = new AbortController()
     const tally: Tally = { answered: 0, failed: [] }
@@ -166,12 +166,12 @@ describe('workers', { concurrency: false }, () => {
       process.kill(before[kill % 2] as number, 'SIGKILL')
       while (children(server).length === 2 && children(server).includes(before[kill % 2] as number)) await sleep(10)
       while (children(server).length < 2 || (await metric(server, 'stagedoor_workers')) < 2) await sleep(50)
-      // That it ended so soon shall not count as a failure to start.
+      // Wait, so that the short life of this worker does not count as a failure to start.
       if (kill % 5 === 4) await sleep(10_000)
     }
     enough.abort()
     await Promise.all(clients)
-    // What the dead one had begun or was about to accept is lost with it; who asks again at once may meet it once more.
+    // Requests that the dead worker had begun or was about to accept are lost; an immediate retry may reach it again.
     assert.ok(tally.failed.length <= 4 * 8 * kills, `${tally.failed.length} of ${tally.answered}: ${tally.failed[0]}`)
     assert.ok(tally.answered > 10 * kills)
     assert.equal(await server.stopped('SIGTERM'), 0)
@@ -183,14 +183,14 @@ describe('workers', { concurrency: false }, () => {
     )
   })
 
-  it('all finish what is under way when the server is stopped', { timeout: 1_800_000 }, async () => {
+  it('all finish open requests when the server is stopped', { timeout: 1_800_000 }, async () => {
     const stops = times(2, 50)
     const tally: Tally = { answered: 0, failed: [] }
     let longest = 0
     for (let stop = 0; stop < stops; stop++) {
       await using server = await crew(2)
       const enough = new AbortController()
-      // On connections that they keep: one that is being made in the very moment in which nobody listens any more is lost.
+      // Use keep-alive connections: a connection opened in the moment in which the server stops listening is lost.
       const clients = Array.from({ length: 16 }, () => asks(server, tally, enough.signal, false))
       await sleep(300 + Math.random() * 300)
       const from = performance.now()
@@ -205,7 +205,7 @@ describe('workers', { concurrency: false }, () => {
     goal('W3-longest-stop-ms', longest, '≤ 10000', longest <= 10_000)
   })
 
-  it('end at once if the server is told twice', async () => {
+  it('exit at once on a second signal to the server', async () => {
     await using server = await crew(2)
     const workers = [...(await untilAll(server, 2)).values()]
     // A request that is never finished.
@@ -228,7 +228,7 @@ describe('workers', { concurrency: false }, () => {
     await asking
   })
 
-  it('say once what is wrong at the start, and end with its code', async () => {
+  it('report an error at the start once, and exit with its code', async () => {
     await using server = await crew(1)
     const port = new URL(server.url).port
     const failed = await crew(2, { STAGEDOOR_PORT: port }).then(
@@ -244,7 +244,7 @@ describe('workers', { concurrency: false }, () => {
     assert.equal(away.match(/cannot be opened/g)?.length, 1, away)
   })
 
-  it('that end as soon as they are started, again and again, end the server', {
+  it('that keep ending right after their start end the server', {
     skip: times(1, 0) === 1,
     timeout: 120_000,
   }, async () => {
@@ -266,8 +266,8 @@ describe('workers', { concurrency: false }, () => {
   })
 })
 
-describe('counts of several processes', () => {
-  it('are summed; those of one that has ended stay, but for what only is', async () => {
+describe('metrics of several processes', () => {
+  it('are summed; counters of an ended process stay, its gauges do not', async () => {
     const [one, two] = [new Metrics('1'), new Metrics('1')]
     one.refused('resource_not_found')
     two.refused('resource_not_found')
@@ -311,7 +311,7 @@ describe('counts of several processes', () => {
 
 const databaseOf = ({ env }: Serving) => new URL(env.STAGEDOOR_DATABASE_URL ?? '').pathname.slice(1)
 
-/** One that has ended, and that nobody has asked after, is a zombie. */
+/** Whether the process runs. One that has ended and was not reaped is a zombie. */
 function isAlive(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
@@ -320,7 +320,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The processes that it has started, as the kernel says. */
+/** The child processes, as the kernel lists them. */
 function children({ process: { pid } }: Serving): number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)

@@ -1,6 +1,7 @@
-// Clerk's Go SDK, unmodified, against a running Stagedoor; go.test.ts says what has to come out.
+// Clerk's Go SDK, unmodified, against a running Stagedoor; go.test.ts checks the output.
 //
-// Each step prints one line, {"step": …, "result": …} or {"step": …, "error": …}, and the next goes on.
+// Each step prints one line, {"step": …, "result": …} or {"step": …, "error": …}, and a failed step does not stop the
+// next one.
 package main
 
 import (
@@ -52,7 +53,7 @@ func main() {
 	refusals(target)
 }
 
-// The one thing that differs from an app that uses Clerk.
+// The only difference from an app that uses Clerk.
 func pointAtStagedoor(secretKey string) {
 	clerk.SetBackend(clerk.NewBackend(&clerk.BackendConfig{
 		URL: clerk.String(serverURL + "/v1"),
@@ -107,7 +108,7 @@ func actorTokens(target string) (ticket string) {
 	return made.Token
 }
 
-// What the browser does: the SDKs for servers have no call for it.
+// The browser's part: the server SDKs have no call for it.
 func redeem(ticket string) (sessionID string) {
 	answer := must(http.PostForm(serverURL+"/v1/client/sign_ins", url.Values{"strategy": {"ticket"}, "ticket": {ticket}}))
 	defer answer.Body.Close()
@@ -154,7 +155,7 @@ func sessions(target, id string) (token string) {
 	}).JWT
 }
 
-// With the SDK, as Clerk's documentation has it, and with golang-jwt.
+// With the SDK, as in Clerk's documentation, and with golang-jwt.
 func verifying(token string) {
 	step("jwt.Verify", func() (*clerk.SessionClaims, error) {
 		return clerkjwt.Verify(ctx, &clerkjwt.VerifyParams{Token: token})
@@ -196,9 +197,9 @@ func middleware(token string) {
 			check(json.NewEncoder(answer).Encode(map[string]any{"sub": claims.Subject, "actor": claims.Actor}))
 		}))
 	for name, authorization := range map[string]string{
-		"middleware":              "Bearer " + token,
-		"middleware of a forgery": "Bearer " + forged(token),
-		"middleware of nobody":    "",
+		"middleware":                 "Bearer " + token,
+		"middleware of a forgery":    "Bearer " + forged(token),
+		"middleware without a token": "",
 	} {
 		step(name, func() (map[string]any, error) {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -210,7 +211,7 @@ func middleware(token string) {
 	}
 }
 
-// The middleware keeps a key for an hour from its last use: one that our key set has no more is still good.
+// The middleware keeps a key for an hour after its last use, even if the server's key set no longer has it.
 func keptKey(token string) {
 	empty := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
 		must(answer.Write([]byte(`{"keys":[]}`)))
@@ -256,7 +257,7 @@ func refusals(target string) {
 	step("a wrong secret key", func() (*clerk.User, error) { return user.Get(ctx, target) })
 }
 
-// Does it, and prints what came of it: the result as the SDK has it, or its error.
+// Runs a step and prints its outcome: the result as the SDK returns it, or its error.
 func step[T any](name string, do func() (T, error)) T {
 	result, err := do()
 	line := map[string]any{"step": name}

@@ -36,9 +36,10 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 
 /**
- * Clerk's Java SDK, unmodified, against a running Stagedoor; java.test.ts says what has to come out.
+ * Clerk's Java SDK, unmodified, against a running Stagedoor; java.test.ts checks the output.
  *
- * <p>Each step prints one line, {"step": …, "result": …} or {"step": …, "error": …}, and the next goes on.
+ * <p>Each step prints one line, {"step": …, "result": …} or {"step": …, "error": …}, and a failed step does not stop the
+ * next one.
  */
 class Main {
   static final ObjectMapper JSON = new ObjectMapper();
@@ -59,7 +60,7 @@ class Main {
     ending(clerk, user, session);
   }
 
-  /** The one thing that differs from an app that uses Clerk. */
+  /** The only difference from an app that uses Clerk. */
   static Clerk clerk(String secretKey) {
     return Clerk.builder().bearerAuth(secretKey).serverURL(SERVER_URL + "/v1").build();
   }
@@ -93,7 +94,7 @@ class Main {
     return made.token().get();
   }
 
-  /** What the browser does: the SDKs for servers have no call for it. */
+  /** The browser's part: the server SDKs have no call for it. */
   static String redeem(String ticket) throws Exception {
     var form = "strategy=ticket&ticket=" + URLEncoder.encode(ticket, StandardCharsets.UTF_8);
     var request = HttpRequest.newBuilder(URI.create(SERVER_URL + "/v1/client/sign_ins"))
@@ -114,14 +115,14 @@ class Main {
     return clerk.sessions().createToken(session).object().get().jwt().get();
   }
 
-  /** With the SDK, as Clerk's documentation has it, and with Nimbus. */
+  /** With the SDK, as in Clerk's documentation, and with Nimbus. */
   static void verifying(String token) throws Exception {
     var options = VerifyTokenOptions.secretKey(SECRET_KEY).apiUrl(SERVER_URL).build();
     step("verifyToken", () -> VerifyToken.verifyToken(token, options).payload());
     step("verifyToken of a forgery", () -> VerifyToken.verifyToken(forged(token), options).payload());
     var headers = Map.of("Authorization", List.of("Bearer " + token));
     step("authenticateRequest", () -> {
-      // Asks api.clerk.com for the keys: it has no other address. The cache would have them already.
+      // Fetches the keys from api.clerk.com, its only address for them. The cache is skipped, because it has them already.
       var state = AuthenticateRequest.authenticateRequest(headers, AuthenticateRequestOptions.secretKey(SECRET_KEY).skipJwksCache(true).build());
       return state.isSignedIn() ? state.tokenVerificationResponse().get().payload() : state.reason().get().id();
     });
@@ -157,7 +158,7 @@ class Main {
     step("a wrong secret key", () -> clerk("sk_live_wrong").users().get(user).statusCode());
   }
 
-  /** Does it, and prints what came of it: the result as the SDK has it, or its error. */
+  /** Runs a step and prints its outcome: the result as the SDK returns it, or its error. */
   static void step(String name, Callable<Object> what) throws Exception {
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("step", name);
