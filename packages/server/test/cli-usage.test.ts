@@ -104,7 +104,7 @@ describe('commands and the development server of their folder', () => {
     const found = doctor.find(({ check }: { check: string }) => check === 'server')
     assert.deepEqual([found.result, found.detail], ['ok', `${url} is ready`])
     assert.equal(second.code, 2)
-    assert.match(second.stderr, new RegExp(`is running already, at ${url} \\(process ${dev.pid}\\)`))
+    assert.match(second.stderr, new RegExp(`is already running at ${url} \\(process ${dev.pid}\\)`))
     // What the environment says comes first.
     const elsewhere = await run(['users', 'list'], { STAGEDOOR_SERVER_URL: 'http://127.0.0.1:65529' })
     assert.match(elsewhere.stderr, /Nothing answers at http:\/\/127\.0\.0\.1:65529 \(ECONNREFUSED\)/)
@@ -219,7 +219,7 @@ describe('what is wrong', () => {
         1,
         new RegExp(`does not speak TLS. Set STAGEDOOR_SERVER_URL=${url}`),
       ],
-      [['users', 'list'], { STAGEDOOR_SERVER_URL: 'nowhere' }, 1, /STAGEDOOR_SERVER_URL is not the address/],
+      [['users', 'list'], { STAGEDOOR_SERVER_URL: 'nowhere' }, 1, /STAGEDOOR_SERVER_URL is not a valid server URL/],
       [
         ['users', 'list'],
         { STAGEDOOR_SECRET_KEY: `sk_test_${'0123456789abcdef'.repeat(3)}`, STAGEDOOR_SERVER_URL: url },
@@ -257,7 +257,7 @@ describe('what is wrong', () => {
       run(['users', 'list'], { ...npm, npm_config_user_agent: 'npm/11', npm_config_reason: 'true' }),
     ])
     assert.equal(lost.code, 2)
-    assert.match(lost.stderr, /npm took --json for itself.*npm run stagedoor -- users list --json/)
+    assert.match(lost.stderr, /npm consumed --json.*npm run stagedoor -- users list --json/)
     assert.equal(purge.code, 2)
     assert.match(purge.stderr, /Nothing was done.*npm run stagedoor -- purge --dry-run/)
     assert.deepEqual([kept.code, other.code], [0, 0])

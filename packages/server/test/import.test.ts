@@ -68,7 +68,7 @@ describe('users import', () => {
     )
     for (const [line, reason] of [
       [52, /quote .* is not closed/],
-      [60, /it has 2 values, and the header names 3 columns/],
+      [60, /it has 2 values, but the header has 3 columns/],
       [61, /it has 4 values/],
       [62, /no value/],
     ] as const) {
@@ -97,7 +97,7 @@ describe('users import', () => {
 
     const taken = await imported('bad.csv', rows.join('\n'), '--rejects', path('rejects.csv'))
     assert.equal(taken.code, 2)
-    assert.match(taken.stderr, /rejects\.csv exists already/)
+    assert.match(taken.stderr, /rejects\.csv already exists/)
     const second = await imported('bad.csv', rows.join('\n'))
     assert.deepEqual([second.code, second.sums], [1, [0, 0, 54, bad.length]])
     const none = await imported('good.csv', 'external_id\ngood-1\n', '--rejects', path('none.csv'))
