@@ -243,7 +243,7 @@ const schema = z.object({
     .regex(/^(none|[1-9]\d{0,3})$/, { error: 'must be a number of days, or `none`' })
     .default('90')
     .describe(
-      'Days for which tickets and sessions are kept after they end or expire. Then the server deletes them in small batches, but not before STAGEDOOR_ACTOR_SESSION_MAX_SECONDS has passed. `none` never deletes them. The audit log is never deleted.',
+      'Days for which tickets and sessions are kept after they end or expire. Then the server deletes them in small batches. It keeps them at least for STAGEDOOR_ACTOR_SESSION_MAX_SECONDS. `none` never deletes them. The audit log is never deleted.',
     ),
   packages_directory: z
     .string()
