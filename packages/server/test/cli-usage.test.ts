@@ -137,7 +137,7 @@ describe('lists', () => {
   it('say that there is more and how to get it, and give all of it', async () => {
     const page = await ok(['actor-tokens', 'list', '--actor', 'pager'])
     assert.equal(page.stdout.trim().split('\n').length, 11)
-    assert.match(page.stderr, /10 of 12 so far\. The next: --offset 10\..*--all/)
+    assert.match(page.stderr, /10 of 12 so far\. Next page: --offset 10\..*--all/)
     const rest = await ok(['actor-tokens', 'list', '--actor', 'pager', '--offset', '10'])
     assert.equal(rest.stdout.trim().split('\n').length, 3)
     assert.equal(rest.stderr, '')
@@ -164,7 +164,7 @@ describe('lists', () => {
       ok(['audit', 'list', '--since', '1h', '--action', 'actor_token.create', '--user', 'usage-Ada', '--limit', '3']),
     ])
     assert.deepEqual([recent, old, none, byMail, byId], [12, 0, 0, 12, 0])
-    assert.match(events.stderr, /There are more\. The next: --offset 3\. Every row: --all/)
+    assert.match(events.stderr, /There are more rows\. Next page: --offset 3\. Every row: --all/)
     assert.match(events.stdout, /from STAGEDOOR_SECRET_KEY/, 'by the name of the key')
     assert.doesNotMatch(events.stdout, /key_\w+/)
     const wrong = await Promise.all(

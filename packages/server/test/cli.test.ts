@@ -86,7 +86,7 @@ describe('stagedoor dev', () => {
       'redeemed',
       'again .*actor_token_already_used_code',
       'act  \\{"sub":"user_',
-      'verified .*really user_',
+      'verified .*really acting: user_',
       'revoked .*authentication_invalid',
       'recorded .*4 audit events',
       'STAGEDOOR_SECRET_KEY=sk_test_',

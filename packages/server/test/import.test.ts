@@ -145,7 +145,7 @@ describe('users import', () => {
 
   it('refuses a file or a header that cannot be right before anything is made', async () => {
     const wrong: [string, string | Buffer, RegExp][] = [
-      ['unknown.csv', 'external_id,nope,first_name\nu-1,x,y\n', /“nope”, which no user has\. Columns are external_id/],
+      ['unknown.csv', 'external_id,nope,first_name\nu-1,x,y\n', /unknown columns: “nope”\. Valid columns are external_id/],
       ['twice.csv', 'external_id,first_name,First_Name\nu-1,x,y\n', /names first_name twice/],
       ['headless.csv', 'u-1,Ann\n', /“u-1”, “ann”, which no user has/],
       ['quote.csv', '"external_id,first_name\nu-1,x\n', /stray quote/],
