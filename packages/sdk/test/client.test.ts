@@ -416,7 +416,7 @@ describe('what is created', () => {
     // The answer is repeated for the same key, but a used ticket is not: that is an error, not an undefined `url`.
     await assert.rejects(stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey }), {
       code: 'ticket_unavailable',
-      message: new RegExp(`${created.id} .* is accepted now`),
+      message: new RegExp(`${created.id} .* is now accepted`),
     })
   })
 
@@ -845,7 +845,7 @@ describe('when the server cannot be reached', () => {
       code: 'timeout',
       message: /GET .*\/v1\/users\/user_1 was not answered within 60 ms.*timeoutMs/,
     })
-    await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been done/ })
+    await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been processed/ })
   })
 
   it('says when something else answers', async () => {

@@ -841,7 +841,7 @@ describe('revoked sessions', () => {
   it('say what a follower needs', async () => {
     const good = { serverURL: 'http://127.0.0.1:1', secretKey: 'sk_test_1', whenLost: 'accept' as const }
     for (const [wrong, message] of [
-      [{ whenLost: undefined }, /`whenLost` is missing/],
+      [{ whenLost: undefined }, /`whenLost` must be/],
       [{ secretKey: '' }, /`secretKey` is missing/],
       [{ secretKey: 'sk\n' }, /`secretKey`/],
       [{ longestTokenInSeconds: 0 }, /`longestTokenInSeconds`/],
