@@ -851,10 +851,10 @@ describe('revoked sessions', () => {
     using nowhere = followRevocations(good)
     await assert.rejects(nowhere.current(AbortSignal.timeout(300)), { name: 'TimeoutError' })
     assert.equal(nowhere.status, 'lost')
-    const waiting = assert.rejects(nowhere.current(), /it was closed/)
+    const waiting = assert.rejects(nowhere.current(), /is closed/)
     nowhere.close()
     await waiting
-    await assert.rejects(nowhere.current(), /it was closed/)
+    await assert.rejects(nowhere.current(), /is closed/)
     assert.doesNotMatch(inspect(nowhere, { depth: 9, showHidden: true }), /sk_test_1/)
   })
 })

@@ -240,9 +240,7 @@ def path(template: str, *ids: str) -> str:
     for each in ids:
         # URLs resolve `.` and `..` even if they are encoded, so such an id would change the path.
         if not isinstance(each, str) or each in ("", ".", ".."):
-            detail = ErrorDetail(
-                "resource_not_found", f"{each!r} is not an id", action="Pass the `id` of the object."
-            )
+            detail = ErrorDetail("resource_not_found", f"{each!r} is not an id", action="Pass the `id` of the object.")
             raise StagedoorError(404, [detail])
     return template.format(*(quote(each, safe="") for each in ids))
 

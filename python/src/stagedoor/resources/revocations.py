@@ -104,7 +104,7 @@ class Revocations:
 
 
 class _Reader:
-    """Parses lines into events (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)."""
+    """Parses events (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)."""
 
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}
