@@ -177,7 +177,7 @@ describe('a ticket that does not work, in the app’s own sign-in page', () => {
   const cases: Record<string, (token: { id: string; token: string; user_id: string }) => Promise<unknown>> = {
     'has already been used': ({ token }) => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token }),
     'has been revoked': ({ id }) => server.call('POST', `/v1/actor_tokens/${id}/revoke`),
-    'is locked and may not be signed in': ({ user_id }) => server.call('POST', `/v1/users/${user_id}/lock`),
+    'is locked and cannot be signed in': ({ user_id }) => server.call('POST', `/v1/users/${user_id}/lock`),
     'has expired': () => new Promise(resolve => setTimeout(resolve, 1_100)),
   }
   for (const [words, spoil] of Object.entries(cases)) {
@@ -196,7 +196,7 @@ describe('a ticket that does not work, in the app’s own sign-in page', () => {
     const { id, token, user_id } = await actorToken()
     const path = `/sign-in?__clerk_ticket=${token}&__clerk_status=sign_in`
     await page.goto(app.url.replace('127.0.0.1', 'localhost') + path)
-    await page.getByText('Your browser keeps no cookies between').first().waitFor()
+    await page.getByText('Your browser blocks cookies between').first().waitFor()
     assert.equal(await statusOf(id), 'pending')
     await page.goto(app.url + path)
     await signedIn(page, user_id)

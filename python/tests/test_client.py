@@ -764,7 +764,7 @@ class TestRetries:
             with pytest.raises(StagedoorError, match=r"GET .*/v1/users/user_1 was not answered within 60 ms") as caught:
                 call(url, "users.get", "user_1", timeout_ms=60)
             assert caught.value.code == "timeout"
-            with pytest.raises(StagedoorError, match="may have been done"):
+            with pytest.raises(StagedoorError, match="may have been processed"):
                 call(url, "users.delete", "user_1", timeout_ms=60)
             hold.set()
 
@@ -783,7 +783,7 @@ class TestIdempotency:
         created = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
         assert created.url.endswith(created.token)
         assert stagedoor.actor_tokens.accept(created.token).session.actor.sub == ACTOR["sub"]
-        with pytest.raises(StagedoorError, match="is accepted now") as caught:
+        with pytest.raises(StagedoorError, match="is now accepted") as caught:
             stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR, idempotency_key=key)
         assert caught.value.code == "ticket_unavailable"
         sign_in = stagedoor.sign_in_tokens.create(user_id=user.id)

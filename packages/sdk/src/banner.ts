@@ -1,25 +1,25 @@
 /**
- * `<stagedoor-banner>`: who is acting as whom, why, for how long, and a way out. A plain custom element in one file that
- * imports nothing, so that any page can load it as it is.
+ * `<stagedoor-banner>`: shows the actor, the user, the reason, the remaining time and a button to leave. A custom element in
+ * one file without imports, so that any page can load it directly.
  *
  *     <script type="module" src="/banner.js"></script>
  *     <stagedoor-banner session="sess_…" actor='{"sub":"olivia@support"}' user="carl@example.com" reason="Ticket 1234"
  *       expires-at="2026-01-01T12:30:00Z" leave-url="/stop-acting" status-url="/acting"></stagedoor-banner>
  */
 
-/** The actor payload. Shown by its `name`, else `email`, else `sub`; `type: 'agent'` is an AI agent. */
+/** The actor payload. The banner shows its `name`, else `email`, else `sub`; `type: 'agent'` means an AI agent. */
 export interface BannerActor {
   sub?: string
   [member: string]: unknown
 }
 
-/** What takes the place of `status-url`, of `leave-url`, and of the reload at the end. */
+/** Functions that replace `status-url`, `leave-url`, and the navigation at the end. */
 export interface BannerHandlers {
-  /** Does acting still go on? `undefined`: it could not be found out. */
+  /** Returns whether the session is still active; `undefined` if that is unknown. */
   check?(): Promise<boolean | undefined>
-  /** Ends acting and goes on from there. A rejection is shown, and can be tried again. */
+  /** Stops acting and navigates away. If it rejects, the banner shows an error and a retry button. */
   leave?(): Promise<unknown>
-  /** Acting is over: brings the page back to the operator. */
+  /** Called when acting has ended: navigates back to the operator's page. */
   back?(): unknown
 }
 
@@ -66,24 +66,25 @@ const LABELS = {
 }
 // GENERATED: end
 
-/** The words of the banner; `{actor}`, `{user}`, `{reason}` and `{time}` stand for what is shown there. */
+/** The texts of the banner. `{actor}`, `{user}`, `{reason}` and `{time}` are replaced with values. */
 export type BannerLabels = (typeof LABELS)['en']
 
 const CHECK_EVERY = 10_000
 const LEAVING_TAKES_AT_MOST = 15_000
 const TEXTS = ['session', 'user', 'reason', 'leave-url', 'status-url', 'return-url']
-/** Attributes that would take it from people unseen. What style sheets can do, `:host` undoes. */
+/** Attributes that would hide the banner; they are removed. `:host` styles override the page's style sheets. */
 const HIDING = ['hidden', 'inert', 'aria-hidden']
-/** Tells this page's messages from those of other tabs. */
+/** Distinguishes this page's messages from those of other tabs. */
 const PAGE = String(Math.random())
 
-// Also imported where there is no browser: by servers that render, and by bundlers.
+// Servers that render and bundlers import this file too, without a browser.
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement
 
 /**
- * The element. Its attributes are properties too, in camelCase. Without `actor` it shows nothing, and listens.
+ * The banner element. Its attributes are also properties, in camelCase. Without `actor` it shows nothing, but listens for
+ * messages of other tabs.
  *
- * Events, cancelable by who wants to take over: `stagedoor-leave` before leaving, `stagedoor-end` when acting is over.
+ * Events: `stagedoor-leave` before leaving, `stagedoor-end` when acting has ended. Cancel an event to handle it yourself.
  * @example
  * import '@stagedoor/sdk/banner'
  *
@@ -105,30 +106,30 @@ export class StagedoorBanner extends Base {
   declare returnUrl: string | null
 
   #handlers: BannerHandlers = {}
-  /** What the app has set. */
+  /** The labels that the app has set. */
   #ownLabels: Partial<BannerLabels> = {}
   #parts: Parts | undefined
-  /** Ends every listener. */
+  /** Removes every listener when it is aborted. */
   #life: AbortController | undefined
   #channel: BroadcastChannel | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #updating = false
   #phase: 'idle' | 'acting' | 'leaving' | 'over' = 'idle'
-  /** The session that is shown. */
+  /** The session that the banner shows. */
   #shown = ''
   #clockOffset = 0
   #lastLeft = Number.NaN
   #checkedAt = 0
-  /** Whether the rest was left to us by who heard `stagedoor-end`; undefined until it is fired. */
+  /** Whether the banner handles the end, because no listener canceled `stagedoor-end`; undefined until it is fired. */
   #endIsOurs: boolean | undefined
-  /** Another tab changed who is acting: where to go, null or undefined to stay and reload; false if none did. */
+  /** After another tab has changed the session: the URL to navigate to, or null or undefined to reload; otherwise false. */
   #stale: string | null | undefined | false = false
   #printing = false
-  /** Not where the app put it, because a script took it from there. */
+  /** Whether the banner has put itself back elsewhere, because a script removed it. */
   #stray = false
   #putBackAt: number[] = []
   #raisedAt = 0
-  /** Where it belongs while it is a guest in a modal dialog. */
+  /** Its original position while it is inside a modal dialog. */
   #home: { parent: Node; next: Node | null } | undefined
 
   get actor(): BannerActor | null {
@@ -138,7 +139,7 @@ export class StagedoorBanner extends Base {
     reflect(this, 'actor', value !== null && typeof value === 'object' ? JSON.stringify(value) : value)
   }
 
-  /** Unix milliseconds; a Date or ISO 8601 will do, too. */
+  /** When the session ends: Unix milliseconds, a Date, or ISO 8601. */
   get expiresAt(): number | null {
     return readTime(this.getAttribute('expires-at'))
   }
@@ -146,7 +147,7 @@ export class StagedoorBanner extends Base {
     reflect(this, 'expires-at', value instanceof Date ? value.getTime() : value)
   }
 
-  /** The server's time when it made the page, for browsers whose clock is wrong. */
+  /** The server's time when it rendered the page, for browsers with a wrong clock. */
   get now(): number | null {
     return readTime(this.getAttribute('now'))
   }
@@ -154,7 +155,7 @@ export class StagedoorBanner extends Base {
     reflect(this, 'now', value)
   }
 
-  /** Follows `window.Clerk` as soon as that is loaded: see `followClerk`. */
+  /** Follows `window.Clerk` as soon as it is loaded: see `followClerk`. */
   get clerk(): boolean {
     return this.hasAttribute('clerk')
   }
@@ -162,7 +163,7 @@ export class StagedoorBanner extends Base {
     this.toggleAttribute('clerk', Boolean(value))
   }
 
-  /** How the app checks, leaves and goes back, where it does so itself. */
+  /** The app's own functions to check, leave and go back. */
   get handlers(): BannerHandlers {
     return this.#handlers
   }
@@ -170,7 +171,7 @@ export class StagedoorBanner extends Base {
     this.#handlers = value ?? {}
   }
 
-  /** Other words, or some of them. The rest is in the language of `lang`, else of the browser, else in English. */
+  /** The app's own texts. All others are in the language of `lang`, else of the browser, else in English. */
   get labels(): BannerLabels {
     return this.#words
   }
@@ -183,18 +184,18 @@ export class StagedoorBanner extends Base {
     return { ...LABELS[this.#language], ...this.#ownLabels }
   }
 
-  /** The operator reads the banner, so it does not follow the page, which may be in the language of the customer. */
+  /** The language for the operator. It does not follow the page, which may be in the customer's language. */
   get #language(): keyof typeof LABELS {
     const wanted = [this.lang, ...navigator.languages].map(tag => tag.toLowerCase().split('-')[0])
     return (wanted.find(language => language && Object.hasOwn(LABELS, language)) ?? 'en') as keyof typeof LABELS
   }
 
-  /** Leaves, as the button does. */
+  /** Stops acting, like the button. */
   leave(): void {
     this.#parts?.form.requestSubmit()
   }
 
-  /** Asks now whether acting still goes on. */
+  /** Checks now whether the session is still active. */
   async check(): Promise<void> {
     this.#checkedAt = Date.now()
     const shown = this.#shown
@@ -202,7 +203,7 @@ export class StagedoorBanner extends Base {
     if (active === false && shown === this.#shown) this.end()
   }
 
-  /** Says that acting is over: the other tabs hear of it, and the page goes back to the operator. */
+  /** Handles the end of acting: notifies other tabs, and navigates back to the operator's page. */
   end(reason: 'expired' | 'ended' = 'ended'): void {
     if (this.#phase !== 'acting') return
     this.#phase = 'over'
@@ -214,14 +215,14 @@ export class StagedoorBanner extends Base {
 
   connectedCallback(): void {
     this.#start()
-    // The app has put up its own again: what it says now counts.
+    // If the app has added a new banner, that one counts, so remove the others that put themselves back.
     for (const other of others(this))
       if (#stray in other && (other.#stray || other.#home?.parent.isConnected === false)) other.#retire()
     this.#updateSoon()
   }
 
   disconnectedCallback(): void {
-    // To move is to remove, too: look again when whoever does it is done.
+    // Moving an element also removes it, so check again after the current script.
     queueMicrotask(() => {
       if (this.isConnected) return
       if (this.#phase === 'idle' || this.#phase === 'over') {
@@ -230,7 +231,7 @@ export class StagedoorBanner extends Base {
       }
       const now = Date.now()
       this.#putBackAt = [...this.#putBackAt.filter(time => now - time < 10_000), now]
-      // Who takes it away again and again gets it back once a second, so that the page stays usable.
+      // If a script removes it repeatedly, put it back only once a second, so that the page stays usable.
       if (this.#putBackAt.length <= 3) this.#putBack()
       else setTimeout(() => this.#putBack(), 1_000)
     })
@@ -248,7 +249,7 @@ export class StagedoorBanner extends Base {
 
   #start(): void {
     if (this.#life) return
-    // What was set before the element was defined lies over the class.
+    // Properties that were set before the element was defined hide the accessors of the class.
     for (const name of [...TEXTS.map(camel), 'actor', 'expiresAt', 'now', 'clerk', 'handlers', 'labels']) {
       const own = Object.getOwnPropertyDescriptor(this, name)
       if (own && Reflect.deleteProperty(this, name)) Reflect.set(this, name, own.value)
@@ -266,7 +267,7 @@ export class StagedoorBanner extends Base {
     on(document, 'visibilitychange', event => this.#wake(event))
     on(document, 'toggle fullscreenchange', () => this.#keepInSight())
     on(window, 'beforeprint afterprint', ({ type }) => this.#print(type === 'beforeprint'))
-    // The answer to the form is here, and not before: tabs that look again now find the operator's session.
+    // At this time the form has been answered, so other tabs that check now find the operator's session.
     on(window, 'pagehide', () => this.#phase === 'leaving' && this.#tellTabs('leave'))
     on(window, 'pageshow', event => this.#phase === 'leaving' && (event as PageTransitionEvent).persisted && visit())
     const opened = new MutationObserver(() => this.#keepInSight())
@@ -313,7 +314,7 @@ export class StagedoorBanner extends Base {
     }
   }
 
-  // ── what it shows ──
+  // ── contents ──
 
   #updateSoon(): void {
     if (this.#updating) return
@@ -384,7 +385,7 @@ export class StagedoorBanner extends Base {
     leave.ariaDisabled = String(leaving)
   }
 
-  /** Keeps the page clear of it, and offers the whole text where some of it is cut off. */
+  /** Reserves space at the top of the page, and shows the "Show all" button if text is cut off. */
   #measure(open = this.#view.more.ariaExpanded === 'true'): void {
     if (this.#phase === 'idle') return
     const { bar, text, more } = this.#view
@@ -412,7 +413,7 @@ export class StagedoorBanner extends Base {
         .join(' ')
         .trim(),
     )
-    // Once a session, not once a page: tabs that show different things would send each other on for ever.
+    // Notify once per session, not per page; otherwise tabs with different sessions would reload each other endlessly.
     const told = recall('stagedoor:announced')?.split(' ') ?? []
     if (!this.session || told.includes(this.session)) return
     remember('stagedoor:announced', [...told.slice(-50), this.session].join(' '))
@@ -449,13 +450,13 @@ export class StagedoorBanner extends Base {
   }
 
   #announce(text: string): void {
-    // Later: screen readers tell what changes in a region they have seen before.
+    // Wait: screen readers announce changes only in a region that they already know.
     setTimeout(() => {
       this.#view.status.textContent = text
     }, 100)
   }
 
-  // ── leaving, and the end ──
+  // ── leaving and end ──
 
   #submit(event: Event): void {
     if (this.#phase === 'leaving') {
@@ -482,13 +483,13 @@ export class StagedoorBanner extends Base {
     leaving.then(() => this.#tellTabs('leave'), failed)
   }
 
-  /** Hidden inputs inside the banner, such as a CSRF token, go along with the form. */
+  /** Adds hidden inputs inside the banner, such as a CSRF token, to the form. */
   #addFields(): void {
     const { form, leave } = this.#view
     form.replaceChildren(leave, ...[...this.querySelectorAll('input[type=hidden]')].map(field => field.cloneNode()))
   }
 
-  /** @returns whether the rest is ours to do */
+  /** Fires `stagedoor-end` once. @returns whether the banner handles the end */
   #tellEnd(reason: string): boolean {
     this.#endIsOurs ??= this.#fire('stagedoor-end', { session: this.session, reason })
     return this.#endIsOurs
@@ -507,12 +508,12 @@ export class StagedoorBanner extends Base {
   #hear(data: { type: string; session: string; page: string } | null): void {
     const { type, session, page } = data ?? {}
     if (!type || !session || page === PAGE) return
-    // On its way already, and perhaps to another page.
+    // This page is already navigating, perhaps to another page.
     if (this.#phase === 'leaving' || this.#phase === 'over') return
     const mine = this.#phase === 'idle' ? null : this.session
     if ((type === 'start') === (session === mine)) return
     if (mine) this.#phase = 'over'
-    // Whoever acted here is back in their own session: on the page that says so, if this is not it.
+    // The operator is back in their own session, so go to the return page if acting ended.
     this.#stale = mine && type !== 'start' ? this.returnUrl : undefined
     this.#wake()
   }
@@ -520,13 +521,13 @@ export class StagedoorBanner extends Base {
   #wake(event?: Event): void {
     if (!isSeen()) return
     if (this.#stale !== false) {
-      // clerk-js would tell the server that the session of this page, not the one of the other tabs, is in use.
+      // Stop clerk-js from reporting this page's session as in use, instead of the session of the other tabs.
       event?.stopImmediatePropagation()
       visit(this.#stale)
     } else if (this.#phase !== 'idle' && Date.now() - this.#checkedAt > 1_000) this.check()
   }
 
-  // ── in sight, and within reach ──
+  // ── visibility ──
 
   #keepInSight(): void {
     if (this.#phase === 'idle' || !this.isConnected || this.#printing) return
@@ -534,7 +535,7 @@ export class StagedoorBanner extends Base {
     const page = document.documentElement
     const isOutOfReach = this.getClientRects().length === 0 || this.closest('[inert], [aria-hidden=true]')
     if (isOutOfReach && this.parentNode !== page) {
-      // What it stands in is not displayed, or not to be used.
+      // Its parent is not displayed, or is inert.
       this.#stray = true
       page.insertBefore(this, document.body)
     }
@@ -544,7 +545,7 @@ export class StagedoorBanner extends Base {
     if (within) return
     const dialog = modalAt(x, y)
     if (dialog && !dialog.contains(this)) {
-      // A modal dialog makes everything outside it inert, however high that lies.
+      // A modal dialog makes everything outside it inert, even in the top layer.
       this.#home ??= { parent: this.parentNode as Node, next: this.nextSibling }
       this.#move(dialog, null)
     } else if (Date.now() - this.#raisedAt > 500) {
@@ -553,7 +554,7 @@ export class StagedoorBanner extends Base {
     }
   }
 
-  /** Would a press on the middle of the button get there? */
+  /** Returns whether a click on the middle of the button would reach it. */
   #reach(): { x: number; y: number; within: boolean } {
     const box = this.#view.leave.getBoundingClientRect()
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
@@ -574,7 +575,7 @@ export class StagedoorBanner extends Base {
     this.#raise()
   }
 
-  /** Into the top layer: above everything that is not in it, or, `again`, above all that is. */
+  /** Shows the banner in the top layer. With `again`, raises it above the other elements of the top layer. */
   #raise(again = false): void {
     if (!this.showPopover) return
     try {
@@ -583,11 +584,11 @@ export class StagedoorBanner extends Base {
       if (isOpen && again) this.hidePopover()
       if (!isOpen || again) this.showPopover()
     } catch {
-      // The document is busy opening something else; in a second we try again.
+      // The document is opening another element; this is retried within a second.
     }
   }
 
-  /** On paper it stands once, where it is in the document. */
+  /** For printing, shows the banner once, at its position in the document. */
   #print(printing: boolean): void {
     this.#printing = printing
     if (this.#phase === 'idle') return
@@ -619,7 +620,7 @@ declare global {
 
 // ── Clerk ──
 
-/** What is used of clerk-js, so that any version of it and any wrapper will do. */
+/** The members of clerk-js that are used here, so that every version and wrapper fits. */
 export interface ClerkLike {
   loaded?: boolean
   proxyUrl?: string | undefined
@@ -649,12 +650,12 @@ export interface ClerkUser {
 const followed = new WeakMap<StagedoorBanner, () => void>()
 
 /**
- * Fills the banner from clerk-js, and lets it end the acting session and give the operator's own back.
+ * Fills the banner from clerk-js. The banner can then end the acting session and restore the operator's own session.
  *
- * The operator goes on at the banner's `return-url`, else the session's, else the page they came from, else `/`.
- * @param banner the element; `reason`, `return-url` and `handlers` that the app has set itself stay
- * @param clerk clerk-js, loaded: `window.Clerk`, or what `useClerk()` returns
- * @returns stops following
+ * The operator returns to the banner's `return-url`, else the session's, else the page they came from, else `/`.
+ * @param banner the element; the app's own `reason`, `return-url` and `handlers` are kept
+ * @param clerk clerk-js, loaded: `window.Clerk`, or the result of `useClerk()`
+ * @returns a function that stops following
  * @example
  * import { type ClerkLike, followClerk, type StagedoorBanner } from '@stagedoor/sdk/banner'
  *
@@ -668,7 +669,7 @@ export function followClerk(banner: StagedoorBanner, clerk: ClerkLike): () => vo
   let goingBack = false
 
   const show = ({ session }: { session?: ClerkSession | null | undefined }) => {
-    // Undefined: clerk-js is between two sessions.
+    // The session is undefined while clerk-js changes between two sessions.
     if (session === undefined || goingBack) return
     if (session?.actor) {
       const begins = session.id !== acting?.id
@@ -683,7 +684,7 @@ export function followClerk(banner: StagedoorBanner, clerk: ClerkLike): () => vo
       returnUrl = undefined
       banner.check()
     } else if (acting && session === null) {
-      // It expired or was revoked, and clerk-js found out first.
+      // The session expired or was revoked, and clerk-js noticed it first.
       banner.end()
     } else {
       acting = undefined
@@ -715,15 +716,15 @@ export function followClerk(banner: StagedoorBanner, clerk: ClerkLike): () => vo
       throw cause
     }
     await sleep(50)
-    // Still here: after a failed try, or with a router that changes pages without loading them.
+    // The page is still loaded: signing out failed, or a router changes pages without loading them.
     if (!unloading.signal.aborted) await back(url)
   }
 
-  /** The page that is loaded next finds the operator's session by itself; selecting it tells the app's server, too. */
+  /** Goes back. The next page would find the operator's session anyway; selecting it here also updates the app's server. */
   const back = async (url = destination()) => {
     goingBack = true
     const own = clerk.client?.sessions.find(({ id, status }) => status === 'active' && id !== acting?.id)
-    // More than once if need be: clerk-js may be about to sign out, having found out that the acting session is over.
+    // Retry: clerk-js may be signing out, because it noticed that the acting session has ended.
     for (let tries = 0; own && clerk.session?.id !== own.id && tries < 5; tries += 1) {
       await clerk.setActive({ session: own.id }).catch(() => undefined)
       await sleep(50)
@@ -739,7 +740,7 @@ export function followClerk(banner: StagedoorBanner, clerk: ClerkLike): () => vo
 
   const noteWhereFrom = () => {
     const isOwn = clerk.session && !clerk.session.actor && !goingBack
-    // Not the page that redeems a ticket.
+    // Do not store the page that redeems a ticket.
     if (isOwn && !/[?&]__clerk_/.test(location.search)) remember('stagedoor:from', location.href)
   }
 
@@ -766,7 +767,7 @@ function userText(user: ClerkUser | null | undefined): string | null {
   return user?.primaryEmailAddress?.emailAddress || user?.fullName || user?.username || user?.id || null
 }
 
-// ── what the app gives ──
+// ── values from the app ──
 
 function camel(name: string): string {
   return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
@@ -777,7 +778,7 @@ function reflect(element: Element, name: string, value: unknown): void {
   else element.setAttribute(name, String(value))
 }
 
-/** What cannot be read is shown as it stands: somebody is acting. */
+/** Reads the `actor` attribute. An unreadable value is shown unchanged, because an actor is acting in any case. */
 function readActor(text: string | null): BannerActor | null {
   if (!text?.trim()) return null
   try {
@@ -798,20 +799,20 @@ function readTime(text: string | null): number | null {
   return Number.isNaN(time) ? null : time
 }
 
-/** When the server's time was right: as the page came in, however late this script did. */
+/** Returns when the page arrived, which is when the server's time in it was correct, even if this script loads later. */
 function arrivedAt(): number {
   const [page] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[]
   return page && document.readyState !== 'complete' ? performance.timeOrigin + page.responseStart : Date.now()
 }
 
-/** An address that a page may be sent to: never `javascript:`. */
+/** Parses a URL to which the page may navigate: http or https, never `javascript:`. */
 function webUrl(text: unknown): URL | undefined {
   if (typeof text !== 'string' || text === '' || !URL.canParse(text, location.href)) return undefined
   const url = new URL(text, location.href)
   return /^https?:$/.test(url.protocol) ? url : undefined
 }
 
-// ── asking, going, remembering ──
+// ── requests, navigation, storage ──
 
 async function askStatus(url: string | null): Promise<boolean | undefined> {
   if (url === null || webUrl(url)?.origin !== location.origin) return undefined
@@ -820,9 +821,9 @@ async function askStatus(url: string | null): Promise<boolean | undefined> {
   return typeof active === 'boolean' ? active : undefined
 }
 
-/** @returns the answer; `false` if it is refused; `undefined` if there is none to go by */
+/** Sends a GET. @returns the answer; `false` if it is refused; `undefined` if there is no usable answer */
 async function ask(url: string, credentials: RequestCredentials): Promise<Record<string, unknown> | false | undefined> {
-  // Sent somewhere else: the app has taken the request for the operator's, who is to go on at another page.
+  // A redirect means that the app sees the operator's own session, so acting has ended.
   const answer = await fetch(url, {
     credentials,
     cache: 'no-store',
@@ -835,7 +836,7 @@ async function ask(url: string, credentials: RequestCredentials): Promise<Record
 
 let visitedAt = 0
 
-/** Goes there, or loads this page anew. A tab that is sent on again and again stays where it is. */
+/** Navigates to a URL, or reloads the page. After five times within a minute, the page stays as it is. */
 function visit(url?: string | null): void {
   const now = Date.now()
   if (now - visitedAt < 3_000) return
@@ -853,7 +854,7 @@ function visit(url?: string | null): void {
 
 type StorageName = 'localStorage' | 'sessionStorage'
 
-/** Where storage is forbidden, nothing is remembered. */
+/** Reads from storage. Returns null if storage is blocked. */
 function recall(key: string, storage: StorageName = 'localStorage'): string | null {
   try {
     return window[storage].getItem(key)
@@ -876,7 +877,7 @@ function sleep(milliseconds: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, milliseconds))
 }
 
-// ── the page around it ──
+// ── the page around the banner ──
 
 function others(banner: StagedoorBanner): StagedoorBanner[] {
   return [...document.querySelectorAll('stagedoor-banner')].filter(each => each !== banner)
@@ -885,7 +886,7 @@ function others(banner: StagedoorBanner): StagedoorBanner[] {
 let reserved: CSSStyleSheet | undefined
 let isPageShown = false
 
-/** Keeps the top of the page free, so that nothing is covered, and the page shown if it must be. 0 gives it back. */
+/** Reserves space at the top of the page, so that the banner covers nothing. Can also force a hidden page to show. 0 undoes both. */
 function reserve(height: number, showPage = false): void {
   const sheets = document.adoptedStyleSheets.filter(each => each !== reserved)
   document.adoptedStyleSheets = sheets
@@ -903,7 +904,7 @@ function reserve(height: number, showPage = false): void {
   document.adoptedStyleSheets = [...sheets, reserved]
 }
 
-/** The modal dialog that takes the presses at this point, in shadow trees too. */
+/** Returns the modal dialog that receives clicks at this point, including dialogs in shadow trees. */
 function modalAt(x: number, y: number): Element | null {
   let found = [...document.querySelectorAll('dialog:modal')].at(-1) ?? null
   let hit = document.elementFromPoint(x, y)
@@ -915,7 +916,7 @@ function modalAt(x: number, y: number): Element | null {
   return found
 }
 
-// ── its inside ──
+// ── elements and styles ──
 
 type Parts = ReturnType<typeof build>
 
@@ -949,7 +950,7 @@ function make<K extends keyof HTMLElementTagNameMap>(tag: K, name: string, ...ch
   return made
 }
 
-/** Puts values into a sentence: as text, each with its own direction of writing. */
+/** Fills values into a sentence, as text, each with its own writing direction. */
 function fill(target: Element, sentence: string, values: Record<string, string | null>): void {
   const nodes = sentence.split(/\{(\w+)\}/).map((part, i) => {
     if (i % 2 === 0) return part
@@ -961,7 +962,7 @@ function fill(target: Element, sentence: string, values: Record<string, string |
   target.replaceChildren(...nodes)
 }
 
-/** Browsers have it since 2025 at the latest, and TypeScript's own types since ES2025. */
+/** Browsers have `Intl.DurationFormat` since 2025 at the latest, and TypeScript's own types since ES2025. */
 interface MaybeWithDurations {
   DurationFormat?: new (
     language: string,
@@ -969,7 +970,7 @@ interface MaybeWithDurations {
   ) => { format(duration: { hours: number; minutes: number; seconds: number }): string }
 }
 
-/** 754 000 ms is `12:34`. */
+/** Formats the remaining time: 754 000 ms is `12:34`. */
 function countdown(milliseconds: number, language: string): string {
   const total = Math.ceil(milliseconds / 1_000)
   const [hours, minutes, seconds] = [Math.floor(total / 3_600), Math.floor(total / 60) % 60, total % 60]
@@ -989,7 +990,7 @@ function countdown(milliseconds: number, language: string): string {
 
 const sheets = new Map<string, CSSStyleSheet>()
 
-/** Constructed, so that no Content-Security-Policy forbids it. */
+/** Creates a constructed style sheet, which no Content-Security-Policy blocks. */
 function sheet(css: string): CSSStyleSheet {
   const made = sheets.get(css) ?? new CSSStyleSheet()
   if (!sheets.has(css)) made.replaceSync(css)
@@ -999,7 +1000,7 @@ function sheet(css: string): CSSStyleSheet {
 
 const HIDDEN = ':host { display: none !important }'
 
-// What is `!important` in `:host` wins over every rule of the page, important or not.
+// `!important` rules in `:host` override every rule of the page, even important ones.
 const STYLE = `
 :host {
   all: initial !important; display: block !important; position: fixed !important; inset: 0 0 auto !important;
@@ -1065,7 +1066,7 @@ button[aria-disabled=true] { cursor: progress; opacity: .85 }
 }
 `
 
-// Last: those that stand in the page already come to life here.
+// Keep this last: it activates the banners that are already in the page.
 if (globalThis.customElements && !customElements.get('stagedoor-banner')) {
   customElements.define('stagedoor-banner', StagedoorBanner)
 }

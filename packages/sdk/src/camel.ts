@@ -1,9 +1,9 @@
 /**
- * Between the wire's snake_case and the public camelCase. Only names of ours are converted: what belongs to the caller (the
- * actor, metadata, claims, the members of a key) goes through untouched.
+ * Converts between the wire's snake_case and the public camelCase. Only Stagedoor's names are converted. Data of the caller
+ * (the actor, metadata, claims, the members of a key) stays unchanged.
  */
 
-/** Members whose values are not converted, by their names on the wire. */
+/** Members whose values are not converted, by their wire names. */
 const OPAQUE = new Set(['actor', 'public_metadata', 'private_metadata', 'unsafe_metadata', 'claims', 'keys'])
 
 export function camelOf(value: unknown): unknown {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from './models/schemas.ts'
 
-/** Codes of failures that no server answered with. */
+/** Codes of failures without an answer of the server. */
 export type ClientErrorCode =
   | 'secret_key_missing'
   | 'secret_key_invalid'
@@ -12,23 +12,23 @@ export type ClientErrorCode =
   | 'response_invalid'
   | 'ticket_unavailable'
 
-/** One refusal of an answer; a request with three wrong fields has three. */
+/** One error of an answer. A request with three wrong fields gets three. */
 export interface ErrorDetail {
   code: ErrorCode | ClientErrorCode | (string & {})
-  /** What is wrong, as a sentence: in our own words for a code whose words on the wire are Clerk's. */
+  /** The problem, as a sentence. Where the text on the wire is Clerk's, this is Stagedoor's own text. */
   message: string
-  /** The words of the wire, if a server sent them. */
+  /** The text on the wire, if the server answered. */
   serverMessage?: string | undefined
-  /** The field it is about, as the wire names it: `user_id`, `actor.sub`. */
+  /** The invalid field, by its wire name: `user_id`, `actor.sub`. */
   paramName: string | undefined
-  /** What to do about it. */
+  /** What to do next. */
   action: string | undefined
 }
 
 /**
- * The only error the client throws: the server's refusals, and failures on the way to it.
+ * The only error that the client throws: for errors that the server returns, and for requests without an answer.
  *
- * `code` is what to decide on; `message` is for people. The secret key is in none of its members.
+ * Use `code` in your code; `message` is for people. No member contains the secret key.
  *
  * @see docs/reference/errors.md for every code of the server
  * @example
@@ -42,13 +42,13 @@ export interface ErrorDetail {
 export class StagedoorError extends Error {
   /** HTTP status of the answer; 0 if there was none. */
   readonly status: number
-  /** Code of the first refusal. */
+  /** Code of the first error. */
   readonly code: ErrorDetail['code']
-  /** Every refusal. */
+  /** Every error of the answer. */
   readonly errors: readonly ErrorDetail[]
-  /** Names this request in the server's log and audit log; undefined if there was no answer. */
+  /** Identifies this request in the server's log and audit log; undefined if there was no answer. */
   readonly traceId: string | undefined
-  /** How long to wait before asking again, in seconds, if the server said so. */
+  /** How long to wait before a retry, in seconds, if the server sent Retry-After. */
   readonly retryAfter: number | undefined
 
   constructor(
@@ -65,18 +65,18 @@ export class StagedoorError extends Error {
     this.retryAfter = options.retryAfter
   }
 
-  /** The field the first refusal is about. */
+  /** The invalid field of the first error. */
   get paramName(): string | undefined {
     return this.errors[0]?.paramName
   }
 
-  /** What to do about the first refusal. */
+  /** What to do about the first error. */
   get action(): string | undefined {
     return this.errors[0]?.action
   }
 }
 
-/** A failure that no server answered with. */
+/** Creates the error for a failure without an answer of the server. */
 export function failure(code: ClientErrorCode, message: string, action: string, cause?: unknown): StagedoorError {
   return new StagedoorError(0, [{ code, message, action, paramName: undefined }], cause === undefined ? {} : { cause })
 }

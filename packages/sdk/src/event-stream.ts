@@ -1,15 +1,15 @@
 /** One server-sent event. */
 export interface ServerSentEvent {
   event: string
-  /** The place to go on from, as `Last-Event-ID`. */
+  /** Position in the stream. Send it as `Last-Event-ID` to resume there. */
   id: string | undefined
   data: string
 }
 
-/** Far more than any event of ours; a stream without an end of line is none. */
+/** Maximum length of an event, in characters: far more than any event of Stagedoor, so a stream without line breaks is rejected. */
 const MAX_EVENT_LENGTH = 1_000_000
 
-/** The events of a stream, as they come. Ends when the stream does. @see HTML Living Standard §9.2.6 */
+/** Yields the events of a stream as they arrive, until the stream ends. @see HTML Living Standard §9.2.6 */
 export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent, void, undefined> {
   const reader = body.getReader()
   const utf8 = new TextDecoder()
@@ -19,14 +19,14 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
       const { done, value } = await reader.read()
       if (done) return
       text += utf8.decode(value, { stream: true })
-      // A CR at the end may be the first half of a line's end.
+      // A CR at the end may be the first half of a CRLF.
       const events = text.replace(/\r\n|\r(?!$)/g, '\n').split('\n\n')
       text = events.pop() as string
       if (text.length > MAX_EVENT_LENGTH) throw new Error('An event of the stream is too long.')
       yield* events.map(parsed).filter(event => event.data !== '')
     }
   } finally {
-    // Whoever stops listening lets go of the connection too.
+    // Close the connection when the caller stops iterating.
     await reader.cancel().catch(() => {})
   }
 }

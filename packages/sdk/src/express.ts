@@ -1,4 +1,4 @@
-/** For Express, and whatever else takes `(request, response, next)`. */
+/** For Express, and frameworks whose middlewares take `(request, response, next)`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
@@ -12,16 +12,17 @@ export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutRe
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
-/** What Express calls a request handler. */
+/** A request handler of Express. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
- * Finds out who each request is from: `getAuth(request)`, and `request.auth`. It refuses nobody: guards do.
+ * Authenticates each request; read the result with `getAuth(request)` or `request.auth`. It blocks no request: guards do.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login
- * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`, null and false when signed out
- * @throws TypeError if the options make no sense
+ * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`. If the request is signed out,
+ *   `isActing` is false and the others are null
+ * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/express'
@@ -35,7 +36,7 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
 export function authenticate<Incoming extends IncomingMessage = IncomingMessage>(
   options: AuthOptions<Incoming>,
 ): Middleware {
-  // What the middlewares before this one have made of a request, the app knows.
+  // The cast is safe: the app knows what its earlier middlewares added to the request.
   const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
   return async (request, _response, next) => {
     try {
@@ -51,8 +52,8 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
 }
 
 /**
- * Who a request is from.
- * @throws TypeError if it never went through {@link authenticate}
+ * Returns the user and the actor of a request.
+ * @throws TypeError if the request did not pass through {@link authenticate}
  * @example
  * import { getAuth } from '@stagedoor/sdk/express'
  * import express from 'express'
@@ -67,7 +68,7 @@ export function getAuth(request: IncomingMessage): Auth {
 }
 
 /**
- * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * Allows only signed-in requests, with or without an actor. Others get 401 `authentication_invalid`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireUser } from '@stagedoor/sdk/express'
@@ -78,7 +79,7 @@ export function getAuth(request: IncomingMessage): Auth {
 export const requireUser = middleware(guards.requireUser)
 
 /**
- * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * Allows only users themselves, for sensitive actions. Requests with an actor get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { forbidActing } from '@stagedoor/sdk/express'
@@ -89,7 +90,7 @@ export const requireUser = middleware(guards.requireUser)
 export const forbidActing = middleware(guards.forbidActing)
 
 /**
- * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * Allows only requests with an actor. Others get 403 `acting_required`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireActing } from '@stagedoor/sdk/express'
@@ -100,7 +101,7 @@ export const forbidActing = middleware(guards.forbidActing)
 export const requireActing = middleware(guards.requireActing)
 
 /**
- * Lets users pass, while acting only with GET, HEAD and OPTIONS.
+ * Allows users, and actors only with GET, HEAD and OPTIONS. Other requests of actors get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { readOnlyWhileActing } from '@stagedoor/sdk/express'
@@ -111,10 +112,10 @@ export const requireActing = middleware(guards.requireActing)
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**
- * Refuses certain paths while acting, wherever they are handled: a net beneath {@link forbidActing} at the handlers.
+ * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.
  *
- * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
- * @throws TypeError if a pattern is none
+ * @param actions names of actions, each with its paths: {@link neverWhileActing}, and your own
+ * @throws TypeError if a pattern is invalid
  * @example
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/express'
  * import express from 'express'
@@ -131,7 +132,7 @@ function middleware(guard: guards.Guard): Middleware {
     try {
       const auth = getAuth(request)
       refused = guard(auth, guardedOf(request))
-      // Nothing is forbidden to users themselves.
+      // Guards never block users themselves because of a method.
       if (!refused && (auth.isActing || auth.userId === null)) guardLaterMethods(request, auth, guard)
     } catch (error) {
       next(error)
@@ -150,8 +151,9 @@ function middleware(guard: guards.Guard): Middleware {
 type AppRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string; originalMethod?: string; body?: unknown }
 
 /**
- * The address as it came; and as it is now, if a middleware has written another. Mounting cuts off what `baseUrl` has.
- * The methods are those that it came with, has now, and may have after an override.
+ * Returns the request's URLs and methods for guards. The URLs are the received one and the current one, which a middleware
+ * may have changed; mounting moves its first part to `baseUrl`. The methods are the received one, the current one, and
+ * possible overrides.
  */
 function guardedOf(request: AppRequest): guards.GuardedRequest {
   const { method, originalMethod, headers, body, url = '', originalUrl = url, baseUrl = '' } = request
@@ -160,8 +162,8 @@ function guardedOf(request: AppRequest): guards.GuardedRequest {
 }
 
 /**
- * Guards a request again when something after the guard sets another method: by a header of its own name, or by a form
- * that was not read yet. What sets it gets a {@link RefusedError} of status 403, which Express answers with.
+ * Guards a request again if a later middleware sets another method: from a header with an unusual name, or from a form that
+ * was not read yet. Setting a blocked method throws a {@link RefusedError} with status 403, with which Express answers.
  */
 function guardLaterMethods(request: AppRequest, auth: Auth, guard: guards.Guard): void {
   const { urls, methods } = guardedOf(request)
@@ -174,7 +176,7 @@ function guardLaterMethods(request: AppRequest, auth: Auth, guard: guards.Guard)
     set(method: string) {
       const refused = guard(auth, { urls, methods: [...methods, String(method).toUpperCase()] })
       if (refused) throw new RefusedError(refused)
-      // Another guard may watch too.
+      // An earlier guard may watch the method too.
       earlier?.set?.call(request, method)
       current = method
     },

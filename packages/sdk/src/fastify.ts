@@ -15,8 +15,8 @@ export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting
 export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 /**
- * The plugin. Finds out who each request is from: `getAuth(request)`, and `request.auth`. It refuses nobody: guards do.
- * What is registered beside it and after it has it too.
+ * Fastify plugin that authenticates each request; read the result with `getAuth(request)` or `request.auth`. It blocks no
+ * request: guards do. It also applies to routes and plugins that are registered after it in the same app.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login
@@ -41,7 +41,7 @@ export async function authenticate(app: FastifyInstance, options: AuthOptions<Fa
   })
 }
 
-// What fastify-plugin does: the plugin is part of the app it is registered in, not an app inside.
+// As fastify-plugin does: the plugin extends the app in which it is registered, without a scope of its own.
 Object.assign(authenticate, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: '@stagedoor/sdk',
@@ -49,8 +49,8 @@ Object.assign(authenticate, {
 })
 
 /**
- * Who a request is from.
- * @throws TypeError if it never went through {@link authenticate}
+ * Returns the user and the actor of a request.
+ * @throws TypeError if the request did not pass through {@link authenticate}
  * @example
  * import { getAuth } from '@stagedoor/sdk/fastify'
  * import fastify from 'fastify'
@@ -65,7 +65,7 @@ export function getAuth(request: FastifyRequest): Auth {
 }
 
 /**
- * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * Allows only signed-in requests, with or without an actor. Others get 401 `authentication_invalid`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireUser } from '@stagedoor/sdk/fastify'
@@ -76,7 +76,7 @@ export function getAuth(request: FastifyRequest): Auth {
 export const requireUser = hook(guards.requireUser)
 
 /**
- * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * Allows only users themselves, for sensitive actions. Requests with an actor get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { forbidActing } from '@stagedoor/sdk/fastify'
@@ -87,7 +87,7 @@ export const requireUser = hook(guards.requireUser)
 export const forbidActing = hook(guards.forbidActing)
 
 /**
- * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * Allows only requests with an actor. Others get 403 `acting_required`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireActing } from '@stagedoor/sdk/fastify'
@@ -98,7 +98,7 @@ export const forbidActing = hook(guards.forbidActing)
 export const requireActing = hook(guards.requireActing)
 
 /**
- * Lets users pass, while acting only with GET, HEAD and OPTIONS: 403 `forbidden_while_acting` for all else.
+ * Allows users, and actors only with GET, HEAD and OPTIONS. Other requests of actors get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { readOnlyWhileActing } from '@stagedoor/sdk/fastify'
@@ -109,10 +109,10 @@ export const requireActing = hook(guards.requireActing)
 export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
 
 /**
- * Refuses certain paths while acting, wherever they are handled: a net beneath {@link forbidActing} at the handlers.
+ * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.
  *
- * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
- * @throws TypeError if a pattern is none
+ * @param actions names of actions, each with its paths: {@link neverWhileActing}, and your own
+ * @throws TypeError if a pattern is invalid
  * @example
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/fastify'
  * import fastify from 'fastify'
@@ -131,7 +131,7 @@ function hook(guard: guards.Guard): Hook {
     const methods = methodsOf({ actual: [method, originalMethod], header: name => headers[name], urls, body })
     const refused = guard(getAuth(request), { methods, urls })
     if (!refused) return
-    // The text as it is: a schema or serializer of the route is for its own answers.
+    // Send the text unchanged: the route's schema and serializer are for its own answers.
     return reply.code(refused.status).headers(refused.headers).serializer(String).send(JSON.stringify(refused.body))
   }
 }

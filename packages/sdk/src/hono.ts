@@ -1,4 +1,4 @@
-/** For Hono, wherever it runs. */
+/** For Hono, on every runtime. */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
@@ -12,18 +12,20 @@ export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutRe
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
-/** What `authenticate` adds to the context: `new Hono<AuthEnv>()` knows `context.get('auth')`. */
+/** The type of what `authenticate` adds to the context: `new Hono<AuthEnv>()` types `context.get('auth')`. */
 export interface AuthEnv {
   Variables: { auth: Auth }
 }
 
 /**
- * Finds out who each request is from: `getAuth(context)`, and `context.get('auth')`. It refuses nobody: guards do.
+ * Authenticates each request; read the result with `getAuth(context)` or `context.get('auth')`. It blocks no request:
+ * guards do.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the context, if your app keeps its own login
- * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`, null and false when signed out
- * @throws TypeError if the options make no sense
+ * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`. If the request is signed out,
+ *   `isActing` is false and the others are null
+ * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { authenticate, forbidActing, getAuth, requireUser } from '@stagedoor/sdk/hono'
@@ -45,8 +47,8 @@ export function authenticate(options: AuthOptions<Context>): MiddlewareHandler<A
 }
 
 /**
- * Who a request is from.
- * @throws TypeError if it never went through {@link authenticate}
+ * Returns the user and the actor of a request.
+ * @throws TypeError if the request did not pass through {@link authenticate}
  * @example
  * import { getAuth } from '@stagedoor/sdk/hono'
  * import { Hono } from 'hono'
@@ -61,7 +63,7 @@ export function getAuth(context: Context): Auth {
 }
 
 /**
- * Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`.
+ * Allows only signed-in requests, with or without an actor. Others get 401 `authentication_invalid`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireUser } from '@stagedoor/sdk/hono'
@@ -72,7 +74,7 @@ export function getAuth(context: Context): Auth {
 export const requireUser = middleware(guards.requireUser)
 
 /**
- * Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive.
+ * Allows only users themselves, for sensitive actions. Requests with an actor get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { forbidActing } from '@stagedoor/sdk/hono'
@@ -83,7 +85,7 @@ export const requireUser = middleware(guards.requireUser)
 export const forbidActing = middleware(guards.forbidActing)
 
 /**
- * Lets only those pass who act as a user; others get 403 `acting_required`.
+ * Allows only requests with an actor. Others get 403 `acting_required`.
  * @see RFC 8693 §4.1
  * @example
  * import { requireActing } from '@stagedoor/sdk/hono'
@@ -94,7 +96,7 @@ export const forbidActing = middleware(guards.forbidActing)
 export const requireActing = middleware(guards.requireActing)
 
 /**
- * Lets users pass, while acting only with GET, HEAD and OPTIONS.
+ * Allows users, and actors only with GET, HEAD and OPTIONS. Other requests of actors get 403 `forbidden_while_acting`.
  * @see RFC 8693 §4.1
  * @example
  * import { readOnlyWhileActing } from '@stagedoor/sdk/hono'
@@ -105,10 +107,10 @@ export const requireActing = middleware(guards.requireActing)
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**
- * Refuses certain paths while acting, wherever they are handled: a net beneath {@link forbidActing} at the handlers.
+ * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.
  *
- * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
- * @throws TypeError if a pattern is none
+ * @param actions names of actions, each with its paths: {@link neverWhileActing}, and your own
+ * @throws TypeError if a pattern is invalid
  * @example
  * import { forbidActingOn, neverWhileActing } from '@stagedoor/sdk/hono'
  * import { Hono } from 'hono'
@@ -132,16 +134,16 @@ function middleware(guard: guards.Guard): MiddlewareHandler {
   }
 }
 
-/** The form of a request: Hono's own method override reads `_method` from it, and hands the request to another app. */
+/** Reads the form of a request, because Hono's own method override reads `_method` from it. */
 async function formOf(context: Context): Promise<FormData | object | undefined> {
   const type = context.req.header('content-type') ?? ''
   if (!/^(?:multipart\/form-data|application\/x-www-form-urlencoded)\b/i.test(type.trim())) return undefined
   const { raw } = context.req
   try {
-    // Read by the app already, Hono has kept it; otherwise it stays there for the app to read.
+    // If the app has already read the body, Hono has cached it. Otherwise read a copy, so that the app can read it later.
     return raw.bodyUsed ? await context.req.parseBody({ all: true }) : await raw.clone().formData()
   } catch {
-    // Not a form after all: nothing can read a method from it.
+    // The body is not a valid form, so no middleware can read a method from it.
     return undefined
   }
 }

@@ -7,49 +7,49 @@ import { retryAfterSeconds } from './retry-after.ts'
 import { originOf } from './server-url.ts'
 import { sleep } from './sleep.ts'
 
-/** How to reach a server. */
+/** Options of the client. */
 export interface StagedoorOptions {
-  /** `sk_…`: what `stagedoor keys create` prints. Keep it on servers. The environment's STAGEDOOR_SECRET_KEY unless given. */
+  /** `sk_…`, as `stagedoor keys create` prints it. Keep it on servers. Default: the environment's STAGEDOOR_SECRET_KEY. */
   secretKey?: string | undefined
-  /** The same, by the name that Clerk's generated SDKs have for it. */
+  /** Same as `secretKey`, under its name in Clerk's generated SDKs. */
   bearerAuth?: string | undefined
   /**
-   * Where the server is, with or without `/v1`. The environment's STAGEDOOR_SERVER_URL, or `http://127.0.0.1:4100`, unless
-   * given. `https://api.clerk.com` is Clerk itself, which has most of these operations.
+   * URL of the server, with or without `/v1`. Default: the environment's STAGEDOOR_SERVER_URL, or `http://127.0.0.1:4100`.
+   * `https://api.clerk.com` is Clerk itself, which has most of these operations.
    */
   serverURL?: string | undefined
-  /** Instead of the global `fetch`: a proxy, a test, or a server in the same process. */
+  /** Replaces the global `fetch`, for a proxy, a test, or a server in the same process. */
   fetch?: ((request: Request) => Response | Promise<Response>) | undefined
-  /** How long one attempt may take, in milliseconds. 10000 unless given. */
+  /** Timeout of one attempt, in milliseconds. Default: 10000. */
   timeoutMs?: number | undefined
-  /** How often what can safely be tried again is. 2 unless given; 0: never. */
+  /** Maximum number of retries of requests that are safe to retry. Default: 2; 0 turns retries off. */
   maxRetries?: number | undefined
 }
 
-/** What any method takes last. */
+/** The last parameter of every method. */
 export interface RequestOptions {
-  /** Gives up at once when it is aborted, also between two attempts; what has been sent may have been done. */
+  /** Aborts the request or the wait between two attempts. A request that was already sent may have been processed. */
   signal?: AbortSignal | undefined
-  /** How long one attempt may take, in milliseconds; the client's unless given. */
+  /** Timeout of one attempt, in milliseconds. Default: the client's. */
   timeoutMs?: number | undefined
-  /** How often it is tried again; the client's unless given. */
+  /** Maximum number of retries. Default: the client's. */
   maxRetries?: number | undefined
 }
 
-/** What methods that create something take last. */
+/** The last parameter of methods that create something. */
 export interface CreateOptions extends RequestOptions {
   /**
-   * Names this creation, so that it happens once however often it is asked for within 24 hours: 1 to 255 printable ASCII
-   * characters. One is made for each call unless given; give one if your own job may run twice. Clerk's own API knows
-   * none: there it is not sent, and creations are not tried again.
+   * Identifies this creation: within 24 hours, requests with the same key create only one object. 1 to 255 printable ASCII
+   * characters. Default: a new key per call. Pass a key if your own job may run twice. Clerk's API has no idempotency keys:
+   * there it is not sent, and creations are not retried.
    */
   idempotencyKey?: string | undefined
 }
 
 interface ListKind {
-  /** Where Clerk says how many there are, of a list that it answers with a bare array. */
+  /** Clerk's path for the count of a list, which Clerk answers with an array only. */
   count?: string
-  /** Rows can change their place in the list while it is read. */
+  /** Rows can change their position in the list while it is read. */
   movable?: boolean
 }
 
@@ -57,30 +57,29 @@ interface Sent {
   query?: object | undefined
   body?: object | undefined
   headers?: Record<string, string> | undefined
-  /** Nothing is done twice by asking twice. */
+  /** The request is safe to retry: sending it twice has the same effect as once. */
   repeatable?: boolean
 }
 
-/** Before the second attempt, in milliseconds, and doubled for each one more; `Retry-After` goes before. */
+/** Default wait before the first retry, in milliseconds. It doubles for each further one. `Retry-After` takes precedence. */
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 5_000
-/** Somebody on the way could not, or not now. */
+/** Temporary failures of the server or a proxy. */
 const PASSING = new Set([502, 503, 504])
-/** The API that the answers are read as. Stagedoor takes any. */
+/** The version of Clerk's API whose answers this client reads. Stagedoor accepts any version. */
 const CLERK_API_VERSION = '2026-05-12'
 
-/** Browsers and some workers have none. */
+/** Returns the environment variables. Browsers and some workers have none. */
 const environment = (): Record<string, string | undefined> => globalThis.process?.env ?? {}
 
-/** Sends requests and reads answers: the only place that knows the secret key, and the only one that retries. */
+/** Sends requests and reads answers. Only this class knows the secret key, and only this class retries. */
 export class Http {
   readonly #secretKey: string
   readonly #origin: string
   readonly #fetch: (request: Request) => Response | Promise<Response>
   readonly #timeoutMs: number
   readonly #maxRetries: number
-  /** Clerk has no idempotency keys: there, asking twice may make two. */
-  /** Clerk's own API refuses what is only ours. */
+  /** Whether the server is Clerk's own API. It has no idempotency keys, and refuses members that only Stagedoor has. */
   readonly isClerk: boolean
 
   constructor({ secretKey, bearerAuth, serverURL, fetch: send, timeoutMs = 10_000, maxRetries = 2 }: StagedoorOptions) {
@@ -115,7 +114,7 @@ export class Http {
     return this.#send('POST', path, { body }, options)
   }
 
-  /** A POST that makes something: once, however often it is sent. */
+  /** Sends a POST that creates something, with an idempotency key, so that retries create nothing more. */
   create<T>(path: string, body: object, { idempotencyKey, ...options }: CreateOptions = {}): Promise<T> {
     if (this.isClerk) return this.post(path, body, options)
     const headers = { 'idempotency-key': checkedIdempotencyKey(idempotencyKey ?? crypto.randomUUID()) }
@@ -130,7 +129,7 @@ export class Http {
     return this.#send('DELETE', path, {}, options)
   }
 
-  /** The body of an answer that goes on, as it comes. Not tried again. */
+  /** Returns the body of a streamed answer. Does not retry. */
   async stream(
     path: string,
     query: object | undefined,
@@ -152,9 +151,9 @@ export class Http {
   }
 
   /**
-   * What can be asked twice without being done twice is tried again when there was no connection, or somebody on the way
-   * could not. Anything else may have been done although its answer was lost. What was one request too many (429) was not
-   * done: that is tried again, whatever it is, if the wait is not too long.
+   * Sends a request. Retries requests that are safe to retry after a lost connection or a temporary failure. Other requests
+   * may have been processed although the answer was lost, so they are not retried. A request that was answered 429 was not
+   * processed, so it is always retried, unless the requested wait is longer than the timeout.
    */
   async #send<T>(method: string, path: string, sent: Sent, options: RequestOptions = {}): Promise<T> {
     const { signal, timeoutMs = this.#timeoutMs, maxRetries = this.#maxRetries } = options
@@ -187,7 +186,7 @@ export class Http {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      // A redirect is a wrong serverURL, and would turn a POST into a GET.
+      // A redirect means that serverURL is wrong. Following it would turn a POST into a GET.
       redirect: 'manual',
       ...(signal === undefined ? {} : { signal }),
       ...(body === undefined ? {} : { body: JSON.stringify(snakeOf(body)) }),
@@ -220,18 +219,18 @@ export class Http {
   }
 }
 
-/** A path with its ids encoded. @example path`/v1/users/${id}/ban` */
+/** Builds a path, and encodes the ids in it. @example path`/v1/users/${id}/ban` */
 export function path(texts: TemplateStringsArray, ...ids: string[]): string {
   return texts.map((text, index) => (index === 0 ? '' : segment(ids[index - 1])) + text).join('')
 }
 
 function segment(id: unknown): string {
-  // URLs resolve dots even when they are encoded: such an id would name another address.
+  // URLs resolve `.` and `..` even if they are encoded, so such an id would change the path.
   if (typeof id !== 'string' || id === '' || id === '.' || id === '..') {
     const detail = {
       code: 'resource_not_found',
       message: `${JSON.stringify(id) ?? 'undefined'} is not an id`,
-      action: 'Give the `id` of what is meant.',
+      action: 'Pass the `id` of the object.',
       paramName: undefined,
     }
     throw new StagedoorError(404, [detail])
@@ -253,15 +252,15 @@ function checkedKey(key: string | undefined): string {
     throw failure(
       'secret_key_missing',
       'There is no secret key',
-      'Pass `secretKey`, the sk_… that `stagedoor keys create` prints (`stagedoor dev` prints one too), usually from an environment variable.',
+      'Pass `secretKey`: the sk_… that `stagedoor keys create` or `stagedoor dev` prints, usually from an environment variable.',
     )
   }
-  // Checked here because the platform's own error about a bad header quotes the header.
+  // Check the key here, because the platform's error for an invalid header would include the header's value.
   if (!/^[\x21-\x7e]+$/.test(key)) {
     throw failure(
       'secret_key_invalid',
-      'The secret key holds a space, a line break or another character no key has',
-      'Copy it again, whole and alone.',
+      'The secret key contains a space, a line break or another character that is not valid in a key',
+      'Copy the complete key again, without anything before or after it.',
     )
   }
   return key
@@ -272,7 +271,7 @@ function checkedIdempotencyKey(key: string): string {
   throw failure(
     'idempotency_key_invalid',
     'The idempotency key must be 1 to 255 printable ASCII characters',
-    'Name the creation by something short that is the same each time it is tried, such as the id of your own record.',
+    'Use a short text that is the same for each attempt, such as the id of your own record.',
   )
 }
 
@@ -287,16 +286,18 @@ function parsed(text: string): unknown {
 function timedOut(method: string, url: string, timeoutMs: number, cause: unknown): StagedoorError {
   const action =
     method === 'GET'
-      ? 'Try again, or give a longer `timeoutMs`.'
-      : 'It may have been done all the same: look before trying again, or give a longer `timeoutMs`.'
+      ? 'Try again, or set a longer `timeoutMs`.'
+      : 'The request may have been processed: check before you try again, or set a longer `timeoutMs`.'
   return failure('timeout', `${method} ${url} was not answered within ${timeoutMs} ms`, action, cause)
 }
 
 function aborted(method: string, url: string, cause: unknown): StagedoorError {
   return failure(
     'aborted',
-    `${method} ${url} was given up, as its \`signal\` asked for`,
-    method === 'GET' ? 'Ask again when it is wanted.' : 'It may have been done all the same: look before trying again.',
+    `${method} ${url} was aborted by its \`signal\``,
+    method === 'GET'
+      ? 'Send it again if you need it.'
+      : 'The request may have been processed: check before you try again.',
     cause,
   )
 }
@@ -307,7 +308,7 @@ function notConnected(method: string, url: string, origin: string, cause: unknow
   return failure(
     'connection_failed',
     `${method} ${url} failed: no connection${why}`,
-    `Is the server running at ${origin}? \`stagedoor dev\` starts one. Give its address as \`serverURL\` or in STAGEDOOR_SERVER_URL.`,
+    `Is the server running at ${origin}? \`stagedoor dev\` starts one. Set its URL with \`serverURL\` or STAGEDOOR_SERVER_URL.`,
     cause,
   )
 }
@@ -319,14 +320,14 @@ function refusal(method: string, url: string, response: Response, answer: unknow
   const retryAfter = retryAfterSeconds(response.headers.get('retry-after'), Date.now())
   if (first !== undefined) return new StagedoorError(response.status, [first, ...rest], { traceId, retryAfter })
   const location = response.headers.get('location')
-  const what = location === null ? '' : `, sending on to ${location}`
+  const what = location === null ? '' : `, a redirect to ${location}`
   return new StagedoorError(
     response.status,
     [
       {
         code: 'response_invalid',
-        message: `${method} ${url} answered ${response.status}${what}, which is no answer of Stagedoor's`,
-        action: 'Check `serverURL`, and any proxy before the server.',
+        message: `${method} ${url} answered ${response.status}${what}, which is not an answer of Stagedoor`,
+        action: 'Check `serverURL`, and any proxy in front of the server.',
         paramName: undefined,
       },
     ],
@@ -350,7 +351,7 @@ function detail(error: {
   }
 }
 
-/** Our own words for a code whose words on the wire are Clerk's. */
+/** Returns Stagedoor's own text for a code whose text on the wire is Clerk's. */
 function ownText(code: string, paramName: string | undefined): string | undefined {
   const text = Object.hasOwn(errorTexts, code) ? errorTexts[code] : undefined
   if (!text?.includes('{param_name}')) return text

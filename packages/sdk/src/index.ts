@@ -1,4 +1,4 @@
-/** What `@stagedoor/sdk` promises: adding a line here is a promise. Types of requests and answers: `models/`. */
+/** The public API of `@stagedoor/sdk`: every export here must stay compatible. Types of requests and answers are in `models/`. */
 export { type ClientErrorCode, type ErrorDetail, StagedoorError } from './errors.ts'
 export type { CreateOptions, RequestOptions, StagedoorOptions } from './http.ts'
 export type { ErrorCode } from './models/schemas.ts'

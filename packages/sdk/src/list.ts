@@ -2,16 +2,15 @@
 export interface Page<T> {
   data: T[]
   totalCount: number
-  /** Where the next page begins: pass it as `startingAfter`. Left out on the last page. */
+  /** Position of the next page: pass it as `startingAfter`. Omitted on the last page. */
   nextCursor?: string
 }
 
 /**
- * A list. Await it for its first page; iterate over it with `for await` for all of its rows, page after page.
+ * A list. Await it to get its first page; iterate over it with `for await` to get all rows, page after page.
  *
- * Iterating follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or
- * given twice. Rows that are added while you iterate are left out if the newest
- * come first.
+ * Iteration uses positions, not counts: you may revoke, ban or delete the rows that you get, and no row is skipped or
+ * returned twice. If the newest rows come first, rows that are added during iteration are not included.
  *
  * @example
  * const { data, totalCount } = await stagedoor.users.list({ limit: 20 })
@@ -24,7 +23,7 @@ interface Part {
   offset?: number | undefined
 }
 
-/** Rows per page after the first one, unless the caller gave a `limit`. */
+/** Default rows per page after the first one. */
 const PAGE = 100
 
 interface Reading<T> {
@@ -34,9 +33,10 @@ interface Reading<T> {
 }
 
 /**
- * @param query what the caller asked for
+ * Creates a list.
+ * @param query the caller's query
  * @param read reads one page
- * @param movable rows can change their place in the list while it is read: each is given once, by its id
+ * @param movable whether rows can change their position while the list is read; rows are then deduplicated by id
  */
 export function listOf<T>(query: Part, read: (query: object) => Promise<Reading<T>>, movable = false): List<T> {
   let byOffset = false
@@ -54,7 +54,7 @@ export function listOf<T>(query: Part, read: (query: object) => Promise<Reading<
     for (let limit = query.limit ?? 10; page.data.length > 0; limit = next.limit) {
       const ids = page.data.map(row => Object(row).id)
       yield* page.data.filter((_, index) => ids[index] === undefined || !given.has(ids[index]))
-      // By offset, what is added moves the end of a page to the beginning of the next.
+      // With offsets, added rows shift the end of one page to the beginning of the next.
       if (!movable) given = new Set()
       for (const id of ids) given.add(id)
       offset += page.data.length

@@ -1,4 +1,4 @@
-/** What is taken from Next.js; it is installed in apps only. */
+/** The used part of Next.js, which is installed only in apps. */
 declare module 'next/headers.js' {
   export function headers(): Promise<Headers>
 }

@@ -9,35 +9,35 @@ export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutRe
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { RefusedError } from './auth/refusal.ts'
 
-/** Puts a guard before a route handler, which then answers, or before a server action or component, which throws. */
+/** Wraps a handler with a guard. A blocked route handler answers with the refusal; a blocked server action or component throws. */
 export type Wrap = <Args extends unknown[], Result>(
   handler: (...args: Args) => Result,
 ) => (...args: Args) => Promise<Args extends [Request, ...unknown[]] ? Awaited<Result> | Response : Awaited<Result>>
 
-/** What an app of Next.js imports from one file of its own. */
+/** Auth and guards of a Next.js app, which exports them from one of its files. */
 export interface NextAuth {
-  /** Who the request at hand is from. In server components, route handlers and server actions. */
+  /** Returns the auth of the current request. Use it in server components, route handlers and server actions. */
   auth(): Promise<Auth>
-  /** Lets only those pass who are signed in, whoever is acting; others get 401 `authentication_invalid`. */
+  /** Allows only signed-in requests, with or without an actor. Others get 401 `authentication_invalid`. */
   requireUser: Wrap
-  /** Lets only users themselves pass: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+  /** Allows only users themselves, for sensitive actions. Requests with an actor get 403 `forbidden_while_acting`. */
   forbidActing: Wrap
-  /** Lets only those pass who act as a user; others get 403 `acting_required`. */
+  /** Allows only requests with an actor. Others get 403 `acting_required`. */
   requireActing: Wrap
-  /** Lets users pass, while acting only with GET, HEAD and OPTIONS, and to no server action. */
+  /** Allows users, and actors only with GET, HEAD and OPTIONS. Actors cannot call server actions. */
   readOnlyWhileActing: Wrap
 }
 
 /**
- * Makes `auth()` and the guards of an app. Call it once, in a file that the others import.
+ * Creates `auth()` and the guards of an app. Call it once, in a file that your other files import.
  *
- * A guard stands at what it guards, and not in a `proxy.js` (`middleware.js`) before it, whose idea of a path may be
- * another than the router's.
+ * Wrap the handler itself with a guard. Do not put guards in `proxy.js` (`middleware.js`), which may read a path
+ * differently than the router.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request's headers, if your app keeps its own login
- * @returns `auth`, and the guards, which wrap what they guard
- * @throws TypeError if the options make no sense
+ * @returns `auth`, and the guards, which wrap handlers
+ * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * // app/auth.js
@@ -57,7 +57,7 @@ export function authenticate(options: AuthOptions<Headers>): NextAuth {
     handler =>
     async (...args) => {
       const [request] = args
-      // A server action is always a POST, and no argument of it can be a Request.
+      // A server action is always a POST, and its arguments cannot be a Request.
       const asked = request instanceof Request ? request : undefined
       const auth = await authFrom(asked?.headers ?? (await headersAtHand()))
       const urls = asked ? [asked.url] : []
@@ -77,7 +77,7 @@ export function authenticate(options: AuthOptions<Headers>): NextAuth {
   }
 }
 
-/** Imported where it is called: only inside Next.js can it be. */
+/** Reads the headers of the current request. The import is here because it works only inside Next.js. */
 async function headersAtHand(): Promise<Headers> {
   const { headers } = await import('next/headers.js')
   return headers()

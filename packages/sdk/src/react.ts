@@ -1,15 +1,15 @@
 'use client'
-/** `<ActingBanner/>`: the banner, for React 18 and later. Can be rendered on servers; comes to life in the browser. */
+/** `<ActingBanner/>`: the banner for React 18 and later. It can be rendered on a server, and becomes active in the browser. */
 import { createElement, type ReactElement, useEffect, useRef } from 'react'
 import type { BannerActor, BannerLabels, ClerkLike, StagedoorBanner } from './banner.ts'
 
-/** Without `actor` it follows Clerk. Give `actor`, null while nobody is acting, if your app knows by itself. */
+/** Without `actor`, the banner follows Clerk. If your app knows the actor, pass `actor`, or null if there is none. */
 export interface ActingBannerProps {
-  /** clerk-js or what `useClerk()` returns; `window.Clerk` unless given. */
+  /** clerk-js, or the result of `useClerk()`. Default: `window.Clerk`. */
   clerk?: ClerkLike | undefined
   actor?: BannerActor | null | undefined
   session?: string | null | undefined
-  /** The user acted as, in words. */
+  /** Name of the user that the actor acts as. */
   user?: string | null | undefined
   reason?: string | null | undefined
   expiresAt?: number | string | Date | null | undefined
@@ -18,7 +18,7 @@ export interface ActingBannerProps {
   leaveUrl?: string | undefined
   statusUrl?: string | undefined
   returnUrl?: string | undefined
-  /** Leaves in the app's own way, and goes on from there. A rejection is shown, and can be tried again. */
+  /** Stops acting in the app's own way, and navigates away. If it rejects, the banner shows an error and a retry button. */
   onLeave?: (() => unknown) | undefined
   labels?: Partial<BannerLabels> | undefined
   /** `en` or `de`. Default: the language of the browser. */
@@ -26,7 +26,8 @@ export interface ActingBannerProps {
 }
 
 /**
- * Shows who is acting as whom, for how long, and a way out; nothing while nobody is acting. Once, where every page has it.
+ * Shows the actor, the user, the remaining time and a button to leave. Shows nothing if there is no actor. Render it once,
+ * in a layout that every page has.
  * @example
  * import { ActingBanner } from '@stagedoor/sdk/react'
  *
@@ -44,13 +45,13 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
 
   useEffect(() => {
     let isLatest = true
-    // Only here, so that servers never load it.
+    // Imported here, so that servers never load it.
     import('./banner.ts').then(({ followClerk }) => {
       if (!isLatest || !banner.current) return
       if (clerk) followClerk(banner.current, clerk)
     })
     return () => {
-      // What it follows it follows on: taken out of the page while somebody is acting, it stays.
+      // The banner keeps following Clerk: if it is removed from the page during acting, it stays.
       isLatest = false
     }
   }, [clerk])
@@ -76,7 +77,7 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
     { ref: banner, suppressHydrationWarning: true, ...attributesOf(props) },
     plainText(props),
   )
-  // React takes out what it has put in, from where it put it: this, whether or not the banner is still inside.
+  // React removes this wrapper from where it put it, whether or not the banner is still inside.
   return createElement('div', null, element)
 }
 
@@ -105,7 +106,7 @@ function withoutNull(attributes: Record<string, string | number | null | undefin
   return Object.fromEntries(given.map(([name, value]) => [name, String(value)]))
 }
 
-/** What the server's HTML says until the banner comes to life, and if it never does. */
+/** Returns the text in the server's HTML, which shows until the banner is active. */
 function plainText({ actor, user }: ActingBannerProps): string | null {
   if (!actor) return null
   const name = [actor['name'], actor['email'], actor.sub].find(each => typeof each === 'string' && each !== '')

@@ -1,45 +1,46 @@
-/** What is recorded of a request while somebody acts: never as the user's own doing. */
+/** Keeps requests of an actor out of the records of the user's own activity. */
 import type { Auth } from './auth/auth.ts'
 
-/** How a request is recorded; `recordAs` makes it. */
+/** Ways to record a request, created by `recordAs`. */
 export interface Recording {
   isActing: boolean
-  /** For logs, metrics and whatever else is tagged. While acting: who acts, and as whom. */
+  /** Tags for logs, metrics and other data. While acting, they have the actor and the user. */
   tags: { acting: false } | { acting: true; actor_id: string; acting_as: string }
   /**
-   * Does it, unless somebody is acting: last seen, counters, e-mails to the user, profiles of the user.
-   * @returns what it gives; undefined while somebody is acting
+   * Calls a function unless an actor is acting: for last seen, counters, e-mails to the user, profiles of the user.
+   * @returns the result of the function; undefined while acting
    */
   unlessActing<Result>(does: () => Result): Result | undefined
   /**
-   * An event for `posthog.capture`. The user's own is theirs; while acting it is the actor's, is tagged, and changes
-   * nobody's profile. @throws TypeError if nobody is signed in and it names no `distinctId`
+   * Prepares an event for `posthog.capture`. The user's own event belongs to the user. While acting, the event belongs to
+   * the actor, is tagged, and changes no profile. @throws TypeError if the request is signed out and the event has no
+   * `distinctId`
    */
   postHog<Event extends PostHogEvent>(event: Event): Event & { distinctId: string }
   /**
-   * A message for `analytics.track`, `page` and `screen`. The user's own is theirs; while acting it is the actor's, is
-   * tagged in its context, and does not count as the user's being active. @throws TypeError if nobody is signed in and
-   * it names no `userId` or `anonymousId`
+   * Prepares a message for `analytics.track`, `page` and `screen`. The user's own message belongs to the user. While acting,
+   * the message belongs to the actor, is tagged in its context, and does not count as activity of the user. @throws
+   * TypeError if the request is signed out and the message has no `userId` or `anonymousId`
    */
   segment<Message extends SegmentMessage>(message: Message): Message & Identified & { context: object }
-  /** Says in a scope of Sentry whose data it is, and who is really acting. Give the scope of the request. */
+  /** Sets the user and the actor on a Sentry scope. Pass the scope of the request. */
   sentry(scope: SentryScope): void
   /**
-   * Runs it with OpenTelemetry baggage that says who the user is (`enduser.id`) and who is acting (`actor`), whatever
-   * baggage the request came with. Baggage goes out with every request that is made inside, to anybody.
+   * Runs a function with OpenTelemetry baggage that has the user (`enduser.id`) and the actor (`actor`). They replace such
+   * entries in the request's own baggage. Every outgoing request inside the function sends this baggage to its receiver.
    */
   openTelemetry<Context, Result>(api: OpenTelemetryApi<Context>, run: () => Result): Result
 }
 
-/** What is used of an event of posthog-node. */
+/** The members of a posthog-node event that are used here. */
 export interface PostHogEvent {
   event: string
   distinctId?: string
-  // biome-ignore lint/suspicious/noExplicitAny: as PostHog has it
+  // biome-ignore lint/suspicious/noExplicitAny: same type as in PostHog
   properties?: Record<string | number, any>
 }
 
-/** What is used of a message of @segment/analytics-node. One with traits would change a profile: `unlessActing`. */
+/** The members of a @segment/analytics-node message that are used here. Traits would change a profile: use `unlessActing` for them. */
 export interface SegmentMessage {
   event?: string
   name?: string | undefined
@@ -51,7 +52,7 @@ export interface SegmentMessage {
 
 type Identified = { userId: string } | { anonymousId: string }
 
-/** What is used of a scope of Sentry. */
+/** The members of a Sentry scope that are used here. */
 export interface SentryScope {
   setUser(user: { id: string } | null): unknown
   setTags(tags: Record<string, string | boolean | undefined>): unknown
@@ -62,7 +63,7 @@ interface Baggage {
   removeEntry(key: string): Baggage
 }
 
-/** What is used of @opentelemetry/api. */
+/** The members of @opentelemetry/api that are used here. */
 export interface OpenTelemetryApi<Context> {
   context: {
     active(): Context
@@ -71,20 +72,20 @@ export interface OpenTelemetryApi<Context> {
   propagation: {
     getBaggage(context: Context): Baggage | undefined
     createBaggage(): Baggage
-    // biome-ignore lint/suspicious/noExplicitAny: its own baggage, which has more to it
+    // biome-ignore lint/suspicious/noExplicitAny: OpenTelemetry's own baggage has further members
     setBaggage(context: Context, baggage: any): Context
   }
 }
 
-/** PostHog writes these into the profile of a person. */
+/** Properties that PostHog writes into a person's profile. */
 const PROFILE_PROPERTIES = ['$set', '$set_once', '$unset']
 
 /**
- * Keeps what somebody does in a user's name out of what is known of the user: analytics, last seen, e-mails.
+ * Keeps an actor's requests out of the user's data: analytics, last seen, e-mails.
  *
- * @param auth who the request is from: what `getAuth` or `auth` gives
- * @returns ways to leave it out, or to say who is acting; for a request of the user's own they change nothing
- * @throws TypeError if it is given no auth
+ * @param auth the auth of the request, from `getAuth` or `auth`
+ * @returns functions that skip the record, or record the actor; for the user's own requests they change nothing
+ * @throws TypeError if `auth` is not an auth
  * @see https://posthog.com/docs/data/anonymous-vs-identified-events,
  *   https://segment.com/docs/connections/spec/common/#context-fields, W3C Baggage
  * @example
@@ -102,9 +103,9 @@ const PROFILE_PROPERTIES = ['$set', '$set_once', '$unset']
  * posthog.capture(record.postHog({ event: 'order viewed' }))
  */
 export function recordAs(auth: Auth): Recording {
-  // A promise of an auth would be nobody acting.
+  // Reject a promise of an auth: it would look like a request without an actor.
   if (typeof auth?.isActing !== 'boolean')
-    throw new TypeError('recordAs takes who a request is from: recordAs(await auth())')
+    throw new TypeError('recordAs takes the auth of a request: recordAs(await auth())')
   const { userId } = auth
   const tags: Recording['tags'] = auth.isActing
     ? { acting: true, actor_id: auth.actor.sub, acting_as: auth.userId }
@@ -135,14 +136,14 @@ export function recordAs(auth: Auth): Recording {
 
     sentry(scope) {
       scope.setUser(userId === null ? null : { id: userId })
-      // All of them, each time: a scope may have been another request's.
+      // Always set all tags, because the scope may still have those of another request.
       scope.setTags({ acting: tags.acting, actor_id: tags.acting ? tags.actor_id : undefined })
     },
 
     openTelemetry({ context, propagation }, run) {
       const active = context.active()
       const entries = { 'enduser.id': userId, actor: tags.acting ? tags.actor_id : null }
-      // What has come with the request is the caller's word.
+      // Replace entries of the incoming request: the caller chose them.
       const baggage = Object.entries(entries).reduce(
         (all, [key, value]) => (value === null ? all.removeEntry(key) : all.setEntry(key, { value })),
         propagation.getBaggage(active) ?? propagation.createBaggage(),
@@ -154,5 +155,5 @@ export function recordAs(auth: Auth): Recording {
 
 function named(id: string | null | undefined, member: string): string {
   if (id) return id
-  throw new TypeError(`Nobody is signed in: say whose it is with \`${member}\`.`)
+  throw new TypeError(`The request is signed out, so set \`${member}\`.`)
 }

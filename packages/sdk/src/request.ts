@@ -1,4 +1,4 @@
-/** For whatever speaks `Request` and `Response`: Workers, Bun, Deno, edge functions, frameworks without a file here. */
+/** For everything that uses `Request` and `Response`: Workers, Bun, Deno, edge functions, and frameworks without a file here. */
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
@@ -10,20 +10,20 @@ export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutRe
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
-/** Says whether a request may pass: undefined, or the answer that says why not. Return that. */
+/** Returns undefined if a request is allowed, otherwise the answer with the refusal, which your handler returns. */
 export type RequestGuard = (
   auth: Auth,
   request: Pick<Request, 'method' | 'url'> & Partial<Pick<Request, 'headers'>>,
 ) => Response | undefined
 
 /**
- * Makes a function that finds out who a request is from. Make it once: it keeps the keys.
+ * Creates a function that authenticates requests. Create it once, because it caches the keys.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login
- * @returns a function from a `Request` to `{ userId, sessionId, actor, isActing, claims }`, null and false when signed
- *   out
- * @throws TypeError if the options make no sense
+ * @returns a function from a `Request` to `{ userId, sessionId, actor, isActing, claims }`; if the request is signed out,
+ *   `isActing` is false and the others are null
+ * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
  * import { createAuthenticator, forbidActing } from '@stagedoor/sdk/request'
@@ -46,23 +46,23 @@ export function createAuthenticator<Incoming extends Request = Request>(
   return request => find(request, name => request.headers.get(name))
 }
 
-/** Refuses those who are not signed in: 401 `authentication_invalid`. */
+/** Refuses signed-out requests: 401 `authentication_invalid`. */
 export const requireUser = answering(guards.requireUser)
 
-/** Refuses all but users themselves: 403 `forbidden_while_acting` while somebody acts as them. For what is sensitive. */
+/** Allows only users themselves, for sensitive actions. Requests with an actor get 403 `forbidden_while_acting`. */
 export const forbidActing = answering(guards.forbidActing)
 
-/** Refuses those who do not act as a user: 403 `acting_required`. */
+/** Refuses requests without an actor: 403 `acting_required`. */
 export const requireActing = answering(guards.requireActing)
 
-/** Refuses those who are not signed in; while acting, all but GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. */
+/** Refuses signed-out requests, and requests of actors with methods except GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. */
 export const readOnlyWhileActing = answering(guards.readOnlyWhileActing)
 
 /**
- * Makes a guard that refuses certain paths while acting: a net beneath {@link forbidActing} at the handlers.
+ * Creates a guard that refuses certain paths while acting: a safety net in addition to {@link forbidActing} at the handlers.
  *
- * @param actions by name, the paths each is done at: {@link neverWhileActing}, with yours added
- * @throws TypeError if a pattern is none
+ * @param actions names of actions, each with its paths: {@link neverWhileActing}, and your own
+ * @throws TypeError if a pattern is invalid
  * @example
  * import { createAuthenticator, forbidActingOn, neverWhileActing } from '@stagedoor/sdk/request'
  *
@@ -77,10 +77,10 @@ export function forbidActingOn(actions: ActionPatterns): RequestGuard {
 
 function answering(guard: guards.Guard): RequestGuard {
   return (auth, request) => {
-    // A promise of an auth would be nobody acting.
+    // Reject a promise of an auth: it would look like a request without an actor.
     if (typeof auth?.isActing !== 'boolean' || typeof request?.method !== 'string') {
       throw new TypeError(
-        'A guard takes who the request is from, and the request: guard(await authenticate(request), request)',
+        'A guard takes the auth of a request, and the request: guard(await authenticate(request), request)',
       )
     }
     const { method, url, headers } = request

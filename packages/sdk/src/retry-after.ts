@@ -1,4 +1,4 @@
-/** The three forms of an HTTP date (RFC 9110 §5.6.7). `Date.parse` alone would take almost any text for a date. */
+/** The three forms of an HTTP date (RFC 9110 §5.6.7). `Date.parse` alone would accept almost any text. */
 const HTTP_DATES = [
   /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/,
   /^[A-Z][a-z]{5,8}, \d{2}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2} GMT$/,
@@ -6,8 +6,8 @@ const HTTP_DATES = [
 ]
 
 /**
- * The wait that a `Retry-After` header asks for, in seconds: a number of seconds, or the time until an HTTP date
- * (RFC 9110 §10.2.3), never less than 0. Undefined for anything else.
+ * Returns the wait of a `Retry-After` header in seconds, at least 0. The header has a number of seconds or an HTTP date
+ * (RFC 9110 §10.2.3). Returns undefined for any other value.
  *
  * @param now Unix time, in ms
  */
@@ -15,7 +15,7 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
   const text = header?.trim() ?? ''
   if (/^\d+$/.test(text)) return Number(text)
   if (!HTTP_DATES.some(form => form.test(text))) return undefined
-  // The oldest form names no time zone: it is UTC.
+  // The oldest form has no time zone; it is UTC.
   const seconds = (Date.parse(text.endsWith('GMT') ? text : `${text} GMT`) - now) / 1_000
   return Number.isNaN(seconds) ? undefined : Math.max(0, seconds)
 }

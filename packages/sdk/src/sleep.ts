@@ -1,4 +1,4 @@
-/** Waits, or until it is told to stop waiting; never throws. */
+/** Waits for a time in ms, or until the signal aborts. Never throws. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const over = () => {

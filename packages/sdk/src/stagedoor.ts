@@ -10,12 +10,12 @@ import { SignInTokens } from './resources/sign-in-tokens.ts'
 import { Users } from './resources/users.ts'
 
 /**
- * A client of a Stagedoor server, for backends.
+ * Client of a Stagedoor server, for backends.
  *
- * What reads, and what creates (with an idempotency key, made for each call), is tried up to three times when there is no
- * connection or the answer is 502, 503 or 504, after the time it asks for (`Retry-After`). What was one request too many
- * (429) is tried again too. Nothing else is, so nothing is ever done twice. Every method takes `signal`, `timeoutMs` and
- * `maxRetries` last.
+ * The client retries requests that read, and requests that create something (with an idempotency key per call): up to three
+ * attempts if there is no connection or the answer is 502, 503 or 504, after the wait in `Retry-After`. It also retries any
+ * request after 429. It retries nothing else, so no change is made twice. The last parameter of every method takes `signal`,
+ * `timeoutMs` and `maxRetries`.
  *
  * @throws StagedoorError `secret_key_missing`, `secret_key_invalid`, `server_url_invalid`
  * @example

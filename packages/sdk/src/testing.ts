@@ -3,43 +3,43 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
 import type { Actor, JsonWebKey, JsonWebKeySet } from './models/components.ts'
 import { Stagedoor } from './stagedoor.ts'
 
-/** For the tests of apps: tokens without a server, a browser that is signed in, a server in the same process. */
+/** For the tests of apps: session tokens without a server, a signed-in browser, a server in the same process. */
 
-/** Makes session tokens as a server does, with a key of its own. */
+/** Mints session tokens as a server does, with its own key. */
 export interface TestIssuer {
-  /** What `iss` says: `issuer` for `createVerifier`. */
+  /** The `iss` of its tokens: pass it as `issuer` to `createVerifier`. */
   issuer: string
-  /** Its public key, as `jwks` for `createVerifier`. */
+  /** Its public key: pass it as `jwks` to `createVerifier`. */
   jwks: JsonWebKeySet
-  /** The same as PEM: `publicKey` for `createVerifier`, `jwtKey` for Clerk's SDKs. */
+  /** The same key as PEM: `publicKey` for `createVerifier`, `jwtKey` for Clerk's SDKs. */
   publicKey: string
-  /** Makes a session token. */
+  /** Mints a session token. */
   mint(session?: TestSession): Promise<string>
 }
 
-/** What a token says; everything has a default. */
+/** Contents of a token. All members have defaults. */
 export interface TestSession {
-  /** `user_test` unless given. */
+  /** Default: `user_test`. */
   userId?: string | undefined
-  /** `sess_test` unless given. */
+  /** Default: `sess_test`. */
   sessionId?: string | undefined
-  /** Who is really acting: any JSON object with a string `sub`. Nobody unless given. */
+  /** Who is really acting: any JSON object with a string `sub`. Default: no actor. */
   actor?: Actor | undefined
-  /** The page it is made for (`azp`), as an origin. */
+  /** The page that the token is for (`azp`), as an origin. */
   authorizedParty?: string | undefined
-  /** Life of the token, in seconds: 60 unless given. Less than 0: it has expired. */
+  /** Lifetime of the token, in seconds. Default: 60. A negative value gives an expired token. */
   expiresInSeconds?: number | undefined
-  /** When it was made, in Unix milliseconds: now unless given. */
+  /** When the token was minted, in Unix milliseconds. Default: now. */
   issuedAt?: number | undefined
-  /** Other claims, and other values of those above. */
+  /** Further claims; they override the claims above. */
   claims?: Record<string, unknown> | undefined
 }
 
 /**
- * Makes an issuer of session tokens for tests: no server, no network. What it makes passes `@stagedoor/sdk/verify`, and
- * Clerk's SDKs (`jwtKey`), if they are told of its key; nothing else trusts it.
+ * Creates an issuer of session tokens for tests, without a server or network. `@stagedoor/sdk/verify` and Clerk's SDKs
+ * (`jwtKey`) accept its tokens if you pass them its key; nothing else trusts it.
  *
- * @param options `issuer` (`https://stagedoor.test`); `alg`: RS256 as servers have it unless told, ES256 or EdDSA
+ * @param options `issuer` (`https://stagedoor.test`); `alg`: RS256 (default, as on servers), ES256 or EdDSA
  * @returns an issuer: `issuer`, `jwks`, `publicKey` (PEM) and `mint({ userId, actor, … })`
  * @see RFC 7519; the claims are those of Clerk's session tokens, version 2
  * @example
@@ -74,7 +74,7 @@ export async function createTestIssuer(
       const payload = {
         ...(authorizedParty === undefined ? {} : { azp: authorizedParty }),
         exp: iat + expiresInSeconds,
-        // Nobody has proved anything of a user that somebody else acts as.
+        // The user has verified no factor in a session with an actor.
         fva: actor === undefined ? [0, -1] : [-1, -1],
         iat,
         iss: issuer,
@@ -92,7 +92,7 @@ export async function createTestIssuer(
   }
 }
 
-/** What is needed of Playwright's `Page`. */
+/** The members of Playwright's `Page` that are used here. */
 export interface PlaywrightPage {
   goto(url: string): Promise<unknown>
   url(): string
@@ -100,34 +100,34 @@ export interface PlaywrightPage {
   waitForURL(isThere: (url: URL) => boolean): Promise<void>
 }
 
-/** Who signs in, and as whom. */
+/** Options of `signInAs`. */
 export interface SignInAs {
-  /** The client that makes the ticket. */
+  /** The client that creates the ticket. */
   stagedoor: Stagedoor
   /** The user. */
   userId: string
-  /** Who really acts; without it the user signs in as themselves. */
+  /** Who is really acting. Without it, the browser signs in as the user, without an actor. */
   actor?: Actor | undefined
-  /** The longest the session may last, in seconds: 1800 unless given. Of acting only. */
+  /** Maximum duration of a session with an actor, in seconds. Default: 1800. */
   sessionMaxDurationInSeconds?: number | undefined
-  /** How long the app may take to redeem the ticket, in milliseconds. 15000 unless given. */
+  /** Timeout for the app to redeem the ticket, in milliseconds. Default: 15000. */
   timeoutMs?: number | undefined
 }
 
 /**
- * Signs a browser in as a user, the way people are: through a ticket, the page that asks, and the app's own sign-in page,
- * which redeems it. Works with any app that redeems tickets, Clerk's components included.
+ * Signs a browser in as a user, in the same way as people do: it opens a ticket, confirms it, and the app's own sign-in
+ * page redeems it. Works with any app that redeems tickets, including Clerk's components.
  *
  * @param page Playwright's page
- * @param options `stagedoor`, a client; `userId`; `actor`, who really acts; `timeoutMs` (15000)
- * @returns the session's id, once the ticket has been redeemed
- * @throws StagedoorError of creating the ticket; Error if it is not redeemed in time
+ * @param options `stagedoor`, a client; `userId`; `actor`, who is really acting; `timeoutMs` (15000)
+ * @returns the session's id, once the ticket is redeemed
+ * @throws StagedoorError if the ticket cannot be created; Error if it is not redeemed in time
  * @example
  * import { Stagedoor } from '@stagedoor/sdk'
  * import { signInAs } from '@stagedoor/sdk/testing'
  * import { chromium } from 'playwright-core'
  *
- * const page = await (await chromium.launch()).newPage() // Playwright's own tests are given one
+ * const page = await (await chromium.launch()).newPage() // In Playwright's own tests, use the `page` fixture
  * await signInAs(page, { stagedoor: new Stagedoor(), userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
  * await page.getByText('acting as').waitFor()
  */
@@ -146,48 +146,48 @@ export async function signInAs(page: PlaywrightPage, options: SignInAs): Promise
     if (sessionId !== undefined) return { sessionId }
     await new Promise(resolve => setTimeout(resolve, 50))
   }
-  // Without the ticket, which is in the query.
+  // Do not include the query in the message: it has the ticket.
   const { protocol, origin, pathname } = new URL(page.url())
   const place = protocol.startsWith('http') ? `at ${origin}${pathname}` : 'at a page that could not be opened'
   throw new Error(
-    `The ticket was not redeemed within ${timeoutMs} ms. The browser is ${place}: STAGEDOOR_SIGN_IN_URL should name the page of the app that redeems tickets.`,
+    `The ticket was not redeemed within ${timeoutMs} ms. The browser is ${place}. Set STAGEDOOR_SIGN_IN_URL to the page of the app that redeems tickets.`,
   )
 }
 
-/** The session that a ticket has become, if it has. The audit log knows of every kind of ticket. */
+/** Returns the session that a ticket has started, if any. It reads the audit log, which covers both kinds of ticket. */
 async function redeemed(stagedoor: Stagedoor, ticketId: string): Promise<string | undefined> {
   const { data } = await stagedoor.auditEvents.list({ ticketId, outcome: 'done', limit: 10 })
   return data.find(event => event.sessionId !== null)?.sessionId ?? undefined
 }
 
-/** A real server, in this process. */
+/** A real server in this process. */
 export interface RunningStagedoor extends AsyncDisposable {
-  /** Where it is: `serverURL`, the issuer of its tokens, and Clerk's `apiUrl`. */
+  /** Its URL: use it as `serverURL`, as issuer of its tokens, and as Clerk's `apiUrl`. */
   url: string
   /** `sk_test_…`: its secret key. */
   secretKey: string
   /** `pk_test_…`: for Clerk's SDKs. */
   publishableKey: string
-  /** A client of it. */
+  /** A client for the server. */
   stagedoor: Stagedoor
-  /** Ends it; what it has stored is gone, unless it was told to keep it. */
+  /** Stops the server. Its data is lost, unless you have set STAGEDOOR_DATABASE_URL. */
   close(): Promise<void>
 }
 
-/** Of `@stagedoor/server`, which is installed beside this only where it is run. */
+/** The used exports of `@stagedoor/server`, which is an optional package. */
 interface ServerPackage {
   loadConfig(env: Record<string, string | undefined>): unknown
   createStagedoor(config: unknown): Promise<{ listen(): Promise<{ port: number }>; close(): Promise<void> }>
 }
 
 /**
- * Starts the real server in this process, on 127.0.0.1, in memory, with keys made for it: for tests. Needs
+ * Starts a real server for tests in this process: on 127.0.0.1, with an in-memory database and new keys. Needs
  * `@stagedoor/server` (`npm install --save-dev ./stagedoor-server-0.1.0.tgz`) and Node 22.18 or newer.
  *
- * @param options `port`, a free one unless given; `env`, settings by their names (`STAGEDOOR_SIGN_IN_URL`,
+ * @param options `port` (default: a free one); `env`, settings by their names (`STAGEDOOR_SIGN_IN_URL`,
  *   `STAGEDOOR_DATABASE_URL`, …)
  * @returns `url`, `secretKey`, `publishableKey`, a client (`stagedoor`), and `close()`
- * @throws Error if `@stagedoor/server` is not installed, or a setting makes no sense
+ * @throws Error if `@stagedoor/server` is not installed, or a setting is invalid
  * @see docs/reference/config.md
  * @example
  * import { startStagedoor } from '@stagedoor/sdk/testing'
@@ -233,7 +233,7 @@ export async function startStagedoor(
 }
 
 async function serverPackage(): Promise<ServerPackage> {
-  // Not a name that bundlers or types could follow: this package does not bring the server along.
+  // Build the name at run time, so that bundlers and TypeScript do not resolve it: the server is an optional package.
   const name = ['@stagedoor', 'server'].join('/')
   try {
     return (await import(name)) as ServerPackage
@@ -244,7 +244,7 @@ async function serverPackage(): Promise<ServerPackage> {
   }
 }
 
-/** A port that nobody listens on, as far as can be told: the server's address is in its settings before it listens. */
+/** Finds a free port. The server's settings need its URL before it listens, so another process could still take the port. */
 async function freePort(): Promise<number> {
   const { createServer } = process.getBuiltinModule('node:net')
   const probe = createServer()

@@ -11,25 +11,25 @@ export { type RemoteJwks, type RemoteJwksOptions, remoteJwks } from './verify/re
 export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
 export { TokenError, type TokenErrorReason } from './verify/token-error.ts'
 
-/** What a token must be to be accepted. */
+/** Requirements for an accepted token. */
 export type VerifyOptions = KeyOptions & {
-  /** Who must have issued it: the server's STAGEDOOR_PUBLIC_URL, letter for letter. */
+  /** The expected issuer: exactly the server's STAGEDOOR_PUBLIC_URL. */
   issuer: string
   /**
-   * The pages it may have been made for, as origins: `['https://app.example.com']`. Give it wherever tokens come from
-   * browsers. A token that names no page (one minted with a secret key) is then refused.
+   * The pages that a token may be for, as origins: `['https://app.example.com']`. Set it whenever tokens come from
+   * browsers. Tokens without a page (those minted with a secret key) are then refused.
    */
   authorizedParties?: readonly string[] | undefined
-  /** How far apart the clocks may be, in seconds. 5 unless given. */
+  /** Maximum difference between the clocks, in seconds. Default: 5. */
   clockSkewInSeconds?: number | undefined
   /**
-   * How many tokens are remembered once their signature was found good, each for at most a minute; everything else is
-   * checked each time. 0 unless given: no token is remembered. A token takes a kilobyte or two.
+   * Maximum number of tokens whose valid signature is cached, each for at most a minute. All other checks run every time.
+   * Default: 0, which turns the cache off. A token takes one to two kilobytes.
    */
   cacheSize?: number | undefined
-  /** What `followRevocations` gives: tokens of sessions revoked since they were minted are refused too. */
+  /** The result of `followRevocations`: also refuses tokens of sessions that were revoked after the token was minted. */
   revocations?: RevocationFollower | undefined
-  /** The time, in Unix milliseconds: `Date.now` unless given. */
+  /** Returns the time, in Unix milliseconds. Default: `Date.now`. */
   now?: (() => number) | undefined
 }
 
@@ -43,20 +43,20 @@ export interface SessionClaims {
   exp: number
   iat: number
   nbf: number
-  /** The page the token was made for, as an origin. */
+  /** The page that the token is for, as an origin. */
   azp?: string
-  /** The actor payload, value for value: who is really acting. */
+  /** The complete actor payload: who is really acting. */
   act?: Actor
   [claim: string]: unknown
 }
 
-/** Whom a token stands for. Where tokens are remembered (`cacheSize`), all of it is frozen: everyone who shows one gets the same. */
+/** The session of a valid token. With `cacheSize`, it is frozen, because all requests with the same token share it. */
 export interface VerifiedSession {
   userId: string
   sessionId: string
   /**
-   * Who is really acting as the user; undefined in a session of the user's own. Decide on this, the outermost actor,
-   * alone: an `act` inside it is history and must not decide access (RFC 8693 §4.1).
+   * Who is really acting as the user; undefined in the user's own sessions. Base access decisions only on this outermost
+   * actor: a nested `act` is history and must not affect access (RFC 8693 §4.1).
    */
   actor: Actor | undefined
   claims: SessionClaims
@@ -68,24 +68,24 @@ export type Verifier = (token: string) => Promise<VerifiedSession>
 /** Clerk's category of session tokens: `cat` in the header. */
 const SESSION_TOKEN_CATEGORY = 'cl_B7d4PD111AAA'
 
-/** A signature found good is believed for so long, ms: then its key may have been removed. */
+/** How long a valid signature is cached, in ms. After that, its key may have been removed. */
 const REMEMBERED_MS = 60_000
-/** The headers of good tokens, which are few: one for each key. */
+/** Maximum number of cached headers of valid tokens. There are few of them: one per key. */
 const MAX_HEADERS = 16
 
-/** Header members that would change what the signature means, or bring a key along (RFC 7515 §4.1, RFC 8725 §3.5). */
+/** Header members that would change the meaning of the signature, or provide a key (RFC 7515 §4.1, RFC 8725 §3.5). */
 const REFUSED_HEADERS = ['crit', 'b64', 'zip', 'enc', 'jku', 'jwk', 'x5u', 'x5c']
 
 /**
- * Makes a function that checks session tokens: signature, kind, issuer, times and, if told, the page. The keys are
- * read once, so this is the way for a server. Nothing is fetched when the keys are given as a key set or as PEM.
+ * Creates a function that verifies session tokens: signature, kind, issuer, times and, with `authorizedParties`, the page.
+ * Use it in servers, because it imports the keys only once. With a key set or a PEM, it sends no requests.
  *
- * A valid token says who was signed in when it was minted, at most a minute ago; a session revoked since then is
- * refused from the next token on.
+ * A valid token proves who was signed in when it was minted, at most a minute ago. If the session was revoked since then,
+ * its next token is refused.
  *
  * @param options `issuer`; the keys, as `jwks` or `publicKey`; `authorizedParties`; `clockSkewInSeconds` (5)
  * @returns a function from a token to `{ userId, sessionId, actor, claims }`; it throws {@link TokenError}
- * @throws TypeError if the options make no sense
+ * @throws TypeError if the options are invalid
  * @see RFC 7519 §7.2, RFC 8725, RFC 8693 §4.1
  * @example
  * import { createVerifier, remoteJwks, TokenError } from '@stagedoor/sdk/verify'
@@ -119,7 +119,7 @@ export function createVerifier(options: VerifyOptions): Verifier {
     const time = now()
     const session = genuine.known(token, time) ?? (await genuine.check(token, time))
 
-    // The issuer said it. What depends on the moment is looked at each time; a comparison with anything odd is a refusal.
+    // The token is genuine. Check everything that depends on time on each call. The conditions also refuse NaN.
     const { claims } = session
     const seconds = time / 1_000
     if (!(seconds < claims.exp + skew)) throw new TokenError('token-expired')
@@ -135,7 +135,7 @@ export function createVerifier(options: VerifyOptions): Verifier {
   }
 }
 
-/** Whether the issuer made this very token, whenever that was; if so, what it says. */
+/** Creates a function that checks that the issuer minted a token, at any time, and returns its contents. */
 function genuineBy(findKey: FindKey, issuer: string): Verifier {
   const headers = new Map<string, KeyName>()
   return async token => {
@@ -152,12 +152,12 @@ function genuineBy(findKey: FindKey, issuer: string): Verifier {
   }
 }
 
-/** Remembers so many tokens that were found genuine, by all of their text, the oldest of them forgotten first. */
+/** Caches genuine tokens by their complete text, up to a maximum number. The oldest one is removed first. */
 function rememberingGenuine(size: number, genuine: Verifier) {
   const remembered = new Map<string, { session: VerifiedSession; since: number }>()
   return {
     known(token: string, now: number): VerifiedSession | undefined {
-      // Nothing long is looked up: that takes time too.
+      // Do not look up long texts, because that takes time.
       if (size === 0 || typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return undefined
       const { session, since = Number.NaN } = remembered.get(token) ?? {}
       const age = now - since
@@ -168,7 +168,7 @@ function rememberingGenuine(size: number, genuine: Verifier) {
       if (size === 0) return session
       remembered.delete(token)
       if (remembered.size >= size) remembered.delete(remembered.keys().next().value as string)
-      // What one of those who show this token does to it must not be what the next one gets.
+      // Freeze the result, so that one request cannot change what the next one gets.
       remembered.set(token, { session: deepFreeze(session), since: now })
       return session
     },
@@ -176,13 +176,13 @@ function rememberingGenuine(size: number, genuine: Verifier) {
 }
 
 /**
- * Checks one session token. The same as {@link createVerifier}, for where there is no place to keep a verifier; keys
- * are still imported only once for the same `jwks` object or PEM, so give the same object each time.
+ * Verifies one session token, like {@link createVerifier}, for code that cannot keep a verifier. Keys are imported only once
+ * per `jwks` object or PEM, so pass the same object each time.
  *
- * @param token the JWT: the `__session` cookie, or what follows `Bearer `
+ * @param token the JWT: the value of the `__session` cookie, or the text after `Bearer `
  * @param options as for {@link createVerifier}
  * @returns `{ userId, sessionId, actor, claims }`
- * @throws TokenError its `reason` says why; TypeError if the options make no sense
+ * @throws TokenError with a `reason`; TypeError if the options are invalid
  * @see RFC 7519 §7.2, RFC 8725, RFC 8693 §4.1
  * @example
  * import { remoteJwks, verifySessionToken } from '@stagedoor/sdk/verify'
@@ -198,11 +198,11 @@ export async function verifySessionToken(token: string, options: VerifyOptions):
 
 function assertOptions({ issuer, authorizedParties, clockSkewInSeconds = 5, cacheSize = 0 }: VerifyOptions): void {
   if (typeof issuer !== 'string' || issuer === '') {
-    throw new TypeError('`issuer` is missing: give the STAGEDOOR_PUBLIC_URL of the server whose tokens are accepted.')
+    throw new TypeError('`issuer` is missing: set it to the STAGEDOOR_PUBLIC_URL of the server.')
   }
-  // An empty text would let in tokens that name no page.
+  // An empty string would accept tokens without a page.
   if (authorizedParties && (authorizedParties.length === 0 || authorizedParties.includes(''))) {
-    throw new TypeError('`authorizedParties` names no page: give the origins of your app, or leave it out.')
+    throw new TypeError('`authorizedParties` names no page: set it to the origins of your app, or omit it.')
   }
   if (!(clockSkewInSeconds >= 0 && clockSkewInSeconds <= 300)) {
     throw new TypeError('`clockSkewInSeconds` must be from 0 to 300.')
@@ -212,7 +212,7 @@ function assertOptions({ issuer, authorizedParties, clockSkewInSeconds = 5, cach
   }
 }
 
-/** The key that a session token's header names. @throws TokenError */
+/** Returns the key that a session token's header names. @throws TokenError */
 function keyNameIn(header: Record<string, unknown>): KeyName {
   if (REFUSED_HEADERS.some(name => Object.hasOwn(header, name))) throw new TokenError('token-malformed')
   const name = keyNameOf(header)
@@ -225,9 +225,9 @@ function assertSessionClaims(claims: Record<string, unknown>): asserts claims is
   const named = [iss, sub, sid].every(text => typeof text === 'string' && text !== '')
   const timed = [exp, iat, nbf].every(time => Number.isSafeInteger(time) && (time as number) >= 0)
   if (!named || !timed || (azp !== undefined && typeof azp !== 'string')) throw new TokenError('token-malformed')
-  // Never taken for a session of the user's own because its actor cannot be read.
+  // Refuse an unreadable actor: the session must not count as the user's own.
   if (Object.hasOwn(claims, 'act') && !isActor(act)) throw new TokenError('token-malformed')
-  // RFC 7519 §4.1.3: a token for named recipients is refused by anyone who is none of them.
+  // RFC 7519 §4.1.3: refuse a token with an audience, because this verifier is not in it.
   if (aud !== undefined) throw new TokenError('token-wrong-kind')
 }
 

@@ -7,19 +7,19 @@ interface Token {
   url?: string | null | undefined
 }
 
-/** Of a token whose ticket opens nothing any more. */
+/** Statuses of a token whose ticket can no longer be redeemed. */
 const GONE = ['accepted', 'revoked']
 
 /**
- * What creating a token gives: with its ticket. The server repeats an answer for the same idempotency key, but not the
- * ticket of a token that has been redeemed or revoked in the meantime.
+ * Returns a created token, which has its ticket. For a repeated idempotency key, the server returns the first token again,
+ * but without its ticket if that token has been redeemed or revoked since.
  * @throws StagedoorError `ticket_unavailable`
  */
 export function withTicket<T extends Token>(created: T): T & { token: string; url: string } {
   if (created.token === undefined && GONE.includes(created.status)) {
     throw failure(
       'ticket_unavailable',
-      `Token ${created.id} was created with this idempotency key before, and is ${created.status} now. Its ticket is not shown again`,
+      `Token ${created.id} was already created with this idempotency key and is now ${created.status}. Its ticket is not shown again`,
       'Use a new idempotency key to create another token.',
     )
   }

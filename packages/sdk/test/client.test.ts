@@ -416,7 +416,7 @@ describe('a created token', () => {
     // The same key gets the same answer, but a used ticket is not returned again: that is an error, not an undefined `url`.
     await assert.rejects(stagedoor.actorTokens.create({ userId, actor }, { idempotencyKey }), {
       code: 'ticket_unavailable',
-      message: new RegExp(`${created.id} .* is accepted now`),
+      message: new RegExp(`${created.id} .* is now accepted`),
     })
   })
 
@@ -845,7 +845,7 @@ describe('if the server cannot be reached, the client', () => {
       code: 'timeout',
       message: /GET .*\/v1\/users\/user_1 was not answered within 60 ms.*timeoutMs/,
     })
-    await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been done/ })
+    await assert.rejects(client.users.create(), { code: 'timeout', message: /may have been processed/ })
   })
 
   it('reports an answer that is not from Stagedoor', async () => {

@@ -444,7 +444,7 @@ describe('sessions of the app’s own login', () => {
 })
 
 describe('a guard without `authenticate` before it', () => {
-  const asks = /Before this comes: .*authenticate/
+  const asks = /First call: .*authenticate/
 
   it('express: fails and names the missing middleware', async () => {
     const { forbidActing, forbidActingOn, readOnlyWhileActing, requireActing, requireUser } = onExpress

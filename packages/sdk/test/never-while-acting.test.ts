@@ -194,7 +194,7 @@ describe('patterns', () => {
       assert.equal(guard(acting, new Request('https://a.example/x/open', { method, headers }))?.status, 403)
     }
     for (const pattern of ['!', '!x', '!!/x', '! /x'])
-      assert.throws(() => forbidActingOn({ action: ['/x', pattern] }), /is no pattern/, pattern)
+      assert.throws(() => forbidActingOn({ action: ['/x', pattern] }), /is not a pattern/, pattern)
     assert.throws(() => forbidActingOn({ action: ['!/x'] }), /neverWhileActing/)
   })
 
@@ -229,7 +229,7 @@ describe('patterns', () => {
 
   it('are checked when the app starts', () => {
     for (const pattern of ['', 'account', 'delete /account', 'DELETE  /a', '/a b', '/a?x', 'https://x/y', '/%61'])
-      assert.throws(() => forbidActingOn({ action: [pattern] }), /is no pattern/, pattern)
+      assert.throws(() => forbidActingOn({ action: [pattern] }), /is not a pattern/, pattern)
     assert.throws(() => forbidActingOn({}), /neverWhileActing/)
   })
 

@@ -837,7 +837,7 @@ describe('revoked sessions', () => {
   it('name missing options of the follower', async () => {
     const good = { serverURL: 'http://127.0.0.1:1', secretKey: 'sk_test_1', whenLost: 'accept' as const }
     for (const [wrong, message] of [
-      [{ whenLost: undefined }, /`whenLost` is missing/],
+      [{ whenLost: undefined }, /`whenLost` must be/],
       [{ secretKey: '' }, /`secretKey` is missing/],
       [{ secretKey: 'sk\n' }, /`secretKey`/],
       [{ longestTokenInSeconds: 0 }, /`longestTokenInSeconds`/],
@@ -847,10 +847,10 @@ describe('revoked sessions', () => {
     using nowhere = followRevocations(good)
     await assert.rejects(nowhere.current(AbortSignal.timeout(300)), { name: 'TimeoutError' })
     assert.equal(nowhere.status, 'lost')
-    const waiting = assert.rejects(nowhere.current(), /it was closed/)
+    const waiting = assert.rejects(nowhere.current(), /is closed/)
     nowhere.close()
     await waiting
-    await assert.rejects(nowhere.current(), /it was closed/)
+    await assert.rejects(nowhere.current(), /is closed/)
     assert.doesNotMatch(inspect(nowhere, { depth: 9, showHidden: true }), /sk_test_1/)
   })
 })

@@ -301,7 +301,7 @@ describe('the texts of the pages', () => {
     }
     for (const [path, words] of [
       [join(directory, 'missing.png'), /STAGEDOOR_BRAND_LOGO: ENOENT/],
-      [file('page.svg', '<html><svg></svg></html>'), /STAGEDOOR_BRAND_LOGO: .* is no image/],
+      [file('page.svg', '<html><svg></svg></html>'), /STAGEDOOR_BRAND_LOGO: .* is not an image/],
       [file('large.svg', `<svg>${' '.repeat(30_000)}</svg>`), /at most 24000/],
     ] as const)
       await assert.rejects(testServer({ env: { ...env, STAGEDOOR_BRAND_LOGO: path } }), words)

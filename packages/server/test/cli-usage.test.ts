@@ -104,7 +104,7 @@ describe('commands and the development server of their folder', () => {
     const found = doctor.find(({ check }: { check: string }) => check === 'server')
     assert.deepEqual([found.result, found.detail], ['ok', `${url} is ready`])
     assert.equal(second.code, 2)
-    assert.match(second.stderr, new RegExp(`is running already, at ${url} \\(process ${dev.pid}\\)`))
+    assert.match(second.stderr, new RegExp(`is already running at ${url} \\(process ${dev.pid}\\)`))
     // The environment takes precedence.
     const elsewhere = await run(['users', 'list'], { STAGEDOOR_SERVER_URL: 'http://127.0.0.1:65529' })
     assert.match(elsewhere.stderr, /Nothing answers at http:\/\/127\.0\.0\.1:65529 \(ECONNREFUSED\)/)
@@ -137,7 +137,7 @@ describe('lists', () => {
   it('show that there is more and how to get it, and can return everything', async () => {
     const page = await ok(['actor-tokens', 'list', '--actor', 'pager'])
     assert.equal(page.stdout.trim().split('\n').length, 11)
-    assert.match(page.stderr, /10 of 12 so far\. The next: --offset 10\..*--all/)
+    assert.match(page.stderr, /10 of 12 so far\. Next page: --offset 10\..*--all/)
     const rest = await ok(['actor-tokens', 'list', '--actor', 'pager', '--offset', '10'])
     assert.equal(rest.stdout.trim().split('\n').length, 3)
     assert.equal(rest.stderr, '')
@@ -164,7 +164,7 @@ describe('lists', () => {
       ok(['audit', 'list', '--since', '1h', '--action', 'actor_token.create', '--user', 'usage-Ada', '--limit', '3']),
     ])
     assert.deepEqual([recent, old, none, byMail, byId], [12, 0, 0, 12, 0])
-    assert.match(events.stderr, /There are more\. The next: --offset 3\. Every row: --all/)
+    assert.match(events.stderr, /There are more rows\. Next page: --offset 3\. Every row: --all/)
     assert.match(events.stdout, /from STAGEDOOR_SECRET_KEY/, 'the event shows the name of the key')
     assert.doesNotMatch(events.stdout, /key_\w+/)
     const wrong = await Promise.all(
@@ -219,7 +219,7 @@ describe('a mistake', () => {
         1,
         new RegExp(`does not speak TLS. Set STAGEDOOR_SERVER_URL=${url}`),
       ],
-      [['users', 'list'], { STAGEDOOR_SERVER_URL: 'nowhere' }, 1, /STAGEDOOR_SERVER_URL is not the address/],
+      [['users', 'list'], { STAGEDOOR_SERVER_URL: 'nowhere' }, 1, /STAGEDOOR_SERVER_URL is not a valid server URL/],
       [
         ['users', 'list'],
         { STAGEDOOR_SECRET_KEY: `sk_test_${'0123456789abcdef'.repeat(3)}`, STAGEDOOR_SERVER_URL: url },
@@ -257,7 +257,7 @@ describe('a mistake', () => {
       run(['users', 'list'], { ...npm, npm_config_user_agent: 'npm/11', npm_config_reason: 'true' }),
     ])
     assert.equal(lost.code, 2)
-    assert.match(lost.stderr, /npm took --json for itself.*npm run stagedoor -- users list --json/)
+    assert.match(lost.stderr, /npm consumed --json.*npm run stagedoor -- users list --json/)
     assert.equal(purge.code, 2)
     assert.match(purge.stderr, /Nothing was done.*npm run stagedoor -- purge --dry-run/)
     assert.deepEqual([kept.code, other.code], [0, 0])

@@ -86,7 +86,7 @@ describe('stagedoor dev', () => {
       'redeemed',
       'again .*actor_token_already_used_code',
       'act  \\{"sub":"user_',
-      'verified .*really user_',
+      'verified .*really acting: user_',
       'revoked .*authentication_invalid',
       'recorded .*4 audit events',
       'STAGEDOOR_SECRET_KEY=sk_test_',
@@ -393,7 +393,7 @@ describe('the commands', () => {
     const { jwt } = await post(`/v1/sessions/${session.id}/tokens`)
     const decoded = await run(['token', 'decode', jwt])
     assert.equal(JSON.parse(decoded.stdout).payload.sub, user.id)
-    assert.match(decoded.stderr, /Not checked/)
+    assert.match(decoded.stderr, /Not verified/)
     const verified = await json(['token', 'verify'], jwt)
     assert.equal(verified.userId, user.id)
     const tampered = `${jwt.slice(0, -6)}AAAAAA`

@@ -183,7 +183,7 @@ describe('the handshake', () => {
       authorization: undefined,
       accept: 'text/html',
     })
-    assert.match(page.text, /This server sends nobody to https:\/\/evil\.example/)
+    assert.match(page.text, /This server does not send browsers to https:\/\/evil\.example/)
   })
 
   it('S7 has a token that is no session token and no key', async () => {

@@ -484,7 +484,7 @@ describe('K8 an exception outside every request', () => {
       const begun = begin(server)
       await begun.reached
       server.process.kill('SIGUSR2')
-      await server.printed(/nobody caught this/)
+      await server.printed(/uncaught error/)
       assert.equal((await begun.finish()).statusCode, 200, 'the open request is finished')
       assert.equal(await server.stopped(), 1)
       const lines = server

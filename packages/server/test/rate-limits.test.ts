@@ -308,7 +308,7 @@ describe('rate limits', () => {
     for (const wrong of ['5', '5/s', '0/s burst 1', '5/m burst 5', '-1/s burst 1', '5/s burst 0'])
       assert.throws(
         () => loadConfig({ STAGEDOOR_RATE_LIMIT_KEY: wrong }),
-        /must be `none`, or like `100\/s burst 1000`/,
+        /must be `none`, or a limit like `100\/s burst 1000`/,
       )
   })
 })

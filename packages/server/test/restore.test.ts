@@ -143,7 +143,7 @@ describe('stagedoor restore', () => {
       const { code, stdout, stderr } = await server.command('restore', file(server, 'copy.db'))
       assert.equal(code, 0, stderr)
       assert.match(stdout, /revoked +1 sessions/)
-      assert.match(stderr, /no later database.*Revoke again the keys/)
+      assert.match(stderr, /no later database.*revoke and ban them again/)
       await using restored = await again(server)
       assert.equal(await mint(restored, session), 401)
     } finally {

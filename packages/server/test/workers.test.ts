@@ -95,7 +95,7 @@ describe('workers', { concurrency: false }, () => {
       () => assert.fail('it started'),
       error => String(error),
     )
-    assert.match(failed, /STAGEDOOR_WORKERS is 2, and the embedded database has one writer at a time/)
+    assert.match(failed, /STAGEDOOR_WORKERS is 2, but the embedded database has one writer at a time/)
     assert.match(failed, /PostgreSQL/)
   })
 
@@ -144,7 +144,7 @@ describe('workers', { concurrency: false }, () => {
     const started = await metric(server, 'process_start_time_seconds')
     const [victim = 0] = workers.values()
     process.kill(victim, 'SIGKILL')
-    await server.printed(/a worker ended; starting another/)
+    await server.printed(/a worker exited; starting another/)
     assert.equal(await metric(server, created), before)
     while ((await metric(server, 'stagedoor_workers')) !== 3) await sleep(50)
     assert.ok((await metric(server, 'process_start_time_seconds')) > started, 'the metrics show a restart')
@@ -262,7 +262,7 @@ describe('workers', { concurrency: false }, () => {
       assert.ok(number < 4_000)
     }
     assert.equal(await ended, 1)
-    assert.match(server.output(), /workers end as soon as they are started/)
+    assert.match(server.output(), /workers exit soon after they start/)
   })
 })
 

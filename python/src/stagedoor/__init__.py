@@ -1,4 +1,4 @@
-"""Stagedoor: act as a user, accountably. What `stagedoor` promises; adding a line here is a promise."""
+"""Stagedoor: act as a user, accountably. The public API: every name here must stay compatible."""
 
 from stagedoor import models as models
 from stagedoor.auth import OwnSession as OwnSession

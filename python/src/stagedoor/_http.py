@@ -1,4 +1,4 @@
-"""Sends requests and reads answers: the only place that knows the secret key, and the only one that tries again."""
+"""Sends requests and reads answers. Only this module knows the secret key, and only this module retries."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from stagedoor.models import RequestModel
 T = TypeVar("T")
 
 _RETRY_WAITS_SECONDS = (0.1, 0.4)
-"""Before the second and third attempt; `Retry-After` goes before."""
+"""Default waits before the second and third attempt. `Retry-After` takes precedence."""
 
 _HTTP_DATES = (
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
     r"[A-Z][a-z]{5,8}, [0-9]{2}-[A-Z][a-z]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
     r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4}",
 )
-"""The three forms of an HTTP date (RFC 9110 §5.6.7). `email.utils` alone would take more for a date."""
+"""The three forms of an HTTP date (RFC 9110 §5.6.7). `email.utils` alone would accept more."""
 
 _PASSING = (502, 503, 504)
-"""Somebody on the way could not, or not now."""
+"""Temporary failures of the server or a proxy."""
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and what makes its answer of the JSON that comes back."""
+    """One request, and the function that reads its JSON answer."""
 
     method: str
     path: str
@@ -51,11 +51,11 @@ class Call(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
-    """Makes it safe to try again: it is made once, however often it is sent."""
+    """Makes the request safe to retry: retries create nothing more."""
 
 
 class Http:
-    """One server, reached with one secret key; in the calling thread, or asynchronously."""
+    """Sends requests to one server with one secret key, synchronously or asynchronously."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Http:
         self._making = threading.Lock()
 
     def send(self, call: Call[T]) -> T:
-        """Sends a request, again if that can help. Raises StagedoorError."""
+        """Sends a request, and retries it if that is safe. Raises StagedoorError."""
         exchange = self._exchange(call)
         step = next(exchange)
         while True:
@@ -97,7 +97,7 @@ class Http:
                 return done.value  # type: ignore[no-any-return]
 
     def client(self) -> httpx.Client:
-        """The connections of `send`, made when first needed."""
+        """Returns the HTTP client of `send`, which is created when first needed."""
         if self._given_client is not None:
             return self._given_client
         with self._making:
@@ -106,7 +106,7 @@ class Http:
             return self._client
 
     def async_client(self) -> httpx.AsyncClient:
-        """The connections of `send_async`. Each event loop has its own: none works in another."""
+        """Returns the HTTP client of `send_async`. Each event loop has its own, because a client works only in one."""
         if self._given_async_client is not None:
             return self._given_async_client
         loop = asyncio.get_running_loop()
@@ -117,12 +117,12 @@ class Http:
             return client
 
     def close(self) -> None:
-        """Closes the connections of `send`, unless they were given."""
+        """Closes the HTTP client of `send`, unless the caller provided it."""
         if self._client is not None:
             self._client.close()
 
     async def close_async(self) -> None:
-        """Closes all connections of this event loop, and those of `send`, unless they were given."""
+        """Closes the HTTP clients of this event loop and of `send`, unless the caller provided them."""
         self.close()
         client = self._async_clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
@@ -133,7 +133,7 @@ class Http:
             time.sleep(step)
             return None
         try:
-            # A redirect is a wrong server_url, and would turn a POST into a GET.
+            # A redirect means that server_url is wrong. Following it would turn a POST into a GET.
             return self.client().send(step, auth=None, follow_redirects=False)
         except httpx.RequestError as cause:
             return cause
@@ -150,11 +150,11 @@ class Http:
     def _exchange(
         self, call: Call[T]
     ) -> Generator[httpx.Request | float, httpx.Response | httpx.RequestError | None, T]:
-        """What is to be done, step by step: a request to send, or seconds to wait. Is told what came of it.
+        """Yields steps: a request to send, or seconds to wait. The caller sends the outcome of each step back.
 
-        A GET is tried again, and what is made with an idempotency key; anything else may have been done although its
-        answer was lost. What was one request too many (429) was not: that is tried again, whatever it is, if the wait
-        is not too long.
+        Retries a GET, and a creation with an idempotency key. Other requests may have been processed although the
+        answer was lost. A request that was answered 429 was not processed, so it is always retried, unless the
+        requested wait is longer than the timeout.
         """
         for usual_wait in (*_RETRY_WAITS_SECONDS, None):
             outcome = yield self.request(call)
@@ -172,7 +172,7 @@ class Http:
         raise AssertionError("unreachable")
 
     def request(self, call: Call[Any], headers: Mapping[str, str] | None = None) -> httpx.Request:
-        """The request of a call, with the secret key."""
+        """Builds the HTTP request of a call, with the secret key."""
         given = {
             "authorization": f"Bearer {self._secret_key}",
             "accept": "application/json",
@@ -181,7 +181,7 @@ class Http:
             **({} if call.body is None else {"content-type": "application/json"}),
             **(headers or {}),
         }
-        # Built by itself: the headers and cookies of a given client are for other servers.
+        # Do not use the headers and cookies of the caller's HTTP client: they are for other servers.
         return httpx.Request(
             call.method,
             f"{self.origin}{call.path}",
@@ -209,19 +209,19 @@ class Http:
             return error
 
     def no_answer(self, what: str, cause: httpx.RequestError, *, safe: bool) -> StagedoorError:
-        """There was no answer, or not in time."""
+        """Creates the error for a request without an answer, or with one that was too late."""
         if isinstance(cause, httpx.TimeoutException):
-            maybe_done = "" if safe else "It may have been done all the same: look before trying again. "
-            action = f"{maybe_done}`timeout_ms` says how long to wait."
+            maybe_done = "" if safe else "The request may have been processed: check before you try again. "
+            action = f"{maybe_done}`timeout_ms` sets the timeout."
             error = failure("timeout", f"{what} was not answered within {self.timeout_ms} ms", action)
         else:
             error = failure(
                 "connection_failed",
                 f"{what} failed: no connection ({cause})",
                 f"Is the server running at {self.origin}? `stagedoor dev` starts one. "
-                "Give its address as `server_url` or in STAGEDOOR_SERVER_URL.",
+                "Set its URL with `server_url` or STAGEDOOR_SERVER_URL.",
             )
-        # Its request has the secret key in a header, and tools that collect errors look into causes.
+        # The cause's request has the secret key in a header, and tools that collect errors read causes.
         cause.request = httpx.Request("GET", self.origin)
         error.__cause__ = cause
         return error
@@ -231,24 +231,22 @@ class Http:
 
 
 def path(template: str, *ids: str) -> str:
-    """A path with its ids encoded.
+    """Builds a path, and encodes the ids in it.
 
     Example:
         >>> path("/v1/users/{}/ban", "user/1")
         '/v1/users/user%2F1/ban'
     """
     for each in ids:
-        # URLs resolve dots even when they are encoded: such an id would name another address.
+        # URLs resolve `.` and `..` even if they are encoded, so such an id would change the path.
         if not isinstance(each, str) or each in ("", ".", ".."):
-            detail = ErrorDetail(
-                "resource_not_found", f"{each!r} is not an id", action="Give the `id` of what is meant."
-            )
+            detail = ErrorDetail("resource_not_found", f"{each!r} is not an id", action="Pass the `id` of the object.")
             raise StagedoorError(404, [detail])
     return template.format(*(quote(each, safe="") for each in ids))
 
 
 def body_of(model: type[RequestModel], request: object, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a request, however it was given. The server says what is wrong with it."""
+    """Returns the JSON of a request that is a model, a dict or members. The server validates it."""
     if isinstance(request, BaseModel):
         given = request.model_dump(mode="json", exclude_unset=True)
     else:
@@ -257,17 +255,17 @@ def body_of(model: type[RequestModel], request: object, fields: Mapping[str, Any
 
 
 def given(**members: Any) -> dict[str, Any] | None:
-    """The members that are not None; None if there are none."""
+    """Returns the members that are not None, or None if there are no such members."""
     return {name: value for name, value in members.items() if value is not None} or None
 
 
 def new_key(key: str | None) -> str:
-    """The idempotency key of one call, kept for its retries."""
+    """Returns the idempotency key of one call, which its retries share."""
     return uuid.uuid4().hex if key is None else key
 
 
 def origin_of(server_url: str) -> str:
-    """The address of a server, without `/v1` or a slash at its end. Raises StagedoorError `server_url_invalid`."""
+    """Normalizes a server's URL: removes `/v1` and trailing slashes. Raises StagedoorError `server_url_invalid`."""
     try:
         url = urlsplit(server_url)
         port = url.port
@@ -278,7 +276,7 @@ def origin_of(server_url: str) -> str:
         raise failure(
             "server_url_invalid",
             "server_url is not the address of a server",
-            "Give it like http://127.0.0.1:4100 or https://stagedoor.example.com, without user name, query or "
+            "Use a URL like http://127.0.0.1:4100 or https://stagedoor.example.com, without user name, query or "
             "fragment.",
         )
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
@@ -286,12 +284,12 @@ def origin_of(server_url: str) -> str:
 
 
 def refusal(what: str, response: httpx.Response, answer: object) -> StagedoorError:
-    """The server's refusal, or something else that answered."""
+    """Creates the error for the server's error answer, or for an answer that is not Stagedoor's."""
     members = answer if isinstance(answer, dict) else {}
     listed = members.get("errors")
     details = [_detail(each) for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     if not details:
-        return _no_answer_of_ours(what, response, "check `server_url`, and any proxy before the server.")
+        return _no_answer_of_ours(what, response, "check `server_url`, and any proxy in front of the server.")
     trace_id = members.get("clerk_trace_id") or response.headers.get("clerk-trace-id")
     return StagedoorError(
         response.status_code,
@@ -303,10 +301,10 @@ def refusal(what: str, response: httpx.Response, answer: object) -> StagedoorErr
 
 def _no_answer_of_ours(what: str, response: httpx.Response, action: str) -> StagedoorError:
     location = response.headers.get("location")
-    onward = "" if location is None else f", sending on to {location}"
+    onward = "" if location is None else f", a redirect to {location}"
     detail = ErrorDetail(
         "response_invalid",
-        f"{what} answered {response.status_code}{onward}, which is no answer of Stagedoor's",
+        f"{what} answered {response.status_code}{onward}, which is not an answer of Stagedoor",
         action=action[0].upper() + action[1:],
     )
     return StagedoorError(
@@ -322,9 +320,9 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:
-    """The wait that a `Retry-After` header asks for, in seconds.
+    """Returns the wait of a `Retry-After` header in seconds, at least 0.
 
-    A number of seconds, or the time until an HTTP date (RFC 9110 §10.2.3), never less than 0. None for anything else.
+    The header has a number of seconds or an HTTP date (RFC 9110 §10.2.3). Returns None for any other value.
 
     Example:
         >>> retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT", 784111717.0)
@@ -339,7 +337,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
-    # The oldest form names no time zone: it is UTC.
+    # The oldest form has no time zone; it is UTC.
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - now)
 
 
@@ -360,7 +358,7 @@ def _detail(error: Mapping[str, Any]) -> ErrorDetail:
 
 
 def _own_text(code: str, param_name: object) -> str | None:
-    """Our own words for a code whose words on the wire are Clerk's."""
+    """Returns Stagedoor's own text for a code whose text on the wire is Clerk's."""
     text = ERROR_TEXTS.get(code)
     if text is None or "{param_name}" not in text:
         return text
@@ -381,14 +379,14 @@ def _checked_key(key: str | None) -> str:
         raise failure(
             "secret_key_missing",
             "There is no secret key",
-            "Pass `bearer_auth`, the sk_… that `stagedoor keys create` prints (`stagedoor dev` prints one too), "
-            "usually from an environment variable.",
+            "Pass `bearer_auth`: the sk_… that `stagedoor keys create` or `stagedoor dev` prints, usually from an "
+            "environment variable.",
         )
-    # Checked here because errors about a bad header quote the header.
+    # Check the key here, because errors for an invalid header would include the header's value.
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise failure(
             "secret_key_invalid",
-            "The secret key holds a space, a line break or another character no key has",
-            "Copy it again, whole and alone.",
+            "The secret key contains a space, a line break or another character that is not valid in a key",
+            "Copy the complete key again, without anything before or after it.",
         )
     return key

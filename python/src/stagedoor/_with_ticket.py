@@ -1,4 +1,4 @@
-"""What creating a token gives: always with its ticket."""
+"""Reads a created token, which always has its ticket."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T", CreatedActorToken, CreatedSignInToken)
 
 
 def with_ticket(model: type[T]) -> Callable[[Any], T]:
-    """Reads the answer to a creation.
+    """Returns a function that reads the answer to a creation.
 
-    The server repeats an answer for the same idempotency key, but not the ticket of a token that has been redeemed or
-    revoked in the meantime.
+    For a repeated idempotency key, the server returns the first token again, but without its ticket if that token has
+    been redeemed or revoked since.
     """
 
     def read(answer: Any) -> T:
         if isinstance(answer, dict) and "token" not in answer and answer.get("status") in ("accepted", "revoked"):
             raise failure(
                 "ticket_unavailable",
-                f"Token {answer.get('id')} was created with this idempotency key before, and is {answer['status']} "
-                "now. Its ticket is not shown again",
+                f"Token {answer.get('id')} was already created with this idempotency key and is now "
+                f"{answer['status']}. Its ticket is not shown again",
                 "Use a new idempotency key to create another token.",
             )
         return model.model_validate(answer)

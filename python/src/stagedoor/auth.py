@@ -1,4 +1,4 @@
-"""Finds out who sent a request: the part that the helpers for FastAPI, Django and Flask share."""
+"""Authenticates requests: the part that the helpers for FastAPI, Django and Flask share."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RefusalCode: TypeAlias = Literal[
 SESSION_COOKIE = "__session"
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""Methods that ask for no change (RFC 9110 §9.2.1)."""
+"""The safe methods (RFC 9110 §9.2.1)."""
 
 _OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
-"""Headers that frameworks and middlewares read another method from."""
+"""Headers from which frameworks and middlewares read a method override."""
 
 _REFUSALS: dict[RefusalCode, tuple[int, str, str]] = {
     "authentication_invalid": (401, "Invalid authentication", "The request has no session."),
@@ -48,11 +48,11 @@ class Refusal(Exception):
     status: int
     code: RefusalCode
     reason: str | None
-    """Of a 401 or 503: `not-signed-in`, or why the token was refused, as `TokenError.reason`."""
+    """For 401 and 503: `not-signed-in`, or the `TokenError.reason` of the refused token."""
 
     def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
         self.status, self._message, text = _REFUSALS[code]
-        # The text of a 503 is for the HTTP client. The token error speaks to the developer, of `__cause__`.
+        # The text of a 503 is for the HTTP client. The token error is for developers: it mentions `__cause__`.
         self._text = text if cause is None or self.status == 503 else str(cause)
         self.code = code
         self.reason = cause.reason if cause is not None else "not-signed-in" if self.status == 401 else None
@@ -82,7 +82,7 @@ class OwnSession:
     Args:
         user_id: The user, by the app's own id.
         session_id: The session, if it has an id.
-        actor: Who is really acting as the user: an object with a `sub`. None in a session of the user's own.
+        actor: Who is really acting as the user: an object with a `sub`. None in the user's own sessions.
         claims: Anything else the app knows about the session.
 
     Example:
@@ -93,13 +93,13 @@ class OwnSession:
     user_id: str
     session_id: str | None = None
     actor: Actor | Mapping[str, Any] | None = None
-    """Who is really acting as the user; None in a session of the user's own."""
+    """Who is really acting as the user; None in the user's own sessions."""
     claims: Mapping[str, Any] = field(default_factory=dict)
     """Anything else the app knows about the session."""
 
 
 Told: TypeAlias = OwnSession | Mapping[str, Any] | None
-"""What an app's `session` function returns: a session, as an object or as a dict; None if no user is signed in."""
+"""The result of an app's `session` function: a session, as an object or a dict; None if no user is signed in."""
 
 Incoming = TypeVar("Incoming")
 SessionFunction: TypeAlias = Callable[[Incoming], Told | Awaitable[Told]]
@@ -116,11 +116,11 @@ def check_one(verifier: object, session: object) -> None:
 
 
 def by_token(verifier: Verifier, authorization: str | None, cookie: str | None) -> Auth | Refusal:
-    """Who sent a request, by its `Authorization` and `Cookie` headers.
+    """Authenticates a request by its `Authorization` and `Cookie` headers.
 
-    A bearer token decides alone. Without one, each `__session` cookie is tried, because a request may have several: the
-    first that verifies counts, but one of an actor goes before one of a user's own. If none verifies, the first one
-    gives the reason.
+    If there is a bearer token, only that counts. Otherwise every `__session` cookie is tried, because a request may
+    have several. The first valid one counts, but a session with an actor takes precedence. If none is valid, the first
+    one gives the reason.
     """
     scheme, _, credentials = (authorization or "").partition(" ")
     tokens = [credentials.strip()] if scheme.lower() == "bearer" else session_cookies(cookie)
@@ -135,7 +135,7 @@ def by_token(verifier: Verifier, authorization: str | None, cookie: str | None) 
         return next((each for each in verified if each.is_acting), verified[0])
     if not refused:
         return Refusal("authentication_invalid")
-    # Without keys nothing is known about the token: it may be valid.
+    # Without keys it is unknown whether the token is valid.
     temporary = refused[0].reason == "keys-unavailable"
     refusal = Refusal("keys_unavailable" if temporary else "authentication_invalid", refused[0])
     refusal.__cause__ = refused[0]
@@ -143,9 +143,9 @@ def by_token(verifier: Verifier, authorization: str | None, cookie: str | None) 
 
 
 def session_cookies(header: str | None) -> list[str]:
-    """The values of all `__session` cookies, in order, without empty ones and repetitions.
+    """Returns the values of all `__session` cookies, in order, without empty values and duplicates.
 
-    WSGI servers join several `Cookie` headers with commas, and no value of a session cookie has one.
+    WSGI servers join several `Cookie` headers with commas. The value of a session cookie never has a comma.
     """
     values: dict[str, None] = {}
     for pair in re.split("[;,]", header or ""):
@@ -158,7 +158,7 @@ def session_cookies(header: str | None) -> list[str]:
 
 
 def by_session(told: object) -> Auth | Refusal:
-    """Who sent a request, by what the app's own `session` function returned. Raises TypeError if that is no session."""
+    """Authenticates a request by the result of the app's `session` function. Raises TypeError if that is invalid."""
     if told is None:
         return Refusal("authentication_invalid")
     if isinstance(told, Mapping) and "user_id" in told and set(told) <= _OWN_SESSION_NAMES:
@@ -174,7 +174,7 @@ def by_session(told: object) -> Auth | Refusal:
 _OWN_SESSION_NAMES = {"user_id", "session_id", "actor", "claims"}
 _OWN_SESSION_HINT = (
     "`session` must return OwnSession(user_id=…, session_id=…, actor=…, claims=…) or None: ids are non-empty strings, "
-    "an actor has a `sub`. Leave `actor` out of a session of the user's own."
+    "an actor has a `sub`. Omit `actor` in the user's own sessions."
 )
 
 
@@ -183,7 +183,7 @@ def _is_id(value: object) -> bool:
 
 
 def _actor_of(actor: object) -> Actor | None:
-    """Never None for an actor that cannot be read: that would be a session of the user's own."""
+    """Reads an actor. An unreadable actor is an error, never None: the session must not count as the user's own."""
     if actor is None or isinstance(actor, Actor):
         return actor
     if not isinstance(actor, Mapping):
@@ -195,14 +195,14 @@ def _actor_of(actor: object) -> Actor | None:
 
 
 def require_user(found: Auth | Refusal) -> Auth:
-    """Allows users, and those who act as one. Raises Refusal."""
+    """Allows signed-in requests, with or without an actor. Raises Refusal."""
     if isinstance(found, Refusal):
         raise found
     return found
 
 
 def forbid_acting(found: Auth | Refusal) -> Auth:
-    """Allows users, and blocks those who act as one. Raises Refusal."""
+    """Allows users themselves, and blocks actors. Raises Refusal."""
     auth = require_user(found)
     if auth.is_acting:
         raise Refusal("forbidden_while_acting")
@@ -210,7 +210,7 @@ def forbid_acting(found: Auth | Refusal) -> Auth:
 
 
 def require_acting(found: Auth | Refusal) -> Auth:
-    """Allows those who act as a user. Raises Refusal."""
+    """Allows only requests with an actor. Raises Refusal."""
     auth = require_user(found)
     if not auth.is_acting:
         raise Refusal("acting_required")
@@ -218,18 +218,18 @@ def require_acting(found: Auth | Refusal) -> Auth:
 
 
 def read_only_while_acting(found: Auth | Refusal, methods: Iterable[str]) -> Auth:
-    """Allows users; those who act as one only if every method is GET, HEAD or OPTIONS. Raises Refusal.
+    """Allows users, and actors only if every method is GET, HEAD or OPTIONS. Raises Refusal.
 
     Args:
-        found: Who sent the request.
-        methods: All methods that the request may be handled as: see `methods_of`.
+        found: The authentication of the request.
+        methods: All methods as which the request may be handled: see `methods_of`.
     """
     only_reads = all(method.upper() in _SAFE_METHODS for method in methods)
     return require_user(found) if only_reads else forbid_acting(found)
 
 
 def methods_of(actual: Iterable[str | None], header: Callable[[str], str | None], query: Iterable[str]) -> list[str]:
-    """All methods that a request may be handled as, because something may override the method after the guard.
+    """Returns all methods as which a request may be handled, because a middleware may override it after the guard.
 
     Args:
         actual: The method of the request, and its original one if a middleware has changed it.

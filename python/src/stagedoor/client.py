@@ -19,23 +19,23 @@ from stagedoor.resources.users import Users
 
 
 class Stagedoor:
-    """A client of a Stagedoor server, for backends.
+    """Client of a Stagedoor server, for backends.
 
-    One class for both ways, as Clerk's Python SDK has it: every method has a twin whose name ends in `_async`. Use
-    `with` or `async with` to have its connections closed; it may be shared by threads.
+    One class is both synchronous and asynchronous, as in Clerk's Python SDK: every method has a counterpart whose name
+    ends in `_async`. Use `with` or `async with` to close its connections. Threads may share it.
 
-    A request is tried up to three times when there is no connection or the answer is 502, 503 or 504, if it only reads
-    or makes something (`create`, with an `Idempotency-Key` of its own, so that it is made once); and whatever it is
-    when it was one too many (429). Before that it waits as long as the server asks for. Nothing is ever done twice.
+    The client retries requests that read, and requests that create something (`create`, with an `Idempotency-Key` per
+    call): up to three attempts if there is no connection or the answer is 502, 503 or 504, after the wait in
+    `Retry-After`. It also retries any request after 429. It retries nothing else, so no change is made twice.
 
     Args:
-        bearer_auth: `sk_…`: what `stagedoor keys create` prints. Keep it on servers. The environment's
-            STAGEDOOR_SECRET_KEY unless given.
-        server_url: Where the server is, with or without `/v1`. The environment's STAGEDOOR_SERVER_URL, or
-            `http://127.0.0.1:4100`, unless given.
-        client: Connections of your own, for a proxy, say. They stay open when this is closed.
+        bearer_auth: `sk_…`, as `stagedoor keys create` prints it. Keep it on servers. Default: the environment's
+            STAGEDOOR_SECRET_KEY.
+        server_url: URL of the server, with or without `/v1`. Default: the environment's STAGEDOOR_SERVER_URL, or
+            `http://127.0.0.1:4100`.
+        client: Your own HTTP client, for example for a proxy. It stays open when this client is closed.
         async_client: The same for the `_async` methods.
-        timeout_ms: How long an attempt may go without hearing from the server, in milliseconds.
+        timeout_ms: Maximum time without data from the server in one attempt, in milliseconds.
 
     Raises:
         StagedoorError: `secret_key_missing`, `secret_key_invalid`, `server_url_invalid`
@@ -86,7 +86,7 @@ class Stagedoor:
         self.refused_requests = RefusedRequests(http)
 
     def close(self) -> None:
-        """Closes the connections of the methods that are not `_async`."""
+        """Closes the connections of the synchronous methods."""
         self._http.close()
 
     async def close_async(self) -> None:

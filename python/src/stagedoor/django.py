@@ -1,4 +1,4 @@
-"""Django: `request.auth` says who sent a request, and who is really acting.
+"""Django: `request.auth` tells who sent a request, and who is really acting.
 
 In the settings::
 
@@ -9,8 +9,9 @@ In the settings::
         "authorized_parties": ["http://localhost:8000"],
     }
 
-`STAGEDOOR` has what `Verifier` takes. An app with its own login gives `{"session": "shop.auth.session_of"}` instead: a
-function, or its dotted name, `async` or not, from the request to an `OwnSession`, or to None if no user is signed in.
+`STAGEDOOR` has the arguments of `Verifier`. An app with its own login sets `{"session": "shop.auth.session_of"}`
+instead: a function or its dotted name, `async` or not, that takes the request and returns an `OwnSession`, or None if
+no user is signed in.
 
 Guards decorate function views and class-based views (`require_user(MyView.as_view())`), `async` or not, and methods of
 class-based views, directly or with `method_decorator`.
@@ -67,34 +68,33 @@ class StagedoorMiddleware:
 
 
 def auth_of(request: HttpRequest) -> Auth | None:
-    """Who sent the request: `request.auth`, with its type. None if no user is signed in."""
+    """Returns who sent the request: `request.auth`, with its type. None if no user is signed in."""
     found = _found(request)
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(view: View) -> View:
-    """Decorates a view: allows users, and those who act as one; others get 401 `authentication_invalid`."""
+    """Decorates a view: allows signed-in requests, with or without actor; others get 401 `authentication_invalid`."""
     return _guarded(view, lambda request: rules.require_user(_found(request)))
 
 
 def forbid_acting(view: View) -> View:
-    """Decorates a view: allows users; those who act as one get 403 `forbidden_while_acting`."""
+    """Decorates a view: allows users themselves; actors get 403 `forbidden_while_acting`."""
     return _guarded(view, lambda request: rules.forbid_acting(_found(request)))
 
 
 def require_acting(view: View) -> View:
-    """Decorates a view: allows those who act as a user; others get 403 `acting_required`."""
+    """Decorates a view: allows only requests with an actor; others get 403 `acting_required`."""
     return _guarded(view, lambda request: rules.require_acting(_found(request)))
 
 
 def read_only_while_acting(view: View) -> View:
-    """Decorates a view: allows users; those who act as one get 403
-    `forbidden_while_acting` unless they only read."""
+    """Decorates a view: allows users; actors get 403 `forbidden_while_acting` unless they only read."""
     return _guarded(view, lambda request: rules.read_only_while_acting(_found(request), _methods(request)))
 
 
 def _methods(request: HttpRequest) -> list[str]:
-    # A middleware may have changed `request.method` alone.
+    # A middleware may have changed only `request.method`.
     actual = [request.method, request.META.get("REQUEST_METHOD")]
     return rules.methods_of(actual, request.headers.get, request.GET.getlist("_method"))
 
@@ -116,7 +116,7 @@ def _guarded(view: View, check: Callable[[HttpRequest], Auth]) -> View:
         )
 
     def refused(args: tuple[Any, ...], kwargs: dict[str, Any]) -> JsonResponse | None:
-        # A method of a class-based view has the view before the request.
+        # The first argument of a method of a class-based view is the view, the second one the request.
         position = 1 if args and isinstance(args[0], ClassBasedView) else 0
         request = args[position] if len(args) > position else kwargs["request"]
         try:
@@ -133,7 +133,7 @@ def _guarded(view: View, check: Callable[[HttpRequest], Auth]) -> View:
     async def guarded_async(*args: Any, **kwargs: Any) -> Any:
         return refused(args, kwargs) or await view(*args, **kwargs)
 
-    # Of asgiref, as Django does: before Python 3.12, inspect does not know an async class-based view.
+    # asgiref's function, as in Django: before Python 3.12, inspect does not detect an async class-based view.
     return cast(View, guarded_async if iscoroutinefunction(view) else guarded)
 
 
@@ -145,7 +145,7 @@ def _found(request: HttpRequest) -> Auth | Refusal:
 
 
 def _finder(options: object) -> Callable[[HttpRequest], Auth | Refusal]:
-    """What finds out who sent a request, by the setting. Raises ImproperlyConfigured."""
+    """Creates the function that authenticates requests, from the setting. Raises ImproperlyConfigured."""
     if not isinstance(options, dict) or not options:
         raise ImproperlyConfigured(
             "The setting STAGEDOOR is missing or empty. Set it to a dict: "

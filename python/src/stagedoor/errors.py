@@ -1,4 +1,4 @@
-"""What the client raises."""
+"""The errors that the client raises."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ErrorDetail:
-    """One refusal of an answer; a request with three wrong fields has three."""
+    """One error of an answer. A request with three wrong fields gets three."""
 
     code: str
-    """One of `models.ErrorCode`; or of the client's own, when no server answered."""
+    """One of `models.ErrorCode`, or one of the client's own codes if the server did not answer."""
     message: str
-    """What is wrong, as a sentence: in our own words for a code whose words on the wire are Clerk's."""
+    """The problem, as a sentence. Where the text on the wire is Clerk's, this is Stagedoor's own text."""
     param_name: str | None = None
-    """The field it is about, as the wire names it: `user_id`, `actor.sub`."""
+    """The invalid field, by its wire name: `user_id`, `actor.sub`."""
     action: str | None = None
-    """What to do about it."""
+    """What to do next."""
     server_message: str | None = None
-    """The words of the wire, if a server sent them."""
+    """The text on the wire, if the server answered."""
 
 
 class StagedoorError(Exception):
-    """The only error the client raises: the server's refusals, and failures on the way to it.
+    """The only error that the client raises: for errors that the server returns, and for requests without an answer.
 
-    `code` is what to decide on; `str(error)` is for people. Codes of failures that no server answered with:
+    Use `code` in your code; `str(error)` is for people. Codes of failures without an answer of the server:
     `secret_key_missing`, `secret_key_invalid`, `server_url_invalid`, `connection_failed`, `timeout`,
     `response_invalid`.
-    The secret key is in none of its members. Every code of the server: docs/reference/errors.md.
+    No member contains the secret key. Every code of the server: docs/reference/errors.md.
 
     Example:
         >>> try:
@@ -42,11 +42,11 @@ class StagedoorError(Exception):
     status: int
     """HTTP status of the answer; 0 if there was none."""
     code: str
-    """Code of the first refusal."""
+    """Code of the first error."""
     errors: Sequence[ErrorDetail]
-    """Every refusal."""
+    """Every error of the answer."""
     trace_id: str | None
-    """Names this request in the server's log and audit log; None if there was no answer."""
+    """Identifies this request in the server's log and audit log; None if there was no answer."""
     retry_after: float | None
     """How long the server asks to wait before the next request, in seconds."""
 
@@ -67,21 +67,21 @@ class StagedoorError(Exception):
 
     @property
     def param_name(self) -> str | None:
-        """The field the first refusal is about."""
+        """The invalid field of the first error."""
         return self.errors[0].param_name
 
     @property
     def action(self) -> str | None:
-        """What to do about the first refusal."""
+        """What to do about the first error."""
         return self.errors[0].action
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors travel between processes; the usual way would call __init__ with the text alone.
+        # Errors are pickled between processes. By default, pickle would call __init__ with the text only.
         return _restored, (self.status, self.errors, self.trace_id, self.retry_after)
 
 
 def failure(code: str, message: str, action: str) -> StagedoorError:
-    """A failure that no server answered with."""
+    """Creates the error for a failure without an answer of the server."""
     return StagedoorError(0, [ErrorDetail(code, message, action=action)])
 
 

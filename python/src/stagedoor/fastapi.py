@@ -1,4 +1,4 @@
-"""FastAPI: dependencies that say who sent a request, and who is really acting.
+"""FastAPI: dependencies that tell who sent a request, and who is really acting.
 
 Example:
     >>> from typing import Annotated
@@ -34,13 +34,13 @@ from stagedoor.verify import Auth, Verifier
 
 
 def install(app: FastAPI, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
-    """Tells an app how to find out who sent a request, and adds the answer to blocked requests.
+    """Sets how an app authenticates requests, and adds the answer to blocked requests.
 
     Args:
         app: The app. A mounted app needs its own call.
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
-        session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
-            to None if no user is signed in.
+        session: For the app's own login, instead of `verifier`: a function, `async` or not, that takes the request and
+            returns an `OwnSession`, or None if no user is signed in.
 
     Raises:
         TypeError: not exactly one of `verifier` and `session` is given
@@ -54,12 +54,12 @@ async def _found(request: Request) -> Auth | Refusal:
     installed: Any = getattr(request.app.state, "stagedoor", None)
     if installed is None:
         raise RuntimeError(
-            "This app has no verifier: call `stagedoor.fastapi.install(app, Verifier(…))` when you make it."
+            "This app has no verifier: call `stagedoor.fastapi.install(app, Verifier(…))` when you create it."
         )
     # In a thread: fetching keys, or reading the app's session, must not block the event loop.
     if isinstance(installed, Verifier):
         headers = request.headers
-        # An HTTP/2 client may send each cookie in a header of its own.
+        # An HTTP/2 client may send each cookie in a separate header.
         cookie = "; ".join(headers.getlist("cookie"))
         authorization = ", ".join(headers.getlist("authorization"))
         return await run_in_threadpool(rules.by_token, installed, authorization, cookie)
@@ -71,27 +71,27 @@ Found = Annotated[Auth | Refusal, Depends(_found)]
 
 
 def current_auth(found: Found) -> Auth | None:
-    """Who sent the request; None if no user is signed in."""
+    """Returns who sent the request; None if no user is signed in."""
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(found: Found) -> Auth:
-    """Allows users, and those who act as one; others get 401 `authentication_invalid`."""
+    """Allows signed-in requests, with or without an actor; others get 401 `authentication_invalid`."""
     return rules.require_user(found)
 
 
 def forbid_acting(found: Found) -> Auth:
-    """Allows users; those who act as one get 403 `forbidden_while_acting`."""
+    """Allows users themselves; actors get 403 `forbidden_while_acting`."""
     return rules.forbid_acting(found)
 
 
 def require_acting(found: Found) -> Auth:
-    """Allows those who act as a user; others get 403 `acting_required`."""
+    """Allows only requests with an actor; others get 403 `acting_required`."""
     return rules.require_acting(found)
 
 
 def read_only_while_acting(request: Request, found: Found) -> Auth:
-    """Allows users; those who act as one get 403 `forbidden_while_acting` unless they only read."""
+    """Allows users; actors get 403 `forbidden_while_acting` unless they only read."""
     query = request.query_params.getlist("_method")
     return rules.read_only_while_acting(found, rules.methods_of([request.method], request.headers.get, query))
 

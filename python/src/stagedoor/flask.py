@@ -45,13 +45,13 @@ _REMEMBERED = "_stagedoor_found"
 
 
 def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
-    """Tells an app how to find out who sent a request, and adds the answer to blocked requests.
+    """Sets how an app authenticates requests, and adds the answer to blocked requests.
 
     Args:
         app: The app.
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
-        session: For the app's own login, instead: a function, `async` or not, from the request to an `OwnSession`, or
-            to None if no user is signed in.
+        session: For the app's own login, instead of `verifier`: a function, `async` or not, that takes the request and
+            returns an `OwnSession`, or None if no user is signed in.
 
     Raises:
         TypeError: not exactly one of `verifier` and `session` is given
@@ -62,29 +62,28 @@ def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFun
 
 
 def current_auth() -> Auth | None:
-    """Who sent the request; None if no user is signed in. Never None in a view behind a guard."""
+    """Returns who sent the request; None if no user is signed in. Never None in a view with a guard."""
     found = _found()
     return None if isinstance(found, Refusal) else found
 
 
 def require_user(view: View) -> View:
-    """Decorates a view: allows users, and those who act as one; others get 401 `authentication_invalid`."""
+    """Decorates a view: allows signed-in requests, with or without actor; others get 401 `authentication_invalid`."""
     return _guarded(view, lambda: rules.require_user(_found()))
 
 
 def forbid_acting(view: View) -> View:
-    """Decorates a view: allows users; those who act as one get 403 `forbidden_while_acting`."""
+    """Decorates a view: allows users themselves; actors get 403 `forbidden_while_acting`."""
     return _guarded(view, lambda: rules.forbid_acting(_found()))
 
 
 def require_acting(view: View) -> View:
-    """Decorates a view: allows those who act as a user; others get 403 `acting_required`."""
+    """Decorates a view: allows only requests with an actor; others get 403 `acting_required`."""
     return _guarded(view, lambda: rules.require_acting(_found()))
 
 
 def read_only_while_acting(view: View) -> View:
-    """Decorates a view: allows users; those who act as one get 403
-    `forbidden_while_acting` unless they only read."""
+    """Decorates a view: allows users; actors get 403 `forbidden_while_acting` unless they only read."""
     return _guarded(view, lambda: rules.read_only_while_acting(_found(), _methods()))
 
 
@@ -104,13 +103,13 @@ def _guarded(view: View, check: Callable[[], Auth]) -> View:
 
 
 def _found() -> Auth | Refusal:
-    """Who sent the request: found out when first needed, and remembered for this request alone."""
+    """Authenticates the request when first needed, and caches the result for this request only."""
     installed: Any = current_app.extensions.get(_EXTENSION)
     if installed is None:
         raise RuntimeError(
-            "This app has no verifier: call `stagedoor.flask.install(app, Verifier(…))` when you make it."
+            "This app has no verifier: call `stagedoor.flask.install(app, Verifier(…))` when you create it."
         )
-    # On the request, not in flask.g: an application context may outlive the request.
+    # Store it on the request, not in flask.g, because an application context may outlive the request.
     members = cast("dict[str, Any]", vars(request._get_current_object()))  # type: ignore[attr-defined]
     remembered_for, found = members.get(_REMEMBERED, (None, None))
     if remembered_for is not installed:
@@ -127,7 +126,7 @@ def _find(installed: Any) -> Auth | Refusal:
 
 
 def _result(told: Awaitable[Any]) -> Any:
-    """Waits in a thread of its own: an `async` view has an event loop in this one."""
+    """Waits in a separate thread, because an `async` view has an event loop in this thread."""
 
     async def awaited() -> Any:
         return await told

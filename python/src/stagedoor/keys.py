@@ -1,4 +1,4 @@
-"""The keys that session tokens are checked with."""
+"""The keys that verify session tokens."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from stagedoor._http import origin_of
 from stagedoor.token_error import TokenError
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-"""What session tokens may be signed with. No symmetric algorithm, and never `none` (RFC 8725 §3.1, §3.2)."""
+"""Accepted algorithms of session tokens: no symmetric ones, and never `none` (RFC 8725 §3.1, §3.2)."""
 
 _KINDS = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
-"""`kty` and `crv` of the keys of each."""
+"""`kty` and `crv` of the keys of each algorithm."""
 
 _MAX_AGE_SECONDS = 300.0
 """How long fetched keys are used. A key is published five minutes before it signs anything."""
 _MAX_STALE_SECONDS = 3_600.0
-"""How long they are used when the server cannot be reached."""
+"""How long they are used if the server cannot be reached."""
 _COOL_DOWN_SECONDS = 30.0
-"""How long keys are not fetched again, whatever tokens name."""
+"""Minimum time between two attempts to fetch, so that senders of tokens cannot cause many requests."""
 _COOL_DOWN_WITHOUT_KEYS_SECONDS = 1.0
 _FETCH_TIMEOUT_SECONDS = 5.0
 
 
 class JwksSource(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     def find(self, alg: str, kid: str | None) -> Key:
-        """The key that a token names, made for the algorithm it names. Raises TokenError."""
+        """Returns the key that a token names, for the algorithm that it names. Raises TokenError."""
         ...
 
 
@@ -50,16 +50,16 @@ class Key:
     public: Any
 
     def matches(self, signed: bytes, signature: bytes) -> bool:
-        """Whether the signature is the key's."""
-        # ECDSA and EdDSA signatures are 64 bytes, never DER (RFC 7518 §3.4, RFC 8037). PyJWT says so too; this does not
-        # depend on it.
+        """Verifies a signature."""
+        # ECDSA and EdDSA signatures are 64 bytes, never DER (RFC 7518 §3.4, RFC 8037). PyJWT checks this too, but this
+        # code does not depend on it.
         if self.alg != "RS256" and len(signature) != 64:
             return False
         return jwt.get_algorithm_by_name(self.alg).verify(signed, self.public, signature)
 
 
 class KeySet:
-    """Keys as RFC 7517 has them. Copies what it is given: it means the same for as long as it is used."""
+    """A key set (RFC 7517). Copies its input, so that later changes to it have no effect."""
 
     def __init__(self, jwks: object) -> None:
         keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
@@ -71,7 +71,7 @@ class KeySet:
     def find(self, alg: str, kid: str | None) -> Key:
         if kid is None:
             raise TokenError("key-unknown")
-        # Only what was found is kept, so no token can fill this.
+        # Cache found keys only, so that tokens cannot fill the cache.
         known = self._found.get((alg, kid))
         if known is None:
             named = [each for each in self._keys if _is_named(each, alg, kid)]
@@ -85,7 +85,7 @@ class KeySet:
 
 
 class Pem:
-    """One key, as PEM. A PEM does not say its algorithm, but each kind of key has only one here."""
+    """One key, as PEM. A PEM does not name its algorithm, but here each type of key has only one."""
 
     def __init__(self, pem: str) -> None:
         if not isinstance(pem, str) or not pem.strip().startswith("-----BEGIN PUBLIC KEY-----"):
@@ -107,7 +107,7 @@ class Pem:
 
 
 class RemoteJwks:
-    """A server's keys, fetched when needed and kept: what `remote_jwks` gives."""
+    """A server's keys, fetched on demand and cached: the result of `remote_jwks`."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -118,7 +118,7 @@ class RemoteJwks:
         self._problem: Exception | None = None
 
     def find(self, alg: str, kid: str | None) -> Key:
-        """The key that a token names. Raises TokenError."""
+        """Returns the key that a token names. Raises TokenError."""
         keys = self._keys
         unknown = keys is None or (kid is not None and not keys.has(kid))
         if unknown or time.monotonic() >= self._fetched_at + _MAX_AGE_SECONDS:
@@ -128,10 +128,10 @@ class RemoteJwks:
         return keys.find(alg, kid)
 
     def _fetched(self, wait: bool) -> KeySet | None:
-        """The keys, fetched again unless that was done just now; those from before if it cannot be done."""
+        """Fetches the keys, unless the last attempt is recent. Returns the cached keys if fetching fails."""
         if self._is_due() and self._fetching.acquire(blocking=wait):
             try:
-                # Somebody else may have done it meanwhile.
+                # Another thread may have fetched them since.
                 if self._is_due():
                     self._fetch()
             finally:
@@ -162,14 +162,14 @@ _remote_sets_lock = threading.Lock()
 
 
 def remote_jwks(server_url: str) -> RemoteJwks:
-    """The keys of a server: for `jwks` of `Verifier` and `verify_token`.
+    """Returns the keys of a server, for `jwks` of `Verifier` and `verify_token`.
 
-    Fetched when they are first needed, kept for five minutes, and fetched again at once (at most every 30 seconds) when
-    a token names a new one. While the server cannot be reached those from before are used, for an hour. Asking for the
-    same server gives the same keys: call it as often as you like, from any thread.
+    The keys are fetched when they are first needed, cached for five minutes, and fetched again immediately (at most
+    every 30 seconds) if a token names an unknown key. While the server cannot be reached, cached keys are used for an
+    hour. Calls for the same server share the same keys, in all threads.
 
     Args:
-        server_url: Where the server is: `http://127.0.0.1:4100`.
+        server_url: URL of the server: `http://127.0.0.1:4100`.
 
     Raises:
         StagedoorError: `server_url_invalid`
@@ -198,7 +198,7 @@ def _is_named(jwk: Mapping[str, Any], alg: str, kid: str) -> bool:
 
 
 def _key_of_jwk(alg: str, jwk: Mapping[str, Any]) -> Key:
-    # The public members alone: a private key would be read as one.
+    # Use the public members only; otherwise a private key would be read as one.
     public = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
     try:
         return _checked(jwt.PyJWK(public, algorithm=alg).key)

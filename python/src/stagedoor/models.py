@@ -32,16 +32,16 @@ class RequestModel(BaseModel):
 class AcceptActorTokenRequestBodyTypedDict(TypedDict):
     ticket: str
     actor_sub: NotRequired[str | None]
-    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
-    refused, and stays pending.
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is
+    refused and stays pending.
     """
 
 
 class AcceptActorTokenRequestBody(RequestModel):
     ticket: str = Field(repr=False)
     actor_sub: str | None = None
-    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is
-    refused, and stays pending.
+    """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is
+    refused and stays pending.
     """
 
 
@@ -54,8 +54,8 @@ class AcceptedActorToken(Model):
 
 
 class Actor(Model):
-    """The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is.
-    The whole object becomes the `act` claim of the session tokens.
+    """The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored
+    unchanged. The whole object becomes the `act` claim of the session tokens.
     """
 
     sub: str
@@ -68,23 +68,23 @@ class ActorToken(Model):
     user_id: str
     actor: Actor
     reason: str | None = None
-    """Why, for the audit log and for whoever reads it later. Stagedoor only."""
+    """The reason, for the audit log and its readers. Stagedoor only."""
     return_url: str | None = None
-    """Where the browser goes when acting is over. Stagedoor only."""
+    """Where the browser goes when the operator stops acting. Stagedoor only."""
     token: str | None = Field(default=None, repr=False)
-    """The ticket. Present while the token can still be used, on creation."""
+    """The ticket. Returned on creation, while the token can still be used."""
     url: str | None = Field(default=None, repr=False)
     """Opens the ticket in a browser."""
     expires_at: Milliseconds | None = None
-    """When the token stops being redeemable. In lists and reads."""
+    """When the token expires and can no longer be redeemed. In lists and reads."""
     session_id: str | None = None
-    """The session it started, once accepted. In lists and reads."""
+    """The session that the token started, once accepted. In lists and reads."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
 
 class AuditEventPrincipal(Model):
-    """Who asked: a secret key (its id, never the key), a client, the command line, or the server itself."""
+    """Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself."""
 
     type: Literal["secret_key", "client", "command_line", "system"] | str
     id: str | None
@@ -97,12 +97,12 @@ class AuditEvent(Model):
     """Position in the log."""
     at: Milliseconds
     action: str
-    """What was done or asked for: `actor_token.create`, `session.revoke`, …"""
+    """What was done or requested: `actor_token.create`, `session.revoke`, …"""
     outcome: Literal["done", "refused"] | str
     code: str | None
     """The error code of a refusal."""
     principal: AuditEventPrincipal
-    """Who asked: a secret key (its id, never the key), a client, the command line, or the server itself."""
+    """Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself."""
     actor_sub: str | None
     actor: Actor | None
     """The whole actor payload."""
@@ -111,7 +111,7 @@ class AuditEvent(Model):
     session_id: str | None
     user_id: str | None
     target_id: str | None
-    """Anything else it was done to: a secret key, a signing key."""
+    """Any other object that the event concerns: a secret key, a signing key."""
     reason: str | None
     address: str | None
     user_agent: str | None
@@ -121,8 +121,8 @@ class AuditEvent(Model):
 
 
 Claims: TypeAlias = dict[str, Any]
-"""The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`:
-docs/concepts/jwt-templates.md.
+"""The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as
+`{{user.first_name}}`: docs/concepts/jwt-templates.md.
 """
 
 
@@ -146,12 +146,12 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     expires_in_seconds: NotRequired[int | None]
     """How long the token can be redeemed, in seconds."""
     session_max_duration_in_seconds: NotRequired[int | None]
-    """The longest the session it starts may last, in seconds."""
+    """Maximum duration of the session that the token starts, in seconds."""
     reason: NotRequired[str | None]
-    """Why, for the audit log and for whoever reads it later. Stagedoor only."""
+    """The reason, for the audit log and its readers. Stagedoor only."""
     return_url: NotRequired[str | None]
-    """Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor
-    only.
+    """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
+    allowed origin. Stagedoor only.
     """
 
 
@@ -162,29 +162,29 @@ class CreateActorTokenRequestBody(RequestModel):
     expires_in_seconds: int | None = 3600
     """How long the token can be redeemed, in seconds."""
     session_max_duration_in_seconds: int | None = 1800
-    """The longest the session it starts may last, in seconds."""
+    """Maximum duration of the session that the token starts, in seconds."""
     reason: str | None = None
-    """Why, for the audit log and for whoever reads it later. Stagedoor only."""
+    """The reason, for the audit log and its readers. Stagedoor only."""
     return_url: str | None = None
-    """Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor
-    only.
+    """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
+    allowed origin. Stagedoor only.
     """
 
 
 class CreateJWTTemplateRequestBodyTypedDict(TypedDict):
     name: str
-    """Unique; tokens are asked for by it."""
+    """Unique. Callers request tokens by this name."""
     claims: Claims
     lifetime: NotRequired[int | None]
-    """Life of its tokens, in seconds; 60 unless told."""
+    """Lifetime of its tokens, in seconds. Default: 60."""
     allowed_clock_skew: NotRequired[int | None]
-    """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
+    """How far `nbf` is before the time of minting, in seconds. Default: 5."""
     custom_signing_key: NotRequired[Literal[False] | None]
-    """Tokens are signed with the server’s own key: `false`."""
+    """Must be `false`: tokens are signed with the server’s own key."""
     signing_algorithm: NotRequired[str | None]
-    """The server’s own, or nothing."""
+    """The server’s own algorithm, or omitted."""
     signing_key: NotRequired[str | None]
-    """Not supported: leave it out."""
+    """Not supported: omit this."""
 
 
 class CreateJWTTemplateRequestBody(RequestModel):
@@ -196,18 +196,18 @@ class CreateJWTTemplateRequestBody(RequestModel):
         "signing_key",
     ))
     name: str
-    """Unique; tokens are asked for by it."""
+    """Unique. Callers request tokens by this name."""
     claims: Claims
     lifetime: int | None = None
-    """Life of its tokens, in seconds; 60 unless told."""
+    """Lifetime of its tokens, in seconds. Default: 60."""
     allowed_clock_skew: int | None = None
-    """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
+    """How far `nbf` is before the time of minting, in seconds. Default: 5."""
     custom_signing_key: Literal[False] | None = None
-    """Tokens are signed with the server’s own key: `false`."""
+    """Must be `false`: tokens are signed with the server’s own key."""
     signing_algorithm: str | None = None
-    """The server’s own, or nothing."""
+    """The server’s own algorithm, or omitted."""
     signing_key: str | None = None
-    """Not supported: leave it out."""
+    """Not supported: omit this."""
 
 
 class CreateSessionRequestBodyTypedDict(TypedDict):
@@ -225,7 +225,7 @@ class CreateSignInTokenRequestBodyTypedDict(TypedDict):
     expires_in_seconds: NotRequired[int | None]
     """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: NotRequired[None]
-    """Organizations are not supported: leave it out."""
+    """Organizations are not supported: omit this."""
 
 
 class CreateSignInTokenRequestBody(RequestModel):
@@ -233,14 +233,14 @@ class CreateSignInTokenRequestBody(RequestModel):
     expires_in_seconds: int | None = 2592000
     """How long the token can be redeemed, in seconds: at most 2592000, which is 30 days."""
     org_id: None = None
-    """Organizations are not supported: leave it out."""
+    """Organizations are not supported: omit this."""
 
 
 class CreateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
-    """Unique. Kept in lower case."""
+    """Unique. Stored in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -284,7 +284,7 @@ class CreateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
-    """Unique. Kept in lower case."""
+    """Unique. Stored in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -345,7 +345,7 @@ class JWTTemplate(Model):
     allowed_clock_skew: int
     custom_signing_key: bool
     signing_algorithm: Literal["RS256", "ES256", "EdDSA"] | str
-    """The server’s own."""
+    """The server’s own algorithm."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
@@ -406,41 +406,41 @@ class Revocation(Model):
     actor_sub: str | None
     everything: bool
     not_before: Milliseconds
-    """What was there up to this time is revoked."""
+    """The cutoff: everything that was created up to this time is revoked."""
     revoked_sessions: int
-    """How many sessions have been marked so far."""
+    """Number of sessions marked so far."""
     revoked_tokens: int
-    """How many pending tokens have been marked so far."""
+    """Number of pending tokens marked so far."""
     complete: bool
-    """False if some are still to be marked, each with its audit event. They are revoked all the same."""
+    """`false` if some have not been marked yet, each with its audit event. They are already revoked."""
     matched: bool
-    """False if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is
-    compared byte for byte.
+    """`false` if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub`
+    is compared byte for byte.
     """
     similar_actor_subs: list[str] | None = None
-    """If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5."""
+    """If nothing matched: up to 5 actors whose `sub` differs only in case, white space or Unicode normalization."""
 
 
 class RevokeAllSessionsRequestBodyTypedDict(TypedDict):
     user_id: NotRequired[str | None]
-    """Everything of this user: their own sessions, and those in which somebody acts as them."""
+    """Revoke everything of this user: their own sessions, and sessions of actors who act as them."""
     actor_sub: NotRequired[str | None]
-    """Everything that this actor does, as whomever."""
+    """Revoke everything of this actor, for every user."""
     everything: NotRequired[Literal[True] | None]
-    """Everything of everybody."""
+    """Revoke everything, for all users."""
     reason: NotRequired[str | None]
-    """Kept in the audit log."""
+    """Stored in the audit log."""
 
 
 class RevokeAllSessionsRequestBody(RequestModel):
     user_id: str | None = None
-    """Everything of this user: their own sessions, and those in which somebody acts as them."""
+    """Revoke everything of this user: their own sessions, and sessions of actors who act as them."""
     actor_sub: str | None = None
-    """Everything that this actor does, as whomever."""
+    """Revoke everything of this actor, for every user."""
     everything: Literal[True] | None = None
-    """Everything of everybody."""
+    """Revoke everything, for all users."""
     reason: str | None = None
-    """Kept in the audit log."""
+    """Stored in the audit log."""
 
 
 class Session(Model):
@@ -449,15 +449,15 @@ class Session(Model):
     user_id: str
     client_id: str
     actor: Actor | None
-    """Who is really acting; null in a session of the user’s own."""
+    """Who is really acting; null in the user’s own sessions."""
     status: Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | str
     last_active_organization_id: Any
     last_active_at: Milliseconds
     latest_activity: Any
     expire_at: Milliseconds
-    """When the session ends whatever happens. Never moved."""
+    """When the session expires, even if it is in use. Never extended."""
     abandon_at: Milliseconds
-    """When the session ends if nobody uses it meanwhile."""
+    """When the session ends if it is not used before then."""
     created_at: Milliseconds
     updated_at: Milliseconds
     tasks: Any
@@ -478,9 +478,9 @@ class SignInToken(Model):
     token: str | None = Field(default=None, repr=False)
     url: str | None = None
     expires_at: Milliseconds | None = None
-    """When the token stops being redeemable. In lists."""
+    """When the token expires and can no longer be redeemed. In lists."""
     session_id: str | None = None
-    """The session it started, once accepted. In lists."""
+    """The session that the token started, once accepted. In lists."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
@@ -492,18 +492,18 @@ class TotalCount(Model):
 
 class UpdateJWTTemplateRequestBodyTypedDict(TypedDict):
     name: NotRequired[str | None]
-    """Unique; tokens are asked for by it."""
+    """Unique. Callers request tokens by this name."""
     claims: NotRequired[Claims | None]
     lifetime: NotRequired[int | None]
-    """Life of its tokens, in seconds; 60 unless told."""
+    """Lifetime of its tokens, in seconds. Default: 60."""
     allowed_clock_skew: NotRequired[int | None]
-    """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
+    """How far `nbf` is before the time of minting, in seconds. Default: 5."""
     custom_signing_key: NotRequired[Literal[False] | None]
-    """Tokens are signed with the server’s own key: `false`."""
+    """Must be `false`: tokens are signed with the server’s own key."""
     signing_algorithm: NotRequired[str | None]
-    """The server’s own, or nothing."""
+    """The server’s own algorithm, or omitted."""
     signing_key: NotRequired[str | None]
-    """Not supported: leave it out."""
+    """Not supported: omit this."""
 
 
 class UpdateJWTTemplateRequestBody(RequestModel):
@@ -515,18 +515,18 @@ class UpdateJWTTemplateRequestBody(RequestModel):
         "signing_key",
     ))
     name: str | None = None
-    """Unique; tokens are asked for by it."""
+    """Unique. Callers request tokens by this name."""
     claims: Claims | None = None
     lifetime: int | None = None
-    """Life of its tokens, in seconds; 60 unless told."""
+    """Lifetime of its tokens, in seconds. Default: 60."""
     allowed_clock_skew: int | None = None
-    """How far `nbf` is before the time of minting, in seconds; 5 unless told."""
+    """How far `nbf` is before the time of minting, in seconds. Default: 5."""
     custom_signing_key: Literal[False] | None = None
-    """Tokens are signed with the server’s own key: `false`."""
+    """Must be `false`: tokens are signed with the server’s own key."""
     signing_algorithm: str | None = None
-    """The server’s own, or nothing."""
+    """The server’s own algorithm, or omitted."""
     signing_key: str | None = None
-    """Not supported: leave it out."""
+    """Not supported: omit this."""
 
 
 class UpdateUserMetadataRequestBodyTypedDict(TypedDict):
@@ -545,7 +545,7 @@ class UpdateUserRequestBodyTypedDict(TypedDict):
     external_id: NotRequired[str | None]
     """Your own id of this user. Unique."""
     username: NotRequired[str | None]
-    """Unique. Kept in lower case."""
+    """Unique. Stored in lower case."""
     first_name: NotRequired[str | None]
     last_name: NotRequired[str | None]
     locale: NotRequired[str | None]
@@ -590,7 +590,7 @@ class UpdateUserRequestBody(RequestModel):
     external_id: str | None = None
     """Your own id of this user. Unique."""
     username: str | None = None
-    """Unique. Kept in lower case."""
+    """Unique. Stored in lower case."""
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
@@ -695,8 +695,8 @@ class GetActorTokenListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
@@ -706,8 +706,8 @@ class GetSignInTokenListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
@@ -735,8 +735,8 @@ class GetUserListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
@@ -769,20 +769,20 @@ class GetSessionListQuery(TypedDict):
     client_id: NotRequired[str | None]
     user_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
-    """Only sessions in which this actor is acting. Stagedoor only."""
+    """Only sessions of this actor. Stagedoor only."""
     status: NotRequired[Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
 class FollowRevocationsQuery(TypedDict):
     since: NotRequired[int | None]
-    """Begin with what was revoked since this time (ms). Unless told: since the oldest session token that can still
-    be good was minted.
+    """Start with revocations since this time (ms). Default: since the oldest session token that can still be valid
+    was minted.
     """
 
 
@@ -790,8 +790,8 @@ class ListJWTTemplatesQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
@@ -810,12 +810,12 @@ class GetAuditEventListQuery(TypedDict):
     before: NotRequired[int | None]
     """Only events before this time (ms)."""
     before_seq: NotRequired[int | None]
-    """Only events before this position: pages through any number of events."""
+    """Only events before this position. Use it to page through any number of events."""
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 
@@ -823,8 +823,8 @@ class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
-    """Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted
-    between two pages shift nothing. Cannot be combined with an `offset`.
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
 
 

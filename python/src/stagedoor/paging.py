@@ -11,30 +11,30 @@ from stagedoor._http import Call, Http
 T = TypeVar("T")
 
 _FURTHER_PAGES_LIMIT = 100
-"""How many further pages hold unless `limit` was given: the server's usual 10 would be many requests."""
+"""Default rows per further page. The server's default of 10 would need many requests."""
 
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """What one request gives of a list."""
+    """One page of a list, as one request returns it."""
 
     data: list[T]
     total_count: int | None
-    """None where it was not asked for."""
+    """None if the request did not ask for it."""
     next_cursor: str | None
 
 
 @dataclass(frozen=True)
 class Listing(Generic[T]):
-    """A list, from some point on."""
+    """A list, from a position on."""
 
     path: str
     query: Mapping[str, Any]
     read: Callable[[Any], T]
     total_count: int | None = None
-    """The count of the first page, on all others."""
+    """On further pages: the count that came with the first page."""
     movable: bool = False
-    """Rows can change their place in the list while it is read."""
+    """Whether rows can change their position while the list is read."""
 
     def call(self) -> Call[Part[T]]:
         return Call("GET", self.path, self._part, query={**self.query, "paginated": True})
@@ -44,7 +44,7 @@ class Listing(Generic[T]):
         if part.next_cursor is not None:
             position: dict[str, Any] = {"offset": None, "starting_after": part.next_cursor, "total_count": False}
         elif part.data and self._is_counted and part.total_count is not None and offset < part.total_count:
-            # A server that has no cursors.
+            # The server has no cursors.
             position = {"offset": offset}
         else:
             return None
@@ -54,7 +54,7 @@ class Listing(Generic[T]):
 
     @property
     def _is_counted(self) -> bool:
-        """Whether the count is of the rows from the first page on."""
+        """Whether the count includes all rows from the first page on."""
         return self.query.get("starting_after") is None and self.query.get("before_seq") is None
 
     def count_of(self, part: Part[T]) -> int:
@@ -62,7 +62,7 @@ class Listing(Generic[T]):
         return next(count for count in counts if count is not None)
 
     def new_rows(self, seen: set[object], data: list[T]) -> list[T]:
-        """The rows to give: of a list whose rows move, each once."""
+        """Returns the rows of a page. If rows can move, returns only those that were not returned before."""
         if not self.movable:
             return data
         new = [row for row in data if getattr(row, "id", None) not in seen]
@@ -76,11 +76,11 @@ class Listing(Generic[T]):
 
 
 class Page(Generic[T]):
-    """A page of a list, and the way to the rest.
+    """A page of a list. Iterate over it to get this page and all further ones.
 
-    `data` is this page, `total_count` how many there are in all; a loop over it goes on through every further page.
-    It follows positions, not counts: you may revoke, ban or delete what you are given, and nothing is skipped or given
-    twice. Rows that are added while you iterate are left out if the newest come first.
+    `data` has the rows of this page, `total_count` is the number of rows in all pages. Iteration uses positions, not
+    counts: you may revoke, ban or delete the rows that you get, and no row is skipped or returned twice. If the newest
+    rows come first, rows that are added during iteration are not included.
 
     Example:
         >>> page = stagedoor.users.list(limit=2)
@@ -122,7 +122,7 @@ class Page(Generic[T]):
 
 
 class AsyncPage(Generic[T]):
-    """A page of a list, and the way to the rest: as `Page`, with `async for`.
+    """A page of a list, like `Page`, for `async for`.
 
     Example:
         >>> async def count() -> int:
@@ -164,10 +164,10 @@ class AsyncPage(Generic[T]):
 
 
 def read_page(http: Http, listing: Listing[T]) -> Page[T]:
-    """Asks for a page."""
+    """Requests a page."""
     return Page(http, listing, http.send(listing.call()))
 
 
 async def read_page_async(http: Http, listing: Listing[T]) -> AsyncPage[T]:
-    """Asks for a page."""
+    """Requests a page."""
     return AsyncPage(http, listing, await http.send_async(listing.call()))

@@ -1,4 +1,4 @@
-"""Checks session tokens: who is signed in, and who is really acting."""
+"""Verifies session tokens: who is signed in, and who is really acting."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _SESSION_TOKEN_CATEGORY = "cl_B7d4PD111AAA"
 """Clerk's category of session tokens: `cat` in the header."""
 
 _REFUSED_HEADERS = ("crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c")
-"""Header members that would change what the signature means, or bring a key along (RFC 7515 §4.1, RFC 8725 §3.5)."""
+"""Header members that would change the meaning of the signature, or provide a key (RFC 7515 §4.1, RFC 8725 §3.5)."""
 
 _MAX_TOKEN_LENGTH = 8_192
-"""Session tokens are a few hundred bytes, and a kilobyte or two with a large actor."""
+"""Maximum length. Session tokens are a few hundred bytes, or one to two kilobytes with a large actor."""
 
 _MAX_INTEGER = 2**53 - 1
 
 
 @dataclass(frozen=True)
 class Auth:
-    """Who sent a request."""
+    """The authentication of a request."""
 
     user_id: str
     session_id: str | None
     """None only if the session is the app's own and has no id."""
     actor: Actor | None
-    """Who is really acting as the user; None in a session of the user's own. Decide on this, the outermost actor,
-    alone: an `act` inside it is history and must not decide access (RFC 8693 §4.1)."""
+    """Who is really acting as the user; None in the user's own sessions. Base access decisions only on this outermost
+    actor: a nested `act` is history and must not affect access (RFC 8693 §4.1)."""
     claims: Mapping[str, Any]
-    """All that the token says. Times are Unix seconds. Of an own session: what the app itself says."""
+    """All claims of the token; times are Unix seconds. For a session of the app's own login: the app's own claims."""
 
     @property
     def is_acting(self) -> bool:
@@ -58,33 +58,32 @@ class Auth:
 
 @dataclass(frozen=True)
 class VerifiedSession(Auth):
-    """Who a session token stands for: an `Auth` that always has a session id."""
+    """The session of a valid token: an `Auth` that always has a session id."""
 
     session_id: str
 
 
 class Verifier:
-    """Checks session tokens: signature, kind, issuer, times and, if told, the page.
+    """Verifies session tokens: signature, kind, issuer, times and, with `authorized_parties`, the page.
 
-    The keys are read once, so this is the way for a server; threads may share it. Nothing is fetched when the keys are
-    given as a key set or as PEM.
+    Use it in servers, because it imports the keys only once; threads may share it. With a key set or a PEM, it sends no
+    requests.
 
-    A valid token says who was signed in when it was minted, at most a minute ago; a session revoked since then is
-    refused from the next token on.
+    A valid token proves who was signed in when it was minted, at most a minute ago. If the session was revoked since
+    then, its next token is refused.
 
     Args:
-        issuer: Who must have issued it: the server's STAGEDOOR_PUBLIC_URL, letter for letter.
+        issuer: The expected issuer: exactly the server's STAGEDOOR_PUBLIC_URL.
         jwks: The keys, as a key set or as `remote_jwks(server_url)`.
-        public_key: Instead: one key, as PEM.
-        server_url: Instead: where to fetch the keys, for `jwks=remote_jwks(server_url)`.
-        authorized_parties: The pages it may have been made for, as origins: `["https://app.example.com"]`. Give it
-            wherever tokens come from browsers. A token that names no page (one minted with a secret key) is then
-            refused.
-        clock_skew_in_seconds: How far apart the clocks may be.
-        now: The time, in Unix seconds: `time.time` unless given.
+        public_key: One key as PEM, instead of `jwks`.
+        server_url: The server from which to fetch the keys, instead of `jwks=remote_jwks(server_url)`.
+        authorized_parties: The pages that a token may be for, as origins: `["https://app.example.com"]`. Set it
+            whenever tokens come from browsers. Tokens without a page (those minted with a secret key) are then refused.
+        clock_skew_in_seconds: Maximum difference between the clocks, in seconds.
+        now: Returns the time, in Unix seconds. Default: `time.time`.
 
     Raises:
-        ValueError: the options make no sense
+        ValueError: the options are invalid
 
     RFC 7519 §7.2, RFC 8725, RFC 8693 §4.1
 
@@ -113,14 +112,14 @@ class Verifier:
     ) -> None:
         if not isinstance(issuer, str) or issuer == "":
             raise ValueError(
-                "`issuer` is missing: give the STAGEDOOR_PUBLIC_URL of the server whose tokens are accepted."
+                "`issuer` is missing: set it to the STAGEDOOR_PUBLIC_URL of the server whose tokens are accepted."
             )
-        # A text has parts too, and an empty one would let in tokens that name no page.
+        # Refuse a string, which is a sequence too, and an empty string, which would accept tokens without a page.
         if authorized_parties is not None and (
             isinstance(authorized_parties, str) or not authorized_parties or "" in authorized_parties
         ):
             raise ValueError(
-                "`authorized_parties` names no page: give a list of the origins of your app, or leave it out."
+                "`authorized_parties` names no page: set it to a list of the origins of your app, or omit it."
             )
         if not 0 <= clock_skew_in_seconds <= 300:
             raise ValueError("`clock_skew_in_seconds` must be from 0 to 300.")
@@ -131,7 +130,7 @@ class Verifier:
         self._now = now
 
     def verify(self, token: str) -> VerifiedSession:
-        """Checks a token: the `__session` cookie, or what follows `Bearer `. Raises TokenError, with a `reason`."""
+        """Verifies a token: the `__session` cookie, or the text after `Bearer `. Raises TokenError with a `reason`."""
         header, claims, signed, signature = _decoded(token)
         if any(name in header for name in _REFUSED_HEADERS):
             raise TokenError("token-malformed")
@@ -141,7 +140,7 @@ class Verifier:
         if not self._keys.find(alg, kid).matches(signed, signature):
             raise TokenError("token-invalid-signature")
 
-        # From here on the issuer said it. Everything required is required; a comparison with anything odd is a refusal.
+        # The token is genuine. All required claims must be present; the conditions below also refuse NaN.
         _check_session_claims(claims)
         if claims["iss"] != self._issuer:
             raise TokenError("token-wrong-issuer")
@@ -169,18 +168,18 @@ def verify_token(
     clock_skew_in_seconds: float = 5,
     now: Callable[[], float] = time.time,
 ) -> VerifiedSession:
-    """Checks one session token: as `Verifier`, for where there is no place to keep one.
+    """Verifies one session token, like `Verifier`, for code that cannot keep a verifier.
 
-    Keys of a server are fetched once all the same; a key set or a PEM is read again each time.
+    A server's keys are still fetched only once; a key set or a PEM is read on each call.
 
     Args:
-        token: The JWT: the `__session` cookie, or what follows `Bearer `.
+        token: The JWT: the `__session` cookie, or the text after `Bearer `.
 
-    The others are those of `Verifier`.
+    All other arguments are those of `Verifier`.
 
     Raises:
-        TokenError: its `reason` says why
-        ValueError: the options make no sense
+        TokenError: the token is not valid; see its `reason`
+        ValueError: the options are invalid
 
     RFC 7519 §7.2, RFC 8725, RFC 8693 §4.1
 
@@ -217,7 +216,7 @@ def _source(
 
 
 def _decoded(token: object) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Takes a compact JWT apart (RFC 7519 §7.2); nothing in it is trusted yet."""
+    """Splits and decodes a compact JWT (RFC 7519 §7.2). Its parts are not verified yet."""
     if not isinstance(token, str) or len(token) > _MAX_TOKEN_LENGTH:
         raise TokenError("token-malformed")
     parts = token.split(".", 3)
@@ -230,7 +229,7 @@ def _decoded(token: object) -> tuple[dict[str, Any], dict[str, Any], bytes, byte
 def _object(part: str) -> dict[str, Any]:
     try:
         value = json.loads(_bytes(part).decode("utf-8"), parse_constant=_refuse)
-    # Deep nesting ends in a RecursionError, a number of thousands of digits in a ValueError.
+    # Deep nesting raises RecursionError; a number with thousands of digits raises ValueError.
     except (ValueError, RecursionError) as cause:
         raise TokenError("token-malformed") from cause
     if not isinstance(value, dict):
@@ -243,7 +242,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _bytes(part: str) -> bytes:
-    """One text for one value: what does not encode to the same text again (padding, spaces, loose bits) is refused."""
+    """Decodes base64url. Refuses text that does not encode to the same text again (padding, spaces, unused bits)."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", part) or len(part) % 4 == 1:
         raise TokenError("token-malformed")
     decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
@@ -263,14 +262,14 @@ def _key_name(header: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _check_session_claims(claims: Mapping[str, Any]) -> None:
     named = all(isinstance(claims.get(name), str) and claims[name] != "" for name in ("iss", "sub", "sid"))
-    # `True` is an int to Python.
+    # In Python, `True` is an int.
     timed = all(type(claims.get(name)) is int and 0 <= claims[name] <= _MAX_INTEGER for name in ("exp", "iat", "nbf"))
     if not named or not timed or not isinstance(claims.get("azp", ""), str):
         raise TokenError("token-malformed")
-    # Never taken for a session of the user's own because its actor cannot be read.
+    # Refuse an unreadable actor: the session must not count as the user's own.
     act = claims.get("act")
     if "act" in claims and not (isinstance(act, dict) and isinstance(act.get("sub"), str)):
         raise TokenError("token-malformed")
-    # RFC 7519 §4.1.3: a token for named recipients is refused by anyone who is none of them.
+    # RFC 7519 §4.1.3: refuse a token with an audience, because this verifier is not in it.
     if "aud" in claims:
         raise TokenError("token-wrong-kind")

@@ -1,7 +1,7 @@
 import type { Actor } from '../models/schemas.ts'
 import type { SessionClaims, TokenErrorReason } from '../verify.ts'
 
-/** Who is behind a request. It is always there; `userId` says whether anybody is signed in. */
+/** The authentication of a request. Every request has one; `userId` is null if the request is signed out. */
 export type Auth = SignedIn | SignedInActing | SignedOut
 
 /** A user, in a session of their own. */
@@ -11,22 +11,22 @@ export interface SignedIn {
   sessionId: string | null
   actor: null
   isActing: false
-  /** Of the session token; what the app itself says if the session is the app's own. */
+  /** Claims of the session token, or the app's own claims if the session is the app's own. */
   claims: Partial<SessionClaims>
 }
 
-/** Somebody else, as a user. */
+/** An actor, acting as a user. */
 export interface SignedInActing {
-  /** The user acted as. */
+  /** The user that the actor acts as. */
   userId: string
   sessionId: string | null
-  /** Who is really acting. Decide on this, the outermost actor, alone (RFC 8693 §4.1). */
+  /** Who is really acting. Base access decisions only on this outermost actor (RFC 8693 §4.1). */
   actor: Actor
   isActing: true
   claims: Partial<SessionClaims>
 }
 
-/** Nobody that can be relied on. */
+/** A request without a valid session. */
 export interface SignedOut {
   userId: null
   sessionId: null
@@ -36,14 +36,14 @@ export interface SignedOut {
   reason: SignedOutReason
 }
 
-/** Nobody tried to be anybody (`not-signed-in`), or why the token that came must not be trusted. */
+/** `not-signed-in` if the request has no token; otherwise why its token is not valid. */
 export type SignedOutReason = 'not-signed-in' | TokenErrorReason
 
-/** A session that the app itself keeps: what its own login knows of a request. */
+/** A session of the app's own login. */
 export interface OwnSession {
   userId: string
   sessionId?: string | null | undefined
-  /** Who is really acting as the user; nothing in a session of the user's own. */
+  /** Who is really acting as the user; null or undefined in the user's own sessions. */
   actor?: Actor | null | undefined
   claims?: Record<string, unknown> | undefined
 }

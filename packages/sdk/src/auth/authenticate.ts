@@ -8,46 +8,46 @@ import {
 } from '../verify.ts'
 import { type Auth, type OwnSession, type SignedOutReason, signedIn, signedOut } from './auth.ts'
 
-/** How requests say who they are from: by a session token, or by the session of the app's own login. */
+/** How requests are authenticated: with a session token, or with a session of the app's own login. */
 export type AuthOptions<Incoming> = TokenOptions | SessionOptions<Incoming>
 
-/** Session tokens: `Authorization: Bearer`, else the `__session` cookies. As for `createVerifier`, but for the keys. */
+/** Session tokens from `Authorization: Bearer`, or else from `__session` cookies. Options as for `createVerifier`, except the keys. */
 export type TokenOptions = Omit<VerifyOptions, keyof KeyOptions> & {
-  /** A key set, or `remoteJwks(serverURL)`. Without it and `publicKey`, the keys are fetched from the issuer. */
+  /** A key set, or `remoteJwks(serverURL)`. Default, without `publicKey` too: keys fetched from the issuer. */
   jwks?: KeyOptions['jwks']
   /** One key, as PEM, instead of `jwks`. */
   publicKey?: string | undefined
-  /** Told of every token that is refused, to log its `reason` and `cause`. The token itself is not in it. */
+  /** Called for every refused token, so that you can log its `reason` and `cause`. The error does not contain the token. */
   onInvalidToken?: ((error: TokenError) => void) | undefined
 }
 
 /** For apps that keep their own login. */
 export interface SessionOptions<Incoming> {
-  /** What the app's own session says; nothing when nobody is signed in. */
+  /** Returns the app's own session; null or undefined if the request is signed out. */
   session: (request: Incoming) => MaybePromise<OwnSession | null | undefined>
 }
 
 type MaybePromise<T> = T | Promise<T>
 
-/** Reads a header of the request; the two that are asked for are never lists. */
+/** Reads a header of the request. The two headers are never lists. */
 export type ReadHeader = (name: 'authorization' | 'cookie') => string | null | undefined
 
-/** Finds out who is behind a request. An invalid token is nobody; only the app's own `session` can throw. */
+/** Authenticates a request. An invalid token means signed out; only the app's own `session` function can throw. */
 export type Authenticate<Incoming> = (request: Incoming, header: ReadHeader) => Promise<Auth>
 
-/** What every framework's `authenticate` is made of. @throws TypeError if the options make no sense */
+/** Creates the function behind every framework's `authenticate`. @throws TypeError if the options are invalid */
 export function createAuthenticate<Incoming>(options: AuthOptions<Incoming>): Authenticate<Incoming> {
   if (!('session' in options)) return byToken(options)
   if (typeof options.session !== 'function' || 'issuer' in options) {
-    throw new TypeError('Give `session`, a function, for sessions of your own; or `issuer`, for session tokens.')
+    throw new TypeError('Pass either `session`, a function, for your own sessions; or `issuer`, for session tokens.')
   }
   return bySession(options)
 }
 
 /**
- * A bearer token decides alone. Without one, each `__session` cookie is tried, because a request may have several: the
- * first that verifies counts, but one of an actor goes before one of a user's own. If none verifies, the first one gives
- * the reason.
+ * Authenticates with session tokens. If there is a bearer token, only that counts. Otherwise every `__session` cookie is
+ * tried, because a request may have several. The first valid one counts, but a session with an actor takes precedence. If
+ * none is valid, the first one gives the reason.
  */
 function byToken<Incoming>({ onInvalidToken, ...options }: TokenOptions): Authenticate<Incoming> {
   const verify = createVerifier(withKeys(options))
@@ -72,12 +72,12 @@ function byToken<Incoming>({ onInvalidToken, ...options }: TokenOptions): Authen
 
 function withKeys(options: Omit<TokenOptions, 'onInvalidToken'>): VerifyOptions {
   if (options.jwks !== undefined || options.publicKey !== undefined) return options as VerifyOptions
-  // Without an issuer there are none: createVerifier says that it is missing.
+  // Without an issuer there are no keys; createVerifier then reports the missing issuer.
   const jwks = options.issuer ? remoteJwks(options.issuer) : { keys: [] }
   return { ...options, publicKey: undefined, jwks }
 }
 
-/** RFC 6750 §2.1. Who sends one means it: the cookie is not looked at, whatever the token turns out to be. */
+/** Returns the bearer token (RFC 6750 §2.1). If there is one, cookies are ignored, even if the token is invalid. */
 function bearerOf(authorization: string | null | undefined): string | undefined {
   return /^bearer(?: +(.*))?$/is
     .exec(authorization ?? '')
@@ -86,8 +86,8 @@ function bearerOf(authorization: string | null | undefined): string | undefined 
 }
 
 /**
- * The values of all cookies of a name, in order, without empty ones and repetitions. Some servers join several `Cookie`
- * headers with commas; no value of a session cookie has one.
+ * Returns the values of all cookies with a name, in order, without empty values and duplicates. Some servers join several
+ * `Cookie` headers with commas; the value of a session cookie never has a comma.
  */
 function cookiesOf(header: string | null | undefined, name: string): string[] {
   const values = new Set<string>()
@@ -109,13 +109,13 @@ function bySession<Incoming>({ session }: SessionOptions<Incoming>): Authenticat
   }
 }
 
-/** Never taken for a session of the user's own because its actor cannot be read. */
+/** Checks an app's session. An unreadable actor must be an error: the session must not count as the user's own. */
 function assertOwnSession({ userId, sessionId, actor }: OwnSession): void {
   const isText = (id: unknown) => typeof id === 'string' && id !== ''
   const isNone = (value: unknown) => value === undefined || value === null
   const isActor = (value: typeof actor) => typeof value?.sub === 'string'
   if (isText(userId) && (isNone(sessionId) || isText(sessionId)) && (isNone(actor) || isActor(actor))) return
   throw new TypeError(
-    '`session` must give { userId, sessionId, actor }: ids as texts, an actor with a `sub`; no actor for a session of the user’s own, and undefined when nobody is signed in.',
+    '`session` must return { userId, sessionId, actor }: ids as strings, and an actor with a `sub` or none. It must return undefined if the request is signed out.',
   )
 }

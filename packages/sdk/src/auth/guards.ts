@@ -1,15 +1,15 @@
 import type { Auth } from './auth.ts'
 import { type Refusal, refusal, refusedAsSignedOut } from './refusal.ts'
 
-/** What guards look at in a request, apart from who sent it. */
+/** The parts of a request that guards check, in addition to its auth. */
 export interface GuardedRequest {
-  /** Every method that it may be handled as: {@link methodsOf}. */
+  /** Every method as which the request may be handled: {@link methodsOf}. */
   methods: readonly string[]
-  /** Its address, as it came; several if something on the way has changed it. */
+  /** Its URL as received, and further ones if a middleware has changed it. */
   urls: readonly string[]
 }
 
-/** Says whether a request may pass: undefined, or why not. Each framework puts it into its own shape. */
+/** Returns undefined if a request is allowed, otherwise the refusal. Each framework converts it to its own form. */
 export type Guard = (auth: Auth, request: GuardedRequest) => Refusal | undefined
 
 export const requireUser: Guard = auth => {
@@ -26,7 +26,7 @@ export const requireActing: Guard = auth => {
   if (!auth.isActing) return refusal('acting_required')
 }
 
-/** Those that are read-only by definition (RFC 9110 §9.2.1), but for TRACE. */
+/** The safe methods (RFC 9110 §9.2.1), except TRACE. */
 const READING = ['GET', 'HEAD', 'OPTIONS']
 
 export const readOnlyWhileActing: Guard = (auth, { methods }) => {

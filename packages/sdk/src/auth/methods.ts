@@ -1,27 +1,27 @@
-/** What says that a request is to be handled as another method than it came with. */
+/** Parts of a request that can override its method. */
 export interface MethodSources {
-  /** The method of the request; and its original one, if a middleware has changed it. */
+  /** The method of the request, and its original method if a middleware has changed it. */
   actual: readonly (string | undefined)[]
   header: (name: string) => string | readonly string[] | null | undefined
   urls: readonly string[]
-  /** The body, if it is parsed already. */
+  /** The body, if it is already parsed. */
   body?: unknown
 }
 
-/** Headers that frameworks and middlewares read another method from. */
+/** Headers from which frameworks and middlewares read a method override. */
 const OVERRIDE_HEADERS = ['x-http-method-override', 'x-http-method', 'x-method-override']
-/** The same in a query and in a form; parsers make lists of `_method[]`. */
+/** The same in a query and in a form. Parsers convert `_method[]` to lists. */
 const OVERRIDE_FIELD = /^_method(?:\[.*)?$/is
 
 /**
- * All methods that a request may be handled as. Something that overrides the method may run before a guard or after it,
- * so a guard must allow both the method that came and the one that is asked for.
+ * Returns all methods as which a request may be handled. A middleware may override the method before or after a guard, so
+ * a guard must allow both the original method and the override.
  */
 export function methodsOf({ actual, header, urls, body }: MethodSources): string[] {
   const overridden = [...OVERRIDE_HEADERS.map(header), ...urls.flatMap(queryMethods), ...bodyMethods(body)].flat()
   const named = overridden.flatMap(text => (typeof text === 'string' ? text.split(',') : []))
   const methods = new Set([...actual, ...named].map(method => method?.trim().toUpperCase() ?? ''))
-  // An empty override is none. A request without a method is not without rules.
+  // Ignore an empty override. A request without a method still has to pass the guards.
   if (methods.size > 1) methods.delete('')
   return [...methods]
 }

@@ -2,17 +2,17 @@ import type { Auth, SignedOut } from './auth.ts'
 import type { Guard } from './guards.ts'
 import { isPassing, refusal, refusedAsSignedOut } from './refusal.ts'
 
-/** Actions by name, each with the paths it is done at. */
+/** Names of actions, each with its paths. */
 export type ActionPatterns = Readonly<Record<string, readonly string[]>>
 
 /**
- * Actions that only users themselves should take, with the paths that apps often have for them: a list to start from.
- * Use it as it is, or add the paths of your app:
+ * Actions that only users themselves should take, with common paths for them. Use it unchanged, or add the paths of your
+ * app:
  * `forbidActingOn({ ...neverWhileActing, closeStore: ['POST /store/close'] })`.
  *
- * In a pattern, `*` is any one segment of the path and `**` any number of them, none included. A pattern is for all
- * methods, unless it begins with some: `POST|PUT /store`. One that begins with `!` is an exception from the other
- * patterns of its action. Case, hyphens and underscores make no difference.
+ * In a pattern, `*` matches exactly one segment of the path and `**` any number, including none. A pattern applies to all
+ * methods, or only to those at its start: `POST|PUT /store`. A pattern with a leading `!` is an exception from the other
+ * patterns of its action. Case, hyphens and underscores are ignored.
  */
 export const neverWhileActing = {
   changePassword: ['**/password/**', '**/passwords/**', '**/change-password/**', '**/reset-password/**'],
@@ -36,7 +36,7 @@ export const neverWhileActing = {
     'POST|PUT|PATCH|DELETE **/phones/**',
     'POST|PUT|PATCH|DELETE **/phone-numbers/**',
   ],
-  // Looking is enough: what is seen can be taken away.
+  // Reading is forbidden too: a key that is seen can be copied.
   apiKeys: ['**/api-key/**', '**/api-keys/**', '**/access-tokens/**', '**/personal-access-tokens/**', '**/secrets/**'],
   payouts: ['**/payouts/**', '**/withdrawals/**', '**/bank-account/**', '**/bank-accounts/**'],
   paymentMethods: ['POST|PUT|PATCH|DELETE **/payment-methods/**', 'POST|PUT|PATCH|DELETE **/cards/**'],
@@ -52,7 +52,7 @@ export const neverWhileActing = {
     '**/delete-account/**',
     '**/close-account/**',
   ],
-  // Looking is enough here too, and an export has everything.
+  // Reading is forbidden too: an export has all data.
   exportData: [
     '**/export/**',
     '**/exports/**',
@@ -80,7 +80,7 @@ export const neverWhileActing = {
     '**/signout/all/**',
     '**/logout/all/**',
   ],
-  // An app that is granted access keeps it after the actor has left.
+  // An app that gets access here would keep it after the actor has left.
   oauthGrants: [
     '**/oauth/**',
     '**/oauth2/**',
@@ -115,7 +115,7 @@ export const neverWhileActing = {
     '**/invite-member/**',
     '**/invite-members/**',
   ],
-  // Looking is enough: they have secrets, and where the data goes.
+  // Reading is forbidden too: webhooks have secrets, and show where data is sent.
   webhooks: ['**/webhook/**', '**/webhooks/**', '**/webhook-endpoints/**'],
   impersonate: [
     '**/impersonate/**',
@@ -129,7 +129,7 @@ export const neverWhileActing = {
     '**/switch-user/**',
     '**/masquerade/**',
     '**/hijack/**',
-    // The way out stays open.
+    // Leaving must stay allowed.
     '!DELETE **',
     '!**/stop',
     '!**/end',
@@ -140,10 +140,11 @@ export const neverWhileActing = {
 } as const satisfies ActionPatterns
 
 /**
- * A guard of paths: refuses what matches while somebody is acting, and nothing to users themselves or to nobody. A path is judged by every way it could be read, and
- * one that cannot be read is refused. Still, {@link forbidActing} at the handler is the strong form: it needs no path.
+ * Creates a guard that refuses matching paths for actors, and for tokens that cannot be verified now. Users themselves and
+ * signed-out requests pass. It checks every way in which a path could be read, and refuses an unreadable path.
+ * {@link forbidActing} at the handler is still the stronger protection, because it does not depend on paths.
  *
- * @throws TypeError if a pattern is none
+ * @throws TypeError if a pattern is invalid
  */
 export function pathGuard(actions: ActionPatterns): Guard {
   const rules = Object.entries(actions).flatMap(([action, patterns]) => {
@@ -153,14 +154,14 @@ export function pathGuard(actions: ActionPatterns): Guard {
       .filter(pattern => !isException(pattern))
       .map(pattern => ({ action, exceptions, ...compiled(pattern) }))
   })
-  if (rules.length === 0) throw new TypeError('forbidActingOn is given nothing to forbid: try `neverWhileActing`.')
+  if (rules.length === 0) throw new TypeError('forbidActingOn has no patterns: try `neverWhileActing`.')
 
   return (auth, { methods: asked, urls }) => {
     if (!auth.isActing && !isUnknown(auth)) return
     const paths = urls.map(readings)
     const readable = paths.filter(each => each !== undefined).flat()
     const broken = paths.includes(undefined)
-    // Each method and each reading by itself: an exception for one of them is none for another.
+    // Check each method and each reading separately: an exception for one does not apply to another.
     const rule = rules.find(({ exceptions, ...pattern }) =>
       asked.some(method =>
         readable.some(path => matches(pattern, method, path) && !exceptions.some(each => matches(each, method, path))),
@@ -172,13 +173,13 @@ export function pathGuard(actions: ActionPatterns): Guard {
   }
 }
 
-/** A token came, and whether it says that somebody is acting cannot be found out now. */
+/** Whether the request has a token that cannot be verified now, so it is unknown whether there is an actor. */
 function isUnknown(auth: Auth): auth is SignedOut {
   return auth.userId === null && isPassing(auth.reason)
 }
 
 interface Pattern {
-  /** Undefined for all. */
+  /** Undefined means all methods. */
   methods: string[] | undefined
   path: RegExp
 }
@@ -191,7 +192,7 @@ function compiled(pattern: string): Pattern {
   const [, methods, path = ''] = /^(?:([A-Z]+(?:\|[A-Z]+)*) )?([/*][^\s?#%\\]*)$/.exec(pattern) ?? []
   if (path === '') {
     throw new TypeError(
-      `forbidActingOn: ${JSON.stringify(pattern)} is no pattern. Write '/account/email', 'DELETE /users/*' or '**/payouts/**'.`,
+      `forbidActingOn: ${JSON.stringify(pattern)} is not a pattern. Write '/account/email', 'DELETE /users/*' or '**/payouts/**'.`,
     )
   }
   const expression = path
@@ -202,21 +203,21 @@ function compiled(pattern: string): Pattern {
       if (segment === '*') return '/[^/]+'
       return `/${plain(segment).replace(/[.*+?^${}()|[\]]/g, letter => (letter === '*' ? '[^/]*' : `\\${letter}`))}`
     })
-  // Routers answer HEAD with what they have for GET.
+  // Routers handle HEAD with the handler of GET.
   const named = methods?.split('|').flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   return { methods: named, path: new RegExp(`^${expression.join('')}$`) }
 }
 
-/** Routers and proxies decode once, or not, or again. */
+/** Maximum rounds of decoding: routers and proxies decode a path once, not at all, or several times. */
 const MAX_DECODINGS = 3
 
 /**
- * Every path that a router, or anything behind it, may take this address for: decoded or not, up to the `?` or beyond
- * one that was encoded, with `..` followed or not. Undefined if it cannot be decoded, or goes on being encoded.
+ * Returns every path that a router, or a proxy or handler, may read in this URL: decoded or not, ending at an encoded `?`
+ * or not, with `..` resolved or not. Returns undefined if it cannot be decoded, or is still encoded after the maximum.
  */
 function readings(url: string): string[] | undefined {
   const found = new Set<string>()
-  // The absolute form of a request (RFC 9112 §3.2.2), and what a Request calls its url.
+  // Remove the origin: the absolute form of a request (RFC 9112 §3.2.2), and the url of a Request, have one.
   let path = url.replace(/^[a-z][a-z\d+.-]*:\/\/[^/\\?#]*/i, '').replace(/[?#].*$/s, '')
   for (let decodings = 0; decodings <= MAX_DECODINGS; decodings++) {
     for (const part of [path, path.replace(/[?#].*$/s, '')]) {
@@ -246,9 +247,9 @@ function segmentsOf(path: string): string[] {
     .filter(Boolean)
 }
 
-/** What is left of a segment when writing it in another way makes no difference. */
+/** Normalizes a segment: removes control characters, spaces, hyphens and underscores, and lowers its case. */
 function plain(segment: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern has to match control characters
   const lower = segment.replace(/[\u0000-\u0020\u007f]/g, '').toLowerCase()
   return lower.replace(/[-_]/g, '') || lower
 }

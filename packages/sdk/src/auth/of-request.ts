@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Auth } from './auth.ts'
 
 /**
- * By request, and not in a member of it: other packages write a member `auth` too, and a guard that read theirs would
- * find nobody acting.
+ * Stores auth by request, not in a member of the request. Other packages also write a member `auth`, and a guard that read
+ * theirs would find no actor.
  */
 const known = new WeakMap<object, Auth>()
 
@@ -15,10 +15,10 @@ export function rememberAuth(request: object, auth: Auth): void {
 export function authOf(request: object, howToAuthenticate: string): Auth {
   const auth = known.get(request)
   if (auth) return auth
-  throw new TypeError(`Nobody has found out who this request is from. Before this comes: ${howToAuthenticate}`)
+  throw new TypeError(`This request was not authenticated. First call: ${howToAuthenticate}`)
 }
 
-/** A header of a request of Node. Node itself keeps only the first `Authorization`; two tokens are one too many. */
+/** Reads a header of a Node request. Joins several `Authorization` headers, of which Node keeps only the first, so that two tokens are refused. */
 export function headerOf(request: IncomingMessage, name: 'authorization' | 'cookie'): string | undefined {
   const value = request.headers[name]
   if (value === undefined || name === 'cookie') return value

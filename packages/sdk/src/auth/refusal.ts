@@ -3,7 +3,7 @@ import type { SignedOutReason } from './auth.ts'
 /** Why a guard blocks a request. */
 export type RefusalCode = 'authentication_invalid' | 'keys_unavailable' | 'forbidden_while_acting' | 'acting_required'
 
-/** An answer to a request that may not pass: status, headers, and a body in the envelope of Clerk's API. */
+/** The answer to a blocked request: status, headers, and a body in the envelope of Clerk's API. */
 export interface Refusal {
   status: 401 | 403 | 503
   headers: Record<string, string>
@@ -37,7 +37,7 @@ const refusals = {
   },
 } as const
 
-/** What a guard throws where it cannot answer: in server actions, in server components, and after it has let a request pass. */
+/** Thrown by a guard that cannot answer itself: in server actions, in server components, and after it has allowed a request. */
 export class RefusedError extends Error {
   readonly code: RefusalCode
   readonly status: number
@@ -51,7 +51,7 @@ export class RefusedError extends Error {
   }
 }
 
-/** @param because what else the answer should say: the reason, or the rule of the app that forbids it */
+/** Creates a refusal. @param because further details: the reason, or the app's rule that forbids the request */
 export function refusal(code: RefusalCode, because: Record<string, string> = {}): Refusal {
   const { status, message, long_message, action } = refusals[code]
   return {
@@ -61,12 +61,12 @@ export function refusal(code: RefusalCode, because: Record<string, string> = {})
   }
 }
 
-/** For a guard that meets a request from nobody. */
+/** Creates the refusal for a signed-out request. */
 export function refusedAsSignedOut(reason: SignedOutReason): Refusal {
   return refusal(isPassing(reason) ? 'keys_unavailable' : 'authentication_invalid', { reason })
 }
 
-/** It says nothing of the token, which may be found good in a moment. */
+/** Whether the reason is temporary: the token itself may be valid. */
 export function isPassing(reason: SignedOutReason): boolean {
   return reason === 'keys-unavailable' || reason === 'revocations-unavailable'
 }
@@ -74,7 +74,7 @@ export function isPassing(reason: SignedOutReason): boolean {
 function headersOf(code: RefusalCode, reason: string | undefined): Record<string, string> {
   if (code === 'keys_unavailable') return { 'retry-after': '5' }
   if (code !== 'authentication_invalid') return {}
-  // RFC 6750 §3.1: no error is named to who did not try.
+  // RFC 6750 §3.1: without credentials in the request, the header names no error.
   return { 'www-authenticate': reason === 'not-signed-in' ? 'Bearer' : 'Bearer error="invalid_token"' }
 }
 

@@ -1,6 +1,6 @@
 import type * as schemas from './schemas.ts'
 
-/** What requests are made of, made from the contract, in camelCase. Durations are whole seconds. */
+/** Types of requests, generated from the contract, in camelCase. Durations are whole seconds. */
 
 export type { Actor, Claims, Metadata } from './schemas.ts'
 
@@ -10,12 +10,12 @@ export interface CreateActorTokenRequestBody extends schemas.CreateActorTokenReq
 /** The ticket: an actor token's `token`. */
 export interface AcceptActorTokenRequestBody extends schemas.AcceptActorTokenRequestBody {}
 
-/** Why something is revoked, for the audit log. At most 500 characters. */
+/** The reason of a revocation, for the audit log. At most 500 characters. */
 export interface RevokeRequestBody {
   reason?: string | undefined
 }
 
-/** Whose: exactly one of a user, an actor, or everybody. */
+/** What to revoke: exactly one of a user, an actor, or everything. */
 export type RevokeAllSessionsRequestBody = RevokeRequestBody &
   ({ userId: string } | { actorSub: string } | { everything: true })
 
@@ -30,16 +30,16 @@ export interface UpdateUserMetadataRequestBody extends schemas.UpdateUserMetadat
 export interface CreateSessionRequestBody extends schemas.CreateSessionRequestBody {}
 
 export interface CreateSessionTokenRequestBody {
-  /** Life of the token, in seconds: 60 unless given, at least 30, and never past the end of the session. */
+  /** Lifetime of the token, in seconds. Default: 60. At least 30, and never past the end of the session. */
   expiresInSeconds?: number | undefined
-  /** False only asks: the idle limit of the session is not extended. Default: true. Stagedoor only. */
+  /** False does not extend the idle timeout of the session. Default: true. Stagedoor only. */
   countsAsUse?: boolean | undefined
 }
 
 /** A new JWT template. `lifetime` (60) and `allowedClockSkew` (5) are seconds. */
 export interface CreateJwtTemplateRequestBody extends schemas.CreateJWTTemplateRequestBody {}
 
-/** What changes of a JWT template; null brings back a default. */
+/** Changes of a JWT template; null restores a default. */
 export interface UpdateJwtTemplateRequestBody extends schemas.UpdateJWTTemplateRequestBody {}
 
 /** The value of a browser's `__client` cookie. */

@@ -2,7 +2,7 @@
 
 export type AcceptActorTokenRequestBody = {
   ticket: string
-  /** The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending. */
+  /** The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is refused and stays pending. */
   actorSub?: string | undefined
 }
 
@@ -29,9 +29,9 @@ export type ActingSession = {
   /** Unix time in milliseconds. */
   lastActiveAt: Milliseconds
   latestActivity: null
-  /** When the session ends whatever happens. Never moved. */
+  /** When the session expires, even if it is in use. Never extended. */
   expireAt: Milliseconds
-  /** When the session ends if nobody uses it meanwhile. */
+  /** When the session ends if it is not used before then. */
   abandonAt: Milliseconds
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
@@ -41,7 +41,7 @@ export type ActingSession = {
 }
 
 /**
- * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+ * The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored unchanged. The whole object becomes the `act` claim of the session tokens.
  * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
  */
 export type Actor = {
@@ -55,21 +55,21 @@ export type ActorToken = {
   status: 'pending' | 'accepted' | 'revoked'
   userId: string
   /**
-   * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+   * The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored unchanged. The whole object becomes the `act` claim of the session tokens.
    * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
    */
   actor: Actor
-  /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
+  /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
-  /** Where the browser goes when acting is over. Stagedoor only. */
+  /** Where the browser goes when the operator stops acting. Stagedoor only. */
   returnUrl?: string | undefined
-  /** The ticket. Present while the token can still be used, on creation. */
+  /** The ticket. Returned on creation, while the token can still be used. */
   token?: string | undefined
   /** Opens the ticket in a browser. */
   url?: string | undefined
-  /** When the token stops being redeemable. In lists and reads. */
+  /** When the token expires and can no longer be redeemed. In lists and reads. */
   expiresAt?: Milliseconds | undefined
-  /** The session it started, once accepted. In lists and reads. */
+  /** The session that the token started, once accepted. In lists and reads. */
   sessionId?: string | undefined
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
@@ -84,12 +84,12 @@ export type AuditEvent = {
   seq: number
   /** Unix time in milliseconds. */
   at: Milliseconds
-  /** What was done or asked for: `actor_token.create`, `session.revoke`, … */
+  /** What was done or requested: `actor_token.create`, `session.revoke`, … */
   action: string
   outcome: 'done' | 'refused'
   /** The error code of a refusal. */
   code: string | null
-  /** Who asked: a secret key (its id, never the key), a client, the command line, or the server itself. */
+  /** Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself. */
   principal: {
     type: 'secret_key' | 'client' | 'command_line' | 'system'
     id: string | null
@@ -101,7 +101,7 @@ export type AuditEvent = {
   ticketId: string | null
   sessionId: string | null
   userId: string | null
-  /** Anything else it was done to: a secret key, a signing key. */
+  /** Any other object that the event concerns: a secret key, a signing key. */
   targetId: string | null
   reason: string | null
   address: string | null
@@ -111,7 +111,7 @@ export type AuditEvent = {
   leafHash: string
 }
 
-/** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
+/** The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
 export type Claims = {
   [member: string]: unknown
 }
@@ -138,7 +138,7 @@ export type CreateActorTokenRequestBody = {
    */
   userId: string
   /**
-   * The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.
+   * The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored unchanged. The whole object becomes the `act` claim of the session tokens.
    * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
    */
   actor: Actor
@@ -149,31 +149,31 @@ export type CreateActorTokenRequestBody = {
    */
   expiresInSeconds?: number | undefined
   /**
-   * The longest the session it starts may last, in seconds.
+   * Maximum duration of the session that the token starts, in seconds.
    * @default 1800
    * @example 900
    */
   sessionMaxDurationInSeconds?: number | undefined
-  /** Why, for the audit log and for whoever reads it later. Stagedoor only. */
+  /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
-  /** Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only. */
+  /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
 
 export type CreateJWTTemplateRequestBody = {
-  /** Unique; tokens are asked for by it. */
+  /** Unique. Callers request tokens by this name. */
   name: string
-  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
+  /** The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims: Claims
-  /** Life of its tokens, in seconds; 60 unless told. */
+  /** Lifetime of its tokens, in seconds. Default: 60. */
   lifetime?: number | null | undefined
-  /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
+  /** How far `nbf` is before the time of minting, in seconds. Default: 5. */
   allowedClockSkew?: number | null | undefined
-  /** Tokens are signed with the server’s own key: `false`. */
+  /** Must be `false`: tokens are signed with the server’s own key. */
   customSigningKey?: false | null | undefined
-  /** The server’s own, or nothing. */
+  /** The server’s own algorithm, or omitted. */
   signingAlgorithm?: string | null | undefined
-  /** Not supported: leave it out. */
+  /** Not supported: omit this. */
   signingKey?: string | null | undefined
 }
 
@@ -189,14 +189,14 @@ export type CreateSignInTokenRequestBody = {
    * @default 2592000
    */
   expiresInSeconds?: number | undefined
-  /** Organizations are not supported: leave it out. */
+  /** Organizations are not supported: omit this. */
   orgId?: null | undefined
 }
 
 export type CreateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
-  /** Unique. Kept in lower case. */
+  /** Unique. Stored in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -253,12 +253,12 @@ export type JWTTemplate = {
   object: 'jwt_template'
   id: string
   name: string
-  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
+  /** The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims: Claims
   lifetime: number
   allowedClockSkew: number
   customSigningKey: false
-  /** The server’s own. */
+  /** The server’s own algorithm. */
   signingAlgorithm: 'RS256' | 'ES256' | 'EdDSA'
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
@@ -321,28 +321,28 @@ export type Revocation = {
   userId: string | null
   actorSub: string | null
   everything: boolean
-  /** What was there up to this time is revoked. */
+  /** The cutoff: everything that was created up to this time is revoked. */
   notBefore: Milliseconds
-  /** How many sessions have been marked so far. */
+  /** Number of sessions marked so far. */
   revokedSessions: number
-  /** How many pending tokens have been marked so far. */
+  /** Number of pending tokens marked so far. */
   revokedTokens: number
-  /** False if some are still to be marked, each with its audit event. They are revoked all the same. */
+  /** `false` if some have not been marked yet, each with its audit event. They are already revoked. */
   complete: boolean
-  /** False if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is compared byte for byte. */
+  /** `false` if this `actor_sub` has never had a token or a session here. The cutoff is set anyway. An `actor_sub` is compared byte for byte. */
   matched: boolean
-  /** If nothing matched: actors whose `sub` differs only in case, white space or Unicode normalization. At most 5. */
+  /** If nothing matched: up to 5 actors whose `sub` differs only in case, white space or Unicode normalization. */
   similarActorSubs?: string[] | undefined
 }
 
 export type RevokeAllSessionsRequestBody = {
-  /** Everything of this user: their own sessions, and those in which somebody acts as them. */
+  /** Revoke everything of this user: their own sessions, and sessions of actors who act as them. */
   userId?: string | undefined
-  /** Everything that this actor does, as whomever. */
+  /** Revoke everything of this actor, for every user. */
   actorSub?: string | undefined
-  /** Everything of everybody. */
+  /** Revoke everything, for all users. */
   everything?: true | undefined
-  /** Kept in the audit log. */
+  /** Stored in the audit log. */
   reason?: string | undefined
 }
 
@@ -351,16 +351,16 @@ export type Session = {
   id: string
   userId: string
   clientId: string
-  /** Who is really acting; null in a session of the user’s own. */
+  /** Who is really acting; null in the user’s own sessions. */
   actor: Actor | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
   lastActiveOrganizationId: null
   /** Unix time in milliseconds. */
   lastActiveAt: Milliseconds
   latestActivity: null
-  /** When the session ends whatever happens. Never moved. */
+  /** When the session expires, even if it is in use. Never extended. */
   expireAt: Milliseconds
-  /** When the session ends if nobody uses it meanwhile. */
+  /** When the session ends if it is not used before then. */
   abandonAt: Milliseconds
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
@@ -382,9 +382,9 @@ export type SignInToken = {
   userId: string
   token?: string | undefined
   url?: string | null | undefined
-  /** When the token stops being redeemable. In lists. */
+  /** When the token expires and can no longer be redeemed. In lists. */
   expiresAt?: Milliseconds | undefined
-  /** The session it started, once accepted. In lists. */
+  /** The session that the token started, once accepted. In lists. */
   sessionId?: string | undefined
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
@@ -398,19 +398,19 @@ export type TotalCount = {
 }
 
 export type UpdateJWTTemplateRequestBody = {
-  /** Unique; tokens are asked for by it. */
+  /** Unique. Callers request tokens by this name. */
   name?: string | undefined
-  /** The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
+  /** The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
   claims?: Claims | undefined
-  /** Life of its tokens, in seconds; 60 unless told. */
+  /** Lifetime of its tokens, in seconds. Default: 60. */
   lifetime?: number | null | undefined
-  /** How far `nbf` is before the time of minting, in seconds; 5 unless told. */
+  /** How far `nbf` is before the time of minting, in seconds. Default: 5. */
   allowedClockSkew?: number | null | undefined
-  /** Tokens are signed with the server’s own key: `false`. */
+  /** Must be `false`: tokens are signed with the server’s own key. */
   customSigningKey?: false | null | undefined
-  /** The server’s own, or nothing. */
+  /** The server’s own algorithm, or omitted. */
   signingAlgorithm?: string | null | undefined
-  /** Not supported: leave it out. */
+  /** Not supported: omit this. */
   signingKey?: string | null | undefined
 }
 
@@ -423,7 +423,7 @@ export type UpdateUserMetadataRequestBody = {
 export type UpdateUserRequestBody = {
   /** Your own id of this user. Unique. */
   externalId?: string | null | undefined
-  /** Unique. Kept in lower case. */
+  /** Unique. Stored in lower case. */
   username?: string | null | undefined
   firstName?: string | null | undefined
   lastName?: string | null | undefined
@@ -503,9 +503,9 @@ export type GetActorTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
@@ -515,9 +515,9 @@ export type GetSignInTokenListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
@@ -546,9 +546,9 @@ export type GetUserListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
@@ -581,20 +581,20 @@ export type GetUsersCountQuery = {
 export type GetSessionListQuery = {
   clientId?: string | undefined
   userId?: string | undefined
-  /** Only sessions in which this actor is acting. Stagedoor only. */
+  /** Only sessions of this actor. Stagedoor only. */
   actorSub?: string | undefined
   status?: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending' | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
 export type FollowRevocationsQuery = {
-  /** Begin with what was revoked since this time (ms). Unless told: since the oldest session token that can still be good was minted. */
+  /** Start with revocations since this time (ms). Default: since the oldest session token that can still be valid was minted. */
   since?: number | undefined
 }
 
@@ -606,9 +606,9 @@ export type ListJWTTemplatesQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
@@ -626,14 +626,14 @@ export type GetAuditEventListQuery = {
   after?: number | undefined
   /** Only events before this time (ms). */
   before?: number | undefined
-  /** Only events before this position: pages through any number of events. */
+  /** Only events before this position. Use it to page through any number of events. */
   beforeSeq?: number | undefined
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 
@@ -641,9 +641,9 @@ export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   offset?: number | undefined
   paginated?: boolean | undefined
-  /** Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`. */
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
-  /** `false` leaves `total_count` out of the answer, so that nothing is counted. */
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
 }
 

@@ -19,7 +19,7 @@ export class ActorTokens {
 
   /**
    * Creates an actor token: a one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in a browser
-   * by opening `url` or in a backend with {@link accept}; this answer is the only one that has them.
+   * by opening `url` or in a backend with {@link accept}. Only this answer has the ticket and the URL.
    *
    * @param request `userId`; `actor`, any JSON object with a string `sub`; seconds in `expiresInSeconds` (3600) and
    *   `sessionMaxDurationInSeconds` (1800); `reason` for the audit log
@@ -62,7 +62,7 @@ export class ActorTokens {
   }
 
   /**
-   * Revokes a pending actor token. One that was redeemed is over; end the session it started with `sessions.revoke`.
+   * Revokes a pending actor token. If it was already redeemed, revoke the session that it started with `sessions.revoke`.
    *
    * @param id `act_…`
    * @param request `reason` for the audit log
@@ -76,15 +76,15 @@ export class ActorTokens {
   }
 
   /**
-   * Redeems a ticket in a backend, without a browser: for apps that keep their own login. A ticket is redeemed once. A
-   * request whose answer was lost is repeated with the same idempotency key.
+   * Redeems a ticket in a backend, without a browser: for apps that keep their own login. A ticket can be redeemed once. If
+   * an answer is lost, the client repeats the request with the same idempotency key.
    *
    * @param request `ticket`: an actor token's `token`; `actorSub`: the actor you expect, which is the person who is
-   *   signed in to your app. A ticket for another actor is refused, and stays pending
-   * @returns the session that has begun, and its first session token (60 seconds; more with `sessions.getToken`)
+   *   signed in to your app. A ticket for a different actor is refused and stays pending
+   * @returns the new session, and its first session token (60 seconds; get further ones with `sessions.getToken`)
    * @throws StagedoorError `ticket_invalid_code`, `ticket_expired_code`, `actor_token_already_used_code`,
    *   `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`,
-   *   `actor_mismatch` (the ticket is for another actor)
+   *   `actor_mismatch` (the ticket is for a different actor)
    * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
    * @example
    * const { token: ticket } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })

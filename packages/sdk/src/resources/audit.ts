@@ -3,7 +3,7 @@ import type { AuditEvent, List, RefusedRequests as RefusedRequestsEntry } from '
 import type { GetAuditEventListQuery, GetRefusedRequestsListQuery } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
 
-/** What was done, by whom, as whom, and what was refused. */
+/** The audit log: what was done or refused, by whom, and as which user. */
 export class AuditEvents {
   readonly #http: Http
 
@@ -12,7 +12,7 @@ export class AuditEvents {
   }
 
   /**
-   * Reads the audit log, newest first: a page if awaited, all of it with `for await`.
+   * Reads the audit log, newest first: one page if awaited, every event with `for await`.
    *
    * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `ticketId`, `actorSub`,
    *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10);
@@ -29,7 +29,7 @@ export class AuditEvents {
   }
 }
 
-/** Requests that named nothing known: counted, not stored one by one. */
+/** Refused requests that named nothing known to the server. They are counted, not stored one by one. */
 export class RefusedRequests {
   readonly #http: Http
 

@@ -25,10 +25,10 @@ export class Clients {
   }
 
   /**
-   * Asks the server whose `__client` cookie this is.
+   * Verifies a `__client` cookie, and returns its client.
    *
    * @param request `token`: the cookie's value
-   * @throws StagedoorError `authentication_invalid` (it is no cookie of this server's, or of no client any more)
+   * @throws StagedoorError `authentication_invalid` (the cookie is not of this server, or its client no longer exists)
    * @see `POST /v1/clients/verify` (VerifyClient, as at Clerk)
    * @example
    * const client = await stagedoor.clients.verify({ token: 'eyJhbGciOi…' })
@@ -38,11 +38,11 @@ export class Clients {
   }
 
   /**
-   * Trades the nonce that a browser came back with for the cookies to set: what Clerk's server SDKs do.
+   * Exchanges a browser's handshake nonce for the cookies to set, as Clerk's server SDKs do.
    *
-   * @param nonce `__clerk_handshake_nonce` of the address
-   * @throws StagedoorError `invalid_handshake` (there is none such, or no longer)
-   * @see `GET /v1/clients/handshake_payload` (GetHandshakePayload, as Clerk's SDKs ask for it)
+   * @param nonce the query parameter `__clerk_handshake_nonce`
+   * @throws StagedoorError `invalid_handshake` (the nonce is unknown or has expired)
+   * @see `GET /v1/clients/handshake_payload` (GetHandshakePayload, as Clerk's SDKs request it)
    * @example
    * const { directives } = await stagedoor.clients.getHandshakePayload('2f8d…')
    */

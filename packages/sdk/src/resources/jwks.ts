@@ -1,7 +1,7 @@
 import type { Http, RequestOptions } from '../http.ts'
 import type { JsonWebKeySet } from '../models/components.ts'
 
-/** The public keys session tokens are checked with. */
+/** The public keys that verify session tokens. */
 export class Jwks {
   readonly #http: Http
 
@@ -10,8 +10,8 @@ export class Jwks {
   }
 
   /**
-   * Reads the public keys, as RFC 7517 has them. For checking tokens prefer `remoteJwks` of `@stagedoor/sdk/verify`:
-   * it needs no secret key and follows rotation.
+   * Reads the public keys as a key set (RFC 7517). To verify tokens, prefer `remoteJwks` of `@stagedoor/sdk/verify`, which
+   * needs no secret key and handles key rotation.
    *
    * @throws StagedoorError `clerk_key_invalid`
    * @see `GET /v1/jwks` (GetJWKS, as at Clerk)

@@ -7,7 +7,7 @@ import type {
 } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
 
-/** Templates of tokens for other services, which `sessions.getToken(id, name)` mints. */
+/** Templates of tokens for other services. `sessions.getToken(id, name)` mints such a token. */
 export class JwtTemplates {
   readonly #http: Http
 
@@ -44,9 +44,9 @@ export class JwtTemplates {
   /**
    * Creates a JWT template.
    *
-   * @param request `name`, unique; `claims`, any JSON object, with shortcodes like `{{user.id}}` in its texts;
+   * @param request `name`, unique; `claims`, any JSON object, with shortcodes like `{{user.id}}` in its strings;
    *   `lifetime` (60) and `allowedClockSkew` (5) in seconds
-   * @throws StagedoorError `form_param_value_invalid` (an unknown shortcode, say), `jwt_template_reserved_claim`,
+   * @throws StagedoorError `form_param_value_invalid` (for example an unknown shortcode), `jwt_template_reserved_claim`,
    *   `form_identifier_exists` (the name is taken)
    * @see `POST /v1/jwt_templates` (CreateJWTTemplate, as at Clerk)
    * @example
@@ -57,7 +57,7 @@ export class JwtTemplates {
   }
 
   /**
-   * Changes a JWT template: what is left out stays. Tokens already minted stay as they are.
+   * Changes a JWT template. Omitted members keep their values. Tokens that are already minted do not change.
    *
    * @param id `jtmp_…`
    * @param request as for {@link create}
@@ -71,7 +71,7 @@ export class JwtTemplates {
   }
 
   /**
-   * Deletes a JWT template. Tokens already minted stay valid until they expire.
+   * Deletes a JWT template. Tokens that are already minted stay valid until they expire.
    *
    * @param id `jtmp_…`
    * @throws StagedoorError `resource_not_found`

@@ -5,7 +5,7 @@ import type { Http } from '../http.ts'
 import type { RevocationEvent } from '../models/components.ts'
 import type { FollowRevocationsQuery } from '../models/operations.ts'
 
-/** What has been revoked, as it happens. */
+/** A live stream of revocations. */
 export class Revocations {
   readonly #http: Http
 
@@ -14,17 +14,17 @@ export class Revocations {
   }
 
   /**
-   * Follows what is revoked, for as long as the connection lasts: what went before, then `current`, then whatever comes, and
-   * a `heartbeat` every five seconds. To go on after an interruption give the last `id` as `lastEventId`; then some events
-   * come twice. To have tokens refused, `followRevocations` of `@stagedoor/sdk/verify` does all this.
+   * Follows revocations until the connection ends. First come earlier revocations, then `current`, then new revocations, and
+   * a `heartbeat` every five seconds. To resume after an interruption, pass the last `id` as `lastEventId`; some events are
+   * then sent twice. To refuse tokens of revoked sessions, use `followRevocations` of `@stagedoor/sdk/verify` instead.
    *
-   * @param query `since` in Unix milliseconds: as long ago as a session token may live unless given; `lastEventId`
-   * @param options `signal` ends it
-   * @throws StagedoorError `clerk_key_invalid`, `connection_failed` (also when it breaks off), `aborted`
+   * @param query `since` in Unix milliseconds (default: now minus the lifetime of a session token); `lastEventId`
+   * @param options `signal` ends the stream
+   * @throws StagedoorError `clerk_key_invalid`, `connection_failed` (also if the connection is lost later), `aborted`
    * @see `GET /v1/revocations` (Stagedoor only), server-sent events
    * @example
    * for await (const { event, data } of stagedoor.revocations.follow()) {
-   *   if (event === 'session-revoked') console.log(`${data.sid} is over`)
+   *   if (event === 'session-revoked') console.log(`${data.sid} was revoked`)
    * }
    */
   async *follow(
@@ -38,8 +38,8 @@ export class Revocations {
         yield { event, id, data: camelOf(JSON.parse(data)) } as RevocationEvent
     } catch (cause) {
       const [code, message] = signal?.aborted
-        ? (['aborted', 'Following what is revoked was given up, as its `signal` asked for'] as const)
-        : (['connection_failed', 'The feed of what is revoked has broken off'] as const)
+        ? (['aborted', 'The stream of revocations was aborted by its `signal`'] as const)
+        : (['connection_failed', 'The connection of the stream of revocations was lost'] as const)
       const action = 'Follow it again, with the last `id` as `lastEventId`.'
       throw new StagedoorError(0, [{ code, message, action, paramName: undefined }], { cause })
     }

@@ -10,10 +10,10 @@ import type {
 } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
 
-/** What the server answers when it mints nothing more for a session. */
+/** Error codes that mean that the server mints no more tokens for a session. */
 const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
 
-/** Sessions: users' own, and those in which an actor acts. */
+/** Sessions of users, and sessions of actors who act as a user. */
 export class Sessions {
   readonly #http: Http
 
@@ -51,8 +51,8 @@ export class Sessions {
   }
 
   /**
-   * Revokes a session: once this is answered, nothing more is minted for it. One that has ended already is answered as
-   * it is.
+   * Revokes a session: once the server has answered, no new token is minted for it. A session that has already ended is
+   * returned unchanged.
    *
    * @param id `sess_…`
    * @param request `reason` for the audit log
@@ -66,13 +66,13 @@ export class Sessions {
   }
 
   /**
-   * The kill switch: revokes every session and every pending token of a user, of an actor, or of everybody. Once this is
-   * answered nothing more is minted or redeemed for them, on any node, however many they are.
+   * The kill switch: revokes every session and every pending token of a user, of an actor, or of the whole server. Once the
+   * server has answered, no node mints or redeems anything for them, no matter how many there are.
    *
    * @param request exactly one of `userId`, `actorSub`, `everything: true`; `reason` for the audit log
-   * @returns `notBefore` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-   *   still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or a
-   *   session; `similarActorSubs` are then those that differ only in case, white space or Unicode normalization
+   * @returns `notBefore` (Unix ms): everything created up to then is revoked. `complete` is false if some sessions have not
+   *   been marked yet; they are already revoked. `matched` is false if this actor has never had a token or a session;
+   *   `similarActorSubs` then has actors that differ only in case, white space or Unicode normalization
    * @throws StagedoorError `resource_not_found` (no such user), `form_param_value_invalid`
    * @see `POST /v1/sessions/revoke_all` (Stagedoor's own)
    * @example
@@ -83,7 +83,7 @@ export class Sessions {
   }
 
   /**
-   * Starts a session of the user's own, without a ticket: for tests, on development instances only.
+   * Starts a session as the user, without an actor and without a ticket: for tests, on development instances only.
    *
    * @param request `userId`
    * @throws StagedoorError `development_only`, `resource_not_found`, `user_banned`, `user_locked`
@@ -96,31 +96,31 @@ export class Sessions {
   }
 
   /**
-   * Whether a session is active: it has not ended, and neither its user nor its actor is banned or locked. Only asks:
-   * it does not count as use, so the session still ends at its idle limit. For a page that polls the status, as the
-   * banner does. Where a person uses the session, call {@link touch}.
+   * Returns whether a session is active: it has not ended, and neither its user nor its actor is banned or locked. It does
+   * not count as use, so the session still ends at its idle timeout. Use it in a page that polls the status, as the banner
+   * does. When a person uses the session, call {@link touch} instead.
    *
    * @param id `sess_…`
-   * @throws StagedoorError if the status is unknown, for example without a connection: then let nobody act
+   * @throws StagedoorError if the status is unknown, for example without a connection; then treat the session as ended
    * @see `POST /v1/sessions/{id}/tokens`
    * @example
    * const isActive = await stagedoor.sessions.isActive('sess_2f8d')
    */
   isActive(id: string, options?: RequestOptions): Promise<boolean> {
-    // Clerk's API knows no such member, and has no idle limit that a token would extend.
+    // Clerk's API has no such member, and no idle timeout that a token would extend.
     return this.#mints(id, this.#http.isClerk ? {} : { countsAsUse: false }, options)
   }
 
   /**
-   * Counts as use of a session, so that its idle limit starts again, and answers whether it is active. For an app that
-   * keeps its own session: call it on every request that a person makes while acting. `getToken` counts as use, too;
+   * Counts as use of a session, which restarts its idle timeout, and returns whether the session is active. If your app
+   * keeps its own session, call this on every request that a person sends while acting. `getToken` also counts as use;
    * `isActive`, `get` and `list` do not.
    *
    * @param id `sess_…`
-   * @throws StagedoorError if the status is unknown, for example without a connection: then let nobody act
+   * @throws StagedoorError if the status is unknown, for example without a connection; then treat the session as ended
    * @see `POST /v1/sessions/{id}/tokens`
    * @example
-   * if (!(await stagedoor.sessions.touch('sess_2f8d'))) console.log('Acting is over.')
+   * if (!(await stagedoor.sessions.touch('sess_2f8d'))) console.log('The session has ended.')
    */
   touch(id: string, options?: RequestOptions): Promise<boolean> {
     return this.#mints(id, {}, options)
@@ -138,24 +138,23 @@ export class Sessions {
   }
 
   /**
-   * Mints a session token. That counts as use of the session, unless `countsAsUse` is false. Tokens minted here name no
-   * page (`azp`).
+   * Mints a session token. This counts as use of the session, unless `countsAsUse` is false. The token has no page (`azp`).
    *
    * @param id `sess_…`
    * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`
-   * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found`
+   * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found`
    * @see `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk)
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
    */
   getToken(id: string, request?: CreateSessionTokenRequestBody, options?: RequestOptions): Promise<SessionToken>
   /**
-   * Mints a token from a JWT template, for another service; without one, a session token. It counts as use.
+   * Mints a token from a JWT template, for another service; without a template, a session token. It counts as use.
    *
    * @param id `sess_…`
    * @param template the name of a JWT template
-   * @param expiresInSeconds the template's `lifetime` unless given, at least 30, and never past the end of the session
-   * @throws StagedoorError `authentication_invalid` (the session is over), `resource_not_found` (no such session, or no
+   * @param expiresInSeconds default: the template's `lifetime`; at least 30, and never past the end of the session
+   * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found` (no such session, or no
    *   such template), `request_invalid` (the token would be too large)
    * @see `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)
    * @example

@@ -4,7 +4,7 @@ import type { CreateSignInTokenRequestBody, GetSignInTokenListQuery, RevokeReque
 import type * as schemas from '../models/schemas.ts'
 import { withTicket } from '../with-ticket.ts'
 
-/** One-time grants to sign in as oneself. */
+/** One-time grants to sign in as a user, without an actor. */
 export class SignInTokens {
   readonly #http: Http
 
@@ -13,7 +13,7 @@ export class SignInTokens {
   }
 
   /**
-   * Creates a sign-in token: as an actor token, but the session is the user's own and has no actor.
+   * Creates a sign-in token. It is like an actor token, but its session is the user's own and has no actor.
    *
    * @param request `userId`; `expiresInSeconds` (2592000, which is 30 days)
    * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `form_param_missing`,

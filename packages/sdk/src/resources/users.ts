@@ -10,7 +10,7 @@ import type {
 } from '../models/operations.ts'
 import type * as schemas from '../models/schemas.ts'
 
-/** The people who may be acted for. */
+/** The users of your app, as whom actors can act. */
 export class Users {
   readonly #http: Http
 
@@ -19,7 +19,7 @@ export class Users {
   }
 
   /**
-   * Creates a user. Stagedoor keeps no passwords: your own login stays yours.
+   * Creates a user. Stagedoor stores no passwords: your own login stays as it is.
    *
    * @param request all optional: `externalId` (your own id of the user, unique), `emailAddress` and `phoneNumber`
    *   (lists), `username`, `firstName`, `lastName`, `publicMetadata`, `privateMetadata`, `unsafeMetadata`, …
@@ -46,7 +46,7 @@ export class Users {
   }
 
   /**
-   * Lists users, newest first unless `orderBy` says otherwise: a page if awaited, all of them with `for await`.
+   * Lists users, newest first by default (`orderBy`): one page if awaited, every user with `for await`.
    *
    * @param query lists of `userId`, `emailAddress`, `phoneNumber`, `externalId`, `username`; `query`, part of an id, a
    *   name or an address; times in Unix milliseconds; `orderBy` (`-created_at`); `limit` 1 to 500 (10);
@@ -62,10 +62,10 @@ export class Users {
   }
 
   /**
-   * The user that an app of yours knows by an id of its own; made if there is none yet, as given.
+   * Finds the user with your own id of them. Creates the user if there is none yet.
    *
-   * @param request as for {@link create}; `externalId` is needed
-   * @throws StagedoorError `form_identifier_exists` (the e-mail address, say, is another user's)
+   * @param request as for {@link create}; `externalId` is required
+   * @throws StagedoorError `form_identifier_exists` (for example if another user has the e-mail address)
    * @see `GET /v1/users`, `POST /v1/users`
    * @example
    * const { id } = await stagedoor.users.findOrCreate({ externalId: 'customer_7', emailAddress: ['ada@example.com'] })
@@ -80,7 +80,7 @@ export class Users {
     try {
       return await this.create(request, options)
     } catch (error) {
-      // Somebody else was quicker.
+      // Another request has created the user since.
       const other = error instanceof StagedoorError && error.code === 'form_identifier_exists' && (await find())
       if (other) return other
       throw error
@@ -101,11 +101,11 @@ export class Users {
   }
 
   /**
-   * Changes a user: what is left out stays, null clears.
+   * Changes a user. Omitted members keep their values; null clears a member.
    *
    * @param id `user_…`
-   * @param request as for {@link create}, and `primaryEmailAddressId`, `primaryPhoneNumberId`. Metadata given here
-   *   replaces; {@link updateMetadata} merges
+   * @param request as for {@link create}, and `primaryEmailAddressId`, `primaryPhoneNumberId`. Metadata in this request
+   *   replaces the stored metadata; {@link updateMetadata} merges
    * @throws StagedoorError `resource_not_found`, `form_identifier_exists`, `form_param_value_invalid`
    * @see `PATCH /v1/users/{id}` (UpdateUser, as at Clerk)
    * @example
@@ -116,7 +116,7 @@ export class Users {
   }
 
   /**
-   * Merges into a user's metadata, deeply; a member set to null is removed (RFC 7396).
+   * Merges into a user's metadata, deeply. A member that is null in the request is removed (RFC 7396).
    *
    * @param id `user_…`
    * @param request `publicMetadata`, `privateMetadata`, `unsafeMetadata`: JSON objects
@@ -169,7 +169,7 @@ export class Users {
   }
 
   /**
-   * Locks a user: nobody is signed in as the user, and no session token is minted, until {@link unlock}.
+   * Locks a user: until {@link unlock}, no session can be started as the user and no session token is minted.
    *
    * @param id `user_…`
    * @throws StagedoorError `resource_not_found`
@@ -182,7 +182,7 @@ export class Users {
   }
 
   /**
-   * Unlocks a user. Sessions that have not ended meanwhile go on.
+   * Unlocks a user. Sessions that have not ended since can be used again.
    *
    * @param id `user_…`
    * @throws StagedoorError `resource_not_found`

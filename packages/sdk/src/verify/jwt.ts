@@ -1,20 +1,20 @@
 import { base64url } from 'jose'
 import { TokenError } from './token-error.ts'
 
-/** A JWT taken apart; nothing in it is trusted yet. */
+/** The parts of a JWT. None of them is verified yet. */
 export interface Jwt {
-  /** As it is written: {@link jsonOf} reads it. */
+  /** The encoded header: {@link jsonOf} decodes it. */
   header: string
   claims: Record<string, unknown>
-  /** What the signature is over. */
+  /** The signed bytes. */
   signed: Uint8Array<ArrayBuffer>
   signature: Uint8Array<ArrayBuffer>
 }
 
-/** Session tokens are a few hundred bytes, and a kilobyte or two with a large actor. */
+/** Maximum length of a token. Session tokens are a few hundred bytes, or one to two kilobytes with a large actor. */
 export const MAX_TOKEN_LENGTH = 8_192
 
-/** Takes a compact JWT apart (RFC 7519 §7.2). @throws TokenError token-malformed */
+/** Splits and decodes a compact JWT (RFC 7519 §7.2). @throws TokenError token-malformed */
 export function decodeJwt(token: string): Jwt {
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) throw new TokenError('token-malformed')
   const parts = token.split('.', 4)
@@ -31,7 +31,7 @@ export function decodeJwt(token: string): Jwt {
 const utf8 = new TextEncoder()
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The JSON object that a part of a token is. @throws TokenError token-malformed */
+/** Decodes a part of a token into a JSON object. @throws TokenError token-malformed */
 export function jsonOf(part: string): Record<string, unknown> {
   let value: unknown
   try {
@@ -43,7 +43,7 @@ export function jsonOf(part: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
-/** One text for one value: what does not encode to the same text again (padding, spaces, loose bits) is refused. */
+/** Decodes base64url. Refuses text that does not encode to the same text again (padding, spaces, unused bits). */
 function bytes(part: string): Uint8Array<ArrayBuffer> {
   if (nodeBuffer) {
     const decoded = nodeBuffer.from(part, 'base64url')
@@ -59,5 +59,5 @@ function bytes(part: string): Uint8Array<ArrayBuffer> {
   throw new TokenError('token-malformed')
 }
 
-/** Several times as fast as the portable way. */
+/** Node's Buffer, which is several times as fast as the portable code. */
 const nodeBuffer = (globalThis as { Buffer?: typeof Buffer }).Buffer

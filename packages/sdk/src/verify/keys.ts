@@ -3,7 +3,7 @@ import type { JsonWebKeySet } from '../models/schemas.ts'
 import type { RemoteJwks } from './remote-jwks.ts'
 import { TokenError } from './token-error.ts'
 
-/** What session tokens may be signed with. No symmetric algorithm, and never `none` (RFC 8725 §3.1, §3.2). */
+/** Accepted algorithms of session tokens: no symmetric ones, and never `none` (RFC 8725 §3.1, §3.2). */
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const
 export type Algorithm = (typeof ALGORITHMS)[number]
 
@@ -12,10 +12,10 @@ export interface KeyName {
   kid: string | undefined
 }
 
-/** Finds the key that a token names, made for the algorithm it names. @throws TokenError */
+/** Finds the key that a token names, for the algorithm that it names. @throws TokenError */
 export type FindKey = (name: KeyName) => Promise<CryptoKey>
 
-/** Where the keys come from: a key set, a server, or one key as PEM. */
+/** Source of the keys: a key set, a server, or one key as PEM. */
 export type KeyOptions =
   | { jwks: JsonWebKeySet | RemoteJwks; publicKey?: undefined }
   | { publicKey: string; jwks?: undefined }
@@ -28,7 +28,7 @@ export function keyFinder({ jwks, publicKey }: KeyOptions): FindKey {
   return typeof jwks === 'function' ? inSet(jwks) : inLocalSet(jwks)
 }
 
-/** Importing a key takes longer than checking a signature, so it is done once for each set and each PEM. */
+/** Importing a key takes longer than verifying a signature, so each key set and each PEM is imported once. */
 const localSets = new WeakMap<JsonWebKeySet, FindKey>()
 const pems = new Map<string, Promise<{ alg: Algorithm; key: CryptoKey }>>()
 const MAX_PEMS = 32
@@ -38,7 +38,7 @@ function inLocalSet(jwks: JsonWebKeySet): FindKey {
   if (known) return known
   let find: FindKey
   try {
-    // Copies the set: it means the same for as long as it is used.
+    // This copies the key set, so that later changes to the object have no effect.
     find = remembering(inSet(createLocalJWKSet(jwks as unknown as Parameters<typeof createLocalJWKSet>[0])))
   } catch (cause) {
     throw new TypeError('`jwks` is not a key set: it should look like { "keys": [ … ] }.', { cause })
@@ -47,7 +47,7 @@ function inLocalSet(jwks: JsonWebKeySet): FindKey {
   return find
 }
 
-/** Finding a key again costs as much as half a signature. Only what was found is kept, so no token can fill this. */
+/** Caches found keys: finding one again costs half as much as verifying a signature. Unknown keys are not cached, so tokens cannot fill the cache. */
 function remembering(find: FindKey): FindKey {
   const found = new Map<string, CryptoKey>()
   return async name => {
@@ -65,7 +65,7 @@ function inSet(set: RemoteJwks | ReturnType<typeof createLocalJWKSet>): FindKey 
     if (kid === undefined) throw new TokenError('key-unknown')
     let key: CryptoKey
     try {
-      // Finds by kid, alg, kty, crv, use and key_ops together: a key does for one algorithm only.
+      // jose matches kid, alg, kty, crv, use and key_ops, so a key is used for one algorithm only.
       key = await set({ alg, kid })
     } catch (cause) {
       const unknown = cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys
@@ -93,7 +93,7 @@ function inPem(pem: string): FindKey {
   }
 }
 
-/** A PEM does not say its algorithm, but each kind of key has only one here. */
+/** Imports a PEM. It does not name its algorithm, but here each type of key has only one. */
 async function importPem(pem: string): Promise<{ alg: Algorithm; key: CryptoKey }> {
   let problem: unknown
   for (const alg of ALGORITHMS) {
@@ -113,7 +113,7 @@ function strong(key: CryptoKey): CryptoKey {
   return key
 }
 
-/** The key a header names. @throws TokenError token-wrong-algorithm, token-malformed */
+/** Returns the key that a header names. @throws TokenError token-wrong-algorithm, token-malformed */
 export function keyNameOf({ alg, kid }: Record<string, unknown>): KeyName {
   const accepted = ALGORITHMS.find(each => each === alg)
   if (accepted === undefined) throw new TokenError('token-wrong-algorithm')

@@ -3,33 +3,33 @@ import { originOf } from '../server-url.ts'
 
 type LocalJwks = ReturnType<typeof createLocalJWKSet>
 
-/** A server's keys, fetched when needed and kept: what {@link remoteJwks} gives. jose's own `createRemoteJWKSet` does too. */
+/** A server's keys, fetched on demand and cached: the result of {@link remoteJwks}, or of jose's own `createRemoteJWKSet`. */
 export type RemoteJwks = (header: { alg: string; kid?: string }) => Promise<CryptoKey>
 
 /** All in seconds. */
 export interface RemoteJwksOptions {
-  /** How long fetched keys are used. 300 unless given: a key is published five minutes before it signs anything. */
+  /** How long fetched keys are used. Default: 300, because a key is published five minutes before it signs anything. */
   maxAgeInSeconds?: number | undefined
-  /** How long they are used when the server cannot be reached. 3600 unless given. */
+  /** How long they are used if the server cannot be reached. Default: 3600. */
   maxStaleInSeconds?: number | undefined
-  /** The least between two attempts to fetch. 30 unless given: whoever sends tokens must not decide how often. */
+  /** Minimum time between two attempts to fetch, so that senders of tokens cannot cause many requests. Default: 30. */
   coolDownInSeconds?: number | undefined
 }
 
-/** The least between two attempts while there are no keys at all. */
+/** Minimum time between two attempts while there are no keys at all. */
 const COOL_DOWN_WITHOUT_KEYS_MS = 1_000
 const FETCH_TIMEOUT_MS = 5_000
-/** A server that has kept all the others waiting is not waited for longer, while older keys are here. */
+/** Maximum time that a verification waits for a fetch if there are older keys. */
 const PATIENCE_MS = 1_000
 
 const known = new Map<string, RemoteJwks>()
 
 /**
- * The keys of a server: fetched when they are first needed, kept for five minutes, and fetched again at once (at most
- * every 30 seconds) when a token names a new one. While the server is down those that are here are used for an hour.
- * Asking for the same server gives the same keys: call it as often as you like.
+ * Returns the keys of a server. They are fetched when they are first needed, cached for five minutes, and fetched again
+ * immediately (at most every 30 seconds) if a token names an unknown key. While the server is down, cached keys are used for
+ * an hour. Calls for the same server share the same keys.
  *
- * @param serverURL where the server is: `http://127.0.0.1:4100`
+ * @param serverURL URL of the server: `http://127.0.0.1:4100`
  * @param options `maxAgeInSeconds` (300), `maxStaleInSeconds` (3600), `coolDownInSeconds` (30)
  * @returns keys for `createVerifier` and `verifySessionToken`
  * @throws StagedoorError `server_url_invalid`
@@ -43,7 +43,7 @@ export function remoteJwks(serverURL: string, options: RemoteJwksOptions = {}): 
   const { maxAgeInSeconds = 300, maxStaleInSeconds = 3_600, coolDownInSeconds = 30 } = options
   const address = `${originOf(serverURL)}/.well-known/jwks.json`
   const seconds = [maxAgeInSeconds, Math.max(maxAgeInSeconds, maxStaleInSeconds), coolDownInSeconds] as const
-  if (!seconds.every(each => each >= 0)) throw new TypeError('Times of `remoteJwks` are seconds, from 0.')
+  if (!seconds.every(each => each >= 0)) throw new TypeError('The times of `remoteJwks` must be seconds, at least 0.')
   const label = [address, ...seconds].join(' ')
   let keys = known.get(label)
   if (!keys) {
@@ -72,19 +72,19 @@ class FetchedJwks {
   async find(header: Parameters<RemoteJwks>[0]): Promise<CryptoKey> {
     const age = this.#keys ? performance.now() - this.#keys.at : Number.POSITIVE_INFINITY
     if (age > this.#maxAgeMs || !this.#keys?.kids.has(header.kid)) await this.#fetchOnce()
-    // What went wrong is of interest only to whoever has nothing to go on with.
+    // A failed fetch matters only if there are no usable keys.
     if (!this.#keys || performance.now() - this.#keys.at > this.#maxStaleMs) throw this.#attempt?.failed
     const { find, found } = this.#keys
     const label = `${header.alg} ${header.kid}`
     const before = found.get(label)
     if (before) return before
     const key = await find(header as Parameters<LocalJwks>[0])
-    // Only what is there is kept, so no token can fill this.
+    // Cache existing keys only, so that tokens cannot fill the cache.
     found.set(label, key)
     return key
   }
 
-  /** Fetches, or waits for who is fetching already, unless it is too soon to ask again. Never throws. */
+  /** Fetches the keys, or waits for a fetch in progress, unless the last attempt is too recent. Never throws. */
   async #fetchOnce(): Promise<void> {
     const coolDown = this.#keys ? this.#coolDownMs : COOL_DOWN_WITHOUT_KEYS_MS
     if (!this.#attempt || performance.now() - this.#attempt.at > coolDown || (strangers && !this.#attempt.over)) {
@@ -114,7 +114,7 @@ class FetchedJwks {
   }
 }
 
-/** On Cloudflare what one request has begun need not go on while another waits for it. */
+/** On Cloudflare, a fetch may stop with the request that started it, so other requests cannot wait for it. */
 const strangers = globalThis.navigator?.userAgent === 'Cloudflare-Workers'
 
 async function within(ms: number, work: Promise<void>): Promise<void> {

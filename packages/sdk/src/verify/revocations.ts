@@ -5,42 +5,42 @@ import { sleep } from '../sleep.ts'
 import type { SessionClaims } from '../verify.ts'
 
 export interface FollowRevocationsOptions {
-  /** Where the server is: `http://127.0.0.1:4100`. */
+  /** URL of the server: `http://127.0.0.1:4100`. */
   serverURL: string
-  /** `sk_…`: the feed is for servers. */
+  /** `sk_…`: only servers can read the stream. */
   secretKey: string
   /**
-   * What becomes of tokens while it is not known what has been revoked: before the feed has begun, and when nothing was
-   * heard of it for ten seconds. `accept`: as without the feed, a token is good until it expires. `refuse`: nobody gets
-   * in (`revocations-unavailable`).
+   * How to treat tokens while revocations are unknown: before the stream has started, and when it has sent nothing for ten
+   * seconds. `accept`: a token is valid until it expires, as without the stream. `refuse`: every token is refused
+   * (`revocations-unavailable`).
    */
   whenLost: 'accept' | 'refuse'
-  /** The longest life of a session token, in seconds: 60 unless you mint longer ones (`expiresInSeconds`). */
+  /** Maximum lifetime of a session token, in seconds. Default: 60. Raise it if you mint longer ones (`expiresInSeconds`). */
   longestTokenInSeconds?: number | undefined
-  /** Told when the feed is lost, and why; and when it is back. */
+  /** Called when the stream is lost, with the cause, and when it is current again. */
   onChange?: ((status: 'current' | 'lost', cause?: unknown) => void) | undefined
 }
 
-/** What a verifier asks about each token. `unknown`: the feed cannot say. */
+/** The result for one token. `unknown`: the stream cannot tell. */
 export type RevocationVerdict = 'good' | 'revoked' | 'unknown'
 
-/** The server says something every five seconds. */
+/** After this time without any event, the stream counts as lost. The server sends one every five seconds. */
 const SILENCE_MS = 10_000
-/** Clocks differ, and what is revoked is kept somewhat longer than tokens live. */
+/** Additional time for which revocations are kept, because clocks differ. */
 const LEEWAY_MS = 65_000
 const SHORTEST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
-/** How often what is too old to matter is let go, ms. */
+/** Interval between deletions of old revocations, in ms. */
 const SWEEP_MS = 10_000
 
 /**
- * Follows what a server revokes, so that a verifier refuses the tokens of a session that has been revoked within a
- * second, though they have not expired. Give it to `createVerifier` as `revocations`; one will do for all verifiers.
- * It connects again by itself, and misses nothing that happened meanwhile.
+ * Follows the revocations of a server, so that a verifier refuses the unexpired tokens of a revoked session within a second.
+ * Pass the result to `createVerifier` as `revocations`; all verifiers can share it. It reconnects automatically, and then
+ * receives all revocations that it has missed.
  *
  * @param options `serverURL`, `secretKey`; `whenLost`: `accept` or `refuse`; `longestTokenInSeconds` (60); `onChange`
  * @returns a follower; `await follower.current()` at the start, `follower.close()` at the end
- * @throws StagedoorError `server_url_invalid`; TypeError if the options make no sense
+ * @throws StagedoorError `server_url_invalid`; TypeError if the options are invalid
  * @see `GET /v1/revocations`; events named after OpenID CAEP
  * @example
  * import { createVerifier, followRevocations, remoteJwks } from '@stagedoor/sdk/verify'
@@ -54,7 +54,7 @@ export function followRevocations(options: FollowRevocationsOptions): Revocation
   return new RevocationFollower(options)
 }
 
-/** What {@link followRevocations} gives. */
+/** The result of {@link followRevocations}. */
 export class RevocationFollower {
   readonly whenLost: 'accept' | 'refuse'
   readonly #address: string
@@ -62,27 +62,27 @@ export class RevocationFollower {
   readonly #keepMs: number
   readonly #onChange: NonNullable<FollowRevocationsOptions['onChange']>
   readonly #closed = new AbortController()
-  /** Sessions that have ended before their time, and when, Unix ms. */
+  /** Sessions that ended before they expired, with the time, in Unix ms. */
   readonly #sessions = new Map<string, number>()
-  /** What was minted up to then is revoked: of a user, of an actor, of everybody. */
+  /** Cutoffs: tokens minted up to this time are revoked, by user, by actor, and for the whole server. */
   readonly #users = new Map<string, number>()
   readonly #actors = new Map<string, number>()
   #everything = Number.NEGATIVE_INFINITY
-  /** What was revoked since then is known, Unix ms. */
+  /** All revocations since this time are known, in Unix ms. */
   #since: number
   #lastEventId: string | undefined
   #heardAt = Number.NEGATIVE_INFINITY
   #status: 'waiting' | 'current' | 'lost' = 'waiting'
   #sweptAt = 0
-  /** Told when the status may have become another. */
+  /** Called when the status may have changed. */
   readonly #waiting = new Set<() => void>()
 
   constructor({ serverURL, secretKey, whenLost, longestTokenInSeconds = 60, onChange }: FollowRevocationsOptions) {
     if (whenLost !== 'accept' && whenLost !== 'refuse') {
-      throw new TypeError('`whenLost` is missing: say `accept` or `refuse`, for while the feed cannot be reached.')
+      throw new TypeError('`whenLost` must be `accept` or `refuse`: how to treat tokens while the stream is lost.')
     }
     if (typeof secretKey !== 'string' || !/^[\x21-\x7e]+$/.test(secretKey)) {
-      throw new TypeError('`secretKey` is missing, or holds a character no key has: the sk_… of the server.')
+      throw new TypeError('`secretKey` is missing or has an invalid character: pass the sk_… of the server.')
     }
     if (!(longestTokenInSeconds > 0)) throw new TypeError('`longestTokenInSeconds` must be more than 0.')
     this.whenLost = whenLost
@@ -94,16 +94,16 @@ export class RevocationFollower {
     void this.#follow()
   }
 
-  /** Whether everything that was revoked is known, as far as can be told. */
+  /** `current` if all revocations are known, otherwise `waiting` or `lost`. */
   get status(): 'waiting' | 'current' | 'lost' {
     return this.#status
   }
 
-  /** Waits until everything that was revoked is known. @throws the signal's reason; Error once it is closed */
+  /** Waits until all revocations are known. @throws the signal's reason; Error if the follower is closed */
   async current(signal?: AbortSignal): Promise<void> {
     while (this.#status !== 'current') {
       signal?.throwIfAborted()
-      if (this.#closed.signal.aborted) throw new Error('Nothing follows the revocations any more: it was closed.')
+      if (this.#closed.signal.aborted) throw new Error('The follower of revocations is closed.')
       await new Promise<void>(resolve => {
         const go = () => {
           this.#waiting.delete(go)
@@ -116,7 +116,7 @@ export class RevocationFollower {
     }
   }
 
-  /** Stops following: from then on nothing is known. */
+  /** Stops following. From then on, the status is `lost`. */
   close(): void {
     this.#closed.abort()
     this.#become('lost')
@@ -126,9 +126,9 @@ export class RevocationFollower {
     this.close()
   }
 
-  /** What is known of a session token's claims. `now` is Unix ms. */
+  /** Returns whether a session token is revoked, from its claims. `now` is in Unix ms. */
   verdict({ sid, sub, act, iat }: SessionClaims, now: number): RevocationVerdict {
-    // To the second, as the token has it: who signs in anew in the second of a revocation has to wait for the next token.
+    // Tokens have times in whole seconds, so a token minted in the same second after a revocation is refused too.
     const minted = iat * 1_000
     const before = (time: number | undefined) => time !== undefined && minted <= time
     if (this.#sessions.has(sid) || before(this.#everything) || before(this.#users.get(sub))) return 'revoked'
@@ -153,15 +153,15 @@ export class RevocationFollower {
     }
   }
 
-  /** One connection, until it ends. */
+  /** Reads one connection until it ends. */
   async #listen(): Promise<void> {
     const silence = new AbortController()
     const tooQuiet = () => {
-      const cause = new Error('Nothing was heard of the feed for ten seconds.')
+      const cause = new Error('The stream of revocations has sent nothing for ten seconds.')
       this.#become('lost', cause)
       silence.abort(cause)
     }
-    // What is left of the ten seconds; when they are over it is lost already, and has as long to begin.
+    // The rest of the ten seconds. If they have passed, the stream is already lost and gets another ten seconds to start.
     const left = SILENCE_MS - (performance.now() - this.#heardAt)
     let timer = setTimeout(tooQuiet, left > 0 ? left : SILENCE_MS)
     try {
@@ -212,7 +212,7 @@ export class RevocationFollower {
     this.#sweep()
   }
 
-  /** Lets go of what concerns no token that may still be alive. */
+  /** Deletes revocations that concern no unexpired token. */
   #sweep(): void {
     const now = Date.now()
     if (now - this.#sweptAt < SWEEP_MS) return
@@ -231,7 +231,7 @@ export class RevocationFollower {
   }
 }
 
-/** Events may come twice, and an older one after a newer. */
+/** Keeps the later time: events may arrive twice, or out of order. */
 function later(times: Map<string, number>, key: string, time: number): void {
   times.set(key, Math.max(time, times.get(key) ?? time))
 }

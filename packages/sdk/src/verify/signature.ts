@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { CryptoKey } from 'jose'
 import type { Algorithm } from './keys.ts'
 
-/** Whether the signature is the key's. ECDSA and EdDSA signatures are 64 bytes, never DER (RFC 7518 §3.4, RFC 8037). */
+/** Verifies a signature. ECDSA and EdDSA signatures are 64 bytes, never DER (RFC 7518 §3.4, RFC 8037). */
 export function signatureMatches(
   alg: Algorithm,
   key: CryptoKey,
@@ -24,7 +24,7 @@ const webAlgorithms = {
   EdDSA: { name: 'Ed25519' },
 } as const
 
-/** Several times as fast as Web Crypto, which goes through the thread pool. Asked for so that bundlers for the edge need not know it. */
+/** Node's crypto, which is several times as fast as Web Crypto with its thread pool. Loaded like this, bundlers for the edge do not see an import. */
 const nodeCrypto = (globalThis as { process?: Partial<NodeJS.Process> }).process?.getBuiltinModule?.('node:crypto')
 
 const nodeKeys = new WeakMap<CryptoKey, KeyObject>()

@@ -21,11 +21,11 @@ export function addActorTokens(program: Command): void {
     .command('create')
     .description('create a one-time token to act as a user, and print its link')
     .requiredOption('--user <id>', 'the user to act as: an id, e-mail address or external id')
-    .option('--actor <sub>', 'who is really acting: an id')
-    .option('--actor-json <json>', 'the whole actor payload, with a "sub"')
-    .option('--expires-in <duration>', 'how long it can be redeemed: 10m, 1h, or seconds (1h)', seconds)
+    .option('--actor <sub>', 'id of the person or program that is really acting')
+    .option('--actor-json <json>', 'the complete actor payload, with a "sub"')
+    .option('--expires-in <duration>', 'how long the token can be redeemed: 10m, 1h, or seconds (1h)', seconds)
     .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
-    .option('--reason <text>', 'why; kept in the audit log')
+    .option('--reason <text>', 'the reason; stored in the audit log')
     .option('--json', 'print JSON')
     .action(async (options: CreateOptions) => {
       const actor = actorOf(options)
@@ -95,7 +95,7 @@ export function addActorTokens(program: Command): void {
   group
     .command('revoke <id>')
     .description('revoke a pending actor token')
-    .option('--reason <text>', 'why; kept in the audit log')
+    .option('--reason <text>', 'the reason; stored in the audit log')
     .option('--json', 'print JSON')
     .action(async (id: string, options: OutputOptions & { reason?: string }) => {
       const token = await remote().actorTokens.revoke(
@@ -108,7 +108,7 @@ export function addActorTokens(program: Command): void {
 
 function actorOf({ actor, actorJson }: CreateOptions): { sub: string; [member: string]: unknown } {
   if ((actor === undefined) === (actorJson === undefined))
-    throw new UsageError('Say who is acting, with --actor <sub> or with --actor-json <json>.')
+    throw new UsageError('The actor is missing. Use either --actor <sub> or --actor-json <json>.')
   if (actor !== undefined) return { sub: actor }
   try {
     return JSON.parse(actorJson ?? '')

@@ -32,8 +32,11 @@ export function addAudit(program: Command): void {
       .option('--session <id>', 'only about this session')
       .option('--ticket <id>', 'only about this actor token or sign-in token')
       .option('--actor <sub>', 'only of this actor')
-      .option('--before-seq <seq>', 'only events before this one: pages through the log', wholeNumber)
-      .option('--counts', 'instead: refused requests that named nothing known, counted per minute and address'),
+      .option('--before-seq <seq>', 'only events before this position, to page through the log', wholeNumber)
+      .option(
+        '--counts',
+        'show counts of refused requests without a known key or ticket instead, per minute and address',
+      ),
   ).action((options: ListOptions) => (options.counts ? showCounts(options) : showEvents(options)))
 }
 
@@ -71,7 +74,7 @@ async function showEvents(options: ListOptions): Promise<void> {
 
 async function showCounts(options: ListOptions): Promise<void> {
   if (options.follow || options.since !== undefined || options.until !== undefined || options.all)
-    throw new UsageError('--counts goes with --limit and --offset only.')
+    throw new UsageError('--counts can be combined only with --limit and --offset.')
   const { data: counts } = await remote().refusedRequests.list({ limit: options.limit, offset: options.offset })
   printList(
     options,
@@ -86,7 +89,7 @@ async function showCounts(options: ListOptions): Promise<void> {
   )
 }
 
-/** Names of secret keys by id. They are in the database alone: where it cannot be opened from here, ids are shown. */
+/** Returns the names of secret keys by id. Only the database has them; if it cannot be opened here, the list shows ids. */
 async function keyNames(): Promise<Map<string, string>> {
   try {
     const { database_url } = loadConfig(commandEnvironment())

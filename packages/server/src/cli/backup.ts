@@ -8,7 +8,7 @@ import { type OutputOptions, printOne } from './output.ts'
 export function addBackup(program: Command): void {
   program
     .command('backup')
-    .description('copy the embedded database, also while a server is using it; `stagedoor restore` puts a copy back')
+    .description('copy the embedded database, even while a server is using it; `stagedoor restore` restores a copy')
     .argument('<file>', 'the new file; it must not exist yet')
     .option('--json', 'print JSON')
     .action(async (file: string, options: OutputOptions) => {
@@ -18,7 +18,7 @@ export function addBackup(program: Command): void {
       printOne(
         options,
         { file, bytes: size },
-        { file, size: `${(size / 1_000_000).toFixed(1)} MB`, 'it needs': 'the same STAGEDOOR_MASTER_KEY' },
+        { file, size: `${(size / 1_000_000).toFixed(1)} MB`, 'to restore': 'needs the same STAGEDOOR_MASTER_KEY' },
       )
     })
 }

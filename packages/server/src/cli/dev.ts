@@ -11,22 +11,24 @@ import { announceDevServer, DEV_DIRECTORY, devEnvironment, runningDevServer } fr
 import { note, print, time, UsageError } from './output.ts'
 import { stopOnSignal } from './serving.ts'
 
-/** Ports tried after the wanted one. */
+/** Number of ports to try after the requested one. */
 const MORE_PORTS = 20
 
 export function addDev(program: Command): void {
   program
     .command('dev')
-    .description('start a development server; the first time in a folder it makes sample users and shows the main job')
+    .description(
+      'start a development server; on the first start in a folder it creates sample users and shows the main job',
+    )
     .option('--demo', 'show the main job again')
     .option('--once', 'show the main job and exit')
     .option('--port <port>', 'port to listen on (default 4100, or STAGEDOOR_PORT)', port)
-    .addHelpText('after', `\nKeeps its database and its secrets in ./${DEV_DIRECTORY}. Listens on 127.0.0.1 only.`)
+    .addHelpText('after', `\nStores its database and its secrets in ./${DEV_DIRECTORY}. Listens on 127.0.0.1 only.`)
     .action(async (options: { demo?: boolean; once?: boolean; port?: string }) => {
       const running = runningDevServer()
       if (running)
         throw new UsageError(
-          `The development server of this folder is running already, at ${running.url} (process ${running.pid}). Use it, or stop it first.`,
+          `The development server of this folder is already running at ${running.url} (process ${running.pid}). Use it, or stop it first.`,
         )
       const env = {
         STAGEDOOR_LOG_LEVEL: 'warn',
@@ -69,14 +71,14 @@ function port(text: string): string {
   return text
 }
 
-/** Whether the sample users were never made. */
+/** Whether the sample users do not exist yet. */
 async function isFirstTime(client: Client): Promise<boolean> {
   return (await client.users.list({ externalId: [SAMPLE_OPERATOR], limit: 1 })).data.length === 0
 }
 
 const SAMPLE_OPERATOR = 'sample_operator'
 
-/** The whole way of an actor token, each step against the running server, in about a dozen lines. */
+/** Shows the lifecycle of an actor token against the running server, in about a dozen lines. */
 async function mainJob(client: Client, here: string, issuer: string): Promise<void> {
   const operator = await sampleUser(client, {
     externalId: SAMPLE_OPERATOR,
@@ -101,7 +103,10 @@ async function mainJob(client: Client, here: string, issuer: string): Promise<vo
   step('created', `${token.id}, to be redeemed once within the hour`)
 
   const opened = await fetch(token.url ?? '', { redirect: 'manual' })
-  step('opened', `GET …/v1/tickets/accept: ${opened.status}, a page that asks first; consumed nothing`)
+  step(
+    'opened',
+    `GET …/v1/tickets/accept: ${opened.status}, a page that asks for confirmation; the token is still unused`,
+  )
 
   const redeem = () =>
     fetch(`${here}/v1/client/sign_ins`, {
@@ -111,23 +116,23 @@ async function mainJob(client: Client, here: string, issuer: string): Promise<vo
   const first = await redeem()
   const { response } = (await first.json()) as { response: { created_session_id: string } }
   const session = await client.sessions.get(response.created_session_id)
-  step('redeemed', `${session.id}, over at ${time(session.expireAt)} whatever happens`)
+  step('redeemed', `${session.id}, ends at ${time(session.expireAt)} at the latest`)
   const { errors } = (await (await redeem()).json()) as { errors: { code: string }[] }
   step('again', `refused: ${errors[0]?.code}`)
 
   const { jwt } = await client.sessions.getToken(session.id)
   const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
-  step('minted', 'a session token, 60 s, that says')
+  step('minted', 'a session token, valid for 60 s, with the claims')
   for (const claim of ['sub', 'act', 'sid', 'iss']) step('', `  ${claim}  ${JSON.stringify(claims[claim])}`)
 
   const { userId, actor } = await verifySessionToken(jwt, { issuer, jwks: await client.jwks.get() })
-  step('verified', `without network: user ${userId}, really ${String(actor?.sub)}`)
+  step('verified', `without network: user ${userId}, really acting: ${String(actor?.sub)}`)
 
-  await client.sessions.revoke(session.id, { reason: 'The sample is over' })
+  await client.sessions.revoke(session.id, { reason: 'The sample has ended' })
   const refusal = await client.sessions.getToken(session.id).catch(error => error)
   step(
     'revoked',
-    `the session; the next token is refused: ${refusal instanceof StagedoorError ? refusal.code : 'NOT REFUSED'}`,
+    `the session; minting the next token is refused: ${refusal instanceof StagedoorError ? refusal.code : 'NOT REFUSED'}`,
   )
 
   const events = await client.auditEvents.list({ ticketId: token.id, limit: 100 })
@@ -163,14 +168,14 @@ function printAddresses(here: string, publicURL: string, secretKey: string, sign
   print(clerkSettings(here, publicURL, secretKey))
 }
 
-/** What docs/guides/clerk.md explains and test/server-sdks.test.ts runs. */
+/** Returns the settings for Clerk's SDKs. docs/guides/clerk.md explains them; test/server-sdks.test.ts runs them. */
 function clerkSettings(here: string, publicURL: string, secretKey: string): string {
   const [key] = publishableKeys(publicURL, 'test')
   const builds = {
     js: `${publicURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js`,
     ui: `${publicURL}/npm/@clerk/ui@1/dist/ui.browser.js`,
   }
-  return `  # Every server. Express takes them all by itself
+  return `  # Every server. Express reads all of them automatically
   CLERK_API_URL=${here}
   CLERK_SECRET_KEY=${secretKey}
   CLERK_PUBLISHABLE_KEY=${key}
@@ -178,7 +183,7 @@ function clerkSettings(here: string, publicURL: string, secretKey: string): stri
   CLERK_TELEMETRY_DISABLED=1
   # Fastify  clerkPlugin, { apiUrl: process.env.CLERK_API_URL, proxyUrl: process.env.CLERK_PROXY_URL }
   # Hono     clerkMiddleware({ proxyUrl: process.env.CLERK_PROXY_URL })
-  # Next.js, too
+  # Next.js, additionally
   NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY=${key}
   NEXT_PUBLIC_CLERK_PROXY_URL=${publicURL}
   NEXT_PUBLIC_CLERK_JS_URL=${builds.js}
@@ -190,13 +195,13 @@ function clerkSettings(here: string, publicURL: string, secretKey: string): stri
 `
 }
 
-/** The port, or the next free one. */
+/** Returns the requested port, or the next free one. */
 async function freePort(host: string, wanted: number): Promise<number> {
   for (let port = wanted; port <= Math.min(wanted + MORE_PORTS, 65_535); port++) {
     const free = await tryPort(host, port)
     if (free !== undefined) return free
   }
-  throw new Error(`No port from ${wanted} to ${wanted + MORE_PORTS} is free on ${host}. Give another one with --port.`)
+  throw new Error(`No port from ${wanted} to ${wanted + MORE_PORTS} is free on ${host}. Use --port to set another one.`)
 }
 
 function tryPort(host: string, port: number): Promise<number | undefined> {

@@ -24,7 +24,7 @@ const CLOCK_SKEW_SECONDS = 2
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .description('check settings, database, keys and the running server, and say what to mend')
+    .description('check settings, database, keys and the running server, and report what to fix')
     .option('--json', 'print JSON')
     .action(async (options: OutputOptions) => {
       const findings: Finding[] = []
@@ -62,14 +62,14 @@ async function examine(findings: Finding[]): Promise<void> {
   if (config) {
     const known = config
     const hasSecrets = await check('secrets', () => secrets(known))
-    // Without the master key nothing can be opened: that is said once.
     if (known.environment !== 'development') await check('sign-in', () => signInTokens(known), 'warn')
+    // Without the master key the database cannot be opened; the finding about secrets already reports that.
     if (hasSecrets || known.master_key !== undefined) await examineDatabase(check, findings, known)
   }
   if (config || isRead) await check('server', () => server(remoteServer(env, { keyNeeded: false }).serverURL), 'warn')
 }
 
-/** What a production server would refuse to start with, as one text: about its secrets, or about the rest. */
+/** Returns the problems that keep a production server from starting, as one text: those of secrets, or all others. */
 function problemsOf(config: Config, ofSecrets: boolean): string[] {
   if (config.environment === 'development') return []
   try {
@@ -89,10 +89,10 @@ function secrets(config: Config): string {
   if (problem !== undefined) throw new Error(problem)
   return config.environment === 'development'
     ? 'those of a development server'
-    : 'real ones, as `stagedoor serve` needs them'
+    : 'valid for production: `stagedoor serve` accepts them'
 }
 
-/** A sign-in token signs in as the user and names no actor. */
+/** Warns if sign-in tokens are on: they sign in as the user without naming an actor. */
 function signInTokens({ sign_in_tokens }: Config): string {
   if (sign_in_tokens === 'off') return 'sign-in tokens are off: every session that a ticket starts names its actor'
   throw new Error(
@@ -100,12 +100,12 @@ function signInTokens({ sign_in_tokens }: Config): string {
   )
 }
 
-/** Opened once: what is wrong with opening it is one finding. */
+/** Checks the database. It is opened once, so a failure to open it gives one finding. */
 async function examineDatabase(check: Check, findings: Finding[], config: Config): Promise<void> {
   const path = config.database_url.startsWith('sqlite:') ? config.database_url.slice('sqlite:'.length) : undefined
   if (path !== undefined && path !== ':memory:') {
     if (!existsSync(path)) {
-      const detail = `There is no database ${path} yet. \`stagedoor serve\` makes it; or name another with STAGEDOOR_DATABASE_URL.`
+      const detail = `There is no database ${path} yet. \`stagedoor serve\` creates it. To use another one, set STAGEDOOR_DATABASE_URL.`
       findings.push({ check: 'database', result: 'warn', detail })
       return
     }
@@ -146,7 +146,9 @@ async function diskSpace(directory: string): Promise<string> {
   const free = bavail * bsize
   const shown = `${(free / 1_000_000_000).toFixed(1)} GB free`
   if (free < LITTLE_SPACE_BYTES)
-    throw new Error(`${shown}: make room before the disk is full; then only what revokes or ends something is stored.`)
+    throw new Error(
+      `${shown}. Free some space: when the disk is full, the server only stores revocations and sign-outs.`,
+    )
   return shown
 }
 
@@ -154,13 +156,13 @@ async function database({ services }: Stagedoor, embedded: boolean): Promise<str
   const problems = await services.store.check()
   const advice = embedded ? ' Restore it from a backup, or copy what is left with `sqlite3 … .recover`.' : ''
   if (problems.length > 0) throw new Error(`${problems.join('; ')}.${advice}`)
-  return `whole, durable, instance ${services.settings.instance_id}; the master key opens its signing keys`
+  return `intact, durable, instance ${services.settings.instance_id}; the master key decrypts its signing keys`
 }
 
 async function durability({ services }: Stagedoor): Promise<string> {
   const risks = await services.store.risks()
   if (risks.length > 0) throw new Error(`${risks.join('; ')}.`)
-  return 'no setting of the database can lose what was acknowledged'
+  return 'no setting of the database can lose acknowledged writes'
 }
 
 async function keys(stagedoor: Stagedoor): Promise<string> {
@@ -168,7 +170,7 @@ async function keys(stagedoor: Stagedoor): Promise<string> {
   const usable = (await listSecretKeys(context)).filter(key => key.revoked_at === null)
   if (usable.length === 0)
     throw new Error(
-      'There is no secret key, so the Backend API refuses every request. Make one: stagedoor keys create --name <name>',
+      'There is no secret key, so the Backend API refuses every request. Create one: stagedoor keys create --name <name>',
     )
   const signing = await listSigningKeys(context)
   return `${usable.length} secret ${usable.length === 1 ? 'key' : 'keys'}; signing keys: ${signing
@@ -190,6 +192,8 @@ async function server(url: string): Promise<string> {
   if (!response.ok) throw new Error(`${url}/readyz answers ${response.status}: see its log.`)
   const skew = Math.abs(Date.parse(response.headers.get('date') ?? '') - asked) / 1_000
   if (skew > CLOCK_SKEW_SECONDS)
-    throw new Error(`the clocks of ${url} and of this machine are ${skew.toFixed(0)} s apart: set them by NTP.`)
+    throw new Error(
+      `the clocks of ${url} and of this machine differ by ${skew.toFixed(0)} s: synchronize them with NTP.`,
+    )
   return `${url} is ready`
 }

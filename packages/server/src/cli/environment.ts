@@ -11,15 +11,15 @@ import { createStagedoor, type Stagedoor } from '../server.ts'
 /** Where `stagedoor dev` keeps its database and its secrets. */
 export const DEV_DIRECTORY = '.stagedoor'
 const DEV_ENV = join(DEV_DIRECTORY, 'dev.env')
-/** Where the development server of this folder listens, while it runs. */
+/** While the development server of this folder runs, this file has its URL and process id. */
 const DEV_SERVER = join(DEV_DIRECTORY, 'server.json')
 
-/** The secrets of the development server in this folder, made at its first start. */
+/** Returns the settings of the development server in this folder. Creates its secrets on the first start. */
 export function devEnvironment(): Record<string, string> {
   if (!existsSync(DEV_ENV)) {
     mkdirSync(DEV_DIRECTORY, { recursive: true, mode: 0o700 })
     const lines = [
-      '# Made by `stagedoor dev`, for this folder and this machine only. Delete the folder to start anew.',
+      '# Created by `stagedoor dev`, for this folder and this machine only. Delete the folder to reset it.',
       `STAGEDOOR_MASTER_KEY=${DEV_MASTER_KEY_PREFIX}${randomBytes(32).toString('base64')}`,
       `STAGEDOOR_SECRET_KEY=sk_test_${randomBytes(32).toString('hex')}`,
       '',
@@ -33,7 +33,7 @@ export function devEnvironment(): Record<string, string> {
   }
 }
 
-/** The environment a command works in: the process's own, or that of the development server of this folder. */
+/** Returns the environment of a command: the process's own, or that of the development server of this folder. */
 export function commandEnvironment(): Record<string, string | undefined> {
   const own = process.env
   const told = own.STAGEDOOR_MASTER_KEY ?? own.STAGEDOOR_SECRET_KEY ?? own.STAGEDOOR_DATABASE_URL
@@ -47,7 +47,7 @@ interface DevServer {
   pid: number
 }
 
-/** Writes down where the development server of this folder is, so that commands find it. @returns what takes that back */
+/** Stores the URL of the development server of this folder, so that commands find it. @returns a function that removes it */
 export function announceDevServer(url: string): () => void {
   writeFileSync(DEV_SERVER, JSON.stringify({ url, pid: process.pid } satisfies DevServer), { mode: 0o600 })
   return () => {
@@ -55,26 +55,26 @@ export function announceDevServer(url: string): () => void {
   }
 }
 
-/** The development server of this folder, if it runs. */
+/** Returns the development server of this folder, if it is running. */
 export function runningDevServer(): DevServer | undefined {
   try {
     const server = JSON.parse(readFileSync(DEV_SERVER, 'utf8')) as DevServer
-    // The file stays behind if the process was killed.
+    // The file remains if the process was killed.
     process.kill(server.pid, 0)
     return server
   } catch (error) {
-    // It runs, as another user.
+    // The process is running, as another user.
     if ((error as NodeJS.ErrnoException).code === 'EPERM') return JSON.parse(readFileSync(DEV_SERVER, 'utf8'))
     return undefined
   }
 }
 
-/** A client of the server that STAGEDOOR_SERVER_URL and STAGEDOOR_SECRET_KEY name. */
+/** Creates an SDK client from STAGEDOOR_SERVER_URL and STAGEDOOR_SECRET_KEY. */
 export function remote(): Client {
   return new Client(remoteServer(commandEnvironment()))
 }
 
-/** Works on the instance's own database, beside a running server or without one. */
+/** Runs work directly on the instance's database. A server may be running at the same time. */
 export async function withInstance<T>(work: (stagedoor: Stagedoor, config: Config) => Promise<T>): Promise<T> {
   const config = loadConfig(commandEnvironment())
   const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
@@ -85,7 +85,7 @@ export async function withInstance<T>(work: (stagedoor: Stagedoor, config: Confi
   }
 }
 
-/** Who the audit log says did it: the person whose shell it is. */
+/** Returns the principal for the audit log: the user of this shell. */
 export function commandLine() {
   return { type: 'command_line', id: userInfo().username } as const
 }

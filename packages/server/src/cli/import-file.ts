@@ -8,7 +8,7 @@ import { UsageError } from './output.ts'
 const RECORD_LINES = 1_000
 const DELIMITERS = [',', ';', '\t'] as const
 
-/** One record of the file: a user as POST /v1/users takes it, or the reason why it is none. */
+/** One record of the file: a user in the form of POST /v1/users, or the reason why the record is invalid. */
 export type Row = { line: number; text: string } & ({ user: Record<string, unknown> } | { reason: string })
 
 export interface ImportFile {
@@ -19,8 +19,8 @@ export interface ImportFile {
 }
 
 /**
- * Reads users from JSON lines or CSV, record by record. A bad record never hides the next one.
- * @throws UsageError while reading, if the file is of another kind or has a header that cannot be right
+ * Reads users from JSON lines or CSV, record by record. An invalid record does not affect the next one.
+ * @throws UsageError while reading, if the file has another format or an invalid header
  */
 export function openImport(file: string): ImportFile {
   const kind = /\.(csv|tsv|txt|jsonl|ndjson|json)$/i.exec(file)?.[1]?.toLowerCase()
@@ -38,7 +38,7 @@ export function openImport(file: string): ImportFile {
   return { input, rows, header: () => header }
 }
 
-/** Lines without their ends; the first without its byte order mark. */
+/** Yields the lines without line breaks, and the first one without a byte order mark. */
 async function* linesOf(input: ReadStream): AsyncGenerator<string> {
   let isFirst = true
   for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
@@ -65,8 +65,8 @@ async function* jsonRows(lines: AsyncIterable<string>): AsyncGenerator<Row> {
 }
 
 /**
- * Where a record ends is decided by its quotes: with an odd number of them it continues on the next line. If that makes no
- * record, the quote was a stray one: the first line is bad, and reading continues with the line after it.
+ * The quotes decide where a record ends: with an odd number of quotes it continues on the next line. If the lines then
+ * form no valid record, the quote was a stray one: the first line is invalid, and reading continues with the second.
  */
 async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) => void): AsyncGenerator<Row> {
   const reader = new LineReader(lines)
@@ -85,20 +85,20 @@ async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) =
       yield { line, text: whole, ...userOf(header.columns, values) }
       continue
     }
-    // Of several lines only the first is given up.
+    // If the record has several lines, only the first is reported as invalid.
     reader.backTo(line)
     yield { line, text, reason: values }
   }
 }
 
-/** Reads lines, and goes back to one that it has read. */
+/** Reads lines, and can go back to a line that it has read. */
 class LineReader {
   readonly #lines: AsyncIterator<string>
-  /** Read, and to be read again. */
+  /** Lines that will be read again. */
   #ahead: string[] = []
   /** Lines of the current record after its first. */
   #taken: string[] = []
-  /** Number of the line that was read last. */
+  /** Number of the last line that was read. */
   line = 0
 
   constructor(lines: AsyncIterable<string>) {
@@ -116,7 +116,7 @@ class LineReader {
     return text
   }
 
-  /** The whole record that begins with this line, as far as its quotes tell. */
+  /** Returns the record that begins with this line. Its quotes decide where it ends. */
   async record(first: string): Promise<string> {
     let whole = first
     let isOpen = hasOddQuotes(first)
@@ -130,7 +130,7 @@ class LineReader {
     return whole
   }
 
-  /** The next line read is the one after this line of the current record. */
+  /** Goes back: the next line to be read is the one after this line of the current record. */
   backTo(line: number): void {
     this.#ahead.unshift(...this.#taken)
     this.#taken = []
@@ -145,7 +145,7 @@ interface Header {
   columns: string[]
 }
 
-/** @throws UsageError if a column is not a field of a user: every record would be refused */
+/** Parses the header. @throws UsageError if a column is not a field of a user, because the server would refuse every record */
 function headerOf(text: string): Header {
   const plain = text.replace(/"[^"]*"/g, '')
   const counts = DELIMITERS.map(each => plain.split(each).length)
@@ -155,21 +155,21 @@ function headerOf(text: string): Header {
   const unknown = columns.filter(name => !FIELDS.includes(name))
   if (unknown.length > 0)
     throw new UsageError(
-      `Line 1: the header names ${unknown.map(name => `“${name}”`).join(', ')}, which no user has. Columns are ${FIELDS.join(', ')}.`,
+      `Line 1: the header has unknown columns: ${unknown.map(name => `“${name}”`).join(', ')}. Valid columns are ${FIELDS.join(', ')}.`,
     )
   const twice = columns.find((name, i) => columns.indexOf(name) !== i)
   if (twice !== undefined) throw new UsageError(`Line 1: the header names ${twice} twice.`)
   return { delimiter, columns }
 }
 
-/** The values of one record, or the reason why it is none. */
+/** Returns the values of one record, or the reason why it is invalid. */
 function valuesOf(text: string, { delimiter, columns }: Header): string[] | string {
   if (text.includes('\ufffd')) return 'it has characters that are not UTF-8'
   const values = split(text, delimiter)
   if (values === undefined)
-    return 'a quote (") is not closed, or stands inside a value: write "" for a quote, and quote the whole value'
+    return 'a quote (") is not closed, or is inside an unquoted value: quote the whole value, and write "" for a quote in it'
   if (values.length !== columns.length)
-    return `it has ${values.length} values, and the header names ${columns.length} columns`
+    return `it has ${values.length} values, but the header has ${columns.length} columns`
   return values
 }
 
@@ -184,7 +184,7 @@ function split(text: string, delimiter: string): string[] | undefined {
 
 const LISTS = ['email_address', 'phone_number']
 const FIELDS = Object.keys(CreateUserRequestBody.shape)
-/** By the contract: `true` and `false` are all they take. */
+/** Fields that accept only `true` and `false`, according to the contract. */
 const BOOLEANS = FIELDS.filter(name => {
   const type = CreateUserRequestBody.shape[name as keyof typeof CreateUserRequestBody.shape]
   return type.safeParse(true).success && !type.safeParse('true').success
@@ -222,7 +222,7 @@ function typed(name: string, value: string): unknown {
   }
 }
 
-/** One address may be given as a plain string. */
+/** Converts an address that is a plain string into a list. */
 function withLists(user: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(user).map(([name, value]) => [

@@ -13,7 +13,7 @@ import { wordsOf } from './words.ts'
 
 /** Maximum number of failures listed with --json. */
 const LISTED = 10_000
-/** How often a request that came too soon is sent again, and the pause, in seconds, if the server names none. */
+/** Maximum number of attempts after 429, and the default pause between them, in seconds, if the server sends no Retry-After. */
 const PATIENCE = 30
 const PAUSE = 1
 
@@ -31,10 +31,13 @@ export function addImport(group: Command): void {
   group
     .command('import <file>')
     .description('create users from a file: JSON lines (.jsonl), or CSV with a header line (.csv)')
-    .option('--dry-run', 'only say what would be done')
-    .option('--update', 'change users who exist to what the file says; empty values change nothing')
-    .option('--rejects <file>', 'write the rows that could not be imported to this new file, to be mended and imported')
-    .option('--concurrency <count>', 'requests at the same time (16)', wholeNumber, 16)
+    .option('--dry-run', 'only report what would be done')
+    .option('--update', 'update existing users from the file; empty values change nothing')
+    .option(
+      '--rejects <file>',
+      'write the rows that could not be imported to this new file, so that you can fix and import them',
+    )
+    .option('--concurrency <count>', 'number of concurrent requests (16)', wholeNumber, 16)
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
@@ -43,8 +46,8 @@ Fields are those of POST /v1/users: external_id, email_address, phone_number, us
 public_metadata, private_metadata, unsafe_metadata, created_at, … CSV is UTF-8, separated by commas, semicolons or tabs.
 Several addresses in one value are separated by ";" or ",". Metadata is JSON. Booleans are true or false, yes or no, 1 or 0.
 
-A row that is wrong is listed with its line and the reason, and the others are imported. A user who exists is left as it
-is, so you can run an import again. Exit code 1: some rows could not be imported.`,
+Invalid rows are listed with their line and the reason; all other rows are imported. Existing users are not changed, so
+you can run an import again. Exit code 1: some rows could not be imported.`,
     )
     .action(importUsers)
 }
@@ -79,17 +82,17 @@ async function sizeOf(file: string): Promise<number> {
   return found.size
 }
 
-/** What becomes of each row, and the sum of it. */
+/** Imports the rows and counts the results. */
 class ImportRun {
   readonly #client: Client
   readonly #options: ImportOptions
   readonly #header: () => string | undefined
   readonly #result = { created: 0, updated: 0, existing: 0, failed: 0 }
   readonly #failures: { line: number; message: string }[] = []
-  /** Of a dry run: who would exist by now. */
+  /** In a dry run: identifiers of the users that would exist by now. */
   readonly #seen = new Set<string>()
   #rejects: number | undefined
-  /** What no other row would get past: the server is gone, or takes no such key. */
+  /** An error that would fail every other row too: the server is unreachable, or does not accept the key. */
   #error: unknown
 
   constructor(client: Client, options: ImportOptions, header: () => string | undefined) {
@@ -109,7 +112,7 @@ class ImportRun {
 
   counts(): string {
     const { created, updated, existing, failed } = this.#result
-    return `${created} created, ${updated} updated, ${existing} there already, ${failed} failed`
+    return `${created} created, ${updated} updated, ${existing} already exist, ${failed} failed`
   }
 
   async take(row: Row): Promise<void> {
@@ -123,7 +126,7 @@ class ImportRun {
     }
   }
 
-  /** Prints the counts in any case, and throws what stopped the run. */
+  /** Prints the counts, then throws the error that stopped the run, if any. */
   report(): void {
     const { created, updated, existing, failed } = this.#result
     const dry = this.#options.dryRun ?? false
@@ -132,7 +135,7 @@ class ImportRun {
       this.#options,
       { dry_run: dry, created, updated, existing, failed, stopped: this.stopped, failures },
       {
-        ...(dry ? { 'dry run': 'nothing was changed; this is what would be' } : {}),
+        ...(dry ? { 'dry run': 'nothing was changed; these are the expected results' } : {}),
         created,
         updated,
         existing,
@@ -166,7 +169,7 @@ class ImportRun {
       if (!(error instanceof StagedoorError)) throw error
       if (error.code !== 'form_identifier_exists') throw rejection(error)
       const found = await this.#find(user)
-      // It was deleted in between.
+      // The user was deleted between the two requests.
       if (!found) throw rejection(error)
       return this.#change(found, user)
     }
@@ -184,7 +187,7 @@ class ImportRun {
     return isSecond ? 'existing' : 'created'
   }
 
-  /** The user whom this row describes. @throws Rejected if its identifiers belong to another one */
+  /** Finds the user whom this row describes. @throws Rejected if an identifier belongs to another user */
   async #find(user: Record<string, unknown>): Promise<User | undefined> {
     const { external_id } = user
     for (const [name, value] of identifiersOf(user)) {
@@ -220,7 +223,7 @@ class ImportRun {
     }
   }
 
-  /** @throws Rejected if the user does not have this address: there is no operation that adds one */
+  /** @throws Rejected if the user does not have this address, because the API has no operation that adds one */
   async #assertHas(user: User, name: string, value: string): Promise<void> {
     const has = [...user.emailAddresses.map(it => it.emailAddress), ...user.phoneNumbers.map(it => it.phoneNumber)]
     if (has.includes(value) || (await this.#findBy(name, value))?.id === user.id) return
@@ -230,15 +233,15 @@ class ImportRun {
 
 const ADDRESSES = ['email_address', 'phone_number']
 
-/** A row that cannot be imported; the next one may be. */
+/** The row cannot be imported. Others may be. */
 class Rejected extends Error {}
 
-/** The fault of the row, or of something that every row would meet. */
+/** Returns a Rejected if the row caused the error; otherwise the error itself, which would affect every row. */
 function rejection(error: StagedoorError): Error {
   return [400, 413, 422].includes(error.status) ? new Rejected(wordsOf(error)) : error
 }
 
-/** Waits as long as the server asks for, and sends the request again. */
+/** Retries after 429, and waits for the Retry-After of the server. */
 async function patiently<T>(ask: () => PromiseLike<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -250,7 +253,7 @@ async function patiently<T>(ask: () => PromiseLike<T>): Promise<T> {
   }
 }
 
-/** By which a user is known, the surest first. */
+/** Returns the identifiers of a user, the most reliable one first. */
 function identifiersOf(user: Record<string, unknown>): [name: string, value: string][] {
   return ['external_id', 'username', 'email_address', 'phone_number'].flatMap(name =>
     [user[name]]
@@ -262,7 +265,7 @@ function identifiersOf(user: Record<string, unknown>): [name: string, value: str
 
 type StateChange = 'ban' | 'unban' | 'lock' | 'unlock'
 
-/** What a row says otherwise than the user is. */
+/** Returns the differences between a row and the stored user. */
 function differences(found: User, row: Record<string, unknown>) {
   const current = found as unknown as Record<string, unknown>
   const change: Record<string, unknown> = {}
@@ -286,14 +289,14 @@ function isSame(name: string, now: unknown, value: unknown): boolean {
   return name === 'username' ? String(now ?? '').toLowerCase() === text.toLowerCase() : (now ?? '') === text
 }
 
-/** Holds personal data, so only its owner can read it. */
+/** Creates the file for rejected rows. It has personal data, so only its owner can read it. */
 function createRejects(file: string): number {
   try {
     return openSync(file, 'wx', 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new UsageError(`--rejects: ${file} exists already. Give another name.`)
-    throw new UsageError(`--rejects: ${file} cannot be written. Is its folder there?`)
+      throw new UsageError(`--rejects: ${file} already exists. Use another name.`)
+    throw new UsageError(`--rejects: ${file} cannot be written. Check that its folder exists and is writable.`)
   }
 }
 
@@ -303,7 +306,7 @@ function camelCased(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [camel(name), value]))
 }
 
-/** One line that is written over, on a terminal; elsewhere a line every few seconds. */
+/** Shows progress: on a terminal in one line that is overwritten, elsewhere in a new line every few seconds. */
 function progressLine(text: () => string): { tick(): void; end(): void } {
   const live = process.stderr.isTTY
   let last = 0

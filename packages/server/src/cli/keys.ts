@@ -7,12 +7,12 @@ import { note, type OutputOptions, printList, printOne, time, UsageError } from 
 export function addKeys(program: Command): void {
   const group = program
     .command('keys')
-    .description('create, list and revoke secret API keys (works on the database itself)')
+    .description('create, list and revoke secret API keys (works directly on the database)')
 
   group
     .command('create')
-    .description('create a secret key and show it, once')
-    .requiredOption('--name <name>', 'what it is for')
+    .description('create a secret key and show it once')
+    .requiredOption('--name <name>', 'a name that says what the key is for')
     .option('--json', 'print JSON')
     .action(async (options: OutputOptions & { name: string }) => {
       const { record, secret } = await withInstance(stagedoor =>
@@ -20,7 +20,7 @@ export function addKeys(program: Command): void {
       )
       const key = { ...shown(record), secret_key: secret }
       printOne(options, key, { id: key.id, name: key.name, secret_key: secret })
-      if (!options.json) note('Keep it now: it is stored as a hash and cannot be shown again.')
+      if (!options.json) note('Store this key now. The server keeps only a hash and cannot show it again.')
     })
 
   group
@@ -39,13 +39,13 @@ export function addKeys(program: Command): void {
           created: key => time(key.created_at),
           revoked: key => time(key.revoked_at),
         },
-        'No keys. Make one with `stagedoor keys create --name <name>`.',
+        'No keys. Create one with `stagedoor keys create --name <name>`.',
       )
     })
 
   group
     .command('revoke <id>')
-    .description('revoke a secret key, by its id or its name; the next request with it is refused')
+    .description('revoke a secret key by its id or name; from then on every request with it is refused')
     .option('--json', 'print JSON')
     .action(async (id: string, options: OutputOptions) => {
       const key = await withInstance(async stagedoor => {
@@ -61,7 +61,9 @@ function keyIdOf(text: string, keys: SecretKeyRecord[]): string {
   if (keys.some(({ id }) => id === text)) return text
   const named = keys.filter(({ name, revoked_at }) => name === text && revoked_at === null)
   if (named.length > 1)
-    throw new UsageError(`${named.length} keys are called “${text}”. Give the id of one: stagedoor keys list`)
+    throw new UsageError(
+      `${named.length} keys have the name “${text}”. Use an id instead: \`stagedoor keys list\` shows them.`,
+    )
   return named[0]?.id ?? text
 }
 

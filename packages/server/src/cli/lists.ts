@@ -4,10 +4,10 @@ import type { Command } from 'commander'
 import { note, type OutputOptions, print, printJson, tableOf, UsageError, wholeNumber } from './output.ts'
 import { moment } from './units.ts'
 
-/** Default of `--limit`; rows that are printed at a time with `--all`. */
+/** Default of `--limit`. Rows per request and per printed chunk when every row is read. */
 const LIMIT = 10
 const CHUNK = 500
-/** Interval between two looks with `--follow`, and how far back each looks: an event may be stored late; ms. */
+/** With `--follow`: interval between requests, and how far back each one reads, because events may be stored late; in ms. */
 const INTERVAL = 1_000
 const LOOK_BACK = 15_000
 
@@ -23,16 +23,16 @@ export interface TimedOptions extends ListOptions {
   follow?: boolean
 }
 
-/** The options that every list has. */
+/** Adds the options of every list. */
 export function paged(command: Command): Command {
   return command
     .option('--limit <count>', 'maximum number of rows (10)', wholeNumber)
-    .option('--offset <count>', 'skip this many', wholeNumber)
-    .option('--all', 'every row')
+    .option('--offset <count>', 'number of rows to skip', wholeNumber)
+    .option('--all', 'print every row')
     .option('--json', 'print JSON')
 }
 
-/** The options of a list that has the newest first. */
+/** Adds the options of a list that is ordered newest first. */
 export function timed(command: Command): Command {
   return paged(command)
     .option(
@@ -41,7 +41,7 @@ export function timed(command: Command): Command {
       moment,
     )
     .option('--until <time>', 'only before this time', moment)
-    .option('--follow', 'print what is added, until Ctrl+C')
+    .option('--follow', 'keep printing new rows, until Ctrl+C')
 }
 
 export interface Table<T> {
@@ -60,11 +60,11 @@ export async function showList<T extends object>(options: ListOptions, read: Rea
   await showRows(options, data, table)
   if (offset + data.length < totalCount && data.length > 0)
     note(
-      `${offset + data.length} of ${totalCount} so far. The next: --offset ${offset + data.length}. More at a time: --limit 500. Every row: --all.`,
+      `${offset + data.length} of ${totalCount} so far. Next page: --offset ${offset + data.length}. Larger pages: --limit 500. Every row: --all.`,
     )
 }
 
-/** Prints a list that has the newest first. @param at when a row was made, Unix ms @param id tells rows apart */
+/** Prints a list that is ordered newest first. `table.at` is the time of a row in Unix ms; `table.id` identifies it. */
 export async function showTimed<T extends object>(
   options: TimedOptions,
   read: Read<T>,
@@ -85,7 +85,7 @@ export async function showTimed<T extends object>(
     }
   }
   await showRows(options, chosen(), table)
-  if (isMore) note(`There are more. The next: --offset ${offset + limit}. Every row: --all.`)
+  if (isMore) note(`There are more rows. Next page: --offset ${offset + limit}. Every row: --all.`)
 }
 
 async function* between<T>(
@@ -126,14 +126,14 @@ async function showRows<T extends object>(
   if (count === 0) print(empty)
 }
 
-/** The newest rows, oldest first, then each that is added. With --json a line each. */
+/** Prints the newest rows, oldest first, and then each new row. With --json, prints one line per row. */
 async function follow<T extends object>(
   options: TimedOptions,
   read: Read<T>,
   table: Table<T> & { at: (row: T) => number; id: (row: T) => unknown },
 ): Promise<void> {
   if (options.until !== undefined || options.offset !== undefined || options.all)
-    throw new UsageError('--follow goes with --since and --limit, not with --until, --offset or --all.')
+    throw new UsageError('--follow can be combined with --since and --limit, but not with --until, --offset or --all.')
   const lines = tableOf(table.columns)
   let seen = new Map<unknown, number>()
   const show = (rows: T[]) => {
@@ -151,7 +151,7 @@ async function follow<T extends object>(
     await sleep(INTERVAL)
     const rows: T[] = []
     for await (const row of between({ since: newest - LOOK_BACK }, read, table)) rows.push(row)
-    // What is older than the first page was not asked for.
+    // Skip rows that are older than the first page.
     show(rows.filter(row => table.at(row) >= Math.min(newest, ...seen.values())))
     newest = Math.max(newest, ...rows.map(table.at))
     seen = new Map([...seen].filter(([, at]) => at >= newest - 2 * LOOK_BACK))

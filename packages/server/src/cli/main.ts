@@ -21,15 +21,15 @@ import { addUsers } from './users.ts'
 const program = new Command('stagedoor')
   .description('Act as a user, accountably: actor tokens, short sessions that name the actor, revocation and proof.')
   .version(manifest.version)
-  .showHelpAfterError('(`--help` shows how)')
+  .showHelpAfterError('(See `--help`.)')
   .addHelpText(
     'after',
     `
-Commands about tokens, users, sessions and the audit log talk to a server: STAGEDOOR_SERVER_URL (http://127.0.0.1:4100)
-and STAGEDOOR_SECRET_KEY. The others work on its database: STAGEDOOR_DATABASE_URL and STAGEDOOR_MASTER_KEY. Without
-either, commands use the development server of this folder.
+Commands about tokens, users, sessions and the audit log send requests to a server: set STAGEDOOR_SERVER_URL (default
+http://127.0.0.1:4100) and STAGEDOOR_SECRET_KEY. All other commands work directly on the database: set
+STAGEDOOR_DATABASE_URL and STAGEDOOR_MASTER_KEY. Without these settings, commands use the development server of this folder.
 
-Exit codes: 0 done, 1 it could not be done, 2 asked for wrongly or a setting is wrong.`,
+Exit codes: 0 done, 1 the command failed, 2 wrong arguments or settings.`,
   )
 
 for (const add of [

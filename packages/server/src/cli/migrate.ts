@@ -15,17 +15,17 @@ interface MigrateOptions extends OutputOptions {
 export function addMigrate(program: Command): void {
   program
     .command('migrate')
-    .description('bring the database’s schema up to date (a server does so at its start too), or move to PostgreSQL')
+    .description('update the database schema (a server also does this at startup), or move to PostgreSQL')
     .option('--from <url>', 'move a whole instance from this embedded database, for example sqlite:./stagedoor.db')
     .option('--to <url>', 'to this empty database, postgres://user:password@host:5432/database')
-    .option('--take-back', 'make a database usable again that was moved; revokes everything issued in it')
+    .option('--take-back', 'make a moved database usable again; revokes everything issued in it')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Stop the server before you move: a database in use is refused. Moving copies everything in one transaction and compares
-every row. From then on the source refuses to be used. Start the server with STAGEDOOR_DATABASE_URL at the new database and
-the same master key. If you change your mind before the new database was used: --take-back.`,
+Stop the server first: a database in use cannot be moved. The move copies everything in one transaction and compares every
+row. After that no server can use the source. Start the server with STAGEDOOR_DATABASE_URL set to the new database, and with
+the same master key. To undo the move before the new database was used: --take-back.`,
     )
     .action(async (options: MigrateOptions) => {
       if (options.takeBack) return takeBack(options)
@@ -56,11 +56,11 @@ async function move(options: MigrateOptions): Promise<void> {
   printOne(
     options,
     { from: source, to: target, rows },
-    { from: `${source}, which refuses to be used from now on`, to: target, copied: `${total} rows, each compared` },
+    { from: `${source}, which can no longer be used`, to: target, copied: `${total} rows, each compared` },
   )
 }
 
-/** A fault in an option is reported under the option's name. */
+/** Checks the URL of an option. @throws ConfigError that names the option */
 function assertDatabase(option: '--from' | '--to', url: string): void {
   try {
     loadConfig({ STAGEDOOR_DATABASE_URL: url })
@@ -72,7 +72,7 @@ function assertDatabase(option: '--from' | '--to', url: string): void {
 }
 
 async function takeBack(options: MigrateOptions): Promise<void> {
-  if (options.to !== undefined) throw new ConfigError('--take-back takes no --to.')
+  if (options.to !== undefined) throw new ConfigError('--take-back cannot be combined with --to.')
   const { from } = options
   if (from !== undefined) assertDatabase('--from', from)
   const config: Config = loadConfig({

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 
 /**
- * Options that npm took for its own, because `--` is missing: `npm run stagedoor purge --dry-run` would delete. npm leaves
- * them in the environment.
- * @returns what to run instead, if any option was lost
+ * Detects options that npm consumed because `--` is missing: `npm run stagedoor purge --dry-run` would delete rows. npm
+ * puts these options into the environment.
+ * @returns a message with the correct command, if an option was lost
  */
 export function lostToNpm(
   program: Command,
@@ -16,12 +16,12 @@ export function lostToNpm(
     .map(({ long }) => long ?? '')
     .filter(long => env[`npm_config_${long.slice(2).replaceAll('-', '_')}`] && !args.some(arg => isOption(arg, long)))
   if (lost.length === 0) return undefined
-  return `npm took ${lost.join(', ')} for itself, because \`--\` is missing. Nothing was done. Run: npm run stagedoor -- ${pathOf(command)} ${lost.join(' … ')} …`
+  return `npm consumed ${lost.join(', ')}, because \`--\` is missing. Nothing was done. Run: npm run stagedoor -- ${pathOf(command)} ${lost.join(' … ')} …`
 }
 
 const isOption = (arg: string, long: string) => arg === long || arg.startsWith(`${long}=`)
 
-/** The command that the words name. */
+/** Returns the command that the arguments name. */
 function commandOf(program: Command, args: readonly string[]): Command {
   let found = program
   for (const arg of args) {

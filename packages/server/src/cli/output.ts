@@ -4,14 +4,14 @@ import { ConfigError } from '../config.ts'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 import { wordsOf, wordsOfDetail } from './words.ts'
 
-/** 1: it could not be done. 2: it was asked for wrongly, or a setting is wrong. */
+/** Exit codes: `failed` if the command could not do its work, `usage` for wrong arguments or settings. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
 
 export interface OutputOptions {
   json?: boolean
 }
 
-/** One thing: as JSON, or as `name  value` lines. */
+/** Prints one object: as JSON, or as `name  value` lines. */
 export function printOne(options: OutputOptions, value: object, lines: Record<string, unknown> = { ...value }): void {
   if (options.json) {
     printJson(value)
@@ -22,7 +22,7 @@ export function printOne(options: OutputOptions, value: object, lines: Record<st
   for (const [name, text] of shown) print(`${name.padEnd(width)}  ${plain(text)}`)
 }
 
-/** Many things: as a JSON array, or as a table. `empty` is said when there are none. */
+/** Prints a list: as a JSON array, or as a table. Prints `empty` instead of a table without rows. */
 export function printList<T extends object>(
   options: OutputOptions,
   rows: T[],
@@ -37,7 +37,10 @@ export function printList<T extends object>(
   for (const line of tableOf(columns)(rows)) print(line)
 }
 
-/** Lines of a table, part by part: widths are those of the first part, and the names of the columns are above it. */
+/**
+ * Returns a function that formats the rows of a table, chunk by chunk. The first chunk sets the widths of the columns, and
+ * has their names as its first line.
+ */
 export function tableOf<T>(columns: Record<string, (row: T) => unknown>): (rows: readonly T[]) => string[] {
   const names = Object.keys(columns)
   let widths: number[] | undefined
@@ -62,23 +65,23 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** For people who wait; never mixed into what a program reads. */
+/** Prints a message for people on standard error, so that it is not mixed into the output that programs read. */
 export function note(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** `2026-01-31 12:00:05Z` */
+/** Formats a time. @example time(1_769_860_805_000) // '2026-01-31 12:00:05Z' */
 export function time(milliseconds: number | null | undefined): string {
   return milliseconds ? `${new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ')}Z` : ''
 }
 
 function plain(value: unknown): string {
   const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '')
-  // What others wrote is shown as text: it cannot move the cursor or reverse the line.
+  // Escape control characters, so that stored text cannot move the cursor or reverse the line.
   return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** Says what went wrong and what to do. @returns the exit code */
+/** Prints what went wrong and what to do. @returns the exit code */
 export function reportError(error: unknown, json: boolean): number {
   const { code, message, exit } = explain(error)
   if (exit === EXIT.done) return exit
@@ -104,10 +107,10 @@ function explain(error: unknown): { code: string; message: string; exit: number 
   return { code: 'failed', message, exit: EXIT.failed }
 }
 
-/** Asked for wrongly. */
+/** The command has wrong arguments or options. */
 export class UsageError extends Error {}
 
-/** A whole number of an option. */
+/** Parses the value of an option as a whole number. @throws UsageError */
 export function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new UsageError(`“${text}” is not a whole number.`)
   return Number(text)

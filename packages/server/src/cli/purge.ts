@@ -14,26 +14,26 @@ export function addPurge(program: Command): void {
   program
     .command('purge')
     .description(
-      'delete what is long over: tickets, sessions, their clients, stamps of revocations; no audit event ever',
+      'delete old rows: ended or expired tickets and sessions, their clients, and old cutoffs of revocations; never audit events',
     )
     .option(
       '--before <date>',
-      'what was over before this date, 2026-01-31 or with a time; default: STAGEDOOR_RETENTION_DAYS ago',
+      'delete what ended or expired before this date (2026-01-31, or with a time); default: STAGEDOOR_RETENTION_DAYS ago',
     )
-    .option('--dry-run', 'only count')
+    .option('--dry-run', 'only count, delete nothing')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-A server does so by itself (STAGEDOOR_RETENTION_DAYS). What has not been over for longer than a session may last is kept in
-any case: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS, a week at least, and a day.`,
+A running server purges automatically (STAGEDOOR_RETENTION_DAYS). Rows are always kept for a minimum time after they end or
+expire: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS (at least a week) plus one day.`,
     )
     .action(async (options: PurgeOptions) => {
       await withInstance(async (stagedoor, config) => {
         const ctx = stagedoor.context(commandLine())
         const until = options.before === undefined ? undefined : moment(options.before)
         if (until === undefined && config.retention_days === 'none')
-          throw new UsageError('STAGEDOOR_RETENTION_DAYS is none: say --before which date.')
+          throw new UsageError('STAGEDOOR_RETENTION_DAYS is none, so there is no default date. Add --before <date>.')
         const days = until === undefined ? Number(config.retention_days) : 0
         const over = longOver(ctx, { days, ...(until === undefined ? {} : { until }) })
         const before = Math.min(over.until, ctx.clock.now() - over.keep)
@@ -44,8 +44,8 @@ any case: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS, a week at least, and a day.`,
           options,
           { before, dry_run: options.dryRun ?? false, ...found },
           {
-            'over before': time(before),
-            ...(options.dryRun ? { deleted: 'nothing, there are' } : {}),
+            'ended before': time(before),
+            ...(options.dryRun ? { deleted: 'nothing (dry run); found:' } : {}),
             ...found,
           },
         )

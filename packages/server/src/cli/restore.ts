@@ -8,15 +8,15 @@ import { note, type OutputOptions, printOne, UsageError } from './output.ts'
 export function addRestore(program: Command): void {
   program
     .command('restore')
-    .description('put a backup in the place of the database, and revoke everything issued before')
-    .argument('[file]', 'the backup; leave it out on PostgreSQL, after pg_restore')
+    .description('replace the database with a backup, and revoke everything issued before')
+    .argument('[file]', 'the backup; omit it on PostgreSQL, after pg_restore')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Stop the server first. The restored database revokes every session and pending token in it before a server can use it. What
-the replaced database had revoked, banned, locked or deleted since the backup is revoked, banned, locked or deleted again.
-The replaced database stays next to it, as <name>.replaced-<time>.`,
+Stop the server first. All sessions and pending tokens of the restored database are revoked before a server can use it.
+Keys that were revoked and users that were banned, locked or deleted since the backup are revoked, banned, locked or
+deleted again: the command reads them from the replaced database, which it keeps as <name>.replaced-<time>.`,
     )
     .action(async (file: string | undefined, options: OutputOptions) => {
       const config = loadConfig(commandEnvironment())
@@ -51,7 +51,7 @@ function show(options: OutputOptions, file: string, path: string, result: Restor
   )
   if (!options.json && !again)
     note(
-      'There was no later database to compare with. Revoke again the keys that were revoked since the backup, and ban again the users that were banned.',
+      'There was no later database to compare with. Keys revoked and users banned since the backup are active again: revoke and ban them again.',
     )
 }
 

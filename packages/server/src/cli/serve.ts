@@ -9,13 +9,13 @@ import { serveAsWorker, superviseWorkers } from './workers.ts'
 export function addServe(program: Command): void {
   program
     .command('serve')
-    .description('start a production server; refuses to without its secrets')
+    .description('start a production server; it does not start without its secrets')
     .option(
       '--workers <count>',
-      'processes that serve, on PostgreSQL: a number, or `auto`; over STAGEDOOR_WORKERS',
+      'number of processes that serve (requires PostgreSQL), or `auto`; overrides STAGEDOOR_WORKERS',
       workers,
     )
-    // What a server starts its workers with.
+    // For internal use: the supervisor starts its workers with this option.
     .addOption(new Option('--worker <number>').hideHelp())
     .addHelpText(
       'after',
@@ -48,7 +48,7 @@ async function serve(config: Config): Promise<void> {
       'serving',
     )
     await Promise.race([stopOnSignal(), failed])
-    log.info('stopping: finishing requests under way')
+    log.info('stopping: finishing requests in flight')
   } finally {
     await stagedoor.close()
   }

@@ -3,7 +3,7 @@ import { type Config, ConfigError } from '../config.ts'
 import type { Stagedoor } from '../server.ts'
 import { EXIT } from './output.ts'
 
-/** How long a server that has failed may take to finish requests under way, ms. */
+/** Maximum time that a failed server takes to finish requests in flight, in ms. */
 export const LAST_WORK = 30_000
 
 export function listen(stagedoor: Stagedoor, config: Config): ReturnType<Stagedoor['listen']> {
@@ -12,18 +12,18 @@ export function listen(stagedoor: Stagedoor, config: Config): ReturnType<Stagedo
   })
 }
 
-/** The same error, in words that somebody can act on if it says that a port is taken. */
+/** Returns a ConfigError that names the setting if the port is taken; otherwise the same error. */
 export function portTaken(error: NodeJS.ErrnoException & { port?: number; address?: string }, config: Config): Error {
   if (error.code !== 'EADDRINUSE') return error
   const setting = error.port === config.metrics_port ? 'STAGEDOOR_METRICS_PORT' : 'STAGEDOOR_PORT'
   return new ConfigError(
-    `${setting}: port ${error.port} is taken on ${error.address}. Stop what listens there, or give another port.`,
+    `${setting}: port ${error.port} on ${error.address} is already in use. Stop the process that listens there, or set a different port.`,
   )
 }
 
 /**
- * Resolves at the first SIGINT or SIGTERM; a second one does not wait.
- * @param atOnce what is still done then
+ * Resolves at the first SIGINT or SIGTERM. A second signal exits the process immediately.
+ * @param atOnce called before that immediate exit
  */
 export function stopOnSignal(atOnce = () => {}): Promise<void> {
   return new Promise(resolve => {
@@ -42,15 +42,15 @@ export function stopOnSignal(atOnce = () => {}): Promise<void> {
 }
 
 /**
- * The last resort. What failed outside every request may have left anything half done in memory (the database cannot
- * be: its transactions do not wait for anything), so the server stops as on a signal, and whoever watches over it
- * starts a new one.
- * @returns resolves at the first exception or rejection that nobody caught; the process will exit with 1
+ * Handles uncaught errors, as a last resort. An error outside every request may have left inconsistent state in memory.
+ * The database stays consistent, because its transactions do not wait for anything. So the server stops as on a signal,
+ * and its supervisor (such as systemd) starts a new process.
+ * @returns resolves at the first uncaught exception or rejection; the process will exit with 1
  */
 export function failedOutside(log: Logger): Promise<void> {
   return new Promise(resolve => {
     process.on('uncaughtException', (err, origin) => {
-      log.fatal({ err, origin }, 'nobody caught this; stopping, to be started anew')
+      log.fatal({ err, origin }, 'uncaught error; stopping, so that the supervisor starts a new process')
       process.exitCode = EXIT.failed
       setTimeout(() => process.exit(), LAST_WORK).unref()
       resolve()

@@ -14,17 +14,17 @@ interface RevokeOptions {
   reason?: string
 }
 
-/** All of one user or actor, or of everybody, if no single sessions are named. @throws ConfigError unless exactly one kind is */
+/** Returns what to revoke, or undefined if single sessions are named. @throws ConfigError unless exactly one choice is made */
 function whoseSessions(ids: string[], { user, actor, everything }: RevokeOptions) {
   const named = [ids.length > 0, user !== undefined, actor !== undefined, everything !== undefined].filter(Boolean)
   if (named.length !== 1)
-    throw new ConfigError('Name sessions, or give one of --user <id>, --actor <sub> and --everything.')
+    throw new ConfigError('Give session ids, or exactly one of --user <id>, --actor <sub> and --everything.')
   if (user !== undefined) return { userId: user }
   if (actor !== undefined) return { actorSub: actor }
   return everything ? { everything } : undefined
 }
 
-/** Ends with an error, because a mistyped actor goes on acting. */
+/** Exits with an error, because after a typing error the intended actor can still act. */
 function reportUnknownActor(actor = '', similar: string[] = []): void {
   process.exitCode = EXIT.failed
   const named = similar.map(each => JSON.stringify(each)).join(', ')
@@ -35,7 +35,7 @@ function reportUnknownActor(actor = '', similar: string[] = []): void {
   note(`No token and no session has ever had the actor ${JSON.stringify(actor)}. ${hint}`)
 }
 
-/** @throws UsageError unless the operator says that everything is meant */
+/** Asks for confirmation. @throws UsageError unless the operator confirms */
 async function assertMeant({ yes }: RevokeOptions): Promise<void> {
   if (yes) return
   const question = 'This ends every session and revokes every pending token, of every user. '
@@ -54,7 +54,7 @@ export function addSessions(program: Command): void {
       .command('list')
       .description('list sessions, newest first')
       .option('--user <id>', 'only of this user: an id, e-mail address or external id')
-      .option('--actor <sub>', 'only those in which this actor is acting')
+      .option('--actor <sub>', 'only sessions of this actor')
       .option('--status <status>', 'active, revoked, ended, expired, …'),
   ).action(async (options: TimedOptions & { user?: string; actor?: string; status?: string }) => {
     const client = remote()
@@ -80,12 +80,12 @@ export function addSessions(program: Command): void {
 
   group
     .command('revoke [id...]')
-    .description('end sessions for good: nothing more is minted for them')
-    .option('--user <id>', 'everything of this user (id, e-mail address or external id), pending tokens too')
-    .option('--actor <sub>', 'everything that this actor does, pending tokens too')
-    .option('--everything', 'everything of everybody, pending tokens too; asks first')
-    .option('--yes', 'do not ask')
-    .option('--reason <text>', 'why; kept in the audit log')
+    .description('end sessions permanently: no new tokens are minted for them')
+    .option('--user <id>', 'all sessions and pending tokens of this user (id, e-mail address or external id)')
+    .option('--actor <sub>', 'all sessions and pending tokens of this actor')
+    .option('--everything', 'all sessions and pending tokens of all users; asks for confirmation')
+    .option('--yes', 'do not ask for confirmation')
+    .option('--reason <text>', 'the reason; stored in the audit log')
     .option('--json', 'print JSON')
     .action(async (ids: string[], options: OutputOptions & RevokeOptions) => {
       const client = remote()

@@ -7,12 +7,12 @@ import { type OutputOptions, printList, time } from './output.ts'
 export function addSigningKeys(program: Command): void {
   const group = program
     .command('signing-keys')
-    .description('list, rotate and remove the keys that sign session tokens (works on the database itself)')
+    .description('list, rotate and remove the keys that sign session tokens (works directly on the database)')
     .addHelpText(
       'after',
       `
-A key is published as "next" before its first signature and as "retiring" until its last token has expired, so that
-no verifier ever meets a key it does not know. A running server sees a change at its next token.`,
+A key is published as "next" before its first signature and as "retiring" until its last token has expired, so verifiers
+always know the key of a valid token. A running server applies a change when it mints its next token.`,
     )
 
   group
@@ -25,7 +25,7 @@ no verifier ever meets a key it does not know. A running server sees a change at
 
   group
     .command('rotate')
-    .description('the next key becomes active, the active one retires, a new next one is made')
+    .description('activate the next key, retire the active one, and create a new next key')
     .option('--at-once', 'do not wait until every verifier knows the next key')
     .option('--json', 'print JSON')
     .action(async (options: OutputOptions & { atOnce?: boolean }) => {
@@ -41,10 +41,10 @@ no verifier ever meets a key it does not know. A running server sees a change at
 
   group
     .command('remove <id>')
-    .description('forget a retiring key whose tokens have expired')
+    .description('remove a retiring key whose tokens have expired')
     .option(
       '--emergency',
-      'remove any key at once: its tokens are worth nothing from now on, but where verifiers keep an old key set',
+      'remove any key immediately: its tokens become invalid, except for verifiers with a cached key set',
     )
     .option('--json', 'print JSON')
     .action(async (id: string, options: OutputOptions & { emergency?: boolean }) => {

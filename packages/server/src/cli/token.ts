@@ -6,24 +6,24 @@ import { commandEnvironment } from './environment.ts'
 import { EXIT, note, type OutputOptions, printJson, printOne, time, UsageError } from './output.ts'
 
 export function addToken(program: Command): void {
-  const group = program.command('token').description('look into tokens')
+  const group = program.command('token').description('decode and verify session tokens')
 
   group
     .command('decode [token]')
-    .description('print what a token says, without checking it (reads standard input if none is given)')
+    .description('print the contents of a token without verifying it (reads standard input if no token is given)')
     .action((given: string | undefined) => {
       const token = read(given)
       const [header, payload] = token.split('.').slice(0, 2).map(decode)
       if (!header || !payload) throw new UsageError('This is not a JWT: it needs three parts, separated by dots.')
       printJson({ header, payload })
-      note('Not checked: anyone could have written this. `stagedoor token verify` checks it.')
+      note('Not verified: anyone could have written this token. `stagedoor token verify` verifies it.')
     })
 
   group
     .command('verify [token]')
-    .description('check a session token: signature, issuer, times (reads standard input if none is given)')
-    .option('--jwks <file>', 'the key set, from a file; otherwise the server’s')
-    .option('--issuer <url>', 'who must have issued it; otherwise the server')
+    .description('verify a session token: signature, issuer, times (reads standard input if no token is given)')
+    .option('--jwks <file>', 'file with the key set; default: the key set of the server')
+    .option('--issuer <url>', 'expected issuer; default: the server')
     .option('--json', 'print JSON')
     .action(async (given: string | undefined, options: OutputOptions & { jwks?: string; issuer?: string }) => {
       const token = read(given)
@@ -54,7 +54,7 @@ export function addToken(program: Command): void {
 
 function read(given: string | undefined): string {
   const text = (given ?? readFileSync(0, 'utf8')).trim()
-  if (text === '') throw new UsageError('Give a token, as an argument or on standard input.')
+  if (text === '') throw new UsageError('There is no token. Give it as an argument or on standard input.')
   return text
 }
 

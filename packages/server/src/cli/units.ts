@@ -2,16 +2,16 @@ import { UsageError } from './output.ts'
 
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 }
 
-/** Seconds of `90`, `90s`, `10m`, `1h30m`, `2d`. @throws UsageError */
+/** Parses a duration into seconds: `90`, `90s`, `10m`, `1h30m`, `2d`. @throws UsageError */
 export function seconds(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
   const parts = [...text.matchAll(/(\d{1,9})([smhdw])/g)]
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw new UsageError(`“${text}” is not a duration. Give seconds, or a duration like 90s, 10m, 1h30m or 2d.`)
+    throw new UsageError(`“${text}” is not a duration. Use seconds, or a duration like 90s, 10m, 1h30m or 2d.`)
   return parts.reduce((sum, [, count, unit = 's']) => sum + Number(count) * (SECONDS[unit] ?? 1), 0)
 }
 
-/** Unix ms of `2026-01-31`, `2026-01-31T12:00:00Z`, or of so long ago: `10m`, `2d`. @throws UsageError */
+/** Parses a time into Unix ms: `2026-01-31`, `2026-01-31T12:00:00Z`, or a duration before now like `10m`, `2d`. @throws UsageError */
 export function moment(text: string): number {
   if (/^\d{1,9}[smhdw]/.test(text)) return Date.now() - seconds(text) * 1_000
   const date = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN

@@ -2,7 +2,7 @@ import type { Stagedoor as Client } from '@stagedoor/sdk'
 import { UsageError } from './output.ts'
 
 /**
- * The id of the user whom an operator names by id, e-mail address or external id.
+ * Finds a user by id, e-mail address, external id or username, and returns the user's id.
  * @throws UsageError if there is no such user
  */
 export async function userIdOf(client: Client, text: string): Promise<string> {

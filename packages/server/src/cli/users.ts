@@ -41,7 +41,7 @@ export function addUsers(program: Command): void {
       .command('list')
       .description('list users')
       .option('--query <text>', 'part of an id, name, e-mail address or phone number')
-      .option('--external-id <id...>', 'only these')
+      .option('--external-id <id...>', 'only users with these external ids')
       .option('--order-by <column>', 'created_at, -created_at (default), first_name, …'),
   ).action(async (options: ListOptions & { query?: string; externalId?: string[]; orderBy?: string }) => {
     const { query, externalId, orderBy } = options

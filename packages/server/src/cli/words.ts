@@ -2,8 +2,8 @@ import type { StagedoorError } from '@stagedoor/sdk'
 import type { ErrorCode } from '../contract/errors.ts'
 
 /**
- * What people at a terminal read for a code, where the text on the wire is Clerk's: its clients know it, but it speaks of
- * Clerk, or of a page in a browser. Codes that are not here have a text of our own on the wire already.
+ * The command line's text for error codes whose text on the wire is Clerk's. Clerk's texts are for Clerk's clients: they
+ * mention Clerk or a page in a browser. All other codes already have Stagedoor's own text on the wire.
  */
 const OWN: Partial<Record<ErrorCode, string>> = {
   authorization_header_format_invalid: 'The secret key was not sent as the server expects it.',
@@ -18,14 +18,15 @@ const OWN: Partial<Record<ErrorCode, string>> = {
 }
 
 /**
- * Failures without an answer. The SDK's texts name its own options; at a terminal there are settings. Each entry gets the
- * SDK's text, which has the address, and the cause.
+ * Texts for requests without an answer. The SDK's texts name its options; the command line names settings instead. Each
+ * entry gets the SDK's text, which includes the URL, and the cause.
  */
 const CLIENT: Record<string, (message: string, why: string) => string> = {
   secret_key_missing: () => `There is no secret key. Set STAGEDOOR_SECRET_KEY.`,
-  secret_key_invalid: () => 'STAGEDOOR_SECRET_KEY holds a space, a line break or another character that no key has.',
+  secret_key_invalid: () =>
+    'STAGEDOOR_SECRET_KEY contains a space, a line break or another character that is not valid in a key.',
   server_url_invalid: () =>
-    'STAGEDOOR_SERVER_URL is not the address of a server. Give it like http://127.0.0.1:4100, without user name, query or fragment.',
+    'STAGEDOOR_SERVER_URL is not a valid server URL. Use a URL like http://127.0.0.1:4100, without user name, query or fragment.',
   connection_failed: (message, why) => {
     const origin = originIn(message)
     if (isTlsMismatch(why))
@@ -38,10 +39,10 @@ const CLIENT: Record<string, (message: string, why: string) => string> = {
 
 const originIn = (message: string) => /https?:\/\/[^/\s]+/.exec(message)?.[0] ?? 'that address'
 
-/** Node's code for https:// to a server that speaks plain HTTP. */
+/** Whether this is Node's error code for https:// to a server that speaks plain HTTP. */
 export const isTlsMismatch = (why: string): boolean => /ERR_SSL|EPROTO|WRONG_VERSION|PACKET_LENGTH/.test(why)
 
-/** The code of the deepest cause: ECONNREFUSED, ERR_SSL_…; otherwise its message. */
+/** Returns the code of the deepest cause (ECONNREFUSED, ERR_SSL_…), or its message if it has no code. */
 export function causeOf(error: unknown): string {
   const { cause, code, message } = Object(error) as { cause?: unknown; code?: unknown; message?: unknown }
   if (cause !== undefined && cause !== null) return causeOf(cause)
@@ -55,7 +56,7 @@ interface Detail {
   action?: string | undefined
 }
 
-/** The text of each refusal, and what to do. @example wordsOf(error) // 'Another user has this username.' */
+/** Returns the text of each error in the answer, and what to do. @example wordsOf(error) // 'Another user has this username.' */
 export function wordsOf(error: StagedoorError): string {
   const { errors, code, status, traceId } = error
   const own = Object.hasOwn(CLIENT, code) && (status === 0 || code === 'response_invalid') ? CLIENT[code] : undefined

@@ -7,23 +7,23 @@ import { type Counts, createStagedoor, SummedMetrics } from '../server.ts'
 import { EXIT } from './output.ts'
 import { failedOutside, LAST_WORK, listen, portTaken, stopOnSignal } from './serving.ts'
 
-/** A worker that ends sooner after its start than that ended at once, ms. */
+/** A worker that exits within this time after its start counts as a failed start, in ms. */
 const AT_ONCE = 10_000
-/** So many of them in a row, and there is no sense in starting more. */
+/** After this many failed starts in a row, the supervisor gives up. */
 const TOO_MANY = 10
-/** Before a new one is started, ms: twice as long each time, up to the second. */
+/** Pause before a new worker is started, in ms. It doubles after each failed start, up to the maximum. */
 const PAUSE = 100
 const LONGEST_PAUSE = 5_000
-/** How long a worker may take to say what it has counted; and to hear that nobody lets anyone in any more; ms. */
+/** Timeout for a worker to send its metrics, and timeout for a worker to learn that all have stopped listening; in ms. */
 const COUNTING = 2_000
 const DEAF_TIMEOUT = 1_000
 
-/** To a worker. */
+/** Message from the supervisor to a worker. */
 type Ask = 'stop' | 'all deaf' | 'counts'
-/** From a worker: that it serves; that it lets nobody in any more; what it has counted. */
+/** Message from a worker: it serves, it has stopped listening, or its metrics. */
 type Said = { serving: true } | { deaf: true } | { counts: Counts }
 
-/** One of several processes that serve at one address, started by another that watches over them. */
+/** Runs one of several processes that serve at one address. The supervisor process starts it. */
 export async function serveAsWorker(config: Config, worker: { number: number; of: number }): Promise<void> {
   const say = (said: Said) => process.connected && process.send?.(said, undefined, {}, () => {})
   const stagedoor = await createStagedoor(config, { worker })
@@ -34,7 +34,7 @@ export async function serveAsWorker(config: Config, worker: { number: number; of
     if (ask === 'all deaf') allDeaf.resolve()
     if (ask === 'counts') say({ counts: (await stagedoor.counts()) ?? [] })
   }
-  // Nobody watches any more: it stops, and whoever watches over all starts all anew.
+  // The supervisor is gone, so this worker stops. The service manager restarts all of them.
   process.on('message', hear).once('disconnect', stop.resolve)
   try {
     await listen(stagedoor, config)
@@ -50,11 +50,11 @@ export async function serveAsWorker(config: Config, worker: { number: number; of
 }
 
 /**
- * Starts workers, and new ones for those that end. Resolves when all of them have ended, after a signal, or because they
- * end as soon as they are started.
+ * Starts workers, and replaces those that exit. Resolves when all workers have exited after a signal, or after too many
+ * failed starts.
  */
 export async function superviseWorkers(config: Config, count: number): Promise<void> {
-  // What is to be done once is done here, and what is wrong is said here, before there are many.
+  // Start and close one server first: it does the work that is needed once, and reports errors only once.
   const once = await createStagedoor(config)
   await once.close(0)
   const { log } = once
@@ -74,15 +74,15 @@ export async function superviseWorkers(config: Config, count: number): Promise<v
       log.info({ host, port, metrics_port: metricsServer?.port, public_url, environment, workers: count }, 'serving'),
     )
   await Promise.race([asked, crew.gaveUp])
-  log.info('stopping: finishing requests under way')
+  log.info('stopping: finishing requests in flight')
   await crew.stop()
   metricsServer?.close()
   log.info('stopped')
 }
 
 /**
- * Where the workers will listen. They share the port, which the kernel would let another server's workers do too: so it
- * is taken by one alone first.
+ * Returns the address and port of the workers. Workers share the port, and the kernel would share it with workers of
+ * another server too. So first check that the port is free, without sharing it.
  */
 async function freePlace(config: Config): Promise<{ host: string; port: number }> {
   const { host, port } = config
@@ -90,7 +90,7 @@ async function freePlace(config: Config): Promise<{ host: string; port: number }
     throw portTaken(error, config)
   })
   await listenedOnce({ host, port: free.port, reusePort: true }).catch(() => {
-    throw new ConfigError('STAGEDOOR_WORKERS: on this system processes cannot share a port. Linux can.')
+    throw new ConfigError('STAGEDOOR_WORKERS: on this system processes cannot share a port. Use Linux, or set it to 1.')
   })
   return { host: free.address, port: free.port }
 }
@@ -108,11 +108,11 @@ async function listenedOnce(where: ListenOptions): Promise<AddressInfo> {
 interface Member {
   number: number
   child: ChildProcess
-  /** When it was started, by `performance.now()`. */
+  /** Start time, by `performance.now()`. */
   since: number
   isServing: boolean
   isDeaf: boolean
-  /** Called when it has said what it has counted, or never will. */
+  /** Called when the worker has sent its metrics, or has exited. */
   counted: () => void
 }
 
@@ -136,19 +136,19 @@ class Crew {
     this.#metrics = metrics
   }
 
-  /** Resolves when workers have ended at once so often that no more are started. */
+  /** Resolves after too many failed starts in a row: no more workers are started. */
   get gaveUp(): Promise<void> {
     return this.#gaveUp.promise
   }
 
-  /** Has so many from now on. @returns resolves when they serve */
+  /** Starts this number of workers, and keeps it. @returns resolves when all of them serve */
   start(count: number): Promise<void> {
     this.#count = count
     for (let i = 0; i < count; i++) this.#startOne()
     return this.#allServe.promise
   }
 
-  /** Learns what all of them have counted. Of one that does not answer, what it said last counts. */
+  /** Collects the metrics of all workers. For a worker that does not answer, its previous metrics are used. */
   async count(): Promise<void> {
     const asked = this.#serving().map(member => {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -163,7 +163,7 @@ class Crew {
     await Promise.race([Promise.all(asked), sleep(COUNTING, undefined, { ref: false })])
   }
 
-  /** Lets all of them finish what is under way. */
+  /** Stops all workers after they finish their requests in flight. */
   async stop(): Promise<void> {
     this.#isStopping = true
     const late = setTimeout(() => {
@@ -191,7 +191,7 @@ class Crew {
     const since = performance.now()
     const member: Member = { number, child, since, isServing: false, isDeaf: false, counted: () => {} }
     this.#members.add(member)
-    // It is gone, and that shows.
+    // The exit event handles this.
     child.on('error', () => {})
     child.once('exit', (code, signal) => this.#ended(member, code, signal))
     child.on('message', (said: Said) => this.#heard(member, said))
@@ -203,7 +203,7 @@ class Crew {
       if (this.#serving().length === this.#count) this.#allServe.resolve()
     } else if ('deaf' in said) {
       member.isDeaf = true
-      // One that was stopped by itself need not wait: the others go on.
+      // If only this worker is stopping, it need not wait for the others.
       if (this.#isStopping) this.#tellIfAllAreDeaf()
       else tell(member, 'all deaf')
     } else {
@@ -217,7 +217,7 @@ class Crew {
     return [...this.#members].filter(({ isServing }) => isServing)
   }
 
-  /** Nobody is told to connect anew while one listens that is about to stop as well. */
+  /** Workers close their connections only when none listens any more; otherwise callers could reconnect to one that is about to stop. */
   #tellIfAllAreDeaf(): void {
     const serving = this.#serving()
     if (serving.every(({ isDeaf }) => isDeaf)) for (const member of serving) tell(member, 'all deaf')
@@ -238,20 +238,20 @@ class Crew {
     this.#endedAtOnce = lived < AT_ONCE ? this.#endedAtOnce + 1 : 0
     const which = { ended: number, ended_pid: child.pid, code, signal, lived_ms: lived }
     if (this.#endedAtOnce >= TOO_MANY) {
-      this.#log.fatal(which, 'workers end as soon as they are started; stopping')
+      this.#log.fatal(which, 'workers exit soon after they start; stopping')
       process.exitCode = EXIT.failed
       this.#gaveUp.resolve()
       return
     }
     const pause = Math.min(PAUSE * 2 ** Math.max(0, this.#endedAtOnce - 1), LONGEST_PAUSE)
-    this.#log.error({ ...which, pause_ms: pause }, 'a worker ended; starting another')
+    this.#log.error({ ...which, pause_ms: pause }, 'a worker exited; starting another')
     setTimeout(() => {
       if (!this.#isStopping) this.#startOne()
     }, pause)
   }
 }
 
-/** If it can still hear. */
+/** Sends a message to the worker, if it is still connected. */
 function tell({ child }: Member, ask: Ask): void {
   if (child.connected) child.send(ask, () => {})
 }

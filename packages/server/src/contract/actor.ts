@@ -4,8 +4,9 @@ import { z } from 'zod'
 export const MAX_SUB_LENGTH = 256
 
 /**
- * The party really acting: any JSON object with a string `sub`. Kept value for value and copied whole into the `act`
- * claim of every session token (RFC 8693 §4.1). Its size limit is a setting, so a rule, not a shape.
+ * The party that is really acting: any JSON object with a string `sub`. Stagedoor stores it unchanged and copies all of
+ * it into the `act` claim of every session token (RFC 8693 §4.1). The size limit is a setting, so this schema does not
+ * check it.
  */
 export const Actor = z
   .custom<{ sub: string; [member: string]: unknown }>()
@@ -25,7 +26,7 @@ export const Actor = z
   .meta({
     id: 'Actor',
     description:
-      'The actor payload: who is really acting. Must hold a `sub`; every other member is yours and is kept as it is. The whole object becomes the `act` claim of the session tokens.',
+      'The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored unchanged. The whole object becomes the `act` claim of the session tokens.',
     type: 'object',
     properties: { sub: { type: 'string', minLength: 1, maxLength: MAX_SUB_LENGTH } },
     required: ['sub'],

@@ -2,25 +2,27 @@ import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
 
-/** One fact of the audit log. How its bytes and its hash are made: docs/concepts/audit.md. */
+/** One event of the audit log. docs/concepts/audit.md describes its canonical bytes and its hash. */
 export const AuditEvent = z
   .strictObject({
     object: z.literal('audit_event'),
     id: Id,
     seq: z.int().min(1).describe('Position in the log.'),
     at: Milliseconds,
-    action: z.string().describe('What was done or asked for: `actor_token.create`, `session.revoke`, …'),
+    action: z.string().describe('What was done or requested: `actor_token.create`, `session.revoke`, …'),
     outcome: z.enum(['done', 'refused']),
     code: z.string().nullable().describe('The error code of a refusal.'),
     principal: z
       .strictObject({ type: z.enum(['secret_key', 'client', 'command_line', 'system']), id: z.string().nullable() })
-      .describe('Who asked: a secret key (its id, never the key), a client, the command line, or the server itself.'),
+      .describe(
+        'Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself.',
+      ),
     actor_sub: z.string().nullable(),
     actor: Actor.nullable().describe('The whole actor payload.'),
     ticket_id: z.string().nullable().describe('The actor token or sign-in token.'),
     session_id: z.string().nullable(),
     user_id: z.string().nullable(),
-    target_id: z.string().nullable().describe('Anything else it was done to: a secret key, a signing key.'),
+    target_id: z.string().nullable().describe('Any other object that the event concerns: a secret key, a signing key.'),
     reason: z.string().nullable(),
     address: z.string().nullable(),
     user_agent: z.string().nullable(),
@@ -29,10 +31,10 @@ export const AuditEvent = z
   })
   .meta({ id: 'AuditEvent' })
 
-/** `seq` is the order of the log, so it is its cursor too. */
+/** The log is ordered by `seq`, so `seq` is also its cursor. */
 const seqCursor = z
   .string()
-  .regex(/^\d{1,16}$/, { error: 'the `next_cursor` of the page before, or the `seq` of its last event' })
+  .regex(/^\d{1,16}$/, { error: 'the `next_cursor` of the previous page, or the `seq` of its last event' })
 
 export const listAuditEvents = operation({
   id: 'GetAuditEventList',
@@ -56,7 +58,7 @@ export const listAuditEvents = operation({
       before: milliseconds.optional().describe('Only events before this time (ms).'),
       before_seq: milliseconds
         .optional()
-        .describe('Only events before this position: pages through any number of events.'),
+        .describe('Only events before this position. Use it to page through any number of events.'),
     },
     seqCursor,
   ),
@@ -64,7 +66,7 @@ export const listAuditEvents = operation({
   stagedoorOnly: true,
 })
 
-/** Requests that named nothing we know (a bad key, an unsigned ticket), counted instead of stored one by one. */
+/** Requests that named nothing known to the server (a bad key, an unsigned ticket). They are counted, not stored one by one. */
 export const RefusedRequests = z
   .strictObject({
     object: z.literal('refused_requests'),
@@ -80,7 +82,7 @@ export const listRefusedRequests = operation({
   method: 'get',
   path: '/v1/refused_requests',
   tag: 'Audit',
-  summary: 'Count refused requests that named nothing known, per minute, address and code',
+  summary: 'Count refused requests that named nothing known to the server, per minute, address and code',
   auth: 'secret_key',
   query: pagedQuery({}, opaqueCursor),
   response: listOf(RefusedRequests),

@@ -46,7 +46,7 @@ export const getHandshakePayload = operation({
   method: 'get',
   path: '/v1/clients/handshake_payload',
   tag: 'Clients',
-  summary: 'Trade a handshake nonce for the cookies to set',
+  summary: 'Exchange a handshake nonce for the cookies to set',
   auth: 'secret_key',
   query: z.looseObject({ nonce: z.string().min(1).max(4_096) }),
   response: z

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { operation } from './operation.ts'
 
 /**
- * What Clerk's browser SDK asks for first: how this instance signs people in. Ours signs in by ticket only; several
- * sessions at a time, so that acting as somebody never ends the session of whoever acts.
+ * The first thing that Clerk's browser SDK requests: how this instance signs people in. Stagedoor signs in by ticket
+ * only. A client can have several sessions, so acting as a user does not end the operator's own session.
  */
 export const Environment = z
   .strictObject({
@@ -60,16 +60,16 @@ const environment = (id: string, method: 'get' | 'patch', summary: string) =>
   operation({ id, method, path: '/v1/environment', tag: 'Environment', summary, auth: 'none', response: Environment })
 
 export const getEnvironment = environment('getEnvironment', 'get', 'How this instance signs people in')
-/** Development builds of Clerk's SDK ask this way. It changes nothing. */
-export const updateEnvironment = environment('updateEnvironment', 'patch', 'The same; changes nothing')
+/** Development builds of Clerk's SDK send PATCH. It changes nothing. */
+export const updateEnvironment = environment('updateEnvironment', 'patch', 'Same as the GET; changes nothing')
 
-/** Clerk's SDKs ask for a name of the browser where a development instance is not on the site of the app. Nothing here needs it. */
+/** Clerk's SDKs request an id for the browser if a development instance is not on the app's site. Stagedoor does not use it. */
 export const createDevBrowser = operation({
   id: 'createDevBrowser',
   method: 'post',
   path: '/v1/dev_browser',
   tag: 'DevBrowser',
-  summary: 'Name a development browser; nothing is kept of it',
+  summary: 'Create an id for a development browser; it is not stored',
   auth: 'none',
   response: z.strictObject({ id: z.string() }).meta({ id: 'DevBrowser' }),
 })

@@ -1,10 +1,11 @@
 import type { ErrorCode } from './errors.ts'
 
 /**
- * Our own words for error codes whose words on the wire are Clerk's. The wire keeps Clerk's, for Clerk's SDKs; both our
- * SDKs show these instead (generated into each), and so can the command line. `{param_name}` is the field's name.
+ * Stagedoor's own texts for error codes whose texts on the wire are Clerk's. The wire keeps Clerk's texts for Clerk's
+ * SDKs. Both Stagedoor SDKs show these instead (they are generated into each), and the command line can do so too.
+ * `{param_name}` is the field's name.
  *
- * A code is missing here if Clerk's words are as good, or if they carry facts that no other member of the error has.
+ * A code is missing here if Clerk's text is as clear, or if it has facts that no other member of the error has.
  */
 const ownTexts = {
   authorization_header_format_invalid: 'The request does not have exactly one `Authorization: Bearer sk_…` header.',

@@ -1,10 +1,10 @@
 /**
- * Every error Stagedoor answers with, defined once: from this table come the `ErrorCode` type, the OpenAPI enum, the
- * SDK's types and docs/reference/errors.md. Codes, statuses and texts that exist at Clerk are Clerk's own
- * (https://clerk.com/docs/errors/overview); the others are ours.
+ * Every error that Stagedoor returns. The `ErrorCode` type, the OpenAPI enum, the SDK's types and
+ * docs/reference/errors.md are made from this table. Where Clerk has an error, its code, status and texts are Clerk's
+ * own (https://clerk.com/docs/errors/overview); all others are Stagedoor's.
  *
- * `{name}` in a text is filled from the error's `params`. `action` says what to do next; it travels as `meta.action`,
- * so that the texts stay as Clerk's clients know them.
+ * `{name}` in a text is replaced with that member of the error's `params`. `action` tells the caller how to continue.
+ * It is sent as `meta.action`, so Clerk's texts stay unchanged for Clerk's clients.
  */
 interface ErrorDefinition {
   status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503
@@ -26,7 +26,7 @@ const definitions = {
     message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
     long_message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
     action:
-      'Use a key of this server: `stagedoor keys create` makes one, `stagedoor keys list` shows which are revoked.',
+      'Use a secret key of this server. `stagedoor keys create` creates one; `stagedoor keys list` shows which are revoked.',
   },
   authentication_invalid: {
     status: 401,
@@ -42,61 +42,62 @@ const definitions = {
   origin_authorization_headers_conflict: {
     status: 400,
     message: 'Origin and Authorization',
-    long_message: 'A page of a website shows its client with the cookie, not with the Authorization header.',
-    action: 'Leave `_is_native` out; or, for a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
+    long_message: 'A web page identifies its client with the cookie, not with the Authorization header.',
+    action: 'Omit `_is_native`. For a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS instead.',
   },
   third_party_cookies_blocked: {
     status: 400,
     message: 'Cookies blocked',
     long_message:
-      'Your browser keeps no cookies between {origin} and {server}: to it they are different sites. Nothing was used up.',
+      'Your browser blocks cookies between {origin} and {server} because they are different sites. The ticket was not used.',
     action:
-      'Serve the app and Stagedoor under one site (app.example.com and auth.example.com; on a laptop both as 127.0.0.1, not one as localhost), or through the proxy of Clerk’s SDKs (`frontendApiProxy`).',
+      'Serve the app and Stagedoor from the same site (app.example.com and auth.example.com; on a laptop, both as 127.0.0.1 and neither as localhost). Or use the proxy of Clerk’s SDKs (`frontendApiProxy`).',
   },
   not_while_prefetching: {
     status: 400,
     message: 'Not while prefetching',
-    long_message: 'The browser is only preparing this page; nothing was changed. Reload the page.',
+    long_message: 'The browser was only prefetching this page, so nothing was changed. Reload the page.',
   },
   proxy_request_missing_secret_key: {
     status: 400,
     message: 'Missing Clerk-Secret-Key',
-    long_message: 'A request with Clerk-Proxy-Url must have a Clerk-Secret-Key.',
-    action: 'Give the proxy the secret key of this server: CLERK_SECRET_KEY.',
+    long_message: 'A request with Clerk-Proxy-Url must also have Clerk-Secret-Key.',
+    action: 'Set CLERK_SECRET_KEY in the proxy to a secret key of this server.',
   },
   proxy_request_invalid_secret_key: {
     status: 401,
     message: 'Invalid Clerk-Secret-Key',
-    long_message: 'The Clerk-Secret-Key of the proxy is not a key of this server.',
-    action: 'Give the proxy a secret key of this server: `stagedoor keys create` makes one.',
+    long_message: 'The Clerk-Secret-Key that the proxy sent is not a key of this server.',
+    action: 'Set CLERK_SECRET_KEY in the proxy to a secret key of this server. `stagedoor keys create` creates one.',
   },
   proxy_url_invalid: {
     status: 400,
     message: 'Invalid Clerk-Proxy-Url',
-    long_message: 'The Clerk-Proxy-Url is not an http or https address without query and fragment.',
-    action: 'Give the proxy the address at which browsers reach it: https://app.example.com/__clerk.',
+    long_message: 'The Clerk-Proxy-Url must be an http or https URL without a query or fragment.',
+    action: 'Configure the proxy with the URL at which browsers reach it, such as https://app.example.com/__clerk.',
   },
   navigation_required: {
     status: 400,
     message: 'Not a navigation',
-    long_message: 'This address sends a browser back to its page with fresh cookies. Only a navigation may open it.',
-    action: 'Send the browser here with a redirect, not with fetch or an image.',
+    long_message: 'This URL returns a browser to its page with new cookies. Only a page navigation may open it.',
+    action: 'Redirect the browser to this URL. Do not load it with fetch or as an image.',
   },
   invalid_redirect_url: {
     status: 422,
     message: 'Invalid redirect URL',
-    long_message: 'The URL to go back to is not a whole http or https address.',
+    long_message: 'The redirect URL must be a complete http or https URL.',
   },
   prohibited_redirect_url: {
     status: 422,
     message: 'Prohibited redirect URL',
-    long_message: 'This server sends nobody to {origin}.',
-    action: 'Add the origin to STAGEDOOR_ALLOWED_ORIGINS, if it is an app of yours.',
+    long_message: 'This server does not redirect browsers to {origin}.',
+    action: 'If this is the origin of your app, add it to STAGEDOOR_ALLOWED_ORIGINS.',
   },
   invalid_handshake: {
     status: 400,
     message: 'Invalid handshake',
-    long_message: 'This handshake is not of this server, or it is over: it is good for a minute.',
+    long_message:
+      'This handshake has expired or was issued by a different server. A handshake is valid for one minute.',
     action: 'Send the browser to /v1/client/handshake again.',
   },
 
@@ -104,7 +105,7 @@ const definitions = {
   api_version_invalid: {
     status: 400,
     message: 'Invalid API version',
-    long_message: 'The API version was given both as a header and in the query. Give it once.',
+    long_message: 'The request has the API version both in a header and in the query. Send it only once.',
   },
   request_body_invalid: {
     status: 400,
@@ -115,13 +116,13 @@ const definitions = {
     status: 400,
     message: 'Idempotency-Key invalid',
     long_message: 'The Idempotency-Key must be 1 to 255 printable ASCII characters.',
-    action: 'Send a UUID, a new one for each thing to be made.',
+    action: 'Send a UUID: a new one for each object that you create.',
   },
   idempotency_key_reused: {
     status: 422,
     message: 'Idempotency-Key used before',
-    long_message: 'This Idempotency-Key was used within the last 24 hours, with another request body.',
-    action: 'Send a new key with a new request, and the same key only with the very same one.',
+    long_message: 'This Idempotency-Key was used in the last 24 hours with a different request body.',
+    action: 'Use a new key for a new request. Repeat a key only to retry the identical request.',
   },
   request_invalid: { status: 400, message: 'Request invalid', long_message: '{why}' },
   unsupported_content_type: {
@@ -153,8 +154,8 @@ const definitions = {
   method_not_allowed: {
     status: 405,
     message: 'Method not allowed',
-    long_message: '{method} is not possible at this address. Possible: {allow}.',
-    action: 'The operations of each address are listed in docs/reference/api.md.',
+    long_message: '{method} is not allowed for this path. Allowed: {allow}.',
+    action: 'See docs/reference/api.md for the operations of each path.',
   },
 
   // Tickets. Sign-in tokens mirror actor tokens.
@@ -162,7 +163,7 @@ const definitions = {
     status: 400,
     message: 'cannot revoke',
     long_message: 'Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked.',
-    action: 'To end what it started, revoke its session: POST /v1/sessions/{id}/revoke.',
+    action: 'To end the session that it started, revoke the session: POST /v1/sessions/{id}/revoke.',
   },
   actor_token_revoked_code: {
     status: 400,
@@ -213,13 +214,13 @@ const definitions = {
     status: 400,
     message: 'ticket has expired',
     long_message: 'This ticket has expired and cannot be used anymore.',
-    action: 'Make a new token.',
+    action: 'Create a new token.',
   },
   ticket_invalid_code: {
     status: 400,
     message: 'ticket is invalid',
     long_message: "This ticket is invalid. Make sure you're using a valid ticket generated by Clerk.",
-    action: 'Use the ticket as this server gave it: the `token` field, whole and unchanged.',
+    action: 'Send the complete, unchanged `token` field from this server’s answer.',
   },
 
   // Rules
@@ -227,18 +228,18 @@ const definitions = {
     status: 400,
     message: 'reserved claim used',
     long_message: "You can't use the reserved claim: '{claim}'",
-    action: 'Give it another name.',
+    action: 'Use a different name for the claim.',
   },
   user_banned: {
     status: 403,
     message: 'User banned',
-    long_message: 'This user is banned and may not be signed in.',
+    long_message: 'This user is banned and cannot be signed in.',
     action: 'Lift the ban first: POST /v1/users/{user_id}/unban.',
   },
   user_locked: {
     status: 403,
     message: 'User locked',
-    long_message: 'This user is locked and may not be signed in.',
+    long_message: 'This user is locked and cannot be signed in.',
     action: 'Unlock the user first: POST /v1/users/{user_id}/unlock.',
   },
   actor_banned: {
@@ -249,14 +250,14 @@ const definitions = {
   actor_is_user: {
     status: 422,
     message: 'Actor is the user',
-    long_message: 'The actor is the user to act as, by id or by external id. No user can be their own actor.',
-    action: 'Name the person or program that acts in `actor.sub`, and another user in `user_id`.',
+    long_message: 'The actor has the id or external id of the user to act as. A user cannot act as themselves.',
+    action: 'Set `actor.sub` to the person or program that acts, and `user_id` to a different user.',
   },
   actor_mismatch: {
     status: 403,
     message: 'Actor mismatch',
-    long_message: 'This ticket was made for another actor than the one you expect. Nothing was used up.',
-    action: 'Redeem the ticket where its own actor is signed in, or make a new token for this actor.',
+    long_message: 'This ticket was created for a different actor than the one you expect. The ticket was not used.',
+    action: 'Redeem the ticket where its actor is signed in, or create a new token for this actor.',
   },
   sign_in_tokens_off: {
     status: 403,
@@ -268,7 +269,7 @@ const definitions = {
     status: 400,
     message: 'development only',
     long_message: 'This operation works on development instances only.',
-    action: 'On a production instance start sessions with actor tokens or sign-in tokens.',
+    action: 'On a production instance, start sessions with actor tokens or sign-in tokens.',
   },
 
   // Too much
@@ -276,7 +277,7 @@ const definitions = {
     status: 429,
     message: 'Too many requests. Please try again in a bit.',
     long_message: 'Too many requests. Please try again in a bit.',
-    action: 'Wait {seconds} s, as Retry-After says, before the next request.',
+    action: 'Wait {seconds} s before the next request, as in the Retry-After header.',
   },
   too_many_streams: {
     status: 429,
@@ -285,22 +286,23 @@ const definitions = {
     action: 'Close a stream before you open another one, or raise STAGEDOOR_MAX_STREAMS_PER_KEY.',
   },
 
-  // Us
+  // Failures of the server
   internal_clerk_error: {
     status: 500,
     message: 'Oops, an unexpected error occurred',
-    long_message: 'There was an internal error on our servers. Give the trace id when you report it.',
+    long_message: 'There was an internal error on our servers. Include the trace id when you report it.',
   },
   service_unavailable: {
     status: 503,
     message: 'Service unavailable',
-    long_message: 'The server cannot do this right now. Nothing was changed; try again shortly.',
+    long_message: 'The server cannot process this request right now. Nothing was changed. Try again shortly.',
   },
   outcome_unknown: {
     status: 503,
     message: 'Outcome unknown',
-    long_message: 'The server lost its database while it was writing this: it may or may not have been done.',
-    action: 'Look whether it was done before you try again.',
+    long_message:
+      'The server lost its database connection while it wrote this change. The change may or may not be stored.',
+    action: 'Check whether the change was made before you try again.',
   },
   not_ready: { status: 503, message: 'Not ready', long_message: 'The server is not ready: {why}.' },
 } as const satisfies Record<string, ErrorDefinition>
@@ -311,7 +313,7 @@ export type ErrorCode = keyof typeof definitions
 /** The table, with every entry seen as the same shape. */
 export const errors: Record<ErrorCode, ErrorDefinition> = definitions
 
-/** What an error is about: ids that were found to be real, for the audit event of the refusal. */
+/** Ids of existing records that an error concerns, for the audit event of the refusal. */
 export interface ErrorAbout {
   ticket_id?: string
   session_id?: string
@@ -322,17 +324,17 @@ export interface ErrorAbout {
 interface ErrorOptions {
   /** Fills `{name}` in the texts. */
   params?: Record<string, string | number>
-  /** Machine-readable detail of the answer, `{ param_name }` above all. */
+  /** Machine-readable details for the answer, most often `{ param_name }`. */
   meta?: Record<string, unknown>
   /** Replaces the table's `action`. */
   action?: string
   about?: ErrorAbout
-  /** For the log only; never answered. */
+  /** For the log only; never sent to the caller. */
   cause?: unknown
 }
 
 /**
- * The only error thrown on purpose. Answered as its code's status and texts.
+ * The only error that is thrown on purpose. The caller receives the status and texts of its code.
  * @example throw new ApiError('resource_not_found', { params: { what: `No user was found with id ${id}` } })
  */
 export class ApiError extends Error {
@@ -360,7 +362,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Several errors of one request, answered together (a form with three wrong fields says so at once). */
+/** Several errors of one request in one answer: a form with three wrong fields gets three errors. */
 export class ApiErrors extends Error {
   readonly errors: [ApiError, ...ApiError[]]
 
@@ -376,7 +378,7 @@ export function notFound(what: string, id: string): ApiError {
   return new ApiError('resource_not_found', { params: { what: `No ${what} was found with id ${id}` } })
 }
 
-/** A field whose value breaks a rule; `why` says which values are right. */
+/** Creates the error for a field whose value breaks a rule. @param why the values that are valid */
 export function invalidParam(param: string, why?: string): ApiError {
   return new ApiError('form_param_value_invalid', {
     params: { param },

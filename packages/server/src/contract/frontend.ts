@@ -5,7 +5,10 @@ import { SessionStatus, SessionToken, templateErrors } from './sessions.ts'
 import { redemptionErrors } from './tokens.ts'
 import { User } from './users.ts'
 
-/** The Frontend API: what a browser says, with the `__client` cookie. Bodies are forms; answers are `{ response, client }`. */
+/**
+ * The Frontend API: requests of browsers, authenticated by the `__client` cookie. Bodies are forms; answers are
+ * `{ response, client }`.
+ */
 
 export const FrontendUser = User.omit({ private_metadata: true }).meta({ id: 'FrontendUser' })
 
@@ -35,12 +38,16 @@ export const FrontendSession = z
     created_at: Milliseconds,
     updated_at: Milliseconds,
     tasks: z.null(),
-    reason: z.string().nullable().optional().describe('Why somebody acts as the user. When a session is read by id.'),
+    reason: z
+      .string()
+      .nullable()
+      .optional()
+      .describe('Why the actor acts as the user. Only when a session is read by id.'),
     return_url: z
       .string()
       .nullable()
       .optional()
-      .describe('Where to go when acting is over. When a session is read by id.'),
+      .describe('Where to go when the actor stops acting. Only when a session is read by id.'),
   })
   .meta({ id: 'FrontendSession' })
 
@@ -83,7 +90,7 @@ export const SignIn = z
   })
   .meta({ id: 'SignIn' })
 
-/** Clerk's envelope: every answer carries the client along, so that the browser's copy is never old. */
+/** Clerk's envelope: every answer includes the client, so that the browser's copy stays current. */
 export const wrapped = <T extends z.ZodType>(response: T) =>
   z.strictObject({ response, client: FrontendClient.nullable() })
 
@@ -189,14 +196,14 @@ const sessionOperation = <B extends z.ZodType>(
 export const touchSession = sessionOperation(
   'touchSession',
   'touch',
-  'Say the session is in use, and select it',
+  'Record that the session is in use, and select it',
   'session.touch',
   z.looseObject({
     intent: z
       .string()
       .max(64)
       .optional()
-      .describe('`focus` only says that the session is in use; anything else selects it as well.'),
+      .describe('`focus` only records that the session is in use; any other value also selects it.'),
   }),
 )
 export const endSession = sessionOperation(
@@ -234,9 +241,9 @@ export const handshakeClient = operation({
   method: 'get',
   path: '/v1/client/handshake',
   tag: 'Client',
-  summary: 'Bring an app’s session cookie up to date',
+  summary: 'Refresh an app’s session cookie',
   description:
-    'Clerk’s server SDKs send a browser here when a page’s session cookie is missing or old; it comes back to `redirect_url` with a nonce that the app’s server trades for fresh cookies (GetHandshakePayload), or with the signed cookies themselves. Changes nothing.',
+    'Clerk’s server SDKs redirect a browser here when a page’s session cookie is missing or expired. Stagedoor redirects it to `redirect_url` with a nonce, which the app’s server exchanges for new cookies (GetHandshakePayload), or with the signed cookies themselves. This changes no state.',
   auth: 'client',
   anonymous: true,
   query: z.looseObject({
@@ -257,7 +264,7 @@ export const createFrontendSessionTokenFromTemplate = operation({
   path: '/v1/client/sessions/{session_id}/tokens/{template_name}',
   tag: 'Sessions',
   summary: 'Mint a token from a JWT template for the browser',
-  description: 'For another service: no session token, and refused as one.',
+  description: 'A token for another service. It is not a session token and is not accepted as one.',
   auth: 'client',
   bodyType: 'form',
   body: z.looseObject({}),

@@ -1,19 +1,20 @@
 import { z } from 'zod'
 
 /**
- * The one spelling in which each identifier is stored and looked up: docs/concepts/identifiers.md. Everything that
- * takes an identifier passes through these schemas, so two spellings of one identifier are never two users.
+ * Normalizes identifiers before they are stored or looked up: docs/concepts/identifiers.md. Every identifier passes
+ * through these schemas, so two forms of one identifier never become two users.
  */
 
-/** Your own id of a user: without white space around it, NFC. Upper and lower case stay different. */
+/** Normalizes your own id of a user: trims white space, converts to NFC. Case is significant. */
 export const normalExternalId = (text: string): string => text.trim().normalize('NFC')
 
-/** As an external id, and in lower case. */
+/** Normalizes a username: like an external id, and in lower case. */
 export const normalUsername = (text: string): string => normalExternalId(text).toLowerCase().normalize('NFC')
 
 /**
- * An e-mail address in lower case, its domain as DNS has it (`münchen.example` is `xn--mnchen-3ya.example`).
- * @returns the text itself, trimmed and in lower case, if it is not an address
+ * Normalizes an e-mail address: lower case, with its domain in the ASCII form that DNS uses (`münchen.example` is
+ * `xn--mnchen-3ya.example`).
+ * @returns the text, trimmed and in lower case, if it is not an address
  * @example normalEmail(' Ada@MÜNCHEN.example') // 'ada@xn--mnchen-3ya.example'
  */
 export function normalEmail(text: string): string {
@@ -23,18 +24,18 @@ export function normalEmail(text: string): string {
   return at < 1 || domain === '' ? plain : `${plain.slice(0, at)}@${domain}`
 }
 
-/** How a part of an e-mail address may be stored: a domain with other letters than ASCII is stored as DNS has it. */
+/** Returns the forms in which a part of an e-mail address may be stored. A domain with non-ASCII letters is stored in ASCII. */
 export const emailParts = (part: string): string[] => [
   ...new Set([normalUsername(part), normalEmail(part), normalEmail(`x@${part}`).slice(2)]),
 ]
 
-/** A phone number without spaces, brackets, dots and hyphens. */
+/** Removes spaces, brackets, dots and hyphens from a phone number. */
 export const normalPhone = (text: string): string => text.replace(/[\s().-]/g, '')
 
-/** By the rules of URLs (UTS #46). @returns empty if there is no such domain */
+/** Converts a domain to ASCII by the rules of URLs (UTS #46). @returns an empty string if it is not a valid domain */
 function asciiDomain(domain: string): string {
   if (/^[\x21-\x7e]*$/.test(domain)) return domain
-  // What would end the host of a URL, or be decoded in it.
+  // These characters would end the host of a URL, or be decoded in it.
   return /[\s%/\\?#:[\]@]/.test(domain) ? '' : (URL.parse(`http://${domain}`)?.hostname ?? '')
 }
 
@@ -64,8 +65,8 @@ export const Phone = z
   .transform(normalPhone)
 
 /**
- * A filter by several identifiers. It also finds what is stored exactly as it was asked for: an identifier that an
- * earlier version stored, and that could not be rewritten because another user has the normal spelling.
+ * A filter by several identifiers. It also looks for the exact text of the request: an earlier version may have stored
+ * an identifier that could not be normalized, because another user already had the normalized form.
  */
 const anyOf = (normal: (text: string) => string) =>
   z

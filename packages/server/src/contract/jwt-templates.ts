@@ -4,7 +4,7 @@ import { cursorOf, DeletedObject, Id, JsonObject, listOf, Milliseconds, operatio
 const Claims = JsonObject.meta({
   id: 'Claims',
   description:
-    'The claims of a JWT template: any JSON object. A text in it may hold shortcodes, `{{user.first_name}}`: docs/concepts/jwt-templates.md.',
+    'The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md.',
   type: 'object',
   additionalProperties: true,
 })
@@ -21,32 +21,32 @@ export const JwtTemplate = z
     lifetime,
     allowed_clock_skew,
     custom_signing_key: z.literal(false),
-    signing_algorithm: z.enum(['RS256', 'ES256', 'EdDSA']).describe('The server’s own.'),
+    signing_algorithm: z.enum(['RS256', 'ES256', 'EdDSA']).describe('The server’s own algorithm.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
   })
   .meta({ id: 'JWTTemplate' })
 
-/** It is part of an address, so it has no character that would have to be encoded there, and is never `..`. */
+/** The name is part of a URL, so it has no character that needs encoding there, and is never `..`. */
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][\w.-]{0,127}$/, {
     error: '1 to 128 letters, digits, `_`, `-` and `.`, beginning with a letter or digit',
   })
-  .describe('Unique; tokens are asked for by it.')
+  .describe('Unique. Callers request tokens by this name.')
 
 const settable = {
-  lifetime: lifetime.nullish().describe('Life of its tokens, in seconds; 60 unless told.'),
+  lifetime: lifetime.nullish().describe('Lifetime of its tokens, in seconds. Default: 60.'),
   allowed_clock_skew: allowed_clock_skew
     .nullish()
-    .describe('How far `nbf` is before the time of minting, in seconds; 5 unless told.'),
+    .describe('How far `nbf` is before the time of minting, in seconds. Default: 5.'),
   custom_signing_key: z
     .boolean()
     .meta({ const: false })
     .nullish()
-    .describe('Tokens are signed with the server’s own key: `false`.'),
-  signing_algorithm: z.string().max(16).nullish().describe('The server’s own, or nothing.'),
-  signing_key: z.string().max(16_384).nullish().describe('Not supported: leave it out.'),
+    .describe('Must be `false`: tokens are signed with the server’s own key.'),
+  signing_algorithm: z.string().max(16).nullish().describe('The server’s own algorithm, or omitted.'),
+  signing_key: z.string().max(16_384).nullish().describe('Not supported: omit this.'),
 }
 
 export const CreateJwtTemplateRequestBody = z
@@ -84,7 +84,7 @@ export const createJwtTemplate = operation({
   tag: 'JWT Templates',
   summary: 'Create a JWT template',
   description:
-    'Says what is in the tokens asked for by its name, for another service that reads JWTs: docs/concepts/jwt-templates.md.',
+    'A template defines the claims of tokens for another service that reads JWTs. Callers request a token by the template’s name: docs/concepts/jwt-templates.md.',
   auth: 'secret_key',
   makes: true,
   action: 'jwt_template.create',
@@ -110,7 +110,7 @@ export const updateJwtTemplate = operation({
   path: '/v1/jwt_templates/{template_id}',
   tag: 'JWT Templates',
   summary: 'Change a JWT template',
-  description: 'What is left out stays. Tokens already minted stay as they are.',
+  description: 'Omitted members keep their values. Tokens that are already minted do not change.',
   auth: 'secret_key',
   action: 'jwt_template.update',
   body: UpdateJwtTemplateRequestBody,
@@ -124,7 +124,7 @@ export const deleteJwtTemplate = operation({
   path: '/v1/jwt_templates/{template_id}',
   tag: 'JWT Templates',
   summary: 'Delete a JWT template',
-  description: 'Tokens already minted stay valid until they expire.',
+  description: 'Tokens that are already minted stay valid until they expire.',
   auth: 'secret_key',
   action: 'jwt_template.delete',
   response: DeletedObject,

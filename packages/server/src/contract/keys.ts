@@ -36,7 +36,7 @@ export const getHealth = operation({
   method: 'get',
   path: '/healthz',
   tag: 'Health',
-  summary: 'The process is up; nothing else is asked',
+  summary: 'Liveness: the process is up; nothing else is checked',
   auth: 'none',
   urgent: true,
   response: Health,
@@ -49,7 +49,7 @@ export const getReadiness = operation({
   path: '/readyz',
   tag: 'Health',
   summary:
-    'The server can do its work: the database answers within 2 seconds, the signing key can be opened, and it is not stopping',
+    'Readiness: the database answers within 2 seconds, the signing key can be decrypted, and the server is not stopping',
   auth: 'none',
   urgent: true,
   response: Health,

@@ -3,18 +3,18 @@ import { FrontendSession, FrontendUser, wrapped } from './frontend.ts'
 import { Id, listOf, listQuery, operation } from './operation.ts'
 import { EmailAddress, PhoneNumber } from './users.ts'
 
-/** What a browser asks of its own user. There is nothing to write: users are changed by the Backend API. */
+/** What a browser can read about its own user. It is read-only: the Backend API changes users. */
 
-/** A session in a list of the user's own, on whichever device. `actor` says who acted as the user in it. */
+/** A session in the list of the user's sessions on all devices. `actor` is who acted as the user in it. */
 export const SessionWithActivities = FrontendSession.omit({ user: true })
   .extend({
     latest_activity: z
       .strictObject({ object: z.literal('session_activity'), id: z.string(), is_mobile: z.literal(false) })
-      .describe('Of which device it was, nothing is kept.'),
+      .describe('Stagedoor stores nothing about the device.'),
   })
   .meta({ id: 'SessionWithActivities' })
 
-const whose = { _clerk_session_id: Id.optional().describe('A session of the client; the selected one unless given.') }
+const whose = { _clerk_session_id: Id.optional().describe('A session of the client. Default: the selected one.') }
 
 const mine = <R extends z.ZodType>(id: string, path: string, tag: string, summary: string, response: R) =>
   operation({
@@ -49,7 +49,7 @@ export const listMyActiveSessions = mine(
   'getSessions',
   '/v1/me/sessions/active',
   'Active Sessions',
-  'Those of them that are not over',
+  'The user’s sessions that have not ended',
   z.array(SessionWithActivities),
 )
 
@@ -74,7 +74,7 @@ export const listMyOrganizationMemberships = operation({
   method: 'get',
   path: '/v1/me/organization_memberships',
   tag: 'Organizations Memberships',
-  summary: 'None: there are no organizations',
+  summary: 'An empty list: Stagedoor has no organizations',
   auth: 'client',
   query: z.looseObject({ ...whose, ...listQuery }),
   response: wrapped(listOf(z.never())).meta({ id: 'WrappedOrganizationMemberships' }),

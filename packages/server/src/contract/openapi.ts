@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type ErrorCode, errors } from './errors.ts'
 import type { Operation } from './operation.ts'
 
-/** JSON Schema as far as our contract needs it. */
+/** The part of JSON Schema that this contract needs. */
 export type JsonSchema = { [keyword: string]: unknown }
 
 export interface OpenApiDocument {
@@ -13,7 +13,7 @@ export interface OpenApiDocument {
   components: { schemas: Record<string, JsonSchema>; securitySchemes: Record<string, JsonSchema> }
 }
 
-/** What any operation can answer beside its own errors. */
+/** Error codes of every operation with this kind of authentication, in addition to its own. */
 const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
   secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'too_many_requests'],
   client: [
@@ -41,7 +41,7 @@ const ALWAYS: ErrorCode[] = ['request_invalid', 'internal_clerk_error', 'service
 const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
 /**
- * Describes operations as OpenAPI 3.1. Pure: the same contract gives the same document.
+ * Describes operations as an OpenAPI 3.1 document. The same operations always give the same document.
  * @example openApi('Backend API', bapi).paths['/v1/actor_tokens'].post.operationId // 'CreateActorToken'
  */
 export function openApi(title: string, operations: readonly Operation[], description: string): OpenApiDocument {
@@ -68,7 +68,7 @@ export function openApi(title: string, operations: readonly Operation[], descrip
   }
 }
 
-/** Every code an operation can answer. */
+/** Returns every error code that an operation can answer with. */
 export function errorCodesOf(operation: Operation): ErrorCode[] {
   return [
     ...new Set([
@@ -106,7 +106,7 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
       ...(operation.page ? { 200: { description: 'A page.', content: { 'text/html': {} } } } : {}),
       [status]: success(operation, refer),
       ...failures(operation),
-      431: { description: 'The address and the headers are larger than 16 KiB. Without a body.' },
+      431: { description: 'The URL and the headers are larger than 16 KiB. The answer has no body.' },
     },
   }
 }
@@ -140,8 +140,8 @@ const IDEMPOTENCY_KEY: JsonSchema = {
   in: 'header',
   required: false,
   description:
-    'Sent again with the same body within 24 hours, by the same secret key, nothing more is made: the answer is what was made before, with `Idempotent-Replayed: true`.',
-  // Plain, or the string of a structured field (RFC 8941).
+    'Makes a retry safe. If the same secret key sends the same key and body again within 24 hours, nothing more is created. The answer is the object that was created first, with `Idempotent-Replayed: true`.',
+  // Plain text, or the string of a structured field (RFC 8941).
   schema: { type: 'string', pattern: '^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\\[\\]-~]|\\\\["\\\\]){1,255}")$' },
 }
 
@@ -149,17 +149,17 @@ function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): Json
   const media = type === 'json' ? 'application/json' : 'application/x-www-form-urlencoded'
   const schema = refer(body, 'input')
   return {
-    // No body counts as an empty object: Clerk's SDK for Node sends none.
+    // A missing body counts as an empty object, because Clerk's SDK for Node sends none.
     required: [undefined, {}].every(empty => !body.safeParse(empty).success),
     content: { [media]: { schema: type === 'json' ? schema : ofTexts(schema) } },
   }
 }
 
-/** What a form has beside its known fields is text. */
+/** Additional fields of a form are text. */
 const ofTexts = (schema: JsonSchema): JsonSchema => ({ ...schema, additionalProperties: { type: 'string' } })
 
 function success({ response, status = 200, summary, stream }: Operation, refer: Refer): JsonSchema {
-  if (status !== 200) return { description: 'Sent on.', headers: { Location: { schema: { type: 'string' } } } }
+  if (status !== 200) return { description: 'A redirect.', headers: { Location: { schema: { type: 'string' } } } }
   const type = stream ? 'text/event-stream' : 'application/json'
   return { description: summary, content: { [type]: { schema: refer(response, 'output') } } }
 }
@@ -198,7 +198,7 @@ function errorsSchema(): JsonSchema {
               type: 'object',
               properties: {
                 param_name: { type: 'string', description: 'The field that is wrong.' },
-                action: { type: 'string', description: 'What to do.' },
+                action: { type: 'string', description: 'What to do next.' },
               },
               additionalProperties: true,
             },
@@ -206,7 +206,7 @@ function errorsSchema(): JsonSchema {
           required: ['code', 'message', 'long_message', 'meta'],
         },
       },
-      clerk_trace_id: { type: 'string', description: 'Names this request in the log and the audit log.' },
+      clerk_trace_id: { type: 'string', description: 'Identifies this request in the server log and the audit log.' },
     },
     required: ['errors', 'clerk_trace_id'],
   }
@@ -217,7 +217,7 @@ function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
     io,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
-      // A query is text; where `meta` says it stands for a number or a flag, the text's pattern is no news.
+      // Query values are text. If `meta` declares a number or a flag, the pattern of the text adds nothing.
       if (jsonSchema.type === 'integer' || jsonSchema.type === 'boolean') {
         delete jsonSchema.pattern
         delete jsonSchema.enum
@@ -227,7 +227,7 @@ function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   }) as JsonSchema
 }
 
-/** Moves named schemas to the components and points at them. */
+/** Moves named schemas to the components and returns a reference. */
 function hoist(schema: JsonSchema, schemas: Record<string, JsonSchema>): JsonSchema {
   const { $schema: _, $defs = {}, ...rest } = schema as JsonSchema & { $defs?: Record<string, JsonSchema> }
   for (const [name, definition] of Object.entries($defs)) {

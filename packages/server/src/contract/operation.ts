@@ -2,8 +2,8 @@ import { z } from 'zod'
 import type { ErrorCode } from './errors.ts'
 
 /**
- * One endpoint, described once. The router, the validation, the OpenAPI documents and the SDK's wire types are all
- * made from this description.
+ * Describes one endpoint. The router, the validation, the OpenAPI documents and the SDK's wire types are all made from
+ * this description.
  */
 export interface Operation<
   Body extends z.ZodType = z.ZodType,
@@ -20,35 +20,35 @@ export interface Operation<
   description?: string
   /** Who may call: a secret key, the browser's client cookie (checked by the handler), or anyone. */
   auth: 'secret_key' | 'client' | 'none'
-  /** What the audit log calls it. Present on everything that changes state; its refusals are recorded under it too. */
+  /** The action in the audit log. Set on every operation that changes state; its refusals are logged under it too. */
   action?: string
-  /** Of a `client` operation: it can also be called without a client. */
+  /** A `client` operation that can also be called without a client. */
   anonymous?: true
-  /** Absent: no body is read. */
+  /** If absent, the server does not read a body. */
   body?: Body
-  /** `json` unless told; browsers post forms. */
+  /** Default `json`; browsers post forms. */
   bodyType?: 'json' | 'form'
   query?: Query
   response: Response
-  /** 200 unless told. */
+  /** Default 200. */
   status?: 200 | 303 | 307
-  /** A person's browser goes there: it may be answered with a page, and refusals are pages to it. */
+  /** A person opens this URL in a browser: the answer may be a page, and browsers get errors as pages. */
   page?: true
-  /** Answers with server-sent events, for as long as the caller listens. */
+  /** Answers with server-sent events until the caller disconnects. */
   stream?: true
-  /** Codes this operation can answer, beside those that any can. */
+  /** Error codes of this operation, in addition to those that every operation has. */
   errors?: readonly ErrorCode[]
-  /** Makes something, and with an Idempotency-Key only once. */
+  /** Creates something, and supports Idempotency-Key so that a retry creates nothing more. */
   makes?: true
-  /** Counted more strictly: what it asks for could be tried out. */
+  /** Has a stricter rate limit, because callers could guess tickets. */
   redeems?: true
-  /** Served however much else there is to do: it takes something back, or says how the server is and what it signs with. */
+  /** Served even under overload: it revokes something, or returns the server's health or public keys. */
   urgent?: true
   /** True where Clerk has no such operation. */
   stagedoorOnly?: true
 }
 
-/** Keeps the exact types of a description. */
+/** Returns the description unchanged, with its exact types. */
 export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
   description: Operation<B, Q, R>,
 ): Operation<B, Q, R> {
@@ -58,16 +58,19 @@ export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.
 /** Unix time in milliseconds. */
 export const Milliseconds = z.int().min(0).meta({ id: 'Milliseconds', description: 'Unix time in milliseconds.' })
 
-/** An id of ours: prefix, underscore, 27 base62 characters. Callers may send any text; what is unknown is not found. */
+/**
+ * A Stagedoor id: prefix, underscore, 27 base62 characters. The schema accepts any text; an unknown id is answered as
+ * not found.
+ */
 export const Id = z.string().min(1).max(255)
 
-/** A JSON object whose members are the caller's own. Kept as it is. */
+/** A JSON object whose members are the caller's own. Stored unchanged. */
 export const JsonObject = z.custom<Record<string, unknown>>(
   value => typeof value === 'object' && value !== null && !Array.isArray(value),
   { error: 'object' },
 )
 
-/** The longest a list may be asked for at once. */
+/** Maximum rows per page of a list. */
 export const MAX_LIMIT = 500
 
 const wholeNumber = (from: number, to: number) =>
@@ -83,7 +86,7 @@ export const limit = wholeNumber(1, MAX_LIMIT)
 export const offset = wholeNumber(0, 1_000_000_000)
   .default(0)
   .meta({ type: 'integer', minimum: 0, maximum: 1_000_000_000, default: 0 })
-/** The latest time that a JavaScript Date can be. */
+/** The latest time that a JavaScript Date can represent, in Unix ms. */
 const MAX_TIME = 8_640_000_000_000_000
 export const milliseconds = wholeNumber(0, MAX_TIME).meta({ type: 'integer', minimum: 0, maximum: MAX_TIME })
 
@@ -99,18 +102,18 @@ export const many = z.array(z.string().min(1).max(255)).max(500)
 /** Parameters of every list. With `paginated=true` the answer is `{ data, total_count }` instead of the bare array. */
 export const listQuery = { limit, offset, paginated: flag.default(false).meta({ type: 'boolean', default: false }) }
 
-/** A position in a list: the `next_cursor` of a page. In lists that are ordered by id it is the id of the last row. */
+/** Schema of a position in a list that is ordered by id: the `next_cursor` of a page, which is the id of its last row. */
 export const cursorOf = (prefix: string) =>
   z.string().regex(new RegExp(`^${prefix}_[0-9A-Za-z]{1,27}$`), {
-    error: `the \`next_cursor\` of the page before, or the id of its last row (\`${prefix}_…\`)`,
+    error: `the \`next_cursor\` of the previous page, or the id of its last row (\`${prefix}_…\`)`,
   })
 
-/** An opaque position, in lists that are ordered by something else. */
+/** Schema of an opaque position, for lists that are not ordered by id. */
 export const opaqueCursor = z.string().min(1).max(4_096)
 
 /**
- * The query of a list that is read page by page. A cursor names a position, not a row: it stays good when the row before
- * it is deleted or no longer matches the filters.
+ * The query of a list that is read page by page. A cursor is a position, not a row: it stays valid when the row at that
+ * position is deleted or no longer matches the filters.
  */
 export function pagedQuery<Filters extends z.ZodRawShape>(filters: Filters, cursor: z.ZodType<string, string>) {
   return z
@@ -120,17 +123,17 @@ export function pagedQuery<Filters extends z.ZodRawShape>(filters: Filters, curs
       starting_after: cursor
         .optional()
         .describe(
-          'Only what follows this position: the `next_cursor` of the page before. Rows that are added, end or are deleted between two pages shift nothing. Cannot be combined with an `offset`.',
+          'Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`.',
         ),
       total_count: flag
         .default(true)
         .meta({ type: 'boolean', default: true })
-        .describe('`false` leaves `total_count` out of the answer, so that nothing is counted.'),
+        .describe('`false` omits `total_count` from the answer, so the server does not count rows.'),
     })
     .refine(isOnePosition, {
       path: ['offset'],
       params: { code: 'value' },
-      error: '0 or left out together with `starting_after`',
+      error: '0 or omitted when `starting_after` is given',
     })
 }
 
@@ -139,14 +142,17 @@ function isOnePosition(query: unknown): boolean {
   return starting_after === undefined || offset === 0
 }
 
-/** A bare array; or with `paginated=true` an object that also has the count, and the position of the next page if there is one. */
+/** An array; with `paginated=true` an object that also has the count and, if there are more rows, the position of the next page. */
 export function listOf<T extends z.ZodType>(item: T) {
   return z.union([
     z.array(item),
     z.strictObject({
       data: z.array(item),
-      total_count: z.int().min(0).optional().describe('Left out when asked with `total_count=false`.'),
-      next_cursor: z.string().optional().describe('Send it as `starting_after`. Left out on the last page.'),
+      total_count: z.int().min(0).optional().describe('Omitted if the request has `total_count=false`.'),
+      next_cursor: z
+        .string()
+        .optional()
+        .describe('Send it as `starting_after` to get the next page. Omitted on the last page.'),
     }),
   ])
 }

@@ -19,13 +19,13 @@ export const Session = z
     id: Id,
     user_id: Id,
     client_id: Id,
-    actor: Actor.nullable().describe('Who is really acting; null in a session of the user’s own.'),
+    actor: Actor.nullable().describe('Who is really acting; null in the user’s own sessions.'),
     status: SessionStatus,
     last_active_organization_id: z.null(),
     last_active_at: Milliseconds,
     latest_activity: z.null(),
-    expire_at: Milliseconds.describe('When the session ends whatever happens. Never moved.'),
-    abandon_at: Milliseconds.describe('When the session ends if nobody uses it meanwhile.'),
+    expire_at: Milliseconds.describe('When the session expires, even if it is in use. Never extended.'),
+    abandon_at: Milliseconds.describe('When the session ends if it is not used before then.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
     tasks: z.null(),
@@ -52,7 +52,7 @@ export const listSessions = operation({
     {
       client_id: Id.optional(),
       user_id: Id.optional(),
-      actor_sub: Id.max(256).optional().describe('Only sessions in which this actor is acting. Stagedoor only.'),
+      actor_sub: Id.max(256).optional().describe('Only sessions of this actor. Stagedoor only.'),
       status: SessionStatus.optional(),
     },
     cursorOf('sess'),
@@ -94,7 +94,7 @@ export const revokeSession = operation({
   tag: 'Sessions',
   summary: 'Revoke a session',
   description:
-    'Nothing new is minted for the session once this is answered. A session that has ended already is answered as it is.',
+    'Once this request is answered, no new token is minted for the session. A session that has already ended is returned unchanged.',
   auth: 'secret_key',
   urgent: true,
   action: 'session.revoke',
@@ -114,13 +114,13 @@ const CreateSessionTokenBody = z
       .max(315_360_000)
       .nullish()
       .describe(
-        'Life of the token in seconds; 60 unless told, or what the template says. Never longer than the session lasts.',
+        'Lifetime of the token, in seconds. Default: the lifetime of the template, or 60. Never longer than the session lasts.',
       ),
     counts_as_use: z
       .boolean()
       .default(true)
       .describe(
-        '`false` only asks: the idle limit of the session is not extended. For pages that poll the status. Stagedoor only.',
+        '`false` does not extend the idle timeout of the session. For pages that poll the status. Stagedoor only.',
       ),
   })
   .nullish()
@@ -138,7 +138,7 @@ export const createSessionToken = operation({
   errors: ['authentication_invalid', 'resource_not_found'],
 })
 
-/** What minting from a template can answer beside what any mint can. */
+/** Error codes of minting from a template, in addition to those of every mint. */
 export const templateErrors = ['resource_not_found', 'request_invalid'] as const
 
 export const createSessionTokenFromTemplate = operation({
@@ -147,7 +147,7 @@ export const createSessionTokenFromTemplate = operation({
   path: '/v1/sessions/{session_id}/tokens/{template_name}',
   tag: 'Sessions',
   summary: 'Mint a token from a JWT template',
-  description: 'For another service: no session token, and refused as one.',
+  description: 'A token for another service. It is not a session token and is not accepted as one.',
   auth: 'secret_key',
   body: CreateSessionTokenBody,
   response: SessionToken,

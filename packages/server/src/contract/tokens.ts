@@ -4,16 +4,12 @@ import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './ope
 import { ActingSession, SessionToken } from './sessions.ts'
 import { User } from './users.ts'
 
-/** The two kinds of one-time grant: Clerk's ActorToken and SignInToken. A *ticket* is the string inside either. */
+/** Actor tokens and sign-in tokens: the two kinds of one-time grant, as at Clerk. A *ticket* is the string inside either. */
 const status = z.enum(['pending', 'accepted', 'revoked'])
 
 const durationSeconds = z.int().min(1).max(315_360_000)
 
-const reason = z
-  .string()
-  .min(1)
-  .max(500)
-  .describe('Why, for the audit log and for whoever reads it later. Stagedoor only.')
+const reason = z.string().min(1).max(500).describe('The reason, for the audit log and its readers. Stagedoor only.')
 
 export const ActorToken = z
   .strictObject({
@@ -23,11 +19,16 @@ export const ActorToken = z
     user_id: Id,
     actor: Actor,
     reason: reason.optional(),
-    return_url: z.string().optional().describe('Where the browser goes when acting is over. Stagedoor only.'),
-    token: z.string().optional().describe('The ticket. Present while the token can still be used, on creation.'),
+    return_url: z
+      .string()
+      .optional()
+      .describe('Where the browser goes when the operator stops acting. Stagedoor only.'),
+    token: z.string().optional().describe('The ticket. Returned on creation, while the token can still be used.'),
     url: z.string().optional().describe('Opens the ticket in a browser.'),
-    expires_at: Milliseconds.optional().describe('When the token stops being redeemable. In lists and reads.'),
-    session_id: Id.optional().describe('The session it started, once accepted. In lists and reads.'),
+    expires_at: Milliseconds.optional().describe(
+      'When the token expires and can no longer be redeemed. In lists and reads.',
+    ),
+    session_id: Id.optional().describe('The session that the token started, once accepted. In lists and reads.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
   })
@@ -41,8 +42,8 @@ export const SignInToken = z
     user_id: Id,
     token: z.string().optional(),
     url: z.string().nullable().optional(),
-    expires_at: Milliseconds.optional().describe('When the token stops being redeemable. In lists.'),
-    session_id: Id.optional().describe('The session it started, once accepted. In lists.'),
+    expires_at: Milliseconds.optional().describe('When the token expires and can no longer be redeemed. In lists.'),
+    session_id: Id.optional().describe('The session that the token started, once accepted. In lists.'),
     created_at: Milliseconds,
     updated_at: Milliseconds,
   })
@@ -57,7 +58,7 @@ export const CreateActorTokenRequestBody = z
       .meta({ description: 'How long the token can be redeemed, in seconds.', examples: [600] }),
     session_max_duration_in_seconds: durationSeconds
       .default(1_800)
-      .meta({ description: 'The longest the session it starts may last, in seconds.', examples: [900] }),
+      .meta({ description: 'Maximum duration of the session that the token starts, in seconds.', examples: [900] }),
     reason: reason.optional(),
     return_url: z
       .string()
@@ -65,12 +66,12 @@ export const CreateActorTokenRequestBody = z
       .meta({ pattern: '^https?://' })
       .optional()
       .describe(
-        'Where the browser goes when acting is over, the page of the operator say. On an allowed origin. Stagedoor only.',
+        'Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only.',
       ),
   })
   .meta({ id: 'CreateActorTokenRequestBody' })
 
-/** Revoking takes no body at Clerk; ours may say why. An empty body and `null` are the same as `{}`. */
+/** Clerk's revoke operations take no body; Stagedoor's may have a reason. An empty body and `null` are the same as `{}`. */
 const RevokeBody = z
   .strictObject({ reason: reason.optional() })
   .nullish()
@@ -83,7 +84,7 @@ const ticketErrors = [
   'form_param_unknown',
 ] as const
 
-/** Answers of a redemption that did not happen. */
+/** Error codes of a refused redemption. */
 export const redemptionErrors = [
   'ticket_invalid_code',
   'ticket_expired_code',
@@ -107,7 +108,7 @@ export const createActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Create an actor token',
   description:
-    'A one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in the browser by opening `url` or in a backend by AcceptActorToken, into a session whose tokens say who the user is and who is acting.',
+    'Creates a one-time grant to act as a user. Its `token` (the ticket) is redeemed once: in the browser by opening `url`, or in a backend with AcceptActorToken. This starts a session whose tokens name the user and the actor.',
   auth: 'secret_key',
   makes: true,
   action: 'actor_token.create',
@@ -173,7 +174,7 @@ export const acceptActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Redeem a ticket in a backend',
   description:
-    'For apps that keep their own login: the backend redeems the ticket, without a browser, and starts its own session marked with `session.actor`.',
+    'For apps that keep their own login. Your backend redeems the ticket without a browser and starts its own session, marked with `session.actor`.',
   auth: 'secret_key',
   action: 'actor_token.accept',
   makes: true,
@@ -186,7 +187,7 @@ export const acceptActorToken = operation({
         .max(MAX_SUB_LENGTH)
         .optional()
         .describe(
-          'The `sub` of the actor you expect: the person who is signed in to your app. A ticket for another actor is refused, and stays pending.',
+          'The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is refused and stays pending.',
         ),
     })
     .meta({ id: 'AcceptActorTokenRequestBody' }),
@@ -208,7 +209,7 @@ export const createSignInToken = operation({
   path: '/v1/sign_in_tokens',
   tag: 'Sign-in Tokens',
   summary: 'Create a sign-in token',
-  description: 'The same machinery as an actor token, without an actor: the session is the user’s own.',
+  description: 'Like an actor token, but without an actor: the session is the user’s own.',
   auth: 'secret_key',
   makes: true,
   action: 'sign_in_token.create',
@@ -218,7 +219,7 @@ export const createSignInToken = operation({
       expires_in_seconds: durationSeconds
         .default(2_592_000)
         .describe('How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.'),
-      org_id: z.null().optional().describe('Organizations are not supported: leave it out.'),
+      org_id: z.null().optional().describe('Organizations are not supported: omit this.'),
     })
     .meta({ id: 'CreateSignInTokenRequestBody' }),
   response: SignInToken,
@@ -251,7 +252,7 @@ export const revokeSignInToken = operation({
   errors: ['sign_in_token_cannot_be_revoked_code', 'resource_not_found'],
 })
 
-/** The address a browser opens. It changes nothing, whoever or whatever opens it. */
+/** The URL of a ticket, for browsers. Opening it changes nothing. */
 export const acceptTicket = operation({
   id: 'acceptTicket',
   method: 'get',
@@ -259,7 +260,7 @@ export const acceptTicket = operation({
   tag: 'Tickets',
   summary: 'Open a ticket in a browser',
   description:
-    'A page that says who is about to act as whom, and asks (`STAGEDOOR_ACCEPT_PAGE=confirm`); or sends the browser straight on to the sign-in page of the app, as Clerk does (`redirect`). GET and HEAD consume nothing: mail scanners and link previews burn no ticket.',
+    'With `STAGEDOOR_ACCEPT_PAGE=confirm`, shows a page that names the actor and the user and asks for confirmation. With `redirect`, redirects the browser directly to the sign-in page of the app, as Clerk does. GET and HEAD do not use the ticket, so mail scanners and link previews cannot use it up.',
   auth: 'client',
   anonymous: true,
   query: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
@@ -269,15 +270,15 @@ export const acceptTicket = operation({
   errors: [...redemptionErrors],
 })
 
-/** The click on that page. It changes nothing either: the app redeems the ticket. */
+/** The button on that page. It changes nothing either: the app redeems the ticket. */
 export const confirmTicket = operation({
   id: 'confirmTicket',
   method: 'post',
   path: '/v1/tickets/accept',
   tag: 'Tickets',
-  summary: 'Go on with a ticket',
+  summary: 'Confirm a ticket in a browser',
   description:
-    'The button of the page above: sends the browser on to the sign-in page of the app with the ticket in the query as `__clerk_ticket`. The app redeems it.',
+    'The button of that page. Redirects the browser to the sign-in page of the app with the ticket in the query parameter `__clerk_ticket`. The app redeems it.',
   auth: 'client',
   anonymous: true,
   bodyType: 'form',

@@ -49,7 +49,7 @@ export const PhoneNumber = z
   })
   .meta({ id: 'PhoneNumber' })
 
-/** Every key Clerk's strictly typed clients require is here, also those of features Stagedoor does not have. */
+/** Has every key that Clerk's strictly typed clients require, including keys of features that Stagedoor does not have. */
 export const User = z
   .strictObject({
     object: z.literal('user'),
@@ -101,7 +101,7 @@ const time = z.iso
   .refine(text => !(Date.parse(text) < 0), { params: { code: 'value' }, error: 'a time since 1970' })
   .nullish()
 
-/** Members Clerk's clients send that have nothing to act on here: there are no passwords and no legal checks. */
+/** Members that Clerk's clients send and that have no effect here: Stagedoor has no passwords and no legal checks. */
 const withoutEffect = {
   skip_password_checks: z.boolean().nullish(),
   skip_password_requirement: z.boolean().nullish(),
@@ -112,7 +112,7 @@ const withoutEffect = {
 
 const settable = {
   external_id: ExternalId.nullish().describe('Your own id of this user. Unique.'),
-  username: Username.nullish().describe('Unique. Kept in lower case.'),
+  username: Username.nullish().describe('Unique. Stored in lower case.'),
   first_name: name,
   last_name: name,
   locale: z.string().max(35).nullish(),
@@ -174,7 +174,7 @@ const filters = {
   created_at_after: milliseconds.optional(),
 }
 
-/** Columns a list of users can be ordered by; `-` before one means from high to low, `+` or nothing from low to high. */
+/** Columns that order a list of users. The prefix `-` means descending; `+` or no prefix means ascending. */
 export const USER_ORDERS = [
   'created_at',
   'updated_at',
@@ -191,7 +191,7 @@ const order_by = z
   .string()
   // In a query string a bare `+` means a space.
   .regex(new RegExp(`^[-+ ]?(${USER_ORDERS.join('|')})$`), {
-    error: `one of ${USER_ORDERS.join(', ')}, with - or + before it`,
+    error: `one of ${USER_ORDERS.join(', ')}, optionally with the prefix - or +`,
   })
   .default('-created_at')
   .meta({ type: 'string', default: '-created_at' })
@@ -226,7 +226,7 @@ export const countUsers = operation({
   tag: 'Users',
   summary: 'Count users',
   auth: 'secret_key',
-  // Clerk's Node SDK sends the list's paging and order here too; they change no count.
+  // Clerk's Node SDK also sends the list's paging and order here; they do not affect the count.
   query: z.strictObject({
     ...filters,
     limit: limit.optional(),
@@ -242,7 +242,8 @@ export const createUser = operation({
   path: '/v1/users',
   tag: 'Users',
   summary: 'Create a user',
-  description: 'Stagedoor keeps no passwords: your own login stays yours. Give `external_id` to find your users again.',
+  description:
+    'Stagedoor stores no passwords: your own login stays as it is. Set `external_id` to find your users again.',
   auth: 'secret_key',
   makes: true,
   action: 'user.create',
@@ -281,7 +282,7 @@ export const updateUserMetadata = operation({
   path: '/v1/users/{user_id}/metadata',
   tag: 'Users',
   summary: 'Merge into a user’s metadata',
-  description: 'Deep merge; a member set to null is removed (RFC 7396).',
+  description: 'Merges deeply; a member that is null in the request is removed (RFC 7396).',
   auth: 'secret_key',
   action: 'user.update_metadata',
   body: MetadataBody,
@@ -324,7 +325,7 @@ export const banUser = change('BanUser', 'ban', 'Ban a user', {
 export const unbanUser = change('UnbanUser', 'unban', 'Lift a ban')
 export const lockUser = change('LockUser', 'lock', 'Lock a user', {
   description:
-    'Nobody is signed in as the user while locked, and no session token is minted. Sessions go on after unlocking.',
+    'While the user is locked, no session can be started as the user and no session token is minted. After unlocking, existing sessions can be used again.',
   urgent: true,
 })
 export const unlockUser = change('UnlockUser', 'unlock', 'Unlock a user')

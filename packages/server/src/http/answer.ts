@@ -3,10 +3,10 @@ import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import type { Seen } from './observe.ts'
 import { isAllowed } from './origin.ts'
 
-/** Headers of an answer. A plain object, which Node's server writes as it is. */
+/** Headers of an answer. A plain object, which Node's server writes unchanged. */
 export type AnswerHeaders = Record<string, string>
 
-/** What every answer says, whatever it is. */
+/** Returns the headers that every answer has. */
 export function standardHeaders(
   traceId: string,
   origin: string | undefined,
@@ -17,7 +17,7 @@ export function standardHeaders(
     'cache-control': 'no-store, private',
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
-    // Always, so that no cache gives one origin's answer to another.
+    // Always set, so that no cache gives one origin's answer to another.
     vary: 'Origin',
   }
   if (origin !== undefined && isAllowed(origin, allowed)) {
@@ -28,12 +28,12 @@ export function standardHeaders(
   return headers
 }
 
-/** JSON, with the bare content type that Clerk's SDKs ask for. */
+/** Answers with JSON, and with the content type without parameters that Clerk's SDKs expect. */
 export function answerJson(value: unknown, status: number, headers: AnswerHeaders): Response {
   return new Response(JSON.stringify(value), { status, headers: { ...headers, 'content-type': 'application/json' } })
 }
 
-/** An error as Clerk's envelope. Anything not thrown on purpose is a bug: the caller is told no more than the trace id. */
+/** Answers with an error in Clerk's envelope. Any error that is not an ApiError is a bug: the caller gets only the trace id. */
 export function answerError(error: unknown, headers: AnswerHeaders, seen: Seen): Response {
   const traceId = headers['clerk-trace-id']
   const errors = asApiErrors(error)

@@ -21,9 +21,9 @@ import type { Env, HttpOptions } from './mount.ts'
 import { type Observer, observed, type Seen } from './observe.ts'
 import { Unmatched } from './unmatched.ts'
 
-/** The whole HTTP surface: a `Request → Response` function, served by Node or called in process. */
+/** Creates the complete HTTP app: a `Request → Response` function that Node serves, or that is called in process. */
 export function createApp(services: Services, options: HttpOptions, observer: Observer): Pick<Hono<Env>, 'fetch'> {
-  // Paths mean what they say: `/v1/users/` is not `/v1/users`.
+  // Paths match exactly: `/v1/users/` is not `/v1/users`.
   const app = new Hono<Env>({ strict: true, getPath: routedPath })
   const http = { app, services, options, log: observer.log }
   const refuse = (error: unknown, request: Request, seen: Seen) => {

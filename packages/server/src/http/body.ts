@@ -2,16 +2,16 @@ import { ApiError, invalidParam } from '../contract/errors.ts'
 import type { HeaderReader } from './headers.ts'
 import { parseJson } from './json.ts'
 
-/** The largest body read, in bytes. */
+/** Maximum size of a request body, in bytes. */
 export const MAX_BODY_BYTES = 262_144
-/** Taking a form apart takes long. */
+/** Maximum number of form fields, because parsing a form is slow. */
 const MAX_FIELDS = 200
 
 const expected = { json: 'application/json', form: 'application/x-www-form-urlencoded' } as const
 
 /**
- * Reads and parses a body; undefined if it is empty. One place decides what the bytes are, and the same place parses
- * them.
+ * Reads and parses a body. Returns undefined if it is empty. This is the only place that checks the content type and
+ * parses a body, so the two cannot disagree.
  * @throws ApiError unsupported_content_type, request_body_too_large, request_body_invalid, form_param_value_invalid
  */
 export async function readBody(request: Request, header: HeaderReader, type: 'json' | 'form'): Promise<unknown> {
@@ -32,7 +32,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 async function readBytes(request: Request, header: HeaderReader): Promise<Uint8Array> {
   const declared = header('content-length')
   if (declared !== undefined) {
-    // The HTTP parser holds a body to its declared length.
+    // The HTTP parser ensures that a body has its declared length.
     if (Number(declared) > MAX_BODY_BYTES) throw tooLarge()
     return Number(declared) === 0 ? new Uint8Array() : new Uint8Array(await request.arrayBuffer())
   }
@@ -76,7 +76,7 @@ function parseForm(text: string): Record<string, string> {
   return Object.fromEntries(form)
 }
 
-/** Text that every database keeps. @throws ApiError form_param_value_invalid */
+/** Checks that every database can store the text. @throws ApiError form_param_value_invalid */
 export function plainText(name: string, value: string): string {
   if (value.includes('\0') || value.includes('\uFFFD'))
     throw invalidParam(name, `\`${name}\` must be UTF-8 text without U+0000.`)

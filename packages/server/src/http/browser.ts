@@ -7,23 +7,24 @@ import { clientUatCookie } from './client-uat.ts'
 import type { HeaderReader } from './headers.ts'
 import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
 
-/** The browser that asks: from which page, by which way, as which client. */
+/** The browser that sent a request: its page, its route to this server, and its client. */
 export interface Browser {
-  /** The page asking, if it is one that may. */
+  /** Origin of the page that sent the request, if it is an allowed one. */
   origin: string | undefined
-  /** Where the browser sees this server: behind Clerk's proxy that is an address of the app. */
+  /** URL at which the browser reaches this server. Behind Clerk's proxy, it is an address of the app. */
   serverURL: string
-  /** How the browser shows which client it is. */
+  /** How the browser presents its client token. */
   clientToken: ClientToken
-  /** The claims of every client token that it presented and this server signed, in the order of the cookies. */
+  /** The claims of every presented client token that this server signed, in the order of the cookies. */
   presented: readonly ClientClaims[]
-  /** Has the app's server told when the client was last changed, in seconds; 0 if nobody is signed in. */
+  /** Sets the cookie that tells the app's server when the client last changed, in seconds; 0 means signed out. */
   tellApp(clientUat: number): void
 }
 
 /**
- * @param cookies of the answer, beside that of the client
- * @param request.safe it changes nothing
+ * Identifies the browser that sent a request.
+ * @param cookies receives further cookies of the answer, in addition to the client's
+ * @param request.safe whether the request changes nothing
  * @throws ApiError origin_invalid, not_while_prefetching, proxy_request_missing_secret_key, …
  */
 export async function askingBrowser(
@@ -36,7 +37,7 @@ export async function askingBrowser(
   const { safe } = request
   const proxyURL = await authenticateProxy(ctx, header)
   const serverURL = proxyURL ?? ctx.settings.public_url
-  // Under a path, other apps of the same host are not to see the cookie.
+  // If the server is under a path, other apps of the same host must not see the cookie.
   const path = proxyURL === undefined ? new URL(serverURL).pathname : '/'
   const native = isNative(request.url)
   const origin = allowedOrigin(header, request.allowedOrigins, { safe, native })
@@ -53,7 +54,7 @@ export async function askingBrowser(
   return { origin, serverURL, clientToken, presented, tellApp }
 }
 
-/** Another site of the domain may have planted a cookie: of several tokens the first current one names the client. */
+/** Returns the client id of the first current token. There may be several, because another site of the domain can set a cookie. */
 async function clientIdOf(ctx: Context, [first, ...more]: readonly ClientClaims[]): Promise<string | null> {
   if (!first) return null
   for (const claims of more.length > 0 ? [first, ...more] : []) {
@@ -63,7 +64,7 @@ async function clientIdOf(ctx: Context, [first, ...more]: readonly ClientClaims[
   return first.id
 }
 
-/** Apps without cookies say so in the query, as Clerk's SDKs for them do. */
+/** Whether this is an app without cookies. Clerk's SDKs for such apps send `_is_native` in the query. */
 function isNative(url: string): boolean {
   return url.includes('_is_native=') && ['1', 'true'].includes(new URL(url).searchParams.get('_is_native') ?? '')
 }

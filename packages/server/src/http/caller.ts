@@ -8,7 +8,7 @@ import type { HeaderReader } from './headers.ts'
 
 const MAX_USER_AGENT = 256
 
-/** Who asks, as far as the connection tells. The principal is filled in by whoever authenticates it. */
+/** Describes the caller from the connection and the headers. Authentication sets the principal later. */
 export function callerOf(
   header: HeaderReader,
   incoming: IncomingMessage | undefined,
@@ -23,7 +23,7 @@ export function callerOf(
   }
 }
 
-/** Forwarded addresses count only as far as trusted proxies wrote them: read from the right, up to the first stranger. */
+/** Returns the client's address. Reads X-Forwarded-For from the right, up to the first address that is not a trusted proxy. */
 function clientAddress(header: HeaderReader, remote: string | undefined, trusted: BlockList): string | null {
   let address = plainAddress(remote ?? '')
   if (address === null) return null
@@ -39,7 +39,7 @@ function clientAddress(header: HeaderReader, remote: string | undefined, trusted
   return address
 }
 
-/** One spelling of an address, that of RFC 5952; `::ffff:192.0.2.1` is 192.0.2.1, however it is written. */
+/** Normalizes an IP address to the form of RFC 5952. All forms of `::ffff:192.0.2.1` become 192.0.2.1. */
 export function plainAddress(text: string): string | null {
   const kind = isIP(text)
   if (kind === 0) return null
@@ -53,7 +53,7 @@ export function plainAddress(text: string): string | null {
   return bytes.join('.')
 }
 
-/** @param list addresses and networks, `10.0.0.0/8` */
+/** Creates the list of trusted proxies. @param list addresses and networks, such as `10.0.0.0/8` */
 export function trustedProxies(list: readonly string[]): BlockList {
   const trusted = new BlockList()
   for (const entry of list) {
@@ -66,8 +66,9 @@ export function trustedProxies(list: readonly string[]): BlockList {
 }
 
 /**
- * The proxy that Clerk's server SDKs put before the Frontend API, on the app's own origin, shows the secret key.
- * @returns where the browser sees this server, undefined if it comes by itself
+ * Authenticates the proxy that Clerk's server SDKs run in front of the Frontend API, on the app's own origin. The proxy
+ * sends the secret key.
+ * @returns the URL at which the browser reaches this server, or undefined if there is no proxy
  * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key, proxy_url_invalid
  */
 export async function authenticateProxy(ctx: Context, header: HeaderReader): Promise<string | undefined> {
@@ -79,15 +80,15 @@ export async function authenticateProxy(ctx: Context, header: HeaderReader): Pro
     if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
     throw error
   })
-  // It becomes the address of forms and scripts: any other scheme would run in the page.
+  // This URL is used for forms and scripts, so a scheme like `javascript:` would run in the page.
   const parsed = /^https?:\/\/[^/?#@\\]+(\/[^?#\\]*)?$/i.test(url) ? URL.parse(url) : null
   if (!parsed) throw new ApiError('proxy_url_invalid')
-  // The lookbehind tries each run of slashes once, not from each of its slashes.
+  // With the lookbehind, the expression tries each run of slashes only once, not from every slash in it.
   return parsed.href.replace(/(?<!\/)\/+$/, '')
 }
 
 /**
- * Takes the secret key from the one Authorization header.
+ * Authenticates the secret key of the one Authorization header.
  * @throws ApiError authorization_header_format_invalid, clerk_key_invalid
  */
 export async function authenticate(
@@ -97,7 +98,7 @@ export async function authenticate(
 ): Promise<SecretKeyRecord> {
   ctx.caller.principal = { type: 'secret_key', id: null }
   const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header('authorization') ?? '') ?? []
-  // Node keeps the first of several Authorization headers; another reader may keep the last.
+  // Refuse several Authorization headers: Node uses the first one, but a proxy may use the last one.
   const several =
     incoming &&
     incoming.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length > 1

@@ -1,19 +1,19 @@
 import type { AnswerHeaders } from './answer.ts'
 import type { HeaderReader } from './headers.ts'
 
-/** Browsers keep a cookie for 400 days at most. */
+/** Browsers keep a cookie for at most 400 days. */
 const MAX_AGE_SECONDS = 34_560_000
 
-/** How a browser shows which client it is, and is told. */
+/** How a browser sends its client token, and receives a new one. */
 export interface ClientToken {
   kind: 'cookie' | 'header'
-  /** Every token shown: someone else on the domain may have planted a cookie beside ours. */
+  /** Every token in the request. There may be several, because another site of the domain can set a cookie too. */
   shown: string[]
   keep(token: string): void
   forget(): void
 }
 
-/** The `__client` cookie: never readable by scripts, never sent by other sites’ requests but for navigation. */
+/** Uses the `__client` cookie. Scripts cannot read it, and requests of other sites do not send it, except for navigation. */
 export function clientCookie(
   header: HeaderReader,
   answer: AnswerHeaders,
@@ -35,7 +35,7 @@ export function clientCookie(
   }
 }
 
-/** Apps without cookies (`_is_native=1`): the bare token in Authorization, both ways. Cookies count for nothing then. */
+/** For apps without cookies (`_is_native=1`): the token is in the Authorization header of request and answer. Cookies are ignored. */
 export function clientHeader(header: HeaderReader, answer: AnswerHeaders): ClientToken {
   const token = header('authorization')
   return {

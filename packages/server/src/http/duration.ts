@@ -14,7 +14,7 @@ export function duration(seconds: number, language: string): string {
   for (const [unit, size] of units) {
     const count = Math.floor(rest / size)
     rest -= count * size
-    // Two units are as exact as a person needs.
+    // Two units are precise enough for people.
     if (count > 0 && parts.length < 2) parts.push([unit, count])
   }
   return new Intl.DurationFormat(language, { style: 'long' }).format(Object.fromEntries(parts))

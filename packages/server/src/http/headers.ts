@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 /** Reads one header of a request, by its lower-case name. */
 export type HeaderReader = (name: string) => string | undefined
 
-/** Node has parsed the headers already; the Fetch ones would be made from them anew, for every request. */
+/** Creates a reader of a request's headers. It reads Node's parsed headers if possible, because building the Fetch headers costs time. */
 export function headerReader(request: Request, incoming: IncomingMessage | undefined): HeaderReader {
   if (!incoming) return name => request.headers.get(name) ?? undefined
   const { headers } = incoming

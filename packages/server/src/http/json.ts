@@ -1,12 +1,12 @@
 import { ApiError, invalidParam } from '../contract/errors.ts'
 
-/** Deep enough for any honest payload, far from where recursion overflows. */
+/** Maximum nesting depth: enough for any legitimate payload, and far below the limit of recursion. */
 const MAX_DEPTH = 16
 
 /**
- * Parses a body so that it means the same to everyone who reads it later: another parser, another database, an auditor.
- * Refused are duplicate members, `__proto__`, NUL and lone surrogates in strings, numbers that a JavaScript number does
- * not hold, and deep nesting (checked before anything recurses).
+ * Parses a body, and accepts only JSON that has the same meaning for every later reader: another parser, another
+ * database, an auditor. It refuses duplicate members, `__proto__`, NUL and lone surrogates in strings, numbers that a
+ * JavaScript number cannot represent exactly, and deep nesting (checked before any recursion).
  * @throws ApiError request_body_invalid if it is not JSON, form_param_value_invalid naming the field if it is refused
  */
 export function parseJson(text: string): unknown {
@@ -29,7 +29,7 @@ interface Level {
   member: string
 }
 
-/** Walks text that is known to be JSON: strings, numbers and brackets are all there is to look at. */
+/** Scans text that is known to be valid JSON, so it needs to check only strings, numbers and brackets. */
 function assertOneMeaning(text: string): void {
   const levels: Level[] = []
   const refuse = (why: string) => {
@@ -60,14 +60,14 @@ function assertOneMeaning(text: string): void {
       const end = endOfNumber(text, at)
       if (!isKept(text.slice(at, end)))
         throw refuse(
-          `The number ${text.slice(at, Math.min(end, at + 40))} cannot be kept exactly. Send it as a string.`,
+          `The number ${text.slice(at, Math.min(end, at + 40))} cannot be stored exactly. Send it as a string.`,
         )
       at = end - 1
     }
   }
 }
 
-/** Not too large, not so small that it becomes 0, and if it is whole, exact. */
+/** Whether a number is not too large, is not rounded to 0, and, if it is whole, is exact. */
 function isKept(spelt: string): boolean {
   const number = Number(spelt)
   if (!Number.isFinite(number) || Object.is(number, -0)) return false

@@ -24,14 +24,14 @@ export interface Env {
   Bindings: { incoming?: IncomingMessage; seen: Seen }
 }
 
-/** What the HTTP layer knows beside the domain's services. */
+/** Options of the HTTP layer, in addition to the domain's services. */
 export interface HttpOptions {
   allowedOrigins: ReadonlySet<string>
   trustedProxies: BlockList
   limits: RateLimits
-  /** Check every answer against its schema: on in development and tests. */
+  /** Check every answer against its schema; on in development and tests. */
   checkResponses: boolean
-  /** Where the npm packages with Clerk's browser builds are looked for. */
+  /** Folder from which the npm packages with Clerk's browser builds are resolved. */
   packagesDirectory: string
   /** Languages and brand of the pages. */
   pages: PageOptions
@@ -41,7 +41,7 @@ export interface Http {
   app: Hono<Env>
   services: Services
   options: HttpOptions
-  /** For what goes wrong after an answer has begun. */
+  /** For errors that occur after an answer has started. */
   log: Logger
 }
 
@@ -51,15 +51,16 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType> {
   param(name: string): string
   body: z.output<B>
   query: z.output<Q>
-  /** In operations of browsers only. */
+  /** Set only in operations of browsers. */
   browser: Browser
   header: HeaderReader
   /**
-   * Makes something; with an Idempotency-Key once, and what was made then is found again.
-   * @param make is given the key, to store it together with what it makes
+   * Creates something. If the request repeats an Idempotency-Key, returns what the first request created.
+   * @param make gets the key, to store it together with the new object
+   * @param again finds the object of the first request by its id
    */
   once<T>(make: (key: Once | undefined) => Promise<T>, again: (id: string) => Promise<T>): Promise<T>
-  /** What the answer says beside its body. */
+  /** Headers of the answer. */
   headers: AnswerHeaders
 }
 
@@ -150,8 +151,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
 }
 
 /**
- * If the database is lost while something is read in the course of changing something, the change may have been made
- * before: the caller is not told that nothing was done.
+ * Wraps the handler of an operation that changes state. If the database connection is lost during a read, an earlier step
+ * may already have made the change. The answer is then `outcome_unknown`, not "nothing was changed".
  */
 function unsure<A extends unknown[], T>(action: string | undefined, handler: (...args: A) => Promise<T>) {
   if (action === undefined) return handler
@@ -166,13 +167,13 @@ function unsure<A extends unknown[], T>(action: string | undefined, handler: (..
   }
 }
 
-/** Ends a body that is never read: an event stream would follow the feed until the server stops. */
+/** Cancels the body for HEAD. Otherwise an event stream that no client reads would run until the server stops. */
 async function withoutBody(answer: Response): Promise<Response> {
   await answer.body?.cancel()
   return new Response(null, answer)
 }
 
-/** The client's own cookie stays last: of several, Clerk's proxy for Express hands on the last. */
+/** Adds cookies to an answer. The client's own cookie stays last, because Clerk's proxy for Express forwards only the last one. */
 function withCookies(response: Response, cookies: string[]): Response {
   if (cookies.length === 0) return response
   const own = response.headers.getSetCookie()
@@ -181,17 +182,18 @@ function withCookies(response: Response, cookies: string[]): Response {
   return response
 }
 
-/** Clerk's SDK for Node sends no body in place of an empty object. `null` is a body, and not one that may be empty. */
+/** Replaces a missing body by an empty object, because Clerk's SDK for Node sends none. `null` is a body: if `{}` is valid, it is not replaced, so validation refuses it. */
 function emptyBody(schema: z.ZodType, type: 'json' | 'form', sent: unknown): unknown {
   if (type === 'form') return {}
   if (schema.safeParse(undefined).success) return undefined
-  // Where an empty object is refused, the answer names the members that are missing.
+  // If the schema refuses an empty object, the answer names the missing members.
   return sent === null && schema.safeParse({}).success ? null : {}
 }
 
 function pathParam(http: HonoContext<Env>, name: string): string {
   const value = http.req.param(name) ?? ''
-  // Names are printable ASCII. What cannot be an id is asked of no database: secrets end up there, and some log it all.
+  // Reject malformed ids before they reach the database: callers sometimes paste secrets here, and databases log queries.
+  // Names are printable ASCII.
   const form = name.endsWith('_id') ? /^[a-z]+_[0-9A-Za-z]{1,27}$/ : /^[\x21-\x7e]{1,255}$/
   if (!form.test(value)) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
   return value

@@ -8,52 +8,52 @@ import { MAX_BODY_BYTES } from './body.ts'
 import { Overload, type Queue, urgentRequests } from './overload.ts'
 import { ReadyAnswers, type ReadyAnswersOptions, type SentAway } from './ready-answers.ts'
 
-/** A request has to be there in time, ms: its headers, and all of it. */
+/** Timeouts for receiving the headers of a request, and the whole request, in ms. */
 const HEADERS_TIMEOUT = 10_000
 const REQUEST_TIMEOUT = 30_000
-/** How often that is looked at, ms. */
+/** Interval between checks of these timeouts, in ms. */
 const CHECKING_INTERVAL = 2_000
-/** Whoever is answered before having sent all of a request may go on for so long, and for as long as a body may be; ms. */
+/** If a client gets its answer before it has sent the whole request, it may continue sending for this time, in ms, and up to MAX_BODY_BYTES. */
 const LINGER = 2_000
-/** How long a connection may be idle between requests, ms. */
+/** Maximum idle time of a connection between requests, in ms. */
 const KEEP_ALIVE_TIMEOUT = 10_000
 const MAX_HEADERS = 100
-/** Connections that wait to be let in. One too many tries again after a second, then after three: better none is. */
+/** Backlog of connections that wait to be accepted. A connection beyond it is retried after 1 s, then 3 s, so the backlog is large. */
 const BACKLOG = 4_096
-/** Requests begun and not answered. Each holds memory; a store that does not answer must not fill it. */
+/** Maximum number of requests in flight. It bounds memory if the store does not answer. */
 const MAX_UNDER_WAY = 1_000
-/** Beyond that, whoever has not sent all of a request after so long makes room, ms. */
+/** At that maximum, requests that are still incomplete after this time are dropped to make room, in ms. */
 const SLOW = 1_000
-/** How long a stopping server lets every connection have a last answer, ms; and how long it waits at most. */
+/** Time in which a stopping server still answers requests on open connections, and its maximum time to stop; in ms. */
 const LAST_ANSWERS = 1_000
 const DRAIN_TIMEOUT = 10_000
 
 export interface NodeServerOptions extends ReadyAnswersOptions {
   host: string
   port: number
-  /** Other processes listen at the same address: the kernel gives each connection to one of them. */
+  /** Whether other processes listen on the same port. The kernel then gives each connection to one of them. */
   shared: boolean
   maxConnections: number
-  /** How long work may be kept waiting before more of it is refused, ms. */
+  /** Maximum time that work waits before further requests are rejected, in ms. */
   maxWait: number
-  /** Where work waits, beside the event loop. */
+  /** Queues in which work waits, in addition to the event loop. */
   queues: (() => Queue)[]
-  /** Whether a request is known to be beyond a limit, without looking it over. */
+  /** Returns a rejection if the request is known to be over a rate limit, without reading the request. */
   limited(request: IncomingMessage): SentAway | undefined
 }
 
 export interface NodeServer {
   listen(): Promise<{ port: number; host: string }>
   /**
-   * Lets nobody in any more, and answers everything that has come in.
-   * @param lastAnswers how long connections that are idle are left open for one more request, ms
-   * @param othersToo resolves when nobody is let in at this address any more, by other processes either: until then
-   *   nobody is told to connect anew
+   * Stops listening, and answers every request that has arrived.
+   * @param lastAnswers how long idle connections stay open for one more request, in ms
+   * @param othersToo resolves when no other process listens at this address any more; until then no answer closes its
+   *   connection, because a client that reconnects could reach a process that is about to stop
    */
   close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
 }
 
-/** What stands between the network and the app: how many may come, how long they may take, who is sent away, and the end. */
+/** Creates the server between the network and the app: connection limits, timeouts, load shedding and graceful stop. */
 export function nodeServer(handle: RequestListener, options: NodeServerOptions): NodeServer {
   const { log } = options
   const overload = new Overload(options.maxWait, options.queues)
@@ -65,7 +65,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   let arrived = 0
   let closing = false
 
-  /** What is only being sent is no work any more; and somebody who sends too slowly goes, if there is one. */
+  /** Makes room for one request. It stops counting an answer that is only being sent, or drops a client that sends too slowly. */
   const madeRoom = (now: number): boolean => {
     for (const [response, since] of underWay) {
       if (!response.headersSent && (response.req.complete || now - since < SLOW)) continue
@@ -98,7 +98,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   server.headersTimeout = HEADERS_TIMEOUT
   server.requestTimeout = REQUEST_TIMEOUT
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT
-  // Beyond its maximum Node left headers out without a word, before it refused them: one more than ours shows.
+  // Node silently drops headers beyond its own maximum. Set that one higher, so that `unreadable` sees when there are too many.
   server.maxHeadersCount = MAX_HEADERS + 1
   server.maxConnections = options.maxConnections
   server.on('connection', socket => {
@@ -110,7 +110,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   const dropped = new Summary(count =>
     log.warn(
       { connections: options.maxConnections, dropped: count },
-      'connections were closed unanswered: as many as may be are open. Raise STAGEDOOR_MAX_CONNECTIONS if these are honest clients, or keep idle ones away with a proxy',
+      'connections were closed without an answer because the maximum is open. Raise STAGEDOOR_MAX_CONNECTIONS if these are legitimate clients, or use a proxy that holds idle connections',
     ),
   )
   server.on('drop', () => dropped.count())
@@ -128,8 +128,8 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
     async close(lastAnswers = LAST_ANSWERS, othersToo = async () => {}) {
       if (!server.listening) return
       const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
-      // Who has connected by now is let in. Node's own `close` would cut off idle connections at once, and with them
-      // requests that are on their way.
+      // Accept every connection that has arrived by now. Node's own `close` would close idle connections immediately, and
+      // lose requests that are on their way.
       await quiet()
       const closed = new Promise(resolve => NetServer.prototype.close.call(server, resolve))
       await othersToo()
@@ -146,7 +146,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
     },
   }
 
-  /** Resolves after a turn of the event loop in which nothing came: what had arrived by then has been read. */
+  /** Resolves after a turn of the event loop in which nothing arrived, so everything that arrived before has been read. */
   async function quiet(): Promise<void> {
     for (let turns = 0; turns < 100; turns++) {
       const before = arrived
@@ -156,12 +156,12 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   }
 }
 
-/** They are told to come back after one, two or three seconds: not all in the same one. */
+/** Rejects with a Retry-After of one, two or three seconds, so that callers do not all return in the same second. */
 function unavailable(): SentAway {
   return { code: 'service_unavailable', seconds: 1 + Math.floor(performance.now() % 3) }
 }
 
-/** Answered before all of it was there: Node throws the rest away, and this sees to it that there is an end to it. */
+/** Limits the rest of a request that was answered before it was complete. Node discards the rest; this sets a time and size limit. */
 function discardRest(request: IncomingMessage): void {
   const { socket } = request
   const { bytesRead } = socket
@@ -172,7 +172,7 @@ function discardRest(request: IncomingMessage): void {
   }, 50).unref()
 }
 
-/** Why a request is answered 400 at the door, if it is. */
+/** Returns why a request is answered 400 before it reaches the app, or undefined. */
 function unreadable({ rawHeaders }: IncomingMessage): string | undefined {
   if (rawHeaders.length > 2 * MAX_HEADERS) return `It has more than ${MAX_HEADERS} headers.`
   let hosts = 0
@@ -180,11 +180,11 @@ function unreadable({ rawHeaders }: IncomingMessage): string | undefined {
     const name = rawHeaders[i] as string
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  // RFC 9112 §3.2: of two, a proxy may have looked at the other.
+  // RFC 9112 §3.2: with two Host headers, a proxy may have used the other one.
   return hosts > 1 ? 'It has more than one Host header.' : undefined
 }
 
-/** Counts what would be too much for a log, and says it once a second. */
+/** Counts events that are too frequent for a log, and reports the count once a second. */
 class Summary {
   readonly #say: (count: number) => void
   #count = 0

@@ -10,14 +10,14 @@ import type { HeaderReader } from './headers.ts'
 import type { Env } from './mount.ts'
 import { traceparent } from './traceparent.ts'
 
-/** Who is told of requests: the log always, the others where they are on. */
+/** Receivers of request data: the log, and metrics and traces if they are on. */
 export interface Observer {
   log: Logger
   metrics: Metrics | undefined
   tracing: Tracing | undefined
 }
 
-/** Every request passes here, those too that no operation answers. What fails beneath fails this request alone. */
+/** Wraps the app so that every request is logged and measured, even if no operation matches. An error fails only its own request. */
 export function observed(app: Hono<Env>, services: Services, observer: Observer): Pick<Hono<Env>, 'fetch'> {
   return {
     async fetch(request, env) {
@@ -34,7 +34,7 @@ export function observed(app: Hono<Env>, services: Services, observer: Observer)
   }
 }
 
-/** One request as it is seen from outside: what was asked, by whom, how it went. Nothing that was sent is kept. */
+/** Collects the log data of one request: operation, caller and outcome. It keeps nothing of the request's contents. */
 export class Seen {
   caller: Caller | undefined
   readonly #services: Services
@@ -52,15 +52,15 @@ export class Seen {
     observer.metrics?.requestBegan()
   }
 
-  /** What the request is called: in its answer, in the log, in the audit log, in the traces. */
+  /** Identifies the request in its answer, the log, the audit log and the traces. */
   get traceId(): string {
     this.#traceId ??= this.#begun()
     return this.#traceId
   }
 
   /**
-   * Says which operation was asked for. A caller with a secret key goes on in its own trace. Strangers do not choose
-   * what their requests are called in the audit log: theirs begin a trace, which only points at the one they name.
+   * Records the operation, and returns the trace id. A caller with a secret key continues its own trace. Other callers
+   * cannot choose their id in the audit log: their requests start a new trace, which links to the trace that they name.
    */
   began(operation: Operation, header: HeaderReader): string {
     this.#operation = operation
@@ -76,14 +76,14 @@ export class Seen {
     return this.#span?.traceId ?? parent?.traceId ?? this.#services.random.bytes(16).toString('hex')
   }
 
-  /** Does what the request asks for, so that spans of the work are found beneath it. */
+  /** Runs the work of the request inside its span, so that the spans of the work become its children. */
   inside<T>(work: () => T): T {
     return this.#span ? this.#span.inside(work) : work()
   }
 
   refused(refusal: ApiError, error: unknown): void {
     this.#refusal = refusal
-    // What was asked wrongly is the caller's to know; what went wrong here is ours.
+    // Log the causes of server errors only. For other errors, the answer tells the caller what is wrong.
     if (refusal.status >= 500) this.#error = error
   }
 
@@ -117,12 +117,12 @@ export class Seen {
     )
   }
 
-  /** Balancers ask every few seconds, of a stopping server too. */
+  /** Load balancers check health every few seconds, even while the server is stopping, so those requests get a lower level. */
   #level(status: number): 'error' | 'warn' | 'info' | 'debug' {
     if (this.#operation?.tag === 'Health') return status >= 500 ? 'warn' : 'debug'
     return status >= 500 ? 'error' : 'info'
   }
 }
 
-/** Of requests that are no operation; anything else is the stranger's own word. */
+/** Methods that are logged as they are for requests that match no operation. All others are `other`, because callers can invent them. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']

@@ -2,11 +2,12 @@ import { ApiError } from '../contract/errors.ts'
 import type { HeaderReader } from './headers.ts'
 
 /**
- * The page asking. A state-changing call is taken from pages of the allowed origins only: forms need no preflight, so
- * CORS alone would not stop another site from posting its own ticket here (login CSRF).
- * @param request.safe it changes nothing
- * @param request.native it shows its client in a header, which no other site could make a browser do
- * @returns the Origin, undefined where there is none and none is needed
+ * Checks the origin of the page that sent a request. Requests that change state are accepted only from pages of allowed
+ * origins. CORS alone would not stop another site from posting its own ticket here (login CSRF), because forms need no
+ * preflight.
+ * @param request.safe whether the request changes nothing
+ * @param request.native whether it has the client token in a header, which no other site can make a browser send
+ * @returns the origin, or undefined if there is none and none is needed
  * @throws ApiError origin_invalid, origin_authorization_headers_conflict
  */
 export function allowedOrigin(
@@ -21,7 +22,7 @@ export function allowedOrigin(
     return origin
   }
   const site = header('sec-fetch-site')
-  // Behind a proxy on the app's own origin a GET has no Origin.
+  // Behind a proxy on the app's own origin, a GET has no Origin header.
   if (safe && site === 'same-origin') {
     const page = URL.parse(header('referer') ?? '')?.origin
     if (page !== undefined && isAllowed(page, allowed)) return page
@@ -31,7 +32,7 @@ export function allowedOrigin(
 }
 
 /**
- * A page that the browser only prepares (prefetch, prerender) has nobody in front of it yet.
+ * Rejects requests of a page that the browser only prepares (prefetch, prerender), because no person sees it yet.
  * @throws ApiError not_while_prefetching
  */
 export function assertSomebodyLooks(header: HeaderReader): void {

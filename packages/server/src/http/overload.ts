@@ -3,29 +3,28 @@ import { performance } from 'node:perf_hooks'
 import type { Operation } from '../contract/operation.ts'
 import { requestedMethod } from './method-override.ts'
 
-/** Waiting that is gone within so many ms is a burst, and bursts are served. */
+/** Waiting that ends within this time is only a burst, and bursts are served; in ms. */
 const INTERVAL = 500
-/** So few are no overload, however slow they are: no more of them are coming than are being answered. */
+/** With this few requests waiting the server is not overloaded, even if each one is slow. */
 const FEW = 32
 
 /** Work that waits for something. */
 export interface Queue {
   length: number
-  /** How long the first of it has been waiting, ms. */
+  /** How long the first item has been waiting, in ms. */
   oldest: number
 }
 
 /**
- * Decides whether a request is taken on. What is looked at is how long work has been waiting, at the places where it
- * waits:
+ * Decides whether a request is accepted, by how long work has been waiting:
  *
- * - for the event loop. What arrives while the loop is busy waits in the sockets, unseen, and is read all in one turn:
- *   so the requests of a turn that come after half of `maxWait` are too many. They are those that waited least.
- * - in the queues, which say so themselves.
+ * - For the event loop. Requests that arrive while the loop is busy wait in the sockets and are all read in one turn. The
+ *   requests that a turn reads after half of `maxWait` are too many; they are the ones that have waited least.
+ * - In the queues, which report their waiting time.
  *
- * Waiting alone is no overload. It is one when it stands, as CoDel has it (RFC 8289): for a whole interval the loop was
- * never idle, or what is first in the queue always waited for more than half of `maxWait`. And it goes on being one until
- * there was none of it for as long: what is kept short by refusing would otherwise be let grow again at once.
+ * Waiting alone is not overload. It is overload if the waiting stands, as in CoDel (RFC 8289): for a whole interval the
+ * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. Overload ends after a
+ * whole interval without waiting. Otherwise a queue that rejections keep short would immediately grow again.
  */
 export class Overload {
   readonly #maxWait: number
@@ -33,13 +32,13 @@ export class Overload {
   readonly #loop = new Wait()
   #turn = { open: false, start: 0, requests: 0, idle: 0 }
 
-  /** @param maxWait how long work may be kept waiting, ms */
+  /** @param maxWait maximum time that work waits, in ms */
   constructor(maxWait: number, queues: (() => Queue)[]) {
     this.#maxWait = maxWait
     this.#queues = queues.map(look => ({ look, wait: new Wait() }))
   }
 
-  /** Whether a request that was just read is one too many. Asked for each, in the turn of the loop that read it. */
+  /** Whether to reject the request that was just read. Called for each request, in the turn of the loop that read it. */
   refuses(): boolean {
     const now = this.busy()
     const turn = this.#turn
@@ -49,7 +48,7 @@ export class Overload {
     let refused = late && this.#loop.stands
     for (const { look, wait } of this.#queues) {
       const { length, oldest } = look()
-      // Once it stands, what is let in waits behind all of these, and for its turns of the loop besides.
+      // In overload, an accepted request waits behind the whole queue, and for its turns of the loop as well.
       const waits = oldest > this.#maxWait / 2 && length > (wait.stands ? FEW / 2 : FEW)
       if (waits) wait.seen(now)
       else wait.gone(now)
@@ -58,12 +57,12 @@ export class Overload {
     return refused
   }
 
-  /** Called when a turn of the event loop may have begun with something else than a request. @returns the time */
+  /** Called when a turn of the event loop may have started with an event that is not a request. @returns the time */
   busy(): number {
     const now = performance.now()
     if (this.#turn.open) return now
     const { idleTime } = performance.nodeTiming
-    // It counts as idle only if it found nothing at all to do.
+    // The loop counts as idle only if it had nothing to do at all.
     if (idleTime > this.#turn.idle) this.#loop.gone(now)
     this.#turn = { open: true, start: now, requests: 0, idle: idleTime }
     setImmediate(() => {
@@ -73,9 +72,9 @@ export class Overload {
   }
 }
 
-/** Whether work waits at some place for longer than a moment. */
+/** Tracks whether work waits in one place for longer than a burst. */
 class Wait {
-  /** It did for a whole interval, and was not gone for as long since. */
+  /** True after a whole interval of waiting, until a whole interval without it. */
   stands = false
   #seen = 0
   #gone = 0
@@ -91,7 +90,7 @@ class Wait {
   }
 }
 
-/** Tells the requests for operations that are urgent. */
+/** Creates a function that tells whether a request is for an urgent operation. */
 export function urgentRequests(operations: readonly Operation[]): (request: IncomingMessage) => boolean {
   const paths = Map.groupBy(
     operations.filter(operation => operation.urgent),

@@ -10,16 +10,16 @@ import type { Seen } from './observe.ts'
 import { identifierOf } from './present.ts'
 import { catalogue, chooseLanguage, type Language, type Texts } from './texts/index.ts'
 
-/** The pages that people see: plain HTML, no script, nothing from other servers. Their texts are in `texts/`. */
+/** The pages for people: plain HTML without scripts or files of other servers. Their texts are in `texts/`. */
 
-/** What the settings say about pages. */
+/** Settings of the pages. */
 export interface PageOptions {
-  /** The languages offered; the first is the default. */
+  /** Available languages; the first is the default. */
   languages: readonly [Language, ...Language[]]
   brand: Brand
 }
 
-/** How one page looks: for one browser. */
+/** Language and brand of one page, for one browser. */
 export interface PageStyle {
   language: Language
   texts: Texts
@@ -31,7 +31,7 @@ export function pageStyle({ languages, brand }: PageOptions, header: HeaderReade
   return { language, texts: catalogue[language], brand }
 }
 
-/** Whether the caller is a browser that shows a page. API clients accept JSON, or anything. */
+/** Whether the caller is a browser that shows a page. API clients accept JSON or any type. */
 export function wantsPage(header: HeaderReader): boolean {
   return /(^|[,\s])text\/html(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(header('accept') ?? '')
 }
@@ -41,14 +41,14 @@ export interface ConfirmPage {
   user: UserWithIdentifiers
   /** The string that redeems it. */
   text: string
-  /** Where the form of the button is sent, and where that sends the browser. */
+  /** Target of the button's form, and the URL to which it redirects the browser. */
   action: string
   next: URL
   now: number
   idleSeconds: number
 }
 
-/** Says who is about to act as whom, for how long and why, and asks. */
+/** Creates the page that names the actor, the user, the duration and the reason, and asks for confirmation. */
 export function confirmPage(page: ConfirmPage, headers: AnswerHeaders, style: PageStyle): Response {
   const { ticket, user, text, action, next } = page
   const { texts } = style
@@ -64,11 +64,11 @@ ${facts(ticket.actor === null ? [[texts.signIn.user, describeUser(user)]] : acti
 </form>
 <p class="quiet">${sentence(texts.goesOn, { host: next.host })}</p>
 ${ticket.actor === null ? '' : html`<p class="quiet">${texts.act.recorded}</p>`}`
-  // The policy of forms holds for where a form is sent on to as well.
+  // The form-action policy also applies to the redirect after the form is sent.
   return answerPage({ title: plain(title, who), body, status: 200, forms: `'self' ${next.origin}` }, headers, style)
 }
 
-/** Back to the page that the link was made for, or to the app. Both are on allowed origins. Nothing is used up. */
+/** Returns the target of the cancel link: the return URL, or the app. Both are on allowed origins. The ticket stays unused. */
 function cancelUrl({ ticket, next }: ConfirmPage): string {
   return ticket.return_url ?? new URL('/', next).href
 }
@@ -100,7 +100,7 @@ interface ActorPayload {
 
 const actorOf = ({ actor }: TicketRecord) => JSON.parse(actor ?? 'null') as ActorPayload
 
-/** An error, for a person: what happened and what to do; and below that what the operator of the server needs. */
+/** Creates the page of an error: what happened and what to do, and below that the details for the operator of the server. */
 export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen, style: PageStyle): Response {
   const [refusal] = asApiErrors(error)
   seen.refused(refusal, error)
@@ -118,7 +118,7 @@ ${facts([
   return answerPage({ title, body, status: refusal.status, forms: "'none'" }, headers, style)
 }
 
-/** What a browser shows at `/`. To a program there is nothing here, so the status stays 404. */
+/** Creates the page at `/`. The status stays 404, because the API has no resource there. */
 export function homePage(headers: AnswerHeaders, style: PageStyle): Response {
   const { title, text } = style.texts.home
   const body = html`<h1>${title}</h1>
@@ -130,7 +130,7 @@ function errorTexts(code: ErrorCode, { errors, error }: Texts): { title: string;
   return errors[code] ?? error.other
 }
 
-/** One code on the wire has Clerk's name in it. A person does not have to know Clerk. */
+/** Returns the code to show. One code on the wire has Clerk's name in it, which would confuse people. */
 const shownCode = (code: ErrorCode) => code.replace('_clerk', '')
 
 type Html = ReturnType<typeof html>
@@ -140,16 +140,16 @@ function facts(rows: readonly Fact[]): Html {
   return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
 }
 
-/** A text with values in it; each value keeps its own direction of writing. */
+/** Fills values into a text. Each value keeps its own writing direction. */
 function sentence(text: string, values: Record<string, string | number>): Html {
   const parts = text.split(/\{(\w+)\}/)
   return html`${parts.map((part, index) => (index % 2 === 0 ? part : isolated(String(values[part] ?? ''))))}`
 }
 
-/** Names may be written from right to left, and may hold characters that turn the text after them. */
+/** Isolates a value: names may be written right to left, or contain characters that reverse the text after them. */
 const isolated = (value: string) => (/^[\x20-\x7e]*$/.test(value) ? value : html`<bdi>${value}</bdi>`)
 
-/** What stands between backticks is typed or read by a machine. */
+/** Formats text between backticks as code. */
 function withCode(text: string): Html {
   return html`${text.split('`').map((part, index) => (index % 2 === 0 ? part : html`<code>${part}</code>`))}`
 }
@@ -171,7 +171,7 @@ function nameOf(user: UserWithIdentifiers): string {
   return [user.first_name, user.last_name].filter(Boolean).join(' ') || identifierOf(user)
 }
 
-/** In minutes, except for the last two: the seconds that loading the page took are not worth showing. */
+/** Rounds to minutes, except for the last two: the seconds that the page took to load are not worth showing. */
 function timeLeft(milliseconds: number, language: Language): string {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1_000))
   return duration(seconds > 120 ? Math.ceil(seconds / 60) * 60 : seconds, language)
@@ -186,7 +186,7 @@ interface PageContent {
   title: string
   body: Html
   status: number
-  /** Where forms may be sent. */
+  /** Origins to which forms may be sent. */
   forms: string
 }
 
@@ -221,7 +221,7 @@ ${body}
       'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; img-src data:; form-action ${forms}; base-uri 'none'; frame-ancestors 'none'`,
       'x-frame-options': 'DENY',
       'cross-origin-opener-policy': 'same-origin',
-      // With `no-referrer` the Origin of a form would be null. The referrer stays on this server in both cases.
+      // With `no-referrer`, the Origin header of a form would be null. In both cases only this server gets the referrer.
       'referrer-policy': 'same-origin',
     },
   })

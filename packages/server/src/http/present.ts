@@ -28,9 +28,9 @@ import { factorVerificationAge, statusAt } from '../domain/sessions.ts'
 import type { Found } from '../domain/store.ts'
 import { ticketOf } from '../domain/tickets.ts'
 
-/** Records as the wire has them. Each function's type is the contract's: a missing or misspelt field does not compile. */
+/** Converts records to the wire format. The types come from the contract: a missing or misspelt field does not compile. */
 
-/** @param fresh with the ticket: right after creation, the one time it is shown */
+/** @param fresh whether to include the ticket, which is shown once, right after creation */
 export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boolean): z.input<typeof ActorToken> {
   return {
     object: 'actor_token',
@@ -76,10 +76,10 @@ interface ListQuery {
   total_count: boolean
 }
 
-/** Counts only where the answer has the count. */
+/** Counts only if the answer includes the count. */
 export const countedIn = ({ paginated, total_count }: ListQuery) => ({ counted: paginated && total_count })
 
-/** The bare array; or with the count and the position of the next page if asked with `paginated=true`. */
+/** Returns an array; with `paginated=true` an object that has the count and the position of the next page. */
 export function presentList<T, P>({ rows, total, next }: Found<T>, query: ListQuery, present: (row: T) => P) {
   const data = rows.map(present)
   if (!query.paginated) return data
@@ -148,7 +148,7 @@ export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
   }
 }
 
-/** What the browser may see of the user: all but the private metadata. */
+/** Presents a user for the browser: everything except the private metadata. */
 export function presentFrontendUser(record: UserWithIdentifiers): z.input<typeof FrontendUser> {
   return {
     object: 'user',
@@ -217,7 +217,7 @@ function contact({ id, created_at, updated_at }: IdentifierRecord) {
   return { id, reserved: false, verification, linked_to: [], created_at, updated_at }
 }
 
-/** A session with its user, null if the user is gone, and a fresh token of it if the browser is given one. */
+/** Presents a session with its user (null if deleted), and with a new token if there is one. */
 export interface SessionOfUser {
   session: SessionRecord
   user: UserWithIdentifiers | null
@@ -256,7 +256,7 @@ export function presentFrontendSession(
   }
 }
 
-/** In a list of the user's own: whose they are goes without saying. */
+/** Presents a session in a list of the user's own sessions, so without the user. */
 export function presentSessionWithActivities(
   ctx: Context,
   ofUser: SessionOfUser,
@@ -268,7 +268,7 @@ export function presentSessionWithActivities(
   }
 }
 
-/** What a person would call the user by. */
+/** Returns the identifier by which people recognize the user. */
 export function identifierOf(user: UserWithIdentifiers): string {
   return user.identifiers[0]?.value ?? user.username ?? user.external_id ?? user.id
 }
@@ -293,7 +293,7 @@ export function presentFrontendClient(
   }
 }
 
-/** A ticket is redeemed in one step, so the attempt is complete as soon as there is one. */
+/** Presents a sign-in attempt. A ticket is redeemed in one step, so the attempt is always complete. */
 export function presentSignIn(session: SessionRecord): z.input<typeof SignIn> {
   return {
     object: 'sign_in_attempt',
@@ -381,7 +381,7 @@ export function presentHealth(status: z.input<typeof Health>['status']): z.input
   return { status }
 }
 
-/** The pages are the app's: the one that tickets are sent to, and the top of its site. */
+/** The URLs of pages are the app's: the page that redeems tickets, and the root of its site. */
 export function presentEnvironment(settings: Settings): z.input<typeof Environment> {
   const signIn = settings.sign_in_url
   const home = new URL('/', signIn).href
@@ -413,7 +413,7 @@ export function presentEnvironment(settings: Settings): z.input<typeof Environme
       captcha_public_key: null,
     },
     user_settings: {
-      // None: a form for an e-mail address would lead nowhere. People sign in by ticket.
+      // No attributes, because people sign in by ticket: a form for an e-mail address would not work.
       attributes: {},
       actions: { delete_self: false, create_organization: false },
       social: {},

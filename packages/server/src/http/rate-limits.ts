@@ -7,22 +7,22 @@ import { network } from '../domain/refused-requests.ts'
 import type { AnswerHeaders } from './answer.ts'
 import type { SentAway } from './ready-answers.ts'
 
-/** So many requests a second on the long run, and so many at once after a pause. */
+/** `per_second`: sustained requests per second. `burst`: maximum requests at once after a pause. */
 export interface RateLimit {
   per_second: number
   burst: number
 }
 
-/** So many names are remembered at least: a million strangers fill no memory. */
+/** Names per generation of a limiter; it keeps two generations. This bounds memory, even with a million callers. */
 const REMEMBERED = 50_000
 const WARN_INTERVAL = 60_000
-/** Keys that are known to be empty. */
+/** Maximum number of keys that are remembered as being over their limit. */
 const MAX_EMPTY = 1_000
 
 /**
- * A bucket for each name, by the generic cell rate algorithm (ITU-T I.371): all there is to know of a bucket is when it
- * is full again. The clock is one that never jumps. Of too many names those go first that asked for nothing lately; at
- * worst such a one begins with a full bucket.
+ * Limits requests per name with the generic cell rate algorithm (ITU-T I.371). The state of a bucket is one number: the
+ * time at which it is full again, on a monotonic clock. When there are too many names, the limiter forgets those that sent
+ * no request recently. A forgotten name starts again with a full bucket.
  */
 export class RateLimiter {
   readonly #interval: number
@@ -37,13 +37,13 @@ export class RateLimiter {
     this.#now = now
   }
 
-  /** Takes one out of the bucket. `wait`: 0, or how long until there is one, ms. */
+  /** Takes one request out of the bucket. `wait` is 0, or the time until the next request is allowed, in ms. */
   take(name: string): { wait: number; left: number; full: number } {
     const now = this.#now()
     const known = this.#lately.get(name) ?? this.#before.get(name) ?? now
     const next = Math.max(known, now) + this.#interval
     const wait = next - now - this.#capacity
-    // Sums of fractions are never quite even.
+    // Allow for rounding errors of floating-point sums.
     const refused = wait > 1e-6
     const until = refused ? known : next
     this.#remember(name, until)
@@ -64,7 +64,7 @@ export class RateLimiter {
   }
 }
 
-/** What is limited; a limit that is not given is none. */
+/** The limits. A missing limit means no limit. */
 export interface Limits {
   /** Requests of one secret key to the Backend API. */
   key?: RateLimit | undefined
@@ -76,7 +76,7 @@ export interface Limits {
   failures?: RateLimit | undefined
 }
 
-/** The limits of this process. Each node counts for itself: behind a balancer n nodes allow n times as much. */
+/** The rate limits of this process. Each node counts separately: behind a load balancer, n nodes allow n times as many requests. */
 export class RateLimits {
   readonly #limiters: { [K in keyof Limits]?: { limiter: RateLimiter; policy: string; warned?: number } }
   readonly #log: Logger
@@ -92,14 +92,14 @@ export class RateLimits {
   }
 
   /**
-   * Counts a request of a secret key, and says so in the answer (draft-ietf-httpapi-ratelimit-headers-10).
-   * @param authorization the header with the key: until there is room again, requests with it get no further than the door
+   * Counts a request of a secret key, and sets the rate limit headers (draft-ietf-httpapi-ratelimit-headers-10).
+   * @param authorization the header with the key: while the key exceeds its limit, requests with it are rejected early
    * @throws ApiError too_many_requests
    */
   takeOf(key: string, authorization: string, address: string | null, answer: AnswerHeaders): void {
     const wait = this.#take('key', key, answer)
     if (wait === 0) return
-    // As many keys as that are never limited at once; should they be, each costs a little more.
+    // It is rare that this many keys exceed their limits at once. If they do, rejecting them only costs a little more.
     if (this.#empty.size >= MAX_EMPTY) this.#empty.clear()
     this.#empty.set(hash('sha256', authorization), {
       until: performance.now() + wait,
@@ -109,14 +109,14 @@ export class RateLimits {
     throw tooMany(wait)
   }
 
-  /** Counts a request of an address; IPv6 by its /64, which one household or server has for itself. @throws ApiError too_many_requests */
+  /** Counts a request of an IP address. An IPv6 /64 counts as one, because it belongs to one household or server. @throws ApiError too_many_requests */
   takeFrom(what: 'address' | 'redeem' | 'failures', address: string | null, answer: AnswerHeaders): void {
-    // Nobody is there if the server is called in process.
+    // There is no address if the server is called in process.
     const wait = address === null ? 0 : this.#take(what, network(address), answer)
     if (wait > 0) throw tooMany(wait)
   }
 
-  /** What a request is told whose key was found empty a moment ago. Not counted again: that would be for nothing. */
+  /** Returns the early rejection of a request whose key is known to be over its limit. It does not count the request again. */
   atTheDoor({ headers }: Pick<IncomingMessage, 'headers'>): SentAway | undefined {
     if (this.#empty.size === 0) return undefined
     const name = hash('sha256', headers.authorization ?? '')
@@ -136,7 +136,7 @@ export class RateLimits {
     }
   }
 
-  /** @returns how long there will be none, ms; 0 if it was counted */
+  /** Counts a request. @returns the time to wait, in ms; 0 if the request is allowed */
   #take(what: keyof Limits, name: string, answer: AnswerHeaders): number {
     const limit = this.#limiters[what]
     if (!limit) return 0
@@ -149,7 +149,7 @@ export class RateLimits {
     return wait
   }
 
-  /** Once a minute: who it is then may not be the only one. */
+  /** Warns at most once a minute. The log names only the caller of that moment; there may be others. */
   #warn(what: keyof Limits, name: string): void {
     const limit = this.#limiters[what]
     const now = performance.now()
@@ -160,8 +160,8 @@ export class RateLimits {
   }
 
   /**
-   * Counts failures only. Who shows the right key is let in whatever was tried from the same address: otherwise anyone
-   * who shares it with a backend could lock that out, behind a proxy that is not trusted above all.
+   * Authenticates, and counts failures only. A valid key always works, whatever else its address sends. Otherwise a caller
+   * that shares an address with a backend could lock the backend out, especially behind a proxy that is not trusted.
    * @throws ApiError what `authenticate` throws, or too_many_requests
    */
   async authenticating<T>(address: string | null, answer: AnswerHeaders, authenticate: () => Promise<T>): Promise<T> {
@@ -179,7 +179,7 @@ function tooMany(wait: number): ApiError {
   return new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
 }
 
-/** A bucket, as the draft has it: a quota, and the seconds in which it is made up for. */
+/** Formats a limit as a policy of the draft: a quota, and the seconds in which a full quota is restored. */
 function policyOf(name: string, { per_second, burst }: RateLimit): string {
   return `"${name}";q=${burst};w=${Math.max(1, Math.ceil(burst / per_second))}`
 }

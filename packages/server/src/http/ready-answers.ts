@@ -6,19 +6,19 @@ import { type AnswerHeaders, standardHeaders } from './answer.ts'
 export interface ReadyAnswersOptions {
   allowedOrigins: ReadonlySet<string>
   newTraceId(): string
-  /** Told of each. */
+  /** Called for each rejection. */
   sentAway(refusal: SentAway): void
   log: Logger
 }
 
-/** A refusal at the door. Everything it says follows from its code, its seconds and its why. */
+/** A rejection before the request reaches the app. Its code, seconds and reason determine the whole answer. */
 export interface SentAway {
   code: ErrorCode
-  /** When to come back. */
+  /** Retry-After, in seconds. */
   seconds?: number
   headers?: AnswerHeaders
   why?: string
-  /** Who asks, as far as is known. */
+  /** Address of the caller, if it is known. */
   address?: string | null
 }
 
@@ -28,8 +28,8 @@ interface Ready {
 }
 
 /**
- * Answers those who are sent away before anything of their request is looked at, as cheaply as can be: an answer is made
- * once and given to all of one second. They are told one trace id, that of their one line in the log.
+ * Rejects requests before the app handles them, as cheaply as possible. An answer is built once and reused for one second. All
+ * rejections of that second have the same trace id, which is also the trace id of their one line in the log.
  */
 export class ReadyAnswers {
   readonly #options: ReadyAnswersOptions
@@ -54,19 +54,19 @@ export class ReadyAnswers {
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1)
     this.#options.sentAway(refusal)
     const { origin } = request.headers
-    // A page has to be allowed to read when it should come back.
+    // CORS headers allow the page to read Retry-After.
     const headers = origin === undefined ? ready.headers : this.#headers(ready.body, refusal, origin)
     response.sendDate = false
     response.writeHead(errors[code].status, headers).end(ready.body)
   }
 
-  /** Says in the log what came of a second. */
+  /** Logs the rejections of the last second. */
   end(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#counts.size === 0) return
     const counts = Object.fromEntries(this.#counts)
-    this.#options.log.warn({ trace_id: this.#traceId, ...counts }, 'requests were sent away at the door')
+    this.#options.log.warn({ trace_id: this.#traceId, ...counts }, 'requests were rejected early')
     this.#counts.clear()
     this.#ready.clear()
   }
@@ -86,7 +86,7 @@ export class ReadyAnswers {
     return { body, headers: this.#headers(body, refusal) }
   }
 
-  /** As Node writes fastest: names and values in turn. */
+  /** Returns alternating names and values, the form that Node writes fastest. */
   #headers(body: string, { seconds, headers }: SentAway, origin?: string): string[] {
     return Object.entries({
       ...standardHeaders(this.#traceId, origin, this.#options.allowedOrigins),

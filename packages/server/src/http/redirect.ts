@@ -1,13 +1,13 @@
 import { ApiError } from '../contract/errors.ts'
 import { isAllowed } from './origin.ts'
 
-/** What one reader of URLs takes for the host and another does not; and what could end a header. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
+/** Characters that URL parsers interpret differently when they find the host, and characters that could end a header. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern has to match control characters
 const AMBIGUOUS = /[\\\x00-\x20\x7f]/
 
 /**
- * Where a browser asks to be sent: a whole http(s) URL on one of the allowed origins, nothing else. Parsed by the
- * WHATWG rules, as browsers do; what is sent is the parsed form, not the text that was given.
+ * Parses a redirect URL: a complete http(s) URL on one of the allowed origins. It follows the WHATWG rules, as browsers
+ * do. The answer uses the parsed form, not the original text.
  * @throws ApiError invalid_redirect_url, prohibited_redirect_url
  * @example allowedRedirect('https://app.example.com/users', allowed).href
  */

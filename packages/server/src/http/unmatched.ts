@@ -13,7 +13,7 @@ import { errorPage, homePage, pageStyle, wantsPage } from './pages.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Methods of the paths without parameters: `/v1/users/count` is no user, for any method. */
+/** Methods of the paths without parameters. For no method is `/v1/users/count` a user with the id `count`. */
 const OF_LITERAL_PATHS = new Map(
   [
     ...Map.groupBy(
@@ -23,7 +23,7 @@ const OF_LITERAL_PATHS = new Map(
   ].map(([path, operations]) => [path, operations.map(({ method }) => method.toUpperCase())] as const),
 )
 
-/** What browsers may send to another origin. Extensions show their client in Authorization. */
+/** Methods and headers of cross-origin requests. Browser extensions send their client token in Authorization. */
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, HEAD, POST, PATCH, PUT, DELETE',
   'access-control-allow-headers': 'Authorization, Content-Type',
@@ -42,7 +42,7 @@ export class Unmatched {
     this.#pages = pages
   }
 
-  /** Called before anything is mounted: keeps what a literal path does not have from routes with parameters. */
+  /** Called before anything is mounted. For a literal path, prevents routes with parameters from matching its other methods. */
   keepLiteralPaths(): void {
     for (const [path, methods] of OF_LITERAL_PATHS) {
       const others = METHODS.filter(method => !methods.includes(method))
@@ -50,20 +50,20 @@ export class Unmatched {
     }
   }
 
-  /** 405 with `Allow` if the path has other methods, otherwise 404. */
+  /** Answers 405 with `Allow` if the path has other methods, otherwise 404. */
   refuse(request: Request, seen: Seen): Response {
     const path = plainPath(request)
     const allow = this.#allow(path)
     const headers = this.#headers(request, seen)
-    // An override that the path does not take is as wrong as the method it was sent with.
+    // Check both the overriding method and the method of the request itself.
     const methods = [requestedMethod(request.method, request.url), request.method]
     const wrong = methods.find(method => allow?.split(', ').includes(method) === false)
-    // The handler of files comes here too, for a file that is not there.
+    // The handler of static files calls this too, for a missing file.
     if (allow === undefined || wrong === undefined) return this.#nothingHere(request, path, seen)
     return answerError(methodNotAllowed(wrong, allow), { ...headers, allow }, seen)
   }
 
-  /** 404: a page for the person in a browser, JSON for everything else. */
+  /** Answers 404: with a page for a person in a browser, with JSON for all other callers. */
   #nothingHere(request: Request, path: string | undefined, seen: Seen): Response {
     const error = nothingHere(request.method, path)
     const headers = this.#headers(request, seen)
@@ -74,14 +74,14 @@ export class Unmatched {
   }
 
   /**
-   * Says which methods a path has. A browser asks before it sends a request to another origin that is no plain form;
-   * pages of origins that are not allowed are refused.
+   * Answers with the methods of a path. A browser sends OPTIONS (a preflight) before a cross-origin request that is not a
+   * simple form. Pages of origins that are not allowed are refused.
    */
   options(request: Request, seen: Seen): Response {
     const origin = request.headers.get('origin')
     const path = plainPath(request)
     const allow = this.#allow(path)
-    // A preflight of an unknown address is answered like any other, so that the page can read the 404 that follows.
+    // A preflight for an unknown path is answered like any other, so that the page can read the 404 that follows.
     const known = allow !== undefined || (origin !== null && path?.startsWith('/v1/') === true)
     if (!known) return this.refuse(request, seen)
     const headers = { ...this.#headers(request, seen), ...(allow === undefined ? {} : { allow }) }
@@ -94,7 +94,7 @@ export class Unmatched {
     return standardHeaders(seen.traceId, request.headers.get('origin') ?? undefined, this.#origins)
   }
 
-  /** The `Allow` of a path (RFC 9110 §10.2.1); undefined if there is nothing at it. */
+  /** Returns the `Allow` header of a path (RFC 9110 §10.2.1), or undefined if the path has no operation. */
   #allow(path: string | undefined): string | undefined {
     if (path === undefined) return undefined
     const matched = (method: string) => this.#app.router.match(method, path)[0].length > 0
@@ -105,7 +105,7 @@ export class Unmatched {
   }
 }
 
-/** The path as it was asked for; undefined where overridden methods are routed, which no request may name. */
+/** Returns the path of the request, or undefined for internal paths of overridden requests, which no request may name. */
 function plainPath(request: Request): string | undefined {
   const path = getPath(request)
   return isInRoom(path) ? undefined : path
@@ -119,6 +119,6 @@ function methodNotAllowed(method: string, allow: string): ApiError {
 function nothingHere(method: string, path = ''): ApiError {
   return new ApiError('resource_not_found', {
     params: { what: `There is no ${method} ${path.slice(0, 200)} here.` },
-    action: 'The addresses are listed in docs/reference/api.md.',
+    action: 'See docs/reference/api.md for all paths.',
   })
 }

@@ -2,12 +2,12 @@ import { z } from 'zod'
 import { ApiError, ApiErrors, invalidParam } from '../contract/errors.ts'
 import { plainText } from './body.ts'
 
-/** So many mistakes are told at once: an answer is no longer than what was asked, however wrong that is. */
+/** Maximum number of errors per answer, so that an invalid request cannot make the answer much longer than the request. */
 const MAX_ERRORS = 20
 
 /**
- * Puts input through an operation's schema.
- * @throws ApiErrors one for each wrong field, in Clerk's words
+ * Validates input with an operation's schema, and returns the parsed value.
+ * @throws ApiErrors one for each wrong field, with Clerk's texts
  */
 export function validate<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const parsed = schema.safeParse(input)
@@ -29,7 +29,7 @@ function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
       if (param === '') return [new ApiError('request_body_invalid', { action: 'Send a JSON object.' })]
       if (valueAt(input, issue.path) === undefined) return [missing(param)]
       if (issue.expected === 'int') return [invalidParam(param, `\`${param}\` must be a whole number.`)]
-      // Every number of the contract is a whole one.
+      // The contract has whole numbers only.
       return [
         new ApiError('form_param_type_invalid', {
           params: { param, type: issue.expected === 'number' ? 'integer' : issue.expected },
@@ -72,14 +72,14 @@ function valueAt(input: unknown, path: PropertyKey[]): unknown {
   )
 }
 
-/** Reads a query as its schema wants it: lists where it has lists, one value elsewhere. */
+/** Creates a function that reads a query string: as lists where the schema has lists, otherwise as single values. */
 export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Record<string, unknown> {
   const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
   const lists = new Set(Object.keys(shape).filter(name => isList(shape[name])))
   return search => {
     const query = new Map<string, string | string[]>()
     for (const [name, value] of search) {
-      // Clerk's clients say who and which version they are in the query.
+      // Clerk's clients send their name and version in the query. Ignore these parameters.
       if (name.startsWith('_') && !Object.hasOwn(shape, name)) continue
       const text = plainText(name, value)
       const before = query.get(name)

@@ -34,14 +34,14 @@ class ActorTokens:
     ) -> models.CreatedActorToken:
         """Creates an actor token: a one-time grant to act as a user.
 
-        Its `token` (the ticket) is redeemed once, in a browser by opening `url` or in a backend with `accept`; this
-        answer is the only one that has them.
+        Its `token` (the ticket) is redeemed once, in a browser by opening `url` or in a backend with `accept`. Only
+        this answer has the ticket and the URL.
 
         Args:
-            request: A `models.CreateActorTokenRequestBody`, or a dict of the same; or give its members by name:
+            request: A `models.CreateActorTokenRequestBody`, or a dict of the same, or its members by name:
                 `user_id`; `actor`, any JSON object with a string `sub`; seconds in `expires_in_seconds` (3600) and
                 `session_max_duration_in_seconds` (1800); `reason` for the audit log.
-            idempotency_key: Your own, to try again in another process; made for each call unless given.
+            idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
@@ -134,7 +134,7 @@ class ActorTokens:
         return Call("GET", path("/v1/actor_tokens/{}", actor_token_id), models.ActorToken.model_validate)
 
     def revoke(self, actor_token_id: str, *, reason: str | None = None) -> models.ActorToken:
-        """Revokes a pending actor token. One that was redeemed is over; end its session with `sessions.revoke`.
+        """Revokes a pending actor token. If it was already redeemed, revoke its session with `sessions.revoke`.
 
         Args:
             actor_token_id: `act_…`
@@ -164,13 +164,13 @@ class ActorTokens:
     ) -> models.AcceptedActorToken:
         """Redeems a ticket in a backend, without a browser: for apps that keep their own login.
 
-        A ticket is redeemed once. A request whose answer was lost is repeated with the same idempotency key.
+        A ticket can be redeemed once. If an answer is lost, the client repeats the request with the same key.
 
         Args:
             ticket: An actor token's `token`.
             actor_sub: The actor you expect: the person who is signed in to your app. A ticket for another actor is
                 refused, and stays pending.
-            idempotency_key: Your own, to repeat a redemption in another process; made for each call by default.
+            idempotency_key: Your own key, to repeat a redemption in another process. Default: a new key per call.
 
         Returns:
             The session that has begun, and its first session token (60 seconds; more with `sessions.get_token`).
@@ -178,7 +178,7 @@ class ActorTokens:
         Raises:
             StagedoorError: `ticket_invalid_code`, `ticket_expired_code`, `actor_token_already_used_code`,
                 `actor_token_revoked_code`, `actor_token_subject_not_found`, `user_banned`, `user_locked`,
-                `actor_banned`, `actor_mismatch` (the ticket is for another actor)
+                `actor_banned`, `actor_mismatch` (the ticket is for a different actor)
 
         `POST /v1/actor_tokens/accept` (Stagedoor only)
 

@@ -1,4 +1,4 @@
-"""What was done, by whom, as whom, and what was refused."""
+"""The audit log: what was done or refused, by whom, and as which user."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_asyn
 
 
 class AuditEvents:
-    """What was done, by whom, as whom, and what was refused."""
+    """The audit log: what was done or refused, by whom, and as which user."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
 
     def list(self, **filters: Unpack[models.GetAuditEventListQuery]) -> Page[models.AuditEvent]:
-        """Reads the audit log, newest first. A loop over it goes through all pages.
+        """Reads the audit log, newest first. Iterate over the page to get all events.
 
         Args:
             filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `ticket_id`, `actor_sub`,
@@ -43,7 +43,7 @@ class AuditEvents:
 
 
 class RefusedRequests:
-    """Requests that named nothing known: counted, not stored one by one."""
+    """Refused requests that named nothing known to the server. They are counted, not stored one by one."""
 
     def __init__(self, http: Http) -> None:
         self._http = http

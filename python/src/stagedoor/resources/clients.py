@@ -34,13 +34,13 @@ class Clients:
         return Call("GET", path("/v1/clients/{}", client_id), models.Client.model_validate)
 
     def verify(self, token: str) -> models.Client:
-        """Asks the server whose `__client` cookie this is.
+        """Verifies a `__client` cookie, and returns its client.
 
         Args:
             token: The cookie's value.
 
         Raises:
-            StagedoorError: `authentication_invalid` (it is no cookie of this server's, or of no client any more)
+            StagedoorError: `authentication_invalid` (the cookie is not of this server, or its client is gone)
 
         `POST /v1/clients/verify` (VerifyClient, as at Clerk)
 
@@ -61,13 +61,13 @@ class Clients:
         return Call("POST", "/v1/clients/verify", models.Client.model_validate, body={"token": token})
 
     def get_handshake_payload(self, nonce: str) -> models.HandshakePayload:
-        """Trades the nonce a browser came back with for the cookies to set: what Clerk's server SDKs do.
+        """Exchanges a browser's handshake nonce for the cookies to set, as Clerk's server SDKs do.
 
         Args:
-            nonce: `__clerk_handshake_nonce` of the query.
+            nonce: The query parameter `__clerk_handshake_nonce`.
 
         Raises:
-            StagedoorError: `invalid_handshake` (there is none such, or no longer)
+            StagedoorError: `invalid_handshake` (the nonce is unknown or has expired)
 
         `GET /v1/clients/handshake_payload` (as at Clerk)
 

@@ -1,4 +1,4 @@
-"""The public keys session tokens are checked with."""
+"""The public keys that verify session tokens."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from stagedoor._http import Call, Http
 
 
 class Jwks:
-    """The public keys session tokens are checked with."""
+    """The public keys that verify session tokens."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
 
     def get(self) -> models.JsonWebKeySet:
-        """Reads the public keys, as RFC 7517 has them.
+        """Reads the public keys as a key set (RFC 7517).
 
-        For checking tokens prefer `server_url` of `verify_token`: it needs no secret key and follows rotation.
+        To verify tokens, prefer `server_url` of `verify_token`, which needs no secret key and handles key rotation.
 
         Raises:
             StagedoorError: `clerk_key_invalid`

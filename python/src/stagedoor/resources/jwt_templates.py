@@ -1,4 +1,4 @@
-"""Templates of tokens for other services, which `sessions.get_token(id, name)` mints."""
+"""Templates of tokens for other services. `sessions.get_token(id, name)` mints such a token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_asyn
 
 
 class JwtTemplates:
-    """Templates of tokens for other services, which `sessions.get_token(id, name)` mints."""
+    """Templates of tokens for other services. `sessions.get_token(id, name)` mints such a token."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -80,13 +80,13 @@ class JwtTemplates:
         """Creates a JWT template.
 
         Args:
-            request: A `models.CreateJWTTemplateRequestBody`, or a dict of the same; or give its members by name:
-                `name`, unique; `claims`, any JSON object, with shortcodes like `{{user.id}}` in its texts; `lifetime`
+            request: A `models.CreateJWTTemplateRequestBody`, or a dict of the same, or its members by name:
+                `name`, unique; `claims`, any JSON object, with shortcodes like `{{user.id}}` in its strings; `lifetime`
                 (60) and `allowed_clock_skew` (5) in seconds.
-            idempotency_key: Your own, to try again in another process; made for each call unless given.
+            idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
-            StagedoorError: `form_param_value_invalid` (an unknown shortcode, say), `jwt_template_reserved_claim`,
+            StagedoorError: `form_param_value_invalid` (such as an unknown shortcode), `jwt_template_reserved_claim`,
                 `form_identifier_exists` (the name is taken)
 
         `POST /v1/jwt_templates` (CreateJWTTemplate, as at Clerk)
@@ -125,12 +125,12 @@ class JwtTemplates:
         request: models.UpdateJWTTemplateRequestBody | models.UpdateJWTTemplateRequestBodyTypedDict | None = None,
         **fields: Unpack[models.UpdateJWTTemplateRequestBodyTypedDict],
     ) -> models.JWTTemplate:
-        """Changes a JWT template: what is left out stays. Tokens already minted stay as they are.
+        """Changes a JWT template. Omitted members keep their values. Tokens that are already minted do not change.
 
         Args:
             template_id: `jtmp_…`
-            request: A `models.UpdateJWTTemplateRequestBody`, or a dict of the same; or give its members by name,
-                as for `create`. None brings back a default.
+            request: A `models.UpdateJWTTemplateRequestBody`, or a dict of the same, or its members by name,
+                as for `create`. None restores a default.
 
         Raises:
             StagedoorError: `resource_not_found`, and as `create`
@@ -159,7 +159,7 @@ class JwtTemplates:
         return Call("PATCH", path("/v1/jwt_templates/{}", template_id), models.JWTTemplate.model_validate, body=body)
 
     def delete(self, template_id: str) -> models.DeletedObject:
-        """Deletes a JWT template. Tokens already minted stay valid until they expire.
+        """Deletes a JWT template. Tokens that are already minted stay valid until they expire.
 
         Raises:
             StagedoorError: `resource_not_found`

@@ -1,4 +1,4 @@
-"""What is revoked, as it happens."""
+"""A live stream of revocations."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from stagedoor._http import Call, Http, refusal
 
 @dataclass(frozen=True)
 class RevocationEvent:
-    """One event of the feed."""
+    """One event of the stream."""
 
     event: str
     """`session-revoked`, `sessions-revoked-before`, `current` or `heartbeat`."""
     id: str | None
-    """Where to go on from after this one: `last_event_id`."""
+    """Position of this event: pass it as `last_event_id` to resume after it."""
     data: dict[str, Any]
-    """Of `session-revoked`: `sid`, `sub`, `actor_sub`, `reason`, `at`; of `sessions-revoked-before`: `sub`,
+    """For `session-revoked`: `sid`, `sub`, `actor_sub`, `reason`, `at`; for `sessions-revoked-before`: `sub`,
     `actor_sub`, `everything`, `not_before`. Times are Unix milliseconds."""
 
 
 class Revocations:
-    """What is revoked, as it happens."""
+    """A live stream of revocations."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
 
     def follow(self, *, since: int | None = None, last_event_id: str | None = None) -> Iterator[RevocationEvent]:
-        """Follows what is revoked, for whoever refuses a token before its time is over.
+        """Follows revocations, for apps that must refuse a revoked token before it expires.
 
-        First what was revoked lately comes, then `current`, then everything as it happens, and a `heartbeat` every five
-        seconds. The iterator ends when the server ends the feed: go on with the last `id`. An event may come twice.
+        First come recent revocations, then `current`, then new revocations, and a `heartbeat` every five seconds. The
+        iterator ends when the server ends the stream; resume with the last `id`. An event may be sent twice.
 
         Args:
-            since: Begin with what was revoked since this time, in Unix milliseconds. Unless given: since the oldest
-                session token that can still be good was minted.
-            last_event_id: Go on after the event that had this `id`.
+            since: Start with revocations since this time, in Unix milliseconds. Default: since the oldest session token
+                that can still be valid was minted.
+            last_event_id: Resume after the event with this `id`.
 
         Raises:
-            StagedoorError: `connection_failed` and `timeout` also in the midst of it, when nothing is heard any more
+            StagedoorError: `connection_failed` and `timeout`, also later, if the server sends nothing any more
 
         `GET /v1/revocations` (Stagedoor only)
 
@@ -104,7 +104,7 @@ class Revocations:
 
 
 class _Reader:
-    """Makes events of lines (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)."""
+    """Parses events (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)."""
 
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Sessions: users' own, and those in which an actor acts."""
+"""Sessions of users, and sessions of actors who act as a user."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stagedoor.errors import StagedoorError
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
 
 _OVER = ("authentication_invalid", "resource_not_found")
-"""What the server answers when it mints nothing more for a session."""
+"""Error codes that mean that the server mints no more tokens for a session."""
 
 
 class Sessions:
-    """Sessions: users' own, and those in which an actor acts."""
+    """Sessions of users, and sessions of actors who act as a user."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -71,9 +71,9 @@ class Sessions:
         return Call("GET", path("/v1/sessions/{}", session_id), models.Session.model_validate)
 
     def revoke(self, session_id: str, *, reason: str | None = None) -> models.Session:
-        """Revokes a session: once this is answered, nothing more is minted for it.
+        """Revokes a session: once the server has answered, no new token is minted for it.
 
-        One that has ended already is answered as it is.
+        A session that has already ended is returned unchanged.
 
         Args:
             session_id: `sess_…`
@@ -103,18 +103,18 @@ class Sessions:
         request: models.RevokeAllSessionsRequestBody | models.RevokeAllSessionsRequestBodyTypedDict | None = None,
         **fields: Unpack[models.RevokeAllSessionsRequestBodyTypedDict],
     ) -> models.Revocation:
-        """The kill switch: revokes every session and every pending token of a user, of an actor, or of everybody.
+        """The kill switch: revokes all sessions and pending tokens of a user, of an actor, or of the whole server.
 
-        Once this is answered nothing more is minted or redeemed for them, on any node, however many they are.
+        Once the server has answered, no node mints or redeems anything for them, no matter how many there are.
 
         Args:
-            request: A `models.RevokeAllSessionsRequestBody`, or a dict of the same; or give its members by name:
+            request: A `models.RevokeAllSessionsRequestBody`, or a dict of the same, or its members by name:
                 exactly one of `user_id`, `actor_sub`, `everything=True`; `reason` for the audit log.
 
         Returns:
-            `not_before` (Unix ms): what was there up to then is revoked. `complete` is false while some sessions are
-            still to be marked; they are revoked all the same. `matched` is false if this actor has never had a token or
-            a session; `similar_actor_subs` are then those that differ only in case, white space or Unicode
+            `not_before` (Unix ms): everything created up to then is revoked. `complete` is false if some sessions have
+            not been marked yet; they are already revoked. `matched` is false if this actor has never had a token or a
+            session; `similar_actor_subs` then has actors that differ only in case, white space or Unicode
             normalization.
 
         Raises:
@@ -154,11 +154,11 @@ class Sessions:
         self, *, idempotency_key: str | None = None, **fields: Unpack[models.CreateSessionRequestBodyTypedDict]
     ) -> models.Session: ...
     def create(self, request: object = None, *, idempotency_key: str | None = None, **fields: Any) -> models.Session:
-        """Starts a session of the user's own, without a ticket: for tests, on development instances only.
+        """Starts a session as the user, without an actor or ticket: for tests, on development instances only.
 
         Args:
-            request: A `models.CreateSessionRequestBody`, or a dict of the same; or give its members by name: `user_id`.
-            idempotency_key: Your own, to try again in another process; made for each call unless given.
+            request: A `models.CreateSessionRequestBody`, or a dict of the same, or its members by name: `user_id`.
+            idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
             StagedoorError: `development_only`, `resource_not_found`, `user_banned`, `user_locked`
@@ -194,13 +194,13 @@ class Sessions:
         return Call("POST", "/v1/sessions", read, body=body, idempotency_key=new_key(key))
 
     def is_active(self, session_id: str) -> bool:
-        """Whether a session is active: it has not ended, and neither its user nor its actor is banned or locked.
+        """Returns whether a session is active: not ended, and neither its user nor its actor is banned or locked.
 
-        Only asks: it does not count as use, so the session still ends at its idle limit. For a page that polls the
-        status, as the banner does. Where a person uses the session, call `touch`.
+        It does not count as use, so the session still ends at its idle timeout. Use it in a page that polls the
+        status, as the banner does. When a person uses the session, call `touch` instead.
 
         Raises:
-            StagedoorError: if the status is unknown, for example without a connection: then let nobody act
+            StagedoorError: the status is unknown, for example without a connection; treat the session as ended
 
         `POST /v1/sessions/{id}/tokens`
 
@@ -216,13 +216,13 @@ class Sessions:
         return await _goes_on_async(self._http.send_async(call))
 
     def touch(self, session_id: str) -> bool:
-        """Counts as use of a session, so that its idle limit starts again, and answers whether it is active.
+        """Counts as use of a session, which restarts its idle timeout, and returns whether the session is active.
 
-        For an app that keeps its own session: call it on every request that a person makes while acting. `get_token`
-        counts as use, too; `is_active`, `get` and `list` do not.
+        If your app keeps its own session, call this on every request that a person sends while acting. `get_token`
+        also counts as use; `is_active`, `get` and `list` do not.
 
         Raises:
-            StagedoorError: if the status is unknown, for example without a connection: then let nobody act
+            StagedoorError: the status is unknown, for example without a connection; treat the session as ended
 
         `POST /v1/sessions/{id}/tokens`
 
@@ -239,9 +239,9 @@ class Sessions:
     def get_token(
         self, session_id: str, template: str | None = None, *, expires_in_seconds: int | None = None
     ) -> models.SessionToken:
-        """Mints a session token, or with the name of a JWT template a token for another service.
+        """Mints a session token or, with the name of a JWT template, a token for another service.
 
-        It counts as use of the session. Tokens minted here name no page (`azp`).
+        It counts as use of the session. The token has no page (`azp`).
 
         Args:
             session_id: `sess_…`
@@ -250,8 +250,8 @@ class Sessions:
                 of the session.
 
         Raises:
-            StagedoorError: `authentication_invalid` (the session is over), `resource_not_found` (no such session, or no
-                such template), `request_invalid` (the token would be too large)
+            StagedoorError: `authentication_invalid` (the session has ended), `resource_not_found` (no such session, or
+                no such template), `request_invalid` (the token would be too large)
 
         `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk),
         `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)

@@ -1,4 +1,4 @@
-"""One-time grants to sign in as oneself."""
+"""One-time grants to sign in as a user, without an actor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_asyn
 
 
 class SignInTokens:
-    """One-time grants to sign in as oneself."""
+    """One-time grants to sign in as a user, without an actor."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -32,12 +32,12 @@ class SignInTokens:
     def create(
         self, request: object = None, *, idempotency_key: str | None = None, **fields: Any
     ) -> models.CreatedSignInToken:
-        """Creates a sign-in token: as an actor token, but the session is the user's own and has no actor.
+        """Creates a sign-in token. It is like an actor token, but its session is the user's own and has no actor.
 
         Args:
-            request: A `models.CreateSignInTokenRequestBody`, or a dict of the same; or give its members by name:
+            request: A `models.CreateSignInTokenRequestBody`, or a dict of the same, or its members by name:
                 `user_id`; `expires_in_seconds` (2592000, which is 30 days).
-            idempotency_key: Your own, to try again in another process; made for each call unless given.
+            idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `user_banned`, `user_locked`, `form_param_missing`,

@@ -1,4 +1,4 @@
-"""The people who may be acted for."""
+"""The users of your app, as whom actors can act."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_asyn
 
 
 class Users:
-    """The people who may be acted for."""
+    """The users of your app, as whom actors can act."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -25,13 +25,13 @@ class Users:
         idempotency_key: str | None = None,
         **fields: Unpack[models.CreateUserRequestBodyTypedDict],
     ) -> models.User:
-        """Creates a user. Stagedoor keeps no passwords: your own login stays yours.
+        """Creates a user. Stagedoor stores no passwords: your own login stays as it is.
 
         Args:
-            request: A `models.CreateUserRequestBody`, or a dict of the same; or give its members by name, all optional:
+            request: A `models.CreateUserRequestBody`, or a dict of the same, or its members by name, all optional:
                 `external_id` (your own id of the user, unique), `email_address` and `phone_number` (lists), `username`,
                 `first_name`, `last_name`, `public_metadata`, `private_metadata`, `unsafe_metadata`, …
-            idempotency_key: Your own, to try again in another process; made for each call unless given.
+            idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
             StagedoorError: `form_identifier_exists`, `form_param_value_invalid`, `form_param_type_invalid`
@@ -80,7 +80,7 @@ class Users:
         return Call("GET", path("/v1/users/{}", user_id), models.User.model_validate)
 
     def list(self, **filters: Unpack[models.GetUserListQuery]) -> Page[models.User]:
-        """Lists users, newest first unless `order_by` says otherwise. A loop over it goes through all pages.
+        """Lists users, newest first by default (`order_by`). Iterate over the page to get all users.
 
         Args:
             filters: Lists of `user_id`, `email_address`, `phone_number`, `external_id`, `username`; `query`, part of an
@@ -110,13 +110,13 @@ class Users:
         request: models.CreateUserRequestBody | models.CreateUserRequestBodyTypedDict | None = None,
         **fields: Unpack[models.CreateUserRequestBodyTypedDict],
     ) -> models.User:
-        """The user that an app of yours knows by an id of its own; made if there is none yet, as given.
+        """Finds the user with your own id of them. Creates the user if there is none yet.
 
         Args:
-            request: As for `create`; `external_id` is needed.
+            request: As for `create`; `external_id` is required.
 
         Raises:
-            StagedoorError: `form_identifier_exists` (the e-mail address, say, is another user's)
+            StagedoorError: `form_identifier_exists` (for example if another user has the e-mail address)
             ValueError: there is no `external_id`
 
         `GET /v1/users`, `POST /v1/users`
@@ -133,7 +133,7 @@ class Users:
         try:
             return self._http.send(self._create(body, None, {}))
         except StagedoorError as error:
-            # Somebody else was quicker.
+            # Another request has created the user since.
             other = _best(self.list(external_id=[own_id]).data, own_id) if error.code == _TAKEN else None
             if other:
                 return other
@@ -187,11 +187,11 @@ class Users:
         request: models.UpdateUserRequestBody | models.UpdateUserRequestBodyTypedDict | None = None,
         **fields: Unpack[models.UpdateUserRequestBodyTypedDict],
     ) -> models.User:
-        """Changes a user: what is left out stays, None clears.
+        """Changes a user. Omitted members keep their values; None clears a member.
 
         Args:
             user_id: `user_…`
-            request: A `models.UpdateUserRequestBody`, or a dict of the same; or give its members by name, as for
+            request: A `models.UpdateUserRequestBody`, or a dict of the same, or its members by name, as for
                 `create`, and `primary_email_address_id`, `primary_phone_number_id`. Metadata given here replaces;
                 `update_metadata` merges.
 
@@ -227,11 +227,11 @@ class Users:
         request: models.UpdateUserMetadataRequestBody | models.UpdateUserMetadataRequestBodyTypedDict | None = None,
         **fields: Unpack[models.UpdateUserMetadataRequestBodyTypedDict],
     ) -> models.User:
-        """Merges into a user's metadata, deeply; a member that is None is removed (RFC 7396).
+        """Merges into a user's metadata, deeply. A member that is None is removed (RFC 7396).
 
         Args:
             user_id: `user_…`
-            request: A `models.UpdateUserMetadataRequestBody`, or a dict of the same; or give its members by name:
+            request: A `models.UpdateUserMetadataRequestBody`, or a dict of the same, or its members by name:
                 `public_metadata`, `private_metadata`, `unsafe_metadata`, each a JSON object.
 
         Raises:
@@ -319,7 +319,7 @@ class Users:
         return await self._http.send_async(self._switch(user_id, "unban"))
 
     def lock(self, user_id: str) -> models.User:
-        """Locks a user: nobody is signed in as the user, and no session token is minted, until `unlock`.
+        """Locks a user: until `unlock`, no session can be started as the user and no session token is minted.
 
         Raises:
             StagedoorError: `resource_not_found`
@@ -337,7 +337,7 @@ class Users:
         return await self._http.send_async(self._switch(user_id, "lock"))
 
     def unlock(self, user_id: str) -> models.User:
-        """Unlocks a user. Sessions that have not ended meanwhile go on.
+        """Unlocks a user. Sessions that have not ended since can be used again.
 
         Raises:
             StagedoorError: `resource_not_found`

@@ -7,11 +7,11 @@ import type { AnswerHeaders } from '../answer.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentRevocation } from '../present.ts'
 
-/** A verifier that hears nothing for longer has lost the feed, ms. */
+/** Interval between heartbeats, in ms. A verifier that receives nothing for longer has lost the stream. */
 const HEARTBEAT = 5_000
-/** Verifiers may take a token for good somewhat longer than it says, ms. */
+/** Verifiers may accept a token for this time after it has expired, in ms. */
 const LEEWAY = 60_000
-/** A follower that does not read is let go when so much waits for it; it resumes from where it was. */
+/** Maximum unread bytes per follower. The server closes the stream of a slower follower, which resumes from its last event. */
 const MAX_WAITING_BYTES = 4_000_000
 
 export function mountRevocations(http: Http): void {
@@ -52,7 +52,7 @@ function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders
           try {
             controller.close()
           } catch {
-            // The follower has gone already.
+            // The follower has already disconnected.
           }
         }
         ctx.stopping.addEventListener('abort', end)
@@ -65,7 +65,7 @@ function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders
           )
           if (over) leave()
         } catch (err) {
-          // The follower tries again, as it does whenever the feed ends.
+          // The follower reconnects, as after every end of the stream.
           log.warn({ err, trace_id: ctx.caller.trace_id }, 'the revocation feed could not be read')
           end()
         }
@@ -79,7 +79,7 @@ function stream(ctx: Context, log: Logger, since: number, headers: AnswerHeaders
   })
 }
 
-/** Names after OpenID CAEP (session-revoked) and JWT claims. */
+/** Converts a revocation to an event. The names follow OpenID CAEP (session-revoked) and JWT claims. */
 function eventOf(revocation: Revocation): [event: string, id: number, data: object] {
   if (revocation.kind === 'session') {
     const { id, user_id, actor_sub, status } = revocation.session

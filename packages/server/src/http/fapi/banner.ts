@@ -5,7 +5,7 @@ import type { Http } from '../mount.ts'
 
 const CACHED_SECONDS = 300
 
-/** `<stagedoor-banner>` for pages that bundle nothing: the very file of `@stagedoor/sdk/banner`. */
+/** Serves `<stagedoor-banner>` for pages without a bundler. It is the same file as `@stagedoor/sdk/banner`. */
 export function mountBanner({ app }: Http): void {
   let script: Promise<string> | undefined
   app.get('/banner.js', async () => {

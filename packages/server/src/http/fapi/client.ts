@@ -20,7 +20,7 @@ import { presentFrontendClient, presentFrontendSession, presentSignIn, presentTo
 export function mountClient(http: Http): void {
   mount(http, contract.createSignIn, async (ctx, { body, browser, header }) => {
     const { presented, clientToken, origin, serverURL } = browser
-    // Refused before anything is used up: the browser would not keep the cookie, and nobody would have the session.
+    // Refuse before the ticket is used: the browser would not store the cookie, so the session would be lost.
     if (clientToken.kind === 'cookie' && header('sec-fetch-site') === 'cross-site')
       throw new ApiError('third_party_cookies_blocked', {
         params: { origin: origin ?? 'this page', server: new URL(serverURL).origin },
@@ -41,7 +41,7 @@ export function mountClient(http: Http): void {
   mount(http, contract.getFrontendClient, async (ctx, { browser, header }) => {
     const client = await currentClient(ctx, browser.clientToken.shown)
     if (browser.presented.length === 0) browser.clientToken.keep(anonymousClientToken(ctx))
-    // Asked when a page loads; the page then has a token, and may ask for none before it is left.
+    // A page sends this when it loads. It then has a token and may send no further request, so this counts as use.
     const counts = !isPrefetch(header)
     if (!client) browser.tellApp(0)
     return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
@@ -92,7 +92,7 @@ export function mountClient(http: Http): void {
   }
 }
 
-/** The client of the first token shown that is good. */
+/** Returns the client of the first valid token. */
 export async function currentClient(ctx: Context, shown: string[]) {
   for (const token of shown) {
     const client = await readClient(ctx, token)
@@ -112,9 +112,9 @@ async function sessionAndClient(ctx: Context, session: SessionRecord, browser: B
 }
 
 /**
- * The client with a fresh token of each of its sessions. From every answer clerk-js takes the token of the session that
- * its tab shows, and without one it takes the session cookie off the page until it has fetched another.
- * @param counts whether the selected session is used by this
+ * Presents the client with a new token for each of its sessions. From every answer, clerk-js takes the token of the
+ * session that its tab shows. Without one, it removes the page's session cookie until it has fetched another token.
+ * @param counts whether this counts as use of the selected session
  */
 export async function frontendClient(ctx: Context, client: ClientRecord, browser: Browser, counts = false) {
   return shownClient(ctx, await withSessions(ctx, client), browser, counts)
@@ -127,7 +127,7 @@ async function shownClient(
   counts = false,
 ) {
   tellApp(sessions.length === 0 ? 0 : Math.floor(record.updated_at / 1_000))
-  // A token for a cookie names the page it is for.
+  // A token for a cookie must name its page's origin, so it cannot be minted without an origin.
   const minting = origin !== undefined || clientToken.kind === 'header'
   const shown = sessions.map(async session => ({
     session,

@@ -27,14 +27,14 @@ export function mountHandshake(http: Http): void {
     if (query.format === 'token') {
       back.searchParams.set('__clerk_handshake', await handshakeToken(ctx, claims))
     } else if (claims.key === 'live' && back.hostname === new URL(serverURL).hostname) {
-      // A production app does not clean its address bar of the nonce, and a reload would bring an old one.
+      // Use a cookie: a production app does not remove the nonce from its URL, so a reload would send an old nonce.
       const secure = claims.azp.startsWith('https:') ? '; Secure' : ''
       headers['set-cookie'] =
         `${NONCE_COOKIE}=${ctx.signing.handshakeNonce(claims)}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax${secure}`
     } else {
       back.searchParams.set('__clerk_handshake_nonce', ctx.signing.handshakeNonce(claims))
     }
-    // On a domain they share there is a cookie of ours beside the app's own: it must not say otherwise.
+    // If both are on one domain, that domain also has this server's cookie, which must agree with the app's own.
     const told = back.hostname !== new URL(serverURL).hostname && clientUatCookie(claims.uat, back, new URL(serverURL))
     if (told) headers['set-cookie'] = told
     headers.location = back.href
@@ -46,13 +46,13 @@ export function mountHandshake(http: Http): void {
   }))
 }
 
-/** Browsers that say what they load are believed: a script or an image is never sent on with a session in the address. */
+/** Refuses requests of a script or an image, if the browser sends `Sec-Fetch-Dest`: the redirect has a session in its URL. */
 function assertNavigation(header: HeaderReader): void {
   const loads = header('sec-fetch-dest')
   if (loads !== undefined && !['document', 'iframe', 'frame'].includes(loads)) throw new ApiError('navigation_required')
 }
 
-/** Apps with a `pk_test_` key want a browser's name beside the session, and say so; those with `pk_live_` know none. */
+/** Returns the app's kind of key. Apps with a `pk_test_` key also use a browser id, which shows in the request; apps with `pk_live_` have none. */
 function keyOf(reason: string | undefined, devBrowser: string | undefined): 'test' | 'live' {
   return devBrowser !== undefined || reason?.startsWith('dev-browser') ? 'test' : 'live'
 }

@@ -3,7 +3,7 @@ import { getHealth, getReadiness } from '../../contract/keys.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentHealth } from '../present.ts'
 
-/** So long the database may take to answer, ms: less than balancers wait. */
+/** Timeout of the database check, in ms. It is shorter than the timeouts of load balancers. */
 const PATIENCE = 2_000
 
 export function mountHealth(http: Http): void {
@@ -11,7 +11,7 @@ export function mountHealth(http: Http): void {
   mount(http, getReadiness, async ctx => {
     if (ctx.stopping.aborted) throw notReady('it is stopping')
     await inTime(ctx.store.ping(), 'the database does not answer')
-    // Read anew, and opened if it changed.
+    // This reads the signing key again, and decrypts it if it has changed.
     await inTime(ctx.signing.jwks(), 'the signing key cannot be read')
     return presentHealth('ok')
   })

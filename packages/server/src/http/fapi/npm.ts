@@ -5,11 +5,11 @@ import { ApiError } from '../../contract/errors.ts'
 import type { Http } from '../mount.ts'
 
 /**
- * Clerk's loaders take the browser builds from the Frontend API's host, as Clerk's network serves them. Ours come from
- * the npm packages as somebody installed them: nothing of Clerk's is in this server.
+ * Clerk's loaders fetch Clerk's browser builds from the Frontend API's host. Stagedoor serves them from the npm packages
+ * that the operator installed; it contains no code of Clerk's.
  */
 
-/** `/npm/@clerk/clerk-js@6/dist/clerk.browser.js`. No part of it begins with a dot, so none is `..`. */
+/** Matches paths like `/npm/@clerk/clerk-js@6/dist/clerk.browser.js`. No segment starts with a dot, so none is `..`. */
 const ADDRESS =
   /^\/npm\/(@clerk\/(?:clerk-js|ui))(?:@([\w.-]{1,64}))?\/(dist\/(?:[\w-][\w.-]*\/)*[\w-][\w.-]*\.(js|mjs|css|map|txt))$/
 
@@ -21,14 +21,14 @@ const TYPES: Record<string, string> = {
   txt: 'text/plain; charset=utf-8',
 }
 
-/** What to install if nobody says which. */
+/** Default versions to install. */
 const USUAL: Record<string, string> = { '@clerk/clerk-js': '6', '@clerk/ui': '1' }
 
-/** For an address that means another version after the next `npm install`. */
+/** Cache lifetime of a URL without an exact version, in seconds: it may mean another version after the next `npm install`. */
 const SHORT_SECONDS = 300
 
 export function mountNpm({ app, options }: Http): void {
-  // The folders where Node would look for any package.
+  // The folders in which Node would look for a package.
   const folders = createRequire(resolve(options.packagesDirectory, 'index.js')).resolve.paths('@clerk/clerk-js') ?? []
 
   app.get('/npm/@clerk/*', async http => {
@@ -44,7 +44,7 @@ export function mountNpm({ app, options }: Http): void {
         'content-type': TYPES[kind] as string,
         'content-length': String(content.length),
         'x-content-type-options': 'nosniff',
-        // Public scripts: any page may load them, also with crossorigin="anonymous" and where COEP is on.
+        // The scripts are public: any page may load them, even with crossorigin="anonymous" or with COEP.
         'access-control-allow-origin': '*',
         'cross-origin-resource-policy': 'cross-origin',
         'cache-control': exact ? 'public, max-age=31536000, immutable' : `public, max-age=${SHORT_SECONDS}`,
@@ -58,31 +58,31 @@ interface Installed {
   version: string
 }
 
-/** Looks anew each time, so that an update is seen at once. The packages do not export their package.json. */
+/** Finds the installed package. It reads package.json on each request, so updates apply immediately; the packages do not export that file. */
 async function installedPackage(folders: string[], name: string): Promise<Installed | undefined> {
   for (const folder of folders) {
     const manifest = await found(readFile(join(folder, name, 'package.json'), 'utf8'))
     if (manifest === undefined) continue
-    // Package managers link packages to where they keep them.
+    // Package managers may use symbolic links.
     return { folder: await realpath(join(folder, name)), version: String(JSON.parse(manifest).version) }
   }
   return undefined
 }
 
-/** `6.40.0` is itself, 6.40, 6 and latest; `6.41.0-canary.1` is canary too. */
+/** Whether the installed version matches. `6.40.0` matches 6.40.0, 6.40, 6 and latest; `6.41.0-canary.1` also matches canary. */
 function satisfies(version: string, wanted: string): boolean {
   if (wanted === version || wanted === 'latest') return true
   if (/^\d+(\.\d+)?$/.test(wanted)) return version.startsWith(`${wanted}.`)
   return /-([a-z]+)/i.exec(version)?.[1] === wanted
 }
 
-/** Undefined if there is no such file, or it is a link that leads out of `dist`. */
+/** Reads a file of `dist`. Returns undefined if there is no such file, or if it is a link to a file outside `dist`. */
 async function readInside(folder: string, file: string): Promise<Buffer<ArrayBuffer> | undefined> {
   const path = await found(realpath(join(folder, file)))
   return path?.startsWith(join(folder, 'dist') + sep) ? found(readFile(path)) : undefined
 }
 
-/** Undefined where there is nothing to read. Trouble of the machine stays trouble. */
+/** Returns undefined if there is no readable file. Other errors of the file system are thrown. */
 async function found<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
@@ -99,7 +99,7 @@ function notInstalled(name: string, wanted: string | undefined, installed: Insta
     installed
       ? `${name} ${installed.version} is installed on this server, not ${wanted}.`
       : `${name} is not installed on this server.`,
-    `Run \`npm install ${which}\` where the server is started, or in the folder that STAGEDOOR_PACKAGES_DIRECTORY names.`,
+    `Run \`npm install ${which}\` in the working directory of the server, or in the folder of STAGEDOOR_PACKAGES_DIRECTORY.`,
   )
 }
 

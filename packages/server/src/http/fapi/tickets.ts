@@ -7,13 +7,13 @@ import { isPrefetch } from '../origin.ts'
 import { confirmPage, pageStyle } from '../pages.ts'
 
 export function mountTickets(http: Http): void {
-  // Whoever opens the link, a person or a mail scanner: nothing changes.
+  // Opening the link changes nothing, so mail scanners cannot use up a ticket.
   mount(http, contract.acceptTicket, async (ctx, { query, browser, header, headers }) => {
     const { presented, clientToken, serverURL } = browser
     const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, presented })
     if (presented.length === 0) clientToken.keep(anonymousClientToken(ctx))
     const next = signInPage(ctx, query.ticket)
-    // A browser that only prepares the page is not sent on: the page it would come to might redeem the ticket.
+    // Do not redirect a browser that only prefetches the page: the target page might redeem the ticket.
     if (ctx.settings.accept_page === 'redirect' && !isPrefetch(header)) {
       headers.location = next.href
       return null
@@ -40,7 +40,7 @@ export function mountTickets(http: Http): void {
   })
 }
 
-/** The page of the app that redeems tickets. */
+/** Returns the URL of the app's page that redeems the ticket. */
 function signInPage({ settings }: Context, ticket: string): URL {
   const page = new URL(settings.sign_in_url)
   page.searchParams.set('__clerk_ticket', ticket)

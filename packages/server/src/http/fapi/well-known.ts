@@ -2,7 +2,7 @@ import { getPublicJwks } from '../../contract/keys.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentJwks } from '../present.ts'
 
-/** Shorter than the 5 minutes a key is published before its first signature. */
+/** Cache lifetime of the key set, in seconds. Shorter than the 5 minutes for which a key is published before its first signature. */
 const JWKS_MAX_AGE_SECONDS = 60
 
 export function mountWellKnown(http: Http): void {

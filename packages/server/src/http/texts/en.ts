@@ -56,7 +56,7 @@ export const en = {
     origin_authorization_headers_conflict: {
       title: 'This app does not fit this browser',
       text: 'The app identified itself as a native app, and as a website at the same time. Tell the people who run the app.',
-      fix: 'Leave `_is_native` out. For a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
+      fix: 'Omit `_is_native`. For a browser extension, add its origin to STAGEDOOR_ALLOWED_ORIGINS instead.',
     },
     invalid_redirect_url: {
       title: 'The way back is missing',
@@ -65,7 +65,7 @@ export const en = {
     },
     prohibited_redirect_url: {
       title: 'The way back is not allowed',
-      text: 'This server sends nobody to {origin}. If you followed a link, do not trust it. Otherwise tell the people who run the app.',
+      text: 'This server does not send browsers to {origin}. If you followed a link, do not trust it. Otherwise tell the people who run the app.',
       fix: 'If the address is an app of yours, add its origin to STAGEDOOR_ALLOWED_ORIGINS.',
     },
     not_while_prefetching: {
@@ -201,12 +201,12 @@ export const en = {
     },
     service_unavailable: {
       title: 'Not available right now',
-      text: 'The server cannot do this right now. Wait a moment, then reload the page.',
+      text: 'The server cannot process your request right now. Wait a moment, then reload the page.',
       fix: 'Check that the server reaches its database: GET /readyz.',
     },
     outcome_unknown: {
       title: 'It is not known whether that worked',
-      text: 'The server lost its database at this moment. Go back to your app and check whether you are signed in before you try again.',
+      text: 'The server lost its database connection during your request. Go back to your app and check whether you are signed in before you try again.',
       fix: 'Check that the server reaches its database: GET /readyz.',
     },
   } as Partial<Record<ErrorCode, ErrorTexts>>,

@@ -1,16 +1,16 @@
 import { de } from './de.ts'
 import { en, type Texts } from './en.ts'
 
-/** The texts of the hosted pages and of the banner: one catalogue per language. A new language is one more file here. */
+/** The texts of the hosted pages and of the banner: one catalogue per language. To add a language, add a file here. */
 export const catalogue = { en, de } satisfies Record<string, Texts>
 
 export type Language = keyof typeof catalogue
 export type { Texts }
 
 /**
- * The language that suits a browser best.
+ * Returns the best language for a browser.
  * @param accepted the Accept-Language header
- * @param offered at least one; the first is for browsers that accept none of them
+ * @param offered at least one language; the first is the default if the browser accepts none of them
  * @example chooseLanguage('fr, de-AT;q=0.8, en;q=0.5', ['en', 'de']) // 'de'
  */
 export function chooseLanguage(accepted: string | undefined, offered: readonly [Language, ...Language[]]): Language {
