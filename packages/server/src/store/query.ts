@@ -32,7 +32,7 @@ export class Hole {
 }
 
 /** Returns a placeholder for a value that is given by name at each run. It has the type of the column it stands for. */
-// biome-ignore lint/suspicious/noExplicitAny: stands for a value of whichever type the column has
+// biome-ignore lint/suspicious/noExplicitAny: stands for a value of any column type
 export const given = (name: string): any => new Hole(name)
 
 /**
