@@ -243,7 +243,7 @@ export class StagedoorBanner extends Base {
       return
     }
     if (name === 'now' && this.now !== null) this.#clockOffset = this.now - arrivedAt()
-    if (name === 'clerk') this.#bindClerk()
+    if (name === 'clerk') void this.#bindClerk()
     this.#updateSoon()
   }
 
@@ -282,7 +282,7 @@ export class StagedoorBanner extends Base {
       resized.disconnect()
       channel?.close()
     })
-    this.#bindClerk()
+    void this.#bindClerk()
   }
 
   #retire(): void {
@@ -302,7 +302,7 @@ export class StagedoorBanner extends Base {
     }
     this.#stray = true
     document.documentElement.insertBefore(this, document.body)
-    this.check()
+    void this.check()
   }
 
   async #bindClerk(): Promise<void> {
@@ -429,14 +429,14 @@ export class StagedoorBanner extends Base {
     this.#announceTime(left)
     this.#keepInSight()
     if (left <= 0 && this.#endIsOurs === undefined) this.#expire()
-    else if (isSeen() && Date.now() - this.#checkedAt >= CHECK_EVERY) this.check()
+    else if (isSeen() && Date.now() - this.#checkedAt >= CHECK_EVERY) void this.check()
     this.#timer = setTimeout(() => this.#tick(), left > 0 ? left % 1_000 || 1_000 : 1_000)
   }
 
   #expire(): void {
     if (this.#phase !== 'acting') return
     if (!this.#tellEnd('expired')) this.#phase = 'over'
-    else if (this.handlers.check || this.statusUrl) this.check()
+    else if (this.handlers.check || this.statusUrl) void this.check()
     else this.end('expired')
   }
 
@@ -524,7 +524,7 @@ export class StagedoorBanner extends Base {
       // Stop clerk-js from reporting this page's session as in use, instead of the session of the other tabs.
       event?.stopImmediatePropagation()
       visit(this.#stale)
-    } else if (this.#phase !== 'idle' && Date.now() - this.#checkedAt > 1_000) this.check()
+    } else if (this.#phase !== 'idle' && Date.now() - this.#checkedAt > 1_000) void this.check()
   }
 
   // ── visibility ──
@@ -682,7 +682,7 @@ export function followClerk(banner: StagedoorBanner, clerk: ClerkLike): () => vo
       const { reason } = session.actor as { reason?: unknown }
       banner.reason = givenReason ?? (typeof reason === 'string' ? reason : null)
       returnUrl = undefined
-      banner.check()
+      void banner.check()
     } else if (acting && session === null) {
       // The session expired or was revoked, and clerk-js noticed it first.
       banner.end()

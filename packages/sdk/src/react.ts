@@ -46,7 +46,7 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
   useEffect(() => {
     let isLatest = true
     // Imported here, so that servers never load it.
-    import('./banner.ts').then(({ followClerk }) => {
+    void import('./banner.ts').then(({ followClerk }) => {
       if (!isLatest || !banner.current) return
       if (clerk) followClerk(banner.current, clerk)
     })

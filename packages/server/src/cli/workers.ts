@@ -68,7 +68,7 @@ export async function superviseWorkers(config: Config, count: number): Promise<v
       throw portTaken(error, config)
     })
   const { public_url, environment = 'production' } = config
-  crew
+  void crew
     .start(count)
     .then(() =>
       log.info({ host, port, metrics_port: metricsServer?.port, public_url, environment, workers: count }, 'serving'),
