@@ -1,4 +1,5 @@
 import type { Actor } from './models/schemas.ts'
+import type { SessionClaims } from './verify/claims.ts'
 import { decodeJwt, jsonOf, MAX_TOKEN_LENGTH } from './verify/jwt.ts'
 import { type FindKey, type KeyName, type KeyOptions, keyFinder, keyNameOf } from './verify/keys.ts'
 import type { RevocationFollower } from './verify/revocations.ts'
@@ -6,6 +7,7 @@ import { signatureMatches } from './verify/signature.ts'
 import { TokenError } from './verify/token-error.ts'
 
 export type { Actor, JsonWebKey, JsonWebKeySet } from './models/schemas.ts'
+export type { SessionClaims } from './verify/claims.ts'
 export type { KeyOptions } from './verify/keys.ts'
 export { type RemoteJwks, type RemoteJwksOptions, remoteJwks } from './verify/remote-jwks.ts'
 export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
@@ -31,23 +33,6 @@ export type VerifyOptions = KeyOptions & {
   revocations?: RevocationFollower | undefined
   /** Returns the time, in Unix milliseconds. Default: `Date.now`. */
   now?: (() => number) | undefined
-}
-
-/** The claims of a session token. Times are Unix seconds. */
-export interface SessionClaims {
-  iss: string
-  /** The user. */
-  sub: string
-  /** The session. */
-  sid: string
-  exp: number
-  iat: number
-  nbf: number
-  /** The page that the token is for, as an origin. */
-  azp?: string
-  /** The complete actor payload: who is really acting. */
-  act?: Actor
-  [claim: string]: unknown
 }
 
 /** The session of a valid token. With `cacheSize`, it is frozen, because all requests with the same token share it. */

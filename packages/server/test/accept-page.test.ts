@@ -436,7 +436,7 @@ describe('the page for a ticket that does not work', () => {
     assert.deepEqual([answer.status, answer.codes], [400, ['third_party_cookies_blocked']])
     const [{ long_message, meta }] = answer.body.errors
     assert.match(long_message, /between http:\/\/localhost:3000 and http:\/\/127\.0\.0\.1:4100/)
-    assert.match(meta.action, /127\.0\.0\.1, not one as localhost/)
+    assert.match(meta.action, /127\.0\.0\.1 and neither as localhost/)
     assert.equal(await statusOf(server, id), 'pending')
     const same = { origin: 'http://127.0.0.1:3000', 'sec-fetch-site': 'same-site' }
     assert.equal((await server.post('/v1/client/sign_ins', form, same)).status, 200)

@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { type Logger, pino } from 'pino'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
 import { loadConfig } from '../src/config.ts'
-import type { Clock } from '../src/domain/context.ts'
+import type { Clock } from '../src/domain/clock.ts'
 import { createStagedoor, migrateDatabase, type Stagedoor } from '../src/server.ts'
 import { assertInContract } from './contract.ts'
 

@@ -2,7 +2,7 @@
 import { eventsOf, type ServerSentEvent } from '../event-stream.ts'
 import { originOf } from '../server-url.ts'
 import { sleep } from '../sleep.ts'
-import type { SessionClaims } from '../verify.ts'
+import type { SessionClaims } from './claims.ts'
 
 export interface FollowRevocationsOptions {
   /** URL of the server: `http://127.0.0.1:4100`. */

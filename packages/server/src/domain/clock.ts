@@ -1,4 +1,7 @@
-import type { Clock } from './context.ts'
+export interface Clock {
+  /** Unix time in milliseconds. */
+  now(): number
+}
 
 /** Largest backward step that this clock bridges by standing still until the system clock has caught up, in ms. */
 const SLACK = 2_000

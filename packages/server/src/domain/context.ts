@@ -1,4 +1,5 @@
 import type { Activity } from './activity.ts'
+import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
@@ -34,11 +35,6 @@ export interface Caller {
   address: string | null
   user_agent: string | null
   trace_id: string
-}
-
-export interface Clock {
-  /** Unix time in milliseconds. */
-  now(): number
 }
 
 export interface Random {

@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto'
-import type { Clock, Random } from './context.ts'
+import type { Clock } from './clock.ts'
+import type { Random } from './context.ts'
 
 /** The machine's clock. */
 export const systemClock: Clock = { now: () => Date.now() }

@@ -1,5 +1,4 @@
 import { invalidParam } from '../contract/errors.ts'
-import type { Context } from './context.ts'
 import { partsOf } from './cursor.ts'
 import type { RefusedRequestsRecord } from './records.ts'
 import type { Found, Page, Store } from './store.ts'
@@ -66,7 +65,7 @@ export function network(address: string): string {
  * @throws ApiError form_param_value_invalid if the cursor is not one of this list
  */
 export async function listRefusedRequests(
-  ctx: Context,
+  ctx: { store: Store },
   input: Page & { counted: boolean },
 ): Promise<Found<RefusedRequestsRecord>> {
   const { starting_after } = input

@@ -1,7 +1,7 @@
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
-import type { Seen } from './observe.ts'
 import { isAllowed } from './origin.ts'
+import type { RequestLog } from './request-log.ts'
 
 /** Headers of an answer. A plain object, which Node's server writes unchanged. */
 export type AnswerHeaders = Record<string, string>
@@ -34,12 +34,12 @@ export function answerJson(value: unknown, status: number, headers: AnswerHeader
 }
 
 /** Answers with an error in Clerk's envelope. Any error that is not an ApiError is a bug: the caller gets only the trace id. */
-export function answerError(error: unknown, headers: AnswerHeaders, seen: Seen): Response {
+export function answerError(error: unknown, headers: AnswerHeaders, requestLog: RequestLog): Response {
   const traceId = headers['clerk-trace-id']
   const errors = asApiErrors(error)
   const [refusal] = errors
   const { status } = refusal
-  seen.refused(refusal, error)
+  requestLog.refused(refusal, error)
   const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
   return answerJson(body, status, status === 503 ? { 'retry-after': '1', ...headers } : headers)
 }

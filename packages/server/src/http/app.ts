@@ -7,6 +7,7 @@ import { mountRevocations } from './bapi/revocations.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountTokens } from './bapi/tokens.ts'
 import { mountUsers } from './bapi/users.ts'
+import type { Env } from './env.ts'
 import { mountBanner } from './fapi/banner.ts'
 import { mountClient } from './fapi/client.ts'
 import { mountEnvironment } from './fapi/environment.ts'
@@ -17,8 +18,9 @@ import { mountNpm } from './fapi/npm.ts'
 import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
-import type { Env, HttpOptions } from './mount.ts'
-import { type Observer, observed, type Seen } from './observe.ts'
+import type { HttpOptions } from './mount.ts'
+import { observed } from './observe.ts'
+import type { Observer, RequestLog } from './request-log.ts'
 import { Unmatched } from './unmatched.ts'
 
 /** Creates the complete HTTP app: a `Request → Response` function that Node serves, or that is called in process. */
@@ -26,12 +28,12 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   // Paths match exactly: `/v1/users/` is not `/v1/users`.
   const app = new Hono<Env>({ strict: true, getPath: routedPath })
   const http = { app, services, options, log: observer.log }
-  const refuse = (error: unknown, request: Request, seen: Seen) => {
+  const refuse = (error: unknown, request: Request, requestLog: RequestLog) => {
     const origin = request.headers.get('origin') ?? undefined
-    return answerError(error, standardHeaders(seen.traceId, origin, options.allowedOrigins), seen)
+    return answerError(error, standardHeaders(requestLog.traceId, origin, options.allowedOrigins), requestLog)
   }
   const unmatched = new Unmatched(app, options)
-  app.options('*', ({ req, env }) => unmatched.options(req.raw, env.seen))
+  app.options('*', ({ req, env }) => unmatched.options(req.raw, env.requestLog))
   unmatched.keepLiteralPaths()
   mountTokens(http)
   mountUsers(http)
@@ -50,7 +52,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountNpm(http)
   mountBanner(http)
 
-  app.notFound(({ req, env }) => unmatched.refuse(req.raw, env.seen))
-  app.onError((error, { req, env }) => refuse(error, req.raw, env.seen))
+  app.notFound(({ req, env }) => unmatched.refuse(req.raw, env.requestLog))
+  app.onError((error, { req, env }) => refuse(error, req.raw, env.requestLog))
   return observed(app, services, observer)
 }

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import type { BlockList } from 'node:net'
 import type { Handler, Hono, Context as HonoContext } from 'hono'
 import type { Logger } from 'pino'
@@ -13,16 +12,12 @@ import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './
 import { readBody } from './body.ts'
 import { askingBrowser, type Browser } from './browser.ts'
 import { authenticate, callerOf } from './caller.ts'
+import type { Env } from './env.ts'
 import { type HeaderReader, headerReader } from './headers.ts'
 import { overridePath } from './method-override.ts'
-import type { Seen } from './observe.ts'
 import { errorPage, type PageOptions, pageStyle, wantsPage } from './pages.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { queryReader, validate } from './validate.ts'
-
-export interface Env {
-  Bindings: { incoming?: IncomingMessage; seen: Seen }
-}
 
 /** Options of the HTTP layer, in addition to the domain's services. */
 export interface HttpOptions {
@@ -89,13 +84,13 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
 
   const handle: Handler<Env> = async http => {
     const { raw: request } = http.req
-    const { incoming, seen } = http.env
+    const { incoming, requestLog } = http.env
     const header = headerReader(request, incoming)
-    const traceId = seen.began(operation, header)
+    const traceId = requestLog.start(operation, header)
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
     const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
-    seen.caller = ctx.caller
+    requestLog.caller = ctx.caller
 
     const { address } = ctx.caller
 
@@ -136,14 +131,14 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       })
     }
     try {
-      const answer = await seen.inside(() => recordingRefusals(ctx, action, run))
+      const answer = await requestLog.run(() => recordingRefusals(ctx, action, run))
       if (answer instanceof Response) return request.method === 'HEAD' ? withoutBody(answer) : answer
       if (options.checkResponses) operation.response.parse(answer)
       const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
       return withCookies(response, cookies)
     } catch (error) {
-      if (page && wantsPage(header)) return errorPage(error, headers, seen, pageStyle(options.pages, header))
-      return answerError(error, headers, seen)
+      if (page && wantsPage(header)) return errorPage(error, headers, requestLog, pageStyle(options.pages, header))
+      return answerError(error, headers, requestLog)
     }
   }
   app.on(method.toUpperCase(), path, handle)

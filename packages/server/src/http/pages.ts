@@ -6,8 +6,8 @@ import { type AnswerHeaders, asApiErrors } from './answer.ts'
 import type { Brand } from './brand.ts'
 import { duration } from './duration.ts'
 import type { HeaderReader } from './headers.ts'
-import type { Seen } from './observe.ts'
 import { identifierOf } from './present.ts'
+import type { RequestLog } from './request-log.ts'
 import { catalogue, chooseLanguage, type Language, type Texts } from './texts/index.ts'
 
 /** The pages for people: plain HTML without scripts or files of other servers. Their texts are in `texts/`. */
@@ -101,9 +101,9 @@ interface ActorPayload {
 const actorOf = ({ actor }: TicketRecord) => JSON.parse(actor ?? 'null') as ActorPayload
 
 /** Creates the page of an error: what happened and what to do, and below that the details for the operator of the server. */
-export function errorPage(error: unknown, headers: AnswerHeaders, seen: Seen, style: PageStyle): Response {
+export function errorPage(error: unknown, headers: AnswerHeaders, requestLog: RequestLog, style: PageStyle): Response {
   const [refusal] = asApiErrors(error)
-  seen.refused(refusal, error)
+  requestLog.refused(refusal, error)
   const { texts } = style
   const { title, text, fix } = errorTexts(refusal.code, texts)
   const body = html`<p class="badge error">${texts.error.badge}</p>

@@ -4,12 +4,13 @@ import { bapi } from '../contract/bapi.ts'
 import { ApiError } from '../contract/errors.ts'
 import { fapi } from '../contract/fapi.ts'
 import { answerError, standardHeaders } from './answer.ts'
+import type { Env } from './env.ts'
 import type { HeaderReader } from './headers.ts'
 import { isInRoom, requestedMethod } from './method-override.ts'
-import type { Env, HttpOptions } from './mount.ts'
-import type { Seen } from './observe.ts'
+import type { HttpOptions } from './mount.ts'
 import { isAllowed } from './origin.ts'
 import { errorPage, homePage, pageStyle, wantsPage } from './pages.ts'
+import type { RequestLog } from './request-log.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -46,52 +47,52 @@ export class Unmatched {
   keepLiteralPaths(): void {
     for (const [path, methods] of OF_LITERAL_PATHS) {
       const others = METHODS.filter(method => !methods.includes(method))
-      this.#app.on(others, path, ({ req, env }) => this.refuse(req.raw, env.seen))
+      this.#app.on(others, path, ({ req, env }) => this.refuse(req.raw, env.requestLog))
     }
   }
 
   /** Answers 405 with `Allow` if the path has other methods, otherwise 404. */
-  refuse(request: Request, seen: Seen): Response {
+  refuse(request: Request, requestLog: RequestLog): Response {
     const path = plainPath(request)
     const allow = this.#allow(path)
-    const headers = this.#headers(request, seen)
+    const headers = this.#headers(request, requestLog)
     // Check both the overriding method and the method of the request itself.
     const methods = [requestedMethod(request.method, request.url), request.method]
     const wrong = methods.find(method => allow?.split(', ').includes(method) === false)
     // The handler of static files calls this too, for a missing file.
-    if (allow === undefined || wrong === undefined) return this.#nothingHere(request, path, seen)
-    return answerError(methodNotAllowed(wrong, allow), { ...headers, allow }, seen)
+    if (allow === undefined || wrong === undefined) return this.#nothingHere(request, path, requestLog)
+    return answerError(methodNotAllowed(wrong, allow), { ...headers, allow }, requestLog)
   }
 
   /** Answers 404: with a page for a person in a browser, with JSON for all other callers. */
-  #nothingHere(request: Request, path: string | undefined, seen: Seen): Response {
+  #nothingHere(request: Request, path: string | undefined, requestLog: RequestLog): Response {
     const error = nothingHere(request.method, path)
-    const headers = this.#headers(request, seen)
+    const headers = this.#headers(request, requestLog)
     const header: HeaderReader = name => request.headers.get(name) ?? undefined
-    if (!['GET', 'HEAD'].includes(request.method) || !wantsPage(header)) return answerError(error, headers, seen)
+    if (!['GET', 'HEAD'].includes(request.method) || !wantsPage(header)) return answerError(error, headers, requestLog)
     const style = pageStyle(this.#pages, header)
-    return path === '/' ? homePage(headers, style) : errorPage(error, headers, seen, style)
+    return path === '/' ? homePage(headers, style) : errorPage(error, headers, requestLog, style)
   }
 
   /**
    * Answers with the methods of a path. A browser sends OPTIONS (a preflight) before a cross-origin request that is not a
    * simple form. Pages of origins that are not allowed are refused.
    */
-  options(request: Request, seen: Seen): Response {
+  options(request: Request, requestLog: RequestLog): Response {
     const origin = request.headers.get('origin')
     const path = plainPath(request)
     const allow = this.#allow(path)
     // A preflight for an unknown path is answered like any other, so that the page can read the 404 that follows.
     const known = allow !== undefined || (origin !== null && path?.startsWith('/v1/') === true)
-    if (!known) return this.refuse(request, seen)
-    const headers = { ...this.#headers(request, seen), ...(allow === undefined ? {} : { allow }) }
+    if (!known) return this.refuse(request, requestLog)
+    const headers = { ...this.#headers(request, requestLog), ...(allow === undefined ? {} : { allow }) }
     if (origin === null) return new Response(null, { status: 204, headers })
-    if (!isAllowed(origin, this.#origins)) return answerError(new ApiError('origin_invalid'), headers, seen)
+    if (!isAllowed(origin, this.#origins)) return answerError(new ApiError('origin_invalid'), headers, requestLog)
     return new Response(null, { status: 204, headers: { ...headers, ...PREFLIGHT } })
   }
 
-  #headers(request: Request, seen: Seen) {
-    return standardHeaders(seen.traceId, request.headers.get('origin') ?? undefined, this.#origins)
+  #headers(request: Request, requestLog: RequestLog) {
+    return standardHeaders(requestLog.traceId, request.headers.get('origin') ?? undefined, this.#origins)
   }
 
   /** Returns the `Allow` header of a path (RFC 9110 §10.2.1), or undefined if the path has no operation. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { PostgresQueryCompiler, type RootOperationNode } from 'kysely'
 import pg from 'pg'
-import type { Clock } from '../domain/context.ts'
+import type { Clock } from '../domain/clock.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { grantsNeeded, lackingGrants, MISSING_GRANTS, type MissingGrant } from './grants.ts'
 import { assertKnown, migrations, postgresOf } from './migrations.ts'

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
-import type { Clock } from '../domain/context.ts'
+import type { Clock } from '../domain/clock.ts'
 import { StoreUnavailable } from '../domain/store.ts'
 import { Acknowledged } from './acknowledged.ts'
 import { Ballast } from './ballast.ts'

@@ -1,4 +1,4 @@
-import type { Clock } from '../domain/context.ts'
+import type { Clock } from '../domain/clock.ts'
 import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
