@@ -215,7 +215,7 @@ for (const kind of ['test', 'live'] as const) {
       assert.deepEqual([answer.status, answer.codes], [422, ['form_param_value_invalid']])
       assert.match(
         answer.body.errors[0].meta.action,
-        /2435 bytes as JSON and at most 2434 are allowed.*has to fit a cookie/,
+        /2435 bytes as JSON and at most 2434 are allowed.*must fit into a cookie/,
       )
     })
   })

@@ -235,7 +235,7 @@ describe('workers', { concurrency: false }, () => {
       () => assert.fail('it started'),
       error => String(error),
     )
-    assert.equal(failed.match(/STAGEDOOR_PORT: port \d+ is taken/g)?.length, 1, failed)
+    assert.equal(failed.match(/STAGEDOOR_PORT: port \d+ on \S+ is already in use/g)?.length, 1, failed)
     const settings = { STAGEDOOR_DATABASE_URL: 'postgres://127.0.0.1:1/nowhere', STAGEDOOR_WORKERS: '2' }
     const away = await serving({ env: settings }).then(
       () => assert.fail('it started'),
