@@ -54,7 +54,7 @@ test('signInAs reports the browser’s address if the ticket is not redeemed', a
     const options = { stagedoor: server.stagedoor, userId: user.id, actor: { sub: 'olivia' }, timeoutMs: 500 }
     await assert.rejects(signInAs(browser.page, options), (error: Error) => {
       assert.match(error.message, /not redeemed within 500 ms.*STAGEDOOR_SIGN_IN_URL/)
-      assert.ok(error.message.includes(`at ${url}/sign-in:`), error.message)
+      assert.ok(error.message.includes(`at ${url}/sign-in.`), error.message)
       return true
     })
   } finally {
