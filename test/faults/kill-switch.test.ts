@@ -1,5 +1,6 @@
 /** Races redemptions against everything that ends them: once both are answered, no node mints. */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, cluster } from './cluster.ts'
@@ -41,7 +42,7 @@ class Lane implements Disposable {
     const [first, second] = random.next() < 0.5 ? this.#connections : this.#connections.toReversed()
     assert.ok(first && second)
     const user = (await ok(first, ask.createUser())).body.id as string
-    const external_id = `operator-${random.between(0, 2 ** 32)}`
+    const external_id = randomUUID()
     const actor = (await ok(first, { path: '/v1/users', json: { external_id }, key: this.#nodes.secretKey })).body.id
     // Bans and deletions end the sessions of an operator under either of their names.
     const sub = ending.includes('revoke_all') || random.next() < 0.5 ? actor : external_id
