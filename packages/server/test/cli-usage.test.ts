@@ -53,7 +53,8 @@ async function ok(args: string[], env: Record<string, string> = {}): Promise<Res
   return result
 }
 
-const json = async (args: string[]) => JSON.parse((await ok([...args, '--json'])).stdout)
+const json = async (args: string[], env: Record<string, string> = {}) =>
+  JSON.parse((await ok([...args, '--json'], env)).stdout)
 
 /** A client for requests that need no command line. */
 function client(): Stagedoor {
@@ -105,6 +106,11 @@ describe('commands and the development server of their folder', () => {
     assert.deepEqual([found.result, found.detail], ['ok', `${url} is ready`])
     assert.equal(second.code, 2)
     assert.match(second.stderr, new RegExp(`is already running at ${url} \\(process ${dev.pid}\\)`))
+    // The two lines that `dev` prints are exported.
+    const { STAGEDOOR_SECRET_KEY = '' } = parseEnv(readFileSync(join(folder, '.stagedoor/dev.env'), 'utf8'))
+    const exported = await json(['doctor'], { STAGEDOOR_SERVER_URL: url, STAGEDOOR_SECRET_KEY })
+    const results = (all: { result: string }[]) => all.map(({ result }) => result)
+    assert.deepEqual(results(exported), results(doctor))
     // The environment takes precedence.
     const elsewhere = await run(['users', 'list'], { STAGEDOOR_SERVER_URL: 'http://127.0.0.1:65529' })
     assert.match(elsewhere.stderr, /Nothing answers at http:\/\/127\.0\.0\.1:65529 \(ECONNREFUSED\)/)

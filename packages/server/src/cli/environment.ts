@@ -33,13 +33,18 @@ export function devEnvironment(): Record<string, string> {
   }
 }
 
-/** Returns the environment of a command: the process's own, or that of the development server of this folder. */
+/**
+ * Returns the environment of a command: the process's own, or that of the development server of this folder. The key that
+ * `dev` prints may be exported: it still means this folder.
+ */
 export function commandEnvironment(): Record<string, string | undefined> {
   const own = process.env
-  const told = own.STAGEDOOR_MASTER_KEY ?? own.STAGEDOOR_SECRET_KEY ?? own.STAGEDOOR_DATABASE_URL
-  if (told !== undefined || !existsSync(DEV_ENV)) return own
+  const { STAGEDOOR_MASTER_KEY: masterKey, STAGEDOOR_DATABASE_URL: databaseUrl, STAGEDOOR_SECRET_KEY: secretKey } = own
+  if (masterKey !== undefined || databaseUrl !== undefined || !existsSync(DEV_ENV)) return own
+  const dev = devEnvironment()
+  if (secretKey !== undefined && secretKey !== dev.STAGEDOOR_SECRET_KEY) return own
   const server = runningDevServer()
-  return { ...devEnvironment(), ...(server ? { STAGEDOOR_SERVER_URL: server.url } : {}), ...own }
+  return { ...dev, ...(server ? { STAGEDOOR_SERVER_URL: server.url } : {}), ...own }
 }
 
 interface DevServer {
