@@ -52,7 +52,7 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
     .leftJoin('users', 'users.id', 'sessions.user_id')
-    // Two lookups in an index each: PostgreSQL needs twice as long for one with `or`.
+    // The actor by id and by external id: one lookup in an index each.
     .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
     .leftJoin('users as external_actors', 'external_actors.external_id', 'sessions.actor_sub')
     .selectAll('sessions')
