@@ -1,6 +1,7 @@
 import { StagedoorError } from '@stagedoor/sdk'
 import { CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
+import { errorTexts } from '../contract/error-texts.ts'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 import { wordsOf, wordsOfDetail } from './words.ts'
 
@@ -98,9 +99,10 @@ function explain(error: unknown): { code: string; message: string; exit: number 
   if (error instanceof StagedoorError) return { code: error.code, message: wordsOf(error), exit: EXIT.failed }
   if (error instanceof ApiErrors) return explain(error.errors[0])
   if (error instanceof ApiError) {
-    const { code, long_message: message, meta } = error.toJSON()
-    const { action, param_name: paramName } = meta as { action?: string; param_name?: string }
-    return { code, message: wordsOfDetail({ code, message, action, paramName }), exit: EXIT.failed }
+    const { code, long_message, meta } = error.toJSON()
+    const { action, param_name = '' } = meta as { action?: string; param_name?: string }
+    const message = (errorTexts[code] ?? long_message).replace('{param_name}', param_name)
+    return { code, message: wordsOfDetail({ message, action }), exit: EXIT.failed }
   }
   if (error instanceof UsageError) return { code: 'usage', message: error.message, exit: EXIT.usage }
   const { message } = error instanceof Error ? error : new Error(String(error))

@@ -1,21 +1,4 @@
 import type { StagedoorError } from '@stagedoor/sdk'
-import type { ErrorCode } from '../contract/errors.ts'
-
-/**
- * The command line's text for error codes whose text on the wire is Clerk's. Clerk's texts are for Clerk's clients: they
- * mention Clerk or a page in a browser. All other codes already have Stagedoor's own text on the wire.
- */
-const OWN: Partial<Record<ErrorCode, string>> = {
-  authorization_header_format_invalid: 'The secret key was not sent as the server expects it.',
-  clerk_key_invalid: 'The server does not know this secret key, or the key was revoked.',
-  authentication_invalid: 'The session has ended or its user is blocked, so the server mints no token for it.',
-  request_body_invalid: 'The server could not read the request.',
-  form_identifier_exists: 'Another user has this {param}.',
-  form_param_unknown: 'The server has no field {param}.',
-  ticket_invalid_code: 'This ticket is incomplete, was altered, or was issued by a different server.',
-  too_many_requests: 'This key or address sends more requests than the server allows.',
-  internal_clerk_error: 'The server failed on this request. Its log has the reason under the trace id {trace}.',
-}
 
 /**
  * Texts for requests without an answer. The SDK's texts name its options; the command line names settings instead. Each
@@ -50,24 +33,19 @@ export function causeOf(error: unknown): string {
 }
 
 interface Detail {
-  code: string
   message: string
-  paramName?: string | undefined
   action?: string | undefined
 }
 
 /** Returns the text of each error in the answer, and what to do. @example wordsOf(error) // 'Another user has this username.' */
 export function wordsOf(error: StagedoorError): string {
-  const { errors, code, status, traceId } = error
+  const { errors, code, status } = error
   const own = Object.hasOwn(CLIENT, code) && (status === 0 || code === 'response_invalid') ? CLIENT[code] : undefined
   if (own) return own(errors[0]?.message ?? '', causeOf(error))
-  return errors.map(detail => wordsOfDetail(detail, traceId)).join(' ')
+  return errors.map(wordsOfDetail).join(' ')
 }
 
-export function wordsOfDetail({ code, message, paramName, action }: Detail, traceId?: string): string {
-  const values: Record<string, string | undefined> = { param: paramName, trace: traceId }
-  const own = Object.hasOwn(OWN, code) ? OWN[code as ErrorCode] : undefined
-  const isFilled = own !== undefined && [...own.matchAll(/\{(\w+)\}/g)].every(([, name = '']) => values[name])
-  const text = isFilled ? own.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '') : message
-  return [/[.!?]$/.test(text) ? text : `${text}.`, action].filter(Boolean).join(' ')
+/** Returns the SDK's text, which is Stagedoor's own for each code whose text on the wire is Clerk's, and what to do. */
+export function wordsOfDetail({ message, action }: Detail): string {
+  return [/[.!?]$/.test(message) ? message : `${message}.`, action].filter(Boolean).join(' ')
 }
