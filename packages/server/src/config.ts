@@ -17,7 +17,7 @@ export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: for a browser, localhost and 127.0.0.1 are different sites, so they do not share cookies. */
 const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
-/** Languages that http/texts has. */
+/** Languages that http/browser/texts has. */
 const LANGUAGES = ['en', 'de'] as const
 
 /** Accepts digits only: `1e3`, `0x10` and ` 5` are errors. */

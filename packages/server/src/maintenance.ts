@@ -6,10 +6,10 @@ import { revokeSecretKey } from './domain/secret-keys.ts'
 import { removeSigningKey } from './domain/signing-keys.ts'
 import { banUser, deleteUser, setUserState } from './domain/users.ts'
 import { createStagedoor, migrateDatabase, opening, type Stagedoor } from './server.ts'
-import { backupSqlite } from './store/backup.ts'
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
-import { Restore } from './store/restore.ts'
-import { type TakenAway, takenAway } from './store/taken-away.ts'
+import { backupSqlite } from './store/sqlite/backup.ts'
+import { Restore } from './store/sqlite/restore.ts'
+import { type TakenAway, takenAway } from './store/sqlite/revoked-since-copy.ts'
 
 /** Operations on a whole database: back up, restore, move. */
 

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 import { loadConfig } from '../src/config.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { errorCodesOf } from '../src/contract/openapi.ts'
-import { catalogue } from '../src/http/texts/index.ts'
+import { catalogue } from '../src/http/browser/texts/index.ts'
 import { type Answer, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }

@@ -10,7 +10,7 @@ import { type Child, startChild } from '../../../bench/child.ts'
 import type { Kept, Kind, Prepare, Rate } from '../../../bench/rate.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
-import { urgentRequests } from '../src/http/overload.ts'
+import { urgentRequests } from '../src/http/edge/load-shedding.ts'
 import { goal, times } from './support.ts'
 
 /** More requests than the server can answer: it answers most, rejects the rest quickly, and answers revocations at once. */

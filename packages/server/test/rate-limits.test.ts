@@ -5,7 +5,7 @@ import { type Child, startChild } from '../../../bench/child.ts'
 import type { Kept, Prepare, Rate } from '../../../bench/rate.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 import { plainAddress } from '../src/http/caller.ts'
-import { RateLimiter } from '../src/http/rate-limits.ts'
+import { RateLimiter } from '../src/http/edge/rate-limits.ts'
 import { expectOk, goal, memoryInUse, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
 describe('RateLimiter', () => {

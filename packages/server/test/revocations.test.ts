@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { auditEvent } from '../src/domain/audit.ts'
+import { auditEvent } from '../src/domain/audit/event.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 import { type AuditEventBody, claimsOf, expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
 

@@ -1,3 +1,4 @@
+import * as tokens from './actor-tokens.ts'
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
 import * as jwtTemplates from './jwt-templates.ts'
@@ -5,7 +6,6 @@ import * as keys from './keys.ts'
 import type { Operation } from './operation.ts'
 import * as revocations from './revocations.ts'
 import * as sessions from './sessions.ts'
-import * as tokens from './tokens.ts'
 import * as users from './users.ts'
 
 /** Every operation of the Backend API, in the order of the reference. */

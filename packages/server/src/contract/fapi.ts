@@ -1,9 +1,9 @@
+import * as tokens from './actor-tokens.ts'
 import * as environment from './environment.ts'
-import * as frontend from './frontend.ts'
+import * as frontend from './frontend-client.ts'
 import * as keys from './keys.ts'
 import * as me from './me.ts'
 import type { Operation } from './operation.ts'
-import * as tokens from './tokens.ts'
 
 /** Every operation of the Frontend API and the public addresses, in the order of the reference. */
 export const fapi: Operation[] = [

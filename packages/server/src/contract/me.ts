@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { FrontendSession, FrontendUser, wrapped } from './frontend.ts'
+import { FrontendSession, FrontendUser, wrapped } from './frontend-client.ts'
 import { Id, listOf, listQuery, operation } from './operation.ts'
 import { EmailAddress, PhoneNumber } from './users.ts'
 

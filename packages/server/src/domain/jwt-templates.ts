@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateJwtTemplateRequestBody, UpdateJwtTemplateRequestBody } from '../contract/jwt-templates.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import type { JwtTemplateRecord, SessionRecord } from './records.ts'

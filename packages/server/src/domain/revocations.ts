@@ -1,10 +1,10 @@
 import { notFound } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
+import { ticketEvent } from './actor-tokens.ts'
+import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { NotBeforeRecord } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { ExpulsionEvents } from './store.ts'
-import { ticketEvent } from './tickets.ts'
 
 /** Maximum rows of each kind per transaction. */
 const BATCH = 500

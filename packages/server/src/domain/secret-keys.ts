@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { ApiError, notFound } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { SecretKeyRecord } from './records.ts'
 import { Taken } from './store.ts'

@@ -1,5 +1,5 @@
 import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'

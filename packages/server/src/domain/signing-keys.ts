@@ -1,5 +1,5 @@
 import { ApiError, notFound } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { SigningAlg, SigningKeyRecord } from './records.ts'
 import type { SigningKeyChange } from './store.ts'

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateUserRequestBody, updateUser as updateUserOperation } from '../contract/users.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { partsOf } from './cursor.ts'
 import type { Once } from './idempotency.ts'

@@ -1,6 +1,6 @@
 import { ApiError, ApiErrors } from '../contract/errors.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
-import { isAllowed } from './origin.ts'
+import { isAllowed } from './browser/origin.ts'
 import type { RequestLog } from './request-log.ts'
 
 /** Headers of an answer. A plain object, which Node's server writes unchanged. */

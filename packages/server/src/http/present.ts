@@ -1,16 +1,17 @@
 import type { z } from 'zod'
+import type { ActorToken, SignInToken } from '../contract/actor-tokens.ts'
 import type { AuditEvent, RefusedRequests } from '../contract/audit.ts'
 import type { Client } from '../contract/clients.ts'
 import type { Environment } from '../contract/environment.ts'
-import type { FrontendClient, FrontendSession, FrontendUser, SignIn } from '../contract/frontend.ts'
+import type { FrontendClient, FrontendSession, FrontendUser, SignIn } from '../contract/frontend-client.ts'
 import type { JwtTemplate } from '../contract/jwt-templates.ts'
 import type { Health, JsonWebKeySet } from '../contract/keys.ts'
 import type { SessionWithActivities } from '../contract/me.ts'
 import type { DeletedObject } from '../contract/operation.ts'
 import type { revokeAllSessions } from '../contract/revocations.ts'
 import type { ActingSession, Session, SessionToken } from '../contract/sessions.ts'
-import type { ActorToken, SignInToken } from '../contract/tokens.ts'
 import type { TotalCount, User } from '../contract/users.ts'
+import { ticketOf } from '../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../domain/clients.ts'
 import type { Context, Settings, Signing } from '../domain/context.ts'
 import type {
@@ -26,7 +27,6 @@ import type {
 import type { RevokedAll } from '../domain/revocations.ts'
 import { factorVerificationAge, statusAt } from '../domain/sessions.ts'
 import type { Found } from '../domain/store.ts'
-import { ticketOf } from '../domain/tickets.ts'
 
 /** Converts records to the wire format. The types come from the contract: a missing or misspelt field does not compile. */
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import BetterSqlite3 from 'better-sqlite3'
 import pg from 'pg'
-import { HostLock } from './host-lock.ts'
-import { migrations } from './migrations.ts'
-import { type Moved, markMoved } from './moved.ts'
-import { wholeNumbers } from './postgres.ts'
-import { ServerLock } from './server-lock.ts'
+import { migrations } from './migrations/index.ts'
+import { wholeNumbers } from './postgres/postgres.ts'
+import { HostLock } from './sqlite/host-lock.ts'
+import { type Moved, markMoved } from './sqlite/moved.ts'
+import { ServerLock } from './sqlite/server-lock.ts'
 
 /** Maximum rows per statement. */
 const BATCH = 200

@@ -1,6 +1,6 @@
 import * as contract from '../../contract/audit.ts'
 import { getJwks } from '../../contract/keys.ts'
-import { listAuditEvents } from '../../domain/audit.ts'
+import { listAuditEvents } from '../../domain/audit/event.ts'
 import { listRefusedRequests } from '../../domain/refused-requests.ts'
 import { type Http, mount } from '../mount.ts'
 import { countedIn, presentAuditEvent, presentJwks, presentList, presentRefusedRequests } from '../present.ts'

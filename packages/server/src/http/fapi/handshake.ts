@@ -1,6 +1,6 @@
 import { getHandshakePayload } from '../../contract/clients.ts'
 import { ApiError } from '../../contract/errors.ts'
-import { handshakeClient } from '../../contract/frontend.ts'
+import { handshakeClient } from '../../contract/frontend-client.ts'
 import {
   handshakeDirectives,
   handshakeToken,
@@ -8,11 +8,11 @@ import {
   readHandshake,
   startHandshake,
 } from '../../domain/handshakes.ts'
-import { clientUatCookie } from '../client-uat.ts'
+import { clientUatCookie } from '../browser/client-uat.ts'
+import { allowedRedirect } from '../browser/redirect.ts'
 import type { HeaderReader } from '../headers.ts'
 import { type Http, mount } from '../mount.ts'
-import { allowedRedirect } from '../redirect.ts'
-import { currentClient } from './client.ts'
+import { currentClient } from './frontend-client.ts'
 
 export function mountHandshake(http: Http): void {
   mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, header, headers }) => {

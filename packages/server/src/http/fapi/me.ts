@@ -1,10 +1,10 @@
 import * as contract from '../../contract/me.ts'
 import type { Context } from '../../domain/context.ts'
 import { listMySessions, readMe } from '../../domain/me.ts'
-import type { Browser } from '../browser.ts'
+import type { Browser } from '../browser/browser.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentFrontendUser, presentSessionWithActivities } from '../present.ts'
-import { currentClient, frontendClient } from './client.ts'
+import { currentClient, frontendClient } from './frontend-client.ts'
 
 export function mountMe(http: Http): void {
   mount(http, contract.getMe, async (ctx, input) => {

@@ -1,10 +1,10 @@
-import * as contract from '../../contract/tokens.ts'
+import * as contract from '../../contract/actor-tokens.ts'
+import { confirmTicket, previewTicket } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
-import { confirmTicket, previewTicket } from '../../domain/tickets.ts'
+import { isPrefetch } from '../browser/origin.ts'
+import { confirmPage, pageStyle } from '../browser/pages.ts'
 import { type Http, mount } from '../mount.ts'
-import { isPrefetch } from '../origin.ts'
-import { confirmPage, pageStyle } from '../pages.ts'
 
 export function mountTickets(http: Http): void {
   // Opening the link changes nothing, so mail scanners cannot use up a ticket.

@@ -1,5 +1,5 @@
-import type { AnswerHeaders } from './answer.ts'
-import type { HeaderReader } from './headers.ts'
+import type { AnswerHeaders } from '../answer.ts'
+import type { HeaderReader } from '../headers.ts'
 
 /** Browsers keep a cookie for at most 400 days. */
 const MAX_AGE_SECONDS = 34_560_000

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { PostgresQueryCompiler, type RootOperationNode } from 'kysely'
 import pg from 'pg'
-import type { Clock } from '../domain/clock.ts'
-import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
-import { grantsNeeded, lackingGrants, MISSING_GRANTS, type MissingGrant } from './grants.ts'
-import { assertKnown, migrations, postgresOf } from './migrations.ts'
+import type { Clock } from '../../domain/clock.ts'
+import { OutcomeUnknown, StoreUnavailable } from '../../domain/store.ts'
+import { assertKnown, migrations, postgresOf } from '../migrations/index.ts'
+import { rewriteOnPostgres } from '../migrations/rewrites.ts'
 import {
   type Bound,
   type Database,
@@ -15,10 +15,10 @@ import {
   readTime,
   type Step,
   UniqueViolation,
-} from './query.ts'
-import { type Args, Reads, type Send } from './reads.ts'
-import { rewriteOnPostgres } from './rewrites.ts'
-import { integers } from './schema.ts'
+} from '../query.ts'
+import { integers } from '../schema.ts'
+import { grantsNeeded, lackingGrants, MISSING_GRANTS, type MissingGrant } from './grants.ts'
+import { type Args, Reads, type Send } from './read-batch.ts'
 
 /** Timeout of a statement, in ms. */
 const STATEMENT_TIMEOUT = 5_000

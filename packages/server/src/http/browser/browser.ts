@@ -1,10 +1,10 @@
-import { isCurrent, readClientClaims } from '../domain/clients.ts'
-import type { ClientClaims, Context } from '../domain/context.ts'
-import type { AnswerHeaders } from './answer.ts'
-import { authenticateProxy } from './caller.ts'
+import { isCurrent, readClientClaims } from '../../domain/clients.ts'
+import type { ClientClaims, Context } from '../../domain/context.ts'
+import type { AnswerHeaders } from '../answer.ts'
+import { authenticateProxy } from '../caller.ts'
+import type { HeaderReader } from '../headers.ts'
 import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
 import { clientUatCookie } from './client-uat.ts'
-import type { HeaderReader } from './headers.ts'
 import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
 
 /** The browser that sent a request: its page, its route to this server, and its client. */

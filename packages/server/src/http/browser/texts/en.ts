@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../contract/errors.ts'
+import type { ErrorCode } from '../../../contract/errors.ts'
 
 /** What a page says about an error: to the person in the browser, and to the operator of the server. */
 export interface ErrorTexts {

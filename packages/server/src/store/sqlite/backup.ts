@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import BetterSqlite3 from 'better-sqlite3'
-import { syncFolder } from './acknowledged.ts'
+import { syncFolder } from './high-water-mark.ts'
 
 /**
  * Copies the database at a path as it is at this moment, while a server continues to write to it. The copy is checked

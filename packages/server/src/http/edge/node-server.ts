@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { Server as NetServer, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import { bapi } from '../contract/bapi.ts'
-import { fapi } from '../contract/fapi.ts'
-import { MAX_BODY_BYTES } from './body.ts'
-import { Overload, type Queue, urgentRequests } from './overload.ts'
-import { ReadyAnswers, type ReadyAnswersOptions, type SentAway } from './ready-answers.ts'
+import { bapi } from '../../contract/bapi.ts'
+import { fapi } from '../../contract/fapi.ts'
+import { MAX_BODY_BYTES } from '../body.ts'
+import { ReadyAnswers, type ReadyAnswersOptions, type SentAway } from './early-rejections.ts'
+import { Overload, type Queue, urgentRequests } from './load-shedding.ts'
 
 /** Timeouts for receiving the headers of a request, and the whole request, in ms. */
 const HEADERS_TIMEOUT = 10_000

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
-import { ApiError, type ErrorCode, errors } from '../contract/errors.ts'
-import { type AnswerHeaders, standardHeaders } from './answer.ts'
+import { ApiError, type ErrorCode, errors } from '../../contract/errors.ts'
+import { type AnswerHeaders, standardHeaders } from '../answer.ts'
 
 export interface ReadyAnswersOptions {
   allowedOrigins: ReadonlySet<string>

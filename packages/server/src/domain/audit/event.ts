@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
-import type { ErrorAbout } from '../contract/errors.ts'
+import type { ErrorAbout } from '../../contract/errors.ts'
+import type { Context } from '../context.ts'
+import type { AuditRecord } from '../records.ts'
+import type { AuditFilter, Found, Page } from '../store.ts'
 import { canonicalJson } from './canonical-json.ts'
-import type { Context } from './context.ts'
-import type { AuditRecord } from './records.ts'
-import type { AuditFilter, Found, Page } from './store.ts'
 
 export interface AuditInput {
   action: string

@@ -1,4 +1,4 @@
-import { ApiError } from '../contract/errors.ts'
+import { ApiError } from '../../contract/errors.ts'
 import { isAllowed } from './origin.ts'
 
 /** Characters that URL parsers interpret differently when they find the host, and characters that could end a header. */

@@ -1,4 +1,4 @@
-import type { Tables } from './schema.ts'
+import type { Tables } from '../schema.ts'
 
 const ALL = 'select, insert, update, delete'
 

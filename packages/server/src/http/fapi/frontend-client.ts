@@ -1,5 +1,6 @@
 import { ApiError } from '../../contract/errors.ts'
-import * as contract from '../../contract/frontend.ts'
+import * as contract from '../../contract/frontend-client.ts'
+import { acceptTicket } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken, type ClientWithSessions, readClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
@@ -11,10 +12,9 @@ import {
   mintSessionToken,
   touchSession,
 } from '../../domain/sessions.ts'
-import { acceptTicket } from '../../domain/tickets.ts'
-import type { Browser } from '../browser.ts'
+import type { Browser } from '../browser/browser.ts'
+import { isPrefetch } from '../browser/origin.ts'
 import { type Http, mount } from '../mount.ts'
-import { isPrefetch } from '../origin.ts'
 import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
 
 export function mountClient(http: Http): void {

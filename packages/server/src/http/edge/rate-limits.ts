@@ -2,10 +2,10 @@ import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Logger } from 'pino'
-import { ApiError } from '../contract/errors.ts'
-import { network } from '../domain/refused-requests.ts'
-import type { AnswerHeaders } from './answer.ts'
-import type { SentAway } from './ready-answers.ts'
+import { ApiError } from '../../contract/errors.ts'
+import { network } from '../../domain/refused-requests.ts'
+import type { AnswerHeaders } from '../answer.ts'
+import type { SentAway } from './early-rejections.ts'
 
 /** `per_second`: sustained requests per second. `burst`: maximum requests at once after a pause. */
 export interface RateLimit {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
+import { auditEvent } from './audit/event.ts'
 import {
   type ClientToken,
   isShownBy,

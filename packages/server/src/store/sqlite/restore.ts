@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
-import { Acknowledged, acknowledgedPath, syncFolder } from './acknowledged.ts'
 import { backupSqlite } from './backup.ts'
+import { Acknowledged, acknowledgedPath, syncFolder } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
 import { assertNotMoved, unmarkMoved } from './moved.ts'
 import { ServerLock } from './server-lock.ts'

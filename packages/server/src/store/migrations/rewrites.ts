@@ -1,6 +1,6 @@
 import type BetterSqlite3 from 'better-sqlite3'
 import type pg from 'pg'
-import { normalEmail, normalExternalId, normalUsername } from '../domain/identifiers.ts'
+import { normalEmail, normalExternalId, normalUsername } from '../../domain/identifiers.ts'
 
 /**
  * Changes values in a way that SQL cannot express, as a part of a migration. A value is left as it is if another row

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { StoreUnavailable } from '../domain/store.ts'
+import { StoreUnavailable } from '../../domain/store.ts'
 
 /** Interval between heartbeats, in ms. */
 const BEAT = 5_000

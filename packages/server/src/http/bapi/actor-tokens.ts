@@ -1,5 +1,4 @@
-import * as contract from '../../contract/tokens.ts'
-import { mintSessionToken } from '../../domain/sessions.ts'
+import * as contract from '../../contract/actor-tokens.ts'
 import {
   acceptedSession,
   acceptTicket,
@@ -7,8 +6,10 @@ import {
   findTicket,
   listTickets,
   revokeTicket,
-} from '../../domain/tickets.ts'
+} from '../../domain/actor-tokens.ts'
+import { mintSessionToken } from '../../domain/sessions.ts'
 import { getUser } from '../../domain/users.ts'
+import { allowedRedirect } from '../browser/redirect.ts'
 import { type Http, mount } from '../mount.ts'
 import {
   countedIn,
@@ -19,7 +20,6 @@ import {
   presentToken,
   presentUser,
 } from '../present.ts'
-import { allowedRedirect } from '../redirect.ts'
 
 const actor = { kind: 'actor_token' } as const
 const signIn = { kind: 'sign_in_token' } as const

@@ -1,7 +1,7 @@
-import { ApiError, ApiErrors, type ErrorAbout } from '../contract/errors.ts'
-import { auditEvent } from './audit.ts'
-import type { Context } from './context.ts'
-import { statusAt } from './sessions.ts'
+import { ApiError, ApiErrors, type ErrorAbout } from '../../contract/errors.ts'
+import type { Context } from '../context.ts'
+import { statusAt } from '../sessions.ts'
+import { auditEvent } from './event.ts'
 
 /** Maximum number of refusals of one browser, or of one ticket shown by browsers, that become audit events. */
 export const MAX_REFUSAL_EVENTS = 20
