@@ -20,8 +20,8 @@ const keys: Record<string, KeyObject> = {
 const db = new BetterSqlite3(process.env.BENCH_DATABASE ?? ':memory:')
 db.pragma('journal_mode = WAL')
 db.pragma('synchronous = FULL')
-db.exec('create table tickets (id text primary key, user_id text, body text, created_at integer) strict')
-const insert = db.prepare('insert into tickets values (?, ?, ?, ?)')
+db.exec('create table actor_tokens (id text primary key, user_id text, body text, created_at integer) strict')
+const insert = db.prepare('insert into actor_tokens values (?, ?, ?, ?)')
 const [begin, commit] = [db.prepare('begin immediate'), db.prepare('commit')]
 
 let serial = 0

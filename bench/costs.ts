@@ -129,7 +129,7 @@ async function lastUse(database: string, cluster: PostgresCluster | undefined, l
     let written = 0
     for (let turn = 1; turn <= 10; turn++) {
       for (const batch of batches) {
-        await store.sessions.noteActivity(batch.map(({ id, last_active_at }) => ({ id, at: last_active_at + turn })))
+        await store.sessions.recordActivity(batch.map(({ id, last_active_at }) => ({ id, at: last_active_at + turn })))
         written += batch.length
       }
     }

@@ -80,7 +80,7 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
     ],
     [
       'sessions',
-      `insert into sessions (id, client_id, user_id, status, actor, actor_sub, ticket_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at)
+      `insert into sessions (id, client_id, user_id, status, actor, actor_sub, actor_token_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at)
       select ${id('sess', 'made')}, ${id('client', 'made')}, ${user('of_user')},
         case when ${alive} then 'active' when n % 10 < 6 then 'expired' when n % 10 < 8 then 'ended' when n % 10 < 9 then 'revoked' else 'abandoned' end,
         ${ACTOR}, actor_sub, ${id('act', 'made')}, 86400, made,
@@ -94,13 +94,13 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
       select client_id, '${hash('sha256', ROTATING_TOKEN)}', id, created_at, created_at from sessions`,
     ],
     [
-      'tickets',
-      `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, session_id, created_at, updated_at, written_at)
-      select ticket_id, 'actor_token', 'accepted', user_id, actor, actor_sub, 'Ticket 4711', 3600, 1800, created_at + 3600000, id, created_at, created_at, created_at from sessions`,
+      'actor_tokens',
+      `insert into actor_tokens (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, session_id, created_at, updated_at, written_at)
+      select actor_token_id, 'actor_token', 'accepted', user_id, actor, actor_sub, 'Ticket 4711', 3600, 1800, created_at + 3600000, id, created_at, created_at, created_at from sessions`,
     ],
     [
-      'tickets',
-      `insert into tickets (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, expired_at, created_at, updated_at, written_at)
+      'actor_tokens',
+      `insert into actor_tokens (id, kind, status, user_id, actor, actor_sub, reason, expires_in_seconds, session_max_duration_in_seconds, expires_at, expired_at, created_at, updated_at, written_at)
       select ${id('act', 'made')}, 'actor_token', case when n % 2 = 0 then 'revoked' else 'pending' end, ${user('of_user')}, ${ACTOR}, actor_sub, 'Ticket 4711', 3600, 1800, made + 3600000,
         case when n % 2 = 0 then null else made + 3601000 end, made, made, made
       from (select n, ${timeOf('n', unused)} as made, 1 + ${scattered('n', users)} as of_user, 'user_2Operator' || (1 + ${scattered('n', operators, 2_246_822_519)}) as actor_sub from ${dialect.series(unused)}) as s
@@ -108,9 +108,9 @@ function statements(size: number, now: number, dialect: Dialect): [table: string
     ],
     [
       'audit_events',
-      `insert into audit_events (id, at, action, outcome, principal_type, actor_sub, ticket_id, session_id, user_id, trace_id, event, personal, leaf_hash)
-      select replace(id, 'sess_', 'evt_'), created_at, 'actor_token.accept', 'done', 'browser', actor_sub, ticket_id, id, user_id, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
-        '{"action":"actor_token.accept","actor_sub":"' || actor_sub || '","session_id":"' || id || '","ticket_id":"' || ticket_id || '","user_id":"' || user_id || '"}',
+      `insert into audit_events (id, at, action, outcome, principal_type, actor_sub, actor_token_id, session_id, user_id, trace_id, event, personal, leaf_hash)
+      select replace(id, 'sess_', 'evt_'), created_at, 'actor_token.accept', 'done', 'browser', actor_sub, actor_token_id, id, user_id, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+        '{"action":"actor_token.accept","actor_sub":"' || actor_sub || '","session_id":"' || id || '","actor_token_id":"' || actor_token_id || '","user_id":"' || user_id || '"}',
         '{"actor":null,"address":"203.0.113.7","reason":"Ticket 4711","salt":"AAAAAAAAAAAAAAAAAAAAAA","user_agent":null}',
         '${'a'.repeat(64)}' from sessions where created_at % ${Math.round(1 / EVENTS_PER_SESSION)} = 0`,
     ],
@@ -145,7 +145,7 @@ export async function fillPostgres(cluster: PostgresCluster, database: string, s
   const client = await cluster.connect(database)
   try {
     await client.query("set maintenance_work_mem = '1GB'; set statement_timeout = 0")
-    const tables = ['identifiers', 'users', 'sessions', 'clients', 'tickets', 'audit_events']
+    const tables = ['identifiers', 'users', 'sessions', 'clients', 'actor_tokens', 'audit_events']
     const { rows: constraints } = await client.query(
       `select conrelid::regclass::text as tab, conname, pg_get_constraintdef(oid) as def from pg_constraint
        where conrelid = any($1::regclass[]) and contype in ('p', 'u', 'f') order by contype = 'f' desc, contype = 'u' desc`,

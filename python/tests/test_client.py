@@ -113,7 +113,7 @@ class TestActorTokens:
     def test_are_revoked_while_they_are_pending(self, stagedoor: Stagedoor, user: models.User) -> None:
         token = stagedoor.actor_tokens.create(user_id=user.id, actor=ACTOR)
         assert stagedoor.actor_tokens.revoke(token.id, reason="not needed").status == "revoked"
-        [event] = stagedoor.audit_events.list(ticket_id=token.id, action="actor_token.revoke").data
+        [event] = stagedoor.audit_events.list(actor_token_id=token.id, action="actor_token.revoke").data
         assert event.reason == "not needed"
         assert event.actor is not None
         assert event.actor.model_dump() == ACTOR

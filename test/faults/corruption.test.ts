@@ -180,7 +180,7 @@ describe('a damaged file', () => {
     using connection = new Connection(() => server)
     const [ticket] = await makeTickets([connection], servers.secretKey, 1)
     assert.ok(ticket)
-    await ok(connection, requests(servers.secretKey).revokeTicket(ticket.id))
+    await ok(connection, requests(servers.secretKey).revokeActorToken(ticket.id))
     await server.kill()
     truncateSync(`${database.path}-wal`, statSync(`${database.path}-wal`).size - 1)
     const error = await server.start().catch((failure: unknown) => failure)
@@ -202,7 +202,7 @@ describe('a damaged file', () => {
     const ask = requests(servers.secretKey)
     using connection = new Connection(() => server)
     const tickets = await makeTickets([connection], servers.secretKey, 40)
-    for (const { id } of tickets) await ok(connection, ask.revokeTicket(id))
+    for (const { id } of tickets) await ok(connection, ask.revokeActorToken(id))
     // After a clean stop the one file has everything, and the new start has nothing cached.
     await server.stop()
     await server.start()

@@ -47,7 +47,7 @@ export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase
   return {
     url,
     rows: sql => cluster.query(sql, [], name),
-    /** Reads all tables, so that PostgreSQL verifies the checksums of their pages. */
+    /** ReadBatcher all tables, so that PostgreSQL verifies the checksums of their pages. */
     async damage() {
       const tables: { name: string }[] = await cluster.query(
         "select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
@@ -73,7 +73,7 @@ export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase
           return
         case 'lock': {
           const client = await cluster.connect(name)
-          await client.query(`begin; lock table ${random.of(['tickets', 'sessions', 'users'])} in exclusive mode`)
+          await client.query(`begin; lock table ${random.of(['actor_tokens', 'sessions', 'users'])} in exclusive mode`)
           await sleep(random.between(5, 400))
           await client.end()
         }

@@ -72,7 +72,7 @@ describe('a full disk', { skip }, () => {
     let created = 0
     let refused = 0
     while (refused < 20 && created < 5_000) {
-      const answer = await connection.request(ask.createTicket(user.user_id))
+      const answer = await connection.request(ask.createActorToken(user.user_id))
       if (answer.status === 200) created++
       else {
         assert.deepEqual([answer.status, answer.code], [503, 'service_unavailable'], answer.text)
@@ -80,7 +80,7 @@ describe('a full disk', { skip }, () => {
       }
     }
     assert.equal(refused, 20, 'the server did not notice the full disk')
-    assert.equal((await other.request(ask.createTicket(user.user_id))).status, 503)
+    assert.equal((await other.request(ask.createActorToken(user.user_id))).status, 503)
     assert.equal((await other.request(ask.redeem(spare.ticket.token))).status, 503)
 
     const works = async (through: Connection) => {
@@ -92,7 +92,7 @@ describe('a full disk', { skip }, () => {
     await works(connection)
     let revoked = 0
     for (const [i, { id }] of pending.entries())
-      revoked += (await (i % 2 ? connection : other).request(ask.revokeTicket(id))).status === 200 ? 1 : 0
+      revoked += (await (i % 2 ? connection : other).request(ask.revokeActorToken(id))).status === 200 ? 1 : 0
     for (const [i, { id }] of sessions.entries())
       revoked += (await (i % 2 ? connection : other).request(ask.revokeSession(id))).status === 200 ? 1 : 0
     await works(other)
@@ -105,13 +105,13 @@ describe('a full disk', { skip }, () => {
       const { status } = await connection.request(ask.mint(id, cookie))
       if (status !== 401) wrong.push(`minted a token for a revoked session: ${status}`)
     }
-    const stored = await database.rows<{ status: string }>("select status from tickets where status = 'revoked'")
+    const stored = await database.rows<{ status: string }>("select status from actor_tokens where status = 'revoked'")
     if (stored.length !== pending.length) wrong.push(`${stored.length} tickets are revoked of ${pending.length}`)
-    assert.equal((await connection.request(ask.createTicket(user.user_id))).status, 503, 'still full')
+    assert.equal((await connection.request(ask.createActorToken(user.user_id))).status, 503, 'still full')
     await works(connection)
 
     makeRoom()
-    for (const through of [connection, other]) await ok(through, ask.createTicket(user.user_id))
+    for (const through of [connection, other]) await ok(through, ask.createActorToken(user.user_id))
     await ok(other, ask.redeem(spare.ticket.token))
     const damage = await database.damage()
     for (const maker of makers) maker[Symbol.dispose]()

@@ -91,7 +91,7 @@ class Load implements Disposable {
     await Promise.all(
       this.#nodes.map(async node => {
         using connection = new Connection(() => node)
-        const create = requests(this.#key).createTicket(this.#user)
+        const create = requests(this.#key).createActorToken(this.#user)
         while ((await connection.request(create)).status !== 200) await sleep(10)
       }),
     )

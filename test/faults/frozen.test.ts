@@ -55,7 +55,11 @@ describe('a frozen process that holds the write lock', () => {
         }
       }
       const trying = async () => {
-        const writes = [ask.createTicket(pending.user_id), ask.redeem(pending.token), ask.revokeTicket(pending.id)]
+        const writes = [
+          ask.createActorToken(pending.user_id),
+          ask.redeem(pending.token),
+          ask.revokeActorToken(pending.id),
+        ]
         await Promise.all(
           writes.map(async (request, i) => {
             const { answer, took } = await timed(() => (writers[i] as Connection).request(request))
@@ -74,7 +78,7 @@ describe('a frozen process that holds the write lock', () => {
     }
     // Nothing was changed, and writes work now.
     await ok(writer, ask.redeem(pending.token))
-    await ok(writer, ask.createTicket(pending.user_id))
+    await ok(writer, ask.createActorToken(pending.user_id))
     for (const each of writers) each[Symbol.dispose]()
     assert.deepEqual(await database.damage(), [])
     const [longest, slowest] = [Math.max(...refusals), Math.max(...reads)].map(Math.round)
@@ -160,13 +164,15 @@ describe('a server frozen between reading and acting', () => {
         const thawed = frozen.pause(STILL)
         for (const [i, ticket] of tickets.entries()) {
           const history = histories[i] as TicketOperation[]
-          const rows = await database.rows<{ id: string }>(`select id from sessions where ticket_id = '${ticket.id}'`)
+          const rows = await database.rows<{ id: string }>(
+            `select id from sessions where actor_token_id = '${ticket.id}'`,
+          )
           const session = rows[0]?.id
           const [input, request] =
             i % 2 === 0
               ? ([{ do: 'ban' }, ask.ban(ticket.user_id)] as const)
               : session === undefined
-                ? ([{ do: 'revoke ticket' }, ask.revokeTicket(ticket.id)] as const)
+                ? ([{ do: 'revoke ticket' }, ask.revokeActorToken(ticket.id)] as const)
                 : ([{ do: 'revoke session' }, ask.revokeSession(session)] as const)
           let answer: Answer | undefined
           while (answer === undefined || answer.status === 503)

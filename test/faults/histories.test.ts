@@ -67,13 +67,13 @@ async function fight(ticket: Ticket, connections: Connection[], key: string, ran
     const id = session
     const way = random.of(['revoke ticket', 'revoke session', 'revoke session', 'ban', 'delete'] as const)
     const revoke = {
-      'revoke ticket': ask.revokeTicket(ticket.id),
+      'revoke ticket': ask.revokeActorToken(ticket.id),
       'revoke session': id === undefined ? undefined : ask.revokeSession(id),
       ban: ask.ban(ticket.user_id),
       delete: ask.deleteUser(ticket.user_id),
     }[way]
     if (revoke === undefined)
-      await recorded(history, number, { do: 'revoke ticket' }, connection, ask.revokeTicket(ticket.id))
+      await recorded(history, number, { do: 'revoke ticket' }, connection, ask.revokeActorToken(ticket.id))
     else await recorded(history, number, { do: way }, connection, revoke)
     for (let mints = 0; mints < 2 && session !== undefined; mints++) {
       await recorded(history, number, { do: 'mint', session, by: 'key' }, connection, ask.mintByKey(session))

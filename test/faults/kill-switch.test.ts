@@ -46,7 +46,7 @@ class Lane implements Disposable {
     const actor = (await ok(first, { path: '/v1/users', json: { external_id }, key: this.#nodes.secretKey })).body.id
     // Bans and deletions end the sessions of an operator under either of their names.
     const sub = ending.includes('revoke_all') || random.next() < 0.5 ? actor : external_id
-    const { token } = (await ok(second, ask.createTicket(user, { ...LASTING, actor: { sub } }))).body
+    const { token } = (await ok(second, ask.createActorToken(user, { ...LASTING, actor: { sub } }))).body
     const end = ENDINGS[ending]?.(ask, { user, actor }) as Request
     const inBackend = random.next() < 0.3
     const offset = random.between(-LONGEST_OFFSET, LONGEST_OFFSET)

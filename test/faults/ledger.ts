@@ -19,14 +19,14 @@ export class Ledger {
   readonly #random: Random
   /** Records for the next requests; each is used by one request. */
   readonly #pending: Ticket[] = []
-  readonly #open: { id: string; cookie: string; ticket_id: string }[] = []
+  readonly #open: { id: string; cookie: string; actor_token_id: string }[] = []
   /** What was acknowledged. */
   readonly #created = new Set<string>()
   readonly #redeemed = new Map<string, string>()
   readonly #revokedTickets = new Map<string, Ticket>()
   readonly #revokedSessions = new Map<string, { id: string; cookie: string }>()
   /** Requests without an answer or with a 5xx: they may or may not have had an effect. */
-  readonly #unsure = new Set<string>()
+  readonly #mapUnknownOutcome = new Set<string>()
 
   constructor(ask: ReturnType<typeof requests>, user: string, random: Random) {
     this.#ask = ask
@@ -46,16 +46,16 @@ export class Ledger {
       const revoked = await this.#asked(connection, this.#ask.revokeSession(session.id), session.id)
       if (revoked?.status === 200) this.#write(() => this.#revokedSessions.set(session.id, session))
     } else if (ticket && chance < 0.5) {
-      const revoked = await this.#asked(connection, this.#ask.revokeTicket(ticket.id), ticket.id)
+      const revoked = await this.#asked(connection, this.#ask.revokeActorToken(ticket.id), ticket.id)
       if (revoked?.status === 200) this.#write(() => this.#revokedTickets.set(ticket.id, ticket))
     } else if (ticket) {
       const redeemed = await this.#asked(connection, this.#ask.redeem(ticket.token), ticket.id)
       if (redeemed?.status !== 200) return
       const id = redeemed.body.response.created_session_id as string
       this.#write(() => this.#redeemed.set(ticket.id, id))
-      this.#open.push({ id, cookie: redeemed.cookie ?? '', ticket_id: ticket.id })
+      this.#open.push({ id, cookie: redeemed.cookie ?? '', actor_token_id: ticket.id })
     } else {
-      const created = await this.#asked(connection, this.#ask.createTicket(this.#user), '')
+      const created = await this.#asked(connection, this.#ask.createActorToken(this.#user), '')
       if (created?.status !== 200) return
       const { id, token } = created.body
       this.#write(() => this.#created.add(id))
@@ -69,11 +69,11 @@ export class Ledger {
    */
   async lost(database: FaultDatabase, others: ReadonlySet<string> = new Set()): Promise<string[]> {
     const tickets = await database.rows<{ id: string; status: string; session_id: string | null }>(
-      'select id, status, session_id from tickets',
+      'select id, status, session_id from actor_tokens',
     )
     const sessions = await database.rows<{ id: string; status: string }>('select id, status from sessions')
     const events = await database.rows<{ action: string; about: string }>(
-      "select action, coalesce(session_id, ticket_id) as about from audit_events where outcome = 'done'",
+      "select action, coalesce(session_id, actor_token_id) as about from audit_events where outcome = 'done'",
     )
     const ticketOf = new Map(tickets.map(row => [row.id, row]))
     const statusOf = new Map(sessions.map(row => [row.id, row.status]))
@@ -96,7 +96,7 @@ export class Ledger {
     for (const id of this.#revokedSessions.keys())
       holds(`revoked ${id}`, statusOf.get(id) === 'revoked', recorded.has(`session.revoke ${id}`))
     for (const { id, status, session_id } of tickets) {
-      const told = this.#redeemed.has(id) || this.#unsure.has(id) || others.has(id)
+      const told = this.#redeemed.has(id) || this.#mapUnknownOutcome.has(id) || others.has(id)
       if (status === 'accepted' && (!told || !statusOf.has(session_id ?? '')))
         lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'no request redeemed it'}`)
     }
@@ -106,9 +106,9 @@ export class Ledger {
   /** Returns how many writes that were refused or unanswered are stored nevertheless. */
   async happened(database: FaultDatabase): Promise<number> {
     const changed = await database.rows<{ id: string }>(
-      "select id from tickets where status <> 'pending' union all select id from sessions where status = 'revoked'",
+      "select id from actor_tokens where status <> 'pending' union all select id from sessions where status = 'revoked'",
     )
-    return changed.filter(({ id }) => this.#unsure.has(id)).length
+    return changed.filter(({ id }) => this.#mapUnknownOutcome.has(id)).length
   }
 
   /** Returns recent revocations that a server does not apply. */
@@ -135,12 +135,12 @@ export class Ledger {
       const answer = await connection.request(request)
       if (answer.status < 500) return answer
       this.failed++
-      this.#unsure.add(about)
+      this.#mapUnknownOutcome.add(about)
       if (!['service_unavailable', 'outcome_unknown'].includes(answer.code ?? ''))
         this.odd.push(`${request.path} answered ${answer.status}: ${answer.text}`)
     } catch (error) {
       if (!(error instanceof Broken)) throw error
-      this.#unsure.add(about)
+      this.#mapUnknownOutcome.add(about)
     }
     return undefined
   }

@@ -15,7 +15,7 @@ function history(...lines: [string, Asked, string][]): TicketOperation[] {
 
 const redeem = (browser: number): Asked => ({ do: 'redeem', browser })
 const mint: Asked = { do: 'mint', session: 's', by: 'key' }
-const revokeTicket: Asked = { do: 'revoke ticket' }
+const revokeActorToken: Asked = { do: 'revoke ticket' }
 const revokeSession: Asked = { do: 'revoke session' }
 const used = 'actor_token_already_used_code'
 const revoked = 'actor_token_revoked_code'
@@ -31,15 +31,15 @@ const right: Record<string, TicketOperation[]> = {
   ),
   'redeemed while it was being revoked': history(
     ['1 0 9', redeem(1), 'done s'],
-    ['2 1 8', revokeTicket, 'actor_token_cannot_be_revoked_code'],
+    ['2 1 8', revokeActorToken, 'actor_token_cannot_be_revoked_code'],
   ),
   'a lost revocation takes effect much later': history(
-    ['1 0 1', revokeTicket, '?'],
+    ['1 0 1', revokeActorToken, '?'],
     ['2 2 3', redeem(2), 'done s'],
     ['2 4 5', mint, 'done'],
   ),
   'a lost redemption explains a later refusal': history(['1 0 1', redeem(1), '?'], ['2 2 3', redeem(2), used]),
-  'a lost redemption never happened': history(['1 0 1', redeem(1), '?'], ['2 2 3', revokeTicket, 'done']),
+  'a lost redemption never happened': history(['1 0 1', redeem(1), '?'], ['2 2 3', revokeActorToken, 'done']),
   'a mint in progress when the session is revoked': history(
     ['1 0 1', redeem(1), 'done s'],
     ['1 2 9', mint, 'done'],
@@ -63,9 +63,12 @@ const wrong: Record<string, TicketOperation[]> = {
     ['1 0 1', redeem(1), 'done s'],
     ['1 2 3', redeem(1), 'done t'],
   ),
-  'a redemption that was answered is lost': history(['1 0 1', redeem(1), 'done s'], ['2 2 3', revokeTicket, 'done']),
+  'a redemption that was answered is lost': history(
+    ['1 0 1', redeem(1), 'done s'],
+    ['2 2 3', revokeActorToken, 'done'],
+  ),
   'redeemed after the revocation was answered': history(
-    ['2 0 1', revokeTicket, 'done'],
+    ['2 0 1', revokeActorToken, 'done'],
     ['1 2 3', redeem(1), 'done s'],
   ),
   'minted after the revocation was answered': history(

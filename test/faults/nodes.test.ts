@@ -132,7 +132,7 @@ async function anyRequestAnywhere(front: Target, key: string, rounds: number): P
   }
   for (let i = 0; i < rounds; i++) {
     const user = (await anywhere(ask.createUser())).body.id
-    const { id, token } = (await anywhere(ask.createTicket(user))).body
+    const { id, token } = (await anywhere(ask.createActorToken(user))).body
     const greeting = await anywhere(ask.greet())
     const redeemed = await anywhere(ask.redeem(token, greeting.cookie))
     assert.equal(redeemed.status, 200, redeemed.text)
@@ -143,7 +143,7 @@ async function anyRequestAnywhere(front: Target, key: string, rounds: number): P
     assert.ok(isSignedBy(minted.body.jwt, keys))
     assert.equal((await anywhere(ask.redeem(token, cookie))).status, 200, 'the same browser repeats the request')
     assert.equal((await anywhere(ask.redeem(token))).code, 'actor_token_already_used_code')
-    assert.equal((await anywhere(ask.revokeTicket(id))).status, 400)
+    assert.equal((await anywhere(ask.revokeActorToken(id))).status, 400)
     assert.equal((await anywhere(ask.revokeSession(session))).status, 200)
     for (let node = 0; node < 3; node++) assert.equal((await anywhere(ask.mint(session, cookie))).status, 401)
   }
@@ -193,7 +193,7 @@ describe('three nodes on one PostgreSQL', () => {
       using own = new Connection(() => front)
       while (!stop) {
         asked++
-        const answer = await own.request(ask.createTicket(user?.user_id ?? '')).catch(error => String(error))
+        const answer = await own.request(ask.createActorToken(user?.user_id ?? '')).catch(error => String(error))
         if (typeof answer === 'string' || answer.status !== 200)
           failed.push(typeof answer === 'string' ? answer : answer.text.slice(0, 300))
       }

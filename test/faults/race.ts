@@ -45,17 +45,19 @@ export class Race {
 
 /** Checks that the three places in the database agree with each other and with every answer. */
 export async function wrongs(database: FaultDatabase, won: Race['won']): Promise<string[]> {
-  const sessions = await database.rows<{ id: string; ticket_id: string }>('select id, ticket_id from sessions')
-  const tickets = await database.rows<{ id: string; session_id: string }>(
-    "select id, session_id from tickets where status = 'accepted'",
+  const sessions = await database.rows<{ id: string; actor_token_id: string }>(
+    'select id, actor_token_id from sessions',
   )
-  const events = await database.rows<{ ticket_id: string; session_id: string }>(
-    "select ticket_id, session_id from audit_events where action = 'actor_token.accept' and outcome = 'done'",
+  const tickets = await database.rows<{ id: string; session_id: string }>(
+    "select id, session_id from actor_tokens where status = 'accepted'",
+  )
+  const events = await database.rows<{ actor_token_id: string; session_id: string }>(
+    "select actor_token_id, session_id from audit_events where action = 'actor_token.accept' and outcome = 'done'",
   )
   const pairs = (rows: string[]) => rows.sort().join('\n')
-  const bySession = pairs(sessions.map(row => `${row.ticket_id} ${row.id}`))
+  const bySession = pairs(sessions.map(row => `${row.actor_token_id} ${row.id}`))
   const byTicket = pairs(tickets.map(row => `${row.id} ${row.session_id}`))
-  const byEvent = pairs(events.map(row => `${row.ticket_id} ${row.session_id}`))
+  const byEvent = pairs(events.map(row => `${row.actor_token_id} ${row.session_id}`))
   const wrong: string[] = []
   if (bySession !== byTicket) wrong.push(`${sessions.length} sessions, ${tickets.length} accepted tickets`)
   if (byTicket !== byEvent) wrong.push(`${tickets.length} accepted tickets, ${events.length} events of that`)
@@ -65,6 +67,7 @@ export async function wrongs(database: FaultDatabase, won: Race['won']): Promise
     for (const session of answered)
       if (accepted.get(ticket) !== session) wrong.push(`${ticket} was answered with ${session}, which is not stored`)
   }
-  if (new Set(sessions.map(row => row.ticket_id)).size !== sessions.length) wrong.push('two sessions have one ticket')
+  if (new Set(sessions.map(row => row.actor_token_id)).size !== sessions.length)
+    wrong.push('two sessions have one ticket')
   return [...wrong, ...(await database.damage())]
 }

@@ -9,12 +9,12 @@ export function requests(key: string) {
     createUser: (): Request => ({ path: '/v1/users', json: {}, key }),
     ban: (user: string): Request => ({ path: `/v1/users/${user}/ban`, key }),
     deleteUser: (user: string): Request => ({ method: 'DELETE', path: `/v1/users/${user}`, key }),
-    createTicket: (user_id: string, fields: object = LASTING): Request => ({
+    createActorToken: (user_id: string, fields: object = LASTING): Request => ({
       path: '/v1/actor_tokens',
       json: { user_id, actor: { sub: 'olivia@support' }, ...fields },
       key,
     }),
-    revokeTicket: (id: string): Request => ({ path: `/v1/actor_tokens/${id}/revoke`, key }),
+    revokeActorToken: (id: string): Request => ({ path: `/v1/actor_tokens/${id}/revoke`, key }),
     /** As a browser redeems. */
     redeem: (ticket: string, cookie?: string): Request => ({
       path: '/v1/client/sign_ins',
@@ -64,7 +64,7 @@ export async function makeTickets(
     connections.map(async connection => {
       while (left-- > 0) {
         const user_id = user ?? (await ok(connection, ask.createUser())).body.id
-        const { id, token } = (await ok(connection, ask.createTicket(user_id, fields))).body
+        const { id, token } = (await ok(connection, ask.createActorToken(user_id, fields))).body
         made.push({ id, token, user_id })
       }
     }),

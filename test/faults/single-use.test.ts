@@ -103,7 +103,7 @@ for (const kind of databases) {
       assert.ok(kept && restarted && stranger)
       const sessionOf = async ({ id }: Ticket) => {
         const rows = await database.rows<{ id: string; status: string }>(
-          `select id, status from sessions where ticket_id = '${id}'`,
+          `select id, status from sessions where actor_token_id = '${id}'`,
         )
         assert.equal(rows.length, 1, 'redeemed once, although the answer was lost')
         return rows[0]?.id

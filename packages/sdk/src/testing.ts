@@ -155,8 +155,8 @@ export async function signInAs(page: PlaywrightPage, options: SignInAs): Promise
 }
 
 /** Returns the session that a ticket has started, if any. It reads the audit log, which covers both kinds of ticket. */
-async function redeemed(stagedoor: Stagedoor, ticketId: string): Promise<string | undefined> {
-  const { data } = await stagedoor.auditEvents.list({ ticketId, outcome: 'done', limit: 10 })
+async function redeemed(stagedoor: Stagedoor, actorTokenId: string): Promise<string | undefined> {
+  const { data } = await stagedoor.auditEvents.list({ actorTokenId, outcome: 'done', limit: 10 })
   return data.find(event => event.sessionId !== null)?.sessionId ?? undefined
 }
 

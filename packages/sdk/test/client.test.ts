@@ -64,7 +64,7 @@ describe('actorTokens', () => {
   it('revokes pending tokens only, with or without a reason', async () => {
     const { id } = await server.createActorToken()
     assert.equal((await stagedoor.actorTokens.revoke(id, { reason: 'not needed' })).status, 'revoked')
-    const [event] = (await stagedoor.auditEvents.list({ ticketId: id, action: 'actor_token.revoke' })).data
+    const [event] = (await stagedoor.auditEvents.list({ actorTokenId: id, action: 'actor_token.revoke' })).data
     assert.equal(event?.reason, 'not needed')
     await assert.rejects(stagedoor.actorTokens.revoke(id), (error: StagedoorError) => {
       assert.equal(error.status, 400)

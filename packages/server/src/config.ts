@@ -289,7 +289,7 @@ export function envName(field: string): string {
 export class ConfigError extends Error {}
 
 /**
- * Reads the settings from the environment.
+ * ReadBatcher the settings from the environment.
  * @param env `process.env`, or an object of the same shape
  * @throws ConfigError with every problem
  * @example loadConfig({ STAGEDOOR_PORT: '4200' }).port // 4200

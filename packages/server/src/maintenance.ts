@@ -9,7 +9,7 @@ import { createStagedoor, migrateDatabase, opening, type Stagedoor } from './ser
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { backupSqlite } from './store/sqlite/backup.ts'
 import { Restore } from './store/sqlite/restore.ts'
-import { type TakenAway, takenAway } from './store/sqlite/revoked-since-copy.ts'
+import { type RevokedSinceCopy, revokedSinceCopy } from './store/sqlite/revoked-since-copy.ts'
 
 /** Operations on a whole database: back up, restore, move. */
 
@@ -31,7 +31,7 @@ export interface RestoreResult {
   sessions: number
   tokens: number
   /** How many keys and users had been revoked, banned, locked or deleted since the backup, and are so again. */
-  again: Record<keyof TakenAway, number> | undefined
+  again: Record<keyof RevokedSinceCopy, number> | undefined
 }
 
 /**
@@ -56,7 +56,7 @@ export async function restoreDatabase(
     )
   const restore = new Restore(path, file, { takesBack })
   try {
-    const taken = takenAway(restore.copy, path)
+    const taken = revokedSinceCopy(restore.copy, path)
     const reason = takesBack ? 'taken back after a move' : 'restored from a backup'
     const revoked = await prepare({ ...config, database_url: `sqlite:${restore.copy}` }, principal, reason, taken)
     const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
@@ -76,18 +76,28 @@ export function revokeRestored(config: Config, principal: Caller['principal']) {
   return prepare(config, principal, 'restored from a backup', undefined)
 }
 
-async function prepare(config: Config, principal: Caller['principal'], reason: string, taken: TakenAway | undefined) {
+async function prepare(
+  config: Config,
+  principal: Caller['principal'],
+  reason: string,
+  taken: RevokedSinceCopy | undefined,
+) {
   const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
   try {
-    const { sessions, tickets } = await revokeAll(stagedoor.context(principal), { everything: true, reason })
+    const { sessions, actor_tokens } = await revokeAll(stagedoor.context(principal), { everything: true, reason })
     if (taken) await takeAwayAgain(stagedoor, config, principal, taken)
-    return { sessions, tokens: tickets }
+    return { sessions, tokens: actor_tokens }
   } finally {
     await stagedoor.close()
   }
 }
 
-async function takeAwayAgain(stagedoor: Stagedoor, config: Config, principal: Caller['principal'], taken: TakenAway) {
+async function takeAwayAgain(
+  stagedoor: Stagedoor,
+  config: Config,
+  principal: Caller['principal'],
+  taken: RevokedSinceCopy,
+) {
   const ctx = stagedoor.context(principal)
   for (const id of taken.secretKeys) await revokeSecretKey(ctx, { id })
   for (const id of taken.signingKeys)
@@ -122,7 +132,7 @@ export async function moveDatabase(
   })
 }
 
-function countsOf(taken: TakenAway): RestoreResult['again'] {
+function countsOf(taken: RevokedSinceCopy): RestoreResult['again'] {
   const { secretKeys, signingKeys, banned, locked, deleted } = taken
   return {
     secretKeys: secretKeys.length,

@@ -4,14 +4,14 @@ import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, poolSize, rateLimits } from './config.ts'
 import { Activity } from './domain/activity.ts'
-import { type Clock, SteadyClock } from './domain/clock.ts'
+import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, Random, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
-import { longOver, purgeAll } from './domain/purge.ts'
+import { expiredBefore, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
-import { markRevoked } from './domain/revocations.ts'
+import { applyCutoffs } from './domain/revocations.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
@@ -25,7 +25,7 @@ import { RateLimits } from './http/edge/rate-limits.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
-import { watchedStore } from './telemetry/instrumented-store.ts'
+import { instrumentedStore } from './telemetry/instrumented-store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
 import { type Counts, Metrics, type MetricsServer } from './telemetry/metrics.ts'
 import { Tracing } from './telemetry/tracing.ts'
@@ -104,10 +104,10 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const serves = options.serves ?? true
   const pageOptions = pageOptionsOf(config, serves)
   const embedded = config.database_url.startsWith('sqlite:')
-  const steady = new SteadyClock(options.clock ?? systemClock)
+  const monotonic = new MonotonicClock(options.clock ?? systemClock)
   const database = await opening(config.database_url, () =>
     openStore(config.database_url, {
-      ...(options.clock || embedded ? { clock: steady } : {}),
+      ...(options.clock || embedded ? { clock: monotonic } : {}),
       poolSize: poolSize(config, options.worker?.of ?? 1),
       serves: options.serves ?? true,
       warn: message => log.warn(message),
@@ -116,7 +116,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const { clock } = database
   const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
   const tracing = Tracing.find()
-  const store = watchedStore(database, { metrics, tracing })
+  const store = instrumentedStore(database, { metrics, tracing })
 
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const public_url = config.public_url ?? `http://${config.host}:${config.port}`
@@ -157,19 +157,19 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const system = () => context({ type: 'system', id: null })
   const makeKey = keyMaker(masterKey, random)
 
-  const writeDown = async () => {
+  const persistDue = async () => {
     // Activity first: a session that was used a moment ago is not overdue.
     await services.activity.flush(store, clock.now())
-    while (await markRevoked(system()));
-    while ((await store.tickets.noteOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
+    while (await applyCutoffs(system()));
+    while ((await store.actorTokens.expireOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
     while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
   }
-  steady.writeDown = writeDown
+  monotonic.persistDue = persistDue
 
   try {
     // The clock may have been set back while no server was running.
     const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
-    if (last) steady.wasAt(last.at)
+    if (last) monotonic.advanceTo(last.at)
     // Find a wrong master key now, not when the first token is signed.
     const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
     if (sealed) openPrivateKey(sealed, masterKey)
@@ -223,13 +223,13 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   )
   every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
   every(DUE_INTERVAL, 'due changes could not be written', async () => {
-    await writeDown()
-    while ((await store.idempotencyKeys.forgetOld(OVERDUE_BATCH)) === OVERDUE_BATCH);
+    await persistDue()
+    while ((await store.idempotencyKeys.deleteExpired(OVERDUE_BATCH)) === OVERDUE_BATCH);
   })
 
   const { retention_days } = config
   if (retention_days !== 'none') {
-    const over = longOver(system(), { days: Number(retention_days) })
+    const over = expiredBefore(system(), { days: Number(retention_days) })
     every(PURGE_INTERVAL, 'expired rows could not be deleted', async () => {
       // A backlog may take hours. Stop before the next run is due, so that progress is logged; that run continues.
       const until = performance.now() + PURGE_INTERVAL - 1_000
@@ -266,7 +266,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         limited: request => limits.atTheDoor(request),
         allowedOrigins,
         newTraceId: () => random.bytes(16).toString('hex'),
-        sentAway: ({ code, address = null }) => {
+        rejected: ({ code, address = null }) => {
           metrics?.refused(code)
           if (code === 'too_many_requests') services.refusedRequests.count(clock.now(), address, code)
         },

@@ -263,7 +263,7 @@ describe('the texts of the pages', () => {
     const { url } = await server.createActorToken()
     const failing = await testServer({ env })
     const broken = await failing.createActorToken()
-    failing.stagedoor.services.store.tickets.find = () => Promise.reject(new Error('broken'))
+    failing.stagedoor.services.store.actorTokens.find = () => Promise.reject(new Error('broken'))
     const pages = [
       await open(server, url),
       await open(server, `${url}x`),

@@ -27,7 +27,7 @@ const sha256 = (data: string | Buffer) => createHash('sha256').update(data).dige
 
 type Fact = Partial<
   Record<
-    'action' | 'outcome' | 'code' | 'ticket_id' | 'session_id' | 'user_id' | 'actor_sub' | 'reason' | 'target_id',
+    'action' | 'outcome' | 'code' | 'actor_token_id' | 'session_id' | 'user_id' | 'actor_sub' | 'reason' | 'target_id',
     string | null
   >
 > & {
@@ -45,7 +45,7 @@ async function left(server: TestServer, act: () => Promise<unknown>): Promise<Re
     outcome: event.outcome,
     code: event.code,
     by: event.principal,
-    ticket_id: event.ticket_id,
+    actor_token_id: event.actor_token_id,
     session_id: event.session_id,
     user_id: event.user_id,
     actor_sub: event.actor_sub,
@@ -60,7 +60,7 @@ function event(by: AuditEventBody['principal'], facts: Fact): Required<Fact> {
   return {
     outcome: 'done',
     code: null,
-    ticket_id: null,
+    actor_token_id: null,
     session_id: null,
     user_id: null,
     actor_sub: null,
@@ -117,7 +117,7 @@ describe('a successful change writes one audit event', () => {
     const created = await left(server, async () => {
       token = await server.createActorToken({ user_id, actor, reason: 'case 4711' })
     })
-    const of = { ...about, ticket_id: token.id }
+    const of = { ...about, actor_token_id: token.id }
     assert.deepEqual(created, [event(by, { ...of, action: 'actor_token.create', reason: 'case 4711' })])
 
     let answer: Answer | undefined
@@ -157,7 +157,7 @@ describe('a successful change writes one audit event', () => {
     const by = await keyOf(server)
     const first = await server.createActorToken()
     const of = {
-      ticket_id: first.id,
+      actor_token_id: first.id,
       user_id: first.user_id,
       actor_sub: 'user_operator',
       actor: { sub: 'user_operator' },
@@ -171,7 +171,9 @@ describe('a successful change writes one audit event', () => {
     const accepted = await left(server, async () => {
       session_id = expectOk(await server.call('POST', '/v1/actor_tokens/accept', { ticket: token })).session.id
     })
-    assert.deepEqual(accepted, [event(by, { ...of, action: 'actor_token.accept', ticket_id: id, user_id, session_id })])
+    assert.deepEqual(accepted, [
+      event(by, { ...of, action: 'actor_token.accept', actor_token_id: id, user_id, session_id }),
+    ])
   })
 
   it('for a browser that signs in again, selects a session and signs out', async () => {
@@ -194,8 +196,8 @@ describe('a successful change writes one audit event', () => {
       ...actor,
       session_id,
       ...(session_id === second
-        ? { ticket_id: token.id, user_id: token.user_id }
-        : { ticket_id: first.token_id, user_id: first.user_id }),
+        ? { actor_token_id: token.id, user_id: token.user_id }
+        : { actor_token_id: first.token_id, user_id: first.user_id }),
     })
     assert.deepEqual(accepted, [event(by, { ...of(second), action: 'actor_token.accept' })])
     const post = (id: string, verb: string) =>
@@ -219,11 +221,11 @@ describe('a successful change writes one audit event', () => {
     })
     assert.deepEqual(
       events,
-      created.map(({ id }) => event(by, { action: 'sign_in_token.create', user_id, ticket_id: id })),
+      created.map(({ id }) => event(by, { action: 'sign_in_token.create', user_id, actor_token_id: id })),
     )
     const [first, second] = created
     const revoked = await left(server, () => status(server.call('POST', `/v1/sign_in_tokens/${first?.id}/revoke`), 200))
-    assert.deepEqual(revoked, [event(by, { action: 'sign_in_token.revoke', user_id, ticket_id: first?.id ?? '' })])
+    assert.deepEqual(revoked, [event(by, { action: 'sign_in_token.revoke', user_id, actor_token_id: first?.id ?? '' })])
     let session_id = ''
     const accepted = await left(server, async () => {
       session_id = expectOk(
@@ -231,7 +233,7 @@ describe('a successful change writes one audit event', () => {
       ).response.created_session_id
     })
     assert.deepEqual(accepted, [
-      event(client(null), { action: 'sign_in_token.accept', user_id, ticket_id: second?.id ?? '', session_id }),
+      event(client(null), { action: 'sign_in_token.accept', user_id, actor_token_id: second?.id ?? '', session_id }),
     ])
     const started = await left(server, async () => {
       session_id = expectOk(await server.call('POST', '/v1/sessions', { user_id })).id
@@ -252,7 +254,7 @@ describe('a successful change writes one audit event', () => {
         status(server.call(how === 'ban' ? 'POST' : 'DELETE', `/v1/users/${id}${how === 'ban' ? '/ban' : ''}`), 200),
       )
       const sorted = (list: Required<Fact>[]) =>
-        list.toSorted((a, b) => `${a.action} ${a.ticket_id}`.localeCompare(`${b.action} ${b.ticket_id}`))
+        list.toSorted((a, b) => `${a.action} ${a.actor_token_id}`.localeCompare(`${b.action} ${b.actor_token_id}`))
       const operator = { actor_sub: 'user_operator', actor: { sub: 'user_operator' } }
       const self = { actor_sub: id, actor: { sub: id } }
       const reason = `user.${how}`
@@ -265,7 +267,7 @@ describe('a successful change writes one audit event', () => {
             action: 'session.revoke',
             user_id: id,
             session_id: asSubject.session_id,
-            ticket_id: asSubject.token_id,
+            actor_token_id: asSubject.token_id,
             reason,
           }),
           event(by, {
@@ -273,11 +275,17 @@ describe('a successful change writes one audit event', () => {
             action: 'session.revoke',
             user_id: asActor.user_id,
             session_id: asActor.session_id,
-            ticket_id: asActor.token_id,
+            actor_token_id: asActor.token_id,
             reason,
           }),
-          event(by, { ...operator, action: 'actor_token.revoke', user_id: id, ticket_id: pending.id, reason }),
-          event(by, { ...self, action: 'actor_token.revoke', user_id: acting.user_id, ticket_id: acting.id, reason }),
+          event(by, { ...operator, action: 'actor_token.revoke', user_id: id, actor_token_id: pending.id, reason }),
+          event(by, {
+            ...self,
+            action: 'actor_token.revoke',
+            user_id: acting.user_id,
+            actor_token_id: acting.id,
+            reason,
+          }),
         ]),
       )
     })
@@ -294,7 +302,7 @@ describe('a successful change writes one audit event', () => {
     const of = (signed: typeof noticed) => ({
       session_id: signed.session_id,
       user_id: signed.user_id,
-      ticket_id: signed.token_id,
+      actor_token_id: signed.token_id,
       actor_sub: 'user_operator',
       actor: { sub: 'user_operator' },
     })
@@ -415,7 +423,7 @@ describe('a refused request writes one audit event', () => {
     const refused = { outcome: 'refused' as const }
 
     const used = await server.signIn()
-    const ofUsed = { ...operator, ticket_id: used.token_id, user_id: used.user_id, ...refused }
+    const ofUsed = { ...operator, actor_token_id: used.token_id, user_id: used.user_id, ...refused }
     const code = 'actor_token_already_used_code'
     assert.deepEqual(await left(server, () => status(redeem(used.ticket), 400, code)), [
       event(nobody, { ...ofUsed, session_id: used.session_id, action: 'ticket.accept', code }),
@@ -440,7 +448,7 @@ describe('a refused request writes one audit event', () => {
       [late, 'ticket_expired_code', 400],
       [banned, 'user_locked', 403],
     ] as const) {
-      const of = { ...operator, ...refused, ticket_id: token.id, user_id: token.user_id, code }
+      const of = { ...operator, ...refused, actor_token_id: token.id, user_id: token.user_id, code }
       assert.deepEqual(await left(server, () => status(redeem(token.token), http, code)), [
         event(nobody, { ...of, action: 'ticket.accept' }),
       ])
@@ -454,7 +462,7 @@ describe('a refused request writes one audit event', () => {
         ...refused,
         action: 'actor_token.accept',
         code: 'ticket_invalid_code',
-        ticket_id: signIn.id,
+        actor_token_id: signIn.id,
         user_id: used.user_id,
       }),
     ])
@@ -763,7 +771,7 @@ describe('D4 an audit event that cannot be written', () => {
       'instance',
       'users',
       'identifiers',
-      'tickets',
+      'actor_tokens',
       'clients',
       'sessions',
       'jwt_templates',
@@ -842,7 +850,7 @@ describe('the stored log', () => {
         principal_type,
         session_id,
         target_id,
-        ticket_id,
+        actor_token_id,
         trace_id,
         user_id,
       } = row
@@ -857,7 +865,7 @@ describe('the stored log', () => {
         principal: { id: principal_id, type: principal_type },
         session_id,
         target_id,
-        ticket_id,
+        actor_token_id,
         trace_id,
         user_id,
         v: 1,
@@ -947,7 +955,7 @@ describe('the stored log', () => {
         'update audit_events set seq = seq + 1000',
         "update audit_events set outcome = 'refused', personal = null",
         'insert or replace into audit_events select * from audit_events where seq = 1',
-        "insert or replace into audit_events select seq, id, at, 'nothing.happened', outcome, code, principal_type, principal_id, actor_sub, ticket_id, session_id, user_id, target_id, trace_id, event, personal, leaf_hash from audit_events where seq = 1",
+        "insert or replace into audit_events select seq, id, at, 'nothing.happened', outcome, code, principal_type, principal_id, actor_sub, actor_token_id, session_id, user_id, target_id, trace_id, event, personal, leaf_hash from audit_events where seq = 1",
         'replace into audit_events select * from audit_events',
         'update or replace audit_events set seq = 1 where seq = 2',
         "insert into audit_events select * from audit_events where seq = 1 on conflict do update set action = 'x'",

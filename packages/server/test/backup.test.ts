@@ -79,14 +79,17 @@ describe('a backup', () => {
     for (const { file, before } of backups) {
       const db = new BetterSqlite3(file, { readonly: true })
       assert.equal(db.pragma('integrity_check', { simple: true }), 'ok')
-      const held = new Set(db.prepare('select id from tickets').pluck().all())
+      const held = new Set(db.prepare('select id from actor_tokens').pluck().all())
       assert.deepEqual(
         before.filter(id => !held.has(id)),
         [],
         'the backup has every write acknowledged before it',
       )
       // The backup shows one point in time: each ticket has its event, and each event its ticket.
-      const events = db.prepare(`select ticket_id from audit_events where action = 'actor_token.create'`).pluck().all()
+      const events = db
+        .prepare(`select actor_token_id from audit_events where action = 'actor_token.create'`)
+        .pluck()
+        .all()
       assert.deepEqual(new Set(events), held)
       db.close()
     }

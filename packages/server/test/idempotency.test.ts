@@ -116,10 +116,10 @@ describe('a request with an Idempotency-Key', () => {
     for (let i = 0; i < 5; i++) expectOk(await it.server.call('POST', '/v1/users', {}, keyed(`old ${i}`)))
     it.server.clock.advance(DAY_SECONDS / 2)
     expectOk(await it.server.call('POST', '/v1/users', {}, keyed('young')))
-    assert.equal(await idempotencyKeys.forgetOld(100), 0)
+    assert.equal(await idempotencyKeys.deleteExpired(100), 0)
     it.server.clock.advance(DAY_SECONDS / 2)
-    assert.deepEqual([await idempotencyKeys.forgetOld(3), await idempotencyKeys.forgetOld(3)], [3, 2])
-    assert.equal(await idempotencyKeys.forgetOld(3), 0)
+    assert.deepEqual([await idempotencyKeys.deleteExpired(3), await idempotencyKeys.deleteExpired(3)], [3, 2])
+    assert.equal(await idempotencyKeys.deleteExpired(3), 0)
     assert.equal(replayed(await it.server.call('POST', '/v1/users', {}, keyed('young'))), 'true')
   })
 

@@ -11,7 +11,7 @@ import { fapi } from '../src/contract/fapi.ts'
 import type { AuditRecord } from '../src/domain/records.ts'
 import type { Store } from '../src/domain/store.ts'
 import { traceparent } from '../src/http/traceparent.ts'
-import { watchedStore } from '../src/telemetry/instrumented-store.ts'
+import { instrumentedStore } from '../src/telemetry/instrumented-store.ts'
 import { shownError } from '../src/telemetry/log.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
 import { testDatabase } from './database.ts'
@@ -160,10 +160,10 @@ describe('metrics', () => {
     assert.ok(told.size >= 12, `${told.size} kinds of events`)
 
     const expected = {
-      'stagedoor_tickets_total{kind="actor_token",change="created"}': 8,
-      'stagedoor_tickets_total{kind="actor_token",change="redeemed"}': 6,
-      'stagedoor_tickets_total{kind="actor_token",change="revoked"}': 2,
-      'stagedoor_tickets_total{kind="sign_in_token",change="created"}': 0,
+      'stagedoor_actor_tokens_total{kind="actor_token",change="created"}': 8,
+      'stagedoor_actor_tokens_total{kind="actor_token",change="redeemed"}': 6,
+      'stagedoor_actor_tokens_total{kind="actor_token",change="revoked"}': 2,
+      'stagedoor_actor_tokens_total{kind="sign_in_token",change="created"}': 0,
       'stagedoor_sessions_begun_total{by="actor_token"}': 6,
       'stagedoor_sessions_begun_total{by="api"}': 1,
       'stagedoor_sessions_ended_total{how="revoked"}': 2,
@@ -234,7 +234,7 @@ describe('metrics', () => {
 
     const metrics = new Metrics('1.2.3', { load: () => ({ connections: 10, waiting: 3 }) })
     const waiting = Promise.withResolvers<undefined>()
-    const store = watchedStore({ users: { find: () => waiting.promise } } as unknown as Store, {
+    const store = instrumentedStore({ users: { find: () => waiting.promise } } as unknown as Store, {
       metrics,
       tracing: undefined,
     })
@@ -252,12 +252,12 @@ describe('metrics', () => {
     const metrics = new Metrics('1.2.3')
     const event = { leaf_hash: 'x', action: 'actor_token.revoke', outcome: 'done' } as AuditRecord
     const answers: unknown[] = [undefined, false, { id: 'act_1' }]
-    const real = { tickets: { revoke: async () => answers.shift(), find: async () => undefined } }
-    const store = watchedStore(real as unknown as Store, { metrics, tracing: undefined })
+    const real = { actorTokens: { revoke: async () => answers.shift(), find: async () => undefined } }
+    const store = instrumentedStore(real as unknown as Store, { metrics, tracing: undefined })
     const revoked = async () => {
-      await store.tickets.revoke('act_1', 'actor_token', event)
+      await store.actorTokens.revoke('act_1', 'actor_token', event)
       return samples(await metrics.registry.metrics()).get(
-        'stagedoor_tickets_total{kind="actor_token",change="revoked"}',
+        'stagedoor_actor_tokens_total{kind="actor_token",change="revoked"}',
       )
     }
     assert.deepEqual([await revoked(), await revoked(), await revoked()], [0, 0, 1])

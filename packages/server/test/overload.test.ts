@@ -10,13 +10,13 @@ import { type Child, startChild } from '../../../bench/child.ts'
 import type { Kept, Kind, Prepare, Rate } from '../../../bench/rate.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
-import { urgentRequests } from '../src/http/edge/load-shedding.ts'
+import { neverShedRequests } from '../src/http/edge/load-shedding.ts'
 import { goal, times } from './support.ts'
 
 /** More requests than the server can answer: it answers most, rejects the rest quickly, and answers revocations at once. */
 
 describe('urgent requests, which the server never sheds', () => {
-  const isUrgent = urgentRequests([...bapi, ...fapi])
+  const isUrgent = neverShedRequests([...bapi, ...fapi])
   const urgent = (method: string, url: string) => isUrgent({ method, url } as IncomingMessage)
 
   it('revoke something, or read the health of the server', () => {

@@ -23,7 +23,7 @@ async function carried(server: TestServer, created: Answer): Promise<unknown[]> 
   const { token, id, actor } = created.body
   const { session, token: minted } = (await server.call('POST', '/v1/actor_tokens/accept', { ticket: token })).body
   const record = (await server.call('GET', `/v1/actor_tokens/${id}`)).body
-  const [event] = await server.auditEvents({ ticket_id: id, action: 'actor_token.accept' })
+  const [event] = await server.auditEvents({ actor_token_id: id, action: 'actor_token.accept' })
   return [actor, record.actor, session.actor, claimsOf(minted.jwt)['act'], event?.['actor']]
 }
 
@@ -386,7 +386,7 @@ describe('P5 the actor', () => {
       fourByte: '\u{10000}\u{10ffff}𝒳',
       controls: '\u0001\b\t\n\f\r\u001f\u007f\u0080',
       noncharacters: '\ufffe\uffff\ufffd',
-      sql: "'; drop table tickets; --",
+      sql: "'; drop table actor_tokens; --",
       html: '</script><img src=x onerror=alert(1)>',
       format: '%s %n $x {{x}}',
       'members too: é\n"😀\u202e': 'x',
@@ -695,7 +695,7 @@ describe('P17 mass assignment', () => {
       assertInvalid(answer, 'form_param_unknown', member)
       assert.equal(answer.body.errors[0].long_message, `${member} is not a valid parameter for this request.`)
     }
-    assert.deepEqual(database.rows('select id from tickets'), [])
+    assert.deepEqual(database.rows('select id from actor_tokens'), [])
     const user = await server.call('POST', '/v1/users', { id: 'user_mine', last_sign_in_at: 1, object: 'user' })
     assert.deepEqual(
       [user.status, user.codes],

@@ -18,12 +18,12 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
-import { markRevoked } from '../src/domain/revocations.ts'
+import { applyCutoffs } from '../src/domain/revocations.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations/index.ts'
 import { GRANTS } from '../src/store/postgres/grants.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
-import { given, prepared, sqlFor } from '../src/store/query.ts'
+import { param, prepared, sqlFor } from '../src/store/query.ts'
 import { claimsOf, testDatabase } from './database.ts'
 import { expectOk, fixedClock, type TestServer, testServer, times } from './support.ts'
 
@@ -59,7 +59,7 @@ async function logOf(act: () => Promise<unknown>): Promise<string> {
 }
 
 /** Matches the periodic queries for due work, which run independently of requests. */
-const ONCE_A_SECOND = /as time|"old"|"overdue"|case when "expire_at"|from "not_before"|= used\.|"refused_requests"/
+const ONCE_A_SECOND = /as time|"old"|"overdue"|case when "expire_at"|from "cutoffs"|= used\.|"refused_requests"/
 
 describe('a transition', () => {
   it('is one statement: create, redeem and revoke', async () => {
@@ -80,10 +80,10 @@ describe('a transition', () => {
     ])
     const tokens = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
     const revoked = await statements(() => server.call('POST', `/v1/actor_tokens/${tokens.shift()?.id}/revoke`))
-    assert.deepEqual(revoked, ['select secret_keys', 'select tickets', 'with step_0'])
+    assert.deepEqual(revoked, ['select secret_keys', 'select actor_tokens', 'with step_0'])
     const tickets = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
     const redeemed = await statements(() => redeem(server, tickets.shift()?.token ?? ''))
-    assert.deepEqual(redeemed, ['select tickets', 'with step_0', 'select users'])
+    assert.deepEqual(redeemed, ['select actor_tokens', 'with step_0', 'select users'])
     const session = await server.signIn({ user_id })
     assert.deepEqual(await statements(() => mint(server, session)), ['select sessions'])
   })
@@ -104,10 +104,10 @@ describe('a transition', () => {
         if nextval('attempts') <= ${failures} then raise exception 'made up' using errcode = '${code}'; end if;
         return new; end $$`)
       await sql('create or replace trigger fail before insert on audit_events for each row execute function fail()')
-      const before = await sql('select count(*) from tickets')
+      const before = await sql('select count(*) from actor_tokens')
       const answer = await server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'x' } })
       await sql('drop trigger fail on audit_events')
-      const made = Number((await sql('select count(*) from tickets'))[0].count) - Number(before[0].count)
+      const made = Number((await sql('select count(*) from actor_tokens'))[0].count) - Number(before[0].count)
       assert.deepEqual([answer.status, made], failures < 4 ? [200, 1] : [503, 0], `${failures} × ${code}`)
     }
   })
@@ -141,12 +141,12 @@ describe('a transition', () => {
     const session_id = redeemed.response.created_session_id
     assert.equal((await server.call('POST', `/v1/sessions/${session_id}/tokens`)).status, 401)
     assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session_id}`)).status, 'revoked')
-    const markRows = () => markRevoked(server.stagedoor.context({ type: 'system', id: null }))
+    const markRows = () => applyCutoffs(server.stagedoor.context({ type: 'system', id: null }))
     while (await markRows());
     assert.equal((await server.auditEvents({ action: 'session.revoke', session_id })).length, 1)
     clock.advance(60)
     while (await markRows());
-    assert.deepEqual(await server.stagedoor.services.store.revocations.stamps({ unmarked: true }), [])
+    assert.deepEqual(await server.stagedoor.services.store.revocations.cutoffs({ unapplied: true }), [])
   })
 
   it('D19 waits for a row that another transaction holds, up to a timeout', async () => {
@@ -155,7 +155,7 @@ describe('a transition', () => {
     const token = await server.createActorToken()
     const holder = await postgres.connect(databaseOf(url))
     await holder.query('begin')
-    await holder.query('select from tickets where id = $1 for update', [token.id])
+    await holder.query('select from actor_tokens where id = $1 for update', [token.id])
     const asked = performance.now()
     const answer = await redeem(server, token.token)
     assert.deepEqual(
@@ -193,8 +193,8 @@ describe('batched reads', () => {
     sqlFor
       .selectFrom('refused_requests')
       .select(['code', 'count'])
-      .where('minute', '=', given('minute'))
-      .where('address', '=', given('address'))
+      .where('minute', '=', param('minute'))
+      .where('address', '=', param('address'))
       .where('code', '<>', 'never')
       .orderBy('count', 'desc'),
   )
@@ -254,7 +254,7 @@ describe('batched reads', () => {
     const insert = prepared<{ minute: number; address: string }>(
       sqlFor
         .insertInto('refused_requests')
-        .values({ minute: given('minute'), address: given('address'), code: 'new', count: 1 }),
+        .values({ minute: param('minute'), address: param('address'), code: 'new', count: 1 }),
     )
     const writer = async (name: string) => {
       for (let minute = 1_000; minute < 1_000 + times(20, 2_000); minute++) {
@@ -635,7 +635,7 @@ describe('migrations', () => {
     const session = await server.signIn()
     expectOk(await mint(server, session))
     await postgres.query(
-      'alter table sessions add column colour text; alter table tickets add column colour text; alter table users add column colour text',
+      'alter table sessions add column colour text; alter table actor_tokens add column colour text; alter table users add column colour text',
       [],
       databaseOf(url),
     )

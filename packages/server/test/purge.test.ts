@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { longOver, purgeAll } from '../src/domain/purge.ts'
-import { markRevoked } from '../src/domain/revocations.ts'
+import { expiredBefore, purgeAll } from '../src/domain/purge.ts'
+import { applyCutoffs } from '../src/domain/revocations.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'
 import { type Answer, expectOk, goal, type TestServer, type TestServerOptions, testServer, times } from './support.ts'
 
@@ -14,17 +14,17 @@ const serverFor = (options: TestServerOptions = {}) => testServer({ ...options, 
 const contextOf = (server: TestServer) => server.stagedoor.context({ type: 'system', id: null })
 
 /** Does what a server does once a second. */
-async function writeDown(server: TestServer): Promise<void> {
+async function persistDue(server: TestServer): Promise<void> {
   const ctx = contextOf(server)
   await ctx.activity.flush(ctx.store, ctx.clock.now())
-  while (await markRevoked(ctx));
-  await ctx.store.tickets.noteOverdue(10_000)
+  while (await applyCutoffs(ctx));
+  await ctx.store.actorTokens.expireOverdue(10_000)
   await finishOverdueSessions(ctx, { limit: 10_000 })
 }
 
 async function purged(server: TestServer, days = 1) {
   const ctx = contextOf(server)
-  return purgeAll(ctx, { over: longOver(ctx, { days }), rest: async () => true })
+  return purgeAll(ctx, { over: expiredBefore(ctx, { days }), rest: async () => true })
 }
 
 const redeem = (server: TestServer, ticket: string, cookie?: string) =>
@@ -41,15 +41,15 @@ describe('purge', () => {
     const late = await server.createActorToken({ expires_in_seconds: 60 })
     await server.call('POST', '/v1/sessions/revoke_all', { user_id: used.user_id })
     server.clock.advance(3_600)
-    await writeDown(server)
+    await persistDue(server)
     const events = await server.auditEvents()
-    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 }, 'too early')
+    assert.deepEqual(await purged(server), { sessions: 0, actor_tokens: 0, clients: 0, cutoffs: 0 }, 'too early')
     server.clock.advance(LONGEST)
-    await writeDown(server)
-    assert.deepEqual(await purged(server), { sessions: 1, tickets: 3, clients: 1, stamps: 1 })
+    await persistDue(server)
+    assert.deepEqual(await purged(server), { sessions: 1, actor_tokens: 3, clients: 1, cutoffs: 1 })
     assert.deepEqual(
       await purged(server),
-      { sessions: 0, tickets: 0, clients: 0, stamps: 0 },
+      { sessions: 0, actor_tokens: 0, clients: 0, cutoffs: 0 },
       'a second purge deletes nothing',
     )
 
@@ -74,12 +74,12 @@ describe('purge', () => {
     const used = await server.signIn()
     const never = await server.createActorToken()
     server.clock.advance(LONGEST + 2 * DAY)
-    await writeDown(server)
-    const { tickets, sessions } = await purged(server)
-    assert.deepEqual([tickets, sessions], [2, 1])
+    await persistDue(server)
+    const { actor_tokens, sessions } = await purged(server)
+    assert.deepEqual([actor_tokens, sessions], [2, 1])
     for (const back of [0, 1, 60, 3_000]) {
       server.clock.set(start + back * 1_000)
-      await writeDown(server)
+      await persistDue(server)
       assert.deepEqual((await redeem(server, used.ticket)).codes, ['ticket_invalid_code'])
       assert.deepEqual((await redeem(server, used.ticket, used.cookie)).codes, ['ticket_invalid_code'])
       assert.deepEqual((await redeem(server, never.token)).codes, ['ticket_invalid_code'])
@@ -92,7 +92,7 @@ describe('purge', () => {
     const [pending, session] = [await server.createActorToken(), await server.signIn()]
     server.clock.advance(LONGEST + 10 * DAY)
     // The end is not stored yet.
-    assert.deepEqual(await purged(server), { sessions: 0, tickets: 0, clients: 0, stamps: 0 })
+    assert.deepEqual(await purged(server), { sessions: 0, actor_tokens: 0, clients: 0, cutoffs: 0 })
     assert.deepEqual((await redeem(server, pending.token)).codes, ['ticket_expired_code'])
     assert.deepEqual((await redeem(server, session.ticket)).codes, ['actor_token_already_used_code'])
   })
@@ -106,13 +106,13 @@ describe('purge', () => {
     assert.equal(again.status, 200)
     const { created_session_id } = again.body.response
     server.clock.advance(LONGEST + 3_600)
-    await writeDown(server)
-    assert.deepEqual(await purged(server), { sessions: 1, tickets: 1, clients: 0, stamps: 0 })
+    await persistDue(server)
+    assert.deepEqual(await purged(server), { sessions: 1, actor_tokens: 1, clients: 0, cutoffs: 0 })
     assert.equal((await server.call('GET', `/v1/sessions/${created_session_id}`)).body.status, 'expired')
     assert.equal((await server.call('GET', `/v1/actor_tokens/${other.id}`)).body.status, 'accepted')
     assert.equal((await server.call('GET', `/v1/clients/${first.client_id}`)).status, 200)
     server.clock.advance(long)
-    assert.deepEqual(await purged(server), { sessions: 1, tickets: 1, clients: 1, stamps: 0 })
+    assert.deepEqual(await purged(server), { sessions: 1, actor_tokens: 1, clients: 1, cutoffs: 0 })
     assert.equal((await server.call('GET', `/v1/clients/${first.client_id}`)).status, 404)
   })
 
@@ -120,7 +120,7 @@ describe('purge', () => {
     await using server = await serverFor()
     const before = await server.signIn()
     server.clock.advance(LONGEST + DAY)
-    await writeDown(server)
+    await persistDue(server)
     assert.equal((await purged(server)).clients, 1)
     const { token } = await server.createActorToken()
     const answer = await redeem(server, token, before.cookie)
@@ -194,10 +194,10 @@ async function randomRun(): Promise<number> {
     else if (dice < 0.65) await server.call('POST', '/v1/sessions/revoke_all', { user_id: pick(users)?.id })
     else if (dice < 0.85) server.clock.advance(pick([5, 300, 3_600, DAY, 20 * DAY, 40 * DAY]) ?? 0)
     else {
-      await writeDown(server)
+      await persistDue(server)
       const before = await everything()
-      const { sessions: gone, tickets } = await purged(server)
-      deleted += gone + tickets
+      const { sessions: gone, actor_tokens } = await purged(server)
+      deleted += gone + actor_tokens
       const after = await everything()
       for (const [name, was] of before) {
         const is = after.get(name)

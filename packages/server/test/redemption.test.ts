@@ -118,7 +118,7 @@ describe('the actor that a backend expects', () => {
       assert.equal(await statusOf(server, token.id), 'pending')
     }
     const events = await server.auditEvents({ action: 'actor_token.accept', outcome: 'refused' })
-    assert.ok(events.every(event => event.code === 'actor_mismatch' && event.ticket_id === token.id))
+    assert.ok(events.every(event => event.code === 'actor_mismatch' && event.actor_token_id === token.id))
     assert.equal((await accept(server, { ticket: token.token, actor_sub: '' })).status, 422)
     const accepted = expectOk(await accept(server, { ticket: token.token, actor_sub: 'olivia@support' }))
     assert.equal(claimsOf(accepted.token.jwt).act.sub, 'olivia@support')

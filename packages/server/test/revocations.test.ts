@@ -121,7 +121,7 @@ describe('the kill switch', () => {
     const context = server.stagedoor.context({ type: 'system', id: null })
     const event = auditEvent(context, { action: 'session.revoke_all', about: {} })
     // The cutoff is set and no row is marked, as on every node while one of them marks a million rows.
-    await store.revocations.stamp('everything', '', event)
+    await store.revocations.addCutoff('everything', '', event)
     assert.equal((await mint(server, session)).status, 401)
     assert.deepEqual((await redeem(server, token.token)).codes, ['actor_token_revoked_code'])
     assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session.session_id}`)).status, 'revoked')

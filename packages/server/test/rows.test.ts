@@ -13,7 +13,7 @@ import { migrateDatabase } from '../src/server.ts'
 import { listQueries } from '../src/store/lists.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
-import { type Bound, bound, type Database } from '../src/store/query.ts'
+import { type BoundQuery, type Database, dynamic } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
 import { columnOf, userRows } from '../src/store/user-lists.ts'
 import { testDatabase } from './database.ts'
@@ -79,7 +79,7 @@ async function filledPostgres(): Promise<Filled> {
 }
 
 /** Returns the database's query plan as text. */
-async function planOf(db: Database, query: Bound, explain: string): Promise<string> {
+async function planOf(db: Database, query: BoundQuery, explain: string): Promise<string> {
   const node = RawNode.create([`${explain} `, ''], [query.node as never])
   return JSON.stringify(await db.all({ node, args: query.args }))
 }
@@ -103,20 +103,20 @@ async function purge(url: string, ...args: string[]): Promise<Record<string, num
   return JSON.parse(text)
 }
 
-for (const [on, filled, explain] of [
+for (const [on, bindAll, explain] of [
   ['SQLite', filledSqlite, 'explain query plan'],
   ['PostgreSQL', filledPostgres, 'explain'],
 ] as const) {
   describe(`${ROWS} rows on ${on}`, { concurrency: false }, () => {
     let there: Filled
     before(async () => {
-      there = await filled()
+      there = await bindAll()
     })
     after(() => there[Symbol.asyncDispose]())
 
     it('H13 are listed by status without a full scan', async () => {
       for (const [table, statuses, equal, position] of [
-        ['tickets', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }, 'act_'],
+        ['actor_tokens', [undefined, 'pending', 'accepted', 'revoked'], { kind: 'actor_token' }, 'act_'],
         [
           'sessions',
           [undefined, 'active', 'expired', 'abandoned', 'revoked', 'ended', 'removed', 'replaced'],
@@ -130,15 +130,15 @@ for (const [on, filled, explain] of [
           const { rows } = listQueries(table, { ...page, status }, equal)
           // PostgreSQL reports what it executed: it may never execute some parts of a plan.
           const run = on === 'SQLite' ? explain : 'explain analyze'
-          const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
-          const through = /Seq Scan on (sessions|tickets)[^"]*\(actual|SCAN (sessions|tickets)(?! USING)/
+          const plan = await planOf(there.db, dynamic(sql`select * from ${rows} as listed`), run)
+          const through = /Seq Scan on (sessions|actor_tokens)[^"]*\(actual|SCAN (sessions|actor_tokens)(?! USING)/
           assert.doesNotMatch(plan, through, `${status}: ${plan}`)
           for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
             assert.ok(Number(sorted) <= 2 * page.limit, `${status}: ${plan}`)
           // PostgreSQL has statistics, and may use the primary key if many rows match.
           if (status !== undefined && on === 'SQLite') assert.match(plan, new RegExp(`${table}_status`), plan)
           const began = performance.now()
-          await there.db.all(bound(rows))
+          await there.db.all(dynamic(rows))
           assert.ok(performance.now() - began < 1_000, `${table}, ${status}`)
         }
       }
@@ -155,7 +155,7 @@ for (const [on, filled, explain] of [
             const what = `${by} ${descending ? 'desc' : 'asc'} after ${JSON.stringify(after)}`
             const rows = userRows({}, { ...page, order: { by, descending }, after })
             const run = on === 'SQLite' ? explain : 'explain analyze'
-            const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), run)
+            const plan = await planOf(there.db, dynamic(sql`select * from ${rows} as listed`), run)
             assert.doesNotMatch(plan, /Seq Scan on users[^"]*\(actual|SCAN users(?! USING)/, `${what}: ${plan}`)
             // Two ranges of an index are merged by sorting the rows of one page of each.
             for (const [, sorted] of plan.matchAll(/Sort {2}[^"]*\(actual [^"]* rows=(\d+)/g))
@@ -173,12 +173,12 @@ for (const [on, filled, explain] of [
       for (const status of [undefined, 'pending', 'accepted', 'revoked']) {
         for (const starting_after of [undefined, `sit_${'5'.repeat(27)}`]) {
           const { rows } = listQueries(
-            'tickets',
+            'actor_tokens',
             { limit: 20, offset: 0, status, starting_after },
             { kind: 'sign_in_token' },
           )
-          const plan = await planOf(there.db, bound(sql`select * from ${rows} as listed`), explain)
-          assert.match(plan, /tickets_sign_in/, plan)
+          const plan = await planOf(there.db, dynamic(sql`select * from ${rows} as listed`), explain)
+          assert.match(plan, /actor_tokens_sign_in/, plan)
         }
       }
     })
@@ -188,9 +188,9 @@ for (const [on, filled, explain] of [
         const over = { keep: days * DAY, until: Number.MAX_SAFE_INTEGER, limit: 25 }
         for (const [query, index] of [
           [purgeQueries.deleteSessions(over), 'sessions_ended'],
-          [purgeQueries.deleteTickets(over), 'tickets_unused'],
+          [purgeQueries.deleteActorTokens(over), 'actor_tokens_unused'],
         ] as const) {
-          const plan = await planOf(there.db, query as Bound, explain)
+          const plan = await planOf(there.db, query as BoundQuery, explain)
           assert.match(plan, new RegExp(`using (covering )?index ${index}|Index (Only )?Scan using ${index}`, 'i'))
           // One bound of the index, and primary keys for everything else; nothing is sorted.
           assert.match(plan, /\((expire_at|expires_at)<\?\)|Index Cond: \((expire_at|expires_at) <= \$?\(?\w/, plan)
@@ -206,15 +206,15 @@ for (const [on, filled, explain] of [
       const live = "sessions where status = 'active'"
       const [alive, events] = [await there.count(live), await there.count('audit_events')]
       const first = await purge(there.url, '--before', date, '--dry-run')
-      assert.ok((first.sessions ?? 0) > 200 && (first.tickets ?? 0) > 200, JSON.stringify(first))
+      assert.ok((first.sessions ?? 0) > 200 && (first.actor_tokens ?? 0) > 200, JSON.stringify(first))
       const has = async (what: string) => assert.equal(await there.count(what), 0, what)
       const whole = async () => {
         await has('sessions s where not exists (select 1 from clients c where c.id = s.client_id)')
         await has(
-          'sessions s where ticket_id is not null and not exists (select 1 from tickets t where t.id = s.ticket_id)',
+          'sessions s where actor_token_id is not null and not exists (select 1 from actor_tokens t where t.id = s.actor_token_id)',
         )
         await has(
-          'tickets t where session_id is not null and not exists (select 1 from sessions s where s.id = t.session_id)',
+          'actor_tokens t where session_id is not null and not exists (select 1 from sessions s where s.id = t.session_id)',
         )
         await has('clients c where not exists (select 1 from sessions s where s.client_id = c.id)')
         assert.deepEqual([await there.count(live), await there.count('audit_events')], [alive, events])

@@ -202,7 +202,7 @@ async function onPostgres(): Promise<Searched> {
     rows: sql => postgres.query(sql),
     async lock() {
       const client = await postgres.connect()
-      await client.query('begin; lock table tickets in exclusive mode')
+      await client.query('begin; lock table actor_tokens in exclusive mode')
       return { [Symbol.asyncDispose]: () => client.end() }
     },
     async sources(when, sure) {
@@ -261,7 +261,11 @@ for (const [name, open] of [
         { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
         { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: database.busy },
         { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
-        { name: 'the metrics', bytes: metrics, sure: 'stagedoor_tickets_total{kind="actor_token",change="redeemed"}' },
+        {
+          name: 'the metrics',
+          bytes: metrics,
+          sure: 'stagedoor_actor_tokens_total{kind="actor_token",change="redeemed"}',
+        },
       ]
       const stored = [...whileServing, ...(await database.sources('after the end', marker))]
       assert.ok(whileServing.length >= 2, 'the database has a write-ahead log')

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { systemClock } from '../src/domain/random.ts'
 import { StoreUnavailable } from '../src/domain/store.ts'
 import { migrations } from '../src/store/migrations/index.ts'
-import { bound, type Step, UniqueViolation } from '../src/store/query.ts'
+import { dynamic, type Step, UniqueViolation } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
 import { openStore } from '../src/store/store.ts'
 import { type TestDatabase, testDatabase } from './database.ts'
@@ -26,7 +26,7 @@ function withItems(database: TestDatabase): Sqlite {
 }
 
 const add = (id: number, fields: { name?: string; parent?: number; pad?: number } = {}): Step => ({
-  query: bound(
+  query: dynamic(
     sql`insert into item (id, name, parent, pad)
       values (${id}, ${fields.name ?? `item ${id}`}, ${fields.parent ?? null}, zeroblob(${fields.pad ?? 0}))`,
   ),
@@ -71,7 +71,7 @@ describe('group commit', () => {
     using database = testDatabase()
     const db = withItems(database)
     const nothing: Step = {
-      query: bound(sql`update item set name = 'x' where id = 99 returning id`),
+      query: dynamic(sql`update item set name = 'x' where id = 99 returning id`),
       required: true,
     }
     const all = [
@@ -79,11 +79,11 @@ describe('group commit', () => {
       db.transition(add(3), add(1)),
       db.transition(add(4), nothing),
       db.transition({
-        query: bound(sql`insert into item (id) values (5) returning id`),
+        query: dynamic(sql`insert into item (id) values (5) returning id`),
         next: ([row]) => [add(Number((row as { id: number }).id) + 1), add(1)],
       }),
       db.transition({
-        query: bound(sql`insert into item (id) values (7) returning id`),
+        query: dynamic(sql`insert into item (id) values (7) returning id`),
         next: () => {
           throw new Error('a bug in between')
         },
@@ -114,8 +114,8 @@ describe('group commit', () => {
   it('D10 on a full disk every acknowledged write is stored, and writing works again when there is room', async () => {
     using database = testDatabase()
     const db = withItems(database)
-    const pages = (await db.get<{ page_count: number }>(bound(sql`pragma page_count`)))?.page_count ?? 0
-    await db.all(bound(sql.raw(`pragma max_page_count = ${pages + 20}`)))
+    const pages = (await db.get<{ page_count: number }>(dynamic(sql`pragma page_count`)))?.page_count ?? 0
+    await db.all(dynamic(sql.raw(`pragma max_page_count = ${pages + 20}`)))
     const acknowledged: number[] = []
     let refused = 0
     for (let id = 1; id <= 60; id += 4) {
@@ -131,8 +131,8 @@ describe('group commit', () => {
       assert.deepEqual(ids(database), acknowledged)
     }
     assert.ok(acknowledged.length > 0 && refused > 0, `${acknowledged.length} stored, ${refused} refused`)
-    assert.equal((await db.all(bound(sql`select id from item`))).length, acknowledged.length, 'reads still work')
-    await db.all(bound(sql`pragma max_page_count = 100000`))
+    assert.equal((await db.all(dynamic(sql`select id from item`))).length, acknowledged.length, 'reads still work')
+    await db.all(dynamic(sql`pragma max_page_count = 100000`))
     await db.transition(add(1_000, { pad: 100_000 }))
     assert.ok(ids(database).includes(1_000))
     assert.deepEqual(database.rows('pragma integrity_check'), [{ integrity_check: 'ok' }])
@@ -151,7 +151,7 @@ describe('group commit', () => {
       (error: unknown) => error instanceof StoreUnavailable && /SQLITE_BUSY/.test(error.message),
     )
     assert.ok(performance.now() - from > 1_500, 'the write waits for the lock first')
-    assert.deepEqual(await db.all(bound(sql`select id from item`)), [{ id: 1 }])
+    assert.deepEqual(await db.all(dynamic(sql`select id from item`)), [{ id: 1 }])
     other.exec('rollback')
     other.close()
     await db.transition(add(3))
@@ -190,7 +190,7 @@ describe('durability', () => {
     using database = testDatabase()
     const db = withItems(database)
     const pragma = async (name: string) =>
-      Object.values((await db.get<object>(bound(sql.raw(`pragma ${name}`)))) ?? {})[0]
+      Object.values((await db.get<object>(dynamic(sql.raw(`pragma ${name}`)))) ?? {})[0]
     assert.deepEqual(
       [
         await pragma('journal_mode'),
@@ -283,7 +283,7 @@ describe('migrations', () => {
     await (await openStore(`sqlite:${database.path}`)).close()
     const other = database.open()
     other.exec(
-      "insert into migrations values ('9998_of_the_future', datetime('now')); alter table tickets add column colour text",
+      "insert into migrations values ('9998_of_the_future', datetime('now')); alter table actor_tokens add column colour text",
     )
     other.close()
     await using server = await testServer({ env: database.env })

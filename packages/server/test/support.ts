@@ -117,7 +117,7 @@ export interface AuditEventBody {
   action: string
   outcome: 'done' | 'refused'
   code: string | null
-  ticket_id: string | null
+  actor_token_id: string | null
   session_id: string | null
   user_id: string | null
   actor_sub: string | null

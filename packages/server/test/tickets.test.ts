@@ -38,7 +38,7 @@ describe('a ticket is redeemed once', () => {
       assertRefused(await redeem(server, token), 400, 'actor_token_already_used_code')
       assert.equal((await sessionsOf(server, user_id)).length, 1)
       assert.equal(await statusOf(server, id), 'accepted')
-      const accepted = await server.auditEvents({ ticket_id: id, action: 'actor_token.accept', outcome: 'done' })
+      const accepted = await server.auditEvents({ actor_token_id: id, action: 'actor_token.accept', outcome: 'done' })
       assert.equal(accepted.length, 1)
     })
   }
@@ -165,7 +165,7 @@ describe('a ticket is redeemed once', () => {
     server.clock.advance(60.001)
     assertRefused(await redeem(server, token, { cookie: cookieOf(again) }), 400, 'actor_token_already_used_code')
     assert.equal((await sessionsOf(server, user_id)).length, 1)
-    const actions = (await server.auditEvents({ ticket_id: id })).map(event => `${event.action} ${event.outcome}`)
+    const actions = (await server.auditEvents({ actor_token_id: id })).map(event => `${event.action} ${event.outcome}`)
     assert.deepEqual(actions, [
       'ticket.accept refused',
       'session.reclaim done',
@@ -341,7 +341,7 @@ describe('the integrity of a ticket', () => {
     }
     for (const { id } of [first, second]) assert.equal(await statusOf(server, id), 'pending')
     assert.equal(database.rows('select id from sessions').length, 0)
-    assert.deepEqual(database.rows("select id from tickets where status <> 'pending'"), [])
+    assert.deepEqual(database.rows("select id from actor_tokens where status <> 'pending'"), [])
     assert.equal((await redeem(server, first.token)).status, 200)
   })
 
@@ -595,7 +595,9 @@ function redeemWorker(settings: Record<string, string>, file: string): RedeemWor
 type Rows = Pick<ReturnType<typeof testDatabase>, 'rows'>
 
 function acceptedIn(database: Rows): Set<string> {
-  return new Set(database.rows<{ id: string }>("select id from tickets where status = 'accepted'").map(row => row.id))
+  return new Set(
+    database.rows<{ id: string }>("select id from actor_tokens where status = 'accepted'").map(row => row.id),
+  )
 }
 
 /** Checks: ticket accepted ⇔ session exists ⇔ audit event exists; each once, each naming the others. */
@@ -605,12 +607,12 @@ function assertConsistent(database: Rows): void {
       .rows<{ pair: string }>(sql)
       .map(row => row.pair)
       .sort()
-  const tickets = pairs("select id || ' ' || session_id as pair from tickets where status = 'accepted'")
-  const sessions = pairs("select ticket_id || ' ' || id as pair from sessions")
+  const tickets = pairs("select id || ' ' || session_id as pair from actor_tokens where status = 'accepted'")
+  const sessions = pairs("select actor_token_id || ' ' || id as pair from sessions")
   const events = pairs(
-    "select ticket_id || ' ' || session_id as pair from audit_events where action = 'actor_token.accept' and outcome = 'done'",
+    "select actor_token_id || ' ' || session_id as pair from audit_events where action = 'actor_token.accept' and outcome = 'done'",
   )
   assert.deepEqual(sessions, tickets)
   assert.deepEqual(events, tickets)
-  assert.deepEqual(database.rows("select id from tickets where status = 'pending' and session_id is not null"), [])
+  assert.deepEqual(database.rows("select id from actor_tokens where status = 'pending' and session_id is not null"), [])
 }

@@ -106,7 +106,7 @@ class AuditEvent(Model):
     actor_sub: str | None
     actor: Actor | None
     """The whole actor payload."""
-    ticket_id: str | None
+    actor_token_id: str | None
     """The actor token or sign-in token."""
     session_id: str | None
     user_id: str | None
@@ -801,7 +801,7 @@ class GetAuditEventListQuery(TypedDict):
     code: NotRequired[str | None]
     user_id: NotRequired[str | None]
     session_id: NotRequired[str | None]
-    ticket_id: NotRequired[str | None]
+    actor_token_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
     principal_id: NotRequired[str | None]
     trace_id: NotRequired[str | None]

@@ -98,7 +98,7 @@ export type AuditEvent = {
   /** The whole actor payload. */
   actor: Actor | null
   /** The actor token or sign-in token. */
-  ticketId: string | null
+  actorTokenId: string | null
   sessionId: string | null
   userId: string | null
   /** Any other object that the event concerns: a secret key, a signing key. */
@@ -618,7 +618,7 @@ export type GetAuditEventListQuery = {
   code?: string | undefined
   userId?: string | undefined
   sessionId?: string | undefined
-  ticketId?: string | undefined
+  actorTokenId?: string | undefined
   actorSub?: string | undefined
   principalId?: string | undefined
   traceId?: string | undefined

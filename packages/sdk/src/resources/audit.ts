@@ -14,7 +14,7 @@ export class AuditEvents {
   /**
    * Reads the audit log, newest first: one page if awaited, every event with `for await`.
    *
-   * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `ticketId`, `actorSub`,
+   * @param query `action`, `outcome` (`done`, `refused`), `code`, `userId`, `sessionId`, `actorTokenId`, `actorSub`,
    *   `principalId`, `traceId`; `after` and `before` in Unix milliseconds; `beforeSeq`; `limit` 1 to 500 (10);
    *   `startingAfter` (the `nextCursor` of a page) or `offset` (0)
    * @throws StagedoorError `form_param_value_invalid`

@@ -47,7 +47,7 @@ async function showEvents(options: ListOptions): Promise<void> {
     outcome: options.outcome,
     userId: await userOption(client, options.user),
     sessionId: options.session,
-    ticketId: options.ticket,
+    actorTokenId: options.ticket,
     actorSub: options.actor,
     beforeSeq: options.beforeSeq,
     after: options.follow ? undefined : options.since,

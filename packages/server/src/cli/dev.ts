@@ -135,7 +135,7 @@ async function mainJob(client: Client, here: string, issuer: string): Promise<vo
     `the session; minting the next token is refused: ${refusal instanceof StagedoorError ? refusal.code : 'NOT REFUSED'}`,
   )
 
-  const events = await client.auditEvents.list({ ticketId: token.id, limit: 100 })
+  const events = await client.auditEvents.list({ actorTokenId: token.id, limit: 100 })
   step(
     'recorded',
     `${events.data.length} audit events: ${events.data

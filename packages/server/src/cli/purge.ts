@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { countLongOver, longOver, purgeAll } from '../domain/purge.ts'
+import { countExpiredBefore, expiredBefore, purgeAll } from '../domain/purge.ts'
 import { commandLine, withInstance } from './environment.ts'
 import { type OutputOptions, printOne, time, UsageError } from './output.ts'
 import { moment } from './units.ts'
@@ -35,10 +35,10 @@ expire: STAGEDOOR_ACTOR_SESSION_MAX_SECONDS (at least a week) plus one day.`,
         if (until === undefined && config.retention_days === 'none')
           throw new UsageError('STAGEDOOR_RETENTION_DAYS is none, so there is no default date. Add --before <date>.')
         const days = until === undefined ? Number(config.retention_days) : 0
-        const over = longOver(ctx, { days, ...(until === undefined ? {} : { until }) })
+        const over = expiredBefore(ctx, { days, ...(until === undefined ? {} : { until }) })
         const before = Math.min(over.until, ctx.clock.now() - over.keep)
         const found = options.dryRun
-          ? await countLongOver(ctx, over)
+          ? await countExpiredBefore(ctx, over)
           : await purgeAll(ctx, { over, rest: worked => sleep(worked, true) })
         printOne(
           options,

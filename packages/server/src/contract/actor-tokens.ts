@@ -110,7 +110,7 @@ export const createActorToken = operation({
   description:
     'Creates a one-time grant to act as a user. Its `token` (the ticket) is redeemed once: in the browser by opening `url`, or in a backend with AcceptActorToken. This starts a session whose tokens name the user and the actor.',
   auth: 'secret_key',
-  makes: true,
+  idempotent: true,
   action: 'actor_token.create',
   body: CreateActorTokenRequestBody,
   response: ActorToken,
@@ -160,7 +160,7 @@ export const revokeActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Revoke a pending actor token',
   auth: 'secret_key',
-  urgent: true,
+  neverShed: true,
   action: 'actor_token.revoke',
   body: RevokeBody,
   response: ActorToken,
@@ -177,7 +177,7 @@ export const acceptActorToken = operation({
     'For apps that keep their own login. Your backend redeems the ticket without a browser and starts its own session, marked with `session.actor`.',
   auth: 'secret_key',
   action: 'actor_token.accept',
-  makes: true,
+  idempotent: true,
   body: z
     .strictObject({
       ticket: z.string().min(1).max(8_192),
@@ -211,7 +211,7 @@ export const createSignInToken = operation({
   summary: 'Create a sign-in token',
   description: 'Like an actor token, but without an actor: the session is the user’s own.',
   auth: 'secret_key',
-  makes: true,
+  idempotent: true,
   action: 'sign_in_token.create',
   body: z
     .strictObject({
@@ -245,7 +245,7 @@ export const revokeSignInToken = operation({
   tag: 'Sign-in Tokens',
   summary: 'Revoke a pending sign-in token',
   auth: 'secret_key',
-  urgent: true,
+  neverShed: true,
   action: 'sign_in_token.revoke',
   body: RevokeBody,
   response: SignInToken,

@@ -315,7 +315,7 @@ export const errors: Record<ErrorCode, ErrorDefinition> = definitions
 
 /** Ids of existing records that an error concerns, for the audit event of the refusal. */
 export interface ErrorAbout {
-  ticket_id?: string
+  actor_token_id?: string
   session_id?: string
   user_id?: string
   actor_sub?: string

@@ -103,7 +103,7 @@ export const createSignIn = operation({
   description: 'Redeems the ticket exactly once, starts the session and sets the `__client` cookie.',
   auth: 'client',
   anonymous: true,
-  redeems: true,
+  rateLimit: 'redeem',
   action: 'ticket.accept',
   bodyType: 'form',
   body: z
@@ -142,7 +142,7 @@ const leaveAll = (id: string, path: string, summary: string) =>
     summary,
     auth: 'client',
     anonymous: true,
-    urgent: true,
+    neverShed: true,
     action: 'client.sign_out',
     response: z.strictObject({ response: FrontendClient.nullable(), client: z.null() }).meta({ id: 'WrappedClient' }),
     errors: ['origin_invalid'],
@@ -176,7 +176,7 @@ const sessionOperation = <B extends z.ZodType>(
   summary: string,
   action: string,
   body: B,
-  more: { urgent?: true } = {},
+  more: { neverShed?: true } = {},
 ) =>
   operation({
     id,
@@ -212,7 +212,7 @@ export const endSession = sessionOperation(
   'Sign out of the session, keeping it on the client',
   'session.end',
   z.looseObject({}),
-  { urgent: true },
+  { neverShed: true },
 )
 export const removeSession = sessionOperation(
   'removeSession',
@@ -220,7 +220,7 @@ export const removeSession = sessionOperation(
   'Sign out of the session and remove it from the client',
   'session.remove',
   z.looseObject({}),
-  { urgent: true },
+  { neverShed: true },
 )
 
 export const createFrontendSessionToken = operation({

@@ -86,7 +86,7 @@ export const createJwtTemplate = operation({
   description:
     'A template defines the claims of tokens for another service that reads JWTs. Callers request a token by the template’s name: docs/concepts/jwt-templates.md.',
   auth: 'secret_key',
-  makes: true,
+  idempotent: true,
   action: 'jwt_template.create',
   body: CreateJwtTemplateRequestBody,
   response: JwtTemplate,

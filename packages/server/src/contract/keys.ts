@@ -14,7 +14,7 @@ export const getJwks = operation({
   tag: 'JWKS',
   summary: 'The public keys that verify session tokens',
   auth: 'secret_key',
-  urgent: true,
+  neverShed: true,
   response: JsonWebKeySet,
 })
 
@@ -25,7 +25,7 @@ export const getPublicJwks = operation({
   tag: 'Well known',
   summary: 'The public keys that verify session tokens',
   auth: 'none',
-  urgent: true,
+  neverShed: true,
   response: JsonWebKeySet,
 })
 
@@ -38,7 +38,7 @@ export const getHealth = operation({
   tag: 'Health',
   summary: 'Liveness: the process is up; nothing else is checked',
   auth: 'none',
-  urgent: true,
+  neverShed: true,
   response: Health,
   stagedoorOnly: true,
 })
@@ -51,7 +51,7 @@ export const getReadiness = operation({
   summary:
     'Readiness: the database answers within 2 seconds, the signing key can be decrypted, and the server is not stopping',
   auth: 'none',
-  urgent: true,
+  neverShed: true,
   response: Health,
   errors: ['not_ready'],
   stagedoorOnly: true,

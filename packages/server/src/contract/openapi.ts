@@ -75,7 +75,7 @@ export function errorCodesOf(operation: Operation): ErrorCode[] {
       ...ANYWHERE[operation.auth],
       ...(operation.body ? WITH_BODY : []),
       ...(operation.query ? WITH_QUERY : []),
-      ...(operation.makes ? MAKING : []),
+      ...(operation.idempotent ? MAKING : []),
       ...(operation.errors ?? []),
       ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
       ...ALWAYS,
@@ -91,7 +91,7 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
   const parameters = [
     ...pathParameters(operation),
     ...queryParameters(operation, refer),
-    ...(operation.makes ? [IDEMPOTENCY_KEY] : []),
+    ...(operation.idempotent ? [IDEMPOTENCY_KEY] : []),
   ]
   return {
     operationId: id,

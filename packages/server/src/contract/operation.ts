@@ -39,11 +39,11 @@ export interface Operation<
   /** Error codes of this operation, in addition to those that every operation has. */
   errors?: readonly ErrorCode[]
   /** Creates something, and supports Idempotency-Key so that a retry creates nothing more. */
-  makes?: true
+  idempotent?: true
   /** Has a stricter rate limit, because callers could guess tickets. */
-  redeems?: true
+  rateLimit?: 'redeem'
   /** Served even under overload: it revokes something, or returns the server's health or public keys. */
-  urgent?: true
+  neverShed?: true
   /** True where Clerk has no such operation. */
   stagedoorOnly?: true
 }

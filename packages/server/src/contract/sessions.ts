@@ -67,7 +67,7 @@ export const createSession = operation({
   tag: 'Sessions',
   summary: 'Start a session for a user (development instances only)',
   auth: 'secret_key',
-  makes: true,
+  idempotent: true,
   action: 'session.create',
   body: z
     .strictObject({ user_id: Id, active_organization_id: z.null().optional() })
@@ -96,7 +96,7 @@ export const revokeSession = operation({
   description:
     'Once this request is answered, no new token is minted for the session. A session that has already ended is returned unchanged.',
   auth: 'secret_key',
-  urgent: true,
+  neverShed: true,
   action: 'session.revoke',
   body: z
     .strictObject({ reason: z.string().min(1).max(500).optional() })

@@ -245,7 +245,7 @@ export const createUser = operation({
   description:
     'Stagedoor stores no passwords: your own login stays as it is. Set `external_id` to find your users again.',
   auth: 'secret_key',
-  makes: true,
+  idempotent: true,
   action: 'user.create',
   body: CreateUserRequestBody,
   response: User,
@@ -298,13 +298,13 @@ export const deleteUser = operation({
   summary: 'Delete a user',
   description: 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.',
   auth: 'secret_key',
-  urgent: true,
+  neverShed: true,
   action: 'user.delete',
   response: DeletedObject,
   errors: ['resource_not_found'],
 })
 
-const change = (id: string, verb: string, summary: string, more: { description?: string; urgent?: true } = {}) =>
+const change = (id: string, verb: string, summary: string, more: { description?: string; neverShed?: true } = {}) =>
   operation({
     id,
     method: 'post',
@@ -320,12 +320,12 @@ const change = (id: string, verb: string, summary: string, more: { description?:
 
 export const banUser = change('BanUser', 'ban', 'Ban a user', {
   description: 'Revokes the user’s sessions and pending tokens, and those in which the user is the actor.',
-  urgent: true,
+  neverShed: true,
 })
 export const unbanUser = change('UnbanUser', 'unban', 'Lift a ban')
 export const lockUser = change('LockUser', 'lock', 'Lock a user', {
   description:
     'While the user is locked, no session can be started as the user and no session token is minted. After unlocking, existing sessions can be used again.',
-  urgent: true,
+  neverShed: true,
 })
 export const unlockUser = change('UnlockUser', 'unlock', 'Unlock a user')

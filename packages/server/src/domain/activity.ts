@@ -51,7 +51,7 @@ export class Activity {
     for (const entry of this.#uses) if (entry[1].due <= now) due.push(entry)
     for (let first = 0; first < due.length; first += BATCH) {
       const batch = due.slice(first, first + BATCH).map(([id, use]) => ({ id, use, at: use.at }))
-      await store.sessions.noteActivity(batch)
+      await store.sessions.recordActivity(batch)
       for (const { id, use, at } of batch) {
         if (use.at === at) this.#uses.delete(id)
         // The session was used again during the write.

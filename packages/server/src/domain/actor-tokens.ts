@@ -3,7 +3,7 @@ import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } fro
 import { auditEvent } from './audit/event.ts'
 import {
   type ClientToken,
-  isShownBy,
+  isPresentedIn,
   type PresentedClient,
   reclaimedClient,
   renewedClient,
@@ -11,9 +11,9 @@ import {
 } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
-import type { SessionRecord, TicketRecord, UserWithIdentifiers } from './records.ts'
+import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
-import type { Found, Page, TicketFilter } from './store.ts'
+import type { ActorTokenFilter, Found, Page } from './store.ts'
 
 /** Actor tokens and sign-in tokens. Both follow the same rules and differ in their `kind`. */
 
@@ -23,10 +23,10 @@ const MAX_SIGN_IN_TOKEN_SECONDS = 2_592_000
  * Time for which the browser that confirmed or redeemed a ticket may repeat that, in ms: after a second click or a lost
  * response.
  */
-const REPEAT_WINDOW = 60_000
+const REPLAY_WINDOW_MS = 60_000
 
-export interface CreateTicket {
-  kind: TicketRecord['kind']
+export interface CreateActorToken {
+  kind: ActorTokenRecord['kind']
   user_id: string
   actor?: { sub: string; [member: string]: unknown }
   reason?: string | undefined
@@ -39,7 +39,7 @@ export interface CreateTicket {
  * Creates a pending token.
  * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, actor_is_user, form_param_value_invalid
  */
-export async function createTicket(ctx: Context, input: CreateTicket, once?: Once): Promise<TicketRecord> {
+export async function createActorToken(ctx: Context, input: CreateActorToken, once?: Once): Promise<ActorTokenRecord> {
   const { settings } = ctx
   const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
   assertOn(ctx, input.kind)
@@ -50,7 +50,7 @@ export async function createTicket(ctx: Context, input: CreateTicket, once?: Onc
     atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
   }
   const now = ctx.clock.now()
-  const ticket: TicketRecord = {
+  const ticket: ActorTokenRecord = {
     id: ctx.random.id(input.kind === 'actor_token' ? 'act' : 'sit', now),
     kind: input.kind,
     status: 'pending',
@@ -69,9 +69,9 @@ export async function createTicket(ctx: Context, input: CreateTicket, once?: Onc
     created_at: now,
     updated_at: now,
   }
-  const event = ticketEvent(ctx, 'create', ticket)
+  const event = actorTokenEvent(ctx, 'create', ticket)
   const key = once && { ...once, made_id: ticket.id }
-  if (!(await ctx.store.tickets.insert(ticket, event, key))) throw await whyNotFor(ctx, ticket)
+  if (!(await ctx.store.actorTokens.insert(ticket, event, key))) throw await whyNotFor(ctx, ticket)
   return ticket
 }
 
@@ -79,15 +79,15 @@ export async function createTicket(ctx: Context, input: CreateTicket, once?: Onc
  * Revokes a pending token: pending → revoked.
  * @throws ApiError resource_not_found, actor_token_cannot_be_revoked_code
  */
-export async function revokeTicket(
+export async function revokeActorToken(
   ctx: Context,
-  input: { id: string; kind: TicketRecord['kind']; reason?: string | undefined },
-): Promise<TicketRecord> {
-  const ticket = await findTicket(ctx, input)
-  const event = ticketEvent(ctx, 'revoke', ticket, input.reason)
-  const revoked = await ctx.store.tickets.revoke(ticket.id, ticket.kind, event)
+  input: { id: string; kind: ActorTokenRecord['kind']; reason?: string | undefined },
+): Promise<ActorTokenRecord> {
+  const ticket = await findActorToken(ctx, input)
+  const event = actorTokenEvent(ctx, 'revoke', ticket, input.reason)
+  const revoked = await ctx.store.actorTokens.revoke(ticket.id, ticket.kind, event)
   if (revoked) return revoked
-  const found = (await ctx.store.tickets.find(ticket.id)) ?? ticket
+  const found = (await ctx.store.actorTokens.find(ticket.id)) ?? ticket
   throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
     params: { status: found.status, id: found.session_id ?? '' },
     about: about(found),
@@ -106,7 +106,7 @@ export async function revokeTicket(
  */
 export async function acceptTicket(
   ctx: Context,
-  input: { ticket: string; browser?: PresentedClient; kind?: TicketRecord['kind']; actor_sub?: string | undefined },
+  input: { ticket: string; browser?: PresentedClient; kind?: ActorTokenRecord['kind']; actor_sub?: string | undefined },
   once?: Once,
 ): Promise<Redemption> {
   const { browser = {}, actor_sub: expected_actor_sub = null } = input
@@ -123,10 +123,11 @@ export async function acceptTicket(
     reason: ticket.reason,
   })
   const key = once && { ...once, made_id: session.id }
-  const acceptance = { ticket_id: ticket.id, client: client.record, session, expected_actor_sub, event }
-  if (await ctx.store.tickets.accept(acceptance, key)) return { session, client, isNew: browser.client === undefined }
-  const found = await ctx.store.tickets.find(ticket.id)
-  const before = found && (await redeemedBefore(ctx, found, browser.presented, now))
+  const acceptance = { actor_token_id: ticket.id, client: client.record, session, expected_actor_sub, event }
+  if (await ctx.store.actorTokens.accept(acceptance, key))
+    return { session, client, isNew: browser.client === undefined }
+  const found = await ctx.store.actorTokens.find(ticket.id)
+  const before = found && (await replayedRedemption(ctx, found, browser.presented, now))
   const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
   if (again) return { session: before.session, client: again, isNew: false }
   throw await whyNotAccepted(ctx, ticket, expected_actor_sub, now)
@@ -153,18 +154,18 @@ export interface Redemption {
  * Returns the session that a browser got for this ticket a moment ago, if this is that browser and the session is still
  * usable.
  */
-async function redeemedBefore(
+async function replayedRedemption(
   ctx: Context,
-  ticket: TicketRecord,
+  ticket: ActorTokenRecord,
   presented: readonly ClientClaims[] = [],
   now = ctx.clock.now(),
 ) {
-  if (presented.length === 0 || ticket.status !== 'accepted' || now - ticket.updated_at > REPEAT_WINDOW)
+  if (presented.length === 0 || ticket.status !== 'accepted' || now - ticket.updated_at > REPLAY_WINDOW_MS)
     return undefined
   const session = await ctx.store.sessions.findForMint(ticket.session_id ?? '')
   if (!session || !isUsable(ctx, session)) return undefined
   const record = await ctx.store.clients.find(session.client_id)
-  const claims = record && presented.find(each => isShownBy(record, each))
+  const claims = record && presented.find(each => isPresentedIn(record, each))
   return claims && { session, record, claims }
 }
 
@@ -172,9 +173,9 @@ async function redeemedBefore(
  * Whether this browser confirmed the ticket a moment ago. It then sees the same page again, even if the ticket was
  * redeemed.
  */
-function confirmedBefore(ticket: TicketRecord, presented: readonly ClientClaims[], now: number): boolean {
+function isRepeatedConfirmation(ticket: ActorTokenRecord, presented: readonly ClientClaims[], now: number): boolean {
   const { confirmed_token_hash: confirmed, confirmed_at } = ticket
-  if (confirmed === null || confirmed_at === null || now - confirmed_at > REPEAT_WINDOW) return false
+  if (confirmed === null || confirmed_at === null || now - confirmed_at > REPLAY_WINDOW_MS) return false
   return ticket.status !== 'revoked' && presented.some(claims => sameToken(confirmed, claims.rotating_token))
 }
 
@@ -185,14 +186,14 @@ function confirmedBefore(ticket: TicketRecord, presented: readonly ClientClaims[
 export async function previewTicket(
   ctx: Context,
   input: { ticket: string; presented: readonly ClientClaims[] },
-): Promise<{ ticket: TicketRecord; user: UserWithIdentifiers }> {
+): Promise<{ ticket: ActorTokenRecord; user: UserWithIdentifiers }> {
   const ticket = await readTicket(ctx, input.ticket)
   const now = ctx.clock.now()
   const user = await ctx.store.users.find(ticket.user_id)
   const refusal = await whyNot(ctx, ticket, now)
   const repeats = async () =>
-    confirmedBefore(ticket, input.presented, now) ||
-    (await redeemedBefore(ctx, ticket, input.presented, now)) !== undefined
+    isRepeatedConfirmation(ticket, input.presented, now) ||
+    (await replayedRedemption(ctx, ticket, input.presented, now)) !== undefined
   if (!user || (refusal && !(refusal.code === `${ticket.kind}_already_used_code` && (await repeats()))))
     throw refusal ?? new ApiError(`${ticket.kind}_subject_not_found`, { about: about(ticket) })
   return { ticket, user }
@@ -209,34 +210,34 @@ export async function confirmTicket(
 ): Promise<void> {
   const { ticket } = await previewTicket(ctx, input)
   const [claims] = input.presented
-  if (claims && !confirmedBefore(ticket, input.presented, ctx.clock.now()))
-    await ctx.store.tickets.confirm(ticket.id, hash('sha256', claims.rotating_token))
+  if (claims && !isRepeatedConfirmation(ticket, input.presented, ctx.clock.now()))
+    await ctx.store.actorTokens.confirm(ticket.id, hash('sha256', claims.rotating_token))
 }
 
 /** Returns the token with this id and kind. @throws ApiError resource_not_found */
-export async function findTicket(
+export async function findActorToken(
   ctx: Context,
-  input: { id: string; kind: TicketRecord['kind'] },
-): Promise<TicketRecord> {
-  const ticket = await ctx.store.tickets.find(input.id)
+  input: { id: string; kind: ActorTokenRecord['kind'] },
+): Promise<ActorTokenRecord> {
+  const ticket = await ctx.store.actorTokens.find(input.id)
   if (!ticket || ticket.kind !== input.kind)
     throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
   return ticket
 }
 
-export function listTickets(ctx: Context, input: TicketFilter & Page): Promise<Found<TicketRecord>> {
-  return ctx.store.tickets.list(input, input)
+export function listActorTokens(ctx: Context, input: ActorTokenFilter & Page): Promise<Found<ActorTokenRecord>> {
+  return ctx.store.actorTokens.list(input, input)
 }
 
 /**
  * Returns the string that redeems the token. It is derived from the record each time, always the same, and never
  * stored.
  */
-export function ticketOf(ctx: Context, record: TicketRecord): string {
+export function ticketOf(ctx: Context, record: ActorTokenRecord): string {
   return ctx.signing.ticket(claimsOf(ctx, record))
 }
 
-function claimsOf(ctx: Context, record: TicketRecord): TicketClaims {
+function claimsOf(ctx: Context, record: ActorTokenRecord): TicketClaims {
   return {
     eis: record.expires_in_seconds,
     exp: Math.ceil(record.expires_at / 1_000),
@@ -247,13 +248,13 @@ function claimsOf(ctx: Context, record: TicketRecord): TicketClaims {
 }
 
 /**
- * Reads a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
+ * ReadBatcher a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
  * record. The store decides whether it has expired.
  */
-async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind']): Promise<TicketRecord> {
+async function readTicket(ctx: Context, text: string, kind?: ActorTokenRecord['kind']): Promise<ActorTokenRecord> {
   const claims = ctx.signing.readTicket(text)
   if (!claims || claims.iid !== ctx.settings.instance_id) throw new ApiError('ticket_invalid_code')
-  const record = await ctx.store.tickets.find(claims.sid)
+  const record = await ctx.store.actorTokens.find(claims.sid)
   if (!record || ticketOf(ctx, record) !== text) throw new ApiError('ticket_invalid_code')
   if (kind && record.kind !== kind) throw new ApiError('ticket_invalid_code', { about: about(record) })
   assertOn(ctx, record.kind)
@@ -261,30 +262,30 @@ async function readTicket(ctx: Context, text: string, kind?: TicketRecord['kind'
 }
 
 /** Rejects sign-in tokens if they are turned off. @throws ApiError sign_in_tokens_off */
-function assertOn({ settings }: Context, kind: TicketRecord['kind']): void {
+function assertOn({ settings }: Context, kind: ActorTokenRecord['kind']): void {
   if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
 }
 
 async function whyNotAccepted(
   ctx: Context,
-  ticket: TicketRecord,
+  ticket: ActorTokenRecord,
   expectedActorSub: string | null,
   now: number,
 ): Promise<ApiError> {
   if (expectedActorSub !== null && ticket.actor_sub !== expectedActorSub)
     return new ApiError('actor_mismatch', { about: about(ticket) })
-  let found = await ctx.store.tickets.find(ticket.id)
+  let found = await ctx.store.actorTokens.find(ticket.id)
   if (found?.status === 'pending' && found.expired_at === null) {
     // By the database's clock, which made the decision: the clock of this process may be slightly behind.
-    await ctx.store.tickets.noteExpired(ticket.id)
-    found = await ctx.store.tickets.find(ticket.id)
+    await ctx.store.actorTokens.markExpired(ticket.id)
+    found = await ctx.store.actorTokens.find(ticket.id)
   }
   if (!found) return new ApiError('ticket_invalid_code', { about: about(ticket) })
   return (await whyNot(ctx, found, now)) ?? new ApiError(`${ticket.kind}_cannot_be_used_code`, { about: about(ticket) })
 }
 
 /** Returns why a ticket cannot be redeemed; undefined if it can. Changes nothing. */
-async function whyNot(ctx: Context, ticket: TicketRecord, now: number): Promise<ApiError | undefined> {
+async function whyNot(ctx: Context, ticket: ActorTokenRecord, now: number): Promise<ApiError | undefined> {
   const refuse = (code: ErrorCode) => new ApiError(code, { about: about(ticket) })
   if (ticket.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
   if (ticket.status === 'revoked') return refuse(`${ticket.kind}_revoked_code`)
@@ -298,7 +299,7 @@ async function whyNot(ctx: Context, ticket: TicketRecord, now: number): Promise<
   return actor?.is_blocked ? refuse('actor_banned') : undefined
 }
 
-async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> {
+async function whyNotFor(ctx: Context, ticket: ActorTokenRecord): Promise<ApiError> {
   const user = await ctx.store.users.find(ticket.user_id)
   if (!user) return notFound('user', ticket.user_id)
   const of = { user_id: user.id, ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }) }
@@ -308,7 +309,12 @@ async function whyNotFor(ctx: Context, ticket: TicketRecord): Promise<ApiError> 
   return new ApiError(actor?.is_user ? 'actor_is_user' : 'actor_banned', { about: of })
 }
 
-export function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, reason = ticket.reason ?? undefined) {
+export function actorTokenEvent(
+  ctx: Context,
+  verb: string,
+  ticket: ActorTokenRecord,
+  reason = ticket.reason ?? undefined,
+) {
   return auditEvent(ctx, {
     action: `${ticket.kind}.${verb}`,
     about: about(ticket),
@@ -317,9 +323,9 @@ export function ticketEvent(ctx: Context, verb: string, ticket: TicketRecord, re
   })
 }
 
-function about(ticket: TicketRecord): ErrorAbout {
+function about(ticket: ActorTokenRecord): ErrorAbout {
   return {
-    ticket_id: ticket.id,
+    actor_token_id: ticket.id,
     user_id: ticket.user_id,
     ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }),
     ...(ticket.session_id === null ? {} : { session_id: ticket.session_id }),

@@ -92,7 +92,7 @@ export function isCurrent(
  * Whether a browser presents the client's current token, or the one that its last sign-in replaced: the response of
  * that sign-in may have been lost.
  */
-export function isShownBy(record: ClientRecord, { rotating_token }: ClientClaims): boolean {
+export function isPresentedIn(record: ClientRecord, { rotating_token }: ClientClaims): boolean {
   const { previous_token_hash: previous } = record
   return (
     sameToken(record.rotating_token_hash, rotating_token) || (previous !== null && sameToken(previous, rotating_token))
@@ -100,7 +100,7 @@ export function isShownBy(record: ClientRecord, { rotating_token }: ClientClaims
 }
 
 /**
- * Returns the client token for a browser for which `isShownBy` is true; a new one if the browser never received the
+ * Returns the client token for a browser for which `isPresentedIn` is true; a new one if the browser never received the
  * last. Call it only if the browser has also proved that it has the ticket of that sign-in.
  */
 export async function reclaimedClient(

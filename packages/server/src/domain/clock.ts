@@ -11,12 +11,12 @@ const SLACK = 2_000
  * the later time is stored as expired, usually within milliseconds. So a token or session whose expiry nothing has
  * recorded yet does not become valid again.
  */
-export class SteadyClock implements Clock {
+export class MonotonicClock implements Clock {
   readonly #clock: Clock
   #latest: number
   #writing = false
   /** Stores as expired everything that has expired by the time of this clock. */
-  writeDown: (() => Promise<void>) | undefined
+  persistDue: (() => Promise<void>) | undefined
 
   /** @param latest the latest time that is known from an earlier run, Unix ms */
   constructor(clock: Clock, latest = Number.NEGATIVE_INFINITY) {
@@ -32,14 +32,14 @@ export class SteadyClock implements Clock {
   }
 
   /** Tells this clock a time that has already passed, for example the time of the last audit event. */
-  wasAt(time: number): void {
+  advanceTo(time: number): void {
     this.#latest = Math.max(this.#latest, time)
   }
 
   #goBack(): void {
-    if (this.#writing || !this.writeDown) return
+    if (this.#writing || !this.persistDue) return
     this.#writing = true
-    this.writeDown()
+    this.persistDue()
       .then(
         () => {
           this.#latest = this.#clock.now()

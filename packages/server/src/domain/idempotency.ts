@@ -3,7 +3,7 @@ import { ApiError } from '../contract/errors.ts'
 import { canonicalJson } from './audit/canonical-json.ts'
 import type { Context } from './context.ts'
 import type { IdempotencyKeyRecord } from './records.ts'
-import { MadeBefore } from './store.ts'
+import { AlreadyCreated } from './store.ts'
 
 /** Lifetime of an idempotency key, in ms. */
 export const REMEMBERED = 86_400_000
@@ -58,7 +58,7 @@ export async function doOnce<T>(
   try {
     return { made: await make(), replayed: false }
   } catch (error) {
-    const meanwhile = error instanceof MadeBefore && (await madeBefore(ctx, once))
+    const meanwhile = error instanceof AlreadyCreated && (await madeBefore(ctx, once))
     if (!meanwhile) throw error
     return { made: await again(meanwhile), replayed: true }
   }

@@ -7,7 +7,7 @@ import type { Once } from './idempotency.ts'
 import type { JwtTemplateRecord, SessionRecord } from './records.ts'
 import { factsOf, rendered, wrongShortcodes } from './shortcodes.ts'
 import type { Found, Page } from './store.ts'
-import { sayTaken } from './taken.ts'
+import { asIdentifierExists } from './taken.ts'
 
 type CreateJwtTemplate = z.output<typeof CreateJwtTemplateRequestBody>
 type UpdateJwtTemplate = z.output<typeof UpdateJwtTemplateRequestBody>
@@ -53,7 +53,7 @@ export async function createJwtTemplate(
     updated_at: now,
   }
   const key = once && { ...once, made_id: template.id }
-  await sayTaken(ctx.store.jwtTemplates.insert(template, templateEvent(ctx, 'create', template.id), key))
+  await asIdentifierExists(ctx.store.jwtTemplates.insert(template, templateEvent(ctx, 'create', template.id), key))
   return template
 }
 
@@ -83,7 +83,7 @@ export async function updateJwtTemplate(
   if (input.lifetime !== undefined) change.lifetime = input.lifetime ?? LIFETIME
   if (input.allowed_clock_skew !== undefined) change.allowed_clock_skew = input.allowed_clock_skew ?? CLOCK_SKEW
   const event = templateEvent(ctx, 'update', input.id)
-  const template = await sayTaken(ctx.store.jwtTemplates.update(input.id, change, event))
+  const template = await asIdentifierExists(ctx.store.jwtTemplates.update(input.id, change, event))
   if (!template) throw notFound('JWT template', input.id)
   return template
 }

@@ -24,7 +24,7 @@ export async function readMe(
   const id = input.session_id ?? client?.record.last_active_session_id
   const session = client?.sessions.find(each => each.id === id)
   const facts = session && (await ctx.store.sessions.findForMint(session.id))
-  const user = facts?.barred === 0 ? await ctx.store.users.find(facts.user_id) : undefined
+  const user = facts?.blocked === 0 ? await ctx.store.users.find(facts.user_id) : undefined
   if (!client || !session || !user) throw new ApiError('authentication_invalid')
   return { client: client.record, session, user }
 }

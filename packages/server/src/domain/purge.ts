@@ -1,6 +1,6 @@
 import type { Context } from './context.ts'
 import { OWN_SESSION_LIFETIME } from './sessions.ts'
-import type { LongOver, Purged } from './store.ts'
+import type { ExpiredBefore, Purged } from './store.ts'
 
 const DAY = 86_400_000
 /**
@@ -16,14 +16,14 @@ const BATCH = 25
  * @param input.days minimum number of days to keep a row after its expiry
  * @param input.until only rows that had expired by this time, Unix ms
  */
-export function longOver({ settings }: Context, input: { days: number; until?: number }): LongOver {
+export function expiredBefore({ settings }: Context, input: { days: number; until?: number }): ExpiredBefore {
   const longest = Math.max(settings.actor_session_max_seconds * 1_000, OWN_SESSION_LIFETIME)
   const { days, until = Number.MAX_SAFE_INTEGER } = input
   return { keep: Math.max(days * DAY, longest) + DAY, until }
 }
 
-/** Counts the rows that may be deleted. Reads all of them. */
-export function countLongOver(ctx: Context, over: LongOver): Promise<Omit<Purged, 'clients'>> {
+/** Counts the rows that may be deleted. ReadBatcher all of them. */
+export function countExpiredBefore(ctx: Context, over: ExpiredBefore): Promise<Omit<Purged, 'clients'>> {
   return ctx.store.purge.count(over)
 }
 
@@ -33,13 +33,13 @@ export function countLongOver(ctx: Context, over: LongOver): Promise<Omit<Purged
  */
 export async function purgeAll(
   ctx: Context,
-  input: { over: LongOver; rest: (worked: number) => Promise<boolean> },
+  input: { over: ExpiredBefore; rest: (worked: number) => Promise<boolean> },
 ): Promise<Purged> {
-  const done: Purged = { sessions: 0, tickets: 0, clients: 0, stamps: 0 }
+  const done: Purged = { sessions: 0, actor_tokens: 0, clients: 0, cutoffs: 0 }
   for (;;) {
     const start = performance.now()
-    const { left, ...some } = await ctx.store.purge.some(input.over, BATCH)
-    for (const what of Object.keys(done) as (keyof Purged)[]) done[what] += some[what]
+    const { left, ...batch } = await ctx.store.purge.deleteBatch(input.over, BATCH)
+    for (const what of Object.keys(done) as (keyof Purged)[]) done[what] += batch[what]
     if (!left || !(await input.rest(performance.now() - start))) return done
   }
 }

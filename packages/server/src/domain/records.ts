@@ -6,7 +6,7 @@ import type { ErrorAbout } from '../contract/errors.ts'
  */
 
 /** An actor token or a sign-in token. The ticket itself is not stored: it is derived from these facts and a key. */
-export interface TicketRecord {
+export interface ActorTokenRecord {
   id: string
   kind: 'actor_token' | 'sign_in_token'
   status: 'pending' | 'accepted' | 'revoked'
@@ -39,7 +39,7 @@ export interface SessionRecord {
   status: 'active' | EndedStatus
   actor: string | null
   actor_sub: string | null
-  ticket_id: string | null
+  actor_token_id: string | null
   /** The session that was selected on the client before this one. It is selected again when this one ends. */
   parked_session_id: string | null
   /** Null if the session has no idle timeout. */
@@ -184,13 +184,13 @@ export interface IdempotencyKeyRecord {
  * A cutoff: what was written up to its time is revoked. It covers everything, everything of a user, or everything that
  * an actor does.
  */
-export interface NotBeforeRecord {
+export interface CutoffRecord {
   scope: 'everything' | 'user' | 'actor'
   /** A user's id, an actor's `sub`, or empty. */
   subject: string
   at: number
   /** When every row had been marked as revoked; null while some are not. */
-  marked_at: number | null
+  applied_at: number | null
 }
 
 /** A session that ended before its expiry, so verifiers should refuse its tokens. */

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import type { NotBeforeRecord, RevokedSession } from './records.ts'
+import type { CutoffRecord, RevokedSession } from './records.ts'
 import type { Store } from './store.ts'
 
 /**
@@ -12,7 +12,7 @@ const PAGE = 1_000
 /** A revocation that verifiers should enforce from now on. `at` is also the position in the feed to continue from. */
 export type Revocation =
   | { kind: 'session'; at: number; session: RevokedSession }
-  | { kind: 'stamp'; at: number; stamp: NotBeforeRecord }
+  | { kind: 'cutoff'; at: number; cutoff: CutoffRecord }
 
 /**
  * Tells followers what any node has revoked. Each revocation is reported once; after an interruption it may be reported
@@ -73,7 +73,7 @@ export class RevocationFeed {
     return leave
   }
 
-  /** Reads new revocations, if there are followers. */
+  /** ReadBatcher new revocations, if there are followers. */
   look(): Promise<void> {
     if (this.#followers.size === 0) return Promise.resolve()
     if (this.#reading) {
@@ -106,7 +106,8 @@ export class RevocationFeed {
   }
 
   async #read(since: number, tell: (revocation: Revocation) => void): Promise<void> {
-    for (const stamp of await this.#store.revocations.stamps({ since })) tell({ kind: 'stamp', at: stamp.at, stamp })
+    for (const cutoff of await this.#store.revocations.cutoffs({ since }))
+      tell({ kind: 'cutoff', at: cutoff.at, cutoff })
     let last = { updated_at: since, id: '' }
     for (;;) {
       const page = await this.#store.revocations.endedSince(last.updated_at, last.id, PAGE)
@@ -119,6 +120,6 @@ export class RevocationFeed {
 
 function keyOf(revocation: Revocation): string {
   if (revocation.kind === 'session') return revocation.session.id
-  const { scope, subject, at } = revocation.stamp
+  const { scope, subject, at } = revocation.cutoff
   return `${scope} ${subject} ${at}`
 }

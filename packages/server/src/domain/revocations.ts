@@ -1,8 +1,8 @@
 import { notFound } from '../contract/errors.ts'
-import { ticketEvent } from './actor-tokens.ts'
+import { actorTokenEvent } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
-import type { NotBeforeRecord } from './records.ts'
+import type { CutoffRecord } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { ExpulsionEvents } from './store.ts'
 
@@ -14,7 +14,7 @@ const BATCH = 500
  */
 const COMMIT_LAG = 10_000
 /** Maximum rows of each kind that are marked before the call returns. The others are marked soon after. */
-const MARKED_AT_ONCE = 5_000
+const MAX_APPLIED_AT_ONCE = 5_000
 
 export type RevokeAll = { reason?: string | undefined } & (
   | { user_id: string }
@@ -22,9 +22,9 @@ export type RevokeAll = { reason?: string | undefined } & (
   | { everything: true }
 )
 
-export interface RevokedAll extends Pick<NotBeforeRecord, 'scope' | 'subject' | 'at'> {
+export interface RevokedAll extends Pick<CutoffRecord, 'scope' | 'subject' | 'at'> {
   sessions: number
-  tickets: number
+  actor_tokens: number
   /** `false` if some rows have not been marked yet. They are already revoked. */
   complete: boolean
   /** `false` if this actor has never had a token or a session. */
@@ -53,10 +53,10 @@ export async function revokeAll(ctx: Context, input: RevokeAll): Promise<Revoked
     target_id: scope,
     ...(input.reason === undefined ? {} : { reason: input.reason }),
   })
-  const at = await ctx.store.revocations.stamp(scope, subject, event)
-  const marked = await mark(ctx, { scope, subject, at, marked_at: null }, MARKED_AT_ONCE, input.reason)
+  const at = await ctx.store.revocations.addCutoff(scope, subject, event)
+  const applied = await applyCutoff(ctx, { scope, subject, at, applied_at: null }, MAX_APPLIED_AT_ONCE, input.reason)
   const matched = scope !== 'actor' || (await ctx.store.revocations.isKnownActor(subject))
-  return { scope, subject, at, ...marked, matched, similar: matched ? [] : await similarActors(ctx, subject) }
+  return { scope, subject, at, ...applied, matched, similar: matched ? [] : await similarActors(ctx, subject) }
 }
 
 async function similarActors(ctx: Context, sub: string): Promise<string[]> {
@@ -65,37 +65,37 @@ async function similarActors(ctx: Context, sub: string): Promise<string[]> {
   return subs.filter(each => each !== sub && folded(each) === folded(sub)).slice(0, NAMED)
 }
 
-function subjectOf(input: RevokeAll): Pick<NotBeforeRecord, 'scope' | 'subject'> {
+function subjectOf(input: RevokeAll): Pick<CutoffRecord, 'scope' | 'subject'> {
   if ('user_id' in input) return { scope: 'user', subject: input.user_id }
   if ('actor_sub' in input) return { scope: 'actor', subject: input.actor_sub }
   return { scope: 'everything', subject: '' }
 }
 
 /**
- * Marks the rows that earlier calls left unmarked, and rows that were committed after those calls. @returns whether
+ * Marks the rows that earlier calls left unapplied, and rows that were committed after those calls. @returns whether
  * there are more
  */
-export async function markRevoked(ctx: Context): Promise<boolean> {
+export async function applyCutoffs(ctx: Context): Promise<boolean> {
   let more = false
-  for (const cutoff of await ctx.store.revocations.stamps({ unmarked: true })) {
-    const { complete } = await mark(ctx, cutoff, BATCH)
+  for (const cutoff of await ctx.store.revocations.cutoffs({ unapplied: true })) {
+    const { complete } = await applyCutoff(ctx, cutoff, BATCH)
     if (!complete) more = true
-    else if (cutoff.at < ctx.clock.now() - COMMIT_LAG) await ctx.store.revocations.noteMarked(cutoff)
+    else if (cutoff.at < ctx.clock.now() - COMMIT_LAG) await ctx.store.revocations.finishCutoff(cutoff)
   }
   return more
 }
 
-async function mark(ctx: Context, stamp: NotBeforeRecord, atMost: number, reason = 'session.revoke_all') {
+async function applyCutoff(ctx: Context, cutoff: CutoffRecord, atMost: number, reason = 'session.revoke_all') {
   const events: ExpulsionEvents = {
     session: session => sessionEvent(ctx, 'session.revoke', session, reason),
-    ticket: ticket => ticketEvent(ctx, 'revoke', ticket, reason),
+    actorToken: token => actorTokenEvent(ctx, 'revoke', token, reason),
   }
-  const done = { sessions: 0, tickets: 0, complete: false }
-  while (done.sessions < atMost && done.tickets < atMost && !done.complete) {
-    const { sessions, tickets } = await ctx.store.revocations.mark(stamp, BATCH, events)
+  const done = { sessions: 0, actor_tokens: 0, complete: false }
+  while (done.sessions < atMost && done.actor_tokens < atMost && !done.complete) {
+    const { sessions, actor_tokens } = await ctx.store.revocations.applyCutoff(cutoff, BATCH, events)
     done.sessions += sessions
-    done.tickets += tickets
-    done.complete = sessions === 0 && tickets === 0
+    done.actor_tokens += actor_tokens
+    done.complete = sessions === 0 && actor_tokens === 0
   }
   return done
 }

@@ -3,7 +3,7 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { SecretKeyRecord } from './records.ts'
-import { Taken } from './store.ts'
+import { UniqueValueTaken } from './store.ts'
 
 /**
  * Creates a secret API key. Only the response contains the key itself: the store has its SHA-256. (A key is 32 random
@@ -39,7 +39,7 @@ export async function ensureSecretKey(ctx: Context, input: { name: string; secre
     return (await createSecretKey(ctx, input)).record
   } catch (error) {
     // Another node that started at the same time was first.
-    const theirs = error instanceof Taken ? await find() : undefined
+    const theirs = error instanceof UniqueValueTaken ? await find() : undefined
     if (theirs) return theirs
     throw error
   }

@@ -4,7 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
-import type { EndedStatus, SessionRecord, TicketRecord } from './records.ts'
+import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
 const SECOND = 1_000
@@ -16,17 +16,17 @@ const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 /** Returns the session that a ticket starts. Its `expire_at` is set here and never changes. */
 export function newSession(
   ctx: Context,
-  input: { ticket: TicketRecord; client_id: string; parked_session_id: string | null; now: number },
+  input: { ticket: ActorTokenRecord; client_id: string; parked_session_id: string | null; now: number },
 ): SessionRecord {
   const { ticket, client_id, parked_session_id, now } = input
   const idle = ctx.settings.session_idle_timeout_seconds
   const session = ownSession(ctx, { user_id: ticket.user_id, client_id, now })
-  if (ticket.actor === null) return { ...session, ticket_id: ticket.id, parked_session_id }
+  if (ticket.actor === null) return { ...session, actor_token_id: ticket.id, parked_session_id }
   return {
     ...session,
     actor: ticket.actor,
     actor_sub: ticket.actor_sub,
-    ticket_id: ticket.id,
+    actor_token_id: ticket.id,
     parked_session_id,
     idle_timeout_seconds: idle,
     expire_at: now + ticket.session_max_duration_in_seconds * SECOND,
@@ -43,7 +43,7 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
     status: 'active',
     actor: null,
     actor_sub: null,
-    ticket_id: null,
+    actor_token_id: null,
     parked_session_id: null,
     idle_timeout_seconds: null,
     last_active_at: now,
@@ -261,7 +261,7 @@ async function ownedSession(
 
 /** Whether tokens can be minted for a session: it is active, and neither its user nor its actor is blocked. */
 export function isUsable(ctx: Context, facts: MintFacts): boolean {
-  return facts.barred === 0 && statusAt(ctx.activity.current(facts), facts.now) === 'active'
+  return facts.blocked === 0 && statusAt(ctx.activity.current(facts), facts.now) === 'active'
 }
 
 async function assertUsable(ctx: Context, facts: MintFacts): Promise<void> {
@@ -272,7 +272,7 @@ async function assertUsable(ctx: Context, facts: MintFacts): Promise<void> {
       await finish(ctx, facts, status, `session.${status === 'expired' ? 'expire' : 'abandon'}`)
     throw dead(facts)
   }
-  if (facts.barred === 1) throw dead(facts)
+  if (facts.blocked === 1) throw dead(facts)
 }
 
 function dead(session: SessionRecord): ApiError {
@@ -312,6 +312,6 @@ function aboutSession(session: SessionRecord): ErrorAbout {
     session_id: session.id,
     user_id: session.user_id,
     ...(session.actor_sub === null ? {} : { actor_sub: session.actor_sub }),
-    ...(session.ticket_id === null ? {} : { ticket_id: session.ticket_id }),
+    ...(session.actor_token_id === null ? {} : { actor_token_id: session.actor_token_id }),
   }
 }

@@ -1,18 +1,18 @@
 import type { Clock } from './clock.ts'
 import type {
+  ActorTokenRecord,
   AuditRecord,
   ClientRecord,
+  CutoffRecord,
   EndedStatus,
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
-  NotBeforeRecord,
   RefusedRequestsRecord,
   RevokedSession,
   SecretKeyRecord,
   SessionRecord,
   SigningKeyRecord,
-  TicketRecord,
   UserRecord,
   UserWithIdentifiers,
 } from './records.ts'
@@ -25,16 +25,16 @@ import type {
  * the statement runs; the caller's clock does not.
  */
 export interface Store {
-  tickets: {
+  actorTokens: {
     /**
      * Adds the token if its user exists, and neither the user nor the actor (if it is a stored user) is banned or
      * locked.
      */
-    insert(ticket: TicketRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
-    find(id: string): Promise<TicketRecord | undefined>
-    list(filter: TicketFilter, page: Page): Promise<Found<TicketRecord>>
+    insert(ticket: ActorTokenRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
+    find(id: string): Promise<ActorTokenRecord | undefined>
+    list(filter: ActorTokenFilter, page: Page): Promise<Found<ActorTokenRecord>>
     /** pending → revoked. */
-    revoke(id: string, kind: TicketRecord['kind'], event: AuditRecord): Promise<TicketRecord | undefined>
+    revoke(id: string, kind: ActorTokenRecord['kind'], event: AuditRecord): Promise<ActorTokenRecord | undefined>
     /**
      * pending → accepted, and starts the session, if the token has not expired and neither user nor actor is blocked.
      */
@@ -42,9 +42,9 @@ export interface Store {
     /** Stores which browser confirmed a pending token. */
     confirm(id: string, tokenHash: string): Promise<void>
     /** Stores that a pending token was found expired. */
-    noteExpired(id: string): Promise<void>
+    markExpired(id: string): Promise<void>
     /** The same for every pending token that has expired. @returns how many */
-    noteOverdue(limit: number): Promise<number>
+    expireOverdue(limit: number): Promise<number>
   }
   sessions: {
     /** Starts a session without a ticket, if its user is not blocked. */
@@ -64,7 +64,7 @@ export interface Store {
     /** active → expired or abandoned, for sessions past their expiry. @returns how many */
     finishOverdue(limit: number, event: EventOf<SessionRecord>): Promise<number>
     /** Writes the time of last activity, which never decreases. */
-    noteActivity(activity: { id: string; at: number }[]): Promise<void>
+    recordActivity(activity: { id: string; at: number }[]): Promise<void>
   }
   clients: {
     find(id: string): Promise<ClientRecord | undefined>
@@ -76,7 +76,7 @@ export interface Store {
     forgetPreviousToken(id: string, tokenHash: string): Promise<void>
   }
   users: {
-    /** Fails with `Taken` if an identifier, username or external id belongs to another user. */
+    /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */
     insert(
       user: UserRecord,
       identifiers: IdentifierRecord[],
@@ -97,7 +97,7 @@ export interface Store {
     expel(id: string, how: 'ban' | 'delete', event: AuditRecord, events: ExpulsionEvents): Promise<boolean>
   }
   jwtTemplates: {
-    /** Fails with `Taken` if another template has the name; so does `update`. */
+    /** Fails with `UniqueValueTaken` if another template has the name; so does `update`. */
     insert(template: JwtTemplateRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<void>
     find(id: string): Promise<JwtTemplateRecord | undefined>
     findByName(name: string): Promise<JwtTemplateRecord | undefined>
@@ -106,7 +106,7 @@ export interface Store {
     delete(id: string, event: AuditRecord): Promise<boolean>
   }
   secretKeys: {
-    /** Fails with `Taken` if the key is already stored. */
+    /** Fails with `UniqueValueTaken` if the key is already stored. */
     insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
     findByHash(hash: string): Promise<SecretKeyRecord | undefined>
     list(): Promise<SecretKeyRecord[]>
@@ -121,16 +121,20 @@ export interface Store {
   }
   revocations: {
     /** Stores a cutoff: everything of a subject that was written up to now is revoked. @returns the cutoff, Unix ms */
-    stamp(scope: NotBeforeRecord['scope'], subject: string, event: AuditRecord): Promise<number>
+    addCutoff(scope: CutoffRecord['scope'], subject: string, event: AuditRecord): Promise<number>
     /** Marks some of the rows that a cutoff has revoked. @returns how many; zero means that none were left */
-    mark(stamp: NotBeforeRecord, limit: number, events: ExpulsionEvents): Promise<{ tickets: number; sessions: number }>
+    applyCutoff(
+      cutoff: CutoffRecord,
+      limit: number,
+      events: ExpulsionEvents,
+    ): Promise<{ actor_tokens: number; sessions: number }>
     /** Whether there has ever been a token or a session with this actor. */
     isKnownActor(sub: string): Promise<boolean>
     /** Returns the actors of all stored tokens and sessions. */
     actorSubs(limit: number): Promise<string[]>
     /** Stores that every row of a cutoff is marked. */
-    noteMarked(stamp: NotBeforeRecord): Promise<void>
-    stamps(filter: { since?: number; unmarked?: boolean }): Promise<NotBeforeRecord[]>
+    finishCutoff(cutoff: CutoffRecord): Promise<void>
+    cutoffs(filter: { since?: number; unapplied?: boolean }): Promise<CutoffRecord[]>
     /**
      * Returns sessions that ended before their expiry, ordered by the time of the end, after a position in that order.
      */
@@ -142,13 +146,13 @@ export interface Store {
     onChange(listener: () => void): () => void
   }
   /**
-   * Idempotency keys. The methods that create something store the key too: `insert(…, once)` fails with `MadeBefore`.
+   * Idempotency keys. The methods that create something store the key too: `insert(…, once)` fails with `AlreadyCreated`.
    */
   idempotencyKeys: {
     /** Returns a key that has not expired. */
     find(key: Pick<IdempotencyKeyRecord, 'owner' | 'operation' | 'key_hash'>): Promise<IdempotencyKeyRecord | undefined>
     /** Deletes some of the expired keys. @returns how many */
-    forgetOld(limit: number): Promise<number>
+    deleteExpired(limit: number): Promise<number>
   }
   /**
    * Deletes rows after their retention period. Keeps what is active or not yet stored as ended, and every audit event.
@@ -157,9 +161,9 @@ export interface Store {
     /**
      * Deletes one batch: at most `limit` sessions, tokens and cutoffs each. `left` if one of these limits was reached.
      */
-    some(over: LongOver, limit: number): Promise<Purged & { left: boolean }>
-    /** Counts the rows that may be deleted. Reads all of them. */
-    count(over: LongOver): Promise<Omit<Purged, 'clients'>>
+    deleteBatch(over: ExpiredBefore, limit: number): Promise<Purged & { left: boolean }>
+    /** Counts the rows that may be deleted. ReadBatcher all of them. */
+    count(over: ExpiredBefore): Promise<Omit<Purged, 'clients'>>
   }
   audit: {
     append(event: AuditRecord): Promise<void>
@@ -196,7 +200,7 @@ export interface Store {
 }
 
 /** Which rows to purge: ended for at least `keep` ms by the store's clock, and before `until`, Unix ms. */
-export interface LongOver {
+export interface ExpiredBefore {
   keep: number
   until: number
 }
@@ -204,13 +208,13 @@ export interface LongOver {
 /** How many rows were deleted. */
 export interface Purged {
   sessions: number
-  tickets: number
+  actor_tokens: number
   clients: number
-  stamps: number
+  cutoffs: number
 }
 
 /** A unique value is already in use: `email_address`, `username`, `external_id`, … */
-export class Taken extends Error {
+export class UniqueValueTaken extends Error {
   readonly what: string
   constructor(what: string) {
     super(`${what} is taken`)
@@ -222,11 +226,11 @@ type EventOf<T> = (record: T) => AuditRecord
 
 export interface ExpulsionEvents {
   session: EventOf<SessionRecord>
-  ticket: EventOf<TicketRecord>
+  actorToken: EventOf<ActorTokenRecord>
 }
 
 export interface Acceptance {
-  ticket_id: string
+  actor_token_id: string
   /** A new client, or the browser's client with its token renewed. */
   client: ClientRecord
   session: SessionRecord
@@ -242,7 +246,7 @@ export interface MintFacts extends SessionRecord {
    * 1 if the user is deleted, banned or locked, or the actor is a stored user (by id or external id) who is banned or
    * locked.
    */
-  barred: 0 | 1
+  blocked: 0 | 1
   keyring_version: number
   /** When this was read, by the store's clock, Unix ms. */
   now: number
@@ -293,9 +297,9 @@ interface Counted {
   counted?: boolean | undefined
 }
 
-export interface TicketFilter extends Counted {
-  kind: TicketRecord['kind']
-  status?: TicketRecord['status'] | undefined
+export interface ActorTokenFilter extends Counted {
+  kind: ActorTokenRecord['kind']
+  status?: ActorTokenRecord['status'] | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
 }
@@ -313,7 +317,7 @@ export interface AuditFilter extends Counted {
   code?: string | undefined
   user_id?: string | undefined
   session_id?: string | undefined
-  ticket_id?: string | undefined
+  actor_token_id?: string | undefined
   actor_sub?: string | undefined
   principal_id?: string | undefined
   trace_id?: string | undefined
@@ -339,7 +343,7 @@ export type UserFilter = {
 }
 
 /** The object for this idempotency key was created before, or is being created right now. Nothing was changed. */
-export class MadeBefore extends Error {}
+export class AlreadyCreated extends Error {}
 
 /** The database cannot run this now: it is busy, full or unreachable. Nothing was changed. */
 export class StoreUnavailable extends Error {

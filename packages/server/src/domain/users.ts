@@ -8,7 +8,7 @@ import type { Once } from './idempotency.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
-import { sayTaken } from './taken.ts'
+import { asIdentifierExists } from './taken.ts'
 
 type CreateUser = z.output<typeof CreateUserRequestBody>
 type UpdateUser = z.output<NonNullable<typeof updateUserOperation.body>>
@@ -59,7 +59,7 @@ export async function createUser(ctx: Context, input: CreateUser, once?: Once): 
   }
   const identifiers = [...emails, ...phones]
   const key = once && { ...once, made_id: id }
-  await sayTaken(ctx.store.users.insert(user, identifiers, userEvent(ctx, 'create', id), key))
+  await asIdentifierExists(ctx.store.users.insert(user, identifiers, userEvent(ctx, 'create', id), key))
   return { ...user, identifiers }
 }
 
@@ -132,7 +132,7 @@ export async function updateUser(ctx: Context, input: UpdateUser & { id: string 
   }
   if (input.legal_accepted_at !== undefined) change.legal_accepted_at = milliseconds(input.legal_accepted_at) ?? null
   if (input.created_at) change.created_at = milliseconds(input.created_at) ?? user.created_at
-  await sayTaken(ctx.store.users.update(user.id, change, userEvent(ctx, 'update', user.id)))
+  await asIdentifierExists(ctx.store.users.update(user.id, change, userEvent(ctx, 'update', user.id)))
   return getUser(ctx, input)
 }
 
@@ -190,15 +190,15 @@ export async function deleteUser(ctx: Context, input: { id: string }): Promise<v
 async function expel(ctx: Context, id: string, how: 'ban' | 'delete'): Promise<void> {
   const done = await ctx.store.users.expel(id, how, userEvent(ctx, how, id), {
     session: session => sessionEvent(ctx, 'session.revoke', session, `user.${how}`),
-    ticket: ticket =>
+    actorToken: token =>
       auditEvent(ctx, {
-        action: `${ticket.kind}.revoke`,
+        action: `${token.kind}.revoke`,
         about: {
-          ticket_id: ticket.id,
-          user_id: ticket.user_id,
-          ...(ticket.actor_sub ? { actor_sub: ticket.actor_sub } : {}),
+          actor_token_id: token.id,
+          user_id: token.user_id,
+          ...(token.actor_sub ? { actor_sub: token.actor_sub } : {}),
         },
-        actor: ticket.actor,
+        actor: token.actor,
         reason: `user.${how}`,
       }),
   })

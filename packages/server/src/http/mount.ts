@@ -10,7 +10,7 @@ import { doOnce, type Once, onceOf } from '../domain/idempotency.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { readBody } from './body.ts'
-import { askingBrowser, type Browser } from './browser/browser.ts'
+import { type Browser, identifyBrowser } from './browser/browser.ts'
 import { errorPage, type PageOptions, pageStyle, wantsPage } from './browser/pages.ts'
 import { authenticate, callerOf } from './caller.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
@@ -69,9 +69,9 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     action,
     auth,
     method,
-    urgent,
-    redeems,
-    makes,
+    neverShed,
+    rateLimit,
+    idempotent,
     body: bodySchema,
     query: querySchema,
     bodyType = 'json',
@@ -99,21 +99,21 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
       if (auth === 'secret_key') {
         assertOneApiVersion(http)
         const key = await limits.authenticating(address, headers, () => authenticate(ctx, header, incoming))
-        if (!urgent) limits.takeOf(key.id, header('authorization') ?? '', address, headers)
+        if (!neverShed) limits.takeOf(key.id, header('authorization') ?? '', address, headers)
       } else if (auth === 'client') {
         limits.takeFrom('address', address, headers)
-        if (redeems) limits.takeFrom('redeem', address, headers)
+        if (rateLimit === 'redeem') limits.takeFrom('redeem', address, headers)
         const { allowedOrigins } = options
         browser = await limits.authenticating(address, headers, () =>
-          askingBrowser(ctx, header, headers, cookies, { url: http.req.url, safe: method === 'get', allowedOrigins }),
+          identifyBrowser(ctx, header, headers, cookies, { url: http.req.url, safe: method === 'get', allowedOrigins }),
         )
       }
       const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
       const read = bodySchema && (await readBody(request, header, bodyType))
       const sent = bodySchema && (read ?? emptyBody(bodySchema, bodyType, read))
       const body = bodySchema && validate(bodySchema, sent)
-      const key = makes && header('idempotency-key')
-      return unsure(action, handler)(ctx, {
+      const key = idempotent && header('idempotency-key')
+      return mapUnknownOutcome(action, handler)(ctx, {
         param: name => pathParam(http, name),
         body: body as z.output<B>,
         query: query as z.output<Q>,
@@ -149,7 +149,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
  * Wraps the handler of an operation that changes state. If the database connection is lost during a read, an earlier step
  * may already have made the change. The answer is then `outcome_unknown`, not "nothing was changed".
  */
-function unsure<A extends unknown[], T>(action: string | undefined, handler: (...args: A) => Promise<T>) {
+function mapUnknownOutcome<A extends unknown[], T>(action: string | undefined, handler: (...args: A) => Promise<T>) {
   if (action === undefined) return handler
   return async (...args: A): Promise<T> => {
     try {

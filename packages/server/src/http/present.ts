@@ -15,13 +15,13 @@ import { ticketOf } from '../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../domain/clients.ts'
 import type { Context, Settings, Signing } from '../domain/context.ts'
 import type {
+  ActorTokenRecord,
   AuditRecord,
   ClientRecord,
   IdentifierRecord,
   JwtTemplateRecord,
   RefusedRequestsRecord,
   SessionRecord,
-  TicketRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import type { RevokedAll } from '../domain/revocations.ts'
@@ -31,7 +31,7 @@ import type { Found } from '../domain/store.ts'
 /** Converts records to the wire format. The types come from the contract: a missing or misspelt field does not compile. */
 
 /** @param fresh whether to include the ticket, which is shown once, right after creation */
-export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boolean): z.input<typeof ActorToken> {
+export function presentActorToken(ctx: Context, record: ActorTokenRecord, fresh: boolean): z.input<typeof ActorToken> {
   return {
     object: 'actor_token',
     id: record.id,
@@ -48,7 +48,11 @@ export function presentActorToken(ctx: Context, record: TicketRecord, fresh: boo
   }
 }
 
-export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: boolean): z.input<typeof SignInToken> {
+export function presentSignInToken(
+  ctx: Context,
+  record: ActorTokenRecord,
+  fresh: boolean,
+): z.input<typeof SignInToken> {
   return {
     object: 'sign_in_token',
     id: record.id,
@@ -61,7 +65,7 @@ export function presentSignInToken(ctx: Context, record: TicketRecord, fresh: bo
   }
 }
 
-function ticketAndUrl(ctx: Context, record: TicketRecord): { token: string; url: string } {
+function ticketAndUrl(ctx: Context, record: ActorTokenRecord): { token: string; url: string } {
   const token = ticketOf(ctx, record)
   return { token, url: `${ctx.settings.public_url}/v1/tickets/accept?ticket=${token}` }
 }
@@ -111,7 +115,7 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
 }
 
 export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAllSessions.response> {
-  const { scope, subject, at, sessions, tickets, complete, matched, similar } = revoked
+  const { scope, subject, at, sessions, actor_tokens, complete, matched, similar } = revoked
   return {
     object: 'revocation',
     user_id: scope === 'user' ? subject : null,
@@ -119,7 +123,7 @@ export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAll
     everything: scope === 'everything',
     not_before: at,
     revoked_sessions: sessions,
-    revoked_tokens: tickets,
+    revoked_tokens: actor_tokens,
     complete,
     matched,
     ...(matched ? {} : { similar_actor_subs: similar }),
@@ -330,7 +334,7 @@ export function presentAuditEvent(record: AuditRecord & { seq: number }): z.inpu
     principal: { type: record.principal_type, id: record.principal_id },
     actor_sub: record.actor_sub,
     actor: personal.actor ?? null,
-    ticket_id: record.ticket_id,
+    actor_token_id: record.actor_token_id,
     session_id: record.session_id,
     user_id: record.user_id,
     target_id: record.target_id,

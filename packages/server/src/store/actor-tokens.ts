@@ -1,17 +1,17 @@
 import { sql } from 'kysely'
-import type { ClientRecord, TicketRecord } from '../domain/records.ts'
+import type { ActorTokenRecord, ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { listed } from './lists.ts'
-import { columnValue, type Database, given, insertInto, now, nowOnce, prepared, sqlFor } from './query.ts'
-import { notStamped, statusOf } from './revocations.ts'
+import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, sqlFor } from './query.ts'
+import { notCoveredByCutoff, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 import { blockedActorLocked, selfAsActor } from './users.ts'
 
-const ticketColumns = Object.keys(columns.tickets) as (keyof typeof columns.tickets)[]
+const actorTokenColumns = Object.keys(columns.actor_tokens) as (keyof typeof columns.actor_tokens)[]
 
-const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
+const mayBeSignedIn = (userId: ReturnType<typeof param>) =>
   sqlFor
     .selectFrom('users')
     .select('users.id')
@@ -21,36 +21,36 @@ const mayBeSignedIn = (userId: ReturnType<typeof given>) =>
     // A ban waits for this transaction, or this transaction for the ban, so neither misses the other.
     .forShare()
 
-const insert = prepared<TicketRecord, { id: string }>(
+const insert = prepared<ActorTokenRecord, { id: string }>(
   sqlFor
-    .insertInto('tickets')
-    .columns(ticketColumns)
+    .insertInto('actor_tokens')
+    .columns(actorTokenColumns)
     .expression(
       sqlFor
-        .selectNoFrom(eb => ticketColumns.map(column => eb.val(columnValue(column)).as(column)))
-        .where(eb => eb.exists(mayBeSignedIn(given('user_id'))))
-        .where(eb => eb.not(eb.exists(blockedActorLocked(given('actor_sub')))))
-        .where(eb => eb.not(eb.exists(selfAsActor(given('user_id'), given('actor_sub'))))) as never,
+        .selectNoFrom(eb => actorTokenColumns.map(column => eb.val(columnValue(column)).as(column)))
+        .where(eb => eb.exists(mayBeSignedIn(param('user_id'))))
+        .where(eb => eb.not(eb.exists(blockedActorLocked(param('actor_sub')))))
+        .where(eb => eb.not(eb.exists(selfAsActor(param('user_id'), param('actor_sub'))))) as never,
     )
     .returning('id'),
 )
 
-const find = prepared<{ id: string }, TicketRecord>(
+const find = prepared<{ id: string }, ActorTokenRecord>(
   sqlFor
-    .selectFrom('tickets')
+    .selectFrom('actor_tokens')
     .selectAll()
-    .select(statusOf('tickets').as('status'))
-    .where('id', '=', given('id')) as never,
+    .select(statusOf('actor_tokens').as('status'))
+    .where('id', '=', param('id')) as never,
 )
 
-const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
+const revoke = prepared<{ id: string; kind: string }, ActorTokenRecord>(
   sqlFor
-    .updateTable('tickets')
+    .updateTable('actor_tokens')
     .set({ status: 'revoked', updated_at: now })
-    .where('id', '=', given('id'))
-    .where('kind', '=', given('kind'))
+    .where('id', '=', param('id'))
+    .where('kind', '=', param('kind'))
     .where('status', '=', 'pending')
-    .where(notStamped('tickets'))
+    .where(notCoveredByCutoff('actor_tokens'))
     .returningAll(),
 )
 
@@ -60,55 +60,55 @@ const revoke = prepared<{ id: string; kind: string }, TicketRecord>(
  */
 const accept = prepared<{ id: string; session_id: string; expected_actor_sub: string | null }, { id: string }>(
   sqlFor
-    .updateTable('tickets')
-    .set({ status: 'accepted', session_id: given('session_id'), updated_at: now })
-    .where('id', '=', given('id'))
+    .updateTable('actor_tokens')
+    .set({ status: 'accepted', session_id: param('session_id'), updated_at: now })
+    .where('id', '=', param('id'))
     .where('status', '=', 'pending')
     .where('expires_at', '>', now)
     .where('expired_at', 'is', null)
-    .where(notStamped('tickets'))
-    .where(eb => eb.exists(mayBeSignedIn(eb.ref('tickets.user_id'))))
-    .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('tickets.actor_sub')))))
-    .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('tickets.user_id'), eb.ref('tickets.actor_sub')))))
+    .where(notCoveredByCutoff('actor_tokens'))
+    .where(eb => eb.exists(mayBeSignedIn(eb.ref('actor_tokens.user_id'))))
+    .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('actor_tokens.actor_sub')))))
+    .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('actor_tokens.user_id'), eb.ref('actor_tokens.actor_sub')))))
     .where(eb =>
-      eb.or([eb(eb.val(given('expected_actor_sub')), 'is', null), eb('actor_sub', '=', given('expected_actor_sub'))]),
+      eb.or([eb(eb.val(param('expected_actor_sub')), 'is', null), eb('actor_sub', '=', param('expected_actor_sub'))]),
     )
     .returning('id'),
 )
 
 const confirm = prepared<{ id: string; token_hash: string }>(
   sqlFor
-    .updateTable('tickets')
-    .set({ confirmed_token_hash: given('token_hash'), confirmed_at: now })
-    .where('id', '=', given('id'))
+    .updateTable('actor_tokens')
+    .set({ confirmed_token_hash: param('token_hash'), confirmed_at: now })
+    .where('id', '=', param('id'))
     .where('status', '=', 'pending'),
 )
 
-const noteExpired = prepared<{ id: string }>(
+const markExpired = prepared<{ id: string }>(
   sqlFor
-    .updateTable('tickets')
+    .updateTable('actor_tokens')
     .set({ expired_at: now })
-    .where('id', '=', given('id'))
+    .where('id', '=', param('id'))
     .where('status', '=', 'pending')
     .where('expired_at', 'is', null)
     .where('expires_at', '<=', now),
 )
 
-const noteOverdue = prepared<{ limit: number }, { id: string }>(
+const expireOverdue = prepared<{ limit: number }, { id: string }>(
   sqlFor
-    .updateTable('tickets')
+    .updateTable('actor_tokens')
     .set({ expired_at: now })
     .where('status', '=', 'pending')
     .where('expired_at', 'is', null)
     .where('id', 'in', eb =>
       eb
-        .selectFrom('tickets as overdue')
+        .selectFrom('actor_tokens as overdue')
         .select('overdue.id')
-        // Literals, so that the index of pending tickets can be used.
+        // Literals, so that the index of pending tokens can be used.
         .where('overdue.status', '=', sql.lit('pending'))
         .where('overdue.expired_at', 'is', null)
         .where('overdue.expires_at', '<=', nowOnce)
-        .limit(given('limit'))
+        .limit(param('limit'))
         .forUpdate()
         .skipLocked(),
     )
@@ -116,18 +116,18 @@ const noteOverdue = prepared<{ limit: number }, { id: string }>(
 )
 
 /**
- * A session is as old as its ticket: a cutoff that covers the ticket covers the session too. This holds for a cutoff
+ * A session is as old as its token: a cutoff that covers the token covers the session too. This holds for a cutoff
  * that another connection commits after this statement took its snapshot, so no lock is needed.
  */
 const insertSession = insertInto('sessions', {
-  written_at: sqlFor.selectFrom('tickets').select('written_at').where('id', '=', given('ticket_id')),
+  written_at: sqlFor.selectFrom('actor_tokens').select('written_at').where('id', '=', param('actor_token_id')),
 })
 
 /** Inserts a new client, or gives an existing one its new token. */
 const upsertClient = prepared<ClientRecord>(
   sqlFor
     .insertInto('clients')
-    .values(Object.fromEntries(Object.keys(columns.clients).map(column => [column, given(column)])) as never)
+    .values(Object.fromEntries(Object.keys(columns.clients).map(column => [column, param(column)])) as never)
     .onConflict(conflict =>
       conflict.column('id').doUpdateSet(eb => ({
         rotating_token_hash: eb.ref('excluded.rotating_token_hash'),
@@ -140,20 +140,20 @@ const upsertClient = prepared<ClientRecord>(
 
 /** Stores a user's own sign-in. A sign-in as an actor does not change when the user was last seen. */
 const noteSignIn = prepared<{ user_id: string }>(
-  sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', given('user_id')),
+  sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', param('user_id')),
 )
 
-export function tickets(db: Database): Store['tickets'] {
+export function actorTokens(db: Database): Store['actorTokens'] {
   return {
-    async insert(ticket, event, once) {
-      const made = await transitionOnce(db, once, { query: insert(ticket), required: true }, recorded(event))
+    async insert(token, event, once) {
+      const made = await transitionOnce(db, once, { query: insert(token), required: true }, recorded(event))
       return made !== undefined
     },
 
     find: id => db.get(find({ id })),
 
     list({ kind, user_id, actor_sub, ...wanted }, page) {
-      return listed(db, 'tickets', { ...wanted, ...page }, { kind, user_id, actor_sub })
+      return listed(db, 'actor_tokens', { ...wanted, ...page }, { kind, user_id, actor_sub })
     },
 
     async revoke(id, kind, event) {
@@ -164,11 +164,11 @@ export function tickets(db: Database): Store['tickets'] {
       return revoked?.[0]
     },
 
-    async accept({ ticket_id, client, session, expected_actor_sub, event }, once) {
+    async accept({ actor_token_id, client, session, expected_actor_sub, event }, once) {
       const accepted = await transitionOnce(
         db,
         once,
-        { query: accept({ id: ticket_id, session_id: session.id, expected_actor_sub }), required: true },
+        { query: accept({ id: actor_token_id, session_id: session.id, expected_actor_sub }), required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
         recorded(event),
@@ -181,12 +181,12 @@ export function tickets(db: Database): Store['tickets'] {
       await db.transition({ query: confirm({ id, token_hash }) })
     },
 
-    async noteExpired(id) {
-      await db.transition({ query: noteExpired({ id }), revokes: true })
+    async markExpired(id) {
+      await db.transition({ query: markExpired({ id }), revokes: true })
     },
 
-    async noteOverdue(limit) {
-      return (await db.transition({ query: noteOverdue({ limit }), revokes: true }))?.length ?? 0
+    async expireOverdue(limit) {
+      return (await db.transition({ query: expireOverdue({ limit }), revokes: true }))?.length ?? 0
     },
   }
 }

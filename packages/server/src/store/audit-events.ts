@@ -3,7 +3,7 @@ import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { readPage } from './paging.ts'
-import { bound, columnValue, type Database, given, insertInto, prepared, type Step, sqlFor } from './query.ts'
+import { columnValue, type Database, dynamic, insertInto, param, prepared, type Step, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
 const insert = insertInto('audit_events')
@@ -15,7 +15,7 @@ export const recorded = (event: Parameters<typeof insert>[0]): Step => ({ query:
 export function recordedAll(events: AuditRecord[]): Step[] {
   const steps: Step[] = []
   for (let first = 0; first < events.length; first += AT_ONCE)
-    steps.push({ query: bound(sqlFor.insertInto('audit_events').values(events.slice(first, first + AT_ONCE))) })
+    steps.push({ query: dynamic(sqlFor.insertInto('audit_events').values(events.slice(first, first + AT_ONCE))) })
   return steps
 }
 
@@ -25,18 +25,18 @@ const AT_ONCE = 500
 const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
 
 /** Counts the refusals with this value in a column, up to the maximum. */
-const refusals = (column: 'principal_id' | 'ticket_id') =>
+const refusals = (column: 'principal_id' | 'actor_token_id') =>
   sqlFor
     .selectFrom(
       sqlFor
         .selectFrom('audit_events')
         .select('seq')
-        .where(column, '=', given(column))
+        .where(column, '=', param(column))
         // A literal, so that the index of refusals can be used.
         .where('outcome', '=', sql.lit('refused'))
         .where('principal_type', '=', 'client')
-        .where('at', '>=', given('since'))
-        .limit(given('most'))
+        .where('at', '>=', param('since'))
+        .limit(param('most'))
         .as('refusal'),
     )
     .select(eb => eb.fn.countAll().as('total'))
@@ -48,8 +48,8 @@ const insertRefusal = prepared<AuditRecord & { most: number; since: number }, { 
     .expression(
       sqlFor
         .selectNoFrom(eb => auditColumns.map(column => eb.val(columnValue(column)).as(column)))
-        .where(refusals('principal_id'), '<', given('most'))
-        .where(refusals('ticket_id'), '<', given('most')) as never,
+        .where(refusals('principal_id'), '<', param('most'))
+        .where(refusals('actor_token_id'), '<', param('most')) as never,
     )
     .returning('id'),
 )
@@ -73,7 +73,7 @@ export function auditEvents(db: Database): Store['audit'] {
         'code',
         'user_id',
         'session_id',
-        'ticket_id',
+        'actor_token_id',
         'actor_sub',
         'principal_id',
         'trace_id',
@@ -97,7 +97,7 @@ export function auditEvents(db: Database): Store['audit'] {
 const addRefused = prepared<{ minute: number; address: string; code: string; count: number }>(
   sqlFor
     .insertInto('refused_requests')
-    .values({ minute: given('minute'), address: given('address'), code: given('code'), count: given('count') })
+    .values({ minute: param('minute'), address: param('address'), code: param('code'), count: param('count') })
     .onConflict(conflict =>
       conflict
         .columns(['minute', 'address', 'code'])
@@ -115,8 +115,8 @@ const deleteRefusedBefore = prepared<{ before: number; limit: number }, { minute
         eb
           .selectFrom('refused_requests as old')
           .select(['old.minute', 'old.address', 'old.code'])
-          .where('old.minute', '<', given('before'))
-          .limit(given('limit'))
+          .where('old.minute', '<', param('before'))
+          .limit(param('limit'))
           .forUpdate()
           .skipLocked()
           .$asTuple('minute', 'address', 'code'),

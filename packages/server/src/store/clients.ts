@@ -1,24 +1,24 @@
 import type { ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { type Database, given, now, prepared, sqlFor } from './query.ts'
+import { type Database, now, param, prepared, sqlFor } from './query.ts'
 
 const find = prepared<{ id: string }, ClientRecord>(
-  sqlFor.selectFrom('clients').selectAll().where('id', '=', given('id')),
+  sqlFor.selectFrom('clients').selectAll().where('id', '=', param('id')),
 )
 
 const select = prepared<{ id: string; session_id: string }, { id: string }>(
   sqlFor
     .updateTable('clients')
-    .set({ last_active_session_id: given('session_id'), updated_at: now })
-    .where('id', '=', given('id'))
+    .set({ last_active_session_id: param('session_id'), updated_at: now })
+    .where('id', '=', param('id'))
     .where(eb =>
       eb.exists(
         eb
           .selectFrom('sessions')
           .select('sessions.id')
-          .where('sessions.id', '=', given('session_id'))
-          .where('sessions.client_id', '=', given('id'))
+          .where('sessions.id', '=', param('session_id'))
+          .where('sessions.client_id', '=', param('id'))
           .where('sessions.status', '=', 'active'),
       ),
     )
@@ -28,9 +28,9 @@ const select = prepared<{ id: string; session_id: string }, { id: string }>(
 const renew = prepared<{ id: string; token_hash: string; shown_hash: string }, { id: string }>(
   sqlFor
     .updateTable('clients')
-    .set({ rotating_token_hash: given('token_hash') })
-    .where('id', '=', given('id'))
-    .where('previous_token_hash', '=', given('shown_hash'))
+    .set({ rotating_token_hash: param('token_hash') })
+    .where('id', '=', param('id'))
+    .where('previous_token_hash', '=', param('shown_hash'))
     .returning('id'),
 )
 
@@ -38,8 +38,8 @@ const forgetPreviousToken = prepared<{ id: string; token_hash: string }>(
   sqlFor
     .updateTable('clients')
     .set({ previous_token_hash: null })
-    .where('id', '=', given('id'))
-    .where('rotating_token_hash', '=', given('token_hash')),
+    .where('id', '=', param('id'))
+    .where('rotating_token_hash', '=', param('token_hash')),
 )
 
 export function clients(db: Database): Store['clients'] {

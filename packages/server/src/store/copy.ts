@@ -15,7 +15,7 @@ const TABLES: Record<string, string> = {
   instance: 'id',
   users: 'id',
   identifiers: 'id',
-  tickets: 'id',
+  actor_tokens: 'id',
   clients: 'id',
   sessions: 'id',
   jwt_templates: 'id',
@@ -23,7 +23,7 @@ const TABLES: Record<string, string> = {
   signing_keys: 'id',
   audit_events: 'seq',
   refused_requests: 'minute, address, code',
-  not_before: 'scope, subject',
+  cutoffs: 'scope, subject',
   idempotency_keys: 'owner, operation, key_hash',
 }
 
@@ -158,7 +158,7 @@ function insertion(table: string, rows: Row[]): pg.QueryConfig {
   return { text: `insert into ${table} (${names.join(', ')}) values ${places.join(', ')}`, values }
 }
 
-/** Reads the rows back, page by page, and hashes them. */
+/** ReadBatcher the rows back, page by page, and hashes them. */
 async function hashOf(target: pg.Client, table: string, key: string): Promise<[hash: string, count: number]> {
   const hash = createHash('sha256')
   let count = 0

@@ -1,13 +1,13 @@
 import { sql } from 'kysely'
 import { REMEMBERED } from '../domain/idempotency.ts'
 import type { IdempotencyKeyRecord } from '../domain/records.ts'
-import { MadeBefore, type Store } from '../domain/store.ts'
+import { AlreadyCreated, type Store } from '../domain/store.ts'
 import {
   type Database,
-  given,
   insertInto,
   now,
   nowOnce,
+  param,
   prepared,
   type Step,
   sqlFor,
@@ -22,22 +22,22 @@ const find = prepared<Key, IdempotencyKeyRecord>(
   sqlFor
     .selectFrom('idempotency_keys')
     .selectAll()
-    .where('owner', '=', given('owner'))
-    .where('operation', '=', given('operation'))
-    .where('key_hash', '=', given('key_hash'))
+    .where('owner', '=', param('owner'))
+    .where('operation', '=', param('operation'))
+    .where('key_hash', '=', param('key_hash'))
     .where('written_at', '>', sql<number>`${now} - ${sql.lit(REMEMBERED)}`),
 )
 
 const forget = prepared<Key>(
   sqlFor
     .deleteFrom('idempotency_keys')
-    .where('owner', '=', given('owner'))
-    .where('operation', '=', given('operation'))
-    .where('key_hash', '=', given('key_hash'))
+    .where('owner', '=', param('owner'))
+    .where('operation', '=', param('operation'))
+    .where('key_hash', '=', param('key_hash'))
     .where('written_at', '<=', sql<number>`${now} - ${sql.lit(REMEMBERED)}`),
 )
 
-const forgetOld = prepared<{ limit: number }, { key_hash: string }>(
+const deleteExpired = prepared<{ limit: number }, { key_hash: string }>(
   sqlFor
     .deleteFrom('idempotency_keys')
     .where(eb =>
@@ -48,7 +48,7 @@ const forgetOld = prepared<{ limit: number }, { key_hash: string }>(
           .selectFrom('idempotency_keys as old')
           .select(['old.owner', 'old.operation', 'old.key_hash'])
           .where('old.written_at', '<=', sql<number>`${nowOnce} - ${sql.lit(REMEMBERED)}`)
-          .limit(given('limit'))
+          .limit(param('limit'))
           .forUpdate()
           .skipLocked()
           .$asTuple('owner', 'operation', 'key_hash'),
@@ -60,7 +60,7 @@ const forgetOld = prepared<{ limit: number }, { key_hash: string }>(
 /**
  * Runs the steps that create something. With a key, the same transaction first stores the key: a second request with
  * that key waits there, before it has created anything.
- * @throws MadeBefore
+ * @throws AlreadyCreated
  */
 export async function transitionOnce<R>(
   db: Database,
@@ -73,15 +73,15 @@ export async function transitionOnce<R>(
     return await db.transition({ query: forget(key) }, { query: insert(key) }, first as Step, ...more)
   } catch (error) {
     const known = error instanceof UniqueViolation && error.columns.startsWith('idempotency_keys.')
-    throw known ? new MadeBefore() : error
+    throw known ? new AlreadyCreated() : error
   }
 }
 
 export function idempotencyKeys(db: Database): Store['idempotencyKeys'] {
   return {
     find: key => db.get(find(key)),
-    async forgetOld(limit) {
-      return (await db.transition({ query: forgetOld({ limit }) }))?.length ?? 0
+    async deleteExpired(limit) {
+      return (await db.transition({ query: deleteExpired({ limit }) }))?.length ?? 0
     },
   }
 }

@@ -1,28 +1,28 @@
 import type { JwtTemplateRecord } from '../domain/records.ts'
-import { type Store, Taken } from '../domain/store.ts'
+import { type Store, UniqueValueTaken } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readPage } from './paging.ts'
-import { bound, type Database, given, insertInto, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { type Database, dynamic, insertInto, param, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insert = insertInto('jwt_templates')
 
 const find = prepared<{ id: string }, JwtTemplateRecord>(
-  sqlFor.selectFrom('jwt_templates').selectAll().where('id', '=', given('id')),
+  sqlFor.selectFrom('jwt_templates').selectAll().where('id', '=', param('id')),
 )
 
 const findByName = prepared<{ name: string }, JwtTemplateRecord>(
-  sqlFor.selectFrom('jwt_templates').selectAll().where('name', '=', given('name')),
+  sqlFor.selectFrom('jwt_templates').selectAll().where('name', '=', param('name')),
 )
 
 const remove = prepared<{ id: string }, { id: string }>(
-  sqlFor.deleteFrom('jwt_templates').where('id', '=', given('id')).returning('id'),
+  sqlFor.deleteFrom('jwt_templates').where('id', '=', param('id')).returning('id'),
 )
 
 export function jwtTemplates(db: Database): Store['jwtTemplates'] {
   return {
     async insert(template, event, once) {
-      await sayTaken(transitionOnce(db, once, { query: insert(template) }, recorded(event)))
+      await asIdentifierExists(transitionOnce(db, once, { query: insert(template) }, recorded(event)))
     },
 
     find: id => db.get(find({ id })),
@@ -37,8 +37,8 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
     },
 
     async update(id, change, event) {
-      const query = bound(sqlFor.updateTable('jwt_templates').set(change).where('id', '=', id).returningAll())
-      return (await sayTaken(db.transition({ query, required: true }, recorded(event))))?.[0]
+      const query = dynamic(sqlFor.updateTable('jwt_templates').set(change).where('id', '=', id).returningAll())
+      return (await asIdentifierExists(db.transition({ query, required: true }, recorded(event))))?.[0]
     },
 
     async delete(id, event) {
@@ -48,10 +48,12 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
 }
 
 /** Reports a name that is already in use. The name is the only unique value that callers choose. */
-async function sayTaken<T>(change: Promise<T>): Promise<T> {
+async function asIdentifierExists<T>(change: Promise<T>): Promise<T> {
   try {
     return await change
   } catch (error) {
-    throw error instanceof UniqueViolation && error.columns === 'jwt_templates.name' ? new Taken('name') : error
+    throw error instanceof UniqueViolation && error.columns === 'jwt_templates.name'
+      ? new UniqueValueTaken('name')
+      : error
   }
 }

@@ -1,19 +1,19 @@
 import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
-import { type Store, Taken } from '../domain/store.ts'
+import { type Store, UniqueValueTaken } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { bound, type Database, given, insertInto, now, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { type Database, dynamic, insertInto, now, param, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
 
 const findByHash = prepared<{ hash: string }, SecretKeyRecord>(
-  sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', given('hash')),
+  sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', param('hash')),
 )
 
 const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
   sqlFor
     .updateTable('secret_keys')
     .set({ revoked_at: now })
-    .where('id', '=', given('id'))
+    .where('id', '=', param('id'))
     .where('revoked_at', 'is', null)
     .returningAll(),
 )
@@ -22,12 +22,12 @@ export function secretKeys(db: Database): Store['secretKeys'] {
   return {
     async insert(key, event) {
       await db.transition({ query: insertSecretKey(key) }, recorded(event)).catch(error => {
-        throw error instanceof UniqueViolation ? new Taken('key') : error
+        throw error instanceof UniqueViolation ? new UniqueValueTaken('key') : error
       })
     },
 
     findByHash: hash => db.get(findByHash({ hash })),
-    list: () => db.all(bound(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
+    list: () => db.all(dynamic(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
 
     async revoke(id, event) {
       const revoked = await db.transition(
@@ -50,16 +50,16 @@ const changeKeyring = prepared<{ version: number }, { id: string }>(
   sqlFor
     .updateTable('instance')
     .set(eb => ({ keyring_version: eb('keyring_version', '+', 1) }))
-    .where('keyring_version', '=', given('version'))
+    .where('keyring_version', '=', param('version'))
     .returning('id'),
 )
 
 const noteLongLived = prepared<{ id: string; until: number }>(
   sqlFor
     .updateTable('signing_keys')
-    .set({ signs_until: given('until') })
-    .where('id', '=', given('id'))
-    .where('signs_until', '<', given('until')),
+    .set({ signs_until: param('until') })
+    .where('id', '=', param('id'))
+    .where('signs_until', '<', param('until')),
 )
 
 export function signingKeys(db: Database): Store['signingKeys'] {
@@ -67,7 +67,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
     async keyring() {
       const version = (await db.get(keyringVersion({})))?.keyring_version ?? 0
       const keys = await db.all(
-        bound(sqlFor.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('id')),
+        dynamic(sqlFor.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('id')),
       )
       return { version, keys }
     },
@@ -75,7 +75,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
     async change(version, { insert, update }, event) {
       // The outgoing key first: at any moment there is at most one active and one next key per algorithm.
       const updates = update.map(({ id, status, retired_at, forget }) => ({
-        query: bound(
+        query: dynamic(
           sqlFor
             .updateTable('signing_keys')
             .set({

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Found, Page } from '../domain/store.ts'
 import { readPage } from './paging.ts'
 import { type Database, now, nowOnce, sqlFor } from './query.ts'
-import { notStamped, stamped, statusOf } from './revocations.ts'
+import { coveredByCutoff, notCoveredByCutoff, statusOf } from './revocations.ts'
 
 /**
  * Lists of rows that have a certain status now. The stored status can be about a second behind: the row has expired, or
@@ -10,16 +10,16 @@ import { notStamped, stamped, statusOf } from './revocations.ts'
  * that have it but are not yet stored with it. An index finds each of them, newest first, at any size.
  */
 
-type Table = 'sessions' | 'tickets'
+type Table = 'sessions' | 'actor_tokens'
 
 /** The stored status of a usable row. */
-const ALIVE = { sessions: 'active', tickets: 'pending' } as const
+const ALIVE = { sessions: 'active', actor_tokens: 'pending' } as const
 
 /** A session's status now, even if its end is not stored yet: `statusAt` in domain/sessions.ts, as SQL. */
 const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
 
 /** The status now. */
-const statusNow = { sessions: sessionStatus, tickets: statusOf('tickets') }
+const statusNow = { sessions: sessionStatus, actor_tokens: statusOf('actor_tokens') }
 
 /** The stored status, in the form that the indexes of lists use. */
 const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
@@ -29,17 +29,17 @@ const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
  * many rows match it.
  */
 const stillSo = {
-  tickets: notStamped('tickets'),
-  sessions: sql<boolean>`${notStamped('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
+  actor_tokens: notCoveredByCutoff('actor_tokens'),
+  sessions: sql<boolean>`${notCoveredByCutoff('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
 }
 
 /** Searches only while a bulk revocation is still being marked. */
 const whileMarking = (table: Table) =>
-  sql<boolean>`exists (select 1 from not_before where marked_at is null) and ${says(ALIVE[table])} and ${stamped(table)}`
+  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and ${says(ALIVE[table])} and ${coveredByCutoff(table)}`
 
 /** Rows that are stored as usable but are not: all that can have this status now, and a few more. */
 const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
-  tickets: { revoked: whileMarking('tickets') },
+  actor_tokens: { revoked: whileMarking('actor_tokens') },
   sessions: {
     revoked: whileMarking('sessions'),
     expired: sql<boolean>`status = 'active' and expire_at <= ${nowOnce}`,
@@ -69,7 +69,7 @@ interface Wanted extends Page {
 type Equal = Record<string, string | undefined>
 
 /**
- * Reads a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
+ * ReadBatcher a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
  * @param equal the other filters. Few rows have the same user or actor, so those lists need no index on the status
  */
 export function listed<R extends { id: string }>(

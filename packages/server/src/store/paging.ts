@@ -1,5 +1,5 @@
 import type { Found, Page } from '../domain/store.ts'
-import { bound, type Database } from './query.ts'
+import { type Database, dynamic } from './query.ts'
 
 /** A query over any table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
@@ -10,7 +10,7 @@ interface Wanted extends Page {
 }
 
 /**
- * Reads one page of an ordered list.
+ * ReadBatcher one page of an ordered list.
  * @param rows the ordered query, already after the cursor
  * @param whole the queries to count: over disjoint rows, without a position
  * @param cursor returns the position of a row
@@ -21,7 +21,7 @@ export async function readPage<R>(
   { rows, whole, cursor }: { rows: Query; whole: Query[]; cursor: (row: R) => string },
 ): Promise<Found<R>> {
   // Read one row more, to find out whether there is a next page.
-  const read = await db.all<R>(bound(rows.limit(limit + 1).offset(offset)))
+  const read = await db.all<R>(dynamic(rows.limit(limit + 1).offset(offset)))
   const page = read.slice(0, limit)
   const last = read.length > limit ? page.at(-1) : undefined
   const next = last && cursor(last)
@@ -37,6 +37,6 @@ export async function readPage<R>(
 // biome-ignore lint/suspicious/noExplicitAny: a query over any table
 export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  const counted = await db.get(bound<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
+  const counted = await db.get(dynamic<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
   return Number(counted?.total ?? 0)
 }

@@ -1,13 +1,13 @@
 import { sql } from 'kysely'
-import type { LongOver, Store } from '../domain/store.ts'
-import { bound, type Database, given, now, prepared, type Step, sqlFor } from './query.ts'
+import type { ExpiredBefore, Store } from '../domain/store.ts'
+import { type Database, dynamic, now, param, prepared, type Step, sqlFor } from './query.ts'
 
 /**
- * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one bound, because with
+ * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one dynamic, because with
  * two an index might use either.
  */
-const longOver = (column: string) =>
-  sql<boolean>`${sql.ref(column)} <= (select case when ${given('until')} < ${now} - ${given('keep')} then ${given('until')} else ${now} - ${given('keep')} end)`
+const expiredBefore = (column: string) =>
+  sql<boolean>`${sql.ref(column)} <= (select case when ${param('until')} < ${now} - ${param('keep')} then ${param('until')} else ${now} - ${param('keep')} end)`
 
 /**
  * Sessions that ended, and whose expiry is also long past: until then a client may hold a token of the session, and
@@ -16,9 +16,9 @@ const longOver = (column: string) =>
 const endedSessions = sqlFor
   .selectFrom('sessions as over')
   .where('over.status', '<>', sql.lit('active'))
-  .where(longOver('over.expire_at'))
+  .where(expiredBefore('over.expire_at'))
 
-const deleteSessions = prepared<LongOver & { limit: number }, DeletedSession>(
+const deleteSessions = prepared<ExpiredBefore & { limit: number }, DeletedSession>(
   sqlFor
     .deleteFrom('sessions')
     .where(
@@ -30,56 +30,56 @@ const deleteSessions = prepared<LongOver & { limit: number }, DeletedSession>(
         .innerJoin('clients', 'clients.id', 'over.client_id')
         .select('over.id')
         .orderBy('over.expire_at')
-        .limit(given('limit'))
+        .limit(param('limit'))
         .forUpdate()
         .skipLocked(),
     )
-    .returning(['client_id', 'ticket_id']),
+    .returning(['client_id', 'actor_token_id']),
 )
 
 interface DeletedSession {
   client_id: string
-  ticket_id: string | null
+  actor_token_id: string | null
 }
 
 /**
  * Tokens that were never redeemed and never can be: they are revoked or stored as expired, which no change of the clock
  * undoes.
  */
-const unusedTickets = sqlFor
-  .selectFrom('tickets as over')
+const unusedActorTokens = sqlFor
+  .selectFrom('actor_tokens as over')
   .where('over.session_id', 'is', null)
   .where(sql<boolean>`(over.status <> 'pending' or over.expired_at is not null)`)
-  .where(longOver('over.expires_at'))
+  .where(expiredBefore('over.expires_at'))
 
-const deleteTickets = prepared<LongOver & { limit: number }, { id: string }>(
+const deleteActorTokens = prepared<ExpiredBefore & { limit: number }, { id: string }>(
   sqlFor
-    .deleteFrom('tickets')
+    .deleteFrom('actor_tokens')
     .where(
       'id',
       'in',
-      unusedTickets.select('over.id').orderBy('over.expires_at').limit(given('limit')).forUpdate().skipLocked(),
+      unusedActorTokens.select('over.id').orderBy('over.expires_at').limit(param('limit')).forUpdate().skipLocked(),
     )
     .returning('id'),
 )
 
 /** Cutoffs whose rows have all been marked, and which cover no row that can still be active. */
-const oldStamps = sqlFor
-  .selectFrom('not_before as over')
-  .where('over.marked_at', 'is not', null)
-  .where(longOver('over.at'))
-  .where(longOver('over.marked_at'))
+const oldCutoffs = sqlFor
+  .selectFrom('cutoffs as over')
+  .where('over.applied_at', 'is not', null)
+  .where(expiredBefore('over.at'))
+  .where(expiredBefore('over.applied_at'))
 
-const deleteStamps = prepared<LongOver & { limit: number }, { at: number }>(
+const deleteCutoffs = prepared<ExpiredBefore & { limit: number }, { at: number }>(
   sqlFor
-    .deleteFrom('not_before')
+    .deleteFrom('cutoffs')
     .where(eb =>
       eb(
         eb.refTuple('scope', 'subject'),
         'in',
-        oldStamps
+        oldCutoffs
           .select(['over.scope', 'over.subject'])
-          .limit(given('limit'))
+          .limit(param('limit'))
           .forUpdate()
           .skipLocked()
           .$asTuple('scope', 'subject') as never,
@@ -90,7 +90,7 @@ const deleteStamps = prepared<LongOver & { limit: number }, { at: number }>(
 
 /** Deletes those of the clients that have no session left. */
 const deleteClients = (ids: string[]) =>
-  bound(
+  dynamic(
     sqlFor
       .deleteFrom('clients')
       .where('id', 'in', ids)
@@ -100,54 +100,55 @@ const deleteClients = (ids: string[]) =>
       .returning('id'),
   )
 
-const deleteUsedTickets = (ids: string[]) => bound(sqlFor.deleteFrom('tickets').where('id', 'in', ids).returning('id'))
+const deleteUsedActorTokens = (ids: string[]) =>
+  dynamic(sqlFor.deleteFrom('actor_tokens').where('id', 'in', ids).returning('id'))
 
 /** The queries that find the next rows, exported so that tests can check their query plans. */
-export const purgeQueries = { deleteSessions, deleteTickets, deleteStamps }
+export const purgeQueries = { deleteSessions, deleteActorTokens, deleteCutoffs }
 
 export function purge(db: Database): Store['purge'] {
   return {
-    async some(over, limit) {
+    async deleteBatch(over, limit) {
       let clients = 0
       let used = 0
       const sessions = await db.transition({
         query: deleteSessions({ ...over, limit }),
         next: rows => {
           const clientIds = [...new Set(rows.map(row => row.client_id))]
-          const ticketIds = rows.flatMap(row => row.ticket_id ?? [])
+          const actorTokenIds = rows.flatMap(row => row.actor_token_id ?? [])
           const steps: Step[] = []
           if (clientIds.length > 0)
             steps.push({ query: deleteClients(clientIds), next: gone => counted(gone, it => (clients = it)) })
           // Delete a redeemed token together with its session, not earlier: it names the session.
-          if (ticketIds.length > 0)
-            steps.push({ query: deleteUsedTickets(ticketIds), next: gone => counted(gone, it => (used = it)) })
+          if (actorTokenIds.length > 0)
+            steps.push({ query: deleteUsedActorTokens(actorTokenIds), next: gone => counted(gone, it => (used = it)) })
           return steps
         },
       })
-      const unused = await db.transition({ query: deleteTickets({ ...over, limit }) })
-      const stamps = await db.transition({ query: deleteStamps({ ...over, limit }) })
+      const unused = await db.transition({ query: deleteActorTokens({ ...over, limit }) })
+      const cutoffs = await db.transition({ query: deleteCutoffs({ ...over, limit }) })
       return {
         sessions: sessions?.length ?? 0,
-        tickets: used + (unused?.length ?? 0),
+        actor_tokens: used + (unused?.length ?? 0),
         clients,
-        stamps: stamps?.length ?? 0,
-        left: [sessions, unused, stamps].some(rows => rows?.length === limit),
+        cutoffs: cutoffs?.length ?? 0,
+        left: [sessions, unused, cutoffs].some(rows => rows?.length === limit),
       }
     },
 
     async count(over) {
       const total = sql<number>`count(*)`.as('total')
-      const count = prepared<LongOver, { total: number }>
-      const [sessions, unused, used, stamps] = await Promise.all([
+      const count = prepared<ExpiredBefore, { total: number }>
+      const [sessions, unused, used, cutoffs] = await Promise.all([
         db.get(count(endedSessions.select(total))(over)),
-        db.get(count(unusedTickets.select(total))(over)),
-        db.get(count(endedSessions.where('over.ticket_id', 'is not', null).select(total))(over)),
-        db.get(count(oldStamps.select(total))(over)),
+        db.get(count(unusedActorTokens.select(total))(over)),
+        db.get(count(endedSessions.where('over.actor_token_id', 'is not', null).select(total))(over)),
+        db.get(count(oldCutoffs.select(total))(over)),
       ])
       return {
         sessions: sessions?.total ?? 0,
-        tickets: (unused?.total ?? 0) + (used?.total ?? 0),
-        stamps: stamps?.total ?? 0,
+        actor_tokens: (unused?.total ?? 0) + (used?.total ?? 0),
+        cutoffs: cutoffs?.total ?? 0,
       }
     },
   }

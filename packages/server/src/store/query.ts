@@ -24,7 +24,7 @@ export const sqlFor = new Kysely<Tables>({
 })
 
 /** A placeholder in a query that is built once and run often. */
-export class Hole {
+export class Placeholder {
   readonly name: string
   constructor(name: string) {
     this.name = name
@@ -33,24 +33,24 @@ export class Hole {
 
 /** Returns a placeholder for a value that is given by name at each run. It has the type of the column it stands for. */
 // biome-ignore lint/suspicious/noExplicitAny: stands for a value of any column type
-export const given = (name: string): any => new Hole(name)
+export const param = (name: string): any => new Placeholder(name)
 
 /**
  * The time at which the statement runs, Unix ms, by the clock of the database that runs it. It decides what has
  * expired.
  */
 // biome-ignore lint/suspicious/noExplicitAny: as above
-export const now: any = new Hole('now')
+export const now: any = new Placeholder('now')
 
 /** The same, evaluated once per statement, so that an index can be searched for it. */
 export const nowOnce = sql<number>`(select ${now})`
 
 /** The time just before the statement reads anything: any later change comes after it. */
 // biome-ignore lint/suspicious/noExplicitAny: as above
-export const readTime: any = new Hole('read time')
+export const readTime: any = new Placeholder('read time')
 
 /** SQL with its values, ready to run. `R` is the row it returns. */
-export interface Bound<R = unknown> {
+export interface BoundQuery<R = unknown> {
   node: RootOperationNode
   /** The values for the placeholders. */
   args: Record<string, unknown>
@@ -60,38 +60,38 @@ export interface Bound<R = unknown> {
 
 /**
  * Builds a query once. The returned function takes the values for its placeholders.
- * @example const find = prepared<{ id: string }, TicketRecord>(sqlFor.selectFrom('tickets').selectAll().where('id', '=', given('id')))
+ * @example const find = prepared<{ id: string }, ActorTokenRecord>(sqlFor.selectFrom('actor_tokens').selectAll().where('id', '=', param('id')))
  *          db.get(find({ id: 'act_…' }))
  */
-export function prepared<Args extends object, R = unknown>(query: Compilable<R>): (args: Args) => Bound<R> {
+export function prepared<Args extends object, R = unknown>(query: Compilable<R>): (args: Args) => BoundQuery<R> {
   const node = nodeOf(query)
   kept.add(node)
   return args => ({ node, args: args as Record<string, unknown> })
 }
 
 /** Builds a query whose text differs from call to call. */
-export function bound<R>(query: Compilable<R> | RawBuilder<R>): Bound<R> {
+export function dynamic<R>(query: Compilable<R> | RawBuilder<R>): BoundQuery<R> {
   return { node: nodeOf(query), args: {} }
 }
 
 const kept = new WeakSet<RootOperationNode>()
 
 /** Whether a query is run again with the same text. */
-export const isPrepared = ({ node }: Bound): boolean => kept.has(node)
+export const isPrepared = ({ node }: BoundQuery): boolean => kept.has(node)
 
 function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperationNode {
   return (query as unknown as { toOperationNode(): RootOperationNode }).toOperationNode()
 }
 
 /** Returns the values that are sent for the parameters of a compiled query. */
-export function filled(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
+export function bindAll(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
   return parameters.map(value =>
-    value instanceof Hole ? (value === now || value === readTime ? time() : args[value.name]) : value,
+    value instanceof Placeholder ? (value === now || value === readTime ? time() : args[value.name]) : value,
   )
 }
 
 /** Returns the placeholder for a column of a whole record. */
-export const columnValue = (column: string) => (column === 'written_at' ? now : given(column))
+export const columnValue = (column: string) => (column === 'written_at' ? now : param(column))
 
 /**
  * Builds the insert of a whole record.
@@ -113,7 +113,7 @@ export function insertInto<T extends keyof typeof columns>(
  * statements that depend on the rows.
  */
 export interface Step<R = unknown> {
-  query: Bound<R>
+  query: BoundQuery<R>
   required?: true
   /** In the first step only: the transition revokes or ends something, so it is stored even when the disk is full. */
   revokes?: true
@@ -122,8 +122,8 @@ export interface Step<R = unknown> {
 
 /** The interface that the stores use; sqlite.ts and postgres.ts implement it. */
 export interface Database {
-  get<R>(query: Bound<R>): Promise<R | undefined>
-  all<R>(query: Bound<R>): Promise<R[]>
+  get<R>(query: BoundQuery<R>): Promise<R | undefined>
+  all<R>(query: BoundQuery<R>): Promise<R[]>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
   /**

@@ -1,48 +1,48 @@
 import { sql } from 'kysely'
-import type { RevokedSession, SessionRecord, TicketRecord } from '../domain/records.ts'
+import type { ActorTokenRecord, RevokedSession, SessionRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { recorded, recordedAll } from './audit-events.ts'
-import { bound, type Database, given, now, prepared, sqlFor } from './query.ts'
+import { type Database, dynamic, now, param, prepared, sqlFor } from './query.ts'
 
 /** Whether a cutoff covers a token or session: it was written at or before the cutoff's time. */
-export const stamped = (table: 'sessions' | 'tickets') => {
+export const coveredByCutoff = (table: 'sessions' | 'actor_tokens') => {
   const { written_at, user_id, actor_sub } = {
     written_at: sql.ref(`${table}.written_at`),
     user_id: sql.ref(`${table}.user_id`),
     actor_sub: sql.ref(`${table}.actor_sub`),
   }
-  return sql<boolean>`(exists (select 1 from not_before where scope = 'everything' and subject = '' and at >= ${written_at})
-    or exists (select 1 from not_before where scope = 'user' and subject = ${user_id} and at >= ${written_at})
-    or exists (select 1 from not_before where scope = 'actor' and subject = ${actor_sub} and at >= ${written_at}))`
+  return sql<boolean>`(exists (select 1 from cutoffs where scope = 'everything' and subject = '' and at >= ${written_at})
+    or exists (select 1 from cutoffs where scope = 'user' and subject = ${user_id} and at >= ${written_at})
+    or exists (select 1 from cutoffs where scope = 'actor' and subject = ${actor_sub} and at >= ${written_at}))`
 }
 
-export const notStamped = (table: 'sessions' | 'tickets') => sql<boolean>`not ${stamped(table)}`
+export const notCoveredByCutoff = (table: 'sessions' | 'actor_tokens') => sql<boolean>`not ${coveredByCutoff(table)}`
 
 /** The current status: a row that a cutoff covers is revoked, even if it has not been marked yet. */
-export const statusOf = (table: 'sessions' | 'tickets') =>
-  sql<string>`case when ${sql.ref(`${table}.status`)} = ${sql.lit(table === 'sessions' ? 'active' : 'pending')} and ${stamped(table)} then 'revoked' else ${sql.ref(`${table}.status`)} end`
+export const statusOf = (table: 'sessions' | 'actor_tokens') =>
+  sql<string>`case when ${sql.ref(`${table}.status`)} = ${sql.lit(table === 'sessions' ? 'active' : 'pending')} and ${coveredByCutoff(table)} then 'revoked' else ${sql.ref(`${table}.status`)} end`
 
-const stamp = prepared<{ scope: string; subject: string }, { at: number }>(
+const addCutoff = prepared<{ scope: string; subject: string }, { at: number }>(
   sqlFor
-    .insertInto('not_before')
-    .values({ scope: given('scope'), subject: given('subject'), at: now, marked_at: null })
+    .insertInto('cutoffs')
+    .values({ scope: param('scope'), subject: param('subject'), at: now, applied_at: null })
     // A cutoff never moves back, even if the clock was set back.
     .onConflict(conflict =>
       conflict.columns(['scope', 'subject']).doUpdateSet({
-        at: sql`case when excluded.at > not_before.at then excluded.at else not_before.at end`,
-        marked_at: null,
+        at: sql`case when excluded.at > cutoffs.at then excluded.at else cutoffs.at end`,
+        applied_at: null,
       }),
     )
     .returning('at'),
 )
 
-const marked = prepared<{ scope: string; subject: string; at: number }>(
+const finishCutoff = prepared<{ scope: string; subject: string; at: number }>(
   sqlFor
-    .updateTable('not_before')
-    .set({ marked_at: now })
-    .where('scope', '=', given('scope'))
-    .where('subject', '=', given('subject'))
-    .where('at', '=', given('at')),
+    .updateTable('cutoffs')
+    .set({ applied_at: now })
+    .where('scope', '=', param('scope'))
+    .where('subject', '=', param('subject'))
+    .where('at', '=', param('at')),
 )
 
 /** Sessions that ended before their expiry, from a moment on. */
@@ -52,10 +52,10 @@ const endedSince = prepared<{ updated_at: number; id: string; limit: number }, R
     .select(['id', 'user_id', 'actor_sub', 'status', 'updated_at'])
     .where('status', '<>', sql.lit('active'))
     .where('status', '<>', sql.lit('expired'))
-    .where(sql<boolean>`(updated_at, id) > (${given('updated_at')}, ${given('id')})`)
+    .where(sql<boolean>`(updated_at, id) > (${param('updated_at')}, ${param('id')})`)
     .orderBy('updated_at')
     .orderBy('id')
-    .limit(given('limit')) as never,
+    .limit(param('limit')) as never,
 )
 
 /**
@@ -67,13 +67,13 @@ const isKnownActor = prepared<{ actor_sub: string }, { known: number }>(
     .selectNoFrom(eb => eb.val(1).as('known'))
     .where(eb =>
       eb.or([
-        eb.exists(eb.selectFrom('tickets').select('id').where('actor_sub', '=', given('actor_sub'))),
-        eb.exists(eb.selectFrom('sessions').select('id').where('actor_sub', '=', given('actor_sub'))),
+        eb.exists(eb.selectFrom('actor_tokens').select('id').where('actor_sub', '=', param('actor_sub'))),
+        eb.exists(eb.selectFrom('sessions').select('id').where('actor_sub', '=', param('actor_sub'))),
         eb.exists(
           eb
             .selectFrom('audit_events')
             .select('id')
-            .where('actor_sub', '=', given('actor_sub'))
+            .where('actor_sub', '=', param('actor_sub'))
             .where('action', '<>', 'session.revoke_all'),
         ),
       ]),
@@ -81,10 +81,10 @@ const isKnownActor = prepared<{ actor_sub: string }, { known: number }>(
 )
 
 /** Steps from one actor to the next in an index, so the number of rows per actor does not matter. */
-const actorSubs = (table: 'sessions' | 'tickets', limit: number) => {
+const actorSubs = (table: 'sessions' | 'actor_tokens', limit: number) => {
   const next = (after = sql``) =>
     sql`(select min(actor_sub) from ${sql.table(table)} where actor_sub is not null ${after})`
-  return bound<{ sub: string }>(
+  return dynamic<{ sub: string }>(
     sql<{ sub: string }>`with recursive subs (sub) as (select ${next()} union all
         select ${next(sql`and actor_sub > subs.sub`)} from subs where subs.sub is not null)
       select sub from subs where sub is not null limit ${limit}`,
@@ -93,24 +93,24 @@ const actorSubs = (table: 'sessions' | 'tickets', limit: number) => {
 
 export function revocations(db: Database): Store['revocations'] {
   return {
-    async stamp(scope, subject, event) {
+    async addCutoff(scope, subject, event) {
       const rows = await db.transition(
-        { query: stamp({ scope, subject }), required: true, revokes: true },
+        { query: addCutoff({ scope, subject }), required: true, revokes: true },
         recorded(event),
       )
       return rows?.[0]?.at ?? 0
     },
 
-    async mark({ scope, subject, at }, limit, events) {
+    async applyCutoff({ scope, subject, at }, limit, events) {
       const whose = { everything: undefined, user: 'user_id', actor: 'actor_sub' }[scope] as 'user_id' | undefined
-      const change = (table: 'sessions' | 'tickets', from: string) => {
+      const change = (table: 'sessions' | 'actor_tokens', from: string) => {
         let due = sqlFor
           .selectFrom(table)
           .select('id')
           .where('status', '=', sql.lit(from) as never)
           .where('written_at', '<=', at)
         if (whose) due = due.where(whose, '=', subject)
-        return bound(
+        return dynamic(
           sqlFor
             .updateTable(table)
             .set({ status: 'revoked', updated_at: now })
@@ -119,35 +119,35 @@ export function revocations(db: Database): Store['revocations'] {
             .returningAll(),
         )
       }
-      const tickets = await db.transition<TicketRecord>({
-        query: change('tickets', 'pending') as never,
+      const actorTokens = await db.transition<ActorTokenRecord>({
+        query: change('actor_tokens', 'pending') as never,
         revokes: true,
-        next: rows => recordedAll(rows.map(events.ticket)),
+        next: rows => recordedAll(rows.map(events.actorToken)),
       })
       const sessions = await db.transition<SessionRecord>({
         query: change('sessions', 'active') as never,
         revokes: true,
         next: rows => recordedAll(rows.map(events.session)),
       })
-      return { tickets: tickets?.length ?? 0, sessions: sessions?.length ?? 0 }
+      return { actor_tokens: actorTokens?.length ?? 0, sessions: sessions?.length ?? 0 }
     },
 
     isKnownActor: async actor_sub => (await db.get(isKnownActor({ actor_sub }))) !== undefined,
 
     async actorSubs(limit) {
-      const found = await Promise.all([db.all(actorSubs('sessions', limit)), db.all(actorSubs('tickets', limit))])
+      const found = await Promise.all([db.all(actorSubs('sessions', limit)), db.all(actorSubs('actor_tokens', limit))])
       return [...new Set(found.flat().map(({ sub }) => sub))]
     },
 
-    async noteMarked({ scope, subject, at }) {
-      await db.transition({ query: marked({ scope, subject, at }), revokes: true })
+    async finishCutoff({ scope, subject, at }) {
+      await db.transition({ query: finishCutoff({ scope, subject, at }), revokes: true })
     },
 
-    stamps({ since, unmarked }) {
-      let query = sqlFor.selectFrom('not_before').selectAll()
+    cutoffs({ since, unapplied }) {
+      let query = sqlFor.selectFrom('cutoffs').selectAll()
       if (since !== undefined) query = query.where('at', '>=', since)
-      if (unmarked) query = query.where('marked_at', 'is', null)
-      return db.all(bound(query.orderBy('at').limit(10_000)))
+      if (unapplied) query = query.where('applied_at', 'is', null)
+      return db.all(dynamic(query.orderBy('at').limit(10_000)))
     },
 
     endedSince: (updated_at, id, limit) => db.all(endedSince({ updated_at, id, limit })),

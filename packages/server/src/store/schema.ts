@@ -1,23 +1,23 @@
 import type { Generated } from 'kysely'
 import type {
+  ActorTokenRecord,
   AuditRecord,
   ClientRecord,
+  CutoffRecord,
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
-  NotBeforeRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
   SigningKeyRecord,
-  TicketRecord,
   UserRecord,
 } from '../domain/records.ts'
 
 /** The table types for Kysely. migrations.ts creates the tables. */
 export interface Tables {
   instance: { id: string; created_at: number; keyring_version: number }
-  tickets: TicketRecord & Written
+  actor_tokens: ActorTokenRecord & Written
   sessions: SessionRecord & Written
   clients: ClientRecord
   users: UserRow
@@ -27,7 +27,7 @@ export interface Tables {
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
   refused_requests: RefusedRequestsRecord
-  not_before: NotBeforeRecord
+  cutoffs: CutoffRecord
   idempotency_keys: IdempotencyKeyRecord & Written
 }
 
@@ -47,7 +47,7 @@ export interface Written {
 
 /** Every column, with its type, of the tables whose rows are inserted as whole records. There are only two types. */
 export const columns = {
-  tickets: {
+  actor_tokens: {
     id: 'text',
     kind: 'text',
     status: 'text',
@@ -74,7 +74,7 @@ export const columns = {
     status: 'text',
     actor: 'text',
     actor_sub: 'text',
-    ticket_id: 'text',
+    actor_token_id: 'text',
     parked_session_id: 'text',
     idle_timeout_seconds: 'integer',
     last_active_at: 'integer',
@@ -161,7 +161,7 @@ export const columns = {
     principal_type: 'text',
     principal_id: 'text',
     actor_sub: 'text',
-    ticket_id: 'text',
+    actor_token_id: 'text',
     session_id: 'text',
     user_id: 'text',
     target_id: 'text',
@@ -185,7 +185,7 @@ export const columns = {
     count: 'integer',
   },
 } as const satisfies {
-  [T in Exclude<keyof Tables, 'instance' | 'not_before'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
+  [T in Exclude<keyof Tables, 'instance' | 'cutoffs'>]: Record<Exclude<keyof Tables[T], 'seq'>, 'text' | 'integer'>
 }
 
 /** Names of integers in queries: columns, and values that are compared with them. */

@@ -5,18 +5,18 @@ import { recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { listed } from './lists.ts'
 import {
-  bound,
   columnValue,
   type Database,
-  given,
+  dynamic,
   insertInto,
   now,
   nowOnce,
+  param,
   prepared,
   readTime,
   sqlFor,
 } from './query.ts'
-import { notStamped, statusOf } from './revocations.ts'
+import { notCoveredByCutoff, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 
 const sessionColumns = Object.keys(columns.sessions) as (keyof typeof columns.sessions)[]
@@ -31,7 +31,7 @@ const insert = prepared<SessionRecord, { id: string }>(
       sqlFor
         .selectFrom('users')
         .select(eb => sessionColumns.map(column => eb.val(columnValue(column)).as(column)))
-        .where('users.id', '=', given('user_id'))
+        .where('users.id', '=', param('user_id'))
         .where('banned_at', 'is', null)
         .where('locked_at', 'is', null)
         .forShare() as never,
@@ -44,7 +44,7 @@ const find = prepared<{ id: string }, SessionRecord>(
     .selectFrom('sessions')
     .selectAll()
     .select(statusOf('sessions').as('status'))
-    .where('id', '=', given('id')) as never,
+    .where('id', '=', param('id')) as never,
 )
 
 const findForMint = prepared<{ id: string }, MintFacts>(
@@ -74,11 +74,11 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .then(1)
           .else(0)
           .end()
-          .as('barred'),
+          .as('blocked'),
       eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
       eb => eb.val(readTime).as('now'),
     ])
-    .where('sessions.id', '=', given('id')) as never,
+    .where('sessions.id', '=', param('id')) as never,
 )
 
 const listOfClient = prepared<{ client_id: string }, SessionRecord>(
@@ -86,17 +86,17 @@ const listOfClient = prepared<{ client_id: string }, SessionRecord>(
     .selectFrom('sessions')
     .selectAll()
     .select(statusOf('sessions').as('status'))
-    .where('client_id', '=', given('client_id'))
+    .where('client_id', '=', param('client_id'))
     .orderBy('id', 'desc') as never,
 )
 
 const finish = prepared<{ id: string; status: string }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
-    .set({ status: given('status'), updated_at: now })
-    .where('id', '=', given('id'))
+    .set({ status: param('status'), updated_at: now })
+    .where('id', '=', param('id'))
     .where('status', '=', 'active')
-    .where(notStamped('sessions'))
+    .where(notCoveredByCutoff('sessions'))
     .returningAll(),
 )
 
@@ -108,7 +108,7 @@ const finishOverdue = prepared<{ limit: number }, SessionRecord>(
       updated_at: now,
     }))
     .where('status', '=', 'active')
-    .where(notStamped('sessions'))
+    .where(notCoveredByCutoff('sessions'))
     .where('id', 'in', eb =>
       eb
         .selectFrom('sessions as overdue')
@@ -116,7 +116,7 @@ const finishOverdue = prepared<{ limit: number }, SessionRecord>(
         // A literal, so that the indexes of active sessions can be used.
         .where('overdue.status', '=', sql.lit('active'))
         .where(at => at.or([at('overdue.expire_at', '<=', nowOnce), at('overdue.abandon_at', '<=', nowOnce)]))
-        .limit(given('limit'))
+        .limit(param('limit'))
         .forUpdate()
         .skipLocked(),
     )
@@ -125,8 +125,8 @@ const finishOverdue = prepared<{ limit: number }, SessionRecord>(
 
 type Use = { id: string; at: number }
 
-const noteActivity = (uses: Use[]) =>
-  bound<{ user_id: string; actor: string | null; at: number }>(
+const recordActivity = (uses: Use[]) =>
+  dynamic<{ user_id: string; actor: string | null; at: number }>(
     sql<{ user_id: string; actor: string | null; at: number }>`
       update sessions set last_active_at = used.column2,
         abandon_at = case when idle_timeout_seconds is null then abandon_at else used.column2 + idle_timeout_seconds * 1000 end
@@ -138,8 +138,8 @@ const noteActivity = (uses: Use[]) =>
 const noteUserActive = prepared<{ user_id: string; at: number }>(
   sqlFor
     .updateTable('users')
-    .set({ last_active_at: given('at') })
-    .where('id', '=', given('user_id')),
+    .set({ last_active_at: param('at') })
+    .where('id', '=', param('user_id')),
 )
 
 export function sessions(db: Database): Store['sessions'] {
@@ -180,10 +180,10 @@ export function sessions(db: Database): Store['sessions'] {
       return finished?.length ?? 0
     },
 
-    async noteActivity(uses) {
+    async recordActivity(uses) {
       if (uses.length === 0) return
       await db.transition({
-        query: noteActivity(uses),
+        query: recordActivity(uses),
         next: used =>
           used
             .filter(session => session.actor === null)

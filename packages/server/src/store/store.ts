@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/clock.ts'
 import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
-import { tickets } from './actor-tokens.ts'
+import { actorTokens } from './actor-tokens.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
 import { idempotencyKeys } from './idempotency-keys.ts'
@@ -9,7 +9,7 @@ import { jwtTemplates } from './jwt-templates.ts'
 import { secretKeys, signingKeys } from './keys.ts'
 import { Postgres } from './postgres/postgres.ts'
 import { purge } from './purge.ts'
-import { bound, sqlFor } from './query.ts'
+import { dynamic, sqlFor } from './query.ts'
 import { revocations } from './revocations.ts'
 import { sessions } from './sessions.ts'
 import { Sqlite } from './sqlite/sqlite.ts'
@@ -59,7 +59,7 @@ async function open(databaseUrl: string, options: StoreOptions): Promise<Sqlite 
 
 function storeOn(db: Sqlite | Postgres): Store {
   return {
-    tickets: tickets(db),
+    actorTokens: actorTokens(db),
     sessions: sessions(db),
     clients: clients(db),
     users: users(db),
@@ -74,12 +74,12 @@ function storeOn(db: Sqlite | Postgres): Store {
     clock: db.clock,
 
     async instance(create) {
-      const query = bound(sqlFor.selectFrom('instance').select(['id', 'created_at']))
+      const query = dynamic(sqlFor.selectFrom('instance').select(['id', 'created_at']))
       const found = await db.get(query)
       if (found) return found
       const row = { ...create(), keyring_version: 0 }
       await db.transition({
-        query: bound(
+        query: dynamic(
           sqlFor
             .insertInto('instance')
             .columns(['id', 'created_at', 'keyring_version'])

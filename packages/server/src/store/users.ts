@@ -1,16 +1,26 @@
 import { cursorOf } from '../domain/cursor.ts'
 import type {
+  ActorTokenRecord,
   IdentifierRecord,
   SessionRecord,
-  TicketRecord,
   UserRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
-import { type Store, Taken, type UserPosition } from '../domain/store.ts'
+import { type Store, UniqueValueTaken, type UserPosition } from '../domain/store.ts'
 import { recorded, recordedAll } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { count, readPage } from './paging.ts'
-import { bound, type Database, given, insertInto, now, prepared, type Step, sqlFor, UniqueViolation } from './query.ts'
+import {
+  type Database,
+  dynamic,
+  insertInto,
+  now,
+  param,
+  prepared,
+  type Step,
+  sqlFor,
+  UniqueViolation,
+} from './query.ts'
 import { columns, type UserRow } from './schema.ts'
 import { columnOf, filtered, identifiersWhere, userRows } from './user-lists.ts'
 
@@ -27,7 +37,7 @@ const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof Id
     .leftJoin('identifiers', 'identifiers.user_id', 'users.id')
     .selectAll('users')
     .select(identifierColumns.map(column => `identifiers.${column} as identifier ${column}` as const))
-    .where('users.id', '=', given('id'))
+    .where('users.id', '=', param('id'))
     .orderBy('identifiers.position')
     .orderBy('identifiers.id') as never,
 )
@@ -57,21 +67,21 @@ export const blockedActorLocked = (actorSub: unknown) =>
 export const selfAsActor = (userId: unknown, actorSub: unknown) =>
   asActor(actorSub).where('actors.id', '=', userId as string)
 
-const findBlockedActor = prepared<{ actor_sub: string }>(blockedActor(given('actor_sub')))
+const findBlockedActor = prepared<{ actor_sub: string }>(blockedActor(param('actor_sub')))
 const findSelfAsActor = prepared<{ actor_sub: string; user_id: string }>(
-  selfAsActor(given('user_id'), given('actor_sub')),
+  selfAsActor(param('user_id'), param('actor_sub')),
 )
 
 const ban = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
   sqlFor
     .updateTable('users')
     .set(eb => ({ banned_at: eb.fn.coalesce('banned_at', eb.val(now)), updated_at: now }))
-    .where('id', '=', given('id'))
+    .where('id', '=', param('id'))
     .returning(['id', 'external_id']),
 )
 
 const remove = prepared<{ id: string }, Pick<UserRecord, 'id' | 'external_id'>>(
-  sqlFor.deleteFrom('users').where('id', '=', given('id')).returning(['id', 'external_id']),
+  sqlFor.deleteFrom('users').where('id', '=', param('id')).returning(['id', 'external_id']),
 )
 
 const revokeSessions = prepared<{ id: string; external_id: string | null }, SessionRecord>(
@@ -81,24 +91,24 @@ const revokeSessions = prepared<{ id: string; external_id: string | null }, Sess
     .where('status', '=', 'active')
     .where(eb =>
       eb.or([
-        eb('user_id', '=', given('id')),
-        eb('actor_sub', '=', given('id')),
-        eb('actor_sub', '=', given('external_id')),
+        eb('user_id', '=', param('id')),
+        eb('actor_sub', '=', param('id')),
+        eb('actor_sub', '=', param('external_id')),
       ]),
     )
     .returningAll(),
 )
 
-const revokeTickets = prepared<{ id: string; external_id: string | null }, TicketRecord>(
+const revokeTickets = prepared<{ id: string; external_id: string | null }, ActorTokenRecord>(
   sqlFor
-    .updateTable('tickets')
+    .updateTable('actor_tokens')
     .set({ status: 'revoked', updated_at: now })
     .where('status', '=', 'pending')
     .where(eb =>
       eb.or([
-        eb('user_id', '=', given('id')),
-        eb('actor_sub', '=', given('id')),
-        eb('actor_sub', '=', given('external_id')),
+        eb('user_id', '=', param('id')),
+        eb('actor_sub', '=', param('id')),
+        eb('actor_sub', '=', param('external_id')),
       ]),
     )
     .returningAll(),
@@ -112,7 +122,7 @@ export function users(db: Database): Store['users'] {
         first_email_address: smallest(identifiers, 'email_address'),
         first_phone_number: smallest(identifiers, 'phone_number'),
       }
-      await sayTaken(db, identifiers, () =>
+      await asIdentifierExists(db, identifiers, () =>
         transitionOnce(
           db,
           once,
@@ -158,7 +168,7 @@ export function users(db: Database): Store['users'] {
         .selectFrom('users')
         .select(['id', `${columnOf(by)} as value`])
         .where('id', '=', id)
-      return db.get(bound(query)) as Promise<UserPosition | undefined>
+      return db.get(dynamic(query)) as Promise<UserPosition | undefined>
     },
 
     count: filter => count(db, filtered(filter)),
@@ -167,8 +177,8 @@ export function users(db: Database): Store['users'] {
       let query = sqlFor.updateTable('users').set(change).where('id', '=', id)
       for (const [column, value] of Object.entries(unless))
         query = query.where(column as keyof UserRecord, 'is not distinct from', value)
-      const changed = await sayTaken(db, [], () =>
-        db.transition({ query: bound(query.returning('id')), required: true }, recorded(event)),
+      const changed = await asIdentifierExists(db, [], () =>
+        db.transition({ query: dynamic(query.returning('id')), required: true }, recorded(event)),
       )
       return changed !== undefined
     },
@@ -182,7 +192,7 @@ export function users(db: Database): Store['users'] {
         },
         {
           query: revokeTickets({ id, external_id }),
-          next: revoked => recordedAll(revoked.map(it => events.ticket(it as TicketRecord))),
+          next: revoked => recordedAll(revoked.map(it => events.actorToken(it as ActorTokenRecord))),
         },
       ]
       const expelled = await db.transition({
@@ -212,22 +222,26 @@ async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWi
   if (rows.length === 0) return []
   const ids = rows.map(user => user.id)
   const all = await db.all(
-    bound(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('position').orderBy('id')),
+    dynamic(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('position').orderBy('id')),
   )
   const of = Map.groupBy(all, identifier => identifier.user_id)
   return rows.map(user => ({ ...user, identifiers: of.get(user.id) ?? [] }))
 }
 
 /** Reports which unique value is already in use. */
-async function sayTaken<T>(db: Database, identifiers: IdentifierRecord[], change: () => Promise<T>): Promise<T> {
+async function asIdentifierExists<T>(
+  db: Database,
+  identifiers: IdentifierRecord[],
+  change: () => Promise<T>,
+): Promise<T> {
   try {
     return await change()
   } catch (error) {
     if (!(error instanceof UniqueViolation)) throw error
     const column = /^users\.(external_id|username)$/.exec(error.columns)?.[1]
-    if (column) throw new Taken(column)
+    if (column) throw new UniqueValueTaken(column)
     for (const { kind, value } of identifiers) {
-      if (await db.get(bound(identifiersWhere(kind).where('value', '=', value)))) throw new Taken(kind)
+      if (await db.get(dynamic(identifiersWhere(kind).where('value', '=', value)))) throw new UniqueValueTaken(kind)
     }
     throw error
   }

@@ -6,7 +6,7 @@ import type { Tracing } from './tracing.ts'
 type Verb = (...args: unknown[]) => Promise<unknown>
 
 /** Wraps a store so that its calls, and the audit events that they write, are counted and traced. */
-export function watchedStore(
+export function instrumentedStore(
   store: Store,
   { metrics, tracing }: { metrics: Metrics | undefined; tracing: Tracing | undefined },
 ): Store {
@@ -16,7 +16,7 @@ export function watchedStore(
     (name: string, verb: Verb): Verb =>
     async (...args) => {
       const events: AuditRecord[] = []
-      const given = metrics ? args.map(arg => overheard(arg, events)) : args
+      const given = metrics ? args.map(arg => withCommitTracking(arg, events)) : args
       metrics?.storeCallBegan()
       try {
         const result = await (tracing ? tracing.work(name, 'database', () => verb(...given)) : verb(...given))
@@ -51,15 +51,15 @@ function happened(name: string, result: unknown): boolean {
  * Collects the audit events from an argument: the event itself, an event inside an input, or events that a function
  * creates for each changed row.
  */
-function overheard(arg: unknown, events: AuditRecord[]): unknown {
+function withCommitTracking(arg: unknown, events: AuditRecord[]): unknown {
   if (typeof arg === 'function') return overheardMaker(arg as EventMaker, events)
   if (typeof arg !== 'object' || arg === null) return arg
   if ('leaf_hash' in arg) events.push(arg as AuditRecord)
   else if ('event' in arg) events.push(arg.event as AuditRecord)
-  if ('ticket' in arg && 'session' in arg) {
-    const { ticket, session } = arg as Record<string, EventMaker>
+  if ('actorToken' in arg && 'session' in arg) {
+    const { actorToken, session } = arg as Record<string, EventMaker>
     return {
-      ticket: overheardMaker(ticket as EventMaker, events),
+      actorToken: overheardMaker(actorToken as EventMaker, events),
       session: overheardMaker(session as EventMaker, events),
     }
   }

@@ -8,7 +8,7 @@ import type { Purged, Store } from '../domain/store.ts'
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Verbs of audit events, and the change that each of them stands for. */
-const TICKET_CHANGES: Record<string, string> = { create: 'created', accept: 'redeemed', revoke: 'revoked' }
+const ACTOR_TOKEN_CHANGES: Record<string, string> = { create: 'created', accept: 'redeemed', revoke: 'revoked' }
 const SESSION_ENDS: Record<string, string> = {
   end: 'ended',
   remove: 'removed',
@@ -42,8 +42,8 @@ export class Metrics {
     labelNames: ['code'] as const,
     registers: this.#registers,
   })
-  readonly #tickets = new Counter({
-    name: 'stagedoor_tickets_total',
+  readonly #actorTokens = new Counter({
+    name: 'stagedoor_actor_tokens_total',
     help: 'Actor tokens and sign-in tokens that were created, redeemed or revoked, by kind.',
     labelNames: ['kind', 'change'] as const,
     registers: this.#registers,
@@ -75,7 +75,7 @@ export class Metrics {
 
   readonly #purged = new Counter({
     name: 'stagedoor_purged_total',
-    help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, tickets (actor tokens and sign-in tokens), clients, stamps (cutoffs of bulk revocations).',
+    help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, actor_tokens (sign-in tokens included), clients, cutoffs (of bulk revocations).',
     labelNames: ['what'] as const,
     registers: this.#registers,
   })
@@ -124,12 +124,12 @@ export class Metrics {
   #begin(): void {
     for (const code of Object.keys(errors)) this.#refusals.inc({ code }, 0)
     for (const kind of TICKETS) {
-      for (const change of Object.values(TICKET_CHANGES)) this.#tickets.inc({ kind, change }, 0)
+      for (const change of Object.values(ACTOR_TOKEN_CHANGES)) this.#actorTokens.inc({ kind, change }, 0)
     }
     for (const by of [...TICKETS, 'api']) this.#sessionsBegun.inc({ by }, 0)
     for (const how of Object.values(SESSION_ENDS)) this.#sessionsEnded.inc({ how }, 0)
     for (const kind of ['session', 'template', 'handshake']) this.#tokens.inc({ kind }, 0)
-    for (const what of ['sessions', 'tickets', 'clients', 'stamps']) this.#purged.inc({ what }, 0)
+    for (const what of ['sessions', 'actor_tokens', 'clients', 'cutoffs']) this.#purged.inc({ what }, 0)
   }
 
   requestBegan(): void {
@@ -176,8 +176,8 @@ export class Metrics {
     if (outcome !== 'done') return
     const [noun = '', verb = ''] = action.split('.')
     if (TICKETS.includes(noun)) {
-      const change = TICKET_CHANGES[verb]
-      if (change) this.#tickets.inc({ kind: noun, change })
+      const change = ACTOR_TOKEN_CHANGES[verb]
+      if (change) this.#actorTokens.inc({ kind: noun, change })
       if (verb === 'accept') this.#sessionsBegun.inc({ by: noun })
     } else if (noun === 'session') {
       const how = SESSION_ENDS[verb]

@@ -19,7 +19,7 @@ class AuditEvents:
         """Reads the audit log, newest first. Iterate over the page to get all events.
 
         Args:
-            filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `ticket_id`, `actor_sub`,
+            filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `actor_token_id`, `actor_sub`,
                 `principal_id`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`; `limit` 1 to 500
                 (10); `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
@@ -29,7 +29,7 @@ class AuditEvents:
         `GET /v1/audit_events` (Stagedoor only)
 
         Example:
-            >>> [event.action for event in stagedoor.audit_events.list(ticket_id=token.id)]
+            >>> [event.action for event in stagedoor.audit_events.list(actor_token_id=token.id)]
             ['actor_token.create']
         """
         return read_page(self._http, self._list(filters))

@@ -42,7 +42,7 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
     outcome: input.outcome ?? 'done',
     session_id: input.about.session_id ?? null,
     target_id: input.target_id ?? null,
-    ticket_id: input.about.ticket_id ?? null,
+    actor_token_id: input.about.actor_token_id ?? null,
     trace_id,
     user_id: input.about.user_id ?? null,
   } as const

@@ -57,7 +57,7 @@ async function appendEvent(ctx: Context, action: string, refusal: ApiError): Pro
  */
 async function refusalsSince(ctx: Context, clientId: string | null, about: ErrorAbout): Promise<number | undefined> {
   const stored = clientId !== null && (await ctx.store.clients.find(clientId)) !== undefined
-  if (!stored) return about.ticket_id === undefined ? undefined : 0
+  if (!stored) return about.actor_token_id === undefined ? undefined : 0
   const now = ctx.clock.now()
   const sessions = await ctx.store.sessions.listOfClient(clientId)
   return sessions.some(session => statusAt(session, now) === 'active') ? now - REFUSAL_WINDOW : 0

@@ -2,10 +2,10 @@ import * as contract from '../../contract/actor-tokens.ts'
 import {
   acceptedSession,
   acceptTicket,
-  createTicket,
-  findTicket,
-  listTickets,
-  revokeTicket,
+  createActorToken,
+  findActorToken,
+  listActorTokens,
+  revokeActorToken,
 } from '../../domain/actor-tokens.ts'
 import { mintSessionToken } from '../../domain/sessions.ts'
 import { getUser } from '../../domain/users.ts'
@@ -29,13 +29,13 @@ export function mountTokens(http: Http): void {
     const return_url =
       body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
     const record = await once(
-      key => createTicket(ctx, { ...actor, ...body, return_url }, key),
-      id => findTicket(ctx, { ...actor, id }),
+      key => createActorToken(ctx, { ...actor, ...body, return_url }, key),
+      id => findActorToken(ctx, { ...actor, id }),
     )
     return presentActorToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
+    presentList(await listActorTokens(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
       presentActorToken(ctx, record, false),
     ),
   )
@@ -46,7 +46,7 @@ export function mountTokens(http: Http): void {
     )
     const [jwt, ticket, user] = await Promise.all([
       mintSessionToken(ctx, { id: session.id }),
-      findTicket(ctx, { ...actor, id: session.ticket_id ?? '' }),
+      findActorToken(ctx, { ...actor, id: session.actor_token_id ?? '' }),
       getUser(ctx, { id: session.user_id }),
     ])
     return {
@@ -57,25 +57,25 @@ export function mountTokens(http: Http): void {
     }
   })
   mount(http, contract.getActorToken, async (ctx, { param }) =>
-    presentActorToken(ctx, await findTicket(ctx, { ...actor, id: param('actor_token_id') }), false),
+    presentActorToken(ctx, await findActorToken(ctx, { ...actor, id: param('actor_token_id') }), false),
   )
   mount(http, contract.revokeActorToken, async (ctx, { param, body }) =>
-    presentActorToken(ctx, await revokeTicket(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
+    presentActorToken(ctx, await revokeActorToken(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
   )
   mount(http, contract.createSignInToken, async (ctx, { body, once }) => {
     const { user_id, expires_in_seconds } = body
     const record = await once(
-      key => createTicket(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, key),
-      id => findTicket(ctx, { ...signIn, id }),
+      key => createActorToken(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, key),
+      id => findActorToken(ctx, { ...signIn, id }),
     )
     return presentSignInToken(ctx, record, record.status === 'pending')
   })
   mount(http, contract.listSignInTokens, async (ctx, { query }) =>
-    presentList(await listTickets(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
+    presentList(await listActorTokens(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
       presentSignInToken(ctx, record, false),
     ),
   )
   mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
-    presentSignInToken(ctx, await revokeTicket(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
+    presentSignInToken(ctx, await revokeActorToken(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
   )
 }

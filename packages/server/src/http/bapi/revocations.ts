@@ -86,7 +86,7 @@ function eventOf(revocation: Revocation): [event: string, id: number, data: obje
     const data = { sid: id, sub: user_id, actor_sub, reason: status, at: revocation.at }
     return ['session-revoked', revocation.at, data]
   }
-  const { scope, subject, at } = revocation.stamp
+  const { scope, subject, at } = revocation.cutoff
   const data = {
     sub: scope === 'user' ? subject : null,
     actor_sub: scope === 'actor' ? subject : null,

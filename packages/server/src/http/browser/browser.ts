@@ -5,7 +5,7 @@ import { authenticateProxy } from '../caller.ts'
 import type { HeaderReader } from '../headers.ts'
 import { type ClientToken, clientCookie, clientHeader } from './client-token.ts'
 import { clientUatCookie } from './client-uat.ts'
-import { allowedOrigin, assertSomebodyLooks } from './origin.ts'
+import { allowedOrigin, rejectPrefetch } from './origin.ts'
 
 /** The browser that sent a request: its page, its route to this server, and its client. */
 export interface Browser {
@@ -18,7 +18,7 @@ export interface Browser {
   /** The claims of every presented client token that this server signed, in the order of the cookies. */
   presented: readonly ClientClaims[]
   /** Sets the cookie that tells the app's server when the client last changed, in seconds; 0 means signed out. */
-  tellApp(clientUat: number): void
+  setClientUat(clientUat: number): void
 }
 
 /**
@@ -27,7 +27,7 @@ export interface Browser {
  * @param request.safe whether the request changes nothing
  * @throws ApiError origin_invalid, not_while_prefetching, proxy_request_missing_secret_key, …
  */
-export async function askingBrowser(
+export async function identifyBrowser(
   ctx: Context,
   header: HeaderReader,
   answer: AnswerHeaders,
@@ -41,17 +41,17 @@ export async function askingBrowser(
   const path = proxyURL === undefined ? new URL(serverURL).pathname : '/'
   const native = isNative(request.url)
   const origin = allowedOrigin(header, request.allowedOrigins, { safe, native })
-  if (!safe) assertSomebodyLooks(header)
+  if (!safe) rejectPrefetch(header)
   const clientToken = native
     ? clientHeader(header, answer)
     : clientCookie(header, answer, { secure: serverURL.startsWith('https:'), path })
   const presented = clientToken.shown.flatMap(token => readClientClaims(ctx, token) ?? [])
   ctx.caller.principal = { type: 'client', id: await clientIdOf(ctx, presented) }
-  const tellApp = (clientUat: number) => {
+  const setClientUat = (clientUat: number) => {
     const cookie = origin !== undefined && !native && clientUatCookie(clientUat, new URL(origin), new URL(serverURL))
     if (cookie) cookies.push(cookie)
   }
-  return { origin, serverURL, clientToken, presented, tellApp }
+  return { origin, serverURL, clientToken, presented, setClientUat }
 }
 
 /** Returns the client id of the first current token. There may be several, because another site of the domain can set a cookie. */

@@ -35,7 +35,7 @@ export function allowedOrigin(
  * Rejects requests of a page that the browser only prepares (prefetch, prerender), because no person sees it yet.
  * @throws ApiError not_while_prefetching
  */
-export function assertSomebodyLooks(header: HeaderReader): void {
+export function rejectPrefetch(header: HeaderReader): void {
   if (isPrefetch(header)) throw new ApiError('not_while_prefetching')
 }
 

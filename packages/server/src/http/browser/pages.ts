@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { ErrorCode } from '../../contract/errors.ts'
-import type { TicketRecord, UserWithIdentifiers } from '../../domain/records.ts'
+import type { ActorTokenRecord, UserWithIdentifiers } from '../../domain/records.ts'
 import { type AnswerHeaders, asApiErrors } from '../answer.ts'
 import type { HeaderReader } from '../headers.ts'
 import { identifierOf } from '../present.ts'
@@ -37,7 +37,7 @@ export function wantsPage(header: HeaderReader): boolean {
 }
 
 export interface ConfirmPage {
-  ticket: TicketRecord
+  ticket: ActorTokenRecord
   user: UserWithIdentifiers
   /** The string that redeems it. */
   text: string
@@ -98,7 +98,7 @@ interface ActorPayload {
   [member: string]: unknown
 }
 
-const actorOf = ({ actor }: TicketRecord) => JSON.parse(actor ?? 'null') as ActorPayload
+const actorOf = ({ actor }: ActorTokenRecord) => JSON.parse(actor ?? 'null') as ActorPayload
 
 /** Creates the page of an error: what happened and what to do, and below that the details for the operator of the server. */
 export function errorPage(error: unknown, headers: AnswerHeaders, requestLog: RequestLog, style: PageStyle): Response {

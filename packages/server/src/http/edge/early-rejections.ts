@@ -3,16 +3,16 @@ import type { Logger } from 'pino'
 import { ApiError, type ErrorCode, errors } from '../../contract/errors.ts'
 import { type AnswerHeaders, standardHeaders } from '../answer.ts'
 
-export interface ReadyAnswersOptions {
+export interface EarlyRejectionsOptions {
   allowedOrigins: ReadonlySet<string>
   newTraceId(): string
   /** Called for each rejection. */
-  sentAway(refusal: SentAway): void
+  rejected(refusal: Rejection): void
   log: Logger
 }
 
 /** A rejection before the request reaches the app. Its code, seconds and reason determine the whole answer. */
-export interface SentAway {
+export interface Rejection {
   code: ErrorCode
   /** Retry-After, in seconds. */
   seconds?: number
@@ -31,18 +31,18 @@ interface Ready {
  * Rejects requests before the app handles them, as cheaply as possible. An answer is built once and reused for one second. All
  * rejections of that second have the same trace id, which is also the trace id of their one line in the log.
  */
-export class ReadyAnswers {
-  readonly #options: ReadyAnswersOptions
+export class EarlyRejections {
+  readonly #options: EarlyRejectionsOptions
   readonly #ready = new Map<string, Ready>()
   readonly #counts = new Map<ErrorCode, number>()
   #traceId = ''
   #timer: NodeJS.Timeout | undefined
 
-  constructor(options: ReadyAnswersOptions) {
+  constructor(options: EarlyRejectionsOptions) {
     this.#options = options
   }
 
-  sendAway(request: IncomingMessage, response: ServerResponse, refusal: SentAway): void {
+  reject(request: IncomingMessage, response: ServerResponse, refusal: Rejection): void {
     const { code, seconds, why } = refusal
     this.#timer ??= this.#newSecond()
     const key = `${code} ${seconds} ${why}`
@@ -52,7 +52,7 @@ export class ReadyAnswers {
       this.#ready.set(key, ready)
     }
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1)
-    this.#options.sentAway(refusal)
+    this.#options.rejected(refusal)
     const { origin } = request.headers
     // CORS headers allow the page to read Retry-After.
     const headers = origin === undefined ? ready.headers : this.#headers(ready.body, refusal, origin)
@@ -76,7 +76,7 @@ export class ReadyAnswers {
     return setTimeout(() => this.end(), 1_000).unref()
   }
 
-  #made(refusal: SentAway): Ready {
+  #made(refusal: Rejection): Ready {
     const { code, seconds, why } = refusal
     const error = new ApiError(code, {
       params: { ...(seconds === undefined ? {} : { seconds }), ...(why === undefined ? {} : { why }) },
@@ -87,7 +87,7 @@ export class ReadyAnswers {
   }
 
   /** Returns alternating names and values, the form that Node writes fastest. */
-  #headers(body: string, { seconds, headers }: SentAway, origin?: string): string[] {
+  #headers(body: string, { seconds, headers }: Rejection, origin?: string): string[] {
     return Object.entries({
       ...standardHeaders(this.#traceId, origin, this.#options.allowedOrigins),
       ...headers,

@@ -23,10 +23,10 @@ export interface Queue {
  * - In the queues, which report their waiting time.
  *
  * Waiting alone is not overload. It is overload if the waiting stands, as in CoDel (RFC 8289): for a whole interval the
- * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. Overload ends after a
+ * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. LoadShedder ends after a
  * whole interval without waiting. Otherwise a queue that rejections keep short would immediately grow again.
  */
-export class Overload {
+export class LoadShedder {
   readonly #maxWait: number
   readonly #queues: { look: () => Queue; wait: Wait }[]
   readonly #loop = new Wait()
@@ -39,7 +39,7 @@ export class Overload {
   }
 
   /** Whether to reject the request that was just read. Called for each request, in the turn of the loop that read it. */
-  refuses(): boolean {
+  shouldShed(): boolean {
     const now = this.busy()
     const turn = this.#turn
     turn.requests += 1
@@ -91,9 +91,9 @@ class Wait {
 }
 
 /** Creates a function that tells whether a request is for an urgent operation. */
-export function urgentRequests(operations: readonly Operation[]): (request: IncomingMessage) => boolean {
+export function neverShedRequests(operations: readonly Operation[]): (request: IncomingMessage) => boolean {
   const paths = Map.groupBy(
-    operations.filter(operation => operation.urgent),
+    operations.filter(operation => operation.neverShed),
     operation => operation.method.toUpperCase(),
   )
   const patterns = new Map(

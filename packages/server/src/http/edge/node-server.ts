@@ -5,8 +5,8 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { bapi } from '../../contract/bapi.ts'
 import { fapi } from '../../contract/fapi.ts'
 import { MAX_BODY_BYTES } from '../body.ts'
-import { ReadyAnswers, type ReadyAnswersOptions, type SentAway } from './early-rejections.ts'
-import { Overload, type Queue, urgentRequests } from './load-shedding.ts'
+import { EarlyRejections, type EarlyRejectionsOptions, type Rejection } from './early-rejections.ts'
+import { LoadShedder, neverShedRequests, type Queue } from './load-shedding.ts'
 
 /** Timeouts for receiving the headers of a request, and the whole request, in ms. */
 const HEADERS_TIMEOUT = 10_000
@@ -28,7 +28,7 @@ const SLOW = 1_000
 const LAST_ANSWERS = 1_000
 const DRAIN_TIMEOUT = 10_000
 
-export interface NodeServerOptions extends ReadyAnswersOptions {
+export interface NodeServerOptions extends EarlyRejectionsOptions {
   host: string
   port: number
   /** Whether other processes listen on the same port. The kernel then gives each connection to one of them. */
@@ -39,7 +39,7 @@ export interface NodeServerOptions extends ReadyAnswersOptions {
   /** Queues in which work waits, in addition to the event loop. */
   queues: (() => Queue)[]
   /** Returns a rejection if the request is known to be over a rate limit, without reading the request. */
-  limited(request: IncomingMessage): SentAway | undefined
+  limited(request: IncomingMessage): Rejection | undefined
 }
 
 export interface NodeServer {
@@ -56,9 +56,9 @@ export interface NodeServer {
 /** Creates the server between the network and the app: connection limits, timeouts, load shedding and graceful stop. */
 export function nodeServer(handle: RequestListener, options: NodeServerOptions): NodeServer {
   const { log } = options
-  const overload = new Overload(options.maxWait, options.queues)
-  const isUrgent = urgentRequests([...bapi, ...fapi])
-  const answers = new ReadyAnswers(options)
+  const overload = new LoadShedder(options.maxWait, options.queues)
+  const isUrgent = neverShedRequests([...bapi, ...fapi])
+  const answers = new EarlyRejections(options)
   const underWay = new Map<ServerResponse, number>()
   const connections = new Set<Socket>()
   /** Connections and requests so far. */
@@ -87,11 +87,11 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
     const why = unreadable(request)
     if (why !== undefined) {
       response.shouldKeepAlive = false
-      return answers.sendAway(request, response, { code: 'request_invalid', why })
+      return answers.reject(request, response, { code: 'request_invalid', why })
     }
-    const tooMany = overload.refuses() || (underWay.size >= MAX_UNDER_WAY && !madeRoom(now))
+    const tooMany = overload.shouldShed() || (underWay.size >= MAX_UNDER_WAY && !madeRoom(now))
     const refusal = options.limited(request) ?? (tooMany ? unavailable() : undefined)
-    if (refusal && !isUrgent(request)) return answers.sendAway(request, response, refusal)
+    if (refusal && !isUrgent(request)) return answers.reject(request, response, refusal)
     underWay.set(response, now)
     handle(request, response)
   })
@@ -157,7 +157,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
 }
 
 /** Rejects with a Retry-After of one, two or three seconds, so that callers do not all return in the same second. */
-function unavailable(): SentAway {
+function unavailable(): Rejection {
   return { code: 'service_unavailable', seconds: 1 + Math.floor(performance.now() % 3) }
 }
 

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { ApiError } from '../../contract/errors.ts'
 import { network } from '../../domain/refused-requests.ts'
 import type { AnswerHeaders } from '../answer.ts'
-import type { SentAway } from './early-rejections.ts'
+import type { Rejection } from './early-rejections.ts'
 
 /** `per_second`: sustained requests per second. `burst`: maximum requests at once after a pause. */
 export interface RateLimit {
@@ -117,7 +117,7 @@ export class RateLimits {
   }
 
   /** Returns the early rejection of a request whose key is known to be over its limit. It does not count the request again. */
-  atTheDoor({ headers }: Pick<IncomingMessage, 'headers'>): SentAway | undefined {
+  atTheDoor({ headers }: Pick<IncomingMessage, 'headers'>): Rejection | undefined {
     if (this.#empty.size === 0) return undefined
     const name = hash('sha256', headers.authorization ?? '')
     const empty = this.#empty.get(name)

@@ -43,7 +43,7 @@ export function mountClient(http: Http): void {
     if (browser.presented.length === 0) browser.clientToken.keep(anonymousClientToken(ctx))
     // A page sends this when it loads. It then has a token and may send no further request, so this counts as use.
     const counts = !isPrefetch(header)
-    if (!client) browser.tellApp(0)
+    if (!client) browser.setClientUat(0)
     return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
   })
 
@@ -56,13 +56,14 @@ export function mountClient(http: Http): void {
     const client = await currentClient(ctx, browser.clientToken.shown)
     if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
     browser.clientToken.forget()
-    browser.tellApp(0)
+    browser.setClientUat(0)
     return { response: null, client: null }
   })
 
   mount(http, contract.getFrontendSession, async (ctx, { param, browser }) => {
     const session = await getOwnSession(ctx, { id: param('session_id'), presented: browser.presented })
-    const ticket = session.ticket_id === null ? undefined : await ctx.store.tickets.find(session.ticket_id)
+    const ticket =
+      session.actor_token_id === null ? undefined : await ctx.store.actorTokens.find(session.actor_token_id)
     const answer = await sessionAndClient(ctx, session, browser)
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
@@ -123,10 +124,10 @@ export async function frontendClient(ctx: Context, client: ClientRecord, browser
 async function shownClient(
   ctx: Context,
   { record, sessions }: ClientWithSessions,
-  { clientToken, origin, tellApp }: Browser,
+  { clientToken, origin, setClientUat }: Browser,
   counts = false,
 ) {
-  tellApp(sessions.length === 0 ? 0 : Math.floor(record.updated_at / 1_000))
+  setClientUat(sessions.length === 0 ? 0 : Math.floor(record.updated_at / 1_000))
   // A token for a cookie must name its page's origin, so it cannot be minted without an origin.
   const minting = origin !== undefined || clientToken.kind === 'header'
   const shown = sessions.map(async session => ({

@@ -6,19 +6,19 @@ import { OutcomeUnknown, StoreUnavailable } from '../../domain/store.ts'
 import { assertKnown, migrations, postgresOf } from '../migrations/index.ts'
 import { rewriteOnPostgres } from '../migrations/rewrites.ts'
 import {
-  type Bound,
+  type BoundQuery,
+  bindAll,
   type Database,
-  filled,
-  Hole,
   isPrepared,
   now,
+  Placeholder,
   readTime,
   type Step,
   UniqueViolation,
 } from '../query.ts'
 import { integers } from '../schema.ts'
 import { grantsNeeded, lackingGrants, MISSING_GRANTS, type MissingGrant } from './grants.ts'
-import { type Args, Reads, type Send } from './read-batch.ts'
+import { type Args, ReadBatcher, type Send } from './read-batch.ts'
 
 /** Timeout of a statement, in ms. */
 const STATEMENT_TIMEOUT = 5_000
@@ -79,7 +79,7 @@ export class Postgres implements Database {
   /** Batches that wait for a connection, oldest first, with the number of requests in each. */
   readonly #waiting = new Set<{ since: number; size: number }>()
   /** Pending reads, by query. */
-  readonly #reads = new WeakMap<RootOperationNode, Reads>()
+  readonly #reads = new WeakMap<RootOperationNode, ReadBatcher>()
   readonly #listeners = new Set<() => void>()
   #hangUp = () => {}
   readonly #compiler: QueryCompiler
@@ -220,16 +220,16 @@ export class Postgres implements Database {
     if (rows.length > 0) throw lackingGrants(rows)
   }
 
-  async get<R>(query: Bound<R>): Promise<R | undefined> {
+  async get<R>(query: BoundQuery<R>): Promise<R | undefined> {
     return (await this.all(query))[0]
   }
 
-  /** Reads all rows. The busier the database, the more reads share one statement. */
-  all<R>(query: Bound<R>): Promise<R[]> {
+  /** ReadBatcher all rows. The busier the database, the more reads share one statement. */
+  all<R>(query: BoundQuery<R>): Promise<R[]> {
     if (!isPrepared(query)) return this.#readAlone(query)
     let reads = this.#reads.get(query.node)
     if (!reads) {
-      reads = new Reads(READS_AT_ONCE, this.#sender(query.node), this.#waiting)
+      reads = new ReadBatcher(READS_AT_ONCE, this.#sender(query.node), this.#waiting)
       this.#reads.set(query.node, reads)
     }
     return reads.read(query.args) as Promise<R[]>
@@ -239,8 +239,8 @@ export class Postgres implements Database {
    * Runs a read in a statement of its own. It changes nothing, so it is retried on another connection if this one is
    * lost.
    */
-  #readAlone<R>(query: Bound<R>): Promise<R[]> {
-    return this.#persevering(true, client => this.#run<R>(client, this.#compile(query), [query.args]))
+  #readAlone<R>(query: BoundQuery<R>): Promise<R[]> {
+    return this.#withRetry(true, client => this.#run<R>(client, this.#compile(query), [query.args]))
   }
 
   /** Returns a function that runs a query for many sets of values with one statement. */
@@ -250,7 +250,7 @@ export class Postgres implements Database {
     return async take => {
       let wanted: Args[] = []
       try {
-        return await this.#persevering(true, async client => {
+        return await this.#withRetry(true, async client => {
           wanted = take()
           const [only = {}] = wanted
           if (wanted.length === 1) return [await this.#run(client, one, [only])]
@@ -273,14 +273,14 @@ export class Postgres implements Database {
     const statement = this.#oneStatement(steps)
     if (statement) {
       const args = steps.map(step => step.query.args)
-      const rows = await this.#persevering(false, client => this.#run<R>(client, statement, args))
+      const rows = await this.#withRetry(false, client => this.#run<R>(client, statement, args))
       return first.required && rows.length === 0 ? undefined : rows
     }
-    return this.#persevering(false, async client => {
+    return this.#withRetry(false, async client => {
       await client.query('begin')
       const step = async <S>({ query, required, next }: Step<S>): Promise<S[]> => {
         const rows = await this.#run<S>(client, this.#compile(query), [query.args])
-        if (required && rows.length === 0) throw new NothingFound()
+        if (required && rows.length === 0) throw new NoRowMatched()
         for (const after of next?.(rows) ?? []) await step(after)
         return rows
       }
@@ -290,8 +290,8 @@ export class Postgres implements Database {
         await client.query('commit').catch(error => Promise.reject(Object.assign(error, { committing: true })))
         return rows
       } catch (error) {
-        if (error instanceof NothingFound || isAnswer(error)) await client.query('rollback')
-        if (error instanceof NothingFound) return undefined
+        if (error instanceof NoRowMatched || isAnswer(error)) await client.query('rollback')
+        if (error instanceof NoRowMatched) return undefined
         throw error
       }
     })
@@ -385,13 +385,13 @@ export class Postgres implements Database {
   }
 
   /**
-   * Reads the database's clock, taken to be the time halfway between request and answer. Also checks whether commits
+   * ReadBatcher the database's clock, taken to be the time halfway between request and answer. Also checks whether commits
    * get through.
    */
   async #readClock(): Promise<void> {
     const asked = performance.now()
     const sql = `select case when ${READ_ONLY} then null else ${TIME} end as now, ${UNCONFIRMED} as unconfirmed`
-    const [row] = await this.#persevering(true, client =>
+    const [row] = await this.#withRetry(true, client =>
       this.#run<{ now: number; unconfirmed: boolean }>(client, { sql, parameters: [] }, []),
     )
     const answered = performance.now()
@@ -438,12 +438,12 @@ export class Postgres implements Database {
    * Runs a function on a connection. Retries if the database reports a conflict with another transaction and a retry
    * can help.
    */
-  async #persevering<T>(readsOnly: boolean, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  async #withRetry<T>(readsOnly: boolean, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const client = await this.#connect(!readsOnly)
-      let unsure = false
+      let mapUnknownOutcome = false
       const warned = () => {
-        unsure = true
+        mapUnknownOutcome = true
       }
       // "canceling wait for synchronous replication": committed here, but perhaps on no standby.
       client.on('notice', warned)
@@ -451,7 +451,7 @@ export class Postgres implements Database {
         const value = await run(client)
         client.off('notice', warned)
         client.release()
-        if (unsure && !readsOnly) throw new OutcomeUnknown('the standby did not confirm the commit')
+        if (mapUnknownOutcome && !readsOnly) throw new OutcomeUnknown('the standby did not confirm the commit')
         return value
       } catch (error) {
         if (error instanceof OutcomeUnknown) throw error
@@ -497,14 +497,14 @@ export class Postgres implements Database {
   async #run<R>(client: pg.PoolClient, statement: Compiled, args: Record<string, unknown>[]): Promise<R[]> {
     const { sql, parameters, name } = statement
     const time = () => (this.#injected as Clock).now()
-    const values = parameters.flatMap((ofStep, step) => filled(ofStep, args[step] ?? {}, time))
+    const values = parameters.flatMap((ofStep, step) => bindAll(ofStep, args[step] ?? {}, time))
     const named = name !== undefined && this.#names !== undefined ? { name: `${name}_${this.#names}` } : {}
     const { rows } = await client.query({ ...named, text: sql, values } as pg.QueryConfig)
     if (rows[0]?.now === null) throw new ReadOnly()
     return rows as R[]
   }
 
-  #compile(query: Bound): Compiled {
+  #compile(query: BoundQuery): Compiled {
     const known = this.#compiled.get(query.node)
     if (known) return known
     const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
@@ -577,7 +577,8 @@ class QueryCompiler extends PostgresQueryCompiler {
       this.append(value === now ? TIME : READ_TIME)
       return
     }
-    const whole = value instanceof Hole ? value === readTime || integers.has(value.name) : typeof value === 'number'
+    const whole =
+      value instanceof Placeholder ? value === readTime || integers.has(value.name) : typeof value === 'number'
     this.addParameter(value)
     this.append(`${this.getCurrentParameterPlaceholder()}::${whole ? 'bigint' : 'text'}`)
   }
@@ -588,7 +589,8 @@ class QueryCompiler extends PostgresQueryCompiler {
  * from 1.
  */
 function forSeveral({ sql, parameters: [values = []] }: Compiled): Compiled {
-  const isGiven = (value: unknown): value is Hole => value instanceof Hole && value !== now && value !== readTime
+  const isGiven = (value: unknown): value is Placeholder =>
+    value instanceof Placeholder && value !== now && value !== readTime
   const names = [...new Set(values.filter(isGiven).map(({ name }) => name))]
   const types = new Map<string, string>()
   const others: unknown[] = []
@@ -604,7 +606,7 @@ function forSeveral({ sql, parameters: [values = []] }: Compiled): Compiled {
   const lists = names.map((name, i) => `$${i + 1}::${types.get(name)}[]`)
   const wanted = names.map(name => `"given_${name}"`)
   const text = `select "wanted"."which", "found".* from unnest(${lists}) with ordinality as "wanted" (${[...wanted, 'which']}), lateral (${lateral}) as "found"`
-  return { sql: text, parameters: [[...names.map(name => new Hole(name)), ...others]], name: nameOf(text) }
+  return { sql: text, parameters: [[...names.map(name => new Placeholder(name)), ...others]], name: nameOf(text) }
 }
 
 /** Makes a later step happen only if the first one returned a row. */
@@ -626,7 +628,7 @@ const nameOf = (sql: string) => `sd_${createHash('sha1').update(sql).digest('hex
 
 const INT8 = 20
 
-/** Reads `bigint` as a number: all stored integers are below 2^53. */
+/** ReadBatcher `bigint` as a number: all stored integers are below 2^53. */
 export const wholeNumbers = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),
@@ -663,7 +665,7 @@ function advised(error: unknown): unknown {
   return advice === undefined ? error : new Error(`${message}. ${advice}.`, { cause: error })
 }
 
-class NothingFound extends Error {}
+class NoRowMatched extends Error {}
 
 /** Whether the database answered: then the connection is good, and the statement did nothing. */
 function isAnswer(error: unknown): boolean {

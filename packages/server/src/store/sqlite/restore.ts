@@ -6,7 +6,7 @@ import { HostLock } from './host-lock.ts'
 import { assertNotMoved, unmarkMoved } from './moved.ts'
 import { ServerLock } from './server-lock.ts'
 
-const OWN_TABLES = ['instance', 'tickets', 'sessions', 'audit_events', 'migrations']
+const OWN_TABLES = ['instance', 'sessions', 'audit_events', 'migrations']
 const SIDE_FILES = ['-wal', '-shm', '-journal', '-acknowledged', '-ballast', '-host', '-server']
 
 /**

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 
 /** Ids of what a database had revoked, banned, locked or deleted, and an older copy of it still allows. */
-export interface TakenAway {
+export interface RevokedSinceCopy {
   secretKeys: string[]
   signingKeys: string[]
   banned: string[]
@@ -11,7 +11,7 @@ export interface TakenAway {
 }
 
 /** Rows that are still valid in the copy but not in the later database, which is `main`. */
-const QUERIES: Record<keyof TakenAway, string> = {
+const QUERIES: Record<keyof RevokedSinceCopy, string> = {
   secretKeys: `select id from copy.secret_keys where revoked_at is null
     and id in (select id from main.secret_keys where revoked_at is not null)`,
   signingKeys: `select id from copy.signing_keys where status <> 'removed'
@@ -27,7 +27,7 @@ const QUERIES: Record<keyof TakenAway, string> = {
  * Compares a restored copy with the later database that it replaces.
  * @returns undefined if there is no later database, it cannot be read, or it belongs to another instance
  */
-export function takenAway(copy: string, later: string): TakenAway | undefined {
+export function revokedSinceCopy(copy: string, later: string): RevokedSinceCopy | undefined {
   if (!existsSync(later)) return undefined
   try {
     return compare(copy, later)
@@ -38,7 +38,7 @@ export function takenAway(copy: string, later: string): TakenAway | undefined {
   }
 }
 
-function compare(copy: string, later: string): TakenAway | undefined {
+function compare(copy: string, later: string): RevokedSinceCopy | undefined {
   // Read-only: closing a writable connection would change the replaced database and its log.
   const db = new BetterSqlite3(later, { readonly: true })
   try {
@@ -46,7 +46,7 @@ function compare(copy: string, later: string): TakenAway | undefined {
     const isSame = db.prepare('select 1 from copy.instance where id in (select id from main.instance)').pluck().get()
     if (!isSame) return undefined
     const ids = Object.entries(QUERIES).map(([what, sql]) => [what, db.prepare(sql).pluck().all()])
-    return Object.fromEntries(ids) as TakenAway
+    return Object.fromEntries(ids) as RevokedSinceCopy
   } finally {
     db.close()
   }

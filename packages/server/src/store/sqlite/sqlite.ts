@@ -3,9 +3,10 @@ import BetterSqlite3 from 'better-sqlite3'
 import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
 import type { Clock } from '../../domain/clock.ts'
 import { StoreUnavailable } from '../../domain/store.ts'
-import { assertKnown, type Migration, migrations, sqliteOf } from '../migrations/index.ts'
+import { assertKnown, migrations, sqliteOf } from '../migrations/index.ts'
+import type { Migration } from '../migrations/migration.ts'
 import { rewriteOnSqlite } from '../migrations/rewrites.ts'
-import { type Bound, type Database, filled, isPrepared, type Step, UniqueViolation } from '../query.ts'
+import { type BoundQuery, bindAll, type Database, isPrepared, type Step, UniqueViolation } from '../query.ts'
 import { Ballast } from './ballast.ts'
 import { Acknowledged } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
@@ -50,7 +51,7 @@ interface Write extends Read {
 /**
  * The embedded SQLite database. Every commit is on disk before its caller gets an answer (WAL, synchronous=FULL).
  * Writes that arrive in the same turn of the event loop are committed together, each in its own savepoint: if one write
- * fails, the others still commit; if the commit fails, all of its batch fail. Reads of the same turn run one after the
+ * fails, the others still commit; if the commit fails, all of its batch fail. ReadBatcher of the same turn run one after the
  * other, and so do their callers afterwards: that takes half the processor time of alternating between them.
  */
 export class Sqlite implements Database {
@@ -163,7 +164,7 @@ export class Sqlite implements Database {
     }
   }
 
-  get<R>(query: Bound<R>): Promise<R | undefined> {
+  get<R>(query: BoundQuery<R>): Promise<R | undefined> {
     return this.#read(() =>
       this.#guarded(() => {
         const { statement, parameters } = this.#compile(query)
@@ -172,7 +173,7 @@ export class Sqlite implements Database {
     )
   }
 
-  all<R>(query: Bound<R>): Promise<R[]> {
+  all<R>(query: BoundQuery<R>): Promise<R[]> {
     return this.#read(() => this.#rows(query))
   }
 
@@ -182,7 +183,7 @@ export class Sqlite implements Database {
       for (const step of more) this.#step(step)
       return rows
     }, first.revokes).catch(error => {
-      if (error instanceof NothingFound) return undefined
+      if (error instanceof NoRowMatched) return undefined
       throw error
     })
   }
@@ -224,7 +225,7 @@ export class Sqlite implements Database {
     return []
   }
 
-  /** Reads and writes what is waiting, then closes. */
+  /** ReadBatcher and writes what is waiting, then closes. */
   async close(): Promise<void> {
     this.#closed = true
     this.#readAll()
@@ -348,12 +349,12 @@ export class Sqlite implements Database {
 
   #step<R>(step: Step<R>): R[] {
     const rows = this.#rows(step.query)
-    if (step.required && rows.length === 0) throw new NothingFound()
+    if (step.required && rows.length === 0) throw new NoRowMatched()
     for (const next of step.next?.(rows) ?? []) this.#step(next)
     return rows
   }
 
-  #rows<R>(query: Bound<R>): R[] {
+  #rows<R>(query: BoundQuery<R>): R[] {
     return this.#guarded(() => {
       const { statement, parameters } = this.#compile(query)
       const values = this.#values(parameters, query)
@@ -372,11 +373,11 @@ export class Sqlite implements Database {
     }
   }
 
-  #values(parameters: readonly unknown[], { args }: Bound): unknown[] {
-    return filled(parameters, args, () => this.clock.now())
+  #values(parameters: readonly unknown[], { args }: BoundQuery): unknown[] {
+    return bindAll(parameters, args, () => this.clock.now())
   }
 
-  #compile(query: Bound): Compiled {
+  #compile(query: BoundQuery): Compiled {
     const known = this.#compiled.get(query.node)
     if (known) return known
     const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
@@ -423,7 +424,7 @@ function isA(error: unknown, code: 'SQLITE_FULL' | 'SQLITE_BUSY'): boolean {
 }
 
 /** A required step changed nothing: the transition did not happen. */
-class NothingFound extends Error {}
+class NoRowMatched extends Error {}
 
 /** Converts database errors to the domain's errors. Any other error is a bug and stays as it is. */
 function translated(error: unknown): unknown {
