@@ -89,11 +89,11 @@ interface Database {
 
 async function sqliteOf(size: number): Promise<Database> {
   const path = join(folder, `rows-${size}.db`)
-  if (!existsSync(`${path}.bindAll`)) {
+  if (!existsSync(`${path}.filled`)) {
     rmSync(path, { force: true })
     await migrateDatabase(`sqlite:${path}`)
     fillSqlite(path, size)
-    writeFileSync(`${path}.bindAll`, '')
+    writeFileSync(`${path}.filled`, '')
   }
   return {
     size,
@@ -129,12 +129,12 @@ async function postgresCluster(): Promise<PostgresCluster> {
 async function postgresOf(cluster: PostgresCluster, size: number): Promise<Database> {
   const name = `rows_${size}`
   const url = cluster.url(name)
-  if (!existsSync(join(folder, `${name}.bindAll`))) {
+  if (!existsSync(join(folder, `${name}.filled`))) {
     await cluster.query(`drop database if exists ${name}`)
     await cluster.query(`create database ${name}`)
     await migrateDatabase(url)
     await fillPostgres(cluster, name, size)
-    writeFileSync(join(folder, `${name}.bindAll`), '')
+    writeFileSync(join(folder, `${name}.filled`), '')
   }
   return {
     size,
@@ -402,7 +402,7 @@ try {
       const start = performance.now()
       databases.push(cluster ? await postgresOf(cluster, size) : await sqliteOf(size))
       const took = (performance.now() - start) / 1_000
-      if (took > 1) console.error(`${on}, ${size}: bindAll in ${took.toFixed(0)} s`)
+      if (took > 1) console.error(`${on}, ${size}: filled in ${took.toFixed(0)} s`)
     }
     for (const database of databases) bytes.push({ on, size: database.size, bytes: await database.bytes() })
     if (options.fill) continue

@@ -181,10 +181,10 @@ function literal(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : String(value)
 }
 
-function doc({ description, default: usual, examples }: JsonSchema, indent = ''): string {
+function doc({ description, default: byDefault, examples }: JsonSchema, indent = ''): string {
   const lines = [
     ...(typeof description === 'string' ? [description] : []),
-    ...(usual === undefined ? [] : [`@default ${JSON.stringify(usual)}`]),
+    ...(byDefault === undefined ? [] : [`@default ${JSON.stringify(byDefault)}`]),
     ...(Array.isArray(examples) ? examples.map(example => `@example ${JSON.stringify(example)}`) : []),
   ]
   if (lines.length === 0) return ''
@@ -253,7 +253,8 @@ function errorReference(): string {
 
 function configReference(): string {
   const rows = settings.map(
-    ({ env, description, usual }) => `| \`${env}\` | ${description} | ${usual === undefined ? '' : `\`${usual}\``} |`,
+    ({ env, description, defaultValue }) =>
+      `| \`${env}\` | ${description} | ${defaultValue === undefined ? '' : `\`${defaultValue}\``} |`,
   )
   return page(
     'Settings',

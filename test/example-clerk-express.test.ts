@@ -30,7 +30,7 @@ describe('examples/clerk-express', () => {
       },
     })
     await server.listen()
-    // As in the README: .env.example with the two keys bindAll in; only the ports differ.
+    // As in the README: .env.example with the two keys filled in; only the ports differ.
     const publishableKey = `pk_test_${Buffer.from(`127.0.0.1:${port}$`).toString('base64').replace(/=+$/, '')}`
     const settings = {
       ...sample,

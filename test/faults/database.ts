@@ -47,7 +47,7 @@ export function databaseIn(cluster: PostgresCluster, url: string): FaultDatabase
   return {
     url,
     rows: sql => cluster.query(sql, [], name),
-    /** ReadBatcher all tables, so that PostgreSQL verifies the checksums of their pages. */
+    /** Reads all tables, so that PostgreSQL verifies the checksums of their pages. */
     async damage() {
       const tables: { name: string }[] = await cluster.query(
         "select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",

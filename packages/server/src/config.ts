@@ -29,7 +29,7 @@ const wholeNumber = (from: number, to: number) =>
     })
     .transform(Number)
 
-const number = (from: number, to: number, usual: number) => wholeNumber(from, to).default(usual)
+const number = (from: number, to: number, fallback: number) => wholeNumber(from, to).default(fallback)
 
 const limit = z
   .string()
@@ -278,7 +278,7 @@ export const settings = Object.entries(schema.shape).map(([field, type]) => ({
   field,
   env: envName(field),
   description: type.description ?? '',
-  usual: usualOf(type),
+  defaultValue: defaultOf(type),
 }))
 
 export function envName(field: string): string {
@@ -289,7 +289,7 @@ export function envName(field: string): string {
 export class ConfigError extends Error {}
 
 /**
- * ReadBatcher the settings from the environment.
+ * Reads the settings from the environment.
  * @param env `process.env`, or an object of the same shape
  * @throws ConfigError with every problem
  * @example loadConfig({ STAGEDOOR_PORT: '4200' }).port // 4200
@@ -496,8 +496,8 @@ function nearest(name: string): string {
   return close ? `; did you mean ${close.env}?` : '; `stagedoor serve --help` lists them'
 }
 
-function usualOf(type: z.ZodType): string | undefined {
-  const usual = type.safeParse(undefined)
-  if (!usual.success || usual.data === undefined || Array.isArray(usual.data)) return undefined
-  return String(usual.data)
+function defaultOf(type: z.ZodType): string | undefined {
+  const fallback = type.safeParse(undefined)
+  if (!fallback.success || fallback.data === undefined || Array.isArray(fallback.data)) return undefined
+  return String(fallback.data)
 }

@@ -103,14 +103,14 @@ async function purge(url: string, ...args: string[]): Promise<Record<string, num
   return JSON.parse(text)
 }
 
-for (const [on, bindAll, explain] of [
+for (const [on, filled, explain] of [
   ['SQLite', filledSqlite, 'explain query plan'],
   ['PostgreSQL', filledPostgres, 'explain'],
 ] as const) {
   describe(`${ROWS} rows on ${on}`, { concurrency: false }, () => {
     let there: Filled
     before(async () => {
-      there = await bindAll()
+      there = await filled()
     })
     after(() => there[Symbol.asyncDispose]())
 

@@ -54,9 +54,9 @@ async function newPostgresDatabase(): Promise<string> {
   return running.createDatabase(template)
 }
 
-/** Returns the number of repetitions: `usual` in `npm test`, `deep` in `npm run test:deep`. */
-export function times(usual: number, deep: number): number {
-  return process.env.TEST_DEEP === undefined ? usual : deep
+/** Returns the number of repetitions: `short` in `npm test`, `deep` in `npm run test:deep`. */
+export function times(short: number, deep: number): number {
+  return process.env.TEST_DEEP === undefined ? short : deep
 }
 
 /** Prints the result of a deep run. Results of short runs mean little. */

@@ -13,7 +13,7 @@ interface ListOptions extends TimedOptions {
   outcome?: 'done' | 'refused'
   user?: string
   session?: string
-  ticket?: string
+  actorToken?: string
   actor?: string
   beforeSeq?: number
   counts?: boolean
@@ -30,7 +30,7 @@ export function addAudit(program: Command): void {
       .option('--outcome <outcome>', 'done or refused')
       .option('--user <id>', 'only about this user: an id, e-mail address or external id')
       .option('--session <id>', 'only about this session')
-      .option('--ticket <id>', 'only about this actor token or sign-in token')
+      .option('--actor-token <id>', 'only about this actor token or sign-in token')
       .option('--actor <sub>', 'only of this actor')
       .option('--before-seq <seq>', 'only events before this position, to page through the log', wholeNumber)
       .option(
@@ -47,7 +47,7 @@ async function showEvents(options: ListOptions): Promise<void> {
     outcome: options.outcome,
     userId: await userOption(client, options.user),
     sessionId: options.session,
-    actorTokenId: options.ticket,
+    actorTokenId: options.actorToken,
     actorSub: options.actor,
     beforeSeq: options.beforeSeq,
     after: options.follow ? undefined : options.since,

@@ -19,7 +19,7 @@ export interface ImportFile {
 }
 
 /**
- * ReadBatcher users from JSON lines or CSV, record by record. An invalid record does not affect the next one.
+ * Reads users from JSON lines or CSV, record by record. An invalid record does not affect the next one.
  * @throws UsageError while reading, if the file has another format or an invalid header
  */
 export function openImport(file: string): ImportFile {
@@ -91,7 +91,7 @@ async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) =
   }
 }
 
-/** ReadBatcher lines, and can go back to a line that it has read. */
+/** Reads lines, and can go back to a line that it has read. */
 class LineReader {
   readonly #lines: AsyncIterator<string>
   /** Lines that will be read again. */
@@ -194,9 +194,9 @@ const FALSE = ['false', 'no', 'n', '0', 'f']
 
 function userOf(columns: string[], values: string[]): { user: Record<string, unknown> } | { reason: string } {
   try {
-    const bindAll = columns.map((name, i) => [name, values[i] ?? ''] as const).filter(([, value]) => value !== '')
-    if (bindAll.length === 0) return { reason: 'it has no value' }
-    return { user: Object.fromEntries(bindAll.map(([name, value]) => [name, typed(name, value)])) }
+    const filled = columns.map((name, i) => [name, values[i] ?? ''] as const).filter(([, value]) => value !== '')
+    if (filled.length === 0) return { reason: 'it has no value' }
+    return { user: Object.fromEntries(filled.map(([name, value]) => [name, typed(name, value)])) }
   } catch (error) {
     return { reason: (error as Error).message }
   }

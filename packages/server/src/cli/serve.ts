@@ -19,7 +19,7 @@ export function addServe(program: Command): void {
     .addOption(new Option('--worker <number>').hideHelp())
     .addHelpText(
       'after',
-      `\nSettings, from the environment:\n${settings.map(({ env, description, usual }) => `  ${env}${usual ? ` (${usual})` : ''}\n      ${description}`).join('\n')}`,
+      `\nSettings, from the environment:\n${settings.map(({ env, description, defaultValue }) => `  ${env}${defaultValue ? ` (${defaultValue})` : ''}\n      ${description}`).join('\n')}`,
     )
     .action(async ({ workers: wanted, worker }: { workers?: string; worker?: string }) => {
       const config = loadConfig(wanted === undefined ? process.env : { ...process.env, STAGEDOOR_WORKERS: wanted })

@@ -2,12 +2,14 @@ import { z } from 'zod'
 import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { ActingSession, SessionToken } from './sessions.ts'
+import { redemptionErrors } from './tickets.ts'
 import { User } from './users.ts'
 
-/** Actor tokens and sign-in tokens: the two kinds of one-time grant, as at Clerk. A *ticket* is the string inside either. */
-const status = z.enum(['pending', 'accepted', 'revoked'])
+/** Actor tokens: one-time grants to act as a user, as at Clerk. A *ticket* is the string that redeems one. */
+/** Status of an actor token or a sign-in token. */
+export const tokenStatus = z.enum(['pending', 'accepted', 'revoked'])
 
-const durationSeconds = z.int().min(1).max(315_360_000)
+export const durationSeconds = z.int().min(1).max(315_360_000)
 
 const reason = z.string().min(1).max(500).describe('The reason, for the audit log and its readers. Stagedoor only.')
 
@@ -15,7 +17,7 @@ export const ActorToken = z
   .strictObject({
     object: z.literal('actor_token'),
     id: Id,
-    status,
+    status: tokenStatus,
     user_id: Id,
     actor: Actor,
     reason: reason.optional(),
@@ -33,21 +35,6 @@ export const ActorToken = z
     updated_at: Milliseconds,
   })
   .meta({ id: 'ActorToken' })
-
-export const SignInToken = z
-  .strictObject({
-    object: z.literal('sign_in_token'),
-    id: Id,
-    status,
-    user_id: Id,
-    token: z.string().optional(),
-    url: z.string().nullable().optional(),
-    expires_at: Milliseconds.optional().describe('When the token expires and can no longer be redeemed. In lists.'),
-    session_id: Id.optional().describe('The session that the token started, once accepted. In lists.'),
-    created_at: Milliseconds,
-    updated_at: Milliseconds,
-  })
-  .meta({ id: 'SignInToken' })
 
 export const CreateActorTokenRequestBody = z
   .strictObject({
@@ -72,33 +59,16 @@ export const CreateActorTokenRequestBody = z
   .meta({ id: 'CreateActorTokenRequestBody' })
 
 /** Clerk's revoke operations take no body; Stagedoor's may have a reason. An empty body and `null` are the same as `{}`. */
-const RevokeBody = z
+export const RevokeBody = z
   .strictObject({ reason: reason.optional() })
   .nullish()
   .transform(body => body ?? {})
 
-const ticketErrors = [
+export const formErrors = [
   'form_param_missing',
   'form_param_value_invalid',
   'form_param_type_invalid',
   'form_param_unknown',
-] as const
-
-/** Error codes of a refused redemption. */
-export const redemptionErrors = [
-  'ticket_invalid_code',
-  'ticket_expired_code',
-  'actor_token_revoked_code',
-  'actor_token_already_used_code',
-  'actor_token_subject_not_found',
-  'sign_in_token_revoked_code',
-  'sign_in_token_already_used_code',
-  'sign_in_token_subject_not_found',
-  'user_banned',
-  'user_locked',
-  'actor_banned',
-  'actor_is_user',
-  'sign_in_tokens_off',
 ] as const
 
 export const createActorToken = operation({
@@ -115,7 +85,7 @@ export const createActorToken = operation({
   body: CreateActorTokenRequestBody,
   response: ActorToken,
   errors: [
-    ...ticketErrors,
+    ...formErrors,
     'resource_not_found',
     'user_banned',
     'user_locked',
@@ -134,7 +104,7 @@ export const listActorTokens = operation({
   summary: 'List actor tokens, newest first',
   auth: 'secret_key',
   query: pagedQuery(
-    { status: status.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
+    { status: tokenStatus.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
     cursorOf('act'),
   ),
   response: listOf(ActorToken),
@@ -199,93 +169,6 @@ export const acceptActorToken = operation({
       token: SessionToken.describe('The first session token.'),
     })
     .meta({ id: 'AcceptedActorToken' }),
-  errors: [...ticketErrors, 'actor_mismatch', ...redemptionErrors],
-  stagedoorOnly: true,
-})
-
-export const createSignInToken = operation({
-  id: 'CreateSignInToken',
-  method: 'post',
-  path: '/v1/sign_in_tokens',
-  tag: 'Sign-in Tokens',
-  summary: 'Create a sign-in token',
-  description: 'Like an actor token, but without an actor: the session is the user’s own.',
-  auth: 'secret_key',
-  idempotent: true,
-  action: 'sign_in_token.create',
-  body: z
-    .strictObject({
-      user_id: Id,
-      expires_in_seconds: durationSeconds
-        .default(2_592_000)
-        .describe('How long the token can be redeemed, in seconds: at most 2592000, which is 30 days.'),
-      org_id: z.null().optional().describe('Organizations are not supported: omit this.'),
-    })
-    .meta({ id: 'CreateSignInTokenRequestBody' }),
-  response: SignInToken,
-  errors: [...ticketErrors, 'resource_not_found', 'user_banned', 'user_locked', 'sign_in_tokens_off'],
-})
-
-export const listSignInTokens = operation({
-  id: 'GetSignInTokenList',
-  method: 'get',
-  path: '/v1/sign_in_tokens',
-  tag: 'Sign-in Tokens',
-  summary: 'List sign-in tokens, newest first',
-  auth: 'secret_key',
-  query: pagedQuery({ status: status.optional(), user_id: Id.optional() }, cursorOf('sit')),
-  response: listOf(SignInToken),
-  stagedoorOnly: true,
-})
-
-export const revokeSignInToken = operation({
-  id: 'RevokeSignInToken',
-  method: 'post',
-  path: '/v1/sign_in_tokens/{sign_in_token_id}/revoke',
-  tag: 'Sign-in Tokens',
-  summary: 'Revoke a pending sign-in token',
-  auth: 'secret_key',
-  neverShed: true,
-  action: 'sign_in_token.revoke',
-  body: RevokeBody,
-  response: SignInToken,
-  errors: ['sign_in_token_cannot_be_revoked_code', 'resource_not_found'],
-})
-
-/** The URL of a ticket, for browsers. Opening it changes nothing. */
-export const acceptTicket = operation({
-  id: 'acceptTicket',
-  method: 'get',
-  path: '/v1/tickets/accept',
-  tag: 'Tickets',
-  summary: 'Open a ticket in a browser',
-  description:
-    'With `STAGEDOOR_ACCEPT_PAGE=confirm`, shows a page that names the actor and the user and asks for confirmation. With `redirect`, redirects the browser directly to the sign-in page of the app, as Clerk does. GET and HEAD do not use the ticket, so mail scanners and link previews cannot use it up.',
-  auth: 'client',
-  anonymous: true,
-  query: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
-  response: z.null(),
-  status: 303,
-  page: true,
-  errors: [...redemptionErrors],
-})
-
-/** The button on that page. It changes nothing either: the app redeems the ticket. */
-export const confirmTicket = operation({
-  id: 'confirmTicket',
-  method: 'post',
-  path: '/v1/tickets/accept',
-  tag: 'Tickets',
-  summary: 'Confirm a ticket in a browser',
-  description:
-    'The button of that page. Redirects the browser to the sign-in page of the app with the ticket in the query parameter `__clerk_ticket`. The app redeems it.',
-  auth: 'client',
-  anonymous: true,
-  bodyType: 'form',
-  body: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
-  response: z.null(),
-  status: 303,
-  page: true,
-  errors: ['origin_invalid', ...redemptionErrors],
+  errors: [...formErrors, 'actor_mismatch', ...redemptionErrors],
   stagedoorOnly: true,
 })

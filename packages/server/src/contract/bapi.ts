@@ -1,23 +1,24 @@
-import * as tokens from './actor-tokens.ts'
+import * as actorTokens from './actor-tokens.ts'
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
+import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
-import * as keys from './keys.ts'
 import type { Operation } from './operation.ts'
 import * as revocations from './revocations.ts'
 import * as sessions from './sessions.ts'
+import * as signInTokens from './sign-in-tokens.ts'
 import * as users from './users.ts'
 
 /** Every operation of the Backend API, in the order of the reference. */
 export const bapi: Operation[] = [
-  tokens.createActorToken,
-  tokens.listActorTokens,
-  tokens.getActorToken,
-  tokens.revokeActorToken,
-  tokens.acceptActorToken,
-  tokens.createSignInToken,
-  tokens.listSignInTokens,
-  tokens.revokeSignInToken,
+  actorTokens.createActorToken,
+  actorTokens.listActorTokens,
+  actorTokens.getActorToken,
+  actorTokens.revokeActorToken,
+  actorTokens.acceptActorToken,
+  signInTokens.createSignInToken,
+  signInTokens.listSignInTokens,
+  signInTokens.revokeSignInToken,
   users.listUsers,
   users.countUsers,
   users.createUser,
@@ -45,7 +46,7 @@ export const bapi: Operation[] = [
   jwtTemplates.deleteJwtTemplate,
   clients.getClient,
   clients.verifyClient,
-  keys.getJwks,
+  jwks.getJwks,
   audit.listAuditEvents,
   audit.listRefusedRequests,
 ]

@@ -354,8 +354,8 @@ export class ApiError extends Error {
 
   /** The member of `errors` in the answer. */
   toJSON(): { message: string; long_message: string; code: ErrorCode; meta: Record<string, unknown> } {
-    const { message, long_message, action: usual } = errors[this.code]
-    const { params = {}, action = usual } = this.options
+    const { message, long_message, action: defaultAction } = errors[this.code]
+    const { params = {}, action = defaultAction } = this.options
     const fill = (text: string) => text.replace(/\{(\w+)\}/g, (hole, name: string) => String(params[name] ?? hole))
     const meta = { ...this.options.meta, ...(action === undefined ? {} : { action: fill(action) }) }
     return { message, long_message: fill(long_message), code: this.code, meta }

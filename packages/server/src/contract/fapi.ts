@@ -1,14 +1,15 @@
-import * as tokens from './actor-tokens.ts'
 import * as environment from './environment.ts'
 import * as frontend from './frontend-client.ts'
-import * as keys from './keys.ts'
+import * as health from './health.ts'
+import * as jwks from './jwks.ts'
 import * as me from './me.ts'
 import type { Operation } from './operation.ts'
+import * as tickets from './tickets.ts'
 
 /** Every operation of the Frontend API and the public addresses, in the order of the reference. */
 export const fapi: Operation[] = [
-  tokens.acceptTicket,
-  tokens.confirmTicket,
+  tickets.acceptTicket,
+  tickets.confirmTicket,
   frontend.createSignIn,
   frontend.getFrontendClient,
   frontend.handshakeClient,
@@ -29,7 +30,7 @@ export const fapi: Operation[] = [
   environment.getEnvironment,
   environment.updateEnvironment,
   environment.createDevBrowser,
-  keys.getPublicJwks,
-  keys.getHealth,
-  keys.getReadiness,
+  jwks.getPublicJwks,
+  health.getHealth,
+  health.getReadiness,
 ]

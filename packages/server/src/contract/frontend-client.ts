@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
-import { redemptionErrors } from './actor-tokens.ts'
 import { Id, Milliseconds, operation } from './operation.ts'
 import { SessionStatus, SessionToken, templateErrors } from './sessions.ts'
+import { redemptionErrors } from './tickets.ts'
 import { User } from './users.ts'
 
 /**

@@ -2,7 +2,7 @@ import type { SessionRecord } from './records.ts'
 import type { Store } from './store.ts'
 
 /** Interval at which the last use is written for a session without an idle timeout, in ms. */
-const USUAL_LAG = 60_000
+const DEFAULT_LAG = 60_000
 /** Maximum sessions per transaction. */
 const BATCH = 500
 
@@ -22,13 +22,13 @@ export class Activity {
   readonly #uses = new Map<string, Use>()
 
   /** Records a use of a session. @param session as it is stored */
-  note(session: SessionRecord, now: number): void {
-    const noted = this.#uses.get(session.id)
-    if (noted) {
-      noted.at = Math.max(noted.at, now)
+  record(session: SessionRecord, now: number): void {
+    const recorded = this.#uses.get(session.id)
+    if (recorded) {
+      recorded.at = Math.max(recorded.at, now)
       return
     }
-    const lag = session.idle_timeout_seconds === null ? USUAL_LAG : session.idle_timeout_seconds * 100
+    const lag = session.idle_timeout_seconds === null ? DEFAULT_LAG : session.idle_timeout_seconds * 100
     this.#uses.set(session.id, { at: now, due: session.last_active_at + lag, lag })
   }
 

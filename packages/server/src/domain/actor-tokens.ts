@@ -50,7 +50,7 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
     atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
   }
   const now = ctx.clock.now()
-  const ticket: ActorTokenRecord = {
+  const token: ActorTokenRecord = {
     id: ctx.random.id(input.kind === 'actor_token' ? 'act' : 'sit', now),
     kind: input.kind,
     status: 'pending',
@@ -69,10 +69,10 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
     created_at: now,
     updated_at: now,
   }
-  const event = actorTokenEvent(ctx, 'create', ticket)
-  const key = once && { ...once, made_id: ticket.id }
-  if (!(await ctx.store.actorTokens.insert(ticket, event, key))) throw await whyNotFor(ctx, ticket)
-  return ticket
+  const event = actorTokenEvent(ctx, 'create', token)
+  const key = once && { ...once, made_id: token.id }
+  if (!(await ctx.store.actorTokens.insert(token, event, key))) throw await whyNotFor(ctx, token)
+  return token
 }
 
 /**
@@ -83,12 +83,12 @@ export async function revokeActorToken(
   ctx: Context,
   input: { id: string; kind: ActorTokenRecord['kind']; reason?: string | undefined },
 ): Promise<ActorTokenRecord> {
-  const ticket = await findActorToken(ctx, input)
-  const event = actorTokenEvent(ctx, 'revoke', ticket, input.reason)
-  const revoked = await ctx.store.actorTokens.revoke(ticket.id, ticket.kind, event)
+  const token = await findActorToken(ctx, input)
+  const event = actorTokenEvent(ctx, 'revoke', token, input.reason)
+  const revoked = await ctx.store.actorTokens.revoke(token.id, token.kind, event)
   if (revoked) return revoked
-  const found = (await ctx.store.actorTokens.find(ticket.id)) ?? ticket
-  throw new ApiError(`${ticket.kind}_cannot_be_revoked_code`, {
+  const found = (await ctx.store.actorTokens.find(token.id)) ?? token
+  throw new ApiError(`${token.kind}_cannot_be_revoked_code`, {
     params: { status: found.status, id: found.session_id ?? '' },
     about: about(found),
     ...(found.session_id === null ? { action: 'It can no longer be used, so there is nothing left to revoke.' } : {}),
@@ -110,27 +110,27 @@ export async function acceptTicket(
   once?: Once,
 ): Promise<Redemption> {
   const { browser = {}, actor_sub: expected_actor_sub = null } = input
-  const ticket = await readTicket(ctx, input.ticket, input.kind)
+  const token = await readTicket(ctx, input.ticket, input.kind)
   const now = ctx.clock.now()
   const client = renewedClient(ctx, browser, now)
   const parked_session_id = client.record.last_active_session_id
-  const session = newSession(ctx, { ticket, client_id: client.record.id, parked_session_id, now })
+  const session = newSession(ctx, { token, client_id: client.record.id, parked_session_id, now })
   client.record.last_active_session_id = session.id
   const event = auditEvent(ctx, {
-    action: `${ticket.kind}.accept`,
-    about: { ...about(ticket), session_id: session.id },
-    actor: ticket.actor,
-    reason: ticket.reason,
+    action: `${token.kind}.accept`,
+    about: { ...about(token), session_id: session.id },
+    actor: token.actor,
+    reason: token.reason,
   })
   const key = once && { ...once, made_id: session.id }
-  const acceptance = { actor_token_id: ticket.id, client: client.record, session, expected_actor_sub, event }
+  const acceptance = { actor_token_id: token.id, client: client.record, session, expected_actor_sub, event }
   if (await ctx.store.actorTokens.accept(acceptance, key))
     return { session, client, isNew: browser.client === undefined }
-  const found = await ctx.store.actorTokens.find(ticket.id)
+  const found = await ctx.store.actorTokens.find(token.id)
   const before = found && (await replayedRedemption(ctx, found, browser.presented, now))
   const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
   if (again) return { session: before.session, client: again, isNew: false }
-  throw await whyNotAccepted(ctx, ticket, expected_actor_sub, now)
+  throw await whyNotAccepted(ctx, token, expected_actor_sub, now)
 }
 
 /**
@@ -156,13 +156,13 @@ export interface Redemption {
  */
 async function replayedRedemption(
   ctx: Context,
-  ticket: ActorTokenRecord,
+  token: ActorTokenRecord,
   presented: readonly ClientClaims[] = [],
   now = ctx.clock.now(),
 ) {
-  if (presented.length === 0 || ticket.status !== 'accepted' || now - ticket.updated_at > REPLAY_WINDOW_MS)
+  if (presented.length === 0 || token.status !== 'accepted' || now - token.updated_at > REPLAY_WINDOW_MS)
     return undefined
-  const session = await ctx.store.sessions.findForMint(ticket.session_id ?? '')
+  const session = await ctx.store.sessions.findForMint(token.session_id ?? '')
   if (!session || !isUsable(ctx, session)) return undefined
   const record = await ctx.store.clients.find(session.client_id)
   const claims = record && presented.find(each => isPresentedIn(record, each))
@@ -173,10 +173,10 @@ async function replayedRedemption(
  * Whether this browser confirmed the ticket a moment ago. It then sees the same page again, even if the ticket was
  * redeemed.
  */
-function isRepeatedConfirmation(ticket: ActorTokenRecord, presented: readonly ClientClaims[], now: number): boolean {
-  const { confirmed_token_hash: confirmed, confirmed_at } = ticket
+function isRepeatedConfirmation(token: ActorTokenRecord, presented: readonly ClientClaims[], now: number): boolean {
+  const { confirmed_token_hash: confirmed, confirmed_at } = token
   if (confirmed === null || confirmed_at === null || now - confirmed_at > REPLAY_WINDOW_MS) return false
-  return ticket.status !== 'revoked' && presented.some(claims => sameToken(confirmed, claims.rotating_token))
+  return token.status !== 'revoked' && presented.some(claims => sameToken(confirmed, claims.rotating_token))
 }
 
 /**
@@ -186,17 +186,17 @@ function isRepeatedConfirmation(ticket: ActorTokenRecord, presented: readonly Cl
 export async function previewTicket(
   ctx: Context,
   input: { ticket: string; presented: readonly ClientClaims[] },
-): Promise<{ ticket: ActorTokenRecord; user: UserWithIdentifiers }> {
-  const ticket = await readTicket(ctx, input.ticket)
+): Promise<{ token: ActorTokenRecord; user: UserWithIdentifiers }> {
+  const token = await readTicket(ctx, input.ticket)
   const now = ctx.clock.now()
-  const user = await ctx.store.users.find(ticket.user_id)
-  const refusal = await whyNot(ctx, ticket, now)
+  const user = await ctx.store.users.find(token.user_id)
+  const refusal = await whyNot(ctx, token, now)
   const repeats = async () =>
-    isRepeatedConfirmation(ticket, input.presented, now) ||
-    (await replayedRedemption(ctx, ticket, input.presented, now)) !== undefined
-  if (!user || (refusal && !(refusal.code === `${ticket.kind}_already_used_code` && (await repeats()))))
-    throw refusal ?? new ApiError(`${ticket.kind}_subject_not_found`, { about: about(ticket) })
-  return { ticket, user }
+    isRepeatedConfirmation(token, input.presented, now) ||
+    (await replayedRedemption(ctx, token, input.presented, now)) !== undefined
+  if (!user || (refusal && !(refusal.code === `${token.kind}_already_used_code` && (await repeats()))))
+    throw refusal ?? new ApiError(`${token.kind}_subject_not_found`, { about: about(token) })
+  return { token, user }
 }
 
 /**
@@ -208,10 +208,10 @@ export async function confirmTicket(
   ctx: Context,
   input: { ticket: string; presented: readonly ClientClaims[] },
 ): Promise<void> {
-  const { ticket } = await previewTicket(ctx, input)
+  const { token } = await previewTicket(ctx, input)
   const [claims] = input.presented
-  if (claims && !isRepeatedConfirmation(ticket, input.presented, ctx.clock.now()))
-    await ctx.store.actorTokens.confirm(ticket.id, hash('sha256', claims.rotating_token))
+  if (claims && !isRepeatedConfirmation(token, input.presented, ctx.clock.now()))
+    await ctx.store.actorTokens.confirm(token.id, hash('sha256', claims.rotating_token))
 }
 
 /** Returns the token with this id and kind. @throws ApiError resource_not_found */
@@ -219,10 +219,10 @@ export async function findActorToken(
   ctx: Context,
   input: { id: string; kind: ActorTokenRecord['kind'] },
 ): Promise<ActorTokenRecord> {
-  const ticket = await ctx.store.actorTokens.find(input.id)
-  if (!ticket || ticket.kind !== input.kind)
+  const token = await ctx.store.actorTokens.find(input.id)
+  if (!token || token.kind !== input.kind)
     throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
-  return ticket
+  return token
 }
 
 export function listActorTokens(ctx: Context, input: ActorTokenFilter & Page): Promise<Found<ActorTokenRecord>> {
@@ -248,7 +248,7 @@ function claimsOf(ctx: Context, record: ActorTokenRecord): TicketClaims {
 }
 
 /**
- * ReadBatcher a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
+ * Reads a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
  * record. The store decides whether it has expired.
  */
 async function readTicket(ctx: Context, text: string, kind?: ActorTokenRecord['kind']): Promise<ActorTokenRecord> {
@@ -268,67 +268,67 @@ function assertOn({ settings }: Context, kind: ActorTokenRecord['kind']): void {
 
 async function whyNotAccepted(
   ctx: Context,
-  ticket: ActorTokenRecord,
+  token: ActorTokenRecord,
   expectedActorSub: string | null,
   now: number,
 ): Promise<ApiError> {
-  if (expectedActorSub !== null && ticket.actor_sub !== expectedActorSub)
-    return new ApiError('actor_mismatch', { about: about(ticket) })
-  let found = await ctx.store.actorTokens.find(ticket.id)
+  if (expectedActorSub !== null && token.actor_sub !== expectedActorSub)
+    return new ApiError('actor_mismatch', { about: about(token) })
+  let found = await ctx.store.actorTokens.find(token.id)
   if (found?.status === 'pending' && found.expired_at === null) {
     // By the database's clock, which made the decision: the clock of this process may be slightly behind.
-    await ctx.store.actorTokens.markExpired(ticket.id)
-    found = await ctx.store.actorTokens.find(ticket.id)
+    await ctx.store.actorTokens.markExpired(token.id)
+    found = await ctx.store.actorTokens.find(token.id)
   }
-  if (!found) return new ApiError('ticket_invalid_code', { about: about(ticket) })
-  return (await whyNot(ctx, found, now)) ?? new ApiError(`${ticket.kind}_cannot_be_used_code`, { about: about(ticket) })
+  if (!found) return new ApiError('ticket_invalid_code', { about: about(token) })
+  return (await whyNot(ctx, found, now)) ?? new ApiError(`${token.kind}_cannot_be_used_code`, { about: about(token) })
 }
 
 /** Returns why a ticket cannot be redeemed; undefined if it can. Changes nothing. */
-async function whyNot(ctx: Context, ticket: ActorTokenRecord, now: number): Promise<ApiError | undefined> {
-  const refuse = (code: ErrorCode) => new ApiError(code, { about: about(ticket) })
-  if (ticket.status === 'accepted') return refuse(`${ticket.kind}_already_used_code`)
-  if (ticket.status === 'revoked') return refuse(`${ticket.kind}_revoked_code`)
-  if (ticket.expired_at !== null || ticket.expires_at <= now) return refuse('ticket_expired_code')
-  const user = await ctx.store.users.find(ticket.user_id)
-  if (!user) return refuse(`${ticket.kind}_subject_not_found`)
+async function whyNot(ctx: Context, token: ActorTokenRecord, now: number): Promise<ApiError | undefined> {
+  const refuse = (code: ErrorCode) => new ApiError(code, { about: about(token) })
+  if (token.status === 'accepted') return refuse(`${token.kind}_already_used_code`)
+  if (token.status === 'revoked') return refuse(`${token.kind}_revoked_code`)
+  if (token.expired_at !== null || token.expires_at <= now) return refuse('ticket_expired_code')
+  const user = await ctx.store.users.find(token.user_id)
+  if (!user) return refuse(`${token.kind}_subject_not_found`)
   if (user.banned_at !== null) return refuse('user_banned')
   if (user.locked_at !== null) return refuse('user_locked')
-  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.findActor(ticket.actor_sub, user.id)
+  const actor = token.actor_sub === null ? undefined : await ctx.store.users.findActor(token.actor_sub, user.id)
   if (actor?.is_user) return refuse('actor_is_user')
   return actor?.is_blocked ? refuse('actor_banned') : undefined
 }
 
-async function whyNotFor(ctx: Context, ticket: ActorTokenRecord): Promise<ApiError> {
-  const user = await ctx.store.users.find(ticket.user_id)
-  if (!user) return notFound('user', ticket.user_id)
-  const of = { user_id: user.id, ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }) }
+async function whyNotFor(ctx: Context, token: ActorTokenRecord): Promise<ApiError> {
+  const user = await ctx.store.users.find(token.user_id)
+  if (!user) return notFound('user', token.user_id)
+  const of = { user_id: user.id, ...(token.actor_sub === null ? {} : { actor_sub: token.actor_sub }) }
   if (user.banned_at !== null) return new ApiError('user_banned', { about: of })
   if (user.locked_at !== null) return new ApiError('user_locked', { about: of })
-  const actor = ticket.actor_sub === null ? undefined : await ctx.store.users.findActor(ticket.actor_sub, user.id)
+  const actor = token.actor_sub === null ? undefined : await ctx.store.users.findActor(token.actor_sub, user.id)
   return new ApiError(actor?.is_user ? 'actor_is_user' : 'actor_banned', { about: of })
 }
 
 export function actorTokenEvent(
   ctx: Context,
   verb: string,
-  ticket: ActorTokenRecord,
-  reason = ticket.reason ?? undefined,
+  token: ActorTokenRecord,
+  reason = token.reason ?? undefined,
 ) {
   return auditEvent(ctx, {
-    action: `${ticket.kind}.${verb}`,
-    about: about(ticket),
-    actor: ticket.actor,
+    action: `${token.kind}.${verb}`,
+    about: about(token),
+    actor: token.actor,
     ...(reason === undefined ? {} : { reason }),
   })
 }
 
-function about(ticket: ActorTokenRecord): ErrorAbout {
+function about(token: ActorTokenRecord): ErrorAbout {
   return {
-    actor_token_id: ticket.id,
-    user_id: ticket.user_id,
-    ...(ticket.actor_sub === null ? {} : { actor_sub: ticket.actor_sub }),
-    ...(ticket.session_id === null ? {} : { session_id: ticket.session_id }),
+    actor_token_id: token.id,
+    user_id: token.user_id,
+    ...(token.actor_sub === null ? {} : { actor_sub: token.actor_sub }),
+    ...(token.session_id === null ? {} : { session_id: token.session_id }),
   }
 }
 

@@ -7,7 +7,7 @@ import type { Once } from './idempotency.ts'
 import type { JwtTemplateRecord, SessionRecord } from './records.ts'
 import { factsOf, rendered, wrongShortcodes } from './shortcodes.ts'
 import type { Found, Page } from './store.ts'
-import { asIdentifierExists } from './taken.ts'
+import { asIdentifierExists } from './unique-violation.ts'
 
 type CreateJwtTemplate = z.output<typeof CreateJwtTemplateRequestBody>
 type UpdateJwtTemplate = z.output<typeof UpdateJwtTemplateRequestBody>

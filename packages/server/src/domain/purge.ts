@@ -22,7 +22,7 @@ export function expiredBefore({ settings }: Context, input: { days: number; unti
   return { keep: Math.max(days * DAY, longest) + DAY, until }
 }
 
-/** Counts the rows that may be deleted. ReadBatcher all of them. */
+/** Counts the rows that may be deleted. Reads all of them. */
 export function countExpiredBefore(ctx: Context, over: ExpiredBefore): Promise<Omit<Purged, 'clients'>> {
   return ctx.store.purge.count(over)
 }

@@ -73,7 +73,7 @@ export class RevocationFeed {
     return leave
   }
 
-  /** ReadBatcher new revocations, if there are followers. */
+  /** Reads new revocations, if there are followers. */
   look(): Promise<void> {
     if (this.#followers.size === 0) return Promise.resolve()
     if (this.#reading) {

@@ -16,20 +16,20 @@ const OWN_SESSION_ABANDONED_AFTER = 30 * DAY
 /** Returns the session that a ticket starts. Its `expire_at` is set here and never changes. */
 export function newSession(
   ctx: Context,
-  input: { ticket: ActorTokenRecord; client_id: string; parked_session_id: string | null; now: number },
+  input: { token: ActorTokenRecord; client_id: string; parked_session_id: string | null; now: number },
 ): SessionRecord {
-  const { ticket, client_id, parked_session_id, now } = input
+  const { token, client_id, parked_session_id, now } = input
   const idle = ctx.settings.session_idle_timeout_seconds
-  const session = ownSession(ctx, { user_id: ticket.user_id, client_id, now })
-  if (ticket.actor === null) return { ...session, actor_token_id: ticket.id, parked_session_id }
+  const session = ownSession(ctx, { user_id: token.user_id, client_id, now })
+  if (token.actor === null) return { ...session, actor_token_id: token.id, parked_session_id }
   return {
     ...session,
-    actor: ticket.actor,
-    actor_sub: ticket.actor_sub,
-    actor_token_id: ticket.id,
+    actor: token.actor,
+    actor_sub: token.actor_sub,
+    actor_token_id: token.id,
     parked_session_id,
     idle_timeout_seconds: idle,
-    expire_at: now + ticket.session_max_duration_in_seconds * SECOND,
+    expire_at: now + token.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
   }
 }
@@ -139,7 +139,7 @@ export async function touchSession(
 ): Promise<SessionRecord> {
   const facts = await ownedSession(ctx, input)
   await assertUsable(ctx, facts)
-  ctx.activity.note(facts, facts.now)
+  ctx.activity.record(facts, facts.now)
   if (!input.select) return ctx.activity.current(facts)
   const client = await ctx.store.clients.find(facts.client_id)
   if (client?.last_active_session_id !== facts.id) {
@@ -185,7 +185,7 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const { now } = facts
   await assertUsable(ctx, facts)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
-  if (input.counts ?? true) ctx.activity.note(facts, now)
+  if (input.counts ?? true) ctx.activity.record(facts, now)
 
   const life =
     input.expires_in_seconds ??

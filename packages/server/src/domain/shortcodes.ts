@@ -115,7 +115,7 @@ function firstOf(operands: Operand[], facts: Facts): unknown {
   return value
 }
 
-/** ReadBatcher own members only, and array items by number: `constructor`, `__proto__` and `length` read nothing. */
+/** Reads own members only, and array items by number: `constructor`, `__proto__` and `length` read nothing. */
 function read(from: unknown, path: string[]): unknown {
   let value = from
   for (const member of path) {

@@ -162,7 +162,7 @@ export interface Store {
      * Deletes one batch: at most `limit` sessions, tokens and cutoffs each. `left` if one of these limits was reached.
      */
     deleteBatch(over: ExpiredBefore, limit: number): Promise<Purged & { left: boolean }>
-    /** Counts the rows that may be deleted. ReadBatcher all of them. */
+    /** Counts the rows that may be deleted. Reads all of them. */
     count(over: ExpiredBefore): Promise<Omit<Purged, 'clients'>>
   }
   audit: {

@@ -8,7 +8,7 @@ import type { Once } from './idempotency.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
-import { asIdentifierExists } from './taken.ts'
+import { asIdentifierExists } from './unique-violation.ts'
 
 type CreateUser = z.output<typeof CreateUserRequestBody>
 type UpdateUser = z.output<NonNullable<typeof updateUserOperation.body>>

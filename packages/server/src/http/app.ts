@@ -1,11 +1,12 @@
 import { Hono } from 'hono'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
-import { mountTokens } from './bapi/actor-tokens.ts'
+import { mountActorTokens } from './bapi/actor-tokens.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountRevocations } from './bapi/revocations.ts'
 import { mountSessions } from './bapi/sessions.ts'
+import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
 import { mountUsers } from './bapi/users.ts'
 import type { Env } from './env.ts'
 import { mountBanner } from './fapi/banner.ts'
@@ -35,7 +36,8 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   const unmatched = new Unmatched(app, options)
   app.options('*', ({ req, env }) => unmatched.options(req.raw, env.requestLog))
   unmatched.keepLiteralPaths()
-  mountTokens(http)
+  mountActorTokens(http)
+  mountSignInTokens(http)
   mountUsers(http)
   mountHandshake(http)
   mountRevocations(http)

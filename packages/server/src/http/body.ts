@@ -10,7 +10,7 @@ const MAX_FIELDS = 200
 const expected = { json: 'application/json', form: 'application/x-www-form-urlencoded' } as const
 
 /**
- * ReadBatcher and parses a body. Returns undefined if it is empty. This is the only place that checks the content type and
+ * Reads and parses a body. Returns undefined if it is empty. This is the only place that checks the content type and
  * parses a body, so the two cannot disagree.
  * @throws ApiError unsupported_content_type, request_body_too_large, request_body_invalid, form_param_value_invalid
  */

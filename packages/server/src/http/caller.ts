@@ -23,7 +23,7 @@ export function callerOf(
   }
 }
 
-/** Returns the client's address. ReadBatcher X-Forwarded-For from the right, up to the first address that is not a trusted proxy. */
+/** Returns the client's address. Reads X-Forwarded-For from the right, up to the first address that is not a trusted proxy. */
 function clientAddress(header: HeaderReader, remote: string | undefined, trusted: BlockList): string | null {
   let address = plainAddress(remote ?? '')
   if (address === null) return null

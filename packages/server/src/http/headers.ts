@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-/** ReadBatcher one header of a request, by its lower-case name. */
+/** Reads one header of a request, by its lower-case name. */
 export type HeaderReader = (name: string) => string | undefined
 
 /** Creates a reader of a request's headers. It reads Node's parsed headers if possible, because building the Fetch headers costs time. */

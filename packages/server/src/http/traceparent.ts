@@ -1,7 +1,7 @@
 import type { TraceParent } from '../telemetry/tracing.ts'
 
 /**
- * ReadBatcher the header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
+ * Reads the header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
  * @returns undefined if the header is not valid; the request then starts a new trace
  * @example traceparent('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')?.traceId // 0af7651916cd43dd8448eb211c80319c
  */

@@ -158,7 +158,7 @@ function insertion(table: string, rows: Row[]): pg.QueryConfig {
   return { text: `insert into ${table} (${names.join(', ')}) values ${places.join(', ')}`, values }
 }
 
-/** ReadBatcher the rows back, page by page, and hashes them. */
+/** Reads the rows back, page by page, and hashes them. */
 async function hashOf(target: pg.Client, table: string, key: string): Promise<[hash: string, count: number]> {
   const hash = createHash('sha256')
   let count = 0

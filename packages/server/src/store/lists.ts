@@ -69,7 +69,7 @@ interface Wanted extends Page {
 type Equal = Record<string, string | undefined>
 
 /**
- * ReadBatcher a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
+ * Reads a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
  * @param equal the other filters. Few rows have the same user or actor, so those lists need no index on the status
  */
 export function listed<R extends { id: string }>(

@@ -10,7 +10,7 @@ interface Wanted extends Page {
 }
 
 /**
- * ReadBatcher one page of an ordered list.
+ * Reads one page of an ordered list.
  * @param rows the ordered query, already after the cursor
  * @param whole the queries to count: over disjoint rows, without a position
  * @param cursor returns the position of a row

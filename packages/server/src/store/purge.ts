@@ -3,7 +3,7 @@ import type { ExpiredBefore, Store } from '../domain/store.ts'
 import { type Database, dynamic, now, param, prepared, type Step, sqlFor } from './query.ts'
 
 /**
- * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one dynamic, because with
+ * Rows that ended before a moment, and at least `keep` ms ago by the store's clock. This is one bound, because with
  * two an index might use either.
  */
 const expiredBefore = (column: string) =>

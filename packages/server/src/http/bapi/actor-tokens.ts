@@ -10,21 +10,13 @@ import {
 import { mintSessionToken } from '../../domain/sessions.ts'
 import { getUser } from '../../domain/users.ts'
 import { allowedRedirect } from '../browser/redirect.ts'
+import { presentToken } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import {
-  countedIn,
-  presentActingSession,
-  presentActorToken,
-  presentList,
-  presentSignInToken,
-  presentToken,
-  presentUser,
-} from '../present.ts'
+import { countedIn, presentActingSession, presentActorToken, presentList, presentUser } from './present.ts'
 
 const actor = { kind: 'actor_token' } as const
-const signIn = { kind: 'sign_in_token' } as const
 
-export function mountTokens(http: Http): void {
+export function mountActorTokens(http: Http): void {
   mount(http, contract.createActorToken, async (ctx, { body, once }) => {
     const return_url =
       body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
@@ -44,13 +36,13 @@ export function mountTokens(http: Http): void {
       async key => (await acceptTicket(ctx, { ...actor, ...body }, key)).session,
       id => acceptedSession(ctx, { id }),
     )
-    const [jwt, ticket, user] = await Promise.all([
+    const [jwt, token, user] = await Promise.all([
       mintSessionToken(ctx, { id: session.id }),
       findActorToken(ctx, { ...actor, id: session.actor_token_id ?? '' }),
       getUser(ctx, { id: session.user_id }),
     ])
     return {
-      actor_token: presentActorToken(ctx, ticket, false),
+      actor_token: presentActorToken(ctx, token, false),
       session: presentActingSession(ctx, session),
       user: presentUser(user),
       token: presentToken(jwt),
@@ -61,21 +53,5 @@ export function mountTokens(http: Http): void {
   )
   mount(http, contract.revokeActorToken, async (ctx, { param, body }) =>
     presentActorToken(ctx, await revokeActorToken(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
-  )
-  mount(http, contract.createSignInToken, async (ctx, { body, once }) => {
-    const { user_id, expires_in_seconds } = body
-    const record = await once(
-      key => createActorToken(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, key),
-      id => findActorToken(ctx, { ...signIn, id }),
-    )
-    return presentSignInToken(ctx, record, record.status === 'pending')
-  })
-  mount(http, contract.listSignInTokens, async (ctx, { query }) =>
-    presentList(await listActorTokens(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
-      presentSignInToken(ctx, record, false),
-    ),
-  )
-  mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
-    presentSignInToken(ctx, await revokeActorToken(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
   )
 }

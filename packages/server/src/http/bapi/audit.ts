@@ -1,9 +1,10 @@
 import * as contract from '../../contract/audit.ts'
-import { getJwks } from '../../contract/keys.ts'
+import { getJwks } from '../../contract/jwks.ts'
 import { listAuditEvents } from '../../domain/audit/event.ts'
 import { listRefusedRequests } from '../../domain/refused-requests.ts'
+import { presentJwks } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentAuditEvent, presentJwks, presentList, presentRefusedRequests } from '../present.ts'
+import { countedIn, presentAuditEvent, presentList, presentRefusedRequests } from './present.ts'
 
 export function mountAudit(http: Http): void {
   mount(http, contract.listAuditEvents, async (ctx, { query }) =>

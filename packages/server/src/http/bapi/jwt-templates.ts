@@ -7,7 +7,7 @@ import {
   updateJwtTemplate,
 } from '../../domain/jwt-templates.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentDeleted, presentJwtTemplate, presentList } from '../present.ts'
+import { countedIn, presentDeleted, presentJwtTemplate, presentList } from './present.ts'
 
 export function mountJwtTemplates(http: Http): void {
   mount(http, contract.listJwtTemplates, async (ctx, { query }) =>

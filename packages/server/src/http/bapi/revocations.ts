@@ -5,7 +5,7 @@ import type { Revocation } from '../../domain/revocation-feed.ts'
 import { type RevokeAll, revokeAll } from '../../domain/revocations.ts'
 import type { AnswerHeaders } from '../answer.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentRevocation } from '../present.ts'
+import { presentRevocation } from './present.ts'
 
 /** Interval between heartbeats, in ms. A verifier that receives nothing for longer has lost the stream. */
 const HEARTBEAT = 5_000

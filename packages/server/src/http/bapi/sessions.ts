@@ -2,8 +2,9 @@ import * as clients from '../../contract/clients.ts'
 import * as sessions from '../../contract/sessions.ts'
 import { getClient, verifyClient } from '../../domain/clients.ts'
 import { createSession, getSession, listSessions, mintSessionToken, revokeSession } from '../../domain/sessions.ts'
+import { presentToken } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentClient, presentList, presentSession, presentToken } from '../present.ts'
+import { countedIn, presentClient, presentList, presentSession } from './present.ts'
 
 export function mountSessions(http: Http): void {
   mount(http, sessions.listSessions, async (ctx, { query }) =>

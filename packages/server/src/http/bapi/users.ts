@@ -11,7 +11,7 @@ import {
   updateUserMetadata,
 } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentDeleted, presentList, presentTotalCount, presentUser } from '../present.ts'
+import { countedIn, presentDeleted, presentList, presentTotalCount, presentUser } from './present.ts'
 
 export function mountUsers(http: Http): void {
   mount(http, contract.listUsers, async (ctx, { query }) =>

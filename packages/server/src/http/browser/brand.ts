@@ -11,7 +11,7 @@ export interface Brand {
 const MAX_LOGO = 24_000
 
 /**
- * ReadBatcher a logo from a file: SVG, PNG, JPEG, WebP or GIF, recognized by its content.
+ * Reads a logo from a file: SVG, PNG, JPEG, WebP or GIF, recognized by its content.
  * @throws Error with the problem of the file
  */
 export function readLogo(path: string): string {

@@ -3,8 +3,8 @@ import { html, raw } from 'hono/html'
 import type { ErrorCode } from '../../contract/errors.ts'
 import type { ActorTokenRecord, UserWithIdentifiers } from '../../domain/records.ts'
 import { type AnswerHeaders, asApiErrors } from '../answer.ts'
+import { identifierOf } from '../fapi/present.ts'
 import type { HeaderReader } from '../headers.ts'
-import { identifierOf } from '../present.ts'
 import type { RequestLog } from '../request-log.ts'
 import type { Brand } from './brand.ts'
 import { duration } from './duration.ts'
@@ -37,7 +37,7 @@ export function wantsPage(header: HeaderReader): boolean {
 }
 
 export interface ConfirmPage {
-  ticket: ActorTokenRecord
+  token: ActorTokenRecord
   user: UserWithIdentifiers
   /** The string that redeems it. */
   text: string
@@ -50,44 +50,44 @@ export interface ConfirmPage {
 
 /** Creates the page that names the actor, the user, the duration and the reason, and asks for confirmation. */
 export function confirmPage(page: ConfirmPage, headers: AnswerHeaders, style: PageStyle): Response {
-  const { ticket, user, text, action, next } = page
+  const { token, user, text, action, next } = page
   const { texts } = style
-  const { title, button } = ticket.actor === null ? texts.signIn : texts.act
+  const { title, button } = token.actor === null ? texts.signIn : texts.act
   const who = { user: nameOf(user) }
-  const body = html`${ticket.actor === null ? '' : badge(page, style)}
+  const body = html`${token.actor === null ? '' : badge(page, style)}
 <h1>${sentence(title, who)}</h1>
-${facts(ticket.actor === null ? [[texts.signIn.user, describeUser(user)]] : actingFacts(page, style))}
+${facts(token.actor === null ? [[texts.signIn.user, describeUser(user)]] : actingFacts(page, style))}
 <form method="post" action="${action}">
 <input type="hidden" name="ticket" value="${text}">
 <button type="submit">${sentence(button, who)}</button>
 <a class="cancel" href="${cancelUrl(page)}">${texts.cancel}</a>
 </form>
 <p class="quiet">${sentence(texts.goesOn, { host: next.host })}</p>
-${ticket.actor === null ? '' : html`<p class="quiet">${texts.act.recorded}</p>`}`
+${token.actor === null ? '' : html`<p class="quiet">${texts.act.recorded}</p>`}`
   // The form-action policy also applies to the redirect after the form is sent.
   return answerPage({ title: plain(title, who), body, status: 200, forms: `'self' ${next.origin}` }, headers, style)
 }
 
 /** Returns the target of the cancel link: the return URL, or the app. Both are on allowed origins. The ticket stays unused. */
-function cancelUrl({ ticket, next }: ConfirmPage): string {
-  return ticket.return_url ?? new URL('/', next).href
+function cancelUrl({ token, next }: ConfirmPage): string {
+  return token.return_url ?? new URL('/', next).href
 }
 
-function badge({ ticket }: ConfirmPage, { texts }: PageStyle): Html {
-  const agent = actorOf(ticket).type === 'agent'
+function badge({ token }: ConfirmPage, { texts }: PageStyle): Html {
+  const agent = actorOf(token).type === 'agent'
   return html`<p class="badge${agent ? ' agent' : ''}">${agent ? texts.act.agentBadge : texts.act.badge}</p>`
 }
 
-function actingFacts({ ticket, user, now, idleSeconds }: ConfirmPage, { texts, language }: PageStyle): Fact[] {
+function actingFacts({ token, user, now, idleSeconds }: ConfirmPage, { texts, language }: PageStyle): Fact[] {
   const { act } = texts
-  const actor = actorOf(ticket)
+  const actor = actorOf(token)
   const actorName = [actor.name, actor.email, actor.sub].find(name => typeof name === 'string') as string
-  const longest = duration(ticket.session_max_duration_in_seconds, language)
-  const left = timeLeft(ticket.expires_at - now, language)
+  const longest = duration(token.session_max_duration_in_seconds, language)
+  const left = timeLeft(token.expires_at - now, language)
   return [
     [actor.type === 'agent' ? act.agent : act.who, person(actorName, { id: actor.sub })],
     [act.as, describeUser(user)],
-    [act.why, ticket.reason ?? act.noReason],
+    [act.why, token.reason ?? act.noReason],
     [act.howLong, sentence(act.limits, { longest, idle: duration(idleSeconds, language) })],
     [texts.link, sentence(texts.linkUse, { left })],
   ]

@@ -1,6 +1,6 @@
 import { createDevBrowser, getEnvironment, updateEnvironment } from '../../contract/environment.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentEnvironment } from '../present.ts'
+import { presentEnvironment } from './present.ts'
 
 export function mountEnvironment(http: Http): void {
   for (const operation of [getEnvironment, updateEnvironment]) {

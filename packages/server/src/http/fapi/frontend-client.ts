@@ -15,7 +15,7 @@ import {
 import type { Browser } from '../browser/browser.ts'
 import { isPrefetch } from '../browser/origin.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from '../present.ts'
+import { presentFrontendClient, presentFrontendSession, presentSignIn, presentToken } from './present.ts'
 
 export function mountClient(http: Http): void {
   mount(http, contract.createSignIn, async (ctx, { body, browser, header }) => {

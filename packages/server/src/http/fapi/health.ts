@@ -1,7 +1,7 @@
 import { ApiError } from '../../contract/errors.ts'
-import { getHealth, getReadiness } from '../../contract/keys.ts'
+import { getHealth, getReadiness } from '../../contract/health.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentHealth } from '../present.ts'
+import { presentHealth } from './present.ts'
 
 /** Timeout of the database check, in ms. It is shorter than the timeouts of load balancers. */
 const PATIENCE = 2_000

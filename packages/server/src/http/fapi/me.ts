@@ -3,8 +3,8 @@ import type { Context } from '../../domain/context.ts'
 import { listMySessions, readMe } from '../../domain/me.ts'
 import type { Browser } from '../browser/browser.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentFrontendUser, presentSessionWithActivities } from '../present.ts'
 import { currentClient, frontendClient } from './frontend-client.ts'
+import { presentFrontendUser, presentSessionWithActivities } from './present.ts'
 
 export function mountMe(http: Http): void {
   mount(http, contract.getMe, async (ctx, input) => {

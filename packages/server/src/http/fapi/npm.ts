@@ -76,7 +76,7 @@ function satisfies(version: string, wanted: string): boolean {
   return /-([a-z]+)/i.exec(version)?.[1] === wanted
 }
 
-/** ReadBatcher a file of `dist`. Returns undefined if there is no such file, or if it is a link to a file outside `dist`. */
+/** Reads a file of `dist`. Returns undefined if there is no such file, or if it is a link to a file outside `dist`. */
 async function readInside(folder: string, file: string): Promise<Buffer<ArrayBuffer> | undefined> {
   const path = await found(realpath(join(folder, file)))
   return path?.startsWith(join(folder, 'dist') + sep) ? found(readFile(path)) : undefined

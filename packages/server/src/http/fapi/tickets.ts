@@ -1,4 +1,4 @@
-import * as contract from '../../contract/actor-tokens.ts'
+import * as contract from '../../contract/tickets.ts'
 import { confirmTicket, previewTicket } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
@@ -10,7 +10,7 @@ export function mountTickets(http: Http): void {
   // Opening the link changes nothing, so mail scanners cannot use up a ticket.
   mount(http, contract.acceptTicket, async (ctx, { query, browser, header, headers }) => {
     const { presented, clientToken, serverURL } = browser
-    const { ticket, user } = await previewTicket(ctx, { ticket: query.ticket, presented })
+    const { token, user } = await previewTicket(ctx, { ticket: query.ticket, presented })
     if (presented.length === 0) clientToken.keep(anonymousClientToken(ctx))
     const next = signInPage(ctx, query.ticket)
     // Do not redirect a browser that only prefetches the page: the target page might redeem the ticket.
@@ -20,7 +20,7 @@ export function mountTickets(http: Http): void {
     }
     return confirmPage(
       {
-        ticket,
+        token,
         user,
         text: query.ticket,
         action: `${serverURL}/v1/tickets/accept`,

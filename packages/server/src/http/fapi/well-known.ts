@@ -1,6 +1,6 @@
-import { getPublicJwks } from '../../contract/keys.ts'
+import { getPublicJwks } from '../../contract/jwks.ts'
 import { type Http, mount } from '../mount.ts'
-import { presentJwks } from '../present.ts'
+import { presentJwks } from './present.ts'
 
 /** Cache lifetime of the key set, in seconds. Shorter than the 5 minutes for which a key is published before its first signature. */
 const JWKS_MAX_AGE_SECONDS = 60

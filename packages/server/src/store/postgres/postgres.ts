@@ -224,7 +224,7 @@ export class Postgres implements Database {
     return (await this.all(query))[0]
   }
 
-  /** ReadBatcher all rows. The busier the database, the more reads share one statement. */
+  /** Reads all rows. The busier the database, the more reads share one statement. */
   all<R>(query: BoundQuery<R>): Promise<R[]> {
     if (!isPrepared(query)) return this.#readAlone(query)
     let reads = this.#reads.get(query.node)
@@ -385,7 +385,7 @@ export class Postgres implements Database {
   }
 
   /**
-   * ReadBatcher the database's clock, taken to be the time halfway between request and answer. Also checks whether commits
+   * Reads the database's clock, taken to be the time halfway between request and answer. Also checks whether commits
    * get through.
    */
   async #readClock(): Promise<void> {
@@ -628,7 +628,7 @@ const nameOf = (sql: string) => `sd_${createHash('sha1').update(sql).digest('hex
 
 const INT8 = 20
 
-/** ReadBatcher `bigint` as a number: all stored integers are below 2^53. */
+/** Reads `bigint` as a number: all stored integers are below 2^53. */
 export const wholeNumbers = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     type === INT8 ? Number : pg.types.getTypeParser(type, format as 'text'),

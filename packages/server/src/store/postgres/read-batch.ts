@@ -10,7 +10,7 @@ interface Waiter {
   reject(error: unknown): void
 }
 
-/** ReadBatcher that wait to be sent in one statement. */
+/** Reads that wait to be sent in one statement. */
 class Batch {
   readonly since = performance.now()
   /** Identical reads share one entry. */
@@ -20,7 +20,7 @@ class Batch {
 }
 
 /**
- * Batches the reads of one query. A few statements run at the same time, each as soon as it is requested. ReadBatcher that
+ * Batches the reads of one query. A few statements run at the same time, each as soon as it is requested. Reads that
  * arrive while they run form the next batch. A read never joins a statement that was already sent, so it sees
  * everything that was committed before it arrived.
  */

@@ -51,7 +51,7 @@ interface Write extends Read {
 /**
  * The embedded SQLite database. Every commit is on disk before its caller gets an answer (WAL, synchronous=FULL).
  * Writes that arrive in the same turn of the event loop are committed together, each in its own savepoint: if one write
- * fails, the others still commit; if the commit fails, all of its batch fail. ReadBatcher of the same turn run one after the
+ * fails, the others still commit; if the commit fails, all of its batch fail. Reads of the same turn run one after the
  * other, and so do their callers afterwards: that takes half the processor time of alternating between them.
  */
 export class Sqlite implements Database {
@@ -225,7 +225,7 @@ export class Sqlite implements Database {
     return []
   }
 
-  /** ReadBatcher and writes what is waiting, then closes. */
+  /** Reads and writes what is waiting, then closes. */
   async close(): Promise<void> {
     this.#closed = true
     this.#readAll()

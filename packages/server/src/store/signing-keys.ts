@@ -1,43 +1,7 @@
-import type { SecretKeyRecord, SigningKeyRecord } from '../domain/records.ts'
-import { type Store, UniqueValueTaken } from '../domain/store.ts'
+import type { SigningKeyRecord } from '../domain/records.ts'
+import type { Store } from '../domain/store.ts'
 import { recorded } from './audit-events.ts'
-import { type Database, dynamic, insertInto, now, param, prepared, sqlFor, UniqueViolation } from './query.ts'
-
-const insertSecretKey = insertInto('secret_keys')
-
-const findByHash = prepared<{ hash: string }, SecretKeyRecord>(
-  sqlFor.selectFrom('secret_keys').selectAll().where('hash', '=', param('hash')),
-)
-
-const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
-  sqlFor
-    .updateTable('secret_keys')
-    .set({ revoked_at: now })
-    .where('id', '=', param('id'))
-    .where('revoked_at', 'is', null)
-    .returningAll(),
-)
-
-export function secretKeys(db: Database): Store['secretKeys'] {
-  return {
-    async insert(key, event) {
-      await db.transition({ query: insertSecretKey(key) }, recorded(event)).catch(error => {
-        throw error instanceof UniqueViolation ? new UniqueValueTaken('key') : error
-      })
-    },
-
-    findByHash: hash => db.get(findByHash({ hash })),
-    list: () => db.all(dynamic(sqlFor.selectFrom('secret_keys').selectAll().orderBy('created_at').orderBy('id'))),
-
-    async revoke(id, event) {
-      const revoked = await db.transition(
-        { query: revokeSecretKey({ id }), required: true, revokes: true },
-        recorded(event),
-      )
-      return revoked?.[0]
-    },
-  }
-}
+import { type Database, dynamic, insertInto, param, prepared, sqlFor } from './query.ts'
 
 const insertSigningKey = insertInto('signing_keys')
 

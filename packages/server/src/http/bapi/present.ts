@@ -1,0 +1,202 @@
+import type { z } from 'zod'
+import type { ActorToken } from '../../contract/actor-tokens.ts'
+import type { AuditEvent, RefusedRequests } from '../../contract/audit.ts'
+import type { Client } from '../../contract/clients.ts'
+import type { JwtTemplate } from '../../contract/jwt-templates.ts'
+import type { DeletedObject } from '../../contract/operation.ts'
+import type { revokeAllSessions } from '../../contract/revocations.ts'
+import type { ActingSession, Session } from '../../contract/sessions.ts'
+import type { SignInToken } from '../../contract/sign-in-tokens.ts'
+import type { TotalCount, User } from '../../contract/users.ts'
+import { ticketOf } from '../../domain/actor-tokens.ts'
+import type { ClientWithSessions } from '../../domain/clients.ts'
+import type { Context } from '../../domain/context.ts'
+import type {
+  ActorTokenRecord,
+  AuditRecord,
+  JwtTemplateRecord,
+  RefusedRequestsRecord,
+  SessionRecord,
+  UserWithIdentifiers,
+} from '../../domain/records.ts'
+import type { RevokedAll } from '../../domain/revocations.ts'
+import { statusAt } from '../../domain/sessions.ts'
+import type { Found } from '../../domain/store.ts'
+
+import { presentFrontendUser } from '../fapi/present.ts'
+
+/** Presents records to servers, in the wire format. The types come from the contract: a missing or misspelt field does not compile. */
+
+/** @param fresh whether to include the ticket, which is shown once, right after creation */
+export function presentActorToken(ctx: Context, record: ActorTokenRecord, fresh: boolean): z.input<typeof ActorToken> {
+  return {
+    object: 'actor_token',
+    id: record.id,
+    status: record.status,
+    user_id: record.user_id,
+    actor: JSON.parse(record.actor ?? 'null'),
+    ...(record.reason === null ? {} : { reason: record.reason }),
+    ...(record.return_url === null ? {} : { return_url: record.return_url }),
+    ...(fresh ? ticketAndUrl(ctx, record) : {}),
+    ...(fresh ? {} : { expires_at: record.expires_at }),
+    ...(record.session_id === null ? {} : { session_id: record.session_id }),
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+export function presentSignInToken(
+  ctx: Context,
+  record: ActorTokenRecord,
+  fresh: boolean,
+): z.input<typeof SignInToken> {
+  return {
+    object: 'sign_in_token',
+    id: record.id,
+    status: record.status,
+    user_id: record.user_id,
+    ...(fresh ? ticketAndUrl(ctx, record) : { expires_at: record.expires_at }),
+    ...(record.session_id === null ? {} : { session_id: record.session_id }),
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+function ticketAndUrl(ctx: Context, record: ActorTokenRecord): { token: string; url: string } {
+  const token = ticketOf(ctx, record)
+  return { token, url: `${ctx.settings.public_url}/v1/tickets/accept?ticket=${token}` }
+}
+
+/** A session that an actor token started. */
+export function presentActingSession(ctx: Context, stored: SessionRecord): z.input<typeof ActingSession> {
+  return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null') }
+}
+
+interface ListQuery {
+  paginated: boolean
+  total_count: boolean
+}
+
+/** Counts only if the answer includes the count. */
+export const countedIn = ({ paginated, total_count }: ListQuery) => ({ counted: paginated && total_count })
+
+/** Returns an array; with `paginated=true` an object that has the count and the position of the next page. */
+export function presentList<T, P>({ rows, total, next }: Found<T>, query: ListQuery, present: (row: T) => P) {
+  const data = rows.map(present)
+  if (!query.paginated) return data
+  return {
+    data,
+    ...(query.total_count ? { total_count: total } : {}),
+    ...(next === undefined ? {} : { next_cursor: next }),
+  }
+}
+
+export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
+  const record = ctx.activity.current(stored)
+  return {
+    object: 'session',
+    id: record.id,
+    user_id: record.user_id,
+    client_id: record.client_id,
+    actor: record.actor === null ? null : JSON.parse(record.actor),
+    status: statusAt(record, ctx.clock.now()),
+    last_active_organization_id: null,
+    last_active_at: record.last_active_at,
+    latest_activity: null,
+    expire_at: record.expire_at,
+    abandon_at: record.abandon_at,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    tasks: null,
+  }
+}
+
+export function presentRevocation(revoked: RevokedAll): z.input<typeof revokeAllSessions.response> {
+  const { scope, subject, at, sessions, actor_tokens, complete, matched, similar } = revoked
+  return {
+    object: 'revocation',
+    user_id: scope === 'user' ? subject : null,
+    actor_sub: scope === 'actor' ? subject : null,
+    everything: scope === 'everything',
+    not_before: at,
+    revoked_sessions: sessions,
+    revoked_tokens: actor_tokens,
+    complete,
+    matched,
+    ...(matched ? {} : { similar_actor_subs: similar }),
+  }
+}
+
+export function presentClient(ctx: Context, { record, sessions }: ClientWithSessions): z.input<typeof Client> {
+  return {
+    object: 'client',
+    id: record.id,
+    session_ids: sessions.map(session => session.id),
+    sessions: sessions.map(session => presentSession(ctx, session)),
+    sign_in_id: null,
+    sign_up_id: null,
+    last_active_session_id: record.last_active_session_id,
+    last_authentication_strategy: sessions.length > 0 ? 'ticket' : null,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
+
+export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
+  return {
+    ...presentFrontendUser(record),
+    private_metadata: JSON.parse(record.private_metadata),
+  }
+}
+
+export function presentAuditEvent(record: AuditRecord & { seq: number }): z.input<typeof AuditEvent> {
+  const personal = record.personal === null ? {} : JSON.parse(record.personal)
+  return {
+    object: 'audit_event',
+    id: record.id,
+    seq: record.seq,
+    at: record.at,
+    action: record.action,
+    outcome: record.outcome,
+    code: record.code,
+    principal: { type: record.principal_type, id: record.principal_id },
+    actor_sub: record.actor_sub,
+    actor: personal.actor ?? null,
+    actor_token_id: record.actor_token_id,
+    session_id: record.session_id,
+    user_id: record.user_id,
+    target_id: record.target_id,
+    reason: personal.reason ?? null,
+    address: personal.address ?? null,
+    user_agent: personal.user_agent ?? null,
+    trace_id: record.trace_id,
+    leaf_hash: record.leaf_hash,
+  }
+}
+
+export function presentRefusedRequests(record: RefusedRequestsRecord): z.input<typeof RefusedRequests> {
+  return { object: 'refused_requests', ...record }
+}
+
+export function presentTotalCount(total_count: number): z.input<typeof TotalCount> {
+  return { object: 'total_count', total_count }
+}
+
+export function presentDeleted(object: 'user' | 'jwt_template', id: string): z.input<typeof DeletedObject> {
+  return { object, id, deleted: true }
+}
+
+export function presentJwtTemplate(ctx: Context, record: JwtTemplateRecord): z.input<typeof JwtTemplate> {
+  return {
+    object: 'jwt_template',
+    id: record.id,
+    name: record.name,
+    claims: JSON.parse(record.claims),
+    lifetime: record.lifetime,
+    allowed_clock_skew: record.allowed_clock_skew,
+    custom_signing_key: false,
+    signing_algorithm: ctx.settings.signing_alg,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+  }
+}
