@@ -152,7 +152,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   }
   const context = (principal: Caller['principal']): Context => ({
     ...services,
-    caller: { principal, address: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
+    caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
   })
   const system = () => context({ type: 'system', id: null })
   const makeKey = keyMaker(masterKey, random)
@@ -266,9 +266,9 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         limited: request => limits.atTheDoor(request),
         allowedOrigins,
         newTraceId: () => random.bytes(16).toString('hex'),
-        rejected: ({ code, address = null }) => {
+        rejected: ({ code, network = null }) => {
           metrics?.refused(code)
-          if (code === 'too_many_requests') services.refusedRequests.count(clock.now(), address, code)
+          if (code === 'too_many_requests') services.refusedRequests.count(clock.now(), network, code)
         },
         log,
       })

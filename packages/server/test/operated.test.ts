@@ -10,7 +10,7 @@ import { errors } from '../src/contract/errors.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import type { AuditRecord } from '../src/domain/records.ts'
 import type { Store } from '../src/domain/store.ts'
-import { traceparent } from '../src/http/traceparent.ts'
+import { traceparent } from '../src/http/request-log.ts'
 import { instrumentedStore } from '../src/telemetry/instrumented-store.ts'
 import { shownError } from '../src/telemetry/log.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
@@ -446,7 +446,7 @@ describe('K8 an exception', () => {
       [services.store.users, 'insert', () => server.call('POST', '/v1/users', {})],
       [services.signing, 'sessionToken', mint],
       [services.clock, 'now', mint],
-      [services.activity, 'note', mint],
+      [services.activity, 'record', mint],
       [
         services.refusedRequests,
         'count',

@@ -831,6 +831,7 @@ class GetRefusedRequestsListQuery(TypedDict):
 ErrorCode: TypeAlias = Literal[
     "authorization_header_format_invalid",
     "clerk_key_invalid",
+    "key_not_allowed",
     "authentication_invalid",
     "origin_invalid",
     "origin_authorization_headers_conflict",

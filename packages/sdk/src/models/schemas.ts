@@ -651,6 +651,7 @@ export type GetRefusedRequestsListQuery = {
 export type ErrorCode =
   | 'authorization_header_format_invalid'
   | 'clerk_key_invalid'
+  | 'key_not_allowed'
   | 'authentication_invalid'
   | 'origin_invalid'
   | 'origin_authorization_headers_conflict'

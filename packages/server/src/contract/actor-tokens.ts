@@ -80,6 +80,8 @@ export const createActorToken = operation({
   description:
     'Creates a one-time grant to act as a user. Its `token` (the ticket) is redeemed once: in the browser by opening `url`, or in a backend with AcceptActorToken. This starts a session whose tokens name the user and the actor.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: ['support', 'approver', 'admin'],
   idempotent: true,
   action: 'actor_token.create',
   body: CreateActorTokenRequestBody,
@@ -103,6 +105,8 @@ export const listActorTokens = operation({
   tag: 'Actor Tokens',
   summary: 'List actor tokens, newest first',
   auth: 'secret_key',
+  rights: ['act', 'audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   query: pagedQuery(
     { status: tokenStatus.optional(), user_id: Id.optional(), actor_sub: Id.max(256).optional() },
     cursorOf('act'),
@@ -118,6 +122,8 @@ export const getActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Read an actor token',
   auth: 'secret_key',
+  rights: ['act', 'audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   response: ActorToken,
   errors: ['resource_not_found'],
   stagedoorOnly: true,
@@ -130,6 +136,8 @@ export const revokeActorToken = operation({
   tag: 'Actor Tokens',
   summary: 'Revoke a pending actor token',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: ['support', 'approver', 'admin'],
   neverShed: true,
   action: 'actor_token.revoke',
   body: RevokeBody,
@@ -146,6 +154,8 @@ export const acceptActorToken = operation({
   description:
     'For apps that keep their own login. Your backend redeems the ticket without a browser and starts its own session, marked with `session.actor`.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   action: 'actor_token.accept',
   idempotent: true,
   body: z

@@ -43,6 +43,8 @@ export const listAuditEvents = operation({
   tag: 'Audit',
   summary: 'Read the audit log, newest first',
   auth: 'secret_key',
+  rights: ['audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   query: pagedQuery(
     {
       action: z.string().min(1).max(64).optional(),
@@ -84,6 +86,8 @@ export const listRefusedRequests = operation({
   tag: 'Audit',
   summary: 'Count refused requests that named nothing known to the server, per minute, address and code',
   auth: 'secret_key',
+  rights: ['audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   query: pagedQuery({}, opaqueCursor),
   response: listOf(RefusedRequests),
   stagedoorOnly: true,

@@ -25,6 +25,8 @@ export const getClient = operation({
   tag: 'Clients',
   summary: 'Read a client and its active sessions',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   response: Client,
   errors: ['resource_not_found'],
 })
@@ -36,6 +38,8 @@ export const verifyClient = operation({
   tag: 'Clients',
   summary: 'Verify the `__client` cookie of a browser',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   body: z.strictObject({ token: z.string().min(1).max(8_192) }).meta({ id: 'VerifyClientRequestBody' }),
   response: Client,
   errors: ['authentication_invalid'],
@@ -48,6 +52,8 @@ export const getHandshakePayload = operation({
   tag: 'Clients',
   summary: 'Exchange a handshake nonce for the cookies to set',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   query: z.looseObject({ nonce: z.string().min(1).max(4_096) }),
   response: z
     .strictObject({ directives: z.array(z.string()).describe('Values of Set-Cookie headers.') })

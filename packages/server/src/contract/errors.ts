@@ -28,6 +28,12 @@ const definitions = {
     action:
       'Use a secret key of this server. `stagedoor keys create` creates one; `stagedoor keys list` shows which are revoked.',
   },
+  key_not_allowed: {
+    status: 403,
+    message: 'This secret key is not allowed to do this',
+    long_message: 'This secret key does not have the right that this operation needs.',
+    action: 'Use a secret key with that right.',
+  },
   authentication_invalid: {
     status: 401,
     message: 'Invalid authentication',

@@ -14,6 +14,8 @@ export const getJwks = operation({
   tag: 'JWKS',
   summary: 'The public keys that verify session tokens',
   auth: 'secret_key',
+  rights: ['act', 'audit', 'policy', 'users'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   neverShed: true,
   response: JsonWebKeySet,
 })

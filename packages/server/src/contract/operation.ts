@@ -1,6 +1,17 @@
 import { z } from 'zod'
 import type { ErrorCode } from './errors.ts'
 
+/** What a secret key may do. `everything` includes the others. */
+export const RIGHTS = ['act', 'audit', 'policy', 'users', 'everything'] as const
+export type Right = (typeof RIGHTS)[number]
+
+/** What an operator of the console may do. */
+export const ROLES = ['viewer', 'support', 'approver', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/** The form of error answers: Clerk's envelope, or the members of OAuth 2.0 (RFC 6749 §5.2). */
+export type ErrorFormat = 'clerk' | 'oauth'
+
 /**
  * Describes one endpoint. The router, the validation, the OpenAPI documents and the SDK's wire types are all made from
  * this description.
@@ -9,17 +20,24 @@ export interface Operation<
   Body extends z.ZodType = z.ZodType,
   Query extends z.ZodType = z.ZodType,
   Response extends z.ZodType = z.ZodType,
+  Path extends string = string,
 > {
   /** `CreateActorToken`: Clerk's operation id where Clerk has the operation. */
   id: string
   method: 'get' | 'post' | 'patch' | 'put' | 'delete'
   /** `/v1/actor_tokens/{actor_token_id}/revoke` */
-  path: string
+  path: Path
   tag: string
   summary: string
   description?: string
   /** Who may call: a secret key, the browser's client cookie (checked by the handler), or anyone. */
   auth: 'secret_key' | 'client' | 'none'
+  /** The rights of which a secret key needs one. Absent or empty: only keys with `everything` may call. */
+  rights?: readonly Right[]
+  /** The roles of which an operator of the console needs one. Absent or empty: no operator may call. */
+  roles?: readonly Role[]
+  /** The form of its errors. Default: `clerk`. */
+  errorFormat?: ErrorFormat
   /** The action in the audit log. Set on every operation that changes state; its refusals are logged under it too. */
   action?: string
   /** A `client` operation that can also be called without a client. */
@@ -49,11 +67,16 @@ export interface Operation<
 }
 
 /** Returns the description unchanged, with its exact types. */
-export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
-  description: Operation<B, Q, R>,
-): Operation<B, Q, R> {
+export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, const P extends string>(
+  description: Operation<B, Q, R, P>,
+): Operation<B, Q, R, P> {
   return description
 }
+
+/** The names of the parameters in a path: `'user_id'` for `/v1/users/{user_id}`. */
+export type ParamsOf<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | ParamsOf<Rest>
+  : never
 
 /** Unix time in milliseconds. */
 export const Milliseconds = z.int().min(0).meta({ id: 'Milliseconds', description: 'Unix time in milliseconds.' })

@@ -12,6 +12,8 @@ export const revokeAllSessions = operation({
   description:
     'The kill switch: revokes every matching session and every matching pending actor token or sign-in token. Once this request is answered, no node mints or redeems anything for them, no matter how many there are. Give exactly one of `user_id`, `actor_sub` and `everything`.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: ['approver', 'admin'],
   neverShed: true,
   action: 'session.revoke_all',
   body: z
@@ -70,6 +72,8 @@ export const followRevocations = operation({
   description:
     'For verifiers that must reject a revoked token before it expires. Events: `session-revoked` (a session ended before it expired), `sessions-revoked-before` (all sessions of a user, of an actor or of the whole server that began up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). The server ends the stream within a second after the secret key is revoked. A new stream resumes after `Last-Event-ID`. An event may be sent twice, most often after resuming.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   neverShed: true,
   query: z.strictObject({
     since: milliseconds

@@ -48,6 +48,8 @@ export const listSessions = operation({
   tag: 'Sessions',
   summary: 'List sessions, newest first',
   auth: 'secret_key',
+  rights: ['act', 'audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   query: pagedQuery(
     {
       client_id: Id.optional(),
@@ -67,6 +69,8 @@ export const createSession = operation({
   tag: 'Sessions',
   summary: 'Start a session for a user (development instances only)',
   auth: 'secret_key',
+  rights: [],
+  roles: [],
   idempotent: true,
   action: 'session.create',
   body: z
@@ -83,6 +87,8 @@ export const getSession = operation({
   tag: 'Sessions',
   summary: 'Read a session',
   auth: 'secret_key',
+  rights: ['act', 'audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
   response: Session,
   errors: ['resource_not_found'],
 })
@@ -96,6 +102,8 @@ export const revokeSession = operation({
   description:
     'Once this request is answered, no new token is minted for the session. A session that has already ended is returned unchanged.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: ['support', 'approver', 'admin'],
   neverShed: true,
   action: 'session.revoke',
   body: z
@@ -133,6 +141,8 @@ export const createSessionToken = operation({
   tag: 'Sessions',
   summary: 'Mint a session token',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   body: CreateSessionTokenBody,
   response: SessionToken,
   errors: ['authentication_invalid', 'resource_not_found'],
@@ -149,6 +159,8 @@ export const createSessionTokenFromTemplate = operation({
   summary: 'Mint a token from a JWT template',
   description: 'A token for another service. It is not a session token and is not accepted as one.',
   auth: 'secret_key',
+  rights: ['act'],
+  roles: [],
   body: CreateSessionTokenBody,
   response: SessionToken,
   errors: ['authentication_invalid', ...templateErrors],

@@ -10,15 +10,28 @@ export interface ClientToken {
 }
 
 /**
- * Returns the client of a `__client` cookie; undefined if this instance did not issue it or a later sign-in replaced
- * it.
+ * Returns the first client whose current token is among those that a browser presented; undefined if later sign-ins
+ * replaced all of them.
  */
-export async function readClient(ctx: Context, cookie: string): Promise<ClientToken | undefined> {
-  const claims = readClientClaims(ctx, cookie)
-  const record = claims && (await ctx.store.clients.find(claims.id))
-  if (!record || !sameToken(record.rotating_token_hash, claims.rotating_token)) return undefined
-  await forgetPreviousToken(ctx, record)
-  return { record, token: cookie }
+export async function findCurrentClient(
+  ctx: Context,
+  presented: readonly ClientClaims[],
+): Promise<ClientRecord | undefined> {
+  for (const claims of presented) {
+    const record = await ctx.store.clients.find(claims.id)
+    if (record && isCurrent(record, claims)) return record
+  }
+  return undefined
+}
+
+/** As `findCurrentClient`, for a browser that uses its client: the token that its last sign-in replaced is not needed any more. */
+export async function currentClient(
+  ctx: Context,
+  presented: readonly ClientClaims[],
+): Promise<ClientRecord | undefined> {
+  const client = await findCurrentClient(ctx, presented)
+  if (client) await forgetPreviousToken(ctx, client)
+  return client
 }
 
 /**
@@ -50,7 +63,7 @@ export interface PresentedClient {
   /** Every token that this server signed, even if its client is not stored. */
   presented?: readonly ClientClaims[]
   /** The stored client whose current token is among them. */
-  client?: ClientToken | undefined
+  client?: ClientRecord | undefined
 }
 
 /**
@@ -66,15 +79,15 @@ export function anonymousClientToken(ctx: Context): string {
  * after a sign-in.
  */
 export function renewedClient(ctx: Context, { client, presented = [] }: PresentedClient, now: number): ClientToken {
-  const claims = presented.find(each => client && isCurrent(client.record, each)) ?? presented[0]
-  const id = client?.record.id ?? ctx.random.id('client', now)
+  const claims = presented.find(each => client && isCurrent(client, each)) ?? presented[0]
+  const id = client?.id ?? ctx.random.id('client', now)
   const { token, rotating_token_hash } = newToken(ctx, id)
   const record: ClientRecord = {
     id,
     rotating_token_hash,
     previous_token_hash: claims ? hash('sha256', claims.rotating_token) : null,
-    last_active_session_id: client?.record.last_active_session_id ?? null,
-    created_at: client?.record.created_at ?? now,
+    last_active_session_id: client?.last_active_session_id ?? null,
+    created_at: client?.created_at ?? now,
     updated_at: now,
   }
   return { record, token }
@@ -137,9 +150,10 @@ export async function getClient(ctx: Context, input: { id: string }): Promise<Cl
 
 /** Returns the client of a cookie. @throws ApiError authentication_invalid */
 export async function verifyClient(ctx: Context, input: { token: string }): Promise<ClientWithSessions> {
-  const client = await readClient(ctx, input.token)
+  const claims = readClientClaims(ctx, input.token)
+  const client = claims && (await currentClient(ctx, [claims]))
   if (!client) throw new ApiError('authentication_invalid')
-  return withSessions(ctx, client.record)
+  return withSessions(ctx, client)
 }
 
 export interface ClientWithSessions {

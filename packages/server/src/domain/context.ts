@@ -33,6 +33,8 @@ export interface Services {
 export interface Caller {
   principal: Principal
   address: string | null
+  /** What rate limits and counts go by: an IPv4 address, or the /64 of an IPv6 address. */
+  network: string | null
   user_agent: string | null
   trace_id: string
 }

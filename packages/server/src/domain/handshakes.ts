@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import { ApiError } from '../contract/errors.ts'
-import { type ClientToken, withSessions } from './clients.ts'
+import { withSessions } from './clients.ts'
 import type { Context, HandshakeClaims } from './context.ts'
+import type { ClientRecord } from './records.ts'
 import { mintIfUsable } from './sessions.ts'
 
 /**
@@ -20,7 +21,7 @@ const TWICE_AT_MOST = 1_200
 const YEAR_SECONDS = 31_536_000
 
 export interface StartHandshake {
-  client: ClientToken | undefined
+  client: ClientRecord | undefined
   /** The page the browser came from and goes back to. */
   redirect: URL
   /** The kind of the app's publishable key, which decides the names of its cookies. */
@@ -33,12 +34,12 @@ export interface StartHandshake {
 export async function startHandshake(ctx: Context, input: StartHandshake): Promise<HandshakeClaims> {
   const { client, redirect, key, dev_browser } = input
   const now = ctx.clock.now()
-  const selected = client && (await withSessions(ctx, client.record)).record.last_active_session_id
+  const selected = client && (await withSessions(ctx, client)).record.last_active_session_id
   return {
     iid: ctx.settings.instance_id,
     exp: now + NONCE_LIFETIME,
     sid: selected ?? null,
-    uat: selected ? Math.floor((client?.record.updated_at ?? now) / 1_000) : 0,
+    uat: selected ? Math.floor((client?.updated_at ?? now) / 1_000) : 0,
     azp: redirect.origin,
     key,
     dvb: key === 'test' ? (dev_browser ?? ctx.random.id('dvb', now)) : null,

@@ -3,7 +3,6 @@ import { ApiError } from '../contract/errors.ts'
 import { canonicalJson } from './audit/canonical-json.ts'
 import type { Context } from './context.ts'
 import type { IdempotencyKeyRecord } from './records.ts'
-import { AlreadyCreated } from './store.ts'
 
 /** Lifetime of an idempotency key, in ms. */
 export const REMEMBERED = 86_400_000
@@ -40,35 +39,11 @@ function plainKey(text: string): string | undefined {
 }
 
 /**
- * Creates something once. The key is stored in the transaction that creates it, so an acknowledged request is never
- * repeated. If several requests with the same key arrive at once, in any process, one creates it; the others wait and
- * return what it created.
- * @param make creates it, and stores the key in the same transaction
- * @param again finds what was created before
- * @throws ApiError idempotency_key_reused
+ * Returns the id of what an earlier request with this key created; undefined if there was none. The key is stored in the
+ * transaction that creates the object, so an acknowledged request is never repeated.
+ * @throws ApiError idempotency_key_reused if the earlier request was different
  */
-export async function doOnce<T>(
-  ctx: Context,
-  once: Once,
-  make: () => Promise<T>,
-  again: (id: string) => Promise<T>,
-): Promise<{ made: T; replayed: boolean }> {
-  const before = await madeBefore(ctx, once)
-  if (before !== undefined) return { made: await again(before), replayed: true }
-  try {
-    return { made: await make(), replayed: false }
-  } catch (error) {
-    const meanwhile = error instanceof AlreadyCreated && (await madeBefore(ctx, once))
-    if (!meanwhile) throw error
-    return { made: await again(meanwhile), replayed: true }
-  }
-}
-
-/**
- * Returns the id of what was created with this key. @throws ApiError idempotency_key_reused if the request was
- * different
- */
-async function madeBefore(ctx: Context, once: Once): Promise<string | undefined> {
+export async function findCreated(ctx: Context, once: Once): Promise<string | undefined> {
   const known = await ctx.store.idempotencyKeys.find(once)
   if (!known) return undefined
   if (known.body_hash !== once.body_hash) throw new ApiError('idempotency_key_reused')

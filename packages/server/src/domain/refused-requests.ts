@@ -7,19 +7,20 @@ const MINUTE = 60_000
 /** Maximum counters (pairs of address and code) per minute. Further ones are counted together. */
 const MAX_COUNTERS = 1_000
 
-/** Counts refusals per minute, address and code, and writes the counts to the store once a second. */
+/** Counts refusals per minute, network and code, and writes the counts to the store once a second. */
 export class RefusedRequestCounter {
   #counts = new Map<string, { minute: number; address: string; code: string; count: number }>()
   #minute = 0
   #seen = new Set<string>()
 
-  count(now: number, address: string | null, code: string): void {
+  /** @param network `Caller.network`: an IPv4 address, or the /64 of an IPv6 address; null if it is unknown */
+  count(now: number, network: string | null, code: string): void {
     const minute = now - (now % MINUTE)
     if (minute !== this.#minute) {
       this.#minute = minute
       this.#seen.clear()
     }
-    let from = network(address ?? 'unknown')
+    let from = network ?? 'unknown'
     if (this.#seen.size >= MAX_COUNTERS && !this.#seen.has(`${from} ${code}`)) from = 'others'
     this.#seen.add(`${from} ${code}`)
     const key = `${minute} ${from} ${code}`
@@ -44,19 +45,6 @@ export class RefusedRequestCounter {
       throw error
     }
   }
-}
-
-/**
- * Returns the network that an address counts for: an IPv6 address counts as its /64, which one household or server
- * owns.
- */
-export function network(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
-  return `${[...left, ...Array<string>(zeros).fill('0'), ...right].slice(0, 4).join(':')}::/64`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { ApiError, notFound } from '../contract/errors.ts'
+import type { Operation, Right } from '../contract/operation.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { SecretKeyRecord } from './records.ts'
@@ -71,6 +72,14 @@ export async function authenticateSecretKey(
   const key = await ctx.store.secretKeys.findByHash(hash('sha256', secret))
   if (!key || key.revoked_at !== null) throw new ApiError('clerk_key_invalid')
   return key
+}
+
+/**
+ * Whether a key with these rights may call an operation. An operation that names no right needs `everything`.
+ * @param rights of the key; every stored key has every right
+ */
+export function mayCall(operation: Pick<Operation, 'rights'>, rights: readonly Right[] = ['everything']): boolean {
+  return rights.includes('everything') || (operation.rights ?? []).some(right => rights.includes(right))
 }
 
 function prefix(ctx: Pick<Context, 'settings'>): string {

@@ -1,10 +1,15 @@
 import { ApiError, ApiErrors } from '../contract/errors.ts'
+import type { ErrorFormat } from '../contract/operation.ts'
 import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { isAllowed } from './browser/origin.ts'
-import type { RequestLog } from './request-log.ts'
 
 /** Headers of an answer. A plain object, which Node's server writes unchanged. */
 export type AnswerHeaders = Record<string, string>
+
+/** Where an answer records its error: the log of the request. */
+export interface RefusalLog {
+  refused(refusal: ApiError, error: unknown): void
+}
 
 /** Returns the headers that every answer has. */
 export function standardHeaders(
@@ -33,15 +38,36 @@ export function answerJson(value: unknown, status: number, headers: AnswerHeader
   return new Response(JSON.stringify(value), { status, headers: { ...headers, 'content-type': 'application/json' } })
 }
 
-/** Answers with an error in Clerk's envelope. Any error that is not an ApiError is a bug: the caller gets only the trace id. */
-export function answerError(error: unknown, headers: AnswerHeaders, requestLog: RequestLog): Response {
-  const traceId = headers['clerk-trace-id']
+/** Answers with an error. Any error that is not an ApiError is a bug: the caller gets only the trace id. */
+export function answerError(
+  error: unknown,
+  headers: AnswerHeaders,
+  log: RefusalLog,
+  format: ErrorFormat = 'clerk',
+): Response {
   const errors = asApiErrors(error)
   const [refusal] = errors
   const { status } = refusal
-  requestLog.refused(refusal, error)
-  const body = { errors: errors.map(each => each.toJSON()), clerk_trace_id: traceId }
+  log.refused(refusal, error)
+  const body = errorFormats[format](errors, headers['clerk-trace-id'])
   return answerJson(body, status, status === 503 ? { 'retry-after': '1', ...headers } : headers)
+}
+
+/** The forms of error answers: one entry for each value of `errorFormat` in the contract. */
+const errorFormats: Record<ErrorFormat, (errors: [ApiError, ...ApiError[]], traceId: string | undefined) => object> = {
+  clerk: (errors, traceId) => ({ errors: errors.map(error => error.toJSON()), clerk_trace_id: traceId }),
+  // RFC 6749 §5.2. A caller of OAuth knows only its codes; the description has our own.
+  oauth: ([error]) => {
+    const { code, long_message } = error.toJSON()
+    return { error: oauthCode(error.status), error_description: `${long_message} (${code})` }
+  },
+}
+
+function oauthCode(status: number): string {
+  if (status === 401) return 'invalid_client'
+  if (status === 403) return 'unauthorized_client'
+  if (status === 503) return 'temporarily_unavailable'
+  return status >= 500 ? 'server_error' : 'invalid_request'
 }
 
 export function asApiErrors(error: unknown): [ApiError, ...ApiError[]] {

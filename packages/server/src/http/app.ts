@@ -8,7 +8,6 @@ import { mountRevocations } from './bapi/revocations.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
 import { mountUsers } from './bapi/users.ts'
-import type { Env } from './env.ts'
 import { mountBanner } from './fapi/banner.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountClient } from './fapi/frontend-client.ts'
@@ -20,8 +19,8 @@ import { mountTickets } from './fapi/tickets.ts'
 import { mountWellKnown } from './fapi/well-known.ts'
 import { routedPath } from './method-override.ts'
 import type { HttpOptions } from './mount.ts'
-import { observed } from './observe.ts'
-import type { Observer, RequestLog } from './request-log.ts'
+import type { Env } from './request-log.ts'
+import { logged, type Observer, type RequestLog } from './request-log.ts'
 import { Unmatched } from './unmatched.ts'
 
 /** Creates the complete HTTP app: a `Request → Response` function that Node serves, or that is called in process. */
@@ -56,5 +55,5 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
 
   app.notFound(({ req, env }) => unmatched.refuse(req.raw, env.requestLog))
   app.onError((error, { req, env }) => refuse(error, req.raw, env.requestLog))
-  return observed(app, services, observer)
+  return logged(app, services, observer)
 }

@@ -1,10 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
-import { ApiError } from '../contract/errors.ts'
-import type { Caller, Context } from '../domain/context.ts'
-import type { SecretKeyRecord } from '../domain/records.ts'
-import { authenticateSecretKey } from '../domain/secret-keys.ts'
-import type { HeaderReader } from './headers.ts'
+import type { Caller } from '../domain/context.ts'
+
+/** Reads one header of a request, by its lower-case name. */
+export type HeaderReader = (name: string) => string | undefined
+
+/** Creates a reader of a request's headers. It reads Node's parsed headers if possible, because building the Fetch headers costs time. */
+export function headerReader(request: Request, incoming: IncomingMessage | undefined): HeaderReader {
+  if (!incoming) return name => request.headers.get(name) ?? undefined
+  const { headers } = incoming
+  return name => {
+    const value = headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+}
 
 const MAX_USER_AGENT = 256
 
@@ -15,9 +24,11 @@ export function callerOf(
   trusted: BlockList,
   traceId: string,
 ): Caller {
+  const address = clientAddress(header, incoming?.socket.remoteAddress, trusted)
   return {
     principal: { type: 'client', id: null },
-    address: clientAddress(header, incoming?.socket.remoteAddress, trusted),
+    address,
+    network: address === null ? null : networkOf(address),
     user_agent: header('user-agent')?.slice(0, MAX_USER_AGENT) ?? null,
     trace_id: traceId,
   }
@@ -53,6 +64,19 @@ export function plainAddress(text: string): string | null {
   return bytes.join('.')
 }
 
+/**
+ * Returns the network that an address counts for: an IPv6 address counts as its /64, which one household or server
+ * owns.
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  return `${[...left, ...Array<string>(zeros).fill('0'), ...right].slice(0, 4).join(':')}::/64`
+}
+
 /** Creates the list of trusted proxies. @param list addresses and networks, such as `10.0.0.0/8` */
 export function trustedProxies(list: readonly string[]): BlockList {
   const trusted = new BlockList()
@@ -63,47 +87,4 @@ export function trustedProxies(list: readonly string[]): BlockList {
     else trusted.addSubnet(address, Number(prefix), family)
   }
   return trusted
-}
-
-/**
- * Authenticates the proxy that Clerk's server SDKs run in front of the Frontend API, on the app's own origin. The proxy
- * sends the secret key.
- * @returns the URL at which the browser reaches this server, or undefined if there is no proxy
- * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key, proxy_url_invalid
- */
-export async function authenticateProxy(ctx: Context, header: HeaderReader): Promise<string | undefined> {
-  const url = header('clerk-proxy-url')
-  if (url === undefined) return undefined
-  const secret = header('clerk-secret-key')
-  if (!secret) throw new ApiError('proxy_request_missing_secret_key')
-  await authenticateSecretKey(ctx, secret).catch(error => {
-    if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
-    throw error
-  })
-  // This URL is used for forms and scripts, so a scheme like `javascript:` would run in the page.
-  const parsed = /^https?:\/\/[^/?#@\\]+(\/[^?#\\]*)?$/i.test(url) ? URL.parse(url) : null
-  if (!parsed) throw new ApiError('proxy_url_invalid')
-  // With the lookbehind, the expression tries each run of slashes only once, not from every slash in it.
-  return parsed.href.replace(/(?<!\/)\/+$/, '')
-}
-
-/**
- * Authenticates the secret key of the one Authorization header.
- * @throws ApiError authorization_header_format_invalid, clerk_key_invalid
- */
-export async function authenticate(
-  ctx: Context,
-  header: HeaderReader,
-  incoming: IncomingMessage | undefined,
-): Promise<SecretKeyRecord> {
-  ctx.caller.principal = { type: 'secret_key', id: null }
-  const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header('authorization') ?? '') ?? []
-  // Refuse several Authorization headers: Node uses the first one, but a proxy may use the last one.
-  const several =
-    incoming &&
-    incoming.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length > 1
-  if (!secret || several) throw new ApiError('authorization_header_format_invalid')
-  const key = await authenticateSecretKey(ctx, secret)
-  ctx.caller.principal = { type: 'secret_key', id: key.id }
-  return key
 }

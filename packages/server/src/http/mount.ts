@@ -1,23 +1,22 @@
 import type { BlockList } from 'node:net'
-import type { Handler, Hono, Context as HonoContext } from 'hono'
+import type { Hono, Handler as HonoHandler } from 'hono'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import { ApiError } from '../contract/errors.ts'
-import type { Operation } from '../contract/operation.ts'
-import { recordingRefusals } from '../domain/audit/refusals.ts'
+import type { Operation, ParamsOf } from '../contract/operation.ts'
+import { recordRefusal } from '../domain/audit/refusals.ts'
 import type { Context, Services } from '../domain/context.ts'
-import { doOnce, type Once, onceOf } from '../domain/idempotency.ts'
-import { OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
+import { findCreated, type Once, onceOf } from '../domain/idempotency.ts'
+import { AlreadyCreated, OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
-import { readBody } from './body.ts'
-import { type Browser, identifyBrowser } from './browser/browser.ts'
+import { authenticators } from './auth/authenticators.ts'
+import type { Browser } from './browser/browser.ts'
 import { errorPage, type PageOptions, pageStyle, wantsPage } from './browser/pages.ts'
-import { authenticate, callerOf } from './caller.ts'
+import type { Call } from './call.ts'
+import { callerOf, type HeaderReader, headerReader } from './caller.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
-import type { Env } from './env.ts'
-import { type HeaderReader, headerReader } from './headers.ts'
+import { inputReader } from './input.ts'
 import { overridePath } from './method-override.ts'
-import { queryReader, validate } from './validate.ts'
+import type { Env } from './request-log.ts'
 
 /** Options of the HTTP layer, in addition to the domain's services. */
 export interface HttpOptions {
@@ -41,125 +40,145 @@ export interface Http {
 }
 
 /** Input that has passed authentication and validation. */
-export interface Input<B extends z.ZodType, Q extends z.ZodType> {
-  /** The value of a path parameter. */
-  param(name: string): string
+export interface Input<B extends z.ZodType, Q extends z.ZodType, P extends string> {
+  /** The parameters of the path. */
+  params: Record<ParamsOf<P>, string>
   body: z.output<B>
   query: z.output<Q>
   /** Set only in operations of browsers. */
   browser: Browser
   header: HeaderReader
-  /**
-   * Creates something. If the request repeats an Idempotency-Key, returns what the first request created.
-   * @param make gets the key, to store it together with the new object
-   * @param again finds the object of the first request by its id
-   */
-  once<T>(make: (key: Once | undefined) => Promise<T>, again: (id: string) => Promise<T>): Promise<T>
   /** Headers of the answer. */
   headers: AnswerHeaders
 }
 
+/** Does the work of an operation. @returns what the contract promises, or a whole answer (a page, a stream) */
+type Handler<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string> = (
+  ctx: Context,
+  input: Input<B, Q, P>,
+) => Promise<z.input<NoInfer<R>> | Response>
+
+/**
+ * Does the work of an operation that creates something. If a request repeats an Idempotency-Key, `mount` calls `find`
+ * instead of `create`.
+ */
+interface Creator<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T> {
+  /** @param once the idempotency key, to store it in the transaction that creates the object */
+  create(ctx: Context, input: Input<B, Q, P>, once: Once | undefined): Promise<T>
+  /** Finds what the first request created, by its id. */
+  find(ctx: Context, id: string): Promise<T>
+  present(ctx: Context, created: T): z.input<NoInfer<R>> | Promise<z.input<NoInfer<R>>>
+}
+
 /** Connects an operation to its handler: authenticate → validate → run → answer. */
-export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType>(
+export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T>(
   { app, services, options }: Http,
-  operation: Operation<B, Q, R>,
-  handler: (ctx: Context, input: Input<B, Q>) => Promise<z.input<NoInfer<R>> | Response>,
+  operation: Operation<B, Q, R, P>,
+  handler: Handler<B, Q, R, P> | Creator<B, Q, R, P, T>,
 ): void {
-  const {
-    action,
-    auth,
-    method,
-    neverShed,
-    rateLimit,
-    idempotent,
-    body: bodySchema,
-    query: querySchema,
-    bodyType = 'json',
-    status = 200,
-    page,
-  } = operation
-  const { limits } = options
-  const readQuery = querySchema && queryReader(querySchema)
+  const { action, auth, method, page, status = 200 } = operation
+  if ((operation.idempotent ?? false) !== 'create' in handler)
+    throw new Error(`${operation.id}: an idempotent operation needs a creator, and no other operation may have one`)
+  const read = inputReader(operation)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
-  const handle: Handler<Env> = async http => {
+  const handle: HonoHandler<Env> = async http => {
     const { raw: request } = http.req
     const { incoming, requestLog } = http.env
     const header = headerReader(request, incoming)
     const traceId = requestLog.start(operation, header)
     const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
-    const cookies: string[] = []
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
     requestLog.caller = ctx.caller
-
-    const { address } = ctx.caller
-
-    const run = async (): Promise<z.input<R> | Response> => {
-      let browser: Browser | undefined
-      if (auth === 'secret_key') {
-        assertOneApiVersion(http)
-        const key = await limits.authenticating(address, headers, () => authenticate(ctx, header, incoming))
-        if (!neverShed) limits.takeOf(key.id, header('authorization') ?? '', address, headers)
-      } else if (auth === 'client') {
-        limits.takeFrom('address', address, headers)
-        if (rateLimit === 'redeem') limits.takeFrom('redeem', address, headers)
-        const { allowedOrigins } = options
-        browser = await limits.authenticating(address, headers, () =>
-          identifyBrowser(ctx, header, headers, cookies, { url: http.req.url, safe: method === 'get', allowedOrigins }),
-        )
-      }
-      const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
-      const read = bodySchema && (await readBody(request, header, bodyType))
-      const sent = bodySchema && (read ?? emptyBody(bodySchema, bodyType, read))
-      const body = bodySchema && validate(bodySchema, sent)
-      const key = idempotent && header('idempotency-key')
-      return mapUnknownOutcome(action, handler)(ctx, {
-        param: name => pathParam(http, name),
-        body: body as z.output<B>,
-        query: query as z.output<Q>,
-        browser: browser as Browser,
-        header,
-        headers,
-        once: async (make, again) => {
-          if (key === undefined) return make(undefined)
-          const owner = ctx.caller.principal.id ?? ''
-          const once = onceOf({ key, owner, operation: operation.id, body: sent })
-          const { made, replayed } = await doOnce(ctx, once, () => make(once), again)
-          if (replayed) headers['idempotent-replayed'] = 'true'
-          return made
-        },
-      })
-    }
+    const { url } = request
+    const { allowedOrigins, limits } = options
+    const call: Call = { operation, ctx, url, header, incoming, headers, cookies: [], allowedOrigins, limits }
     try {
-      const answer = await requestLog.run(() => recordingRefusals(ctx, action, run))
+      const answer = await requestLog.run(async () => {
+        const browser = await authenticate(call)
+        const { sent, ...input } = await read(http, header)
+        return run(handler, call, { ...input, browser: browser as Browser, header, headers }, sent)
+      })
       if (answer instanceof Response) return request.method === 'HEAD' ? withoutBody(answer) : answer
       if (options.checkResponses) operation.response.parse(answer)
       const response = answer === null ? new Response(null, { status, headers }) : answerJson(answer, status, headers)
-      return withCookies(response, cookies)
-    } catch (error) {
+      return withCookies(response, call.cookies)
+    } catch (thrown) {
+      const error = await requestLog.run(() => recorded(thrown, ctx, action))
       if (page && wantsPage(header)) return errorPage(error, headers, requestLog, pageStyle(options.pages, header))
-      return answerError(error, headers, requestLog)
+      return answerError(error, headers, requestLog, operation.errorFormat)
     }
   }
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
 }
 
+async function authenticate(call: Call): Promise<Browser | undefined> {
+  try {
+    return await authenticators[call.operation.auth](call)
+  } catch (error) {
+    call.limits.countFailure(error, call.ctx.caller.network, call.headers)
+    throw error
+  }
+}
+
+/** Records a refusal. @returns the error to answer with: if the refusal could not be recorded, the reason of that */
+async function recorded(error: unknown, ctx: Context, action: string | undefined): Promise<unknown> {
+  try {
+    await recordRefusal(ctx, action, error)
+    return error
+  } catch (failure) {
+    return failure
+  }
+}
+
+/** Runs the handler; for a creator, only once per idempotency key. @param sent the body as it was sent */
+async function run<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T>(
+  handler: Handler<B, Q, R, P> | Creator<B, Q, R, P, T>,
+  { operation, ctx, header, headers }: Call,
+  input: Input<B, Q, P>,
+  sent: unknown,
+): Promise<z.input<R> | Response> {
+  const key = 'create' in handler ? header('idempotency-key') : undefined
+  const owner = ctx.caller.principal.id ?? ''
+  const once = key === undefined ? undefined : onceOf({ key, owner, operation: operation.id, body: sent })
+  try {
+    if (!('create' in handler)) return await handler(ctx, input)
+    const created = await (once
+      ? createOnce(handler, ctx, input, once, headers)
+      : handler.create(ctx, input, undefined))
+    return await handler.present(ctx, created)
+  } catch (error) {
+    // If the connection is lost during a read, an earlier step may already have made the change.
+    if (operation.action !== undefined && error instanceof StoreUnavailable && error.reading)
+      throw new OutcomeUnknown(error.message, { cause: error })
+    throw error
+  }
+}
+
 /**
- * Wraps the handler of an operation that changes state. If the database connection is lost during a read, an earlier step
- * may already have made the change. The answer is then `outcome_unknown`, not "nothing was changed".
+ * Creates something once. If several requests with the same key arrive at once, in any process, one of them creates it;
+ * the others wait and return what it created.
  */
-function mapUnknownOutcome<A extends unknown[], T>(action: string | undefined, handler: (...args: A) => Promise<T>) {
-  if (action === undefined) return handler
-  return async (...args: A): Promise<T> => {
+async function createOnce<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T>(
+  creator: Creator<B, Q, R, P, T>,
+  ctx: Context,
+  input: Input<B, Q, P>,
+  once: Once,
+  headers: AnswerHeaders,
+): Promise<T> {
+  let id = await findCreated(ctx, once)
+  if (id === undefined) {
     try {
-      return await handler(...args)
+      return await creator.create(ctx, input, once)
     } catch (error) {
-      throw error instanceof StoreUnavailable && error.reading
-        ? new OutcomeUnknown(error.message, { cause: error })
-        : error
+      id = error instanceof AlreadyCreated ? await findCreated(ctx, once) : undefined
+      if (id === undefined) throw error
     }
   }
+  const found = await creator.find(ctx, id)
+  headers['idempotent-replayed'] = 'true'
+  return found
 }
 
 /** Cancels the body for HEAD. Otherwise an event stream that no client reads would run until the server stops. */
@@ -175,27 +194,4 @@ function withCookies(response: Response, cookies: string[]): Response {
   response.headers.delete('set-cookie')
   for (const cookie of [...cookies, ...own]) response.headers.append('set-cookie', cookie)
   return response
-}
-
-/** Replaces a missing body by an empty object, because Clerk's SDK for Node sends none. `null` is a body: if `{}` is valid, it is not replaced, so validation refuses it. */
-function emptyBody(schema: z.ZodType, type: 'json' | 'form', sent: unknown): unknown {
-  if (type === 'form') return {}
-  if (schema.safeParse(undefined).success) return undefined
-  // If the schema refuses an empty object, the answer names the missing members.
-  return sent === null && schema.safeParse({}).success ? null : {}
-}
-
-function pathParam(http: HonoContext<Env>, name: string): string {
-  const value = http.req.param(name) ?? ''
-  // Reject malformed ids before they reach the database: callers sometimes paste secrets here, and databases log queries.
-  // Names are printable ASCII.
-  const form = name.endsWith('_id') ? /^[a-z]+_[0-9A-Za-z]{1,27}$/ : /^[\x21-\x7e]{1,255}$/
-  if (!form.test(value)) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
-  return value
-}
-
-function assertOneApiVersion(http: HonoContext<Env>): void {
-  if (http.req.header('clerk-api-version') !== undefined && http.req.query('__clerk_api_version') !== undefined) {
-    throw new ApiError('api_version_invalid')
-  }
 }

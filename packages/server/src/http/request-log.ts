@@ -1,11 +1,13 @@
+import type { IncomingMessage } from 'node:http'
+import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import type { Caller, Services } from '../domain/context.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
-import type { HeaderReader } from './headers.ts'
-import { traceparent } from './traceparent.ts'
+import type { RequestSpan, TraceParent, Tracing } from '../telemetry/tracing.ts'
+import { answerError, standardHeaders } from './answer.ts'
+import type { HeaderReader } from './caller.ts'
 
 /** Receivers of request data: the log, and metrics and traces if they are on. */
 export interface Observer {
@@ -106,3 +108,42 @@ export class RequestLog {
 
 /** Methods that are logged as they are for requests that match no operation. All others are `other`, because callers can invent them. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** What every handler finds with the request. */
+export interface Env {
+  Bindings: { incoming?: IncomingMessage; requestLog: RequestLog }
+}
+
+/** Wraps the app so that every request is logged and measured, even if no operation matches. An error fails only its own request. */
+export function logged(app: Hono<Env>, services: Services, observer: Observer): Pick<Hono<Env>, 'fetch'> {
+  return {
+    async fetch(request, env) {
+      const requestLog = new RequestLog(services, observer)
+      let response: Response
+      try {
+        response = await app.fetch(request, { ...env, requestLog })
+      } catch (error) {
+        response = answerError(error, standardHeaders(requestLog.traceId, undefined, new Set()), requestLog)
+      }
+      requestLog.finish(request.method, response.status)
+      return response
+    },
+  }
+}
+
+/**
+ * Reads the header of W3C Trace Context (https://www.w3.org/TR/trace-context/#traceparent-header).
+ * @returns undefined if the header is not valid; the request then starts a new trace
+ * @example traceparent('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')?.traceId // 0af7651916cd43dd8448eb211c80319c
+ */
+export function traceparent(text: string | undefined, state?: string): TraceParent | undefined {
+  if (text === undefined || text.length > MAX_LENGTH) return undefined
+  const [, version, traceId = '', spanId = '', flags = '', more] = FORM.exec(text) ?? []
+  // A later version may append more fields; version 00 may not.
+  if (version === undefined || version === 'ff' || (version === '00' && more !== undefined)) return undefined
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), state }
+}
+
+const FORM = /^([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
+const MAX_LENGTH = 256

@@ -6,11 +6,10 @@ import { fapi } from '../contract/fapi.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { isAllowed } from './browser/origin.ts'
 import { errorPage, homePage, pageStyle, wantsPage } from './browser/pages.ts'
-import type { Env } from './env.ts'
-import type { HeaderReader } from './headers.ts'
+import type { HeaderReader } from './caller.ts'
 import { isInRoom, requestedMethod } from './method-override.ts'
 import type { HttpOptions } from './mount.ts'
-import type { RequestLog } from './request-log.ts'
+import type { Env, RequestLog } from './request-log.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 

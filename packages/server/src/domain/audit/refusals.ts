@@ -9,31 +9,20 @@ export const MAX_REFUSAL_EVENTS = 20
 const REFUSAL_WINDOW = 3_600_000
 
 /**
- * Runs an operation. If the operation would have changed state (it has an `action`) and is refused, this writes an
- * audit event of the refusal. (A successful operation writes its own event, in the transaction that changes the state.)
- * Audit events are never deleted, so a caller without a secret key can cause only few of them: a refusal becomes an
- * event only if it is about a stored token or a stored client, and only up to `MAX_REFUSAL_EVENTS`. Every other refusal
- * is counted, as are failed authentications and requests over a rate limit.
+ * Records why an operation was refused. If the operation would have changed state (it has an `action`), this writes an
+ * audit event. (A successful operation writes its own event, in the transaction that changes the state.) Audit events
+ * are never deleted, so a caller without a secret key can cause only few of them: a refusal becomes an event only if it
+ * is about a stored token or a stored client, and only up to `MAX_REFUSAL_EVENTS`. Every other refusal is counted, as are
+ * failed authentications and requests over a rate limit.
+ * @param error what the operation threw; an error that is no refusal is ignored
  */
-export async function recordingRefusals<T>(
-  ctx: Context,
-  action: string | undefined,
-  act: () => T | Promise<T>,
-): Promise<T> {
-  try {
-    return await act()
-  } catch (error) {
-    const refusal = error instanceof ApiErrors ? error.errors[0] : error
-    if (refusal instanceof ApiError && refusal.status < 500) await recordRefusal(ctx, action, refusal)
-    throw error
-  }
-}
-
-async function recordRefusal(ctx: Context, action: string | undefined, refusal: ApiError): Promise<void> {
+export async function recordRefusal(ctx: Context, action: string | undefined, error: unknown): Promise<void> {
+  const refusal = error instanceof ApiErrors ? error.errors[0] : error
+  if (!(refusal instanceof ApiError) || refusal.status >= 500) return
   const tooMany = refusal.status === 429
   if (action !== undefined && !tooMany && (await appendEvent(ctx, action, refusal))) return
   if (action !== undefined || tooMany || refusal.status === 401)
-    ctx.refusedRequests.count(ctx.clock.now(), ctx.caller.address, refusal.code)
+    ctx.refusedRequests.count(ctx.clock.now(), ctx.caller.network, refusal.code)
 }
 
 /** @returns whether the refusal became an event */

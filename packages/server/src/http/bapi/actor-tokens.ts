@@ -17,41 +17,41 @@ import { countedIn, presentActingSession, presentActorToken, presentList, presen
 const actor = { kind: 'actor_token' } as const
 
 export function mountActorTokens(http: Http): void {
-  mount(http, contract.createActorToken, async (ctx, { body, once }) => {
-    const return_url =
-      body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
-    const record = await once(
-      key => createActorToken(ctx, { ...actor, ...body, return_url }, key),
-      id => findActorToken(ctx, { ...actor, id }),
-    )
-    return presentActorToken(ctx, record, record.status === 'pending')
+  mount(http, contract.createActorToken, {
+    create(ctx, { body }, once) {
+      const return_url =
+        body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
+      return createActorToken(ctx, { ...actor, ...body, return_url }, once)
+    },
+    find: (ctx, id) => findActorToken(ctx, { ...actor, id }),
+    present: (ctx, record) => presentActorToken(ctx, record, record.status === 'pending'),
   })
   mount(http, contract.listActorTokens, async (ctx, { query }) =>
     presentList(await listActorTokens(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
       presentActorToken(ctx, record, false),
     ),
   )
-  mount(http, contract.acceptActorToken, async (ctx, { body, once }) => {
-    const session = await once(
-      async key => (await acceptTicket(ctx, { ...actor, ...body }, key)).session,
-      id => acceptedSession(ctx, { id }),
-    )
-    const [jwt, token, user] = await Promise.all([
-      mintSessionToken(ctx, { id: session.id }),
-      findActorToken(ctx, { ...actor, id: session.actor_token_id ?? '' }),
-      getUser(ctx, { id: session.user_id }),
-    ])
-    return {
-      actor_token: presentActorToken(ctx, token, false),
-      session: presentActingSession(ctx, session),
-      user: presentUser(user),
-      token: presentToken(jwt),
-    }
+  mount(http, contract.acceptActorToken, {
+    create: async (ctx, { body }, once) => (await acceptTicket(ctx, { ...actor, ...body }, once)).session,
+    find: (ctx, id) => acceptedSession(ctx, { id }),
+    async present(ctx, session) {
+      const [jwt, token, user] = await Promise.all([
+        mintSessionToken(ctx, { id: session.id }),
+        findActorToken(ctx, { ...actor, id: session.actor_token_id ?? '' }),
+        getUser(ctx, { id: session.user_id }),
+      ])
+      return {
+        actor_token: presentActorToken(ctx, token, false),
+        session: presentActingSession(ctx, session),
+        user: presentUser(user),
+        token: presentToken(jwt),
+      }
+    },
   })
-  mount(http, contract.getActorToken, async (ctx, { param }) =>
-    presentActorToken(ctx, await findActorToken(ctx, { ...actor, id: param('actor_token_id') }), false),
+  mount(http, contract.getActorToken, async (ctx, { params }) =>
+    presentActorToken(ctx, await findActorToken(ctx, { ...actor, id: params.actor_token_id }), false),
   )
-  mount(http, contract.revokeActorToken, async (ctx, { param, body }) =>
-    presentActorToken(ctx, await revokeActorToken(ctx, { ...actor, id: param('actor_token_id'), ...body }), false),
+  mount(http, contract.revokeActorToken, async (ctx, { params, body }) =>
+    presentActorToken(ctx, await revokeActorToken(ctx, { ...actor, id: params.actor_token_id, ...body }), false),
   )
 }

@@ -15,23 +15,19 @@ export function mountJwtTemplates(http: Http): void {
       presentJwtTemplate(ctx, record),
     ),
   )
-  mount(http, contract.createJwtTemplate, async (ctx, { body, once }) =>
-    presentJwtTemplate(
-      ctx,
-      await once(
-        key => createJwtTemplate(ctx, body, key),
-        id => getJwtTemplate(ctx, { id }),
-      ),
-    ),
+  mount(http, contract.createJwtTemplate, {
+    create: (ctx, { body }, once) => createJwtTemplate(ctx, body, once),
+    find: (ctx, id) => getJwtTemplate(ctx, { id }),
+    present: presentJwtTemplate,
+  })
+  mount(http, contract.getJwtTemplate, async (ctx, { params }) =>
+    presentJwtTemplate(ctx, await getJwtTemplate(ctx, { id: params.template_id })),
   )
-  mount(http, contract.getJwtTemplate, async (ctx, { param }) =>
-    presentJwtTemplate(ctx, await getJwtTemplate(ctx, { id: param('template_id') })),
+  mount(http, contract.updateJwtTemplate, async (ctx, { params, body }) =>
+    presentJwtTemplate(ctx, await updateJwtTemplate(ctx, { ...body, id: params.template_id })),
   )
-  mount(http, contract.updateJwtTemplate, async (ctx, { param, body }) =>
-    presentJwtTemplate(ctx, await updateJwtTemplate(ctx, { ...body, id: param('template_id') })),
-  )
-  mount(http, contract.deleteJwtTemplate, async (ctx, { param }) => {
-    await deleteJwtTemplate(ctx, { id: param('template_id') })
-    return presentDeleted('jwt_template', param('template_id'))
+  mount(http, contract.deleteJwtTemplate, async (ctx, { params }) => {
+    await deleteJwtTemplate(ctx, { id: params.template_id })
+    return presentDeleted('jwt_template', params.template_id)
   })
 }

@@ -12,42 +12,38 @@ export function mountSessions(http: Http): void {
       presentSession(ctx, record),
     ),
   )
-  mount(http, sessions.createSession, async (ctx, { body, once }) =>
-    presentSession(
-      ctx,
-      await once(
-        key => createSession(ctx, body, key),
-        id => getSession(ctx, { id }),
-      ),
-    ),
+  mount(http, sessions.createSession, {
+    create: (ctx, { body }, once) => createSession(ctx, body, once),
+    find: (ctx, id) => getSession(ctx, { id }),
+    present: presentSession,
+  })
+  mount(http, sessions.getSession, async (ctx, { params }) =>
+    presentSession(ctx, await getSession(ctx, { id: params.session_id })),
   )
-  mount(http, sessions.getSession, async (ctx, { param }) =>
-    presentSession(ctx, await getSession(ctx, { id: param('session_id') })),
+  mount(http, sessions.revokeSession, async (ctx, { params, body }) =>
+    presentSession(ctx, await revokeSession(ctx, { id: params.session_id, ...body })),
   )
-  mount(http, sessions.revokeSession, async (ctx, { param, body }) =>
-    presentSession(ctx, await revokeSession(ctx, { id: param('session_id'), ...body })),
-  )
-  mount(http, sessions.createSessionToken, async (ctx, { param, body }) =>
+  mount(http, sessions.createSessionToken, async (ctx, { params, body }) =>
     presentToken(
       await mintSessionToken(ctx, {
-        id: param('session_id'),
+        id: params.session_id,
         expires_in_seconds: body.expires_in_seconds ?? undefined,
         counts: body.counts_as_use,
       }),
     ),
   )
-  mount(http, sessions.createSessionTokenFromTemplate, async (ctx, { param, body }) =>
+  mount(http, sessions.createSessionTokenFromTemplate, async (ctx, { params, body }) =>
     presentToken(
       await mintSessionToken(ctx, {
-        id: param('session_id'),
-        template: param('template_name'),
+        id: params.session_id,
+        template: params.template_name,
         expires_in_seconds: body.expires_in_seconds ?? undefined,
         counts: body.counts_as_use,
       }),
     ),
   )
-  mount(http, clients.getClient, async (ctx, { param }) =>
-    presentClient(ctx, await getClient(ctx, { id: param('client_id') })),
+  mount(http, clients.getClient, async (ctx, { params }) =>
+    presentClient(ctx, await getClient(ctx, { id: params.client_id })),
   )
   mount(http, clients.verifyClient, async (ctx, { body }) => presentClient(ctx, await verifyClient(ctx, body)))
 }

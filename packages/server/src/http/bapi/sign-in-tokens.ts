@@ -6,20 +6,18 @@ import { countedIn, presentList, presentSignInToken } from './present.ts'
 const signIn = { kind: 'sign_in_token' } as const
 
 export function mountSignInTokens(http: Http): void {
-  mount(http, contract.createSignInToken, async (ctx, { body, once }) => {
-    const { user_id, expires_in_seconds } = body
-    const record = await once(
-      key => createActorToken(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, key),
-      id => findActorToken(ctx, { ...signIn, id }),
-    )
-    return presentSignInToken(ctx, record, record.status === 'pending')
+  mount(http, contract.createSignInToken, {
+    create: (ctx, { body: { user_id, expires_in_seconds } }, once) =>
+      createActorToken(ctx, { ...signIn, user_id, expires_in_seconds, session_max_duration_in_seconds: 0 }, once),
+    find: (ctx, id) => findActorToken(ctx, { ...signIn, id }),
+    present: (ctx, record) => presentSignInToken(ctx, record, record.status === 'pending'),
   })
   mount(http, contract.listSignInTokens, async (ctx, { query }) =>
     presentList(await listActorTokens(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
       presentSignInToken(ctx, record, false),
     ),
   )
-  mount(http, contract.revokeSignInToken, async (ctx, { param, body }) =>
-    presentSignInToken(ctx, await revokeActorToken(ctx, { ...signIn, id: param('sign_in_token_id'), ...body }), false),
+  mount(http, contract.revokeSignInToken, async (ctx, { params, body }) =>
+    presentSignInToken(ctx, await revokeActorToken(ctx, { ...signIn, id: params.sign_in_token_id, ...body }), false),
   )
 }

@@ -18,33 +18,30 @@ export function mountUsers(http: Http): void {
     presentList(await listUsers(ctx, { ...query, ...countedIn(query) }), query, presentUser),
   )
   mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
-  mount(http, contract.createUser, async (ctx, { body, once }) =>
-    presentUser(
-      await once(
-        key => createUser(ctx, body, key),
-        id => getUser(ctx, { id }),
-      ),
-    ),
-  )
-  mount(http, contract.getUser, async (ctx, { param }) => presentUser(await getUser(ctx, { id: param('user_id') })))
-  mount(http, contract.updateUser, async (ctx, { param, body }) =>
-    presentUser(await updateUser(ctx, { ...body, id: param('user_id') })),
-  )
-  mount(http, contract.updateUserMetadata, async (ctx, { param, body }) =>
-    presentUser(await updateUserMetadata(ctx, { ...body, id: param('user_id') })),
-  )
-  mount(http, contract.deleteUser, async (ctx, { param }) => {
-    await deleteUser(ctx, { id: param('user_id') })
-    return presentDeleted('user', param('user_id'))
+  mount(http, contract.createUser, {
+    create: (ctx, { body }, once) => createUser(ctx, body, once),
+    find: (ctx, id) => getUser(ctx, { id }),
+    present: (_ctx, record) => presentUser(record),
   })
-  mount(http, contract.banUser, async (ctx, { param }) => presentUser(await banUser(ctx, { id: param('user_id') })))
+  mount(http, contract.getUser, async (ctx, { params }) => presentUser(await getUser(ctx, { id: params.user_id })))
+  mount(http, contract.updateUser, async (ctx, { params, body }) =>
+    presentUser(await updateUser(ctx, { ...body, id: params.user_id })),
+  )
+  mount(http, contract.updateUserMetadata, async (ctx, { params, body }) =>
+    presentUser(await updateUserMetadata(ctx, { ...body, id: params.user_id })),
+  )
+  mount(http, contract.deleteUser, async (ctx, { params }) => {
+    await deleteUser(ctx, { id: params.user_id })
+    return presentDeleted('user', params.user_id)
+  })
+  mount(http, contract.banUser, async (ctx, { params }) => presentUser(await banUser(ctx, { id: params.user_id })))
   for (const [operation, change] of [
     [contract.unbanUser, 'unban'],
     [contract.lockUser, 'lock'],
     [contract.unlockUser, 'unlock'],
   ] as const) {
-    mount(http, operation, async (ctx, { param }) =>
-      presentUser(await setUserState(ctx, { id: param('user_id'), change })),
+    mount(http, operation, async (ctx, { params }) =>
+      presentUser(await setUserState(ctx, { id: params.user_id, change })),
     )
   }
 }

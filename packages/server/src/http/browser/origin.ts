@@ -1,5 +1,5 @@
 import { ApiError } from '../../contract/errors.ts'
-import type { HeaderReader } from '../headers.ts'
+import type { HeaderReader } from '../caller.ts'
 
 /**
  * Checks the origin of the page that sent a request. Requests that change state are accepted only from pages of allowed

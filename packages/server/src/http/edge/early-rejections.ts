@@ -18,8 +18,8 @@ export interface Rejection {
   seconds?: number
   headers?: AnswerHeaders
   why?: string
-  /** Address of the caller, if it is known. */
-  address?: string | null
+  /** `Caller.network` of the caller, if it is known. */
+  network?: string | null
 }
 
 interface Ready {

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { bapi } from '../../contract/bapi.ts'
 import { fapi } from '../../contract/fapi.ts'
-import { MAX_BODY_BYTES } from '../body.ts'
+import { MAX_BODY_BYTES } from '../input.ts'
 import { EarlyRejections, type EarlyRejectionsOptions, type Rejection } from './early-rejections.ts'
 import { LoadShedder, neverShedRequests, type Queue } from './load-shedding.ts'
 

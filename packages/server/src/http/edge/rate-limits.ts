@@ -3,7 +3,6 @@ import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Logger } from 'pino'
 import { ApiError } from '../../contract/errors.ts'
-import { network } from '../../domain/refused-requests.ts'
 import type { AnswerHeaders } from '../answer.ts'
 import type { Rejection } from './early-rejections.ts'
 
@@ -80,7 +79,7 @@ export interface Limits {
 export class RateLimits {
   readonly #limiters: { [K in keyof Limits]?: { limiter: RateLimiter; policy: string; warned?: number } }
   readonly #log: Logger
-  readonly #empty = new Map<string, { until: number; address: string | null; policy: string }>()
+  readonly #empty = new Map<string, { until: number; network: string | null; policy: string }>()
 
   constructor(limits: Limits, log: Logger) {
     this.#log = log
@@ -96,23 +95,26 @@ export class RateLimits {
    * @param authorization the header with the key: while the key exceeds its limit, requests with it are rejected early
    * @throws ApiError too_many_requests
    */
-  takeOf(key: string, authorization: string, address: string | null, answer: AnswerHeaders): void {
+  countKey(key: string, authorization: string, network: string | null, answer: AnswerHeaders): void {
     const wait = this.#take('key', key, answer)
     if (wait === 0) return
     // It is rare that this many keys exceed their limits at once. If they do, rejecting them only costs a little more.
     if (this.#empty.size >= MAX_EMPTY) this.#empty.clear()
     this.#empty.set(hash('sha256', authorization), {
       until: performance.now() + wait,
-      address,
+      network,
       policy: answer['ratelimit-policy'] ?? '',
     })
     throw tooMany(wait)
   }
 
-  /** Counts a request of an IP address. An IPv6 /64 counts as one, because it belongs to one household or server. @throws ApiError too_many_requests */
-  takeFrom(what: 'address' | 'redeem' | 'failures', address: string | null, answer: AnswerHeaders): void {
-    // There is no address if the server is called in process.
-    const wait = address === null ? 0 : this.#take(what, network(address), answer)
+  /**
+   * Counts a request of an address.
+   * @param network `Caller.network`; null, and not counted, if the server is called in process
+   * @throws ApiError too_many_requests
+   */
+  countAddress(what: 'address' | 'redeem' | 'failures', network: string | null, answer: AnswerHeaders): void {
+    const wait = network === null ? 0 : this.#take(what, network, answer)
     if (wait > 0) throw tooMany(wait)
   }
 
@@ -132,7 +134,7 @@ export class RateLimits {
       code: 'too_many_requests',
       seconds,
       headers: { 'ratelimit-policy': empty.policy, ratelimit: `"key";r=0;t=${seconds}` },
-      address: empty.address,
+      network: empty.network,
     }
   }
 
@@ -160,17 +162,14 @@ export class RateLimits {
   }
 
   /**
-   * Authenticates, and counts failures only. A valid key always works, whatever else its address sends. Otherwise a caller
-   * that shares an address with a backend could lock the backend out, especially behind a proxy that is not trusted.
-   * @throws ApiError what `authenticate` throws, or too_many_requests
+   * Counts a failed authentication of an address. Only failures count: a valid key always works, whatever else its address
+   * sends. Otherwise a caller that shares an address with a backend could lock the backend out, especially behind a proxy
+   * that is not trusted.
+   * @param error what the authentication threw
+   * @throws ApiError too_many_requests
    */
-  async authenticating<T>(address: string | null, answer: AnswerHeaders, authenticate: () => Promise<T>): Promise<T> {
-    try {
-      return await authenticate()
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.takeFrom('failures', address, answer)
-      throw error
-    }
+  countFailure(error: unknown, network: string | null, answer: AnswerHeaders): void {
+    if (error instanceof ApiError && error.status === 401) this.countAddress('failures', network, answer)
   }
 }
 

@@ -1,7 +1,7 @@
 import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend-client.ts'
 import { acceptTicket } from '../../domain/actor-tokens.ts'
-import { anonymousClientToken, type ClientWithSessions, readClient, withSessions } from '../../domain/clients.ts'
+import { anonymousClientToken, type ClientWithSessions, currentClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
 import {
@@ -27,79 +27,73 @@ export function mountClient(http: Http): void {
       })
     const { session, client, isNew } = await acceptTicket(ctx, {
       ticket: body.ticket,
-      browser: { presented, client: await currentClient(ctx, clientToken.shown) },
+      browser: { presented, client: await currentClient(ctx, presented) },
     })
     clientToken.keep(client.token)
     return {
       response: presentSignIn(session),
       client: isNew
-        ? await shownClient(ctx, { record: client.record, sessions: [session] }, browser)
+        ? await presentedClient(ctx, { record: client.record, sessions: [session] }, browser)
         : await frontendClient(ctx, client.record, browser),
     }
   })
 
   mount(http, contract.getFrontendClient, async (ctx, { browser, header }) => {
-    const client = await currentClient(ctx, browser.clientToken.shown)
+    const client = await currentClient(ctx, browser.presented)
     if (browser.presented.length === 0) browser.clientToken.keep(anonymousClientToken(ctx))
     // A page sends this when it loads. It then has a token and may send no further request, so this counts as use.
     const counts = !isPrefetch(header)
     if (!client) browser.setClientUat(0)
-    return { response: client ? await frontendClient(ctx, client.record, browser, counts) : null, client: null }
+    return { response: client ? await frontendClient(ctx, client, browser, counts) : null, client: null }
   })
 
   mount(http, contract.endAllSessions, async (ctx, { browser }) => {
-    const client = await currentClient(ctx, browser.clientToken.shown)
-    if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
-    return { response: client ? await frontendClient(ctx, client.record, browser) : null, client: null }
+    const client = await currentClient(ctx, browser.presented)
+    if (client) await leaveAllSessions(ctx, { client_id: client.id })
+    return { response: client ? await frontendClient(ctx, client, browser) : null, client: null }
   })
   mount(http, contract.deleteClient, async (ctx, { browser }) => {
-    const client = await currentClient(ctx, browser.clientToken.shown)
-    if (client) await leaveAllSessions(ctx, { client_id: client.record.id })
+    const client = await currentClient(ctx, browser.presented)
+    if (client) await leaveAllSessions(ctx, { client_id: client.id })
     browser.clientToken.forget()
     browser.setClientUat(0)
     return { response: null, client: null }
   })
 
-  mount(http, contract.getFrontendSession, async (ctx, { param, browser }) => {
-    const session = await getOwnSession(ctx, { id: param('session_id'), presented: browser.presented })
+  mount(http, contract.getFrontendSession, async (ctx, { params, browser }) => {
+    const session = await getOwnSession(ctx, { id: params.session_id, presented: browser.presented })
     const ticket =
       session.actor_token_id === null ? undefined : await ctx.store.actorTokens.find(session.actor_token_id)
     const answer = await sessionAndClient(ctx, session, browser)
     const { reason = null, return_url = null } = ticket ?? {}
     return { ...answer, response: { ...answer.response, reason, return_url } }
   })
-  mount(http, contract.createFrontendSessionToken, async (ctx, { param, browser: { presented, origin } }) =>
-    presentToken(await mintSessionToken(ctx, { id: param('session_id'), presented, origin })),
+  mount(http, contract.createFrontendSessionToken, async (ctx, { params, browser: { presented, origin } }) =>
+    presentToken(await mintSessionToken(ctx, { id: params.session_id, presented, origin })),
   )
-  mount(http, contract.createFrontendSessionTokenFromTemplate, async (ctx, { param, browser: { presented, origin } }) =>
-    presentToken(
-      await mintSessionToken(ctx, { id: param('session_id'), template: param('template_name'), presented, origin }),
-    ),
+  mount(
+    http,
+    contract.createFrontendSessionTokenFromTemplate,
+    async (ctx, { params, browser: { presented, origin } }) =>
+      presentToken(
+        await mintSessionToken(ctx, { id: params.session_id, template: params.template_name, presented, origin }),
+      ),
   )
 
-  mount(http, contract.touchSession, async (ctx, { param, body, browser }) => {
+  mount(http, contract.touchSession, async (ctx, { params, body, browser }) => {
     const select = body.intent !== 'focus'
-    const session = await touchSession(ctx, { id: param('session_id'), presented: browser.presented, select })
+    const session = await touchSession(ctx, { id: params.session_id, presented: browser.presented, select })
     return sessionAndClient(ctx, session, browser)
   })
   for (const [operation, status] of [
     [contract.endSession, 'ended'],
     [contract.removeSession, 'removed'],
   ] as const) {
-    mount(http, operation, async (ctx, { param, browser }) => {
-      const session = await leaveSession(ctx, { id: param('session_id'), presented: browser.presented, status })
+    mount(http, operation, async (ctx, { params, browser }) => {
+      const session = await leaveSession(ctx, { id: params.session_id, presented: browser.presented, status })
       return sessionAndClient(ctx, session, browser)
     })
   }
-}
-
-/** Returns the client of the first valid token. */
-export async function currentClient(ctx: Context, shown: string[]) {
-  for (const token of shown) {
-    const client = await readClient(ctx, token)
-    if (client) return client
-  }
-  return undefined
 }
 
 async function sessionAndClient(ctx: Context, session: SessionRecord, browser: Browser) {
@@ -118,10 +112,10 @@ async function sessionAndClient(ctx: Context, session: SessionRecord, browser: B
  * @param counts whether this counts as use of the selected session
  */
 export async function frontendClient(ctx: Context, client: ClientRecord, browser: Browser, counts = false) {
-  return shownClient(ctx, await withSessions(ctx, client), browser, counts)
+  return presentedClient(ctx, await withSessions(ctx, client), browser, counts)
 }
 
-async function shownClient(
+async function presentedClient(
   ctx: Context,
   { record, sessions }: ClientWithSessions,
   { clientToken, origin, setClientUat }: Browser,

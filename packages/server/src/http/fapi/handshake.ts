@@ -1,6 +1,7 @@
 import { getHandshakePayload } from '../../contract/clients.ts'
 import { ApiError } from '../../contract/errors.ts'
 import { handshakeClient } from '../../contract/frontend-client.ts'
+import { currentClient } from '../../domain/clients.ts'
 import {
   handshakeDirectives,
   handshakeToken,
@@ -8,18 +9,17 @@ import {
   readHandshake,
   startHandshake,
 } from '../../domain/handshakes.ts'
-import { clientUatCookie } from '../browser/client-uat.ts'
+import { clientUatCookie } from '../auth/client.ts'
 import { allowedRedirect } from '../browser/redirect.ts'
-import type { HeaderReader } from '../headers.ts'
+import type { HeaderReader } from '../caller.ts'
 import { type Http, mount } from '../mount.ts'
-import { currentClient } from './frontend-client.ts'
 
 export function mountHandshake(http: Http): void {
-  mount(http, handshakeClient, async (ctx, { query, browser: { clientToken, serverURL }, header, headers }) => {
+  mount(http, handshakeClient, async (ctx, { query, browser: { presented, serverURL }, header, headers }) => {
     assertNavigation(header)
     const back = allowedRedirect(query.redirect_url, http.options.allowedOrigins)
     const claims = await startHandshake(ctx, {
-      client: await currentClient(ctx, clientToken.shown),
+      client: await currentClient(ctx, presented),
       redirect: back,
       key: keyOf(query.__clerk_hs_reason, query.__clerk_db_jwt),
       dev_browser: /^[\w.-]{1,200}$/.test(query.__clerk_db_jwt ?? '') ? query.__clerk_db_jwt : undefined,
@@ -35,8 +35,9 @@ export function mountHandshake(http: Http): void {
       back.searchParams.set('__clerk_handshake_nonce', ctx.signing.handshakeNonce(claims))
     }
     // If both are on one domain, that domain also has this server's cookie, which must agree with the app's own.
-    const told = back.hostname !== new URL(serverURL).hostname && clientUatCookie(claims.uat, back, new URL(serverURL))
-    if (told) headers['set-cookie'] = told
+    const cookie =
+      back.hostname !== new URL(serverURL).hostname && clientUatCookie(claims.uat, back, new URL(serverURL))
+    if (cookie) headers['set-cookie'] = cookie
     headers.location = back.href
     return null
   })

@@ -1,9 +1,10 @@
 import * as contract from '../../contract/me.ts'
+import { currentClient } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import { listMySessions, readMe } from '../../domain/me.ts'
 import type { Browser } from '../browser/browser.ts'
 import { type Http, mount } from '../mount.ts'
-import { currentClient, frontendClient } from './frontend-client.ts'
+import { frontendClient } from './frontend-client.ts'
 import { presentFrontendUser, presentSessionWithActivities } from './present.ts'
 
 export function mountMe(http: Http): void {
@@ -41,6 +42,6 @@ export function mountMe(http: Http): void {
 }
 
 async function me(ctx: Context, input: { browser: Browser; query: { _clerk_session_id?: string | undefined } }) {
-  const client = await currentClient(ctx, input.browser.clientToken.shown)
-  return readMe(ctx, { client: client?.record, session_id: input.query._clerk_session_id })
+  const client = await currentClient(ctx, input.browser.presented)
+  return readMe(ctx, { client, session_id: input.query._clerk_session_id })
 }

@@ -1,19 +1,13 @@
-import { z } from 'zod'
-import { ApiError, ApiErrors, invalidParam } from '../contract/errors.ts'
-import { plainText } from './body.ts'
+import type { z } from 'zod'
+import { ApiError, invalidParam } from '../contract/errors.ts'
 
 /** Maximum number of errors per answer, so that an invalid request cannot make the answer much longer than the request. */
 const MAX_ERRORS = 20
 
-/**
- * Validates input with an operation's schema, and returns the parsed value.
- * @throws ApiErrors one for each wrong field, with Clerk's texts
- */
-export function validate<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
-  const parsed = schema.safeParse(input)
-  if (parsed.success) return parsed.data
-  const all = parsed.error.issues.slice(0, MAX_ERRORS).flatMap(issue => translate(issue, input))
-  throw new ApiErrors(all.slice(0, MAX_ERRORS) as [ApiError, ...ApiError[]])
+/** Converts the problems that a schema found to errors with Clerk's texts: one for each wrong field. */
+export function validationErrors(issues: z.core.$ZodIssue[], input: unknown): [ApiError, ...ApiError[]] {
+  const all = issues.slice(0, MAX_ERRORS).flatMap(issue => translate(issue, input))
+  return all.slice(0, MAX_ERRORS) as [ApiError, ...ApiError[]]
 }
 
 function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
@@ -70,29 +64,4 @@ function valueAt(input: unknown, path: PropertyKey[]): unknown {
     (value, key) => (Object.hasOwn(Object(value), key) ? (value as never)[key] : undefined),
     input,
   )
-}
-
-/** Creates a function that reads a query string: as lists where the schema has lists, otherwise as single values. */
-export function queryReader(schema: z.ZodType): (search: URLSearchParams) => Record<string, unknown> {
-  const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
-  const lists = new Set(Object.keys(shape).filter(name => isList(shape[name])))
-  return search => {
-    const query = new Map<string, string | string[]>()
-    for (const [name, value] of search) {
-      // Clerk's clients send their name and version in the query. Ignore these parameters.
-      if (name.startsWith('_') && !Object.hasOwn(shape, name)) continue
-      const text = plainText(name, value)
-      const before = query.get(name)
-      if (Array.isArray(before)) before.push(text)
-      else if (before !== undefined) throw invalidParam(name, `\`${name}\` is given more than once.`)
-      else query.set(name, lists.has(name) ? [text] : text)
-    }
-    return Object.fromEntries(query)
-  }
-}
-
-function isList(schema: z.ZodType | undefined): boolean {
-  if (schema instanceof z.ZodOptional) return isList(schema.unwrap() as z.ZodType)
-  if (schema instanceof z.ZodPipe) return isList(schema.in as z.ZodType)
-  return schema instanceof z.ZodArray
 }
