@@ -263,7 +263,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
         maxConnections: config.max_connections,
         maxWait: maxWait(config),
         queues: [() => services.signing.waiting(), () => store.waiting()],
-        limited: request => limits.atTheDoor(request),
+        limited: request => limits.earlyRejection(request),
         allowedOrigins,
         newTraceId: () => random.bytes(16).toString('hex'),
         rejected: ({ code, address = null }) => {
