@@ -90,34 +90,33 @@ const REFUSED_HEADERS = ['crit', 'b64', 'zip', 'enc', 'jku', 'jwk', 'x5u', 'x5c'
  */
 export function createVerifier(options: VerifyOptions): Verifier {
   assertOptions(options)
-  const {
-    issuer,
-    authorizedParties,
-    clockSkewInSeconds: skew = 5,
-    cacheSize = 0,
-    revocations,
-    now = Date.now,
-  } = options
+  const { issuer, authorizedParties, clockSkewInSeconds = 5, cacheSize = 0, revocations, now = Date.now } = options
+  const requirements = { authorizedParties, clockSkewInSeconds, revocations }
   const genuine = rememberingGenuine(cacheSize, genuineBy(keyFinder(options), issuer))
 
   return async token => {
     const time = now()
     const session = genuine.known(token, time) ?? (await genuine.check(token, time))
-
-    // The token is genuine. Check everything that depends on time on each call. The conditions also refuse NaN.
-    const { claims } = session
-    const seconds = time / 1_000
-    if (!(seconds < claims.exp + skew)) throw new TokenError('token-expired')
-    if (!(claims.nbf <= seconds + skew && claims.iat <= seconds + skew)) throw new TokenError('token-not-active-yet')
-    if (authorizedParties && !authorizedParties.includes(claims.azp ?? '')) throw new TokenError('token-wrong-party')
-    if (claims.sts !== undefined && claims.sts !== 'active') throw new TokenError('session-not-active')
-    if (revocations) {
-      const verdict = revocations.verdict(claims, time)
-      if (verdict === 'revoked') throw new TokenError('session-revoked')
-      if (verdict === 'unknown' && revocations.whenLost !== 'accept') throw new TokenError('revocations-unavailable')
-    }
+    // The token is genuine. Check everything that depends on time on each call.
+    assertAcceptable(session.claims, time, requirements)
     return session
   }
+}
+
+/** The options that every check of a token depends on. */
+type Requirements = Pick<VerifyOptions, 'authorizedParties' | 'revocations'> & { clockSkewInSeconds: number }
+
+/** Checks the claims of a genuine token at a time, in Unix ms. The conditions also refuse NaN. @throws TokenError */
+function assertAcceptable(claims: SessionClaims, time: number, requirements: Requirements): void {
+  const { authorizedParties, clockSkewInSeconds: skew, revocations } = requirements
+  const seconds = time / 1_000
+  if (!(seconds < claims.exp + skew)) throw new TokenError('token-expired')
+  if (!(claims.nbf <= seconds + skew && claims.iat <= seconds + skew)) throw new TokenError('token-not-active-yet')
+  if (authorizedParties && !authorizedParties.includes(claims.azp ?? '')) throw new TokenError('token-wrong-party')
+  if (claims.sts !== undefined && claims.sts !== 'active') throw new TokenError('session-not-active')
+  const verdict = revocations?.verdict(claims, time)
+  if (verdict === 'revoked') throw new TokenError('session-revoked')
+  if (verdict === 'unknown' && revocations?.whenLost !== 'accept') throw new TokenError('revocations-unavailable')
 }
 
 /** Creates a function that checks that the issuer minted a token, at any time, and returns its contents. */

@@ -1,21 +1,10 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { decodeKey, guessable, MAX_WORDINESS_OF_ANY_KEY } from './secret-strength.ts'
 
 /** The only code that reads the environment. Each setting has a description, unit and default; docs/reference/config.md is generated from them. */
 
-/** Placeholders from docs and examples. They are public, so a server that uses one has no protection. */
-const SAMPLE_SECRETS = [
-  'sk_live_your_secret_key',
-  'sk_test_your_secret_key',
-  'change-me',
-  'changeme',
-  'your_master_key',
-]
-/** Prefix of master keys that `stagedoor dev` creates. They are for development only. */
-export const DEV_MASTER_KEY_PREFIX = 'dev_'
 /** Not localhost: for a browser, localhost and 127.0.0.1 are different sites, so they do not share cookies. */
-const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
+export const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
 /** Languages that http/browser/texts has. */
 const LANGUAGES = ['en', 'de'] as const
@@ -312,7 +301,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(`${envName(String(issue.path[0]))}: ${issue.message}.`)
   }
-  if (problems.length > 0 || !parsed.success) throw new ConfigError(list(problems))
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(problemList(problems))
   return Object.freeze(parsed.data)
 }
 
@@ -336,7 +325,8 @@ export function poolSize(config: Config, workers: number): number {
   return Math.max(1, Math.floor(config.database_pool_size / workers))
 }
 
-const isEmbedded = (config: Config) => config.database_url.startsWith('sqlite:')
+/** Whether the database is SQLite, in the server's own process. */
+export const isEmbedded = (config: Config): boolean => config.database_url.startsWith('sqlite:')
 
 /** Returns the maximum time that work waits before requests are answered 503, in ms. */
 export function maxWait(config: Config): number {
@@ -377,56 +367,6 @@ export function remoteServer(
   return { serverURL: env.STAGEDOOR_SERVER_URL ?? USUAL_SERVER_URL, secretKey }
 }
 
-/** Checks the additional requirements of a production server. @throws ConfigError */
-export function assertProduction(config: Config): void {
-  const problems: string[] = []
-  const make = 'Create one with `openssl rand -base64 32` and keep it safe: without it the database cannot be used.'
-  if (config.master_key === undefined) problems.push(`STAGEDOOR_MASTER_KEY is missing. ${make}`)
-  else if (config.master_key.startsWith(DEV_MASTER_KEY_PREFIX))
-    problems.push(`STAGEDOOR_MASTER_KEY was created by \`stagedoor dev\` and is for development only. ${make}`)
-  else {
-    const problem = masterKeyProblem(config.master_key)
-    if (problem) problems.push(`STAGEDOOR_MASTER_KEY ${problem}. ${make}`)
-  }
-  const keyProblem = config.secret_key && secretKeyProblem(config.secret_key)
-  if (keyProblem)
-    problems.push(`STAGEDOOR_SECRET_KEY ${keyProblem}. Remove it and create keys with \`stagedoor keys create\`.`)
-  if (config.environment !== 'development' && config.secret_key?.startsWith('sk_test_'))
-    problems.push('STAGEDOOR_SECRET_KEY is a test key. A production server accepts only sk_live_ keys.')
-  if (config.public_url === undefined)
-    problems.push(
-      'STAGEDOOR_PUBLIC_URL is missing. Set it to the URL at which browsers reach this server, like https://auth.example.com. It is the issuer of every session token.',
-    )
-  if (config.sign_in_url === DEV_SIGN_IN_URL)
-    problems.push(
-      'STAGEDOOR_SIGN_IN_URL is missing. Set it to the page of your app that redeems tickets, like https://app.example.com/sign-in.',
-    )
-  for (const field of ['public_url', 'sign_in_url'] as const) {
-    const address = config[field]
-    if (config.allow_http === 'off' && address !== undefined && isInClear(address))
-      problems.push(
-        `${envName(field)} is http, so tickets and cookies would cross the network unencrypted. Use an https:// address, or set STAGEDOOR_ALLOW_HTTP=on.`,
-      )
-  }
-  if (typeof config.workers === 'number' && config.workers > 1) {
-    if (isEmbedded(config))
-      problems.push(
-        `STAGEDOOR_WORKERS is ${config.workers}, but the embedded database has one writer at a time: more processes would only wait for each other. Set it to 1, or move to PostgreSQL (\`stagedoor migrate --from … --to …\`).`,
-      )
-    else if ((config.database_pool_size ?? config.workers) < config.workers)
-      problems.push(
-        `STAGEDOOR_DATABASE_POOL_SIZE is ${config.database_pool_size}, but each of the ${config.workers} workers needs at least one connection. Raise it, or use fewer workers.`,
-      )
-  }
-  if (problems.length > 0) throw new ConfigError(list(problems))
-}
-
-/** Whether requests to this URL cross the network unencrypted. */
-function isInClear(address: string): boolean {
-  const { protocol, hostname } = new URL(address)
-  return protocol === 'http:' && !/^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-}
-
 /** Returns the database's URL without its password, for messages and logs. */
 export function describeDatabase(databaseUrl: string): string {
   if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length)
@@ -434,56 +374,8 @@ export function describeDatabase(databaseUrl: string): string {
   return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}`
 }
 
-/** Minimum length of a master key, in bytes. */
-const MASTER_KEY_BYTES = 32
-
-/**
- * Decodes a master key.
- * @param text base64, base64url or hex, with or without the prefix of development keys
- * @throws ConfigError if the encoding is none of these, or the key is too short
- */
-export function masterKeyBytes(text: string): Buffer {
-  const key = text.startsWith(DEV_MASTER_KEY_PREFIX) ? text.slice(DEV_MASTER_KEY_PREFIX.length) : text
-  const bytes = decodeKey(key)
-  const problem = bytes ? lengthProblem(bytes) : NOT_ENCODED
-  if (!bytes || problem) throw new ConfigError(`STAGEDOOR_MASTER_KEY ${problem}.`)
-  return bytes
-}
-
-const NOT_ENCODED = 'is not base64, base64url or hex'
-
-function lengthProblem(bytes: Buffer): string | undefined {
-  return bytes.length < MASTER_KEY_BYTES
-    ? `is too short: it has ${bytes.length} bytes and needs at least ${MASTER_KEY_BYTES}`
-    : undefined
-}
-
-/** Returns why a master key is not safe, as the end of a sentence. */
-function masterKeyProblem(text: string): string | undefined {
-  if (isSample(text)) return 'is a sample value'
-  const bytes = decodeKey(text)
-  if (!bytes) return `${NOT_ENCODED}; a passphrase cannot be used as a key`
-  return lengthProblem(bytes) ?? guessableProblem(text)
-}
-
-function secretKeyProblem(text: string): string | undefined {
-  return isSample(text)
-    ? 'is a sample value'
-    : guessableProblem(text.replace(/^sk_(test|live)_/, ''), MAX_WORDINESS_OF_ANY_KEY)
-}
-
-function guessableProblem(secret: string, maxWordiness?: number): string | undefined {
-  const why = guessable(secret, maxWordiness)
-  return why && `is not random: it ${why}`
-}
-
-/** Whether the secret is a placeholder from a document. */
-function isSample(secret: string): boolean {
-  const plain = secret.toLowerCase()
-  return SAMPLE_SECRETS.some(sample => plain.includes(sample))
-}
-
-function list(problems: string[]): string {
+/** Returns the message about one problem or several. */
+export function problemList(problems: string[]): string {
   return problems.length === 1
     ? String(problems[0])
     : `${problems.length} settings need attention:\n${problems.map(problem => `  - ${problem}`).join('\n')}`

@@ -1,20 +1,19 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
-import { type Config, ConfigError, describeDatabase, masterKeyBytes, maxWait, poolSize, rateLimits } from './config.ts'
+import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
+import { masterKeyBytes } from './config-rules.ts'
 import { Activity } from './domain/activity.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, Random, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
-import { expiredBefore, purgeAll } from './domain/purge.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
-import { applyCutoffs } from './domain/revocations.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
-import { finishOverdueSessions } from './domain/sessions.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
+import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { readLogo } from './http/browser/brand.ts'
 import { LOOPBACK } from './http/browser/origin.ts'
@@ -22,6 +21,10 @@ import type { PageOptions } from './http/browser/pages.ts'
 import { trustedProxies } from './http/caller.ts'
 import { type NodeServer, nodeServer } from './http/edge/node-server.ts'
 import { RateLimits } from './http/edge/rate-limits.ts'
+import { persistDue } from './jobs/due.ts'
+import { serverJobs } from './jobs/jobs.ts'
+import type { PurgeOptions } from './jobs/purge.ts'
+import { startJobs } from './jobs/runner.ts'
 import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
@@ -32,20 +35,6 @@ import { Tracing } from './telemetry/tracing.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
-
-/** Interval between runs that write what has become due (last activity, expired tokens and sessions), in ms. */
-const DUE_INTERVAL = 1_000
-/** Maximum rows per transaction of these runs. */
-const OVERDUE_BATCH = 200
-const DAY = 86_400_000
-/** Interval between purge runs, in ms. */
-const PURGE_INTERVAL = 60_000
-/** Fraction of time that a purge may use. */
-const PURGE_SHARE = 0.05
-/** Minimum pause between purge batches, in ms. */
-const PURGE_PAUSE = 20
-/** Interval between polls for revocations by other nodes, in ms. The database notifies earlier where it can. */
-const FEED_INTERVAL = 500
 
 export interface ServerOptions {
   clock?: Clock
@@ -96,33 +85,123 @@ export interface Stagedoor {
  * await stagedoor.listen()
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
-  const { random = systemRandom } = options
+  const { random = systemRandom, serves = true } = options
   const log = safeLog(options.log ?? makeLog(config.log_level, options.worker?.number))
-  if (config.master_key === undefined)
+  const masterKey = masterKeyOf(config)
+  const pages = pageOptionsOf(config, serves)
+  const machineClock = new MonotonicClock(options.clock ?? systemClock)
+  const database = await openDatabase(config, options, machineClock, log)
+  const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
+  const tracing = Tracing.find()
+  const telemetry = { log, metrics, tracing }
+
+  const stopping = new AbortController()
+  const services = await createServices(config, { database, masterKey, random, stopping: stopping.signal, telemetry })
+  const context = (principal: Caller['principal']): Context => ({
+    ...services,
+    caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
+  })
+  const system = () => context({ type: 'system', id: null })
+  const makeKey = keyMaker(masterKey, random)
+  machineClock.persistDue = () => persistDue(system())
+  try {
+    await advanceClock(machineClock, services.store)
+    await assertMasterKeyFits(masterKey, services.store)
+    if (serves) await prepareKeys(system(), config, makeKey, log)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+
+  const edge = { allowedOrigins: allowedOriginsOf(config, services), limits: new RateLimits(rateLimits(config), log) }
+  const app = createApp(
+    services,
+    {
+      ...edge,
+      pages,
+      trustedProxies: trustedProxies(config.trusted_proxies),
+      checkResponses: options.checkResponses ?? services.settings.environment === 'development',
+      packagesDirectory: config.packages_directory,
+    },
+    telemetry,
+  )
+  const jobs = startJobs(serverJobs(purging(config, telemetry)), system, log)
+  let server: NodeServer | undefined
+  let metricsServer: MetricsServer | undefined
+
+  return {
+    fetch: async request => app.fetch(request),
+    context,
+    services,
+    makeKey,
+    log,
+
+    async listen() {
+      server = createEdge(getRequestListener(app.fetch), config, { services, telemetry, ...edge }, options)
+      const listening = await server.listen()
+      if (!metrics || options.worker) return listening
+      metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
+      return { ...listening, metrics_port: metricsServer.port }
+    },
+
+    counts: () => metrics?.counts(),
+
+    async close(lastAnswers, othersToo) {
+      jobs.stop()
+      stopping.abort()
+      await server?.close(lastAnswers, othersToo)
+      await flush(services, log)
+      await services.store.close()
+      metricsServer?.close()
+    },
+  }
+}
+
+interface Telemetry {
+  log: Logger
+  /** Undefined if metrics are off. */
+  metrics: Metrics | undefined
+  /** Undefined if the process has no OpenTelemetry SDK. */
+  tracing: Tracing | undefined
+}
+
+function masterKeyOf({ master_key }: Config): MasterKey {
+  if (master_key === undefined)
     throw new ConfigError('STAGEDOOR_MASTER_KEY is missing. Make one with `openssl rand -base64 32`.')
-  const masterKey = new MasterKey(masterKeyBytes(config.master_key))
-  const serves = options.serves ?? true
-  const pageOptions = pageOptionsOf(config, serves)
-  const embedded = config.database_url.startsWith('sqlite:')
-  const monotonic = new MonotonicClock(options.clock ?? systemClock)
-  const database = await opening(config.database_url, () =>
+  return new MasterKey(masterKeyBytes(master_key))
+}
+
+/** Opens the database, and brings its schema up to date. @throws ConfigError */
+function openDatabase(config: Config, options: ServerOptions, machineClock: Clock, log: Logger): Promise<Store> {
+  const { clock, worker, serves = true } = options
+  // PostgreSQL has its own clock, which all nodes share.
+  const usesMachineClock = clock !== undefined || isEmbedded(config)
+  return opening(config.database_url, () =>
     openStore(config.database_url, {
-      ...(options.clock || embedded ? { clock: monotonic } : {}),
-      poolSize: poolSize(config, options.worker?.of ?? 1),
-      serves: options.serves ?? true,
+      ...(usesMachineClock ? { clock: machineClock } : {}),
+      poolSize: poolSize(config, worker?.of ?? 1),
+      serves,
       warn: message => log.warn(message),
     }),
   )
-  const { clock } = database
-  const metrics = serves && config.metrics_port !== undefined ? new Metrics(manifest.version, database) : undefined
-  const tracing = Tracing.find()
-  const store = instrumentedStore(database, { metrics, tracing })
+}
 
+interface ServiceParts {
+  database: Store
+  masterKey: MasterKey
+  random: Random
+  stopping: AbortSignal
+  telemetry: Telemetry
+}
+
+/** Creates everything that the rules use, once per server. */
+async function createServices(config: Config, parts: ServiceParts): Promise<Services> {
+  const { database, masterKey, random, stopping } = parts
+  const { metrics, tracing } = parts.telemetry
+  const { clock } = database
+  const store = instrumentedStore(database, { metrics, tracing })
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
-  const public_url = config.public_url ?? `http://${config.host}:${config.port}`
-  const environment = config.environment ?? 'production'
-  const stopping = new AbortController()
-  const services: Services = {
+  return {
     clock,
     random,
     store,
@@ -132,8 +211,8 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     }),
     settings: {
       instance_id: instance.id,
-      environment,
-      public_url,
+      environment: config.environment ?? 'production',
+      public_url: config.public_url ?? `http://${config.host}:${config.port}`,
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
       sign_in_tokens: config.sign_in_tokens,
@@ -148,150 +227,81 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),
     eventStreams: new EventStreams(config.max_streams_per_key),
-    stopping: stopping.signal,
+    stopping,
   }
-  const context = (principal: Caller['principal']): Context => ({
-    ...services,
-    caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
-  })
-  const system = () => context({ type: 'system', id: null })
-  const makeKey = keyMaker(masterKey, random)
+}
 
-  const persistDue = async () => {
-    // Activity first: a session that was used a moment ago is not overdue.
-    await services.activity.flush(store, clock.now())
-    while (await applyCutoffs(system()));
-    while ((await store.actorTokens.expireOverdue(OVERDUE_BATCH)) === OVERDUE_BATCH);
-    while ((await finishOverdueSessions(system(), { limit: OVERDUE_BATCH })) === OVERDUE_BATCH);
-  }
-  monotonic.persistDue = persistDue
+/** Advances the clock to the last audit event, because the clock may have been set back while no server was running. */
+async function advanceClock(machineClock: MonotonicClock, store: Store): Promise<void> {
+  const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
+  if (last) machineClock.advanceTo(last.at)
+}
 
-  try {
-    // The clock may have been set back while no server was running.
-    const [last] = (await store.audit.list({}, { limit: 1, offset: 0 })).rows
-    if (last) monotonic.advanceTo(last.at)
-    // Find a wrong master key now, not when the first token is signed.
-    const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
-    if (sealed) openPrivateKey(sealed, masterKey)
-    if (serves) {
-      await ensureSigningKeys(system(), { alg: config.signing_alg, make: makeKey })
-      if (config.secret_key !== undefined)
-        await ensureSecretKey(system(), { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
-      for (const risk of await store.risks()) log.warn(risk)
-      // Load the key set now, so that it can be served while the database is unavailable.
-      await services.signing.jwks()
-    }
-  } catch (error) {
-    await store.close()
-    throw error
-  }
+/** Finds a wrong master key at start-up, not when the first token is signed. */
+async function assertMasterKeyFits(masterKey: MasterKey, store: Store): Promise<void> {
+  const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
+  if (sealed) openPrivateKey(sealed, masterKey)
+}
 
-  const pages = [public_url, services.settings.sign_in_url].map(page => new URL(page).origin)
-  const allowedOrigins = new Set([
-    ...pages,
-    ...config.allowed_origins,
-    ...(environment === 'development' ? [LOOPBACK] : []),
-  ])
-  const limits = new RateLimits(rateLimits(config), log)
-  const app = createApp(
-    services,
-    {
-      allowedOrigins,
-      trustedProxies: trustedProxies(config.trusted_proxies),
-      limits,
-      checkResponses: options.checkResponses ?? environment === 'development',
-      packagesDirectory: config.packages_directory,
-      pages: pageOptions,
+/** Creates the keys that a server needs and does not have yet. */
+async function prepareKeys(ctx: Context, config: Config, makeKey: MakeKey, log: Logger): Promise<void> {
+  await ensureSigningKeys(ctx, { alg: config.signing_alg, make: makeKey })
+  if (config.secret_key !== undefined)
+    await ensureSecretKey(ctx, { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
+  for (const risk of await ctx.store.risks()) log.warn(risk)
+  // Load the key set now, so that it can be served while the database is unavailable.
+  await ctx.signing.jwks()
+}
+
+/** Returns the origins of the pages that may use the Frontend API. */
+function allowedOriginsOf(config: Config, { settings }: Services): Set<string> {
+  const pages = [settings.public_url, settings.sign_in_url].map(page => new URL(page).origin)
+  const local = settings.environment === 'development' ? [LOOPBACK] : []
+  return new Set([...pages, ...config.allowed_origins, ...local])
+}
+
+function purging({ retention_days }: Config, { metrics, log }: Telemetry): PurgeOptions | undefined {
+  return retention_days === 'none' ? undefined : { retentionDays: Number(retention_days), metrics, log }
+}
+
+interface EdgeParts {
+  services: Services
+  telemetry: Telemetry
+  allowedOrigins: ReadonlySet<string>
+  limits: RateLimits
+}
+
+/** Creates the HTTP server in front of the app. */
+function createEdge(
+  handle: RequestListener,
+  config: Config,
+  { services, telemetry, allowedOrigins, limits }: EdgeParts,
+  { worker }: ServerOptions,
+): NodeServer {
+  const { clock, random, refusedRequests, signing, store } = services
+  const { metrics, log } = telemetry
+  return nodeServer(handle, {
+    host: config.host,
+    port: config.port,
+    shared: worker !== undefined,
+    maxConnections: config.max_connections,
+    maxWait: maxWait(config),
+    queues: [() => signing.waiting(), () => store.waiting()],
+    limited: request => limits.earlyRejection(request),
+    allowedOrigins,
+    newTraceId: () => random.bytes(16).toString('hex'),
+    rejected: ({ code, network = null }) => {
+      metrics?.refused(code)
+      if (code === 'too_many_requests') refusedRequests.count(clock.now(), network, code)
     },
-    { log, metrics, tracing },
-  )
-
-  const timers: NodeJS.Timeout[] = []
-  const every = (interval: number, what: string, work: () => Promise<unknown>) => {
-    let working = false
-    const turn = async () => {
-      if (working) return
-      working = true
-      await work().catch(err => log.warn({ err }, what))
-      working = false
-    }
-    timers.push(setInterval(turn, interval).unref())
-  }
-  every(FEED_INTERVAL, 'the revocation feed could not be read', () => services.revocationFeed.look())
-  every(FEED_INTERVAL, 'event streams of revoked keys could not be ended', () =>
-    services.eventStreams.endRevoked(store),
-  )
-  every(1_000, 'refused requests could not be counted', () => services.refusedRequests.flush(store))
-  every(DUE_INTERVAL, 'due changes could not be written', async () => {
-    await persistDue()
-    while ((await store.idempotencyKeys.deleteExpired(OVERDUE_BATCH)) === OVERDUE_BATCH);
-  })
-
-  const { retention_days } = config
-  if (retention_days !== 'none') {
-    const over = expiredBefore(system(), { days: Number(retention_days) })
-    every(PURGE_INTERVAL, 'expired rows could not be deleted', async () => {
-      // A backlog may take hours. Stop before the next run is due, so that progress is logged; that run continues.
-      const until = performance.now() + PURGE_INTERVAL - 1_000
-      const rest = async (worked: number) => {
-        const pause = Math.max(PURGE_PAUSE, worked / PURGE_SHARE)
-        if (performance.now() + pause > until) return false
-        return sleep(pause, true, { ref: false, signal: stopping.signal }).catch(() => false)
-      }
-      const before = clock.now() - Number(retention_days) * DAY
-      while ((await store.refusedRequests.deleteBefore(before, OVERDUE_BATCH)) === OVERDUE_BATCH);
-      const rows = await purgeAll(system(), { over, rest })
-      metrics?.purged(rows)
-      if (Object.values(rows).some(count => count > 0)) log.info(rows, 'deleted expired rows')
-    })
-  }
-
-  let server: NodeServer | undefined
-  let metricsServer: MetricsServer | undefined
-  return {
-    fetch: async request => app.fetch(request),
-    context,
-    services,
-    makeKey,
     log,
+  })
+}
 
-    async listen() {
-      server = nodeServer(getRequestListener(app.fetch), {
-        host: config.host,
-        port: config.port,
-        shared: options.worker !== undefined,
-        maxConnections: config.max_connections,
-        maxWait: maxWait(config),
-        queues: [() => services.signing.waiting(), () => store.waiting()],
-        limited: request => limits.atTheDoor(request),
-        allowedOrigins,
-        newTraceId: () => random.bytes(16).toString('hex'),
-        rejected: ({ code, network = null }) => {
-          metrics?.refused(code)
-          if (code === 'too_many_requests') services.refusedRequests.count(clock.now(), network, code)
-        },
-        log,
-      })
-      const listening = await server.listen()
-      if (!metrics || options.worker) return listening
-      metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
-      return { ...listening, metrics_port: metricsServer.port }
-    },
-
-    counts: () => metrics?.counts(),
-
-    async close(lastAnswers, othersToo) {
-      for (const timer of timers) clearInterval(timer)
-      stopping.abort()
-      await server?.close(lastAnswers, othersToo)
-      await services.activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
-      await services.refusedRequests
-        .flush(store)
-        .catch(err => log.error({ err }, 'refused requests could not be counted'))
-      await store.close()
-      metricsServer?.close()
-    },
-  }
+/** Writes what is still in memory. */
+async function flush({ activity, refusedRequests, store }: Services, log: Logger): Promise<void> {
+  await activity.flush(store).catch(err => log.error({ err }, 'last activity could not be written'))
+  await refusedRequests.flush(store).catch(err => log.error({ err }, 'refused requests could not be counted'))
 }
 
 /** @param serves commands show no pages, so they load no logo */

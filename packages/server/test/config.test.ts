@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { assertProduction, ConfigError, loadConfig, masterKeyBytes, settings } from '../src/config.ts'
+import { ConfigError, loadConfig, settings } from '../src/config.ts'
+import { assertProduction, masterKeyBytes } from '../src/config-rules.ts'
 
 const good = {
   STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),

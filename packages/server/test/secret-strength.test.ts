@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { assertProduction, ConfigError, loadConfig, masterKeyBytes } from '../src/config.ts'
+import { ConfigError, loadConfig } from '../src/config.ts'
+import { assertProduction, masterKeyBytes } from '../src/config-rules.ts'
 import { decodeKey, guessable } from '../src/secret-strength.ts'
 import { times } from './support.ts'
 

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Stagedoor as Client } from '@stagedoor/sdk'
 import { pino } from 'pino'
-import { type Config, DEV_MASTER_KEY_PREFIX, loadConfig, remoteServer } from '../config.ts'
+import { type Config, loadConfig, remoteServer } from '../config.ts'
+import { DEV_MASTER_KEY_PREFIX } from '../config-rules.ts'
 import { createStagedoor, type Stagedoor } from '../server.ts'
 
 /** Where `stagedoor dev` keeps its database and its secrets. */

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
-import { assertProduction, type Config, loadConfig, settings, workerCount } from '../config.ts'
+import { type Config, loadConfig, settings, workerCount } from '../config.ts'
+import { assertProduction } from '../config-rules.ts'
 import { createStagedoor } from '../server.ts'
 import { UsageError } from './output.ts'
 import { failedOutside, listen, stopOnSignal } from './serving.ts'

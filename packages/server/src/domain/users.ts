@@ -120,13 +120,7 @@ export async function updateUser(ctx: Context, input: UpdateUser & { id: string 
   for (const key of METADATA) {
     if (input[key] !== undefined) change[key] = metadataText(key, input[key])
   }
-  for (const kind of ['email_address', 'phone_number'] as const) {
-    const primary = input[`primary_${kind}_id`]
-    if (primary === undefined) continue
-    if (primary !== null && !user.identifiers.some(it => it.id === primary && it.kind === kind))
-      throw notFound(kind, primary)
-    change[`primary_${kind}_id`] = primary
-  }
+  Object.assign(change, primaryIdentifiers(user, input))
   for (const key of ['delete_self_enabled', 'create_organization_enabled'] as const) {
     if (typeof input[key] === 'boolean') change[key] = input[key] ? 1 : 0
   }
@@ -134,6 +128,19 @@ export async function updateUser(ctx: Context, input: UpdateUser & { id: string 
   if (input.created_at) change.created_at = milliseconds(input.created_at) ?? user.created_at
   await asIdentifierExists(ctx.store.users.update(user.id, change, userEvent(ctx, 'update', user.id)))
   return getUser(ctx, input)
+}
+
+/** Returns the primary identifiers that the input sets. @throws ApiError resource_not_found if the user does not have one */
+function primaryIdentifiers(user: UserWithIdentifiers, input: UpdateUser): Partial<UserRecord> {
+  const primaries: Partial<UserRecord> = {}
+  for (const kind of ['email_address', 'phone_number'] as const) {
+    const primary = input[`primary_${kind}_id`]
+    if (primary === undefined) continue
+    if (primary !== null && !user.identifiers.some(it => it.id === primary && it.kind === kind))
+      throw notFound(kind, primary)
+    primaries[`primary_${kind}_id`] = primary
+  }
+  return primaries
 }
 
 /** Merges into the metadata, at every depth; a member set to null is removed. @throws ApiError resource_not_found */

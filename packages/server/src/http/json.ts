@@ -32,39 +32,54 @@ interface Level {
 /** Scans text that is known to be valid JSON, so it needs to check only strings, numbers and brackets. */
 function assertOneMeaning(text: string): void {
   const levels: Level[] = []
-  const refuse = (why: string) => {
-    const path = levels.filter(level => level.members).map(level => level.member)
-    return invalidParam(path.slice(0, 3).join('.') || 'body', why)
-  }
-  for (let at = 0; at < text.length; at++) {
+  let at = 0
+  while (at < text.length) {
     const char = text.charCodeAt(at)
-    const level = levels.at(-1)
     if (char === QUOTE) {
-      const end = endOfString(text, at)
-      const string = content(text, at, end)
-      if (level?.members && nextCharCode(text, end) === COLON) {
-        level.member = string
-        if (string === '__proto__') throw refuse('`__proto__` is not allowed as a member.')
-        if (level.members.has(string)) throw refuse(`\`${string}\` is given twice.`)
-        level.members.add(string)
-      }
-      if (string.includes('\0')) throw refuse('The character U+0000 is not allowed.')
-      if (!string.isWellFormed()) throw refuse('Lone surrogates are not allowed: they are not Unicode text.')
-      at = end - 1
-    } else if (char === OPEN_BRACE || char === OPEN_BRACKET) {
-      if (levels.length >= MAX_DEPTH) throw refuse(`Nested deeper than ${MAX_DEPTH} levels.`)
-      levels.push({ members: char === OPEN_BRACE ? new Set() : null, member: '' })
-    } else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) {
-      levels.pop()
+      at = checkString(text, at, levels)
     } else if (char === MINUS || (char >= ZERO && char <= NINE)) {
-      const end = endOfNumber(text, at)
-      if (!isKept(text.slice(at, end)))
-        throw refuse(
-          `The number ${text.slice(at, Math.min(end, at + 40))} cannot be stored exactly. Send it as a string.`,
-        )
-      at = end - 1
+      at = checkNumber(text, at, levels)
+    } else {
+      if (char === OPEN_BRACE || char === OPEN_BRACKET) openLevel(char, levels)
+      else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) levels.pop()
+      at += 1
     }
   }
+}
+
+/** Checks the string that starts here. If it is the name of a member, records it. @returns the index after it */
+function checkString(text: string, start: number, levels: Level[]): number {
+  const end = endOfString(text, start)
+  const string = content(text, start, end)
+  const level = levels.at(-1)
+  if (level?.members && nextCharCode(text, end) === COLON) {
+    level.member = string
+    if (string === '__proto__') throw refusal(levels, '`__proto__` is not allowed as a member.')
+    if (level.members.has(string)) throw refusal(levels, `\`${string}\` is given twice.`)
+    level.members.add(string)
+  }
+  if (string.includes('\0')) throw refusal(levels, 'The character U+0000 is not allowed.')
+  if (!string.isWellFormed()) throw refusal(levels, 'Lone surrogates are not allowed: they are not Unicode text.')
+  return end
+}
+
+/** Checks the number that starts here. @returns the index after it */
+function checkNumber(text: string, start: number, levels: Level[]): number {
+  const end = endOfNumber(text, start)
+  if (isKept(text.slice(start, end))) return end
+  const shown = text.slice(start, Math.min(end, start + 40))
+  throw refusal(levels, `The number ${shown} cannot be stored exactly. Send it as a string.`)
+}
+
+function openLevel(bracket: number, levels: Level[]): void {
+  if (levels.length >= MAX_DEPTH) throw refusal(levels, `Nested deeper than ${MAX_DEPTH} levels.`)
+  levels.push({ members: bracket === OPEN_BRACE ? new Set() : null, member: '' })
+}
+
+/** Returns an error that names the current field. */
+function refusal(levels: Level[], why: string): ApiError {
+  const path = levels.filter(level => level.members).map(level => level.member)
+  return invalidParam(path.slice(0, 3).join('.') || 'body', why)
 }
 
 /** Whether a number is not too large, is not rounded to 0, and, if it is whole, is exact. */

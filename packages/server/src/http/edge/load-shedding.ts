@@ -23,7 +23,7 @@ export interface Queue {
  * - In the queues, which report their waiting time.
  *
  * Waiting alone is not overload. It is overload if the waiting stands, as in CoDel (RFC 8289): for a whole interval the
- * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. LoadShedder ends after a
+ * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. Overload ends after a
  * whole interval without waiting. Otherwise a queue that rejections keep short would immediately grow again.
  */
 export class LoadShedder {

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
@@ -21,8 +27,8 @@ const MAX_HEADERS = 100
 /** Backlog of connections that wait to be accepted. A connection beyond it is retried after 1 s, then 3 s, so the backlog is large. */
 const BACKLOG = 4_096
 /** Maximum number of requests in flight. It bounds memory if the store does not answer. */
-const MAX_UNDER_WAY = 1_000
-/** At that maximum, requests that are still incomplete after this time are dropped to make room, in ms. */
+const MAX_IN_FLIGHT = 1_000
+/** At that maximum, requests that are still incomplete after this time are evicted, in ms. */
 const SLOW = 1_000
 /** Time in which a stopping server still answers requests on open connections, and its maximum time to stop; in ms. */
 const LAST_ANSWERS = 1_000
@@ -55,64 +61,43 @@ export interface NodeServer {
 
 /** Creates the server between the network and the app: connection limits, timeouts, load shedding and graceful stop. */
 export function nodeServer(handle: RequestListener, options: NodeServerOptions): NodeServer {
-  const { log } = options
-  const overload = new LoadShedder(options.maxWait, options.queues)
-  const isUrgent = neverShedRequests([...bapi, ...fapi])
-  const answers = new EarlyRejections(options)
-  const underWay = new Map<ServerResponse, number>()
+  const loadShedder = new LoadShedder(options.maxWait, options.queues)
+  const isNeverShed = neverShedRequests([...bapi, ...fapi])
+  const earlyRejections = new EarlyRejections(options)
+  const inFlight = new RequestsInFlight()
   const connections = new Set<Socket>()
   /** Connections and requests so far. */
   let arrived = 0
   let closing = false
-
-  /** Makes room for one request. It stops counting an answer that is only being sent, or drops a client that sends too slowly. */
-  const madeRoom = (now: number): boolean => {
-    for (const [response, since] of underWay) {
-      if (!response.headersSent && (response.req.complete || now - since < SLOW)) continue
-      underWay.delete(response)
-      if (!response.headersSent) response.req.socket.destroy()
-      return true
-    }
-    return false
-  }
 
   const server = createServer({ connectionsCheckingInterval: CHECKING_INTERVAL }, (request, response) => {
     const now = performance.now()
     arrived += 1
     if (closing) response.shouldKeepAlive = false
     response.once('close', () => {
-      underWay.delete(response)
+      inFlight.delete(response)
       if (!request.complete) discardRest(request)
     })
     const why = unreadable(request)
     if (why !== undefined) {
       response.shouldKeepAlive = false
-      return answers.reject(request, response, { code: 'request_invalid', why })
+      return earlyRejections.reject(request, response, { code: 'request_invalid', why })
     }
-    const tooMany = overload.shouldShed() || (underWay.size >= MAX_UNDER_WAY && !madeRoom(now))
-    const refusal = options.limited(request) ?? (tooMany ? unavailable() : undefined)
-    if (refusal && !isUrgent(request)) return answers.reject(request, response, refusal)
-    underWay.set(response, now)
+    const isOverloaded = loadShedder.shouldShed() || !inFlight.hasRoom(now)
+    const rejection = options.limited(request) ?? (isOverloaded ? unavailable() : undefined)
+    if (rejection && !isNeverShed(request)) return earlyRejections.reject(request, response, rejection)
+    inFlight.add(response, now)
     handle(request, response)
   })
-  server.headersTimeout = HEADERS_TIMEOUT
-  server.requestTimeout = REQUEST_TIMEOUT
-  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT
-  // Node silently drops headers beyond its own maximum. Set that one higher, so that `unreadable` sees when there are too many.
-  server.maxHeadersCount = MAX_HEADERS + 1
+  setRequestLimits(server)
   server.maxConnections = options.maxConnections
   server.on('connection', socket => {
-    overload.busy()
+    loadShedder.busy()
     arrived += 1
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
-  const dropped = new Summary(count =>
-    log.warn(
-      { connections: options.maxConnections, dropped: count },
-      'connections were closed without an answer because the maximum is open. Raise STAGEDOOR_MAX_CONNECTIONS if these are legitimate clients, or use a proxy that holds idle connections',
-    ),
-  )
+  const dropped = droppedConnections(options)
   server.on('drop', () => dropped.count())
 
   return {
@@ -130,29 +115,82 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
       const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
       // Accept every connection that has arrived by now. Node's own `close` would close idle connections immediately, and
       // lose requests that are on their way.
-      await quiet()
+      await untilQuiet(() => arrived)
       const closed = new Promise(resolve => NetServer.prototype.close.call(server, resolve))
       await othersToo()
       closing = true
-      for (const response of underWay.keys()) response.shouldKeepAlive = false
+      inFlight.closeConnectionsAfterAnswers()
       await Promise.race([closed, sleep(lastAnswers)])
-      await quiet()
+      await untilQuiet(() => arrived)
       server.close()
       for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
       await closed
       clearTimeout(giveUp)
-      answers.end()
+      earlyRejections.end()
       dropped.end()
     },
   }
+}
 
-  /** Resolves after a turn of the event loop in which nothing arrived, so everything that arrived before has been read. */
-  async function quiet(): Promise<void> {
-    for (let turns = 0; turns < 100; turns++) {
-      const before = arrived
-      await turn()
-      if (turns > 0 && arrived === before) return
+/** The requests that the app is answering, with their start times, by `performance.now()`. */
+class RequestsInFlight {
+  readonly #started = new Map<ServerResponse, number>()
+
+  add(response: ServerResponse, now: number): void {
+    this.#started.set(response, now)
+  }
+
+  delete(response: ServerResponse): void {
+    this.#started.delete(response)
+  }
+
+  /** Returns whether the app can take one more request. At the maximum, it first tries to evict a slow one. */
+  hasRoom(now: number): boolean {
+    return this.#started.size < MAX_IN_FLIGHT || this.#evictSlowest(now)
+  }
+
+  /** Stops counting an answer that is only being sent, or drops a client that sends too slowly. @returns whether it found one */
+  #evictSlowest(now: number): boolean {
+    for (const [response, since] of this.#started) {
+      if (!response.headersSent && (response.req.complete || now - since < SLOW)) continue
+      this.#started.delete(response)
+      if (!response.headersSent) response.req.socket.destroy()
+      return true
     }
+    return false
+  }
+
+  closeConnectionsAfterAnswers(): void {
+    for (const response of this.#started.keys()) response.shouldKeepAlive = false
+  }
+}
+
+function setRequestLimits(server: HttpServer): void {
+  server.headersTimeout = HEADERS_TIMEOUT
+  server.requestTimeout = REQUEST_TIMEOUT
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT
+  // Node silently drops headers beyond its own maximum. Set that one higher, so that `unreadable` sees when there are too many.
+  server.maxHeadersCount = MAX_HEADERS + 1
+}
+
+function droppedConnections({ log, maxConnections }: NodeServerOptions): Summary {
+  return new Summary(count =>
+    log.warn(
+      { connections: maxConnections, dropped: count },
+      'connections were closed without an answer because the maximum is open. Raise STAGEDOOR_MAX_CONNECTIONS if these are legitimate clients, or use a proxy that holds idle connections',
+    ),
+  )
+}
+
+/**
+ * Resolves after a turn of the event loop in which nothing arrived, so everything that arrived before has been read.
+ * @param arrivals returns the number of arrivals so far
+ */
+async function untilQuiet(arrivals: () => number): Promise<void> {
+  for (let turns = 0; turns < 100; turns++) {
+    const before = arrivals()
+    await turn()
+    if (turns > 0 && arrivals() === before) return
   }
 }
 
@@ -186,12 +224,12 @@ function unreadable({ rawHeaders }: IncomingMessage): string | undefined {
 
 /** Counts events that are too frequent for a log, and reports the count once a second. */
 class Summary {
-  readonly #say: (count: number) => void
+  readonly #report: (count: number) => void
   #count = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(say: (count: number) => void) {
-    this.#say = say
+  constructor(report: (count: number) => void) {
+    this.#report = report
   }
 
   count(): void {
@@ -202,7 +240,7 @@ class Summary {
   end(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#count > 0) this.#say(this.#count)
+    if (this.#count > 0) this.#report(this.#count)
     this.#count = 0
   }
 }

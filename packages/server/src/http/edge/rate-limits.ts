@@ -119,7 +119,7 @@ export class RateLimits {
   }
 
   /** Returns the early rejection of a request whose key is known to be over its limit. It does not count the request again. */
-  atTheDoor({ headers }: Pick<IncomingMessage, 'headers'>): Rejection | undefined {
+  earlyRejection({ headers }: Pick<IncomingMessage, 'headers'>): Rejection | undefined {
     if (this.#empty.size === 0) return undefined
     const name = hash('sha256', headers.authorization ?? '')
     const empty = this.#empty.get(name)
