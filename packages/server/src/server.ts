@@ -25,7 +25,7 @@ import { persistDue } from './jobs/due.ts'
 import { serverJobs } from './jobs/jobs.ts'
 import type { PurgeOptions } from './jobs/purge.ts'
 import { startJobs } from './jobs/runner.ts'
-import { Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
+import { Keyring, keyMaker, openPrivateKey, type WatchSigning } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
 import { instrumentedStore } from './telemetry/instrumented-store.ts'
@@ -205,10 +205,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     clock,
     random,
     store,
-    signing: new Keyring(store, masterKey, config.signing_alg, (kind, alg, sign) => {
-      metrics?.tokenSigned(kind)
-      return tracing ? tracing.work(`sign ${alg}`, 'signature', sign) : sign()
-    }),
+    signing: new Keyring(store, masterKey, config.signing_alg, watchSigning(parts.telemetry)),
     settings: {
       instance_id: instance.id,
       environment: config.environment ?? 'production',
@@ -228,6 +225,15 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     revocationFeed: new RevocationFeed(store, clock),
     eventStreams: new EventStreams(config.max_streams_per_key),
     stopping,
+  }
+}
+
+/** Counts signatures and makes a span of each; undefined if nothing observes them. */
+function watchSigning({ metrics, tracing }: Telemetry): WatchSigning | undefined {
+  if (!metrics && !tracing) return undefined
+  return (kind, alg, sign) => {
+    metrics?.tokenSigned(kind)
+    return tracing ? tracing.work(`sign ${alg}`, 'signature', sign) : sign()
   }
 }
 
@@ -286,8 +292,8 @@ function createEdge(
     shared: worker !== undefined,
     maxConnections: config.max_connections,
     maxWait: maxWait(config),
-    queues: [() => signing.waiting(), () => store.waiting()],
-    limited: request => limits.earlyRejection(request),
+    queues: [signing, store],
+    limits,
     allowedOrigins,
     newTraceId: () => random.bytes(16).toString('hex'),
     rejected: ({ code, network = null }) => {

@@ -8,11 +8,10 @@ const INTERVAL = 500
 /** With this few requests waiting the server is not overloaded, even if each one is slow. */
 const FEW = 32
 
-/** Work that waits for something. */
+/** A part of the server in which work waits. */
 export interface Queue {
-  length: number
-  /** How long the first item has been waiting, in ms. */
-  oldest: number
+  /** Returns how much work waits, and for how long the first item has waited, in ms. */
+  waiting(): { length: number; oldest: number }
 }
 
 /**
@@ -28,14 +27,14 @@ export interface Queue {
  */
 export class LoadShedder {
   readonly #maxWait: number
-  readonly #queues: { look: () => Queue; wait: Wait }[]
+  readonly #queues: { queue: Queue; wait: Wait }[]
   readonly #loop = new Wait()
   #turn = { open: false, start: 0, requests: 0, idle: 0 }
 
   /** @param maxWait maximum time that work waits, in ms */
-  constructor(maxWait: number, queues: (() => Queue)[]) {
+  constructor(maxWait: number, queues: Queue[]) {
     this.#maxWait = maxWait
-    this.#queues = queues.map(look => ({ look, wait: new Wait() }))
+    this.#queues = queues.map(queue => ({ queue, wait: new Wait() }))
   }
 
   /** Whether to reject the request that was just read. Called for each request, in the turn of the loop that read it. */
@@ -46,8 +45,8 @@ export class LoadShedder {
     const late = turn.requests > FEW && now - turn.start > this.#maxWait / 2
     if (late) this.#loop.seen(now)
     let refused = late && this.#loop.stands
-    for (const { look, wait } of this.#queues) {
-      const { length, oldest } = look()
+    for (const { queue, wait } of this.#queues) {
+      const { length, oldest } = queue.waiting()
       // In overload, an accepted request waits behind the whole queue, and for its turns of the loop as well.
       const waits = oldest > this.#maxWait / 2 && length > (wait.stands ? FEW / 2 : FEW)
       if (waits) wait.seen(now)

@@ -13,6 +13,7 @@ import { fapi } from '../../contract/fapi.ts'
 import { MAX_BODY_BYTES } from '../input.ts'
 import { EarlyRejections, type EarlyRejectionsOptions, type Rejection } from './early-rejections.ts'
 import { LoadShedder, neverShedRequests, type Queue } from './load-shedding.ts'
+import type { RateLimits } from './rate-limits.ts'
 
 /** Timeouts for receiving the headers of a request, and the whole request, in ms. */
 const HEADERS_TIMEOUT = 10_000
@@ -43,9 +44,9 @@ export interface NodeServerOptions extends EarlyRejectionsOptions {
   /** Maximum time that work waits before further requests are rejected, in ms. */
   maxWait: number
   /** Queues in which work waits, in addition to the event loop. */
-  queues: (() => Queue)[]
-  /** Returns a rejection if the request is known to be over a rate limit, without reading the request. */
-  limited(request: IncomingMessage): Rejection | undefined
+  queues: Queue[]
+  /** Rejects requests of keys that are known to be over their limit, without reading the request. */
+  limits: Pick<RateLimits, 'earlyRejection'>
 }
 
 export interface NodeServer {
@@ -84,7 +85,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
       return earlyRejections.reject(request, response, { code: 'request_invalid', why })
     }
     const isOverloaded = loadShedder.shouldShed() || !inFlight.hasRoom(now)
-    const rejection = options.limited(request) ?? (isOverloaded ? unavailable() : undefined)
+    const rejection = options.limits.earlyRejection(request) ?? (isOverloaded ? unavailable() : undefined)
     if (rejection && !isNeverShed(request)) return earlyRejections.reject(request, response, rejection)
     inFlight.add(response, now)
     handle(request, response)
