@@ -4,7 +4,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openStore } from '../packages/server/src/store/store.ts'
-import { type PostgresCluster, startPostgres } from '../test/postgres/cluster.ts'
+import { type PostgresCluster, startPostgres } from '../test/support/postgres/cluster.ts'
 import { closedLoop, startChild, workFolder } from './child.ts'
 import type { Kind, Measured } from './load.ts'
 

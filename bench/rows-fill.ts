@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import BetterSqlite3 from 'better-sqlite3'
-import type { PostgresCluster } from '../test/postgres/cluster.ts'
+import type { PostgresCluster } from '../test/support/postgres/cluster.ts'
 
 /**
  * Fills a Stagedoor database by SQL with the rows of years of use: tickets and sessions, of which one in twenty is still

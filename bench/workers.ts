@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startPostgres } from '../test/postgres/cluster.ts'
+import { startPostgres } from '../test/support/postgres/cluster.ts'
 import { pinned, startChild } from './child.ts'
 import type { Kind, Measured } from './load.ts'
 

@@ -32,7 +32,7 @@ const SCOPES = {
     'examples/fastify',
     'examples/hono',
     'examples/request',
-    ...(postgresDirectory() ? [] : ['test/postgres']),
+    ...(postgresDirectory() ? [] : ['test/support/postgres']),
   ],
   bench: ['bench'],
   deep: ['examples/clerk-nextjs', 'examples/next'],

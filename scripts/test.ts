@@ -21,7 +21,7 @@ if (wanted.length === 0) {
 
 /** Tests of behaviour that both stores must have: they run on SQLite, then on PostgreSQL. */
 const ON_BOTH =
-  /server\/test\/(access|audit|frontend|idempotency|identifiers|jwt-templates|lists|main-job|me|payload|property|purge|redemption|revocations|sessions|signing-keys|tickets|tokens|users)\.test/
+  /(server\/test\/(access|actor-tokens|audit|forged-tokens|frontend|idempotency|identifiers|jwt-templates|lists|main-job|me|payload|property|purge|redemption|revocations|session-tokens|sessions|sign-in-tokens|signing-keys|users)|faults\/redemption-races)\.test/
 
 const files = globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
   .filter(file => wanted.length === 0 || wanted.some(word => file.includes(word)))

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type { Clerk } from '@clerk/clerk-js'
 import type { Page } from 'playwright-core'
 import type { ClerkLike } from '../packages/sdk/src/banner.ts'
-import { expectOk, type TestServer, testServer } from '../packages/server/test/support.ts'
 import { bannerJs, shown } from './banner-app.ts'
-import { type Browser, clerk, freePort, launchBrowser, signedIn, type TestApp, testApp } from './browser.ts'
+import { type Browser, clerk, freePort, launchBrowser, signedIn, type TestApp, testApp } from './support/browser.ts'
+import { expectOk, type TestServer, testServer } from './support/server.ts'
 
 /** The compiler checks that clerk-js fits this type. */
 export const itself = (real: Clerk): ClerkLike => real

@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core'
 import { createElement } from 'react'
 import { renderToString } from 'react-dom/server'
 import { type BannerApp, bannerApp, OLIVIA, shown } from './banner-app.ts'
-import { type Browser, launchBrowser } from './browser.ts'
+import { type Browser, launchBrowser } from './support/browser.ts'
 
 const PROPS: ActingBannerProps = { session: 'sess_1', actor: OLIVIA, user: 'carl@example.com', reason: 'Ticket 1234' }
 

@@ -17,7 +17,7 @@ import {
   shown,
   underLeave,
 } from './banner-app.ts'
-import { type Browser, launchBrowser } from './browser.ts'
+import { type Browser, launchBrowser } from './support/browser.ts'
 
 const axe = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
 /** For pages of tests that need their own styles. */

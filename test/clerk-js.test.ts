@@ -2,8 +2,17 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import { claimsOf, expectOk, type TestServer, testServer, times } from '../packages/server/test/support.ts'
-import { type Browser, clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './browser.ts'
+import {
+  type Browser,
+  clerk,
+  freePort,
+  launchBrowser,
+  signedIn,
+  signedOut,
+  type TestApp,
+  testApp,
+} from './support/browser.ts'
+import { claimsOf, expectOk, type TestServer, testServer, times } from './support/server.ts'
 
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 

@@ -11,7 +11,7 @@ import { parse } from 'yaml'
 import { settings } from '../packages/server/src/config.ts'
 import { errors } from '../packages/server/src/contract/errors.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
-import { runNode } from './processes.ts'
+import { runNode } from './support/processes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(join(root, file), 'utf8')

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { BrowserContext, Page } from 'playwright-core'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort, launchBrowser } from './browser.ts'
-import { startApp } from './processes.ts'
+import { freePort, launchBrowser } from './support/browser.ts'
+import { startApp } from './support/processes.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const example = fileURLToPath(new URL('../examples/bolt-on-express/', import.meta.url))
 

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { type Browser, freePort, launchBrowser } from './browser.ts'
-import { type App, runNode, startApp } from './processes.ts'
+import { type Browser, freePort, launchBrowser } from './support/browser.ts'
+import { type App, runNode, startApp } from './support/processes.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
 const read = (file: string) => readFileSync(join(example, file), 'utf8')

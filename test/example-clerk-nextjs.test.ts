@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort, launchBrowser } from './browser.ts'
-import { PlainBrowser } from './plain-browser.ts'
-import { type App, runNode, startApp } from './processes.ts'
+import { freePort, launchBrowser } from './support/browser.ts'
+import { PlainBrowser } from './support/plain-browser.ts'
+import { type App, runNode, startApp } from './support/processes.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-nextjs/', import.meta.url))
 const next = fileURLToPath(new URL('../node_modules/next/dist/bin/next', import.meta.url))

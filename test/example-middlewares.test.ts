@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
-import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort } from './browser.ts'
-import { type App, startApp } from './processes.ts'
+import { freePort } from './support/browser.ts'
+import { type App, startApp } from './support/processes.ts'
+import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const guide = readFileSync(`${root}docs/guides/quick-starts.md`, 'utf8')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { startStagedoor } from '@stagedoor/sdk/testing'
-import { runNode } from './processes.ts'
+import { runNode } from './support/processes.ts'
 
 const script = fileURLToPath(new URL('../examples/move-from-clerk/move.js', import.meta.url))
 

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
-import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort } from './browser.ts'
-import { type App, runNode, startApp } from './processes.ts'
+import { freePort } from './support/browser.ts'
+import { type App, runNode, startApp } from './support/processes.ts'
+import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const example = fileURLToPath(new URL('../examples/next/', import.meta.url))
 const next = fileURLToPath(new URL('../node_modules/next/dist/bin/next', import.meta.url))

@@ -12,8 +12,8 @@ import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/co
 import { build } from 'esbuild'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { SECRET_KEY, testServer } from '../packages/server/test/support.ts'
-import { runProgram, startProgram } from './processes.ts'
+import { runProgram, startProgram } from './support/processes.ts'
+import { SECRET_KEY, testServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'

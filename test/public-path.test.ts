@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 import { createVerifier, remoteJwks } from '@stagedoor/sdk/verify'
-import { serving } from '../packages/server/test/serving.ts'
-import { clerk, freePort, launchBrowser, signedIn, testApp } from './browser.ts'
-import { noNginx, startNginx } from './nginx.ts'
+import { clerk, freePort, launchBrowser, signedIn, testApp } from './support/browser.ts'
+import { noNginx, startNginx } from './support/nginx.ts'
+import { serving } from './support/serving.ts'
 
 /** STAGEDOOR_PUBLIC_URL with a path, behind a proxy that strips it. */
 

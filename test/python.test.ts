@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
+import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 /** The Python package: its own tests against real servers, its types, and its distribution files. */
 const root = join(import.meta.dirname, '..')

@@ -8,8 +8,8 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
 import { build } from 'esbuild'
-import { SECRET_KEY, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort } from './browser.ts'
+import { freePort } from './support/browser.ts'
+import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const installed = (file: string) => join(root, 'node_modules', file)

@@ -2,18 +2,11 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import {
-  claimsOf,
-  expectOk,
-  SECRET_KEY,
-  type TestClock,
-  type TestServer,
-  testServer,
-} from '../packages/server/test/support.ts'
-import { clerk, freePort, launchBrowser } from './browser.ts'
-import { noNginx, startNginx } from './nginx.ts'
-import { type Opened, PlainBrowser } from './plain-browser.ts'
-import { type App, startApp } from './processes.ts'
+import { clerk, freePort, launchBrowser } from './support/browser.ts'
+import { noNginx, startNginx } from './support/nginx.ts'
+import { type Opened, PlainBrowser } from './support/plain-browser.ts'
+import { type App, startApp } from './support/processes.ts'
+import { claimsOf, expectOk, SECRET_KEY, type TestClock, type TestServer, testServer } from './support/server.ts'
 
 /**
  * Clerk's server SDKs, unmodified, each in an app in a separate process (sdk-apps.ts), against a real server: the pages in

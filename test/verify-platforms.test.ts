@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { launchBrowser } from './browser.ts'
-import { startProgram } from './processes.ts'
+import { launchBrowser } from './support/browser.ts'
+import { startProgram } from './support/processes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const vectors = readFileSync(join(root, 'test/vectors/session-tokens.json'), 'utf8')

@@ -1,11 +1,19 @@
 // Imported first: modules loaded after it cannot send requests to other machines.
-import '../offline.ts'
+import '../support/offline.ts'
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { clerk, clerkSetup, createAgentTestingTask, setupClerkTestingToken } from '@clerk/testing/playwright'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../packages/server/test/support.ts'
-import { freePort, launchBrowser, publishableKey, signedIn, signedOut, type TestApp, testApp } from '../browser.ts'
+import {
+  freePort,
+  launchBrowser,
+  publishableKey,
+  signedIn,
+  signedOut,
+  type TestApp,
+  testApp,
+} from '../support/browser.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../support/server.ts'
 
 /** Clerk's unmodified helpers for tests in Playwright: what works with Stagedoor, and what does not. */
 

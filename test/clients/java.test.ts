@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../packages/server/test/support.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../support/server.ts'
 import { runProgram, runSteps, type Step } from './steps.ts'
 
 /** Clerk's Java SDK and Nimbus, unmodified, against a running server: java/Main.java is the app. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
-import { expectOk, type TestServer, testServer } from '../../packages/server/test/support.ts'
+import { expectOk, type TestServer, testServer } from '../support/server.ts'
 
 /** jose as an app uses it that knows nothing of Stagedoor: it has an issuer and the address of its keys. */
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
-import { type PostgresCluster, startPostgres } from '../postgres/cluster.ts'
+import { type PostgresCluster, startPostgres } from '../support/postgres/cluster.ts'
 import type { Random } from './goal.ts'
 
 /** One database: its URL, direct access for tests, and faults that can be injected. */

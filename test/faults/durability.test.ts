@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { times } from '../../packages/server/test/support.ts'
+import { times } from '../support/server.ts'
 import { cluster } from './cluster.ts'
 import { Connection } from './connection.ts'
 import { databases } from './database.ts'

@@ -1,6 +1,6 @@
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { times } from '../../packages/server/test/support.ts'
+import { times } from '../support/server.ts'
 import { disturbance, during, type Fault, kill, pause } from './chaos.ts'
 import { cluster } from './cluster.ts'
 import { Connection } from './connection.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { times } from '../../packages/server/test/support.ts'
+import { times } from '../support/server.ts'
 import { disturbance, during, kill, pause } from './chaos.ts'
 import { cluster, type Server } from './cluster.ts'
 import { Broken, Connection } from './connection.ts'

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { SECRET_KEY, testServer } from '../../packages/server/test/support.ts'
+import { SECRET_KEY, testServer } from '../support/server.ts'
 
 /**
  * Schemathesis, an independent tool, tests the OpenAPI documents against a real server: no server error, no

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { Stagedoor, StagedoorError } from '@stagedoor/sdk'
-import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const actor = {
   sub: 'user_operator',

@@ -12,8 +12,8 @@ import { followRevocations, type TokenError } from '@stagedoor/sdk/verify'
 import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
-import { freePort } from '../../../test/browser.ts'
-import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
+import { freePort } from '../../../test/support/browser.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia', nested: { list: [1, 'ü', null] } }
 /** What the apps of these tests forbid by path. */

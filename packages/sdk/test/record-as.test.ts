@@ -13,7 +13,7 @@ import { Stagedoor } from '@stagedoor/sdk'
 import { recordAs } from '@stagedoor/sdk/record-as'
 import { type Auth, createAuthenticator } from '@stagedoor/sdk/request'
 import { PostHog } from 'posthog-node'
-import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const actor = { sub: 'olivia@support', name: 'Olivia' }
 

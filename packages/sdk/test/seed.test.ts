@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
 import type { CreateActorTokenRequestBody } from '@stagedoor/sdk/models/operations'
-import { SECRET_KEY, type TestServer, testServer } from '../../server/test/support.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const sdk = join(import.meta.dirname, '..')
 const root = join(sdk, '../..')

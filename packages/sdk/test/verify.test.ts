@@ -27,7 +27,7 @@ import {
   verifySessionToken,
 } from '@stagedoor/sdk/verify'
 import { type CryptoKey, errors, importJWK, type JWK } from 'jose'
-import { SECRET_KEY, testServer } from '../../server/test/support.ts'
+import { SECRET_KEY, testServer } from '../../../test/support/server.ts'
 
 type Alg = 'RS256' | 'ES256' | 'EdDSA'
 

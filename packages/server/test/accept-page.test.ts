@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { type Answer, cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { loadConfig } from '../src/config.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { errorCodesOf } from '../src/contract/openapi.ts'
 import { catalogue } from '../src/http/browser/texts/index.ts'
-import { type Answer, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const BROWSER = { authorization: undefined, accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }

@@ -2,15 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { bapi } from '../src/contract/bapi.ts'
-import { fapi } from '../src/contract/fapi.ts'
-import { canonicalJson } from '../src/domain/audit/canonical-json.ts'
-import { leafHash } from '../src/domain/audit/event.ts'
-import { MAX_REFUSAL_EVENTS } from '../src/domain/audit/refusals.ts'
-import { createSecretKey, revokeSecretKey } from '../src/domain/secret-keys.ts'
-import { finishOverdueSessions } from '../src/domain/sessions.ts'
-import { removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
-import { type TestDatabase, testDatabase } from './database.ts'
+import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
 import {
   type Answer,
   type AuditEventBody,
@@ -20,7 +12,15 @@ import {
   type TestServer,
   testServer,
   times,
-} from './support.ts'
+} from '../../../test/support/server.ts'
+import { bapi } from '../src/contract/bapi.ts'
+import { fapi } from '../src/contract/fapi.ts'
+import { canonicalJson } from '../src/domain/audit/canonical-json.ts'
+import { leafHash } from '../src/domain/audit/event.ts'
+import { MAX_REFUSAL_EVENTS } from '../src/domain/audit/refusals.ts'
+import { createSecretKey, revokeSecretKey } from '../src/domain/secret-keys.ts'
+import { finishOverdueSessions } from '../src/domain/sessions.ts'
+import { removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex')

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
-import { type Serving, serving } from './serving.ts'
-import { times } from './support.ts'
+import { times } from '../../../test/support/server.ts'
+import { type Serving, serving } from '../../../test/support/serving.ts'
 
 function folder(): Disposable & { path: string; file(name: string): string } {
   const path = mkdtempSync(join(tmpdir(), 'stagedoor-backup-'))

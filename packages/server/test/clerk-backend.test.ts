@@ -3,7 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { type ClerkClient, createClerkClient, verifyToken } from '@clerk/backend'
 import { isClerkAPIResponseError } from '@clerk/backend/errors'
-import { SECRET_KEY, type TestServer, testServer } from './support.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 /** Clerk's own client from npm. Only the key and the URL are changed. */
 

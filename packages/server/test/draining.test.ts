@@ -9,8 +9,8 @@ import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { answerIn } from '../../../bench/http.ts'
+import { goal, times } from '../../../test/support/server.ts'
 import { rawPeer } from './raw.ts'
-import { goal, times } from './support.ts'
 
 /** `stagedoor serve` in its own process, which receives a stop signal while it works. */
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { claimsOf, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
+import { claimsOf, cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 /** Signs in twice in one browser. */
 async function twoSessions(server: TestServer) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, verify } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { claimsOf, cookieOf, expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
+import { claimsOf, cookieOf, expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const BACK = 'http://127.0.0.1:4101/users?tab=1'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { type Answer, expectOk, type TestServer, testServer, times } from '../../../test/support/server.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
-import { type Answer, expectOk, type TestServer, testServer, times } from './support.ts'
 
 const DAY_SECONDS = 86_400
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
-import { startPostgres } from '../../../test/postgres/cluster.ts'
+import { testDatabase } from '../../../test/support/database.ts'
+import { startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { expectOk, SECRET_KEY, testServer } from '../../../test/support/server.ts'
 import { migrateDatabase } from '../src/server.ts'
-import { testDatabase } from './database.ts'
-import { expectOk, SECRET_KEY, testServer } from './support.ts'
 
 /** Each identifier has one canonical form on every path: docs/concepts/identifiers.md. */
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { type Serving, serving } from './serving.ts'
+import { type Serving, serving } from '../../../test/support/serving.ts'
 
 interface Counts {
   dry_run: boolean

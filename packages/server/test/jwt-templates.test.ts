@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { TokenError, verifySessionToken } from '@stagedoor/sdk/verify'
-import { testDatabase } from './database.ts'
-import { type Answer, claimsOf, expectOk, type TestServer, testServer } from './support.ts'
+import { testDatabase } from '../../../test/support/database.ts'
+import { type Answer, claimsOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 

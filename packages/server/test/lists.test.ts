@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 /** Lists are read while their rows change. No row is skipped and none appears twice. */
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { testServer } from './support.ts'
+import { testServer } from '../../../test/support/server.ts'
 
 describe('the main job', () => {
   it('creates, redeems, mints and revokes', async () => {

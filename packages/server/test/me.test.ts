@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { testDatabase } from './database.ts'
-import { cookieOf, expectOk, type TestServer, testServer } from './support.ts'
+import { testDatabase } from '../../../test/support/database.ts'
+import { cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const PATHS = [

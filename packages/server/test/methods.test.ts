@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { sendRaw } from './raw.ts'
-import { expectOk, type TestServer, testServer } from './support.ts'
 
 /** A method that an address does not have is 405 with `Allow`; OPTIONS lists the methods that it has. */
 

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { claimsOf, type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { moveDatabase } from '../src/maintenance.ts'
 import { migrateDatabase } from '../src/server.ts'
-import { claimsOf, type TestDatabase, testDatabase } from './database.ts'
-import { expectOk, type TestServer, testServer } from './support.ts'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))

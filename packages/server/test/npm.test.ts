@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type TestServer, testServer } from './support.ts'
+import { type TestServer, testServer } from '../../../test/support/server.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const versionOf = (name: string) =>

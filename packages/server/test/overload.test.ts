@@ -8,10 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Child, startChild } from '../../../bench/child.ts'
 import type { Kept, Kind, Prepare, Rate } from '../../../bench/rate.ts'
+import { goal, times } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { neverShedRequests } from '../src/http/edge/load-shedding.ts'
-import { goal, times } from './support.ts'
 
 /** More requests than the server can answer: it answers most, rejects the rest quickly, and answers revocations at once. */
 

@@ -3,9 +3,9 @@ import { globSync, readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { z } from 'zod'
+import { goal } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
-import { goal } from './support.ts'
 
 /** No pattern takes long on any input: a regular expression that backtracks blocks the whole server. */
 

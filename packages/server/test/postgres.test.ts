@@ -17,15 +17,15 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { claimsOf, testDatabase } from '../../../test/support/database.ts'
+import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { expectOk, fixedClock, type TestServer, testServer, times } from '../../../test/support/server.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations/index.ts'
 import { GRANTS } from '../src/store/postgres/grants.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { param, prepared, sqlFor } from '../src/store/query.ts'
-import { claimsOf, testDatabase } from './database.ts'
-import { expectOk, fixedClock, type TestServer, testServer, times } from './support.ts'
 
 let postgres: PostgresCluster
 before(async () => {

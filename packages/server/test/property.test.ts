@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { z } from 'zod'
+import { type Answer, SECRET_KEY, type TestServer, testServer, times } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { type ErrorCode, errors } from '../src/contract/errors.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import type { Operation } from '../src/contract/operation.ts'
-import { type Answer, SECRET_KEY, type TestServer, testServer, times } from './support.ts'
 
 // These tests check the answers, not the disk.
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_DATABASE_URL: 'sqlite::memory:' }

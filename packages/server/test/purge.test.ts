@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import {
+  type Answer,
+  expectOk,
+  goal,
+  type TestServer,
+  type TestServerOptions,
+  testServer,
+  times,
+} from '../../../test/support/server.ts'
 import { expiredBefore, purgeAll } from '../src/domain/purge.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'
-import { type Answer, expectOk, goal, type TestServer, type TestServerOptions, testServer, times } from './support.ts'
 
 const DAY = 86_400
 /** Retention of these servers: the longest session plus one day. */

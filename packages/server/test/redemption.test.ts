@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Answer, claimsOf, cookieOf, expectOk, type TestServer, testServer } from './support.ts'
+import { type Answer, claimsOf, cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const NO_KEY = { authorization: undefined }

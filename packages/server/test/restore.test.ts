@@ -17,8 +17,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import BetterSqlite3 from 'better-sqlite3'
-import { type Serving, serving } from './serving.ts'
-import { times } from './support.ts'
+import { times } from '../../../test/support/server.ts'
+import { type Serving, serving } from '../../../test/support/serving.ts'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const OPERATING = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))

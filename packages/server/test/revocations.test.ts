@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  type AuditEventBody,
+  claimsOf,
+  expectOk,
+  SECRET_KEY,
+  type TestServer,
+  testServer,
+} from '../../../test/support/server.ts'
 import { auditEvent } from '../src/domain/audit/event.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
-import { type AuditEventBody, claimsOf, expectOk, SECRET_KEY, type TestServer, testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const everything = { everything: true }

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { Hono } from 'hono'
 import { pino } from 'pino'
 import { z } from 'zod'
+import { testServer } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { ApiError } from '../src/contract/errors.ts'
 import { fapi } from '../src/contract/fapi.ts'
@@ -12,7 +13,6 @@ import { trustedProxies } from '../src/http/caller.ts'
 import { RateLimits } from '../src/http/edge/rate-limits.ts'
 import { type Http, mount } from '../src/http/mount.ts'
 import { logged } from '../src/http/request-log.ts'
-import { testServer } from './support.ts'
 
 describe('rights and roles of the contract', () => {
   it('every operation for secret keys states them, and no other operation does', () => {

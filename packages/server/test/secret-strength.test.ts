@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { times } from '../../../test/support/server.ts'
 import { ConfigError, loadConfig } from '../src/config.ts'
 import { assertProduction, masterKeyBytes } from '../src/config-rules.ts'
 import { decodeKey, guessable } from '../src/secret-strength.ts'
-import { times } from './support.ts'
 
 /** Returns bytes that look random and are the same in every run: four in a million truly random keys look like words. */
 const drawn = (seed: number, length: number) =>

@@ -9,10 +9,10 @@ import { describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { pino } from 'pino'
-import { startPostgres } from '../../../test/postgres/cluster.ts'
+import { startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { claimsOf, expectOk, SECRET_KEY, testServer, times } from '../../../test/support/server.ts'
+import { collector, type Serving, serving, TRACING } from '../../../test/support/serving.ts'
 import { MasterKey } from '../src/signing/master-key.ts'
-import { collector, type Serving, serving, TRACING } from './serving.ts'
-import { claimsOf, expectOk, SECRET_KEY, testServer, times } from './support.ts'
 
 describe('secrets', () => {
   it('are in no log, no error and no audit event, for every kind of failure', async () => {

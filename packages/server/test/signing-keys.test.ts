@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, verify } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { ensureSigningKeys, listSigningKeys, removeSigningKey, rotateSigningKeys } from '../src/domain/signing-keys.ts'
 import { joseSignature } from '../src/signing/keyring.ts'
-import { expectOk, type TestServer, testServer } from './support.ts'
 
 type Jwk = { kid: string; alg: string; kty: string; [member: string]: unknown }
 
@@ -182,4 +182,33 @@ describe('signing keys', () => {
     const two = joseSignature(Buffer.from(`30460221${high}0221${high}`, 'hex'))
     assert.equal(two.toString('hex'), 'ff'.repeat(64))
   })
+})
+
+describe('J20 the published keys', () => {
+  for (const [alg, rotations, members] of [
+    ['RS256', 3, ['e', 'n']],
+    ['ES256', 50, ['crv', 'x', 'y']],
+    ['EdDSA', 50, ['crv', 'x']],
+  ] as const) {
+    it(`${alg}: have public members only, through ${rotations} rotations`, async () => {
+      await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: alg } })
+      const seen = new Set<string>()
+      for (let i = 0; i <= rotations; i++) {
+        const [open, keyed] = [
+          await server.call('GET', '/.well-known/jwks.json', undefined, { authorization: undefined }),
+          await server.call('GET', '/v1/jwks'),
+        ]
+        assert.deepEqual(keyed.body, open.body)
+        for (const key of open.body.keys) {
+          assert.deepEqual(Object.keys(key).sort(), ['alg', 'kid', 'kty', 'use', ...members].sort())
+          assert.deepEqual([key.alg, key.use], [alg, 'sig'])
+          assert.throws(() => createPrivateKey({ key, format: 'jwk' }), 'a published key has no private part')
+          seen.add(key.kid)
+        }
+        const ctx = server.stagedoor.context({ type: 'system', id: null })
+        if (i < rotations) await rotateSigningKeys(ctx, { alg, make: server.stagedoor.makeKey, atOnce: true })
+      }
+      assert.equal(seen.size, rotations + 2)
+    })
+  }
 })

@@ -3,14 +3,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { testServer } from '../../../test/support/server.ts'
 import { systemClock } from '../src/domain/random.ts'
 import { StoreUnavailable } from '../src/domain/store.ts'
 import { migrations } from '../src/store/migrations/index.ts'
 import { dynamic, type Step, UniqueViolation } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
 import { openStore } from '../src/store/store.ts'
-import { type TestDatabase, testDatabase } from './database.ts'
-import { testServer } from './support.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { expectOk, type TestServer, testServer } from './support.ts'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const ids = async (server: TestServer, query: string): Promise<string[]> =>
   expectOk(await server.call('GET', `/v1/users?limit=500&${query}`)).map((user: { id: string }) => user.id)

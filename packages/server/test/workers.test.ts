@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
+import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { goal, times } from '../../../test/support/server.ts'
+import { type Serving, serving } from '../../../test/support/serving.ts'
 import { loadConfig, poolSize, workerCount } from '../src/config.ts'
 import { SummedMetrics } from '../src/server.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
-import { type Serving, serving } from './serving.ts'
-import { goal, times } from './support.ts'
 
 /** `stagedoor serve --workers`: several processes at one address. */
 

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import type { OpenApiDocument } from '../src/contract/openapi.ts'
+import type { OpenApiDocument } from '../../packages/server/src/contract/openapi.ts'
 
 /** The generated documents, as a client reads them. */
 const documents = ['bapi', 'fapi'].map(
   name =>
     JSON.parse(
-      readFileSync(fileURLToPath(new URL(`../../../openapi/${name}.json`, import.meta.url)), 'utf8'),
+      readFileSync(fileURLToPath(new URL(`../../openapi/${name}.json`, import.meta.url)), 'utf8'),
     ) as OpenApiDocument,
 )
 

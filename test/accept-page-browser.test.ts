@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { expectOk, type TestServer, testServer } from '../packages/server/test/support.ts'
-import { freePort, launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from './browser.ts'
+import { freePort, launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from './support/browser.ts'
+import { expectOk, type TestServer, testServer } from './support/server.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
 

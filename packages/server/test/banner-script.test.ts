@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { testServer } from './support.ts'
+import { testServer } from '../../../test/support/server.ts'
 
 describe('/banner.js', () => {
   it('is the SDK’s banner as a script that any page may load and that loads nothing itself', async () => {

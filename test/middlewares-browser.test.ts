@@ -6,8 +6,8 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { authenticate, forbidActing, getAuth } from '@stagedoor/sdk/express'
 import express from 'express'
-import { type TestServer, testServer } from '../packages/server/test/support.ts'
-import { clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './browser.ts'
+import { clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './support/browser.ts'
+import { type TestServer, testServer } from './support/server.ts'
 
 const actor = { sub: 'olivia@support', name: 'Olivia' }
 

@@ -6,11 +6,11 @@ import { after } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Logger, pino } from 'pino'
-import { type PostgresCluster, startPostgres } from '../../../test/postgres/cluster.ts'
-import { loadConfig } from '../src/config.ts'
-import type { Clock } from '../src/domain/clock.ts'
-import { createStagedoor, migrateDatabase, type Stagedoor } from '../src/server.ts'
+import { loadConfig } from '../../packages/server/src/config.ts'
+import type { Clock } from '../../packages/server/src/domain/clock.ts'
+import { createStagedoor, migrateDatabase, type Stagedoor } from '../../packages/server/src/server.ts'
 import { assertInContract } from './contract.ts'
+import { type PostgresCluster, startPostgres } from './postgres/cluster.ts'
 
 /** A clock that moves only on request: `clock.advance(seconds)`. */
 export interface TestClock extends Clock {

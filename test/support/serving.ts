@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
 
 /** `stagedoor serve` in its own process, as an operator starts it. */
 export interface Serving extends AsyncDisposable {
@@ -161,7 +161,7 @@ export async function collector(): Promise<Collector> {
 }
 
 /** The file that the documentation tells operators to load before everything else. */
-export const TRACING = ['--import', fileURLToPath(new URL('../../../deploy/tracing.mjs', import.meta.url))]
+export const TRACING = ['--import', fileURLToPath(new URL('../../deploy/tracing.mjs', import.meta.url))]
 
 function plain(attributes: { key: string; value: Record<string, unknown> }[] = []): Record<string, unknown> {
   return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))

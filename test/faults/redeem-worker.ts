@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { pino } from 'pino'
-import { loadConfig } from '../src/config.ts'
-import { createStagedoor } from '../src/server.ts'
+import { loadConfig } from '../../packages/server/src/config.ts'
+import { createStagedoor } from '../../packages/server/src/server.ts'
 
 const tickets = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as { id: string; token: string }[]
 const stagedoor = await createStagedoor(loadConfig(stagedoorSettings()), {

@@ -7,8 +7,8 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { signInAs, startStagedoor } from '@stagedoor/sdk/testing'
-import { freePort, launchBrowser } from './browser.ts'
-import { startApp } from './processes.ts'
+import { freePort, launchBrowser } from './support/browser.ts'
+import { startApp } from './support/processes.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
 
