@@ -134,6 +134,8 @@ export interface TestServerOptions {
   log?: Logger
   /** Use the machine's clock instead of one that stands still. */
   realTime?: boolean
+  /** Whether every answer is checked against the contract. Default: `true`. */
+  checkResponses?: boolean
 }
 
 /** Starts a real server on a real database file, called in process or, after `listen`, over HTTP on a free port. */
@@ -152,7 +154,11 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     ...options.env,
   })
   const log = options.log ?? pino({ level: 'silent' })
-  const stagedoor = await createStagedoor(config, { ...(options.realTime ? {} : { clock }), log, checkResponses: true })
+  const stagedoor = await createStagedoor(config, {
+    ...(options.realTime ? {} : { clock }),
+    log,
+    checkResponses: options.checkResponses ?? true,
+  })
 
   const call: TestServer['call'] = async (method, path, body, headers = {}) => {
     const given = {

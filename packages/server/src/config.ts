@@ -260,7 +260,22 @@ const schema = z.object({
 })
 
 /** The validated settings. Never print them: they include secrets. */
-export type Config = Readonly<z.output<typeof schema>>
+export type Config = Readonly<z.output<typeof schema> & { changed: readonly ChangedSetting[] }>
+
+/** A setting that is not at its default. */
+export interface ChangedSetting {
+  /** `STAGEDOOR_PORT` */
+  name: string
+  /** As it was set, without passwords; null if the setting is a secret. */
+  value: string | null
+  source: SettingSource
+}
+
+/** Where a setting came from: the environment of the process, or `stagedoor dev`, which fills in what is missing. */
+export type SettingSource = 'environment' | 'dev'
+
+/** Settings whose values are never shown. */
+const SECRETS = new Set(['master_key', 'secret_key'])
 
 /** Name, description and default of every setting, for `stagedoor --help` and the reference. */
 export const settings = Object.entries(schema.shape).map(([field, type]) => ({
@@ -280,10 +295,11 @@ export class ConfigError extends Error {}
 /**
  * Reads the settings from the environment.
  * @param env `process.env`, or an object of the same shape
+ * @param filledIn names of the variables that `stagedoor dev` filled in
  * @throws ConfigError with every problem
  * @example loadConfig({ STAGEDOOR_PORT: '4200' }).port // 4200
  */
-export function loadConfig(env: Record<string, string | undefined>): Config {
+export function loadConfig(env: Record<string, string | undefined>, filledIn: readonly string[] = []): Config {
   const input: Record<string, string> = {}
   for (const field of Object.keys(schema.shape)) {
     const value = env[envName(field)]
@@ -302,7 +318,21 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     for (const issue of parsed.error.issues) problems.push(`${envName(String(issue.path[0]))}: ${issue.message}.`)
   }
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problemList(problems))
-  return Object.freeze(parsed.data)
+  return Object.freeze({ ...parsed.data, changed: changedSettings(input, filledIn) })
+}
+
+function changedSettings(input: Record<string, string>, filledIn: readonly string[]): ChangedSetting[] {
+  return settings
+    .filter(({ field, defaultValue }) => input[field] !== undefined && input[field] !== defaultValue)
+    .map(({ field, env: name }) => ({
+      name,
+      value: SECRETS.has(field) ? null : withoutPassword(field, input[field] ?? ''),
+      source: filledIn.includes(name) ? 'dev' : 'environment',
+    }))
+}
+
+function withoutPassword(field: string, value: string): string {
+  return field === 'database_url' && !value.startsWith('sqlite:') ? describeDatabase(value) : value
 }
 
 /** Default rate limits in production. Each setting's description repeats its default. */

@@ -208,6 +208,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     signing: new Keyring(store, masterKey, config.signing_alg, watchSigning(parts.telemetry)),
     settings: {
       instance_id: instance.id,
+      version: manifest.version,
+      changed: config.changed,
       environment: config.environment ?? 'production',
       public_url: config.public_url ?? `http://${config.host}:${config.port}`,
       sign_in_url: config.sign_in_url,

@@ -196,6 +196,31 @@ describe('settings', () => {
     )
   })
 
+  it('know which of them were changed and by what, without their secrets', () => {
+    const { changed } = loadConfig(
+      {
+        ...good,
+        STAGEDOOR_PORT: '4100',
+        STAGEDOOR_HOST: '',
+        STAGEDOOR_LOG_LEVEL: 'warn',
+        STAGEDOOR_DATABASE_URL: 'postgres://stagedoor:hunter2@db.example:5432/stagedoor?sslmode=verify-full&password=x',
+      },
+      ['STAGEDOOR_LOG_LEVEL'],
+    )
+    const byName = new Map(changed.map(setting => [setting.name, setting]))
+    assert.equal(byName.has('STAGEDOOR_PORT'), false, 'it is the default')
+    assert.equal(byName.has('STAGEDOOR_HOST'), false, 'empty is not set')
+    assert.deepEqual(byName.get('STAGEDOOR_LOG_LEVEL'), { name: 'STAGEDOOR_LOG_LEVEL', value: 'warn', source: 'dev' })
+    assert.deepEqual(byName.get('STAGEDOOR_DATABASE_URL'), {
+      name: 'STAGEDOOR_DATABASE_URL',
+      value: 'postgres://stagedoor@db.example:5432/stagedoor',
+      source: 'environment',
+    })
+    assert.equal(byName.get('STAGEDOOR_MASTER_KEY')?.value, null)
+    const secrets = [good.STAGEDOOR_MASTER_KEY, 'hunter2', 'password=x']
+    for (const secret of secrets) assert.ok(!JSON.stringify(changed).includes(String(secret)))
+  })
+
   it('each have a description', () => {
     for (const { env, description } of settings) assert.ok(description.length > 10, env)
   })

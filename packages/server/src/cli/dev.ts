@@ -30,18 +30,16 @@ export function addDev(program: Command): void {
         throw new UsageError(
           `The development server of this folder is already running at ${running.url} (process ${running.pid}). Use it, or stop it first.`,
         )
-      const env = {
-        STAGEDOOR_LOG_LEVEL: 'warn',
-        ...devEnvironment(),
-        ...process.env,
-        ...(options.port ? { STAGEDOOR_PORT: options.port } : {}),
-      }
+      const own = { ...process.env, ...(options.port ? { STAGEDOOR_PORT: options.port } : {}) }
+      const env = { STAGEDOOR_LOG_LEVEL: 'warn', ...devEnvironment(), ...own }
       const wanted = loadConfig(env)
       const port = await freePort(wanted.host, wanted.port)
       if (port !== wanted.port && wanted.port !== 0)
         note(`Port ${wanted.port} is taken, by another server or another \`npm start\`; using ${port}.`)
       const serverURL = wanted.public_url ?? `http://${wanted.host}:${port}`
-      const config = loadConfig({ ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL })
+      const complete = { ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL }
+      const filledIn = Object.keys(complete).filter(name => !(name in own))
+      const config = loadConfig(complete, filledIn)
       const stagedoor = await createStagedoor(config, { log: pino({ level: config.log_level }) })
       let withdraw = () => {}
       try {

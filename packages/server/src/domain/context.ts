@@ -48,6 +48,10 @@ export interface Random {
 /** The settings that rules depend on. */
 export interface Settings {
   instance_id: string
+  /** The version of this server, as in its package. */
+  version: string
+  /** The settings that are not at their defaults, without secrets. */
+  changed: readonly { name: string; value: string | null; source: 'environment' | 'dev' }[]
   environment: 'development' | 'production'
   /** Issuer of session tokens and origin of the Frontend API, without a trailing slash. */
   public_url: string
