@@ -336,6 +336,27 @@ class HandshakePayload(Model):
     """Values of Set-Cookie headers."""
 
 
+class Instance(Model):
+    object: Literal["instance"]
+    id: str
+    version: str
+    """The version of the server."""
+    environment: Literal["development", "production"] | str
+    public_url: str
+    """The issuer of session tokens."""
+    settings: list[InstanceSetting]
+    """The settings that are not at their defaults."""
+
+
+class InstanceSetting(Model):
+    name: str
+    """The environment variable: `STAGEDOOR_PORT`."""
+    value: str | None
+    """As it was set, without passwords; null if the setting is a secret."""
+    source: Literal["environment", "dev"] | str
+    """The environment of the process, or `stagedoor dev`, which fills in what is missing."""
+
+
 class JWTTemplate(Model):
     object: Literal["jwt_template"]
     id: str

@@ -249,6 +249,27 @@ export type HandshakePayload = {
   directives: string[]
 }
 
+export type Instance = {
+  object: 'instance'
+  id: string
+  /** The version of the server. */
+  version: string
+  environment: 'development' | 'production'
+  /** The issuer of session tokens. */
+  publicUrl: string
+  /** The settings that are not at their defaults. */
+  settings: InstanceSetting[]
+}
+
+export type InstanceSetting = {
+  /** The environment variable: `STAGEDOOR_PORT`. */
+  name: string
+  /** As it was set, without passwords; null if the setting is a secret. */
+  value: string | null
+  /** The environment of the process, or `stagedoor dev`, which fills in what is missing. */
+  source: 'environment' | 'dev'
+}
+
 export type JWTTemplate = {
   object: 'jwt_template'
   id: string

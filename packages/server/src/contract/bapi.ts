@@ -1,6 +1,7 @@
 import * as actorTokens from './actor-tokens.ts'
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
+import * as instance from './instance.ts'
 import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
 import type { Operation } from './operation.ts'
@@ -47,6 +48,7 @@ export const bapi: Operation[] = [
   clients.getClient,
   clients.verifyClient,
   jwks.getJwks,
+  instance.getInstance,
   audit.listAuditEvents,
   audit.listRefusedRequests,
 ]

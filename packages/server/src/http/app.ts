@@ -3,6 +3,7 @@ import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountActorTokens } from './bapi/actor-tokens.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
+import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountRevocations } from './bapi/revocations.ts'
 import { mountSessions } from './bapi/sessions.ts'
@@ -42,6 +43,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountRevocations(http)
   mountSessions(http)
   mountJwtTemplates(http)
+  mountInstance(http)
   mountAudit(http)
   mountJwks(http)
   mountTickets(http)
