@@ -49,6 +49,7 @@ function build(name: string): void {
   })
   if (status !== 0) process.exit(status ?? 1)
   rmSync(join(out, 'tsconfig.json'))
+  if (name === 'sdk') cpSync(join(home, 'src/banner/bundle.js'), join(out, 'src/banner/bundle.js'))
 
   const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as Manifest & { version: string }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(published(manifest), null, 2)}\n`)

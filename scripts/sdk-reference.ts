@@ -23,7 +23,7 @@ const ENTRIES: [entry: string, files: string[]][] = [
     `@stagedoor/sdk/${name}`,
     [`${name}.ts`],
   ]),
-  ['@stagedoor/sdk/banner', ['banner.ts']],
+  ['@stagedoor/sdk/banner', ['banner/element.ts', 'banner/clerk.ts', 'banner/types.ts', 'banner/texts.ts']],
   ['@stagedoor/sdk/react', ['react.ts']],
 ]
 

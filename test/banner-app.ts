@@ -1,15 +1,14 @@
 /** A small app with the banner in its pages, for tests in a real browser. */
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
-import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 
-const source = fileURLToPath(new URL('../packages/sdk/src/banner.ts', import.meta.url))
+const bundle = fileURLToPath(new URL('../packages/sdk/src/banner/bundle.js', import.meta.url))
 
-/** The banner as browsers load it: its one source file, without types. */
-export const bannerJs = stripTypeScriptTypes(readFileSync(source, 'utf8'))
+/** The banner as browsers load it. */
+export const bannerJs = readFileSync(bundle, 'utf8')
 
 /** The strictest policy under which a page can load the banner, request its status and send its form. */
 export const STRICT =

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import type { StagedoorBanner } from '../packages/sdk/src/banner.ts'
+import type { StagedoorBanner } from '../packages/sdk/src/banner/index.ts'
 import {
   ACTING,
   type Attributes,

@@ -1,7 +1,7 @@
 'use client'
 /** `<ActingBanner/>`: the banner for React 18 and later. It can be rendered on a server, and becomes active in the browser. */
 import { createElement, type ReactElement, useEffect, useRef } from 'react'
-import type { BannerActor, BannerLabels, ClerkLike, StagedoorBanner } from './banner.ts'
+import type { BannerActor, BannerLabels, ClerkLike, StagedoorBanner } from './banner/index.ts'
 
 /** Without `actor`, the banner follows Clerk. If your app knows the actor, pass `actor`, or null if there is none. */
 export interface ActingBannerProps {
@@ -46,7 +46,7 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
   useEffect(() => {
     let isLatest = true
     // Imported here, so that servers never load it.
-    void import('./banner.ts').then(({ followClerk }) => {
+    void import('./banner/index.ts').then(({ followClerk }) => {
       if (!isLatest || !banner.current) return
       if (clerk) followClerk(banner.current, clerk)
     })

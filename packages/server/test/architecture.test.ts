@@ -106,6 +106,12 @@ describe('architecture', () => {
     assert.deepEqual(wrong, [])
   })
 
+  it('the banner imports only itself: it runs in the pages of others', () => {
+    const folder = 'packages/sdk/src/banner/'
+    const outside = imports.filter(({ from, to }) => from.startsWith(folder) && !to.startsWith(folder))
+    assert.deepEqual(outside, [])
+  })
+
   it('has no import cycle, not even of types', () => {
     const next = Map.groupBy(imports, each => each.from)
     const done = new Set<string>()

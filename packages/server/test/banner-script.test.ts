@@ -12,7 +12,7 @@ describe('/banner.js', () => {
     assert.equal(answer.headers.get('access-control-allow-origin'), '*')
     assert.equal(answer.headers.get('access-control-allow-credentials'), null)
     assert.equal(answer.headers.get('cache-control'), 'public, max-age=300')
-    assert.match(answer.text, /customElements\.define\('stagedoor-banner'/)
+    assert.match(answer.text, /customElements\.define\(["']stagedoor-banner["']/)
     assert.doesNotMatch(answer.text, /^import /m)
     assert.ok(Buffer.byteLength(answer.text) < 50_000, `${Buffer.byteLength(answer.text)} bytes`)
     // Compile it as a browser would: it is plain JavaScript with no types left.

@@ -1,15 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { stripTypeScriptTypes } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import type { Http } from '../mount.ts'
 
 const CACHED_SECONDS = 300
 
-/** Serves `<stagedoor-banner>` for pages without a bundler. It is the same file as `@stagedoor/sdk/banner`. */
+/** Serves `<stagedoor-banner>` for pages without a bundler: `@stagedoor/sdk/banner` as one script. */
 export function mountBanner({ app }: Http): void {
   let script: Promise<string> | undefined
   app.get('/banner.js', async () => {
-    script ??= read()
+    script ??= readFile(new URL('bundle.js', import.meta.resolve('@stagedoor/sdk/banner')), 'utf8')
     return new Response(await script, {
       headers: {
         'content-type': 'text/javascript; charset=utf-8',
@@ -21,10 +19,4 @@ export function mountBanner({ app }: Http): void {
       },
     })
   })
-}
-
-async function read(): Promise<string> {
-  const path = fileURLToPath(import.meta.resolve('@stagedoor/sdk/banner'))
-  const text = await readFile(path, 'utf8')
-  return path.endsWith('.ts') ? stripTypeScriptTypes(text) : text
 }

@@ -210,7 +210,7 @@ export const en = {
       fix: 'Check that the server reaches its database: GET /readyz.',
     },
   } as Partial<Record<ErrorCode, ErrorTexts>>,
-  /** The banner of the SDK. `npm run generate` copies these texts into packages/sdk/src/banner.ts. */
+  /** The banner of the SDK. `npm run generate` copies these texts into packages/sdk/src/banner/index.ts. */
   banner: {
     region: 'Acting as another user',
     acting: '{actor} is acting as {user}.',

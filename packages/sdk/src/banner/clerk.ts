@@ -1,0 +1,151 @@
+import { ask, recall, remember, sleep, visit } from './browser.ts'
+import type { FollowingBanner } from './types.ts'
+import { webUrl } from './values.ts'
+
+/** The members of clerk-js that are used here, so that every version and wrapper fits. */
+export interface ClerkLike {
+  loaded?: boolean
+  proxyUrl?: string | undefined
+  frontendApi: string
+  session?: ClerkSession | null | undefined
+  client?: { sessions: ClerkSession[] } | undefined
+  addListener(listener: (state: { session?: ClerkSession | null | undefined }) => void): () => void
+  signOut(options: { sessionId: string; redirectUrl: string }): Promise<unknown>
+  setActive(options: { session: string }): Promise<unknown>
+}
+
+export interface ClerkSession {
+  id: string
+  status: string
+  actor: object | null
+  expireAt: Date
+  user?: ClerkUser | null
+}
+
+export interface ClerkUser {
+  id: string
+  fullName: string | null
+  username: string | null
+  primaryEmailAddress: { emailAddress: string } | null
+}
+
+/** Stops following, for each banner that follows clerk-js. */
+export const followed = new WeakMap<FollowingBanner, () => void>()
+
+/**
+ * Fills the banner from clerk-js. The banner can then end the acting session and restore the operator's own session.
+ *
+ * The operator returns to the banner's `return-url`, else the session's, else the page they came from, else `/`.
+ * @param banner the element; the app's own `reason`, `return-url` and `handlers` are kept
+ * @param clerk clerk-js, loaded: `window.Clerk`, or the result of `useClerk()`
+ * @returns a function that stops following
+ * @example
+ * import { type ClerkLike, followClerk, type StagedoorBanner } from '@stagedoor/sdk/banner'
+ *
+ * export const bind = (banner: StagedoorBanner, clerk: ClerkLike) => followClerk(banner, clerk)
+ */
+export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => void {
+  followed.get(banner)?.()
+  const { reason: givenReason, handlers: givenHandlers } = banner
+  let acting: ClerkSession | undefined
+  let returnUrl: unknown
+  let goingBack = false
+
+  const show = ({ session }: { session?: ClerkSession | null | undefined }) => {
+    // The session is undefined while clerk-js changes between two sessions.
+    if (session === undefined || goingBack) return
+    if (session?.actor) {
+      const begins = session.id !== acting?.id
+      acting = session
+      banner.session = session.id
+      banner.actor = session.actor
+      banner.user = userText(session.user)
+      banner.expiresAt = session.expireAt
+      if (!begins) return
+      const { reason } = session.actor as { reason?: unknown }
+      banner.reason = givenReason ?? (typeof reason === 'string' ? reason : null)
+      returnUrl = undefined
+      void banner.check()
+    } else if (acting && session === null) {
+      // The session expired or was revoked, and clerk-js noticed it first.
+      banner.end()
+    } else {
+      acting = undefined
+      banner.actor = null
+      noteWhereFrom()
+    }
+  }
+
+  const check = async () => {
+    const id = acting?.id
+    const answer = id && (await ask(`${frontendApi(clerk)}/v1/client/sessions/${id}`, 'include'))
+    if (!answer) return answer === false ? false : undefined
+    if (id !== acting?.id) return undefined
+    const session = answer['response'] as Record<string, unknown>
+    if (givenReason === null && typeof session['reason'] === 'string') banner.reason = session['reason']
+    returnUrl = session['return_url']
+    return session['status'] === 'active'
+  }
+
+  const leave = async () => {
+    const url = destination()
+    const unloading = new AbortController()
+    addEventListener('beforeunload', () => unloading.abort(), { once: true })
+    goingBack = true
+    try {
+      await clerk.signOut({ sessionId: acting?.id ?? '', redirectUrl: url })
+    } catch (cause) {
+      goingBack = false
+      throw cause
+    }
+    await sleep(50)
+    // The page is still loaded: signing out failed, or a router changes pages without loading them.
+    if (!unloading.signal.aborted) await back(url)
+  }
+
+  /** Goes back. The next page would find the operator's session anyway; selecting it here also updates the app's server. */
+  const back = async (url = destination()) => {
+    goingBack = true
+    const own = clerk.client?.sessions.find(({ id, status }) => status === 'active' && id !== acting?.id)
+    // Retry: clerk-js may be signing out, because it noticed that the acting session has ended.
+    for (let tries = 0; own && clerk.session?.id !== own.id && tries < 5; tries += 1) {
+      await clerk.setActive({ session: own.id }).catch(() => undefined)
+      await sleep(50)
+    }
+    visit(url)
+  }
+
+  const destination = () => {
+    const from = webUrl(recall('stagedoor:from'))
+    const own = from?.origin === location.origin ? from : undefined
+    return (webUrl(banner.returnUrl) ?? webUrl(returnUrl) ?? own ?? new URL('/', location.href)).href
+  }
+
+  const noteWhereFrom = () => {
+    const isOwn = clerk.session && !clerk.session.actor && !goingBack
+    // Do not store the page that redeems a ticket.
+    if (isOwn && !/[?&]__clerk_/.test(location.search)) remember('stagedoor:from', location.href)
+  }
+
+  banner.handlers = { check, leave, back, ...givenHandlers }
+  const unlisten = clerk.addListener(show)
+  addEventListener('pagehide', noteWhereFrom)
+  addEventListener('visibilitychange', noteWhereFrom, true)
+  const stop = () => {
+    unlisten()
+    removeEventListener('pagehide', noteWhereFrom)
+    removeEventListener('visibilitychange', noteWhereFrom, true)
+    banner.handlers = givenHandlers
+    followed.delete(banner)
+  }
+  followed.set(banner, stop)
+  return stop
+}
+
+function frontendApi({ proxyUrl, frontendApi }: ClerkLike): string {
+  return proxyUrl ? new URL(proxyUrl, location.href).href.replace(/\/$/, '') : `https://${frontendApi}`
+}
+
+function userText(user: ClerkUser | null | undefined): string | null {
+  return user?.primaryEmailAddress?.emailAddress || user?.fullName || user?.username || user?.id || null
+}
