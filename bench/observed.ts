@@ -31,6 +31,7 @@ async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KE
         STAGEDOOR_SIGNING_ALG: 'ES256',
         STAGEDOOR_PORT: '0',
         STAGEDOOR_LOG_LEVEL: 'error',
+        STAGEDOOR_MAX_WAIT_MS: '60000',
         STAGEDOOR_RATE_LIMIT_KEY: 'none',
         STAGEDOOR_RATE_LIMIT_ADDRESS: 'none',
         STAGEDOOR_RATE_LIMIT_REDEEM: 'none',

@@ -1,3 +1,5 @@
+/** `signing/` holds the keys of an instance, and signs and reads its tokens, tickets and cookies. */
+
 import { createPrivateKey, generateKeyPair, type KeyObject, type KeyPairKeyObjectResult, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { ClientClaims, HandshakeClaims, Random, Signing, TicketClaims } from '../domain/context.ts'
@@ -15,7 +17,7 @@ import { SealedClaims } from './sealed-claims.ts'
 const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
 /** Wraps the signing of each token, for metrics and tracing. */
-export type WatchSigning = (
+export type InstrumentSigning = (
   kind: keyof typeof CATEGORIES,
   alg: SigningAlg,
   sign: () => Promise<string> | string,
@@ -41,7 +43,7 @@ export class Keyring implements Signing {
   readonly #store: Pick<Store, 'signingKeys'>
   readonly #masterKey: MasterKey
   readonly #alg: SigningAlg
-  readonly #watch: WatchSigning
+  readonly #instrument: InstrumentSigning
   readonly #tickets: SealedClaims<TicketClaims>
   readonly #clients: SealedClaims<ClientClaims>
   readonly #handshakes: SealedClaims<HandshakeClaims>
@@ -52,12 +54,12 @@ export class Keyring implements Signing {
     store: Pick<Store, 'signingKeys'>,
     masterKey: MasterKey,
     alg: SigningAlg,
-    watch: WatchSigning = (_kind, _alg, sign) => sign(),
+    instrument: InstrumentSigning = (_kind, _alg, sign) => sign(),
   ) {
     this.#store = store
     this.#masterKey = masterKey
     this.#alg = alg
-    this.#watch = watch
+    this.#instrument = instrument
     this.#tickets = new SealedClaims('ticket+jwt', masterKey.derive('ticket'), isTicketClaims)
     this.#clients = new SealedClaims('client+jwt', masterKey.derive('client'), isClientClaims)
     this.#handshakes = new SealedClaims('handshake+jwt', masterKey.derive('handshake'), isHandshakeClaims)
@@ -90,7 +92,7 @@ export class Keyring implements Signing {
   async #token(kind: keyof typeof CATEGORIES, claims: string, version?: number): Promise<{ jwt: string; kid: string }> {
     const { active } = this.#loaded && this.#loaded.version === version ? this.#loaded : await this.#load()
     const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
-    const signature = await this.#watch(kind, this.#alg, () => active.sign(signed))
+    const signature = await this.#instrument(kind, this.#alg, () => active.sign(signed))
     return { jwt: `${signed}.${signature}`, kid: active.kid }
   }
 

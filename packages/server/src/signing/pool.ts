@@ -2,9 +2,9 @@ import { type KeyObject, sign } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 
 /** Maximum signatures that run at the same time. Node's thread pool has four threads by default. */
-const AT_ONCE = Math.min(availableParallelism() + 1, 4)
+const MAX_RUNNING = Math.min(availableParallelism() + 1, 4)
 /** Maximum finished signatures per batch, while others are still waiting. */
-const TOGETHER = 8
+const MAX_BATCH = 8
 
 interface Job {
   data: Buffer
@@ -20,7 +20,7 @@ interface Job {
 export class SigningPool {
   readonly #waiting: Job[] = []
   #running = 0
-  #made: (() => void)[] = []
+  #finished: (() => void)[] = []
 
   /** Signs with SHA-256 and RSA. */
   sign(data: string, key: KeyObject): Promise<Buffer> {
@@ -32,8 +32,8 @@ export class SigningPool {
         done: (error, signature) => {
           this.#running -= 1
           this.#next()
-          this.#made.push(() => (error ? reject(error) : resolve(signature)))
-          if (this.#waiting.length === 0 || this.#made.length === TOGETHER) this.#handOut()
+          this.#finished.push(() => (error ? reject(error) : resolve(signature)))
+          if (this.#waiting.length === 0 || this.#finished.length === MAX_BATCH) this.#settle()
         },
       })
       this.#next()
@@ -49,14 +49,14 @@ export class SigningPool {
   /**
    * Resolves finished signatures in one go: handling their callers together takes less processor time than one by one.
    */
-  #handOut(): void {
-    const made = this.#made
-    this.#made = []
-    for (const done of made) done()
+  #settle(): void {
+    const finished = this.#finished
+    this.#finished = []
+    for (const done of finished) done()
   }
 
   #next(): void {
-    if (this.#running >= AT_ONCE) return
+    if (this.#running >= MAX_RUNNING) return
     const job = this.#waiting.shift()
     if (!job) return
     this.#running += 1
