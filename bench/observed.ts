@@ -31,6 +31,11 @@ async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KE
         STAGEDOOR_SIGNING_ALG: 'ES256',
         STAGEDOOR_PORT: '0',
         STAGEDOOR_LOG_LEVEL: 'error',
+        STAGEDOOR_MAX_WAIT_MS: '60000',
+        STAGEDOOR_RATE_LIMIT_KEY: 'none',
+        STAGEDOOR_RATE_LIMIT_ADDRESS: 'none',
+        STAGEDOOR_RATE_LIMIT_REDEEM: 'none',
+        STAGEDOOR_RATE_LIMIT_FAILURES: 'none',
         ...more,
       }),
     )
@@ -48,22 +53,32 @@ async function serve({ BENCH_OBSERVED = '{}', BENCH_FOLDER = '', BENCH_SECRET_KE
   )
 }
 
+interface Options {
+  /** Folder for the databases and logs of the servers. */
+  folder: string
+  /** Address that receives traces. */
+  collector: string
+  rounds: number
+  /** Duration of one turn of a server. */
+  seconds: number
+}
+
 async function measure(): Promise<void> {
-  const { values: options, positionals: wanted } = parseArgs({
+  const { values, positionals: wanted } = parseArgs({
     allowPositionals: true,
     options: { rounds: { type: 'string', default: '150' }, seconds: { type: 'string', default: '0.1' } },
   })
-  const cache = join(root, 'node_modules', '.cache')
-  mkdirSync(cache, { recursive: true })
-  const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-
   const collector = createServer((request, response) => {
     request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'))
   })
   await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve))
-  const { port: collectorPort } = collector.address() as { port: number }
+  const { port } = collector.address() as { port: number }
+  const options: Options = {
+    folder: temporaryFolder(),
+    collector: `http://127.0.0.1:${port}`,
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+  }
 
   const log = { STAGEDOOR_LOG_LEVEL: 'info' }
   const metrics = { STAGEDOOR_METRICS_PORT: '0' }
@@ -74,53 +89,70 @@ async function measure(): Promise<void> {
     'log lines and metrics': { ...log, ...metrics },
     traces: { traces: 'all of them' },
   }
-  const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
   console.log(`${'CPU time of a mint'.padEnd(26)}   bare  observed   ratio   quartiles`)
   for (const [name, observed] of Object.entries(variants)) {
     if (wanted.length > 0 && !wanted.some(word => name.includes(word))) continue
-    const place = mkdtempSync(join(folder, 'servers-'))
-    const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
-    const servers = startChild('observed.ts', {
-      cores: '0',
-      output: openSync(join(place, 'log'), 'w'),
-      env: {
-        BENCH_OBSERVED: JSON.stringify(observed),
-        BENCH_FOLDER: place,
-        BENCH_SECRET_KEY: secretKey,
-        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
-      },
-    })
-    const ports = await servers.ask<number[]>({})
-    const measured = async (port: number, kind: Round['kind'], seconds: number): Promise<Measured> => {
-      const result = await load.ask<Measured>({ port, kind, alg: 'ES256', seconds, connections: 64, secretKey })
-      if (result.wrong > 0) throw new Error(`${kind}: ${result.wrong} wrong answers\n${result.example ?? ''}`)
-      return result
-    }
-    for (const port of ports) {
-      await measured(port, 'create', 1)
-      await measured(port, 'redeem', 1)
-    }
-    // Warm up until V8 has compiled the whole path for both.
-    for (let i = 0; i < 8; i++) for (const port of ports) await measured(port, 'mint', 1)
-
-    const costs: number[][] = [[], []]
-    for (let round = 0; round < Number(options.rounds); round++) {
-      const turns = ports.map((port, i) => ({ port, of: costs[i] as number[] }))
-      for (const { port, of } of round % 2 === 0 ? turns : turns.reverse()) {
-        const before = await servers.ask<number>({ cpu: true })
-        const { answers } = await measured(port, 'mint', Number(options.seconds))
-        of.push(((await servers.ask<number>({ cpu: true })) - before) / answers)
-      }
-    }
+    const costs = await costsOfMint(observed, options)
     const [bare = [], other = []] = costs
     const ratios = other.map((cost, round) => cost / (bare[round] ?? Number.NaN))
     const [low, middle, high] = [0.25, 0.5, 0.75].map(q => quantile(ratios, q).toFixed(3))
     const [first, second] = costs.map(all => `${quantile(all, 0.5).toFixed(0)} µs`.padStart(8))
     console.log(`${name.padEnd(26)}${first} ${second}   ${middle}   ${low} … ${high}`)
-    await servers.end()
-    await load.end()
   }
   collector.close()
+}
+
+/** Creates a folder that is deleted when this process exits. */
+function temporaryFolder(): string {
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'stagedoor-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+  return folder
+}
+
+/** Returns the CPU time of a mint in each round, in µs: of the bare server, and of the observed one. */
+async function costsOfMint(observed: Record<string, string>, options: Options): Promise<number[][]> {
+  const { rounds, seconds } = options
+  const secretKey = `sk_live_${randomBytes(24).toString('hex')}`
+  const folder = mkdtempSync(join(options.folder, 'servers-'))
+  const load = startChild('load.ts', { cores: cpus().length > 1 ? '1' : '0' })
+  const servers = startChild('observed.ts', {
+    cores: '0',
+    output: openSync(join(folder, 'log'), 'w'),
+    env: {
+      BENCH_OBSERVED: JSON.stringify(observed),
+      BENCH_FOLDER: folder,
+      BENCH_SECRET_KEY: secretKey,
+      OTEL_EXPORTER_OTLP_ENDPOINT: options.collector,
+    },
+  })
+  const ports = await servers.ask<number[]>({})
+  const measured = async (port: number, kind: Round['kind'], seconds: number): Promise<Measured> => {
+    const result = await load.ask<Measured>({ port, kind, alg: 'ES256', seconds, connections: 64, secretKey })
+    if (result.wrong > 0) throw new Error(`${kind}: ${result.wrong} wrong answers\n${result.example ?? ''}`)
+    return result
+  }
+  for (const port of ports) {
+    await measured(port, 'create', 1)
+    await measured(port, 'redeem', 1)
+  }
+  // Warm up until V8 has compiled the whole path for both.
+  for (let i = 0; i < 8; i++) for (const port of ports) await measured(port, 'mint', 1)
+
+  const costs: number[][] = [[], []]
+  for (let round = 0; round < rounds; round++) {
+    const turns = ports.map((port, i) => ({ port, of: costs[i] as number[] }))
+    for (const { port, of } of round % 2 === 0 ? turns : turns.reverse()) {
+      const before = await servers.ask<number>({ cpu: true })
+      const { answers } = await measured(port, 'mint', seconds)
+      of.push(((await servers.ask<number>({ cpu: true })) - before) / answers)
+    }
+  }
+  await servers.end()
+  await load.end()
+  return costs
 }
 
 function quantile(values: number[], q: number): number {

@@ -25,7 +25,7 @@ import { persistDue } from './jobs/due.ts'
 import { serverJobs } from './jobs/jobs.ts'
 import type { PurgeOptions } from './jobs/purge.ts'
 import { startJobs } from './jobs/runner.ts'
-import { Keyring, keyMaker, openPrivateKey, type WatchSigning } from './signing/keyring.ts'
+import { type InstrumentSigning, Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
 import { instrumentedStore } from './telemetry/instrumented-store.ts'
@@ -205,7 +205,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     clock,
     random,
     store,
-    signing: new Keyring(store, masterKey, config.signing_alg, watchSigning(parts.telemetry)),
+    signing: new Keyring(store, masterKey, config.signing_alg, instrumentSigning(parts.telemetry)),
     settings: {
       instance_id: instance.id,
       version: manifest.version,
@@ -231,7 +231,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
 }
 
 /** Counts signatures and makes a span of each; undefined if nothing observes them. */
-function watchSigning({ metrics, tracing }: Telemetry): WatchSigning | undefined {
+function instrumentSigning({ metrics, tracing }: Telemetry): InstrumentSigning | undefined {
   if (!metrics && !tracing) return undefined
   return (kind, alg, sign) => {
     metrics?.tokenSigned(kind)

@@ -15,7 +15,7 @@ import type { AuditRecord } from '../src/domain/records.ts'
 import type { Store } from '../src/domain/store.ts'
 import { traceparent } from '../src/http/request-log.ts'
 import { instrumentedStore } from '../src/telemetry/instrumented-store.ts'
-import { shownError } from '../src/telemetry/log.ts'
+import { errorForLog } from '../src/telemetry/log.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
 
 const OPERATING = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
@@ -418,7 +418,7 @@ describe('the log', () => {
     const error = Object.assign(new Error('with eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2lnbmF0dXJl in it', { cause }), {
       request: { headers: { authorization: 'x' } },
     })
-    const shown = shownError(error)
+    const shown = errorForLog(error)
     assert.deepEqual(Object.keys(shown), ['type', 'message', 'stack', 'cause'])
     assert.equal(shown.message, 'with eyJ… in it')
     assert.equal(shown.cause?.message, 'connect sk_live_… refused')
@@ -426,8 +426,8 @@ describe('the log', () => {
     assert.doesNotMatch(JSON.stringify(shown), /c2lnbmF0dXJl|0123456789|authorization|extra/)
     const circle = new Error('a')
     circle.cause = circle
-    assert.ok(shownError(circle).cause)
-    assert.deepEqual(shownError('thrown as text'), { type: 'string', message: 'thrown as text' })
+    assert.ok(errorForLog(circle).cause)
+    assert.deepEqual(errorForLog('thrown as text'), { type: 'string', message: 'thrown as text' })
   })
 })
 

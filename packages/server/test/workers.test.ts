@@ -271,9 +271,9 @@ describe('metrics of several processes', () => {
     const [one, two] = [new Metrics('1'), new Metrics('1')]
     one.refused('resource_not_found')
     two.refused('resource_not_found')
-    one.requestBegan()
-    one.requestEnded({ operation: 'x', method: 'GET', status: 200, seconds: 0.2, code: undefined })
-    one.requestBegan()
+    one.requestStarted()
+    one.requestFinished({ operation: 'x', method: 'GET', status: 200, seconds: 0.2, code: undefined })
+    one.requestStarted()
     const sum = new SummedMetrics()
     const server = await sum.listen(0, '127.0.0.1', async () => {})
     const read = async () => {

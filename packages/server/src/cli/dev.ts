@@ -8,7 +8,7 @@ import { loadConfig } from '../config.ts'
 import { publishableKeys } from '../domain/handshakes.ts'
 import { createStagedoor } from '../server.ts'
 import { announceDevServer, DEV_DIRECTORY, devEnvironment, runningDevServer } from './environment.ts'
-import { note, print, time, UsageError } from './output.ts'
+import { print, printMessage, time, UsageError } from './output.ts'
 import { stopOnSignal } from './serving.ts'
 
 /** Number of ports to try after the requested one. */
@@ -35,7 +35,7 @@ export function addDev(program: Command): void {
       const wanted = loadConfig(env)
       const port = await freePort(wanted.host, wanted.port)
       if (port !== wanted.port && wanted.port !== 0)
-        note(`Port ${wanted.port} is taken, by another server or another \`npm start\`; using ${port}.`)
+        printMessage(`Port ${wanted.port} is taken, by another server or another \`npm start\`; using ${port}.`)
       const serverURL = wanted.public_url ?? `http://${wanted.host}:${port}`
       const complete = { ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL }
       const filledIn = Object.keys(complete).filter(name => !(name in own))

@@ -8,8 +8,8 @@ import { listSecretKeys } from '../domain/secret-keys.ts'
 import { listSigningKeys } from '../domain/signing-keys.ts'
 import type { Stagedoor } from '../server.ts'
 import { commandEnvironment, commandLine, withInstance } from './environment.ts'
+import { causeOf, isTlsMismatch } from './error-text.ts'
 import { EXIT, type OutputOptions, print, printJson } from './output.ts'
-import { causeOf, isTlsMismatch } from './words.ts'
 
 interface Finding {
   check: string

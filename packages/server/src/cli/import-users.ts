@@ -7,15 +7,15 @@ import type { User } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { CreateUserRequestBody } from '../contract/users.ts'
 import { remote } from './environment.ts'
+import { errorText } from './error-text.ts'
 import { openImport, type Row } from './import-file.ts'
-import { EXIT, note, type OutputOptions, printOne, UsageError, wholeNumber } from './output.ts'
-import { wordsOf } from './words.ts'
+import { EXIT, type OutputOptions, printMessage, printOne, UsageError, wholeNumber } from './output.ts'
 
 /** Maximum number of failures listed with --json. */
-const LISTED = 10_000
+const MAX_LISTED = 10_000
 /** Maximum number of attempts after 429, and the default pause between them, in seconds, if the server sends no Retry-After. */
-const PATIENCE = 30
-const PAUSE = 1
+const MAX_ATTEMPTS = 30
+const DEFAULT_PAUSE = 1
 
 interface ImportOptions extends OutputOptions {
   concurrency: number
@@ -62,7 +62,7 @@ async function importUsers(file: string, options: ImportOptions): Promise<void> 
   const running = new Set<Promise<void>>()
   try {
     for await (const row of source.rows) {
-      const one = run.take(row).finally(() => running.delete(one))
+      const one = run.import(row).finally(() => running.delete(one))
       running.add(one)
       if (running.size >= Math.max(1, options.concurrency)) await Promise.race(running)
       if (run.stopped) break
@@ -115,11 +115,11 @@ class ImportRun {
     return `${created} created, ${updated} updated, ${existing} already exist, ${failed} failed`
   }
 
-  async take(row: Row): Promise<void> {
+  async import(row: Row): Promise<void> {
     if ('reason' in row) return this.#fail(row, row.reason)
     if (this.stopped) return
     try {
-      this.#result[await this.#one(row.user)] += 1
+      this.#result[await this.#importUser(row.user)] += 1
     } catch (error) {
       if (error instanceof Rejected) this.#fail(row, error.message)
       else this.stop(error)
@@ -130,7 +130,7 @@ class ImportRun {
   report(): void {
     const { created, updated, existing, failed } = this.#result
     const dry = this.#options.dryRun ?? false
-    const failures = this.#failures.sort((a, b) => a.line - b.line).slice(0, LISTED)
+    const failures = this.#failures.sort((a, b) => a.line - b.line).slice(0, MAX_LISTED)
     printOne(
       this.#options,
       { dry_run: dry, created, updated, existing, failed, stopped: this.stopped, failures },
@@ -146,24 +146,24 @@ class ImportRun {
     if (failed > 0) process.exitCode = EXIT.failed
     if (!this.stopped) return
     if (this.#error instanceof UsageError) throw this.#error
-    note('The import stopped before the end of the file. Run it again: it continues where it stopped.')
+    printMessage('The import stopped before the end of the file. Run it again: it continues where it stopped.')
     throw this.#error
   }
 
   #fail({ line, text }: Row, message: string): void {
     this.#result.failed += 1
     this.#failures.push({ line, message })
-    note(`line ${line}: ${message}`)
+    printMessage(`line ${line}: ${message}`)
     if (this.#rejects === undefined) return
     const header = this.#header()
     if (this.#result.failed === 1 && header !== undefined) writeSync(this.#rejects, `${header}\n`)
     writeSync(this.#rejects, `${text}\n`)
   }
 
-  async #one(user: Record<string, unknown>): Promise<Outcome> {
-    if (this.#options.dryRun) return this.#foresee(user)
+  async #importUser(user: Record<string, unknown>): Promise<Outcome> {
+    if (this.#options.dryRun) return this.#dryRun(user)
     try {
-      await patiently(() => this.#client.users.create(camelCased(user) as NewUser))
+      await withRetry(() => this.#client.users.create(camelCased(user) as NewUser))
       return 'created'
     } catch (error) {
       if (!(error instanceof StagedoorError)) throw error
@@ -175,7 +175,7 @@ class ImportRun {
     }
   }
 
-  async #foresee(user: Record<string, unknown>): Promise<Outcome> {
+  async #dryRun(user: Record<string, unknown>): Promise<Outcome> {
     const checked = CreateUserRequestBody.safeParse(user)
     const [issue] = checked.error?.issues ?? []
     if (issue) throw new Rejected(`${issue.path.join('.') || 'the row'}: ${issue.message}`)
@@ -204,7 +204,7 @@ class ImportRun {
   }
 
   async #findBy(name: string, value: string): Promise<User | undefined> {
-    return (await patiently(() => this.#client.users.list(camelCased({ [name]: [value] })))).data[0]
+    return (await withRetry(() => this.#client.users.list(camelCased({ [name]: [value] })))).data[0]
   }
 
   async #change(found: User, user: Record<string, unknown>): Promise<Outcome> {
@@ -215,8 +215,8 @@ class ImportRun {
     if (Object.keys(change).length === 0 && state.length === 0) return 'existing'
     if (this.#options.dryRun) return 'updated'
     try {
-      if (Object.keys(change).length > 0) await patiently(() => this.#client.users.update(found.id, camelCased(change)))
-      for (const verb of state) await patiently(() => this.#client.users[verb](found.id))
+      if (Object.keys(change).length > 0) await withRetry(() => this.#client.users.update(found.id, camelCased(change)))
+      for (const verb of state) await withRetry(() => this.#client.users[verb](found.id))
       return 'updated'
     } catch (error) {
       throw error instanceof StagedoorError ? rejection(error) : error
@@ -238,17 +238,17 @@ class Rejected extends Error {}
 
 /** Returns a Rejected if the row caused the error; otherwise the error itself, which would affect every row. */
 function rejection(error: StagedoorError): Error {
-  return [400, 413, 422].includes(error.status) ? new Rejected(wordsOf(error)) : error
+  return [400, 413, 422].includes(error.status) ? new Rejected(errorText(error)) : error
 }
 
 /** Retries after 429, and waits for the Retry-After of the server. */
-async function patiently<T>(ask: () => PromiseLike<T>): Promise<T> {
+async function withRetry<T>(ask: () => PromiseLike<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await ask()
     } catch (error) {
-      if (!(error instanceof StagedoorError) || error.status !== 429 || tries === PATIENCE) throw error
-      await sleep((error.retryAfter ?? PAUSE) * 1_000)
+      if (!(error instanceof StagedoorError) || error.status !== 429 || tries === MAX_ATTEMPTS) throw error
+      await sleep((error.retryAfter ?? DEFAULT_PAUSE) * 1_000)
     }
   }
 }
@@ -273,14 +273,14 @@ function differences(found: User, row: Record<string, unknown>) {
   for (const [name, value] of Object.entries(row)) {
     if (name === 'banned' && value !== found.banned) state.push(value ? 'ban' : 'unban')
     if (name === 'locked' && value !== found.locked) state.push(value ? 'lock' : 'unlock')
-    if (UNCHANGED.test(name) || isSame(name, current[camel(name)], value)) continue
+    if (NOT_COMPARED.test(name) || isSame(name, current[camel(name)], value)) continue
     change[name] = value
   }
   return { change, state }
 }
 
 /** Fields that are compared elsewhere, or have no effect. */
-const UNCHANGED = /^(email_address|phone_number|banned|locked|skip_.*|bypass_client_trust)$/
+const NOT_COMPARED = /^(email_address|phone_number|banned|locked|skip_.*|bypass_client_trust)$/
 
 function isSame(name: string, now: unknown, value: unknown): boolean {
   if (typeof value !== 'string') return isDeepStrictEqual(now ?? null, value ?? null)
@@ -316,7 +316,7 @@ function progressLine(text: () => string): { tick(): void; end(): void } {
       if (now - last < (live ? 100 : 5_000)) return
       last = now
       if (live) process.stderr.write(`\r${text()}\u001b[K`)
-      else note(text())
+      else printMessage(text())
     },
     end() {
       if (live && last > 0) process.stderr.write('\r\u001b[K')

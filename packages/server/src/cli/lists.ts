@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { List } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
-import { note, type OutputOptions, print, printJson, tableOf, UsageError, wholeNumber } from './output.ts'
+import { type OutputOptions, print, printJson, printMessage, tableOf, UsageError, wholeNumber } from './output.ts'
 import { moment } from './units.ts'
 
 /** Default of `--limit`. Rows per request and per printed chunk when every row is read. */
@@ -59,7 +59,7 @@ export async function showList<T extends object>(options: ListOptions, read: Rea
   const { data, totalCount } = await read({ limit, offset })
   await showRows(options, data, table)
   if (offset + data.length < totalCount && data.length > 0)
-    note(
+    printMessage(
       `${offset + data.length} of ${totalCount} so far. Next page: --offset ${offset + data.length}. Larger pages: --limit 500. Every row: --all.`,
     )
 }
@@ -85,7 +85,7 @@ export async function showTimed<T extends object>(
     }
   }
   await showRows(options, chosen(), table)
-  if (isMore) note(`There are more rows. Next page: --offset ${offset + limit}. Every row: --all.`)
+  if (isMore) printMessage(`There are more rows. Next page: --offset ${offset + limit}. Every row: --all.`)
 }
 
 async function* between<T>(

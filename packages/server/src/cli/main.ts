@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+/** `cli/` is the `stagedoor` command: one file per subcommand, and helpers for options and output. */
+
 import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addActorTokens } from './actor-tokens.ts'

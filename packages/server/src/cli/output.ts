@@ -3,7 +3,7 @@ import { CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { errorTexts } from '../contract/error-texts.ts'
 import { ApiError, ApiErrors } from '../contract/errors.ts'
-import { wordsOf, wordsOfDetail } from './words.ts'
+import { detailText, errorText } from './error-text.ts'
 
 /** Exit codes: `failed` if the command could not do its work, `usage` for wrong arguments or settings. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
@@ -67,7 +67,7 @@ export function print(line: string): void {
 }
 
 /** Prints a message for people on standard error, so that it is not mixed into the output that programs read. */
-export function note(line: string): void {
+export function printMessage(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
@@ -86,8 +86,8 @@ function plain(value: unknown): string {
 export function reportError(error: unknown, json: boolean): number {
   const { code, message, exit } = explain(error)
   if (exit === EXIT.done) return exit
-  if (json) note(JSON.stringify({ error: { code, message } }))
-  else if (!(error instanceof CommanderError)) note(`stagedoor: ${message}`)
+  if (json) printMessage(JSON.stringify({ error: { code, message } }))
+  else if (!(error instanceof CommanderError)) printMessage(`stagedoor: ${message}`)
   return exit
 }
 
@@ -96,13 +96,13 @@ function explain(error: unknown): { code: string; message: string; exit: number 
     return { code: error.code, message: error.message, exit: error.exitCode === 0 ? EXIT.done : EXIT.usage }
   }
   if (error instanceof ConfigError) return { code: 'configuration', message: error.message, exit: EXIT.usage }
-  if (error instanceof StagedoorError) return { code: error.code, message: wordsOf(error), exit: EXIT.failed }
+  if (error instanceof StagedoorError) return { code: error.code, message: errorText(error), exit: EXIT.failed }
   if (error instanceof ApiErrors) return explain(error.errors[0])
   if (error instanceof ApiError) {
     const { code, long_message, meta } = error.toJSON()
     const { action, param_name = '' } = meta as { action?: string; param_name?: string }
     const message = (errorTexts[code] ?? long_message).replace('{param_name}', param_name)
-    return { code, message: wordsOfDetail({ message, action }), exit: EXIT.failed }
+    return { code, message: detailText({ message, action }), exit: EXIT.failed }
   }
   if (error instanceof UsageError) return { code: 'usage', message: error.message, exit: EXIT.usage }
   const { message } = error instanceof Error ? error : new Error(String(error))

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
 import { type RestoreResult, restoreDatabase, revokeRestored } from '../maintenance.ts'
 import { commandEnvironment, commandLine } from './environment.ts'
-import { note, type OutputOptions, printOne, UsageError } from './output.ts'
+import { type OutputOptions, printMessage, printOne, UsageError } from './output.ts'
 
 export function addRestore(program: Command): void {
   program
@@ -50,7 +50,7 @@ function show(options: OutputOptions, file: string, path: string, result: Restor
     },
   )
   if (!options.json && !again)
-    note(
+    printMessage(
       'There was no later database to compare with. Keys revoked and users banned since the backup are active again: revoke and ban them again.',
     )
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { SecretKeyRecord } from '../domain/records.ts'
 import { createSecretKey, listSecretKeys, revokeSecretKey } from '../domain/secret-keys.ts'
 import { commandLine, withInstance } from './environment.ts'
-import { note, type OutputOptions, printList, printOne, time, UsageError } from './output.ts'
+import { type OutputOptions, printList, printMessage, printOne, time, UsageError } from './output.ts'
 
 export function addKeys(program: Command): void {
   const group = program
@@ -20,7 +20,7 @@ export function addKeys(program: Command): void {
       )
       const key = { ...shown(record), secret_key: secret }
       printOne(options, key, { id: key.id, name: key.name, secret_key: secret })
-      if (!options.json) note('Store this key now. The server keeps only a hash and cannot show it again.')
+      if (!options.json) printMessage('Store this key now. The server keeps only a hash and cannot show it again.')
     })
 
   group

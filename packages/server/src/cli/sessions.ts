@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ConfigError } from '../config.ts'
 import { remote } from './environment.ts'
 import { showTimed, type TimedOptions, timed } from './lists.ts'
-import { EXIT, note, type OutputOptions, printOne, time, UsageError } from './output.ts'
+import { EXIT, type OutputOptions, printMessage, printOne, time, UsageError } from './output.ts'
 import { userIdOf, userOption } from './users-by.ts'
 
 interface RevokeOptions {
@@ -15,7 +15,7 @@ interface RevokeOptions {
 }
 
 /** Returns what to revoke, or undefined if single sessions are named. @throws ConfigError unless exactly one choice is made */
-function whoseSessions(ids: string[], { user, actor, everything }: RevokeOptions) {
+function revokeTarget(ids: string[], { user, actor, everything }: RevokeOptions) {
   const named = [ids.length > 0, user !== undefined, actor !== undefined, everything !== undefined].filter(Boolean)
   if (named.length !== 1)
     throw new ConfigError('Give session ids, or exactly one of --user <id>, --actor <sub> and --everything.')
@@ -32,11 +32,11 @@ function reportUnknownActor(actor = '', similar: string[] = []): void {
     named === ''
       ? 'Check the `sub`: it is compared byte for byte. `audit list` shows who acted.'
       : `Similar: ${named}. An actor is compared byte for byte, so run the command again with the right one.`
-  note(`No token and no session has ever had the actor ${JSON.stringify(actor)}. ${hint}`)
+  printMessage(`No token and no session has ever had the actor ${JSON.stringify(actor)}. ${hint}`)
 }
 
 /** Asks for confirmation. @throws UsageError unless the operator confirms */
-async function assertMeant({ yes }: RevokeOptions): Promise<void> {
+async function assertConfirmed({ yes }: RevokeOptions): Promise<void> {
   if (yes) return
   const question = 'This ends every session and revokes every pending token, of every user. '
   if (!process.stdin.isTTY) throw new UsageError(`${question}Add --yes if that is what you want.`)
@@ -90,16 +90,16 @@ export function addSessions(program: Command): void {
     .action(async (ids: string[], options: OutputOptions & RevokeOptions) => {
       const client = remote()
       const why = options.reason === undefined ? {} : { reason: options.reason }
-      const whose = whoseSessions(ids, options)
-      if (whose?.everything) await assertMeant(options)
-      if (whose?.userId !== undefined) whose.userId = await userIdOf(client, whose.userId)
-      if (whose) {
-        const answer = await client.sessions.revokeAll({ ...whose, ...why })
+      const target = revokeTarget(ids, options)
+      if (target?.everything) await assertConfirmed(options)
+      if (target?.userId !== undefined) target.userId = await userIdOf(client, target.userId)
+      if (target) {
+        const answer = await client.sessions.revokeAll({ ...target, ...why })
         const { revokedSessions, revokedTokens, complete, matched, similarActorSubs } = answer
         const more = complete ? '' : ', and more that are still being marked'
         printOne(
           options,
-          { ...whose, revokedSessions, revokedTokens, complete, matched, similarActorSubs },
+          { ...target, revokedSessions, revokedTokens, complete, matched, similarActorSubs },
           { sessions: `${revokedSessions} revoked${more}`, tokens: `${revokedTokens} revoked` },
         )
         if (!matched) reportUnknownActor(options.actor, similarActorSubs)

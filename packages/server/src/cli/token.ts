@@ -3,7 +3,7 @@ import { remoteJwks, verifySessionToken } from '@stagedoor/sdk/verify'
 import type { Command } from 'commander'
 import { remoteServer } from '../config.ts'
 import { commandEnvironment } from './environment.ts'
-import { EXIT, note, type OutputOptions, printJson, printOne, time, UsageError } from './output.ts'
+import { EXIT, type OutputOptions, printJson, printMessage, printOne, time, UsageError } from './output.ts'
 
 export function addToken(program: Command): void {
   const group = program.command('token').description('decode and verify session tokens')
@@ -16,7 +16,7 @@ export function addToken(program: Command): void {
       const [header, payload] = token.split('.').slice(0, 2).map(decode)
       if (!header || !payload) throw new UsageError('This is not a JWT: it needs three parts, separated by dots.')
       printJson({ header, payload })
-      note('Not verified: anyone could have written this token. `stagedoor token verify` verifies it.')
+      printMessage('Not verified: anyone could have written this token. `stagedoor token verify` verifies it.')
     })
 
   group
@@ -46,7 +46,7 @@ export function addToken(program: Command): void {
         const { reason } = error as { reason?: string }
         if (reason === undefined) throw error
         if (options.json) printJson({ valid: false, reason })
-        else note(`stagedoor: not valid: ${reason}. ${(error as Error).message}`)
+        else printMessage(`stagedoor: not valid: ${reason}. ${(error as Error).message}`)
         process.exitCode = EXIT.failed
       }
     })

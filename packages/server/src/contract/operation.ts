@@ -1,3 +1,5 @@
+/** `contract/` describes the HTTP API: operations, shapes, and errors, from which documents, SDK types and validation come. */
+
 import { z } from 'zod'
 import type { ErrorCode } from './errors.ts'
 

@@ -1,3 +1,5 @@
+/** `domain/` has the rules of Stagedoor as plain functions `(ctx, input)`, without HTTP and SQL. */
+
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'

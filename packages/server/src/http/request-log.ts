@@ -31,7 +31,7 @@ export class RequestLog {
   constructor(services: Services, observer: Observer) {
     this.#services = services
     this.#observer = observer
-    observer.metrics?.requestBegan()
+    observer.metrics?.requestStarted()
   }
 
   /** Identifies the request in its answer, the log, the audit log and the traces. */
@@ -60,7 +60,7 @@ export class RequestLog {
 
   /** Runs the work of the request inside its span, so that the spans of the work become its children. */
   run<T>(work: () => T): T {
-    return this.#span ? this.#span.inside(work) : work()
+    return this.#span ? this.#span.run(work) : work()
   }
 
   refused(refusal: ApiError, error: unknown): void {
@@ -76,8 +76,8 @@ export class RequestLog {
     const operation = this.#operation?.id ?? 'none'
     const method = this.#operation?.method.toUpperCase() ?? (METHODS.includes(asked) ? asked : 'other')
     const code = this.#refusal?.code
-    metrics?.requestEnded({ operation, method, status, seconds: milliseconds / 1_000, code })
-    this.#span?.ended(method, status, code)
+    metrics?.requestFinished({ operation, method, status, seconds: milliseconds / 1_000, code })
+    this.#span?.end(method, status, code)
 
     const level = this.#level(status)
     if (!log.isLevelEnabled(level)) return

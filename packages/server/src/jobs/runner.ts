@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Context } from '../domain/context.ts'
 
-/** Work that a server does by itself, again and again. */
+/** Work that a server does periodically. */
 export interface Job {
   /** The name of the job in the log. */
   name: string

@@ -1,3 +1,5 @@
+/** `signing/` holds the keys of an instance, and signs and reads its tokens, tickets and cookies. */
+
 import { createPrivateKey, generateKeyPair, type KeyObject, type KeyPairKeyObjectResult, sign } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
@@ -15,7 +17,7 @@ import { SealedClaims } from './sealed-claims.ts'
 const CATEGORIES = { session: 'cl_B7d4PD111AAA', template: 'cl_B7d4PD222AAA', handshake: undefined }
 
 /** Wraps the signing of each token, for metrics and tracing. */
-export type WatchSigning = (
+export type InstrumentSigning = (
   kind: keyof typeof CATEGORIES,
   alg: SigningAlg,
   sign: () => Promise<string> | string,
@@ -41,7 +43,7 @@ export class Keyring implements Signing {
   readonly #store: Pick<Store, 'signingKeys'>
   readonly #masterKey: MasterKey
   readonly #alg: SigningAlg
-  readonly #watch: WatchSigning
+  readonly #instrument: InstrumentSigning
   readonly #tickets: SealedClaims<TicketClaims>
   readonly #clients: SealedClaims<ClientClaims>
   readonly #handshakes: SealedClaims<HandshakeClaims>
@@ -52,12 +54,12 @@ export class Keyring implements Signing {
     store: Pick<Store, 'signingKeys'>,
     masterKey: MasterKey,
     alg: SigningAlg,
-    watch: WatchSigning = (_kind, _alg, sign) => sign(),
+    instrument: InstrumentSigning = (_kind, _alg, sign) => sign(),
   ) {
     this.#store = store
     this.#masterKey = masterKey
     this.#alg = alg
-    this.#watch = watch
+    this.#instrument = instrument
     this.#tickets = new SealedClaims('ticket+jwt', masterKey.derive('ticket'), isTicketClaims)
     this.#clients = new SealedClaims('client+jwt', masterKey.derive('client'), isClientClaims)
     this.#handshakes = new SealedClaims('handshake+jwt', masterKey.derive('handshake'), isHandshakeClaims)
@@ -90,7 +92,7 @@ export class Keyring implements Signing {
   async #token(kind: keyof typeof CATEGORIES, claims: string, version?: number): Promise<{ jwt: string; kid: string }> {
     const { active } = this.#loaded && this.#loaded.version === version ? this.#loaded : await this.#load()
     const signed = `${active.headers[kind]}.${Buffer.from(claims).toString('base64url')}`
-    const signature = await this.#watch(kind, this.#alg, () => active.sign(signed))
+    const signature = await this.#instrument(kind, this.#alg, () => active.sign(signed))
     return { jwt: `${signed}.${signature}`, kid: active.kid }
   }
 
@@ -174,9 +176,9 @@ export function openPrivateKey(record: SigningKeyRecord, masterKey: MasterKey): 
 }
 
 /** Maximum signatures that run at the same time. Node's thread pool has four threads by default. */
-const AT_ONCE = Math.min(availableParallelism() + 1, 4)
+const MAX_RUNNING = Math.min(availableParallelism() + 1, 4)
 /** Maximum finished signatures per batch, while others are still waiting. */
-const TOGETHER = 8
+const MAX_BATCH = 8
 
 interface Job {
   data: Buffer
@@ -192,7 +194,7 @@ interface Job {
 class SigningPool {
   readonly #waiting: Job[] = []
   #running = 0
-  #made: (() => void)[] = []
+  #finished: (() => void)[] = []
 
   /** Signs with SHA-256 and RSA. */
   sign(data: string, key: KeyObject): Promise<Buffer> {
@@ -204,8 +206,8 @@ class SigningPool {
         done: (error, signature) => {
           this.#running -= 1
           this.#next()
-          this.#made.push(() => (error ? reject(error) : resolve(signature)))
-          if (this.#waiting.length === 0 || this.#made.length === TOGETHER) this.#handOut()
+          this.#finished.push(() => (error ? reject(error) : resolve(signature)))
+          if (this.#waiting.length === 0 || this.#finished.length === MAX_BATCH) this.#settle()
         },
       })
       this.#next()
@@ -221,14 +223,14 @@ class SigningPool {
   /**
    * Resolves finished signatures in one go: handling their callers together takes less processor time than one by one.
    */
-  #handOut(): void {
-    const made = this.#made
-    this.#made = []
-    for (const done of made) done()
+  #settle(): void {
+    const finished = this.#finished
+    this.#finished = []
+    for (const done of finished) done()
   }
 
   #next(): void {
-    if (this.#running >= AT_ONCE) return
+    if (this.#running >= MAX_RUNNING) return
     const job = this.#waiting.shift()
     if (!job) return
     this.#running += 1

@@ -12,38 +12,38 @@ export function instrumentedStore(
 ): Store {
   if (!metrics && !tracing) return store
 
-  const watched =
+  const instrumented =
     (name: string, verb: Verb): Verb =>
     async (...args) => {
       const events: AuditRecord[] = []
-      const given = metrics ? args.map(arg => withCommitTracking(arg, events)) : args
-      metrics?.storeCallBegan()
+      const callArgs = metrics ? args.map(arg => collectingEvents(arg, events)) : args
+      metrics?.storeCallStarted()
       try {
-        const result = await (tracing ? tracing.work(name, 'database', () => verb(...given)) : verb(...given))
-        if (events.length > 0 && happened(name, result)) for (const event of events) metrics?.recorded(event)
+        const result = await (tracing ? tracing.work(name, 'database', () => verb(...callArgs)) : verb(...callArgs))
+        if (events.length > 0 && tookPlace(name, result)) for (const event of events) metrics?.recorded(event)
         return result
       } finally {
-        metrics?.storeCallEnded()
+        metrics?.storeCallFinished()
       }
     }
 
-  const watchedGroup = (noun: string, group: object) =>
+  const instrumentedGroup = (noun: string, group: object) =>
     Object.fromEntries(
       // `onChange` only registers a listener; it does not query the database.
       Object.entries(group).map(([name, verb]) => [
         name,
-        name === 'onChange' ? verb : watched(`${noun}.${name}`, verb),
+        name === 'onChange' ? verb : instrumented(`${noun}.${name}`, verb),
       ]),
     )
   const groups = Object.entries(store).filter(([noun, group]) => typeof group === 'object' && noun !== 'clock')
-  return { ...store, ...Object.fromEntries(groups.map(([noun, group]) => [noun, watchedGroup(noun, group)])) }
+  return { ...store, ...Object.fromEntries(groups.map(([noun, group]) => [noun, instrumentedGroup(noun, group)])) }
 }
 
 /**
  * Whether a transition took place. `false` and `undefined` mean that it did not; inserts that cannot be refused return
  * nothing.
  */
-function happened(name: string, result: unknown): boolean {
+function tookPlace(name: string, result: unknown): boolean {
   return result !== false && (result !== undefined || /\.(insert|append)$/.test(name))
 }
 
@@ -51,16 +51,16 @@ function happened(name: string, result: unknown): boolean {
  * Collects the audit events from an argument: the event itself, an event inside an input, or events that a function
  * creates for each changed row.
  */
-function withCommitTracking(arg: unknown, events: AuditRecord[]): unknown {
-  if (typeof arg === 'function') return overheardMaker(arg as EventMaker, events)
+function collectingEvents(arg: unknown, events: AuditRecord[]): unknown {
+  if (typeof arg === 'function') return collectingMaker(arg as EventMaker, events)
   if (typeof arg !== 'object' || arg === null) return arg
   if ('leaf_hash' in arg) events.push(arg as AuditRecord)
   else if ('event' in arg) events.push(arg.event as AuditRecord)
   if ('actorToken' in arg && 'session' in arg) {
     const { actorToken, session } = arg as Record<string, EventMaker>
     return {
-      actorToken: overheardMaker(actorToken as EventMaker, events),
-      session: overheardMaker(session as EventMaker, events),
+      actorToken: collectingMaker(actorToken as EventMaker, events),
+      session: collectingMaker(session as EventMaker, events),
     }
   }
   return arg
@@ -68,7 +68,7 @@ function withCommitTracking(arg: unknown, events: AuditRecord[]): unknown {
 
 type EventMaker = (record: unknown) => AuditRecord
 
-function overheardMaker(make: EventMaker, events: AuditRecord[]): EventMaker {
+function collectingMaker(make: EventMaker, events: AuditRecord[]): EventMaker {
   return record => {
     const event = make(record)
     events.push(event)

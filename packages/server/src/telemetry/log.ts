@@ -1,9 +1,9 @@
 import { type Logger, pino } from 'pino'
 
 /** Buffered characters after which the log is written. */
-const GATHERED = 4_096
+const BUFFER_SIZE = 4_096
 /** Maximum time that a line is buffered, in ms. */
-const GATHERING = 100
+const FLUSH_DELAY = 100
 
 /**
  * Creates a log that writes JSON lines to standard output. Lines are buffered, because a system call for each would
@@ -25,10 +25,10 @@ export function makeLog(level: string, worker?: number): Logger {
   process.once('exit', flush)
   const output = {
     write(line: string) {
-      if (lines.length + line.length > GATHERED) flush()
+      if (lines.length + line.length > BUFFER_SIZE) flush()
       lines += line
-      if (lines.length >= GATHERED) flush()
-      else later ??= setTimeout(flush, GATHERING).unref()
+      if (lines.length >= BUFFER_SIZE) flush()
+      else later ??= setTimeout(flush, FLUSH_DELAY).unref()
     },
     // `log.fatal` calls this: its line may be the last one.
     flushSync: flush,
@@ -39,15 +39,15 @@ export function makeLog(level: string, worker?: number): Logger {
 
 /** Returns the same log, which writes errors without anything that could be a secret. */
 export function safeLog(log: Logger): Logger {
-  return log.child({}, { serializers: { err: shownError } })
+  return log.child({}, { serializers: { err: errorForLog } })
 }
 
-interface ShownError {
+interface LoggedError {
   type: string
   message: string
   code?: string
   stack?: string
-  cause?: ShownError
+  cause?: LoggedError
 }
 
 /**
@@ -55,21 +55,21 @@ interface ShownError {
  * anything, for example a request that was sent. Messages and stacks should not contain secrets; if one does, it is cut
  * out.
  */
-export function shownError(error: unknown, depth = 0): ShownError {
-  if (!(error instanceof Error)) return { type: typeof error, message: cut(String(error)) }
+export function errorForLog(error: unknown, depth = 0): LoggedError {
+  if (!(error instanceof Error)) return { type: typeof error, message: redact(String(error)) }
   const { name, message, stack, cause, code } = error as Error & { code?: unknown }
   return {
     type: name,
-    message: cut(message),
+    message: redact(message),
     ...(typeof code === 'string' ? { code } : {}),
-    ...(stack === undefined ? {} : { stack: cut(stack) }),
-    ...(cause === undefined || depth >= MAX_CAUSES ? {} : { cause: shownError(cause, depth + 1) }),
+    ...(stack === undefined ? {} : { stack: redact(stack) }),
+    ...(cause === undefined || depth >= MAX_CAUSES ? {} : { cause: errorForLog(cause, depth + 1) }),
   }
 }
 
 const MAX_CAUSES = 4
 
 /** Shortens secret keys and everything in the form of a JWT: tickets, client cookies, session and handshake tokens. */
-function cut(text: string): string {
+function redact(text: string): string {
   return text.replace(/\bsk_(test|live)_[\w-]+/g, 'sk_$1_…').replace(/\beyJ[\w-]+\.[\w-]*\.?[\w-]*/g, 'eyJ…')
 }

@@ -1,3 +1,5 @@
+/** `telemetry/` shows operators what the server does: its log, its metrics and its traces. */
+
 import { createServer } from 'node:http'
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../contract/errors.ts'
@@ -106,7 +108,7 @@ export class Metrics {
       aggregator: 'first',
     }).set({ version, node: process.versions.node }, 1)
     this.#gauge('stagedoor_workers', 'Serving processes that are included in these metrics.', () => 1)
-    this.#begin()
+    this.#createSeries()
   }
 
   #gauge(name: string, help: string, value: () => number): void {
@@ -121,7 +123,7 @@ export class Metrics {
   }
 
   /** Creates each series with 0, so that Prometheus sees its first increase. */
-  #begin(): void {
+  #createSeries(): void {
     for (const code of Object.keys(errors)) this.#refusals.inc({ code }, 0)
     for (const kind of TICKETS) {
       for (const change of Object.values(ACTOR_TOKEN_CHANGES)) this.#actorTokens.inc({ kind, change }, 0)
@@ -132,11 +134,11 @@ export class Metrics {
     for (const what of ['sessions', 'actor_tokens', 'clients', 'cutoffs']) this.#purged.inc({ what }, 0)
   }
 
-  requestBegan(): void {
+  requestStarted(): void {
     this.#requestsInFlight++
   }
 
-  requestEnded(request: {
+  requestFinished(request: {
     operation: string
     method: string
     status: number
@@ -154,11 +156,11 @@ export class Metrics {
     this.#refusals.inc({ code })
   }
 
-  storeCallBegan(): void {
+  storeCallStarted(): void {
     this.#storeCallsInFlight++
   }
 
-  storeCallEnded(): void {
+  storeCallFinished(): void {
     this.#storeCallsInFlight--
   }
 

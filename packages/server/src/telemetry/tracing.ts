@@ -97,11 +97,11 @@ export class RequestSpan {
     this.#context = within
   }
 
-  inside<T>(work: () => T): T {
+  run<T>(work: () => T): T {
     return context.with(this.#context, work)
   }
 
-  ended(method: string, status: number, code: string | undefined): void {
+  end(method: string, status: number, code: string | undefined): void {
     this.#span.setAttributes({ 'http.request.method': method, 'http.response.status_code': status })
     if (code !== undefined) this.#span.setAttribute('stagedoor.error_code', code)
     if (status >= 500) this.#span.setStatus({ code: SpanStatusCode.ERROR }).setAttribute('error.type', code ?? '500')

@@ -1,3 +1,5 @@
+/** `domain/audit/` creates the events of the audit log, with the bytes that are hashed, and decides which refusals become events. */
+
 import { hash } from 'node:crypto'
 import type { ErrorAbout } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'

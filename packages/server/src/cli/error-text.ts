@@ -37,15 +37,15 @@ interface Detail {
   action?: string | undefined
 }
 
-/** Returns the text of each error in the answer, and what to do. @example wordsOf(error) // 'Another user has this username.' */
-export function wordsOf(error: StagedoorError): string {
+/** Returns the text of each error in the answer, and what to do. @example errorText(error) // 'Another user has this username.' */
+export function errorText(error: StagedoorError): string {
   const { errors, code, status } = error
   const own = Object.hasOwn(CLIENT, code) && (status === 0 || code === 'response_invalid') ? CLIENT[code] : undefined
   if (own) return own(errors[0]?.message ?? '', causeOf(error))
-  return errors.map(wordsOfDetail).join(' ')
+  return errors.map(detailText).join(' ')
 }
 
 /** Returns the SDK's text, which is Stagedoor's own for each code whose text on the wire is Clerk's, and what to do. */
-export function wordsOfDetail({ message, action }: Detail): string {
+export function detailText({ message, action }: Detail): string {
   return [/[.!?]$/.test(message) ? message : `${message}.`, action].filter(Boolean).join(' ')
 }
