@@ -446,7 +446,7 @@ describe('K8 an exception', () => {
       [services.store.users, 'insert', () => server.call('POST', '/v1/users', {})],
       [services.signing, 'sessionToken', mint],
       [services.clock, 'now', mint],
-      [services.activity, 'note', mint],
+      [services.activity, 'record', mint],
       [
         services.refusedRequests,
         'count',

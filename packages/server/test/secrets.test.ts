@@ -262,7 +262,7 @@ for (const [name, open] of [
       const looksOn: Source[] = [
         { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
         { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: database.busy },
-        { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
+        { name: 'the traces', bytes: collected.received(), sure: '"actorTokens.accept"' },
         {
           name: 'the metrics',
           bytes: metrics,

@@ -75,7 +75,7 @@ describe('traces', () => {
       below(create).map(({ name, kind, traceId }) => [name, kind, traceId]),
       [
         ['secretKeys.findByHash', CLIENT, TRACE],
-        ['actor_tokens.insert', CLIENT, TRACE],
+        ['actorTokens.insert', CLIENT, TRACE],
       ],
     )
 
