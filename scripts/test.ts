@@ -1,71 +1,161 @@
-/** Runs everything that continuous integration runs: checks, then every test. `--deep` runs the long forms too. */
+/**
+ * Runs everything that continuous integration runs: checks, then every test.
+ *
+ *   npm test                  all of it
+ *   npm test -- WORD [WORD…]  only the test files whose path starts with one of the words or has it in it, without the checks
+ *   npm run test:fast         checks, and the tests that start no other program, on SQLite only
+ *   npm run test:deep         the long forms too
+ */
 import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const [...words] = process.argv.slice(2)
-const deep = words.includes('--deep')
-/** `npm test -- tickets` runs the files whose path has that word, and skips the checks. */
-const wanted = words.filter(word => !word.startsWith('-'))
+const [...args] = process.argv.slice(2)
+const deep = args.includes('--deep')
+const fast = args.includes('--fast')
+const words = args.filter(arg => !arg.startsWith('-'))
+/** Maximum duration of one file, in ms. */
+const TIMEOUT = deep ? 14_400_000 : 600_000
+const SLOWEST_SHOWN = 10
+/** Most files load the whole server: they share the compiled code. */
+const COMPILED = join(root, 'node_modules/.cache/stagedoor-tests')
 
-if (wanted.length === 0) {
-  const checks = spawnSync(process.execPath, [join(root, 'scripts/check.ts')], { stdio: 'inherit' })
-  if (checks.status !== 0) process.exit(checks.status ?? 1)
+/** Tests of behaviour that both stores must have: they run on SQLite, and again on PostgreSQL. */
+const ON_BOTH = [
+  ...[
+    'access',
+    'actor-tokens',
+    'audit',
+    'forged-tokens',
+    'frontend',
+    'idempotency',
+    'identifiers',
+    'jwt-templates',
+    'lists',
+    'main-job',
+    'me',
+    'payload',
+    'property',
+    'purge',
+    'redemption',
+    'revocations',
+    'session-tokens',
+    'sessions',
+    'sign-in-tokens',
+    'signing-keys',
+    'users',
+  ].map(name => `packages/server/test/${name}.test.ts`),
+  'test/faults/redemption-races.test.ts',
+]
+
+/** These files start first, so that no core is idle at the end. The list need not be exact: the end of a run shows times. */
+const LONGEST_FIRST: string[] = []
+
+/** Imports of a test that starts another program: another Node, a browser, PostgreSQL, nginx. */
+const STARTS_PROGRAM =
+  /from '(node:child_process|.*\/support\/(browser|nginx|processes|serving|postgres\/.*)\.ts|.*\/bench\/child\.ts)'/
+
+interface Job {
+  file: string
+  database: 'SQLite' | 'PostgreSQL'
 }
 
-/** Tests of behaviour that both stores must have: they run on SQLite, then on PostgreSQL. */
-const ON_BOTH =
-  /(server\/test\/(access|actor-tokens|audit|forged-tokens|frontend|idempotency|identifiers|jwt-templates|lists|main-job|me|payload|property|purge|redemption|revocations|session-tokens|sessions|sign-in-tokens|signing-keys|users)|faults\/redemption-races)\.test/
-
-const files = globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
-  .filter(file => wanted.length === 0 || wanted.some(word => file.includes(word)))
-  .map(file => join(root, file))
-  .sort()
-if (files.length === 0) {
-  console.error(`No test file has ${wanted.join(' or ')} in its path.`)
-  process.exit(1)
+/** Returns the jobs in the order in which they start. */
+function jobs(): Job[] {
+  const files = globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
+    .map(file => file.replaceAll('\\', '/'))
+    .filter(file => !file.includes('/node_modules/'))
+  // `test/faults` is a folder, `tickets` is a part of a name.
+  const matches = (file: string, word: string) =>
+    files.some(other => other.startsWith(word)) ? file.startsWith(word) : file.includes(word)
+  const chosen = files
+    .filter(file => words.length === 0 || words.some(word => matches(file, word)))
+    .filter(file => !fast || isFast(file))
+  const place = (file: string) => LONGEST_FIRST.indexOf(file) + 1 || LONGEST_FIRST.length + 1
+  const all = chosen.sort().sort((a, b) => place(a) - place(b))
+  const both = fast ? [] : all.filter(file => ON_BOTH.includes(file))
+  return [
+    ...all.map((file): Job => ({ file, database: 'SQLite' })),
+    ...both.map((file): Job => ({ file, database: 'PostgreSQL' })),
+  ]
 }
 
-if (deep) process.env.TEST_DEEP = '1'
+function isFast(file: string): boolean {
+  return file.startsWith('packages/') && !STARTS_PROGRAM.test(readFileSync(join(root, file), 'utf8'))
+}
+
 const counts = { passed: 0, failed: 0, skipped: 0 }
-const started = performance.now()
-const leaf = (data: { details: { type?: string | undefined } }) => data.details.type !== 'suite'
+const failures: string[] = []
+const durations: { name: string; ms: number }[] = []
 
-/** Runs test files, each in its own process. */
-async function pass(chosen: string[]): Promise<void> {
-  if (chosen.length === 0) return
-  const tests = run({ files: chosen, concurrency: availableParallelism(), timeout: deep ? 14_400_000 : 300_000 })
-  tests.on('test:pass', data => {
-    if (!leaf(data)) return
-    if (data.skip || data.todo) counts.skipped += 1
+/** Runs one test file in its own process, and prints its results when it ends. */
+async function runFile({ file, database }: Job): Promise<void> {
+  const name = database === 'SQLite' ? file : `${file} on ${database}`
+  const started = performance.now()
+  const env = {
+    ...process.env,
+    NODE_COMPILE_CACHE: COMPILED,
+    ...(deep ? { TEST_DEEP: '1' } : {}),
+    ...(database === 'PostgreSQL' ? { TEST_DATABASE: 'postgres' } : {}),
+  }
+  const tests = run({ files: [join(root, file)], timeout: TIMEOUT, env })
+  let failed = false
+  tests.on('test:pass', ({ details, skip, todo }) => {
+    if (details.type === 'suite') return
+    if (skip || todo) counts.skipped += 1
     else counts.passed += 1
   })
-  tests.on('test:fail', data => {
+  tests.on('test:fail', ({ details, nesting, todo }) => {
     // A known failure, marked with its reason.
-    if (data.todo !== undefined) {
+    if (todo !== undefined) {
       counts.skipped += 1
       return
     }
     // A test, or a file that fails as a whole.
-    if (leaf(data) || data.nesting === 0) counts.failed += 1
-    process.exitCode = 1
+    if (details.type !== 'suite' || nesting === 0) counts.failed += 1
+    failed = true
   })
-  tests.compose(spec).pipe(process.stdout, { end: false })
-  await once(tests, 'end')
+  let printed = ''
+  for await (const text of Readable.from(withoutSummary(tests)).pipe(new spec())) printed += text
+  console.log(`\n${name}\n${printed.trimEnd()}`)
+  if (failed) failures.push(name)
+  durations.push({ name, ms: performance.now() - started })
 }
 
-await pass(files)
-process.env.TEST_DATABASE = 'postgres'
-const both = files.filter(file => ON_BOTH.test(file))
-if (both.length > 0) console.log('\nThe same on PostgreSQL')
-await pass(both)
-const seconds = ((performance.now() - started) / 1_000).toFixed(0)
-console.log(`\n${files.length} files, ${both.length} of them on both databases, ${seconds} s`)
+/** Drops the counts that Node prints after each file. */
+async function* withoutSummary(events: AsyncIterable<{ type: string; data: { file?: string } }>) {
+  for await (const event of events) if (event.type !== 'test:diagnostic' || event.data.file !== undefined) yield event
+}
+
+if (words.length === 0) {
+  const checks = spawnSync(process.execPath, [join(root, 'scripts/check.ts')], { stdio: 'inherit' })
+  if (checks.status !== 0) process.exit(checks.status ?? 1)
+}
+
+const left = jobs()
+const total = left.length
+if (total === 0) {
+  console.error(`No test file has ${words.join(' or ')} in its path.`)
+  process.exit(1)
+}
+const started = performance.now()
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let job = left.shift(); job; job = left.shift()) await runFile(job)
+  }),
+)
+
+const inSeconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
+console.log('\nThe slowest files:')
+for (const { name, ms } of durations.sort((a, b) => b.ms - a.ms).slice(0, SLOWEST_SHOWN))
+  console.log(`${inSeconds(ms).padStart(8)}  ${name}`)
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map(name => `  ${name}`).join('\n')}`)
+console.log(`\n${total} runs of files, ${inSeconds(performance.now() - started)}`)
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
-if (counts.passed === 0) process.exitCode = 1
+if (counts.failed > 0 || failures.length > 0 || counts.passed === 0) process.exitCode = 1

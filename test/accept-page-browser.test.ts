@@ -2,31 +2,23 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { freePort, launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from './support/browser.ts'
+import { launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from './support/browser.ts'
+import { freePort } from './support/ports.ts'
 import { expectOk, type TestServer, testServer } from './support/server.ts'
+import { type Site, startClerkSite } from './support/site.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
 
+let site: Site<TestApp>
 let server: TestServer
 let app: TestApp
 let serverURL: string
 
 before(async () => {
-  const [port, appPort] = [await freePort(), await freePort()]
-  serverURL = `http://127.0.0.1:${port}`
-  const env = {
-    STAGEDOOR_PORT: `${port}`,
-    STAGEDOOR_PUBLIC_URL: serverURL,
-    STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-  }
-  server = await testServer({ realTime: true, env })
-  await server.listen()
-  app = await testApp({ serverURL, kind: 'test', port: appPort })
+  site = await startClerkSite()
+  ;({ server, app, serverURL } = site)
 })
-after(async () => {
-  await app?.[Symbol.asyncDispose]()
-  await server?.[Symbol.asyncDispose]()
-})
+after(() => site?.[Symbol.asyncDispose]())
 
 async function actorToken(at = server, fields: object = {}) {
   const user = await at.createUser({
@@ -153,21 +145,9 @@ describe('the accept page, in Chromium', () => {
   }
 
   test('with STAGEDOOR_ACCEPT_PAGE=redirect the link leads directly to the app, as with Clerk', async () => {
-    const [port, appPort] = [await freePort(), await freePort()]
-    const own = `http://127.0.0.1:${port}`
-    await using redirecting = await testServer({
-      realTime: true,
-      env: {
-        STAGEDOOR_PORT: `${port}`,
-        STAGEDOOR_PUBLIC_URL: own,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-        STAGEDOOR_ACCEPT_PAGE: 'redirect',
-      },
-    })
-    await redirecting.listen()
-    await using _app = await testApp({ serverURL: own, kind: 'live', port: appPort })
+    await using redirecting = await startClerkSite({ kind: 'live', env: { STAGEDOOR_ACCEPT_PAGE: 'redirect' } })
     await using browser = await launchBrowser()
-    const { url, user_id } = await actorToken(redirecting)
+    const { url, user_id } = await actorToken(redirecting.server)
     await browser.page.goto(url)
     assert.deepEqual((await signedIn(browser.page, user_id)).actor, actor)
   })
@@ -211,6 +191,7 @@ describe('prefetching and prerendering', () => {
     const single = await testServer({
       realTime: true,
       env: {
+        STAGEDOOR_SIGNING_ALG: 'RS256',
         STAGEDOOR_PUBLIC_URL: origin,
         STAGEDOOR_SIGN_IN_URL: `${origin}/sign-in`,
         STAGEDOOR_ACCEPT_PAGE: 'redirect',

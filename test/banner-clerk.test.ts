@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { Clerk } from '@clerk/clerk-js'
 import type { Page } from 'playwright-core'
 import type { ClerkLike } from '../packages/sdk/src/banner/index.ts'
 import { bannerJs, shown } from './banner-app.ts'
-import { type Browser, clerk, freePort, launchBrowser, signedIn, type TestApp, testApp } from './support/browser.ts'
-import { expectOk, type TestServer, testServer } from './support/server.ts'
+import { type Browser, clerk, launchBrowser, signedIn, type TestApp } from './support/browser.ts'
+import { expectOk, type TestServer } from './support/server.ts'
+import { type Site, startClerkSite } from './support/site.ts'
 
 /** The compiler checks that clerk-js fits this type. */
 export const itself = (real: Clerk): ClerkLike => real
@@ -14,39 +14,25 @@ export const itself = (real: Clerk): ClerkLike => real
 const actor = { sub: 'olivia@support', name: 'Olivia Park', reason: 'Ticket 1234' }
 
 describe('<stagedoor-banner clerk> with clerk-js', () => {
+  let site: Site<TestApp>
   let server: TestServer
   let app: TestApp
   let olivia: { id: string }
   let carl: { id: string }
 
   before(async () => {
-    const [port, appPort] = [await freePort(), await freePort()]
-    const serverURL = `http://127.0.0.1:${port}`
-    server = await testServer({
-      realTime: true,
-      env: {
-        STAGEDOOR_PORT: `${port}`,
-        STAGEDOOR_PUBLIC_URL: serverURL,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-        STAGEDOOR_ACCEPT_PAGE: 'redirect',
-        STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
+    site = await startClerkSite(
+      { env: { STAGEDOOR_ACCEPT_PAGE: 'redirect' } },
+      {
+        inside: '<stagedoor-banner clerk></stagedoor-banner><script type="module" src="/banner.js"></script>',
+        scripts: { '/banner.js': bannerJs },
       },
-    })
-    await server.listen()
+    )
+    ;({ server, app } = site)
     olivia = await server.createUser({ email_address: ['olivia@example.com'] })
     carl = await server.createUser({ email_address: ['carl@example.com'], first_name: 'Carl' })
-    app = await testApp({
-      serverURL,
-      kind: 'test',
-      port: appPort,
-      inside: '<stagedoor-banner clerk></stagedoor-banner><script type="module" src="/banner.js"></script>',
-      scripts: { '/banner.js': bannerJs },
-    })
   })
-  after(async () => {
-    await app?.[Symbol.asyncDispose]()
-    await server?.[Symbol.asyncDispose]()
-  })
+  after(() => site?.[Symbol.asyncDispose]())
 
   /** The operator, signed in and on a page of the app. */
   async function operator({ page }: Browser, path = '/customers/42?tab=orders') {

@@ -149,7 +149,7 @@ describe('<ActingBanner/> in a browser', () => {
         async signOut({ sessionId }) { localStorage.setItem('left', sessionId); history.pushState(null, '', '/left') },
         async setActive() {},
       }
-      show({ clerk: window.param, reason: 'By hand' })
+      show({ clerk: window.given, reason: 'By hand' })
     `)
     await says('olivia@support is acting as Carl. Reason: By hand')
     await page.getByRole('button', { name: 'Leave' }).click()

@@ -1,48 +1,29 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import {
-  type Browser,
-  clerk,
-  freePort,
-  launchBrowser,
-  signedIn,
-  signedOut,
-  type TestApp,
-  testApp,
-} from './support/browser.ts'
-import { claimsOf, expectOk, type TestServer, testServer, times } from './support/server.ts'
+import { type Browser, clerk, launchBrowser, signedIn, signedOut, type TestApp } from './support/browser.ts'
+import { times } from './support/deep.ts'
+import { claimsOf } from './support/jwt.ts'
+import { expectOk, type TestServer } from './support/server.ts'
+import { type Site, startClerkSite } from './support/site.ts'
 
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 
 for (const kind of ['test', 'live'] as const) {
   describe(`clerk-js and <SignIn/> with pk_${kind}_`, () => {
+    let site: Site<TestApp>
     let server: TestServer
     let app: TestApp
     let serverURL: string
 
     before(async () => {
-      const [port, appPort] = [await freePort(), await freePort()]
-      serverURL = `http://127.0.0.1:${port}`
-      server = await testServer({
-        realTime: true,
-        env: {
-          STAGEDOOR_PORT: `${port}`,
-          STAGEDOOR_PUBLIC_URL: serverURL,
-          STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-          STAGEDOOR_ACCEPT_PAGE: kind === 'test' ? 'redirect' : 'confirm',
-          STAGEDOOR_ACTOR_MAX_BYTES: '2434',
-          STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
-        },
+      site = await startClerkSite({
+        kind,
+        env: { STAGEDOOR_ACCEPT_PAGE: kind === 'test' ? 'redirect' : 'confirm', STAGEDOOR_ACTOR_MAX_BYTES: '2434' },
       })
-      await server.listen()
-      app = await testApp({ serverURL, kind, port: appPort })
+      ;({ server, app, serverURL } = site)
     })
-    after(async () => {
-      await app?.[Symbol.asyncDispose]()
-      await server?.[Symbol.asyncDispose]()
-    })
+    after(() => site?.[Symbol.asyncDispose]())
 
     async function actAs({ page }: Browser, fields: object = {}) {
       const token = await server.createActorToken({ actor, ...fields })

@@ -3,47 +3,38 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { BrowserContext, Page } from 'playwright-core'
-import { freePort, launchBrowser } from './support/browser.ts'
-import { startApp } from './support/processes.ts'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { launchBrowser } from './support/browser.ts'
+import { type App, startApp } from './support/processes.ts'
+import { expectOk, type TestServer } from './support/server.ts'
+import { type Site, startSite } from './support/site.ts'
 
 const example = fileURLToPath(new URL('../examples/bolt-on-express/', import.meta.url))
 
+let site: Site<App>
 let server: TestServer
-let app: AsyncDisposable
 let shop: string
 
 /** Starts the example with its own server. */
 async function started(sessions: string, options: { realTime: boolean }) {
-  const [port, appPort] = [await freePort(), await freePort()]
-  shop = `http://127.0.0.1:${appPort}`
-  const serverURL = `http://127.0.0.1:${port}`
-  server = await testServer({
-    ...options,
-    env: {
-      STAGEDOOR_PORT: `${port}`,
-      STAGEDOOR_PUBLIC_URL: serverURL,
-      STAGEDOOR_SIGN_IN_URL: `${shop}/acting/start`,
-      STAGEDOOR_SESSION_IDLE_TIMEOUT_SECONDS: '60',
-    },
-  })
-  await server.listen()
-  app = await startApp(['app.js'], {
-    url: shop,
-    cwd: example,
-    env: {
-      PORT: `${appPort}`,
-      STAGEDOOR_SERVER_URL: serverURL,
-      STAGEDOOR_SECRET_KEY: SECRET_KEY,
-      SESSIONS: sessions,
-    },
-    ready: /The shop is at/,
-  })
+  site = await startSite(
+    ({ url, port, serverURL, secretKey }) =>
+      startApp(['app.js'], {
+        url,
+        cwd: example,
+        env: {
+          PORT: `${port}`,
+          STAGEDOOR_SERVER_URL: serverURL,
+          STAGEDOOR_SECRET_KEY: secretKey,
+          SESSIONS: sessions,
+        },
+        ready: /The shop is at/,
+      }),
+    { ...options, signInPath: '/acting/start', env: { STAGEDOOR_SESSION_IDLE_TIMEOUT_SECONDS: '60' } },
+  )
+  server = site.server
+  shop = site.app.url
 }
-async function stopped() {
-  await app?.[Symbol.asyncDispose]()
-  await server?.[Symbol.asyncDispose]()
-}
+const stopped = () => site?.[Symbol.asyncDispose]()
 
 async function logIn(page: Page, name: string) {
   await page.goto(`${shop}/login`)

@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { type Browser, freePort, launchBrowser } from './support/browser.ts'
+import { settingsOf } from './clerk-express.ts'
+import { type Browser, launchBrowser } from './support/browser.ts'
 import { type App, runNode, startApp } from './support/processes.ts'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { expectOk, type TestServer } from './support/server.ts'
+import { type Site, startSite } from './support/site.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
 const read = (file: string) => readFileSync(join(example, file), 'utf8')
@@ -15,39 +17,21 @@ const sample = parseEnv(read('.env.example')) as Record<string, string>
 
 describe('examples/clerk-express', () => {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-example-'))
+  let site: Site<App>
   let server: TestServer
   let app: App
 
   before(async () => {
-    const [port, appPort] = [await freePort(), await freePort()]
-    const serverURL = `http://127.0.0.1:${port}`
-    server = await testServer({
-      realTime: true,
-      env: {
-        STAGEDOOR_PORT: `${port}`,
-        STAGEDOOR_PUBLIC_URL: serverURL,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-      },
+    site = await startSite(({ url, ...place }) => {
+      // As in the README: .env.example with the two keys filled in; only the ports differ.
+      const lines = Object.entries(settingsOf(sample, place)).map(([name, value]) => `${name}=${value}`)
+      writeFileSync(join(folder, '.env'), lines.join('\n'))
+      return startApp([join(example, 'app.js')], { url, cwd: folder, ready: /^http:/m })
     })
-    await server.listen()
-    // As in the README: .env.example with the two keys filled in; only the ports differ.
-    const publishableKey = `pk_test_${Buffer.from(`127.0.0.1:${port}$`).toString('base64').replace(/=+$/, '')}`
-    const settings = {
-      ...sample,
-      CLERK_SECRET_KEY: SECRET_KEY,
-      CLERK_PUBLISHABLE_KEY: publishableKey,
-      CLERK_API_URL: sample['CLERK_API_URL']?.replace('4100', `${port}`),
-      CLERK_PROXY_URL: sample['CLERK_PROXY_URL']?.replace('4100', `${port}`),
-      PORT: `${appPort}`,
-    }
-    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
-    writeFileSync(join(folder, '.env'), lines.join('\n'))
-    const url = `http://127.0.0.1:${appPort}`
-    app = await startApp([join(example, 'app.js')], { url, cwd: folder, ready: /^http:/m })
+    ;({ server, app } = site)
   })
   after(async () => {
-    await app?.[Symbol.asyncDispose]()
-    await server?.[Symbol.asyncDispose]()
+    await site?.[Symbol.asyncDispose]()
     rmSync(folder, { recursive: true, force: true })
   })
 

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { freePort, launchBrowser } from './support/browser.ts'
+import { launchBrowser } from './support/browser.ts'
 import { PlainBrowser } from './support/plain-browser.ts'
 import { type App, runNode, startApp } from './support/processes.ts'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { expectOk, type TestServer } from './support/server.ts'
+import { type Site, startSite } from './support/site.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-nextjs/', import.meta.url))
 const next = fileURLToPath(new URL('../node_modules/next/dist/bin/next', import.meta.url))
@@ -38,37 +39,28 @@ describe('examples/clerk-nextjs', () => {
 function builtAndServed() {
   for (const kind of ['test', 'live'] as const) {
     describe(`built and served, with pk_${kind}_`, () => {
+      let site: Site<App>
       let server: TestServer
       let app: App
 
       before(async () => {
-        const [port, appPort] = [await freePort(), await freePort()]
-        const serverURL = `http://127.0.0.1:${port}`
-        const url = `http://127.0.0.1:${appPort}`
-        server = await testServer({
-          realTime: true,
-          env: {
-            STAGEDOOR_PORT: `${port}`,
-            STAGEDOOR_PUBLIC_URL: serverURL,
-            STAGEDOOR_SIGN_IN_URL: `${url}/sign-in`,
-            STAGEDOOR_PACKAGES_DIRECTORY: example,
+        site = await startSite(
+          async ({ url, port, serverURL, secretKey, publishableKey }) => {
+            const env = Object.fromEntries(
+              Object.entries({
+                ...sample,
+                CLERK_SECRET_KEY: secretKey,
+                NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY: publishableKey,
+              }).map(([name, value]) => [name, value.replace('http://127.0.0.1:4100', serverURL)]),
+            )
+            await runNode([next, 'build'], { cwd: example, env })
+            return startApp([next, 'start', '--port', `${port}`], { url, cwd: example, env, ready: /Ready in/ })
           },
-        })
-        await server.listen()
-        const env = Object.fromEntries(
-          Object.entries({
-            ...sample,
-            CLERK_SECRET_KEY: SECRET_KEY,
-            NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY: `pk_${kind}_${Buffer.from(`127.0.0.1:${port}$`).toString('base64').replace(/=+$/, '')}`,
-          }).map(([name, value]) => [name, value.replace('http://127.0.0.1:4100', serverURL)]),
+          { kind, env: { STAGEDOOR_PACKAGES_DIRECTORY: example } },
         )
-        await runNode([next, 'build'], { cwd: example, env })
-        app = await startApp([next, 'start', '--port', `${appPort}`], { url, cwd: example, env, ready: /Ready in/ })
+        ;({ server, app } = site)
       })
-      after(async () => {
-        await app?.[Symbol.asyncDispose]()
-        await server?.[Symbol.asyncDispose]()
-      })
+      after(() => site?.[Symbol.asyncDispose]())
 
       /** Returns the text of the page; React writes quotes as entities. */
       const said = (text: string) =>

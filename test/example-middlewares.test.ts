@@ -4,25 +4,23 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
-import { freePort } from './support/browser.ts'
+import { freePort } from './support/ports.ts'
 import { type App, startApp } from './support/processes.ts'
-import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { type ListeningServer, SECRET_KEY, startServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const guide = readFileSync(`${root}docs/guides/quick-starts.md`, 'utf8')
 const actor = { sub: 'olivia@support', name: 'Olivia' }
 
-let server: TestServer
+let server: ListeningServer
 let serverURL: string
 let userId: string
 let own: string
 let acting: string
 
 before(async () => {
-  const port = await freePort()
-  serverURL = `http://127.0.0.1:${port}`
-  server = await testServer({ realTime: true, env: { STAGEDOOR_PORT: `${port}`, STAGEDOOR_PUBLIC_URL: serverURL } })
-  await server.listen()
+  server = await startServer()
+  serverURL = server.url
   const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
   userId = (await stagedoor.users.create()).id
   own = (await stagedoor.sessions.getToken((await stagedoor.sessions.create({ userId })).id)).jwt

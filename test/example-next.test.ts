@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
-import { freePort } from './support/browser.ts'
 import { type App, runNode, startApp } from './support/processes.ts'
-import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { SECRET_KEY } from './support/server.ts'
+import { type Site, startSite } from './support/site.ts'
 
 const example = fileURLToPath(new URL('../examples/next/', import.meta.url))
 const next = fileURLToPath(new URL('../node_modules/next/dist/bin/next', import.meta.url))
@@ -32,23 +32,21 @@ describe('examples/next', () => {
 
 function builtAndServed() {
   describe('built and served', () => {
-    let server: TestServer
+    let site: Site<App>
     let app: App
     let userId: string
     let own: string
     let acting: string
 
     before(async () => {
-      const [port, appPort] = [await freePort(), await freePort()]
-      const serverURL = `http://127.0.0.1:${port}`
-      server = await testServer({ realTime: true, env: { STAGEDOOR_PORT: `${port}`, STAGEDOOR_PUBLIC_URL: serverURL } })
-      await server.listen()
-
-      const env = { STAGEDOOR_SERVER_URL: serverURL, NEXT_TELEMETRY_DISABLED: '1' }
-      await runNode([next, 'build'], { cwd: example, env })
-      const url = `http://127.0.0.1:${appPort}`
-      const start = [next, 'start', '--hostname', '127.0.0.1', '--port', `${appPort}`]
-      app = await startApp(start, { url, cwd: example, env, ready: /Ready in/ })
+      site = await startSite(async ({ url, port, serverURL }) => {
+        const env = { STAGEDOOR_SERVER_URL: serverURL, NEXT_TELEMETRY_DISABLED: '1' }
+        await runNode([next, 'build'], { cwd: example, env })
+        const start = [next, 'start', '--hostname', '127.0.0.1', '--port', `${port}`]
+        return startApp(start, { url, cwd: example, env, ready: /Ready in/ })
+      })
+      const { serverURL } = site
+      app = site.app
 
       // Minted after the build, because tokens live for a minute.
       const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
@@ -57,10 +55,7 @@ function builtAndServed() {
       const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId, actor })
       acting = (await stagedoor.actorTokens.accept({ ticket })).token.jwt
     })
-    after(async () => {
-      await app?.[Symbol.asyncDispose]()
-      await server?.[Symbol.asyncDispose]()
-    })
+    after(() => site?.[Symbol.asyncDispose]())
 
     const call = async (method: string, path: string, token?: string) => {
       const headers = token === undefined ? undefined : { authorization: `Bearer ${token}` }

@@ -3,38 +3,25 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { authenticate, forbidActing, getAuth } from '@stagedoor/sdk/express'
 import express from 'express'
-import { clerk, freePort, launchBrowser, signedIn, signedOut, type TestApp, testApp } from './support/browser.ts'
-import { type TestServer, testServer } from './support/server.ts'
+import { clerk, launchBrowser, signedIn, signedOut, type TestApp } from './support/browser.ts'
+import type { TestServer } from './support/server.ts'
+import { type Site, startClerkSite } from './support/site.ts'
 
 const actor = { sub: 'olivia@support', name: 'Olivia' }
 
 describe('the middlewares behind pages with Clerk’s script', () => {
+  let site: Site<TestApp>
   let server: TestServer
   let serverURL: string
   let pages: TestApp
 
   before(async () => {
-    const [port, pagesPort] = [await freePort(), await freePort()]
-    serverURL = `http://127.0.0.1:${port}`
-    server = await testServer({
-      realTime: true,
-      env: {
-        STAGEDOOR_PORT: `${port}`,
-        STAGEDOOR_PUBLIC_URL: serverURL,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${pagesPort}/sign-in`,
-        STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('.', import.meta.url)),
-      },
-    })
-    await server.listen()
-    pages = await testApp({ serverURL, kind: 'test', port: pagesPort })
+    site = await startClerkSite()
+    ;({ server, serverURL, app: pages } = site)
   })
-  after(async () => {
-    await pages?.[Symbol.asyncDispose]()
-    await server?.[Symbol.asyncDispose]()
-  })
+  after(() => site?.[Symbol.asyncDispose]())
 
   /** An API on the same host as the pages, so it gets their cookies. */
   async function backend(authorizedParties: string[]): Promise<TestApp> {

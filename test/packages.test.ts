@@ -319,7 +319,7 @@ export async function main(): Promise<string | undefined> {
       ] as const) {
         const missing = existsSync(program) ? false : `npm has no ${name} for this machine`
         it(`in ${kind} on ${name}`, { skip: missing }, async () => {
-          await using server = await testServer({ realTime: true })
+          await using server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
           const serverURL = await server.listen()
           writeFileSync(join(project, file), text)
           const env = { STAGEDOOR_SERVER_URL: serverURL, STAGEDOOR_SECRET_KEY: SECRET_KEY }

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 import { createVerifier, remoteJwks } from '@stagedoor/sdk/verify'
-import { clerk, freePort, launchBrowser, signedIn, testApp } from './support/browser.ts'
+import { clerk, launchBrowser, signedIn, testApp } from './support/browser.ts'
 import { noNginx, startNginx } from './support/nginx.ts'
+import { freePort } from './support/ports.ts'
 import { serving } from './support/serving.ts'
 
 /** STAGEDOOR_PUBLIC_URL with a path, behind a proxy that strips it. */

@@ -8,8 +8,8 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Stagedoor } from '@stagedoor/sdk'
 import { build } from 'esbuild'
-import { freePort } from './support/browser.ts'
-import { SECRET_KEY, type TestServer, testServer } from './support/server.ts'
+import { freePort } from './support/ports.ts'
+import { type ListeningServer, SECRET_KEY, startServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const installed = (file: string) => join(root, 'node_modules', file)
@@ -71,15 +71,13 @@ const runtimes: Record<string, Runtime> = {
 
 describe('the SDK on other runtimes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-runtimes-'))
-  let server: TestServer
+  let server: ListeningServer
   let stagedoor: Stagedoor
   let userId: string
 
   before(async () => {
-    const port = await freePort()
-    const serverURL = `http://127.0.0.1:${port}`
-    server = await testServer({ realTime: true, env: { STAGEDOOR_PORT: `${port}`, STAGEDOOR_PUBLIC_URL: serverURL } })
-    await server.listen()
+    server = await startServer()
+    const serverURL = server.url
     stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
     userId = (await stagedoor.users.create()).id
 

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import { clerk, freePort, launchBrowser } from './support/browser.ts'
-import { noNginx, startNginx } from './support/nginx.ts'
+import { clerk, launchBrowser, publishableKey } from './support/browser.ts'
+import { runningClock, type TestClock } from './support/clock.ts'
+import { claimsOf } from './support/jwt.ts'
+import { noNginx } from './support/nginx.ts'
 import { type Opened, PlainBrowser } from './support/plain-browser.ts'
 import { type App, startApp } from './support/processes.ts'
-import { claimsOf, expectOk, SECRET_KEY, type TestClock, type TestServer, testServer } from './support/server.ts'
+import { expectOk, SECRET_KEY, type TestServer } from './support/server.ts'
+import { type Site, startSite } from './support/site.ts'
 
 /**
  * Clerk's server SDKs, unmodified, each in an app in a separate process (sdk-apps.ts), against a real server: the pages in
@@ -22,10 +25,7 @@ const actor = { sub: 'user_operator', iss: 'https://admin.example.com', n: 1.5, 
 
 type Kind = (typeof KINDS)[number]
 
-interface Setting extends AsyncDisposable {
-  server: TestServer
-  serverURL: string
-  app: App
+interface Setting extends Site<App> {
   clock: TestClock
 }
 
@@ -41,71 +41,27 @@ interface SettingOptions {
 }
 
 /** Starts a server, and an app that knows only its address. */
-async function setUp(sdk: string, kind: Kind, options: SettingOptions = {}): Promise<Setting & { log(): string }> {
-  const { env = {}, appEnv = {}, proxied = false } = options
-  const appHost = proxied ? 'localhost' : '127.0.0.1'
-  const [port, appPort] = [await freePort(), await freePort()]
-  const [shownPort, shownAppPort] = options.nginx === undefined ? [port, appPort] : [await freePort(), await freePort()]
-  const serverURL = `http://127.0.0.1:${shownPort}`
-  const url = `http://${appHost}:${shownAppPort}`
+async function setUp(sdk: string, kind: Kind, options: SettingOptions = {}): Promise<Setting> {
+  const { env = {}, appEnv = {}, proxied = false, nginx } = options
   const clock = runningClock()
-  const server = await testServer({
-    clock,
-    env: {
-      STAGEDOOR_PORT: `${port}`,
-      STAGEDOOR_PUBLIC_URL: serverURL,
-      STAGEDOOR_SIGN_IN_URL: `${url}/sign-in`,
-      ...env,
-    },
-  })
-  await server.listen()
-  const app = await startApp([fileURLToPath(new URL('sdk-apps.ts', import.meta.url)), sdk, `${appPort}`, appHost], {
-    url,
-    ready: /listening/,
-    env: {
-      CLERK_API_URL: serverURL,
-      CLERK_SECRET_KEY: SECRET_KEY,
-      CLERK_PUBLISHABLE_KEY: publishableKey(new URL(serverURL).host, kind),
-      CLERK_TELEMETRY_DISABLED: '1',
-      ...(proxied ? { APP_PROXY: '1', CLERK_FAPI_URL: serverURL } : { CLERK_PROXY_URL: serverURL }),
-      ...appEnv,
-    },
-  })
-  const nginx =
-    options.nginx === undefined
-      ? undefined
-      : await startNginx({ [shownPort]: port, [shownAppPort]: appPort }, options.nginx)
-  return {
-    server,
-    serverURL,
-    app,
-    clock,
-    log: () => nginx?.accessLog() ?? '',
-    async [Symbol.asyncDispose]() {
-      await nginx?.[Symbol.asyncDispose]()
-      await app[Symbol.asyncDispose]()
-      await server[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** The key as `stagedoor dev` prints it. */
-function publishableKey(host: string, kind: Kind): string {
-  return `pk_${kind}_${Buffer.from(`${host}$`).toString('base64').replace(/=+$/, '')}`
-}
-
-/** The current time plus an offset; the apps use the machine's clock. */
-function runningClock(): TestClock {
-  let ahead = 0
-  return {
-    now: () => Date.now() + ahead,
-    advance: seconds => {
-      ahead += seconds * 1_000
-    },
-    set: milliseconds => {
-      ahead = milliseconds - Date.now()
-    },
-  }
+  const appHost = proxied ? 'localhost' : '127.0.0.1'
+  const site = await startSite(
+    ({ url, port, serverURL, secretKey, publishableKey }) =>
+      startApp([fileURLToPath(new URL('sdk-apps.ts', import.meta.url)), sdk, `${port}`, appHost], {
+        url,
+        ready: /listening/,
+        env: {
+          CLERK_API_URL: serverURL,
+          CLERK_SECRET_KEY: secretKey,
+          CLERK_PUBLISHABLE_KEY: publishableKey,
+          CLERK_TELEMETRY_DISABLED: '1',
+          ...(proxied ? { APP_PROXY: '1', CLERK_FAPI_URL: serverURL } : { CLERK_PROXY_URL: serverURL }),
+          ...appEnv,
+        },
+      }),
+    { clock, kind, appHost, env, ...(nginx === undefined ? {} : { nginx }) },
+  )
+  return { ...site, clock }
 }
 
 /** An actor payload of exactly this many bytes of JSON. */
@@ -421,10 +377,10 @@ describe('the largest actor', () => {
           await page.goto(`${app.url}/sign-in?stay`)
           await page.waitForFunction('window.Clerk?.loaded')
           await page.context().clearCookies({ name: /^__session|redirect_count$/ })
-          const before = setting.log().length
+          const before = setting.accessLog().length
           await page.goto(`${app.url}/`)
           assert.deepEqual(said({ text: await page.content() }), first)
-          const since = setting.log().slice(before)
+          const since = setting.accessLog().slice(before)
           assert.match(since, /GET \/v1\/client\/handshake\?/)
           const tokens = [...since.matchAll(/ey[\w-]+\.(ey[\w-]+)\.[\w-]+/g)]
           for (const [jwt] of tokens) assert.equal(claimsOf(jwt).sub, undefined)
@@ -563,7 +519,7 @@ describe('a wrong setting', () => {
   })
 
   it('with a publishable key of another server, tokens work and cookies do not', async () => {
-    const CLERK_PUBLISHABLE_KEY = publishableKey('auth.example.com', 'test')
+    const CLERK_PUBLISHABLE_KEY = publishableKey('http://auth.example.com', 'test')
     const { bearer, page, handshakes } = await tried('express', { appEnv: { CLERK_PUBLISHABLE_KEY } }, LOOP)
     assert.deepEqual({ bearer, page, handshakes }, { bearer: 200, page: 401, handshakes: 3 })
   })
@@ -584,7 +540,7 @@ describe('a wrong setting', () => {
 
   it('a publishable key for localhost is refused, because its host needs a dot', async () => {
     await using setting = await setUp('express', 'test', {
-      appEnv: { CLERK_PUBLISHABLE_KEY: publishableKey('localhost:4100', 'test') },
+      appEnv: { CLERK_PUBLISHABLE_KEY: publishableKey('http://localhost:4100', 'test') },
     })
     assert.equal((await fetch(setting.app.url)).status, 500)
     await setting.app.printed(/Publishable key not valid/)

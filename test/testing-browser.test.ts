@@ -7,7 +7,9 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { signInAs, startStagedoor } from '@stagedoor/sdk/testing'
-import { freePort, launchBrowser } from './support/browser.ts'
+import { settingsOf } from './clerk-express.ts'
+import { launchBrowser } from './support/browser.ts'
+import { freePort } from './support/ports.ts'
 import { startApp } from './support/processes.ts'
 
 const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.url))
@@ -15,22 +17,14 @@ const example = fileURLToPath(new URL('../examples/clerk-express/', import.meta.
 /** As in an app's end-to-end tests: the real server in process, the app unchanged, one line to sign in. */
 for (const acceptPage of ['confirm', 'redirect']) {
   test(`signInAs signs a browser in to an app with Clerk’s components, accept page: ${acceptPage}`, async () => {
-    const [port, appPort] = [await freePort(), await freePort()]
+    const appPort = await freePort()
     const url = `http://127.0.0.1:${appPort}`
     await using server = await startStagedoor({
-      port,
       env: { STAGEDOOR_SIGN_IN_URL: `${url}/sign-in`, STAGEDOOR_ACCEPT_PAGE: acceptPage },
     })
     const { stagedoor } = server
     const sample = parseEnv(readFileSync(join(example, '.env.example'), 'utf8')) as Record<string, string>
-    const settings = {
-      ...sample,
-      CLERK_SECRET_KEY: server.secretKey,
-      CLERK_PUBLISHABLE_KEY: server.publishableKey,
-      CLERK_API_URL: sample.CLERK_API_URL?.replace('4100', `${port}`) ?? '',
-      CLERK_PROXY_URL: sample.CLERK_PROXY_URL?.replace('4100', `${port}`) ?? '',
-      PORT: `${appPort}`,
-    }
+    const settings = settingsOf(sample, { ...server, serverURL: server.url, port: appPort })
     await using _ = await startApp([join(example, 'app.js')], { url, env: settings, ready: /^http:/m })
     const user = await stagedoor.users.create({ firstName: 'Carl', lastName: 'Customer' })
     for (const actor of [{ sub: 'olivia', name: 'Olivia' }, undefined]) {

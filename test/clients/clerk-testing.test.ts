@@ -2,42 +2,24 @@
 import '../support/offline.ts'
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { clerk, clerkSetup, createAgentTestingTask, setupClerkTestingToken } from '@clerk/testing/playwright'
-import {
-  freePort,
-  launchBrowser,
-  publishableKey,
-  signedIn,
-  signedOut,
-  type TestApp,
-  testApp,
-} from '../support/browser.ts'
-import { expectOk, SECRET_KEY, type TestServer, testServer } from '../support/server.ts'
+import { launchBrowser, publishableKey, signedIn, signedOut, type TestApp } from '../support/browser.ts'
+import { expectOk, SECRET_KEY, type TestServer } from '../support/server.ts'
+import { type Site, startClerkSite } from '../support/site.ts'
 
 /** Clerk's unmodified helpers for tests in Playwright: what works with Stagedoor, and what does not. */
 
 const actor = { sub: 'user_operator', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 
 describe('@clerk/testing', () => {
+  let site: Site<TestApp>
   let server: TestServer
   let app: TestApp
   let serverURL: string
 
   before(async () => {
-    const [port, appPort] = [await freePort(), await freePort()]
-    serverURL = `http://127.0.0.1:${port}`
-    server = await testServer({
-      realTime: true,
-      env: {
-        STAGEDOOR_PORT: `${port}`,
-        STAGEDOOR_PUBLIC_URL: serverURL,
-        STAGEDOOR_SIGN_IN_URL: `http://127.0.0.1:${appPort}/sign-in`,
-        STAGEDOOR_PACKAGES_DIRECTORY: fileURLToPath(new URL('..', import.meta.url)),
-      },
-    })
-    await server.listen()
-    app = await testApp({ serverURL, kind: 'test', port: appPort })
+    site = await startClerkSite()
+    ;({ server, app, serverURL } = site)
     Object.assign(process.env, {
       CLERK_API_URL: serverURL,
       CLERK_SECRET_KEY: SECRET_KEY,
@@ -46,10 +28,7 @@ describe('@clerk/testing', () => {
       CLERK_TESTING_TOKEN: 'none',
     })
   })
-  after(async () => {
-    await app?.[Symbol.asyncDispose]()
-    await server?.[Symbol.asyncDispose]()
-  })
+  after(() => site?.[Symbol.asyncDispose]())
 
   it('clerkSetup works with any CLERK_TESTING_TOKEN; without it, it requests one, and the server has none', async () => {
     await clerkSetup({ dotenv: false })

@@ -24,7 +24,10 @@ describe('Go', { skip }, () => {
   let step: (name: string) => Step
   /** Starts a server at this public URL, and runs the app against it. */
   async function run(issuer: string, env: Record<string, string> = {}, signedIn = false) {
-    const server = await testServer({ realTime: true, env: { STAGEDOOR_PUBLIC_URL: issuer, ...env } })
+    const server = await testServer({
+      realTime: true,
+      env: { STAGEDOOR_PUBLIC_URL: issuer, STAGEDOOR_SIGNING_ALG: 'RS256', ...env },
+    })
     const SERVER_URL = await server.listen()
     const app = { SERVER_URL, ISSUER: issuer, SECRET_KEY, ACTOR: JSON.stringify(actor) }
     if (!signedIn) return { server, step: await runSteps(program, [], app) }

@@ -25,7 +25,10 @@ describe('Java', { skip }, () => {
   let step: (name: string) => Step
   /** Starts a server, and runs the app against it. */
   async function run(env: Record<string, string> = {}, signedIn = false) {
-    const server = await testServer({ realTime: true, env: { STAGEDOOR_PUBLIC_URL: issuer, ...env } })
+    const server = await testServer({
+      realTime: true,
+      env: { STAGEDOOR_PUBLIC_URL: issuer, STAGEDOOR_SIGNING_ALG: 'RS256', ...env },
+    })
     const SERVER_URL = await server.listen()
     const { keys } = expectOk(await server.call('GET', '/.well-known/jwks.json'))
     // Of the published keys, the one that signs now.

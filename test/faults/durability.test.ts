@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { times } from '../support/server.ts'
+import { deep, times } from '../support/deep.ts'
 import { cluster } from './cluster.ts'
 import { Connection } from './connection.ts'
 import { databases } from './database.ts'
-import { assertKept, deep, goal, randomOf, seeds } from './goal.ts'
+import { assertKept, goal, randomOf, seeds } from './goal.ts'
 import { Ledger } from './ledger.ts'
 import { makeTickets, requests } from './requests.ts'
 

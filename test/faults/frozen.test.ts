@@ -4,14 +4,17 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fixedClock, claimsOf as saidBy, testServer, times } from '../support/server.ts'
+import { fixedClock } from '../support/clock.ts'
+import { times } from '../support/deep.ts'
+import { claimsOf } from '../support/jwt.ts'
+import { testServer } from '../support/server.ts'
 import { cluster } from './cluster.ts'
 import { type Answer, Connection } from './connection.ts'
 import { databases, embeddedDatabase } from './database.ts'
 import { goal, randomOf, seeds } from './goal.ts'
 import { mintedTooLate, recorded, type TicketOperation, ticketModel } from './history.ts'
 import { violation } from './linearizable.ts'
-import { claimsOf, makeTickets, ok, requests, signIn } from './requests.ts'
+import { makeTickets, ok, requests, signIn } from './requests.ts'
 
 /** How long a server waits for the lock of another process, in ms. */
 const BUSY_TIMEOUT = 2_000
@@ -111,7 +114,7 @@ describe('a server frozen between reading and acting', () => {
     }
     const answer = await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })
     assert.equal(answer.status, 200)
-    const { iat, exp } = saidBy(answer.body.jwt)
+    const { iat, exp } = claimsOf(answer.body.jwt)
     assert.ok(iat * 1_000 <= revoked, 'the token is dated after the revocation')
     assert.ok(exp * 1_000 < server.clock.now(), 'the token has not expired yet')
   })

@@ -3,8 +3,7 @@ import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-export const deep = process.env.TEST_DEEP !== undefined
+import { deep } from '../support/deep.ts'
 
 /**
  * Checks a goal. Prints a line in the deep run; throws if the goal was missed, in every run. The evidence is then kept

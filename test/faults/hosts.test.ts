@@ -6,10 +6,11 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreUnavailable } from '../../packages/server/src/domain/store.ts'
 import { type Host, HostLock, thisHost } from '../../packages/server/src/store/sqlite/host-lock.ts'
+import { deep } from '../support/deep.ts'
 import { cluster, NotStarted } from './cluster.ts'
 import { Connection } from './connection.ts'
 import { type EmbeddedDatabase, embeddedDatabase } from './database.ts'
-import { deep, goal } from './goal.ts'
+import { goal } from './goal.ts'
 import { makeTickets, ok, requests, signIn } from './requests.ts'
 
 const here: Host = { name: 'here', boot: '1' }

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { deep } from '../support/deep.ts'
 import { type Cluster, cluster } from './cluster.ts'
 import { type Answer, Connection, type Request } from './connection.ts'
 import { embeddedDatabase, type FaultDatabase, postgresDatabase } from './database.ts'
-import { deep, goal, type Random, randomOf, seeds } from './goal.ts'
+import { goal, type Random, randomOf, seeds } from './goal.ts'
 import { LASTING, ok, requests } from './requests.ts'
 
 /** Raced rounds of each kind. */

@@ -26,7 +26,7 @@ export class Ledger {
   readonly #revokedTickets = new Map<string, Ticket>()
   readonly #revokedSessions = new Map<string, { id: string; cookie: string }>()
   /** Requests without an answer or with a 5xx: they may or may not have had an effect. */
-  readonly #mapUnknownOutcome = new Set<string>()
+  readonly #unknown = new Set<string>()
 
   constructor(ask: ReturnType<typeof requests>, user: string, random: Random) {
     this.#ask = ask
@@ -96,7 +96,7 @@ export class Ledger {
     for (const id of this.#revokedSessions.keys())
       holds(`revoked ${id}`, statusOf.get(id) === 'revoked', recorded.has(`session.revoke ${id}`))
     for (const { id, status, session_id } of tickets) {
-      const told = this.#redeemed.has(id) || this.#mapUnknownOutcome.has(id) || others.has(id)
+      const told = this.#redeemed.has(id) || this.#unknown.has(id) || others.has(id)
       if (status === 'accepted' && (!told || !statusOf.has(session_id ?? '')))
         lost.push(`${id} is accepted, and ${told ? 'there is no session' : 'no request redeemed it'}`)
     }
@@ -108,7 +108,7 @@ export class Ledger {
     const changed = await database.rows<{ id: string }>(
       "select id from actor_tokens where status <> 'pending' union all select id from sessions where status = 'revoked'",
     )
-    return changed.filter(({ id }) => this.#mapUnknownOutcome.has(id)).length
+    return changed.filter(({ id }) => this.#unknown.has(id)).length
   }
 
   /** Returns recent revocations that a server does not apply. */
@@ -135,12 +135,12 @@ export class Ledger {
       const answer = await connection.request(request)
       if (answer.status < 500) return answer
       this.failed++
-      this.#mapUnknownOutcome.add(about)
+      this.#unknown.add(about)
       if (!['service_unavailable', 'outcome_unknown'].includes(answer.code ?? ''))
         this.odd.push(`${request.path} answered ${answer.status}: ${answer.text}`)
     } catch (error) {
       if (!(error instanceof Broken)) throw error
-      this.#mapUnknownOutcome.add(about)
+      this.#unknown.add(about)
     }
     return undefined
   }

@@ -10,7 +10,7 @@ export interface Operation<I, O> {
   input: I
   /** Undefined if unknown: the connection broke. The operation may have taken effect at any time after its call, or never. */
   output: O | undefined
-  /** UniqueValueTaken before it was sent, and after its answer arrived, from one monotonic clock. */
+  /** The time before it was sent, and after its answer arrived, from one monotonic clock. */
   call: number
   /** Infinity without an answer. */
   return: number

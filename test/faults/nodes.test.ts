@@ -8,13 +8,14 @@ import { pino } from 'pino'
 import { loadConfig } from '../../packages/server/src/config.ts'
 import { removeSigningKey, rotateSigningKeys } from '../../packages/server/src/domain/signing-keys.ts'
 import { createStagedoor } from '../../packages/server/src/server.ts'
+import { deep, times } from '../support/deep.ts'
+import { claimsOf } from '../support/jwt.ts'
 import { noNginx, startNginx } from '../support/nginx.ts'
-import { times } from '../support/server.ts'
 import { type Cluster, cluster, type Server } from './cluster.ts'
 import { Connection, type Target } from './connection.ts'
 import { postgresDatabase } from './database.ts'
-import { deep, goal, randomOf, seeds } from './goal.ts'
-import { claimsOf, LASTING, makeTickets, ok, requests, signIn, type Ticket } from './requests.ts'
+import { goal, randomOf, seeds } from './goal.ts'
+import { LASTING, makeTickets, ok, requests, signIn, type Ticket } from './requests.ts'
 
 /** Passes each connection to the next node, like a round-robin load balancer. */
 async function balancer(nodes: Target[]): Promise<Target & AsyncDisposable> {

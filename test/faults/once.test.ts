@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { times } from '../support/server.ts'
+import { times } from '../support/deep.ts'
 import { cluster, type Server } from './cluster.ts'
 import { type Answer, Broken, Connection, type Request } from './connection.ts'
 import { databases } from './database.ts'

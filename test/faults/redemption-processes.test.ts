@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { testDatabase } from '../support/database.ts'
-import { SECRET_KEY, testServer, times } from '../support/server.ts'
+import { times } from '../support/deep.ts'
+import { SECRET_KEY, testServer } from '../support/server.ts'
 
 describe('processes that redeem tickets', () => {
   it('R3 creates one session per ticket for two processes on one database', { timeout: 600_000 }, async () => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type Answer, type TestServer, testServer, times } from '../support/server.ts'
+import { times } from '../support/deep.ts'
+import { type Answer, type TestServer, testServer } from '../support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 

@@ -77,9 +77,3 @@ export async function signIn(connection: Connection, key: string, ticket: Ticket
   const answer = await ok(connection, requests(key).redeem(ticket.token))
   return { id: answer.body.response.created_session_id as string, cookie: answer.cookie ?? '', ticket }
 }
-
-/** Returns the claims of a JWT, unverified. */
-// biome-ignore lint/suspicious/noExplicitAny: tests look at single claims
-export function claimsOf(jwt: string): any {
-  return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
-}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { times } from '../support/server.ts'
+import { times } from '../support/deep.ts'
+import { claimsOf } from '../support/jwt.ts'
 import { disturbance, during, kill, pause } from './chaos.ts'
 import { cluster, type Server } from './cluster.ts'
 import { Broken, Connection } from './connection.ts'
@@ -8,7 +9,7 @@ import { databases } from './database.ts'
 import { assertKept, goal, randomOf, seeds } from './goal.ts'
 import { lossyProxy } from './proxy.ts'
 import { Race, wrongs } from './race.ts'
-import { claimsOf, makeTickets, ok, requests, type Ticket } from './requests.ts'
+import { makeTickets, ok, requests, type Ticket } from './requests.ts'
 
 /** Connections to each server that race for the same ticket. */
 const RACERS = 8

@@ -1,11 +1,12 @@
 /** A real browser and a small app with Clerk's own browser builds, unmodified, for tests that need both. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { type Page, chromium as playwright } from 'playwright-core'
+import { close, listen } from './ports.ts'
+import { patience } from './time.ts'
 
 /** A page of a browser with a fresh profile, and the errors on it. */
 export interface Browser extends AsyncDisposable {
@@ -62,7 +63,7 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean; loca
     route => route.abort(),
   )
   const page = context.pages()[0] ?? (await context.newPage())
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(patience(15_000))
   const errors: string[] = []
   page.on('pageerror', error => errors.push(String(error)))
   page.on('console', message => message.type() === 'error' && errors.push(message.text()))
@@ -74,14 +75,6 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean; loca
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
     },
   }
-}
-
-/** Returns a free port, for settings that need it before the server starts. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server, 0)
-  await close(server)
-  return port
 }
 
 export interface TestApp extends AsyncDisposable {
@@ -118,7 +111,9 @@ export async function testApp(options: {
 
 /** Returns the publishable key that encodes the address of the Frontend API, as Clerk's do. */
 export function publishableKey(serverURL: string, kind: 'test' | 'live'): string {
-  return `pk_${kind}_${Buffer.from(`${new URL(serverURL).host}$`).toString('base64')}`
+  return `pk_${kind}_${Buffer.from(`${new URL(serverURL).host}$`)
+    .toString('base64')
+    .replace(/=+$/, '')}`
 }
 
 const page = (key: string, serverURL: string, inside: string) => `<!doctype html>
@@ -175,17 +170,4 @@ export async function signedOut(page: Page): Promise<void> {
 // biome-ignore lint/suspicious/noExplicitAny: any answer of clerk-js
 export function clerk(page: Page, expression: string): Promise<any> {
   return page.evaluate(`window.Clerk.${expression}`)
-}
-
-async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
-  })
-  return (server.address() as AddressInfo).port
-}
-
-async function close(server: Server): Promise<void> {
-  server.closeAllConnections()
-  await new Promise(resolve => server.close(resolve))
 }

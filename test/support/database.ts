@@ -42,13 +42,3 @@ export function testDatabase(env: Record<string, string> = {}): TestDatabase {
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   }
 }
-
-/** Returns the claims of a JWT, unverified. */
-export function claimsOf(jwt: string): Record<string, unknown> {
-  return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
-}
-
-/** Returns an object encoded as a part of a JWT. */
-export function part(value: unknown): string {
-  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
-}

@@ -2,6 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
+/** What a child process gets even if it must know nothing else: where programs are, and the cache of compiled code. */
+export const bareEnv: Record<string, string> = {
+  PATH: process.env.PATH ?? '',
+  ...(process.env.NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE }),
+}
+
 export interface App extends AsyncDisposable {
   url: string
   /** Its output so far. */
@@ -68,7 +74,7 @@ const offline = fileURLToPath(new URL('offline.ts', import.meta.url))
 function spawned(program: string, args: string[], { cwd, env }: ProcessOptions) {
   const plain = Object.entries(process.env).filter(([name]) => !/^(STAGEDOOR|CLERK|NEXT|NODE)_/.test(name))
   const child = spawn(program, args, {
-    env: { ...Object.fromEntries(plain), ...env },
+    env: { ...Object.fromEntries(plain), ...bareEnv, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   })

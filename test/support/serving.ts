@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bareEnv } from './processes.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
 
@@ -38,7 +39,7 @@ export async function serving(
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'stagedoor-serving-'))
   const secretKey = options.env?.STAGEDOOR_SECRET_KEY ?? `sk_live_${randomBytes(24).toString('hex')}`
   const env: Record<string, string> = {
-    PATH: process.env.PATH ?? '',
+    ...bareEnv,
     STAGEDOOR_DATABASE_URL: `sqlite:${join(directory, 'stagedoor.db')}`,
     STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
     STAGEDOOR_SECRET_KEY: secretKey,

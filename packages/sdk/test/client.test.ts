@@ -17,7 +17,7 @@ let serverURL: string
 let stagedoor: Stagedoor
 
 before(async () => {
-  server = await testServer({ realTime: true })
+  server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
   serverURL = await server.listen()
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
 })

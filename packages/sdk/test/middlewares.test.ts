@@ -12,14 +12,14 @@ import { followRevocations, type TokenError } from '@stagedoor/sdk/verify'
 import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
-import { freePort } from '../../../test/support/browser.ts'
-import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
+import { freePort } from '../../../test/support/ports.ts'
+import { type ListeningServer, SECRET_KEY, startServer } from '../../../test/support/server.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia', nested: { list: [1, 'ü', null] } }
 /** What the apps of these tests forbid by path. */
 const forbidden = { ...onRequest.neverWhileActing, exportData: ['POST /exports/**'] }
 
-let server: TestServer
+let server: ListeningServer
 let issuer: string
 let stagedoor: Stagedoor
 let userId: string
@@ -28,10 +28,8 @@ let own: string
 let acting: string
 
 before(async () => {
-  const port = await freePort()
-  issuer = `http://127.0.0.1:${port}`
-  server = await testServer({ realTime: true, env: { STAGEDOOR_PORT: `${port}`, STAGEDOOR_PUBLIC_URL: issuer } })
-  await server.listen()
+  server = await startServer()
+  issuer = server.url
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL: issuer })
   userId = (await stagedoor.users.create()).id
   own = (await stagedoor.sessions.getToken((await stagedoor.sessions.create({ userId })).id)).jwt

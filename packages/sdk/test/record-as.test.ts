@@ -30,7 +30,7 @@ let sinkURL: string
 let sent: string[] = []
 
 before(async () => {
-  server = await testServer({ realTime: true })
+  server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
   const serverURL = await server.listen()
   const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
   userId = (await stagedoor.users.create()).id

@@ -31,7 +31,7 @@ before(async () => {
     ...['fastify', 'hono', 'posthog-node'],
   ])
     symlinkSync(join(root, 'node_modules', name), join(directory, 'node_modules', name))
-  server = await testServer({ realTime: true })
+  server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
   stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL: await server.listen() })
 })
 

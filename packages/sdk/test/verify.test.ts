@@ -694,7 +694,7 @@ describe('cached tokens', () => {
 
 describe('revoked sessions', () => {
   const serve = async () => {
-    const server = await testServer({ realTime: true })
+    const server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
     const serverURL = await server.listen()
     const stagedoor = new Stagedoor({ secretKey: SECRET_KEY, serverURL })
     const jwks = await stagedoor.jwks.get()

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { times } from '../../../test/support/deep.ts'
 import {
   type Answer,
   type AuditEventBody,
@@ -11,7 +12,6 @@ import {
   SECRET_KEY,
   type TestServer,
   testServer,
-  times,
 } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'

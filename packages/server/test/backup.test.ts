@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import BetterSqlite3 from 'better-sqlite3'
-import { times } from '../../../test/support/server.ts'
+import { times } from '../../../test/support/deep.ts'
 import { type Serving, serving } from '../../../test/support/serving.ts'
 
 function folder(): Disposable & { path: string; file(name: string): string } {

@@ -15,7 +15,7 @@ let clerk: ClerkClient
 
 before(async () => {
   process.env.CLERK_TELEMETRY_DISABLED = '1'
-  server = await testServer({ realTime: true })
+  server = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
   apiUrl = await server.listen()
   const publishableKey = `pk_test_${Buffer.from(`${new URL(apiUrl).host}$`).toString('base64')}`
   clerk = createClerkClient({ secretKey: SECRET_KEY, publishableKey, apiUrl, telemetry: { disabled: true } })
@@ -172,7 +172,7 @@ describe('@clerk/backend sessions', () => {
   })
 
   it('rejects a token of another server', async () => {
-    await using other = await testServer({ realTime: true })
+    await using other = await testServer({ realTime: true, env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
     const { session_id } = await other.signIn({ actor })
     const { jwt } = (await other.call('POST', `/v1/sessions/${session_id}/tokens`)).body
     await assert.rejects(verifyToken(jwt, { secretKey: SECRET_KEY, apiUrl }), { reason: 'jwk-kid-mismatch' })

@@ -12,6 +12,8 @@ import { Stagedoor } from '@stagedoor/sdk'
 
 /** What a person sees at the command line who does not know the commands by heart. */
 
+import { bareEnv } from '../../../test/support/processes.ts'
+
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const CLI = fileURLToPath(new URL('../src/cli/', import.meta.url))
 
@@ -31,7 +33,7 @@ const taken = createServer()
 function start(args: string[], env: Record<string, string> = {}, cwd = folder): ChildProcess {
   return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    env: { ...bareEnv, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

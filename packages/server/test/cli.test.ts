@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
+import { freePort } from '../../../test/support/ports.ts'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url))
@@ -58,14 +59,6 @@ function printed(child: ChildProcess, pattern: RegExp): Promise<string> {
     child.stderr?.on('data', read)
     child.on('close', code => reject(new Error(`ended with ${code} before ${pattern}: ${text}`)))
   })
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => probe.once('listening', resolve))
-  const { port } = probe.address() as { port: number }
-  await new Promise(resolve => probe.close(resolve))
-  return port
 }
 
 function folder(): string {

@@ -9,7 +9,8 @@ import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { answerIn } from '../../../bench/http.ts'
-import { goal, times } from '../../../test/support/server.ts'
+import { goal, times } from '../../../test/support/deep.ts'
+import { bareEnv } from '../../../test/support/processes.ts'
 import { rawPeer } from './raw.ts'
 
 /** `stagedoor serve` in its own process, which receives a stop signal while it works. */
@@ -35,7 +36,7 @@ async function serve(): Promise<Serving> {
   const child = spawn(process.execPath, [MAIN, 'serve'], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH,
+      ...bareEnv,
       STAGEDOOR_DATABASE_URL: `sqlite:${join(folder, 'draining.db')}`,
       STAGEDOOR_MASTER_KEY: 'k3JZrJ0cF1uQ1o7N0yq5l8kq9m2b4v6x8z0A1B2C3D4=',
       STAGEDOOR_SECRET_KEY: SECRET_KEY,

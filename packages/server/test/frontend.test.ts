@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { claimsOf, cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 /** Signs in twice in one browser. */
 async function twoSessions(server: TestServer) {

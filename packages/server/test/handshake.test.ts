@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, verify } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { claimsOf, cookieOf, expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { cookieOf, expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const BACK = 'http://127.0.0.1:4101/users?tab=1'
 
@@ -82,7 +83,7 @@ describe('the handshake', () => {
   })
 
   it('as a token: contains the cookies, is signed with a published key, and is itself no session token', async () => {
-    await using server = await testServer()
+    await using server = await testServer({ env: { STAGEDOOR_SIGNING_ALG: 'RS256' } })
     const { cookie, session_id } = await server.signIn()
     const { to } = await handshake(server, { __clerk_hs_reason: 'dev-browser-missing' }, cookie)
     const token = to?.searchParams.get('__clerk_handshake') ?? ''

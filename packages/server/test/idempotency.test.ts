@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { type Answer, expectOk, type TestServer, testServer, times } from '../../../test/support/server.ts'
+import { times } from '../../../test/support/deep.ts'
+import { type Answer, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 
 const DAY_SECONDS = 86_400

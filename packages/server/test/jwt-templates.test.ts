@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { TokenError, verifySessionToken } from '@stagedoor/sdk/verify'
 import { testDatabase } from '../../../test/support/database.ts'
-import { type Answer, claimsOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { type Answer, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { claimsOf, type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
+import { bareEnv } from '../../../test/support/processes.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { moveDatabase } from '../src/maintenance.ts'
 import { migrateDatabase } from '../src/server.ts'
@@ -33,7 +35,7 @@ const newDatabase = () => testDatabase({ STAGEDOOR_ENVIRONMENT: 'development' })
 /** Runs a command with only these settings. */
 function command(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>(resolve => {
-    const options = { cwd: tmpdir(), env: { PATH: process.env.PATH, ...env } }
+    const options = { cwd: tmpdir(), env: { ...bareEnv, ...env } }
     const child = execFile(process.execPath, [MAIN, ...args], options, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     )

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { describe, it } from 'node:test'
-import { claimsOf, testDatabase } from '../../../test/support/database.ts'
+import { testDatabase } from '../../../test/support/database.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
 import { type Answer, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }

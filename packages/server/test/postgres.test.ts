@@ -17,9 +17,13 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { claimsOf, testDatabase } from '../../../test/support/database.ts'
+import { fixedClock } from '../../../test/support/clock.ts'
+import { testDatabase } from '../../../test/support/database.ts'
+import { times } from '../../../test/support/deep.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
-import { expectOk, fixedClock, type TestServer, testServer, times } from '../../../test/support/server.ts'
+import { bareEnv } from '../../../test/support/processes.ts'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations/index.ts'
@@ -588,7 +592,7 @@ describe('migrations', () => {
     for (let round = 0; round < times(4, 50); round++) {
       const url = await postgres.createDatabase()
       const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', command, 'migrate'], {
-        env: { PATH: process.env.PATH, STAGEDOOR_DATABASE_URL: url },
+        env: { ...bareEnv, STAGEDOOR_DATABASE_URL: url },
         stdio: 'ignore',
       })
       const gone = new Promise(resolve => child.once('exit', resolve))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { claimsOf, cookieOf, expectOk, testServer } from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { cookieOf, expectOk, testServer } from '../../../test/support/server.ts'
 
 // test/public-path.test.ts checks the same behind nginx and in a browser.
 it('a public URL with a path is used in links, forms, cookies and the issuer; request paths are those behind the proxy', async () => {

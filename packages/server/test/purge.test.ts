@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { goal, times } from '../../../test/support/deep.ts'
 import {
   type Answer,
   expectOk,
-  goal,
   type TestServer,
   type TestServerOptions,
   testServer,
-  times,
 } from '../../../test/support/server.ts'
 import { expiredBefore, purgeAll } from '../src/domain/purge.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'

@@ -3,18 +3,12 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type Child, startChild } from '../../../bench/child.ts'
 import type { Kept, Prepare, Rate } from '../../../bench/rate.ts'
-import {
-  expectOk,
-  goal,
-  memoryInUse,
-  SECRET_KEY,
-  type TestServer,
-  testServer,
-  times,
-} from '../../../test/support/server.ts'
+import { goal, times } from '../../../test/support/deep.ts'
+import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 import { plainAddress } from '../src/http/caller.ts'
 import { RateLimiter } from '../src/http/edge/rate-limits.ts'
+import { memoryInUse } from './memory.ts'
 
 describe('RateLimiter', () => {
   it('matches a token bucket for every request', () => {

@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import BetterSqlite3 from 'better-sqlite3'
-import { times } from '../../../test/support/server.ts'
+import { times } from '../../../test/support/deep.ts'
 import { type Serving, serving } from '../../../test/support/serving.ts'
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))

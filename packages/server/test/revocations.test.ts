@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import {
-  type AuditEventBody,
-  claimsOf,
-  expectOk,
-  SECRET_KEY,
-  type TestServer,
-  testServer,
-} from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { type AuditEventBody, expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 import { auditEvent } from '../src/domain/audit/event.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 

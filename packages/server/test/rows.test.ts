@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { RawNode, sql } from 'kysely'
 import { fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
 import { testDatabase } from '../../../test/support/database.ts'
+import { times } from '../../../test/support/deep.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
-import { times } from '../../../test/support/server.ts'
+import { bareEnv } from '../../../test/support/processes.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { systemClock } from '../src/domain/random.ts'
 import { migrateDatabase } from '../src/server.ts'
@@ -86,7 +87,7 @@ async function planOf(db: Database, query: BoundQuery, explain: string): Promise
 
 const startPurge = (url: string, ...args: string[]) =>
   spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'purge', '--json', ...args], {
-    env: { PATH: process.env.PATH, STAGEDOOR_DATABASE_URL: url, STAGEDOOR_MASTER_KEY: masterKey },
+    env: { ...bareEnv, STAGEDOOR_DATABASE_URL: url, STAGEDOOR_MASTER_KEY: masterKey },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 const masterKey = randomBytes(32).toString('base64')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { times } from '../../../test/support/server.ts'
+import { times } from '../../../test/support/deep.ts'
 import { ConfigError, loadConfig } from '../src/config.ts'
 import { assertProduction, masterKeyBytes } from '../src/config-rules.ts'
 import { decodeKey, guessable } from '../src/secret-strength.ts'

@@ -2,15 +2,17 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { pino } from 'pino'
+import { times } from '../../../test/support/deep.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { freePort } from '../../../test/support/ports.ts'
 import { startPostgres } from '../../../test/support/postgres/cluster.ts'
-import { claimsOf, expectOk, SECRET_KEY, testServer, times } from '../../../test/support/server.ts'
+import { expectOk, SECRET_KEY, testServer } from '../../../test/support/server.ts'
 import { collector, type Serving, serving, TRACING } from '../../../test/support/serving.ts'
 import { MasterKey } from '../src/signing/master-key.ts'
 
@@ -260,7 +262,7 @@ for (const [name, open] of [
       const looksOn: Source[] = [
         { name: 'the log', bytes: Buffer.from(server.output()), sure: '"operation":"CreateActorToken"' },
         { name: 'the log, of trouble', bytes: Buffer.from(server.output()), sure: database.busy },
-        { name: 'the traces', bytes: collected.received(), sure: '"tickets.accept"' },
+        { name: 'the traces', bytes: collected.received(), sure: '"actorTokens.accept"' },
         {
           name: 'the metrics',
           bytes: metrics,
@@ -467,12 +469,4 @@ async function privateKeys(database: Searched, masterKey: Buffer, secrets: Secre
       secrets.bytes(`${member} of a private key`, Buffer.from(jwk[member] ?? '', 'base64url'))
     return sealed_private_key
   })
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => probe.once('listening', resolve))
-  const { port } = probe.address() as { port: number }
-  await new Promise(resolve => probe.close(resolve))
-  return port
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { claimsOf } from '../../../test/support/database.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
 import { testServer } from '../../../test/support/server.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }

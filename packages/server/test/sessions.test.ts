@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { claimsOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
 const mint = (server: TestServer, { session_id, cookie }: { session_id: string; cookie: string }) =>
   server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })

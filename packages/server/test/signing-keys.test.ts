@@ -23,7 +23,7 @@ function isSignedBy(jwt: string, keys: Jwk[]): boolean {
   return verify(alg === 'EdDSA' ? null : 'sha256', data, key, bytes)
 }
 
-function keyCommands(server: TestServer, alg: 'RS256' | 'ES256' | 'EdDSA' = 'RS256') {
+function keyCommands(server: TestServer, alg: 'RS256' | 'ES256' | 'EdDSA' = 'EdDSA') {
   const { stagedoor } = server
   const ctx = () => stagedoor.context({ type: 'command_line', id: 'tester' })
   return {

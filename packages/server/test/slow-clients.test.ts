@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { goal, memoryInUse, SECRET_KEY, type TestServer, testServer, times } from '../../../test/support/server.ts'
+import { goal, times } from '../../../test/support/deep.ts'
+import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
+import { memoryInUse } from './memory.ts'
 import { type Peer, rawPeer, sendRaw } from './raw.ts'
 
 /** Clients that are slow, that declare a wrong length, or that send what two servers would parse differently. */
