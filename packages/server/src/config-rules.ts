@@ -20,7 +20,7 @@ export function assertProduction(config: Config): void {
     ...secretKeyProblems(config),
     ...missingAddresses(config),
     ...unencryptedAddresses(config),
-    ...workerProblems(config),
+    ...reusePortProblems(config),
   ]
   if (problems.length > 0) throw new ConfigError(problemList(problems))
 }
@@ -75,16 +75,10 @@ function isUnencrypted(address: string | undefined): boolean {
   return protocol === 'http:' && !/^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 
-function workerProblems(config: Config): string[] {
-  const { workers, database_pool_size = workers } = config
-  if (typeof workers !== 'number' || workers === 1) return []
-  if (isEmbedded(config))
-    return [
-      `STAGEDOOR_WORKERS is ${workers}, but the embedded database has one writer at a time: more processes would only wait for each other. Set it to 1, or move to PostgreSQL (\`stagedoor migrate --from … --to …\`).`,
-    ]
-  if (Number(database_pool_size) >= workers) return []
+function reusePortProblems(config: Config): string[] {
+  if (!config.reuse_port || !isEmbedded(config)) return []
   return [
-    `STAGEDOOR_DATABASE_POOL_SIZE is ${database_pool_size}, but each of the ${workers} workers needs at least one connection. Raise it, or use fewer workers.`,
+    'STAGEDOOR_REUSE_PORT is true, but a SQLite file has one server at a time. Remove the setting, or move to PostgreSQL (`stagedoor migrate --from … --to …`).',
   ]
 }
 

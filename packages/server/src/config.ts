@@ -97,16 +97,13 @@ const schema = z.object({
     ),
   database_pool_size: wholeNumber(1, 1_000)
     .optional()
+    .describe('Maximum number of connections of this server to PostgreSQL. Default: 10.'),
+  reuse_port: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform(text => text === 'true')
     .describe(
-      'Maximum number of connections of this server to PostgreSQL. Its workers share them evenly. Default: 10, or 5 for each worker.',
-    ),
-  workers: z
-    .string()
-    .regex(/^(auto|[1-9]\d?)$/, { error: 'must be `auto` or a number from 1 to 99' })
-    .default('1')
-    .transform(text => (text === 'auto' ? text : Number(text)))
-    .describe(
-      'Number of processes that serve at one address, or `auto` for one per core. More than one requires PostgreSQL; with the embedded database `auto` is one.',
+      '`true` lets several servers listen on the same address and port of one machine; the kernel distributes connections among them. Requires PostgreSQL, and Linux or FreeBSD.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
   port: number(0, 65_535, 4_100).describe('Port to listen on; 0 selects any free port.'),
@@ -343,16 +340,9 @@ const USUAL_LIMITS = {
   failures: '1/s burst 100',
 }
 
-/** Returns the number of processes that serve. @param cores number of cores of this machine */
-export function workerCount(config: Config, cores: number): number {
-  if (config.workers !== 'auto') return config.workers
-  return isEmbedded(config) ? 1 : cores
-}
-
-/** Returns the maximum number of PostgreSQL connections per worker. */
-export function poolSize(config: Config, workers: number): number {
-  if (config.database_pool_size === undefined) return workers === 1 ? 10 : 5
-  return Math.max(1, Math.floor(config.database_pool_size / workers))
+/** Returns the maximum number of connections to PostgreSQL. */
+export function poolSize({ database_pool_size = 10 }: Config): number {
+  return database_pool_size
 }
 
 /** Whether the database is SQLite, in the server's own process. */

@@ -30,11 +30,10 @@ import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
 import { instrumentedStore } from './telemetry/instrumented-store.ts'
 import { makeLog, safeLog } from './telemetry/log.ts'
-import { type Counts, Metrics, type MetricsServer } from './telemetry/metrics.ts'
+import { Metrics, type MetricsServer } from './telemetry/metrics.ts'
 import { Tracing } from './telemetry/tracing.ts'
 
 export { type Config, ConfigError, loadConfig } from './config.ts'
-export { type Counts, SummedMetrics } from './telemetry/metrics.ts'
 
 export interface ServerOptions {
   clock?: Clock
@@ -47,11 +46,6 @@ export interface ServerOptions {
    * settings leave no trace in the database. Default: `true`.
    */
   serves?: boolean
-  /**
-   * The number of this process, if several serve at one address. Every log line contains it. The process that started
-   * them serves the metrics of all.
-   */
-  worker?: { number: number; of: number }
 }
 
 /**
@@ -69,11 +63,8 @@ export interface Stagedoor {
   /**
    * Finishes the requests in flight, writes what is pending and closes the store.
    * @param lastAnswers how long idle connections stay open for one more request, in ms
-   * @param othersToo resolves when the other processes at this address have also stopped accepting requests
    */
-  close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
-  /** Returns the current metrics, for the process that adds them up. Undefined if metrics are off. */
-  counts(): Promise<Counts> | undefined
+  close(lastAnswers?: number): Promise<void>
 }
 
 /**
@@ -86,7 +77,7 @@ export interface Stagedoor {
  */
 export async function createStagedoor(config: Config, options: ServerOptions = {}): Promise<Stagedoor> {
   const { random = systemRandom, serves = true } = options
-  const log = safeLog(options.log ?? makeLog(config.log_level, options.worker?.number))
+  const log = safeLog(options.log ?? makeLog(config.log_level))
   const masterKey = masterKeyOf(config)
   const pages = pageOptionsOf(config, serves)
   const machineClock = new MonotonicClock(options.clock ?? systemClock)
@@ -137,19 +128,17 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     log,
 
     async listen() {
-      server = createEdge(getRequestListener(app.fetch), config, { services, telemetry, ...edge }, options)
+      server = createEdge(getRequestListener(app.fetch), config, { services, telemetry, ...edge })
       const listening = await server.listen()
-      if (!metrics || options.worker) return listening
+      if (!metrics) return listening
       metricsServer = await metrics.listen(config.metrics_port ?? 0, config.metrics_host)
       return { ...listening, metrics_port: metricsServer.port }
     },
 
-    counts: () => metrics?.counts(),
-
-    async close(lastAnswers, othersToo) {
+    async close(lastAnswers) {
       jobs.stop()
       stopping.abort()
-      await server?.close(lastAnswers, othersToo)
+      await server?.close(lastAnswers)
       await flush(services, log)
       await services.store.close()
       metricsServer?.close()
@@ -173,13 +162,13 @@ function masterKeyOf({ master_key }: Config): MasterKey {
 
 /** Opens the database, and brings its schema up to date. @throws ConfigError */
 function openDatabase(config: Config, options: ServerOptions, machineClock: Clock, log: Logger): Promise<Store> {
-  const { clock, worker, serves = true } = options
+  const { clock, serves = true } = options
   // PostgreSQL has its own clock, which all nodes share.
   const usesMachineClock = clock !== undefined || isEmbedded(config)
   return opening(config.database_url, () =>
     openStore(config.database_url, {
       ...(usesMachineClock ? { clock: machineClock } : {}),
-      poolSize: poolSize(config, worker?.of ?? 1),
+      poolSize: poolSize(config),
       serves,
       warn: message => log.warn(message),
     }),
@@ -284,14 +273,13 @@ function createEdge(
   handle: RequestListener,
   config: Config,
   { services, telemetry, allowedOrigins, limits }: EdgeParts,
-  { worker }: ServerOptions,
 ): NodeServer {
   const { clock, random, refusedRequests, signing, store } = services
   const { metrics, log } = telemetry
   return nodeServer(handle, {
     host: config.host,
     port: config.port,
-    shared: worker !== undefined,
+    reusePort: config.reuse_port,
     maxConnections: config.max_connections,
     maxWait: maxWait(config),
     queues: [signing, store],

@@ -241,7 +241,6 @@ describe('a mistake', () => {
         2,
         /STAGEDOOR_MAX_CONNECTIONS: must be a whole number from 10 to 1000000\./,
       ],
-      [['serve', '--workers', 'many'], {}, 2, /--workers: “many”/],
       [['dev', '--port', '70000'], {}, 2, /--port: “70000”/],
       [['actor-tokens', 'revoke', 'act_none'], {}, 1, /not found/i],
       [['sessions', 'revoke', '--everything'], {}, 2, /every user.*--yes/],

@@ -1,41 +1,22 @@
-import { availableParallelism } from 'node:os'
-import { type Command, Option } from 'commander'
-import { type Config, loadConfig, settings, workerCount } from '../config.ts'
+import type { Command } from 'commander'
+import { type Config, loadConfig, settings } from '../config.ts'
 import { assertProduction } from '../config-rules.ts'
 import { createStagedoor } from '../server.ts'
-import { UsageError } from './output.ts'
 import { failedOutside, listen, stopOnSignal } from './serving.ts'
-import { serveAsWorker, superviseWorkers } from './workers.ts'
 
 export function addServe(program: Command): void {
   program
     .command('serve')
     .description('start a production server; it does not start without its secrets')
-    .option(
-      '--workers <count>',
-      'number of processes that serve (requires PostgreSQL), or `auto`; overrides STAGEDOOR_WORKERS',
-      workers,
-    )
-    // For internal use: the supervisor starts its workers with this option.
-    .addOption(new Option('--worker <number>').hideHelp())
     .addHelpText(
       'after',
       `\nSettings, from the environment:\n${settings.map(({ env, description, defaultValue }) => `  ${env}${defaultValue ? ` (${defaultValue})` : ''}\n      ${description}`).join('\n')}`,
     )
-    .action(async ({ workers: wanted, worker }: { workers?: string; worker?: string }) => {
-      const config = loadConfig(wanted === undefined ? process.env : { ...process.env, STAGEDOOR_WORKERS: wanted })
+    .action(async () => {
+      const config = loadConfig(process.env)
       assertProduction(config)
-      const count = workerCount(config, availableParallelism())
-      if (worker !== undefined) await serveAsWorker(config, { number: Number(worker), of: count })
-      else if (count > 1) await superviseWorkers(config, count)
-      else await serve(config)
+      await serve(config)
     })
-}
-
-function workers(text: string): string {
-  if (!/^(auto|[1-9]\d?)$/.test(text))
-    throw new UsageError(`--workers: “${text}” is neither \`auto\` nor a number from 1 to 99.`)
-  return text
 }
 
 async function serve(config: Config): Promise<void> {

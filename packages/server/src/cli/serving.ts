@@ -4,7 +4,7 @@ import type { Stagedoor } from '../server.ts'
 import { EXIT } from './output.ts'
 
 /** Maximum time that a failed server takes to finish requests in flight, in ms. */
-export const LAST_WORK = 30_000
+const LAST_WORK = 30_000
 
 export function listen(stagedoor: Stagedoor, config: Config): ReturnType<Stagedoor['listen']> {
   return stagedoor.listen().catch(error => {
@@ -13,7 +13,11 @@ export function listen(stagedoor: Stagedoor, config: Config): ReturnType<Stagedo
 }
 
 /** Returns a ConfigError that names the setting if the port is taken; otherwise the same error. */
-export function portTaken(error: NodeJS.ErrnoException & { port?: number; address?: string }, config: Config): Error {
+function portTaken(error: NodeJS.ErrnoException & { port?: number; address?: string }, config: Config): Error {
+  if (config.reuse_port && ['ENOTSUP', 'EINVAL', 'ENOSYS'].includes(error.code ?? ''))
+    return new ConfigError(
+      'STAGEDOOR_REUSE_PORT: on this system servers cannot share a port. Use Linux or FreeBSD, or remove the setting.',
+    )
   if (error.code !== 'EADDRINUSE') return error
   const setting = error.port === config.metrics_port ? 'STAGEDOOR_METRICS_PORT' : 'STAGEDOOR_PORT'
   return new ConfigError(
@@ -21,19 +25,13 @@ export function portTaken(error: NodeJS.ErrnoException & { port?: number; addres
   )
 }
 
-/**
- * Resolves at the first SIGINT or SIGTERM. A second signal exits the process immediately.
- * @param atOnce called before that immediate exit
- */
-export function stopOnSignal(atOnce = () => {}): Promise<void> {
+/** Resolves at the first SIGINT or SIGTERM. A second signal exits the process immediately. */
+export function stopOnSignal(): Promise<void> {
   return new Promise(resolve => {
     let asked = false
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => {
-        if (asked) {
-          atOnce()
-          process.exit(1)
-        }
+        if (asked) process.exit(1)
         asked = true
         resolve()
       })

@@ -9,9 +9,8 @@ const FLUSH_DELAY = 100
  * Creates a log that writes JSON lines to standard output. Lines are buffered, because a system call for each would
  * cost more than the line itself. One write is at most what a pipe accepts as one piece, so that lines of several
  * processes are not mixed.
- * @param worker the number of this process, if several write to the same output
  */
-export function makeLog(level: string, worker?: number): Logger {
+export function makeLog(level: string): Logger {
   let lines = ''
   let later: NodeJS.Timeout | undefined
   const flush = () => {
@@ -33,8 +32,7 @@ export function makeLog(level: string, worker?: number): Logger {
     // `log.fatal` calls this: its line may be the last one.
     flushSync: flush,
   }
-  const log = pino({ level }, output)
-  return worker === undefined ? log : log.child({ worker })
+  return pino({ level }, output)
 }
 
 /** Returns the same log, which writes errors without anything that could be a secret. */

@@ -1,7 +1,7 @@
 /** `telemetry/` shows operators what the server does: its log, its metrics and its traces. */
 
 import { createServer } from 'node:http'
-import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../contract/errors.ts'
 import type { AuditRecord } from '../domain/records.ts'
 import type { Purged, Store } from '../domain/store.ts'
@@ -105,9 +105,7 @@ export class Metrics {
       help: 'Always 1. The labels are the versions of Stagedoor and Node.',
       labelNames: ['version', 'node'] as const,
       registers: this.#registers,
-      aggregator: 'first',
     }).set({ version, node: process.versions.node }, 1)
-    this.#gauge('stagedoor_workers', 'Serving processes that are included in these metrics.', () => 1)
     this.#createSeries()
   }
 
@@ -188,54 +186,9 @@ export class Metrics {
     }
   }
 
-  /** Returns the current values, for `SummedMetrics` in another process. */
-  counts(): Promise<Counts> {
-    return this.registry.getMetricsAsJSON() as Promise<Counts>
-  }
-
   listen(port: number, host: string): Promise<MetricsServer> {
     return serveMetrics(() => this.registry.metrics(), port, host)
   }
-}
-
-/** The metrics of one process, in the form in which processes send them to each other. */
-export type Counts = { name: string; type: unknown; aggregator: string }[]
-
-/**
- * Adds up the metrics of several processes. The counts of a process that has ended are kept: a sum that decreases would
- * look like a restart of the server.
- */
-export class SummedMetrics {
-  readonly #latest = new Map<number, Counts>()
-  #ended: Counts = []
-
-  learn(process: number, counts: Counts): void {
-    this.#latest.set(process, counts)
-  }
-
-  async ended(process: number): Promise<void> {
-    const last = this.#latest.get(process)
-    if (!this.#latest.delete(process) || !last) return
-    const grows = last.filter(({ type }) => type === 'counter' || type === 'histogram')
-    this.#ended = (await summed([this.#ended, grows]).getMetricsAsJSON()) as Counts
-  }
-
-  /** @param look asks the processes for their current values */
-  listen(port: number, host: string, look: () => Promise<unknown>): Promise<MetricsServer> {
-    const read = async () => {
-      await look()
-      return summed([...this.#latest.values(), this.#ended]).metrics()
-    }
-    return serveMetrics(read, port, host)
-  }
-}
-
-function summed(all: Counts[]): Registry {
-  const shown = all.map(counts =>
-    // The latest start time of all processes, so that a restart of one of them is visible.
-    counts.map(each => (each.name === 'process_start_time_seconds' ? { ...each, aggregator: 'max' } : each)),
-  )
-  return AggregatorRegistry.aggregate(shown)
 }
 
 export interface MetricsServer {

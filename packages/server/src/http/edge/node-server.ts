@@ -38,8 +38,8 @@ const DRAIN_TIMEOUT = 10_000
 export interface NodeServerOptions extends EarlyRejectionsOptions {
   host: string
   port: number
-  /** Whether other processes listen on the same port. The kernel then gives each connection to one of them. */
-  shared: boolean
+  /** Whether other servers may listen on the same port. The kernel then gives each connection to one of them. */
+  reusePort: boolean
   maxConnections: number
   /** Maximum time that work waits before further requests are rejected, in ms. */
   maxWait: number
@@ -54,10 +54,8 @@ export interface NodeServer {
   /**
    * Stops listening, and answers every request that has arrived.
    * @param lastAnswers how long idle connections stay open for one more request, in ms
-   * @param othersToo resolves when no other process listens at this address any more; until then no answer closes its
-   *   connection, because a client that reconnects could reach a process that is about to stop
    */
-  close(lastAnswers?: number, othersToo?: () => Promise<unknown>): Promise<void>
+  close(lastAnswers?: number): Promise<void>
 }
 
 /** Creates the server between the network and the app: connection limits, timeouts, load shedding and graceful stop. */
@@ -104,21 +102,20 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   return {
     async listen() {
       await new Promise<void>((resolve, reject) => {
-        const { port, host, shared } = options
-        server.once('error', reject).listen({ port, host, reusePort: shared, backlog: BACKLOG }, resolve)
+        const { port, host, reusePort } = options
+        server.once('error', reject).listen({ port, host, reusePort, backlog: BACKLOG }, resolve)
       })
       const { port, address: host } = server.address() as { port: number; address: string }
       return { port, host }
     },
 
-    async close(lastAnswers = LAST_ANSWERS, othersToo = async () => {}) {
+    async close(lastAnswers = LAST_ANSWERS) {
       if (!server.listening) return
       const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT)
       // Accept every connection that has arrived by now. Node's own `close` would close idle connections immediately, and
       // lose requests that are on their way.
       await untilQuiet(() => arrived)
       const closed = new Promise(resolve => NetServer.prototype.close.call(server, resolve))
-      await othersToo()
       closing = true
       inFlight.closeConnectionsAfterAnswers()
       await Promise.race([closed, sleep(lastAnswers)])
