@@ -168,11 +168,11 @@ describe('H6 a body that is too large', () => {
     it(`is refused before it has arrived, and not kept in memory: ${name}`, async () => {
       const peer = await rawPeer(port)
       peer.socket.write(bytes)
-      const before = memoryInUse()
+      const before = await memoryInUse()
       await pour(peer)
       await peer.closed(4_000)
       const { statuses, closed } = peer.heard()
-      const grown = memoryInUse() - before
+      const grown = (await memoryInUse()) - before
       peer.socket.destroy()
       assert.deepEqual({ statuses, closed }, { statuses: [status], closed: true })
       assert.ok(grown < 20, `${grown.toFixed(0)} MB more in memory`)
