@@ -6,6 +6,7 @@ import { launchBrowser, openUnwatched, signedIn, type TestApp, testApp } from '.
 import { freePort } from './support/ports.ts'
 import { expectOk, type TestServer, testServer } from './support/server.ts'
 import { type Site, startClerkSite } from './support/site.ts'
+import { until } from './support/time.ts'
 
 const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
 
@@ -257,7 +258,7 @@ describe('prefetching and prerendering', () => {
       const { id, url, token } = await actorToken(site.single)
       site.seen.length = 0
       await using _browser = openUnwatched(site.links('prerender', way === 'link' ? url : site.signIn(token)))
-      for (let i = 0; i < 50 && site.seen.length === 0; i++) await new Promise(resolve => setTimeout(resolve, 200))
+      await until(() => site.seen.length > 0, 'Chromium requested nothing', 10_000)
       await quiet(site.seen)
       const prerendered = site.seen.filter(({ purpose }) => purpose?.includes('prerender'))
       assert.ok(prerendered.length > 0, `Chromium prerendered nothing: ${JSON.stringify(site.seen)}`)

@@ -6,6 +6,7 @@ import { times } from './support/deep.ts'
 import { claimsOf } from './support/jwt.ts'
 import { expectOk, type TestServer } from './support/server.ts'
 import { type Site, startClerkSite } from './support/site.ts'
+import { until } from './support/time.ts'
 
 const actor = { sub: 'user_operator', iss: 'https://admin.example.com', reason: 'ticket 4711', nested: { a: [1, 'ü'] } }
 
@@ -43,13 +44,8 @@ for (const kind of ['test', 'live'] as const) {
     }
     /** The cookie that clerk-js writes once it has a token. */
     async function sessionCookie(page: Page) {
-      for (let i = 0; i < 50; i++) {
-        const cookies = await page.context().cookies(app.url)
-        const value = cookies.find(({ name }) => name === '__session')?.value
-        if (value) return value
-        await page.waitForTimeout(100)
-      }
-      throw new Error('there is no __session cookie')
+      const value = async () => (await page.context().cookies(app.url)).find(({ name }) => name === '__session')?.value
+      return `${await until(value, 'there is no __session cookie')}`
     }
     const statusOf = async (id: string) => expectOk(await server.call('GET', `/v1/sessions/${id}`)).status
 

@@ -7,6 +7,7 @@ import { launchBrowser } from './support/browser.ts'
 import { type App, startApp } from './support/processes.ts'
 import { expectOk, type TestServer } from './support/server.ts'
 import { type Site, startSite } from './support/site.ts'
+import { patience } from './support/time.ts'
 
 const example = fileURLToPath(new URL('../examples/bolt-on-express/', import.meta.url))
 
@@ -110,7 +111,7 @@ for (const sessions of ['express-session', 'cookie-session']) {
       expectOk(await server.call('POST', `/v1/sessions/${(await sessionOf()).id}/revoke`))
       for (const tab of [other, page]) {
         await tab.bringToFront()
-        await tab.waitForURL(`${shop}/support`, { timeout: 30_000 })
+        await tab.waitForURL(`${shop}/support`, { timeout: patience(15_000) })
         assert.match(await tab.getByRole('main').innerText(), /Olivia Operator/)
       }
     })

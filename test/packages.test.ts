@@ -289,7 +289,7 @@ export async function main(): Promise<string | undefined> {
       if (userId !== user.id) throw new Error('another user')
       await stagedoor.sessions.revoke(session.id)
       let reason
-      for (let tries = 0; tries < 100 && !reason; tries++) {
+      for (let tries = 0; tries < 400 && !reason; tries++) {
         await new Promise(resolve => setTimeout(resolve, 20))
         await verify(token.jwt).catch(error => { reason = error.reason })
       }

@@ -10,6 +10,7 @@ import { Stagedoor } from '@stagedoor/sdk'
 import { build } from 'esbuild'
 import { freePort } from './support/ports.ts'
 import { type ListeningServer, SECRET_KEY, startServer } from './support/server.ts'
+import { until } from './support/time.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const installed = (file: string) => join(root, 'node_modules', file)
@@ -108,10 +109,13 @@ describe('the SDK on other runtimes', () => {
         let output = ''
         for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (output += chunk))
         const url = `http://127.0.0.1:${port}`
-        for (let tries = 0; !(await fetch(url).catch(() => undefined)); tries++) {
-          assert.ok(tries < 200 && child.exitCode === null, output)
-          await new Promise(resolve => setTimeout(resolve, 50))
-        }
+        const answers = () =>
+          fetch(url).then(
+            () => true,
+            () => child.exitCode !== null,
+          )
+        await until(answers, () => output, 10_000)
+        assert.equal(child.exitCode, null, output)
 
         const own = (await stagedoor.sessions.getToken((await stagedoor.sessions.create({ userId })).id)).jwt
         const { token: ticket = '' } = await stagedoor.actorTokens.create({ userId, actor })

@@ -3,12 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { patience } from '../support/time.ts'
 
 const root = new URL('../../', import.meta.url)
 const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
 /** Tests start servers thousands of times, so the servers share a compile cache. */
 const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
-const READY_TIMEOUT = 30_000
+const READY_TIMEOUT = patience(15_000)
 const LIMITS = ['KEY', 'ADDRESS', 'REDEEM', 'FAILURES']
 const KEPT_LOG = 100_000
 

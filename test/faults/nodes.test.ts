@@ -11,6 +11,7 @@ import { createStagedoor } from '../../packages/server/src/server.ts'
 import { deep, times } from '../support/deep.ts'
 import { claimsOf } from '../support/jwt.ts'
 import { noNginx, startNginx } from '../support/nginx.ts'
+import { promised } from '../support/time.ts'
 import { type Cluster, cluster, type Server } from './cluster.ts'
 import { Connection, type Target } from './connection.ts'
 import { postgresDatabase } from './database.ts'
@@ -184,7 +185,9 @@ describe('three nodes on one PostgreSQL', () => {
       }
     }
     const p99 = percentile(took, 0.99)
-    goal('S3-nginx', `p99 ${p99.toFixed(0)} ms to the event through nginx`, '1000 ms', p99 < 1_000, () => ({ took }))
+    goal('S3-nginx', `p99 ${p99.toFixed(0)} ms to the event through nginx`, '1000 ms', p99 < promised(1_000), () => ({
+      took,
+    }))
 
     const [user] = await makeTickets([connection], nodes.secretKey, 1)
     let asked = 0
@@ -288,7 +291,7 @@ describe('three nodes on one PostgreSQL', () => {
     }
     for (const connection of connections) connection[Symbol.dispose]()
     const worst = Math.max(...took)
-    goal('J19', `${Math.round(worst)} ms at worst on all nodes`, '1000 ms', worst < 1_000, () => ({ took }))
+    goal('J19', `${Math.round(worst)} ms at worst on all nodes`, '1000 ms', worst < promised(1_000), () => ({ took }))
   })
 
   it('S3 S4 no node mints again after a revocation is acknowledged', async () => {
@@ -387,6 +390,9 @@ describe('three nodes on one PostgreSQL', () => {
     const [p50, p99] = [percentile(took, 0.5), percentile(took, 0.99)]
     const value = `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms from the acknowledgement to the event on ${took.length} feeds, ${missed.length} missed`
     console.log(value)
-    goal('S3-feed', value, 'p99 under 1000 ms, 0 missed', p99 < 1_000 && missed.length === 0, () => ({ took, missed }))
+    goal('S3-feed', value, 'p99 under 1000 ms, 0 missed', p99 < promised(1_000) && missed.length === 0, () => ({
+      took,
+      missed,
+    }))
   })
 })

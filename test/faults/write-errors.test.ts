@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { deep, times } from '../support/deep.ts'
+import { until } from '../support/time.ts'
 import { cluster } from './cluster.ts'
 import { Connection } from './connection.ts'
 import { embeddedDatabase } from './database.ts'
@@ -42,10 +42,7 @@ async function failing(pid: number, errors: string): Promise<Tracer> {
     readdirSync(`/proc/${pid}/task`).every(
       task => !/^TracerPid:\t0$/m.test(readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8')),
     )
-  for (let tries = 0; !traced(); tries++) {
-    if (tries > 500) throw new Error('strace did not attach')
-    await sleep(10)
-  }
+  await until(traced, 'strace did not attach')
   return { stop, [Symbol.asyncDispose]: stop }
 }
 

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { until } from './time.ts'
 
 const NGINX = ['/usr/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(path => existsSync(path))
 
@@ -59,15 +60,12 @@ export async function startNginx(ports: Record<number, number | number[]>, setti
   }
 }
 
-async function answers(port: number): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
-    const there = await new Promise<boolean>(resolve => {
+function answers(port: number): Promise<boolean> {
+  const connects = () =>
+    new Promise<boolean>(resolve => {
       const socket = connect(port, '127.0.0.1')
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
       socket.unref()
     })
-    if (there) return
-    await new Promise(resolve => setTimeout(resolve, 50))
-  }
-  throw new Error(`nginx does not listen on ${port}`)
+  return until(connects, `nginx does not listen on ${port}`)
 }

@@ -1,6 +1,7 @@
 /** Runs apps of the tests as separate processes with a separate environment. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { until } from './time.ts'
 
 /** What a child process gets even if it must know nothing else: where programs are, and the cache of compiled code. */
 export const bareEnv: Record<string, string> = {
@@ -40,11 +41,9 @@ export async function startProgram(
 ): Promise<App> {
   const { child, output } = spawned(program, args, options)
   const printed = async (pattern: RegExp) => {
-    for (let tries = 0; !pattern.test(output()); tries++) {
-      if (child.exitCode !== null || tries > 600)
-        throw new Error(`${args.join(' ')} did not print ${pattern}: ${output()}`)
-      await new Promise(resolve => setTimeout(resolve, 50))
-    }
+    const failure = () => `${args.join(' ')} did not print ${pattern}: ${output()}`
+    await until(() => pattern.test(output()) || child.exitCode !== null, failure, 30_000)
+    if (!pattern.test(output())) throw new Error(failure())
   }
   const app: App = { url, output, printed, [Symbol.asyncDispose]: () => stopped(child) }
   try {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after } from 'node:test'
+import { after, before } from 'node:test'
 import { type Logger, pino } from 'pino'
 import { loadConfig } from '../../packages/server/src/config.ts'
 import { createStagedoor, migrateDatabase, type Stagedoor } from '../../packages/server/src/server.ts'
@@ -215,6 +215,22 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     },
   }
   return server
+}
+
+/**
+ * One server for all tests of a suite, for tests that do not depend on what else is stored and do not move the clock.
+ * @returns a function that returns the server, once the tests run
+ * @example
+ * const shared = sharedServer()
+ * it('works', async () => expectOk(await shared().call('GET', '/v1/users')))
+ */
+export function sharedServer(options: TestServerOptions = {}): () => TestServer {
+  let server: TestServer
+  before(async () => {
+    server = await testServer(options)
+  })
+  after(() => server?.[Symbol.asyncDispose]())
+  return () => server
 }
 
 /** A server that listens on the address that is its public URL. */

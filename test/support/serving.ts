@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bareEnv } from './processes.ts'
+import { until } from './time.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
 
@@ -71,10 +72,9 @@ export async function serving(
     process: child,
     output: () => output,
     async printed(pattern) {
-      for (let tries = 0; !pattern.test(output); tries++) {
-        if (child.exitCode !== null || tries > 2_400) throw new Error(`${pattern} was not printed: ${output}`)
-        await new Promise(resolve => setTimeout(resolve, 25))
-      }
+      const failure = () => `${pattern} was not printed: ${output}`
+      await until(() => pattern.test(output) || child.exitCode !== null, failure, 30_000)
+      if (!pattern.test(output)) throw new Error(failure())
     },
     stopped(signal) {
       if (signal) child.kill(signal)

@@ -3,6 +3,8 @@
  * when the test passes: each is several times what a quiet machine needs.
  */
 
+import { deep } from './deep.ts'
+
 /** TEST_PATIENCE sets another factor, for machines that are slower still. */
 const FACTOR = Number(process.env.TEST_PATIENCE ?? 4)
 
@@ -29,4 +31,13 @@ export async function until<T>(check: () => T | Promise<T>, what: string | (() =
     if (performance.now() > end) throw new Error(typeof what === 'string' ? what : what())
     await new Promise(resolve => setTimeout(resolve, 20))
   }
+}
+
+/**
+ * Returns the limit of a duration that the product promises, in ms: exact in the deep run, which needs a quiet machine, and
+ * with allowance for a busy machine otherwise.
+ * @example assert.ok(took < promised(1_000), `${took} ms`)
+ */
+export function promised(ms: number): number {
+  return deep ? ms : patience(ms)
 }

@@ -3,7 +3,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
 import { testDatabase } from '../../../test/support/database.ts'
-import { type Answer, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
+import { type Answer, SECRET_KEY, sharedServer, type TestServer, testServer } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import type { Operation } from '../src/contract/operation.ts'
@@ -33,6 +33,7 @@ function assertUnauthorized(answer: Answer, code: string, what = ''): void {
 
 describe('Z13 Z17 routes that require a secret key', () => {
   const keyed = bapi.filter(operation => operation.auth === 'secret_key')
+  const shared = sharedServer({ env })
 
   it('are all routes of the Backend API', () => {
     assert.equal(keyed.length, bapi.length)
@@ -45,7 +46,7 @@ describe('Z13 Z17 routes that require a secret key', () => {
 
   for (const operation of keyed) {
     it(`${name(operation)} answers 401 without a key, for every body`, async () => {
-      await using server = await testServer({ env })
+      const server = shared()
       const path = unknownPath(operation)
       const method = operation.method.toUpperCase()
       const none = { authorization: undefined }
@@ -96,7 +97,7 @@ describe('Z13 Z17 routes that require a secret key', () => {
 
   for (const operation of bapi.filter(it => it.path.includes('{'))) {
     it(`${name(operation)} answers 404 for an unknown id`, async () => {
-      await using server = await testServer({ env })
+      const server = shared()
       const body = operation.body === undefined || operation.method === 'post' ? undefined : {}
       const ids = [
         UNKNOWN,
@@ -141,10 +142,11 @@ describe('Z13 Z17 routes that require a secret key', () => {
 
 describe('every operation of the contract', () => {
   // A stream never ends: revocations.test.ts covers it.
+  const shared = sharedServer({ env })
   const operations = [...bapi, ...fapi].filter(operation => !operation.stream)
   for (const operation of operations) {
     it(`${name(operation)} is served, and H16 S9 only the key set may be cached`, async () => {
-      await using server = await testServer({ env })
+      const server = shared()
       for (const authorization of [`Bearer ${SECRET_KEY}`, undefined]) {
         const answer = await server.call(operation.method.toUpperCase(), unknownPath(operation), bodyOf(operation), {
           authorization,
@@ -162,7 +164,7 @@ describe('every operation of the contract', () => {
 
   for (const operation of operations) {
     it(`${name(operation)} answers with the same headers when it succeeds`, async () => {
-      await using server = await testServer({ env })
+      const server = shared()
       const { path, body, headers, method } = await succeeding(server, operation)
       const answer = await server.call(method, path, body, headers)
       assert.equal(answer.status, operation.id === 'acceptTicket' ? 200 : (operation.status ?? 200), answer.text)
@@ -583,7 +585,9 @@ async function succeeding(server: TestServer, operation: Operation) {
   const { session_id, client_id, cookie, user_id } = await server.signIn()
   const actor = await server.createActorToken({ user_id })
   const signIn = (await server.call('POST', '/v1/sign_in_tokens', { user_id })).body
-  const template = (await server.call('POST', '/v1/jwt_templates', { name: 'one', claims: {} })).body
+  const template = (
+    await server.call('POST', '/v1/jwt_templates', { name: `one_${randomBytes(4).toString('hex')}`, claims: {} })
+  ).body
   const ids: Record<string, string> = {
     template_id: template.id,
     template_name: template.name,

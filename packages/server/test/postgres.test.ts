@@ -24,6 +24,7 @@ import { claimsOf } from '../../../test/support/jwt.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
 import { bareEnv } from '../../../test/support/processes.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { promised } from '../../../test/support/time.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { migrations } from '../src/store/migrations/index.ts'
@@ -166,7 +167,7 @@ describe('a transition', () => {
       [answer.status, answer.codes, answer.headers.get('retry-after')],
       [503, ['service_unavailable'], '1'],
     )
-    assert.ok(performance.now() - asked < 6_000)
+    assert.ok(performance.now() - asked < promised(6_000))
     await holder.query('rollback')
     await holder.end()
     assert.equal((await redeem(server, token.token)).status, 200)
@@ -341,7 +342,7 @@ describe('connections', () => {
     const asked = performance.now()
     const answers = await Promise.all([mint(server, session), redeem(server, token), mint(server, session)])
     for (const answer of answers) assert.equal(answer.status, 503)
-    assert.ok(performance.now() - asked < 7_000)
+    assert.ok(performance.now() - asked < promised(7_000))
     assert.equal(
       (await server.call('GET', '/.well-known/jwks.json', undefined, { authorization: undefined })).status,
       200,
@@ -349,7 +350,7 @@ describe('connections', () => {
     await own.start()
     const back = performance.now()
     while ((await mint(server, session)).status !== 200) await wait(50)
-    assert.ok(performance.now() - back < 2_000, `${performance.now() - back} ms`)
+    assert.ok(performance.now() - back < promised(2_000), `${performance.now() - back} ms`)
     assert.equal((await redeem(server, token)).status, 200)
   })
 
@@ -361,7 +362,7 @@ describe('connections', () => {
     proxy.stall()
     const asked = performance.now()
     const [minted, made] = await Promise.all([mint(server, session), server.call('POST', '/v1/users', {})])
-    assert.ok(performance.now() - asked < 30_000)
+    assert.ok(performance.now() - asked < promised(30_000))
     assert.equal(minted.status, 503)
     assert.equal(made.status, 503)
     proxy.heal()

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { patience, until } from '../../../test/support/time.ts'
 
 /** Sends HTTP that client libraries would not send. */
 
@@ -12,10 +13,20 @@ export interface Heard {
 }
 
 /** Sends these bytes and reads until the server closes the connection or the timeout passes. */
-export async function sendRaw(port: number, bytes: string | Buffer, milliseconds = 2_000): Promise<Heard> {
+export async function sendRaw(port: number, bytes: string | Buffer, milliseconds = patience(2_000)): Promise<Heard> {
   const peer = await rawPeer(port)
   peer.socket.write(bytes)
   await peer.closed(milliseconds)
+  const heard = peer.heard()
+  peer.socket.destroy()
+  return heard
+}
+
+/** Sends these bytes and reads until there is an answer, even if the server keeps the connection. */
+export async function askRaw(port: number, bytes: string | Buffer): Promise<Heard> {
+  const peer = await rawPeer(port)
+  peer.socket.write(bytes)
+  await until(() => peer.heard().statuses.length > 0 || peer.heard().closed, 'there is no answer')
   const heard = peer.heard()
   peer.socket.destroy()
   return heard

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { freePort } from '../ports.ts'
+import { patience } from '../time.ts'
 
 export interface PostgresCluster extends AsyncDisposable {
   port: number
@@ -149,7 +150,7 @@ export async function startPostgres({
       child.stderr.on('data', chunk => {
         log = (log + chunk).slice(-1_000_000)
       })
-      const deadline = Date.now() + 60_000
+      const deadline = Date.now() + patience(30_000)
       while (Date.now() < deadline && child.exitCode === null) {
         const ready = await query('select 1').then(
           () => true,
