@@ -38,12 +38,12 @@ export function addDoctor(program: Command): void {
     })
 }
 
-type Check = (name: string, look: () => Promise<string> | string, otherwise?: 'warn' | 'fail') => Promise<boolean>
+type Check = (name: string, run: () => Promise<string> | string, otherwise?: 'warn' | 'fail') => Promise<boolean>
 
 async function examine(findings: Finding[]): Promise<void> {
-  const check: Check = async (name, look, otherwise = 'fail') => {
+  const check: Check = async (name, run, otherwise = 'fail') => {
     try {
-      findings.push({ check: name, result: 'ok', detail: await look() })
+      findings.push({ check: name, result: 'ok', detail: await run() })
       return true
     } catch (error) {
       findings.push({ check: name, result: otherwise, detail: (error as Error).message })

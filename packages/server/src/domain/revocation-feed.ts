@@ -24,11 +24,11 @@ export class RevocationFeed {
   readonly #clock: Clock
   readonly #followers = new Set<(revocation: Revocation) => void>()
   /** Revocations that were reported, with their times. */
-  readonly #told = new Map<string, number>()
+  readonly #reported = new Map<string, number>()
   #from = 0
   #reading: Promise<void> | undefined
-  #again = false
-  #quiet: (() => void) | undefined
+  #pollAgain = false
+  #unsubscribe: (() => void) | undefined
 
   constructor(store: Store, clock: Clock) {
     this.#store = store
@@ -45,73 +45,73 @@ export class RevocationFeed {
    * @param current called once, when everything up to now has been reported
    * @returns a function that ends the subscription
    */
-  async follow(since: number, tell: (revocation: Revocation) => void, current: () => void): Promise<() => void> {
+  async follow(since: number, report: (revocation: Revocation) => void, current: () => void): Promise<() => void> {
     const early: Revocation[] = []
-    let hear = (revocation: Revocation): void => {
+    let receive = (revocation: Revocation): void => {
       early.push(revocation)
     }
-    const follower = (revocation: Revocation) => hear(revocation)
+    const follower = (revocation: Revocation) => receive(revocation)
     if (this.#followers.size === 0) {
       this.#from = this.#clock.now()
-      this.#quiet = this.#store.revocations.onChange(() => void this.look().catch(() => {}))
+      this.#unsubscribe = this.#store.revocations.onChange(() => void this.poll().catch(() => {}))
     }
     this.#followers.add(follower)
     const leave = () => {
       if (!this.#followers.delete(follower) || this.#followers.size > 0) return
-      this.#quiet?.()
-      this.#told.clear()
+      this.#unsubscribe?.()
+      this.#reported.clear()
     }
     try {
-      await this.#read(since - COMMIT_LAG, tell)
+      await this.#read(since - COMMIT_LAG, report)
     } catch (error) {
       leave()
       throw error
     }
-    for (const revocation of early) tell(revocation)
-    hear = tell
+    for (const revocation of early) report(revocation)
+    receive = report
     current()
     return leave
   }
 
   /** Reads new revocations, if there are followers. */
-  look(): Promise<void> {
+  poll(): Promise<void> {
     if (this.#followers.size === 0) return Promise.resolve()
     if (this.#reading) {
-      this.#again = true
+      this.#pollAgain = true
       return this.#reading
     }
-    this.#reading = this.#news().finally(() => {
+    this.#reading = this.#readNew().finally(() => {
       this.#reading = undefined
-      if (!this.#again) return
-      this.#again = false
-      void this.look().catch(() => {})
+      if (!this.#pollAgain) return
+      this.#pollAgain = false
+      void this.poll().catch(() => {})
     })
     return this.#reading
   }
 
-  async #news(): Promise<void> {
+  async #readNew(): Promise<void> {
     const now = this.#clock.now()
     await this.#read(this.#from - COMMIT_LAG, revocation => {
       const key = keyOf(revocation)
-      if (this.#told.has(key)) return
-      this.#told.set(key, revocation.at)
+      if (this.#reported.has(key)) return
+      this.#reported.set(key, revocation.at)
       for (const follower of this.#followers) follower(revocation)
     })
     this.#from = now
     // Ordered by the time of the report, which is about the time of the revocation.
-    for (const [key, at] of this.#told) {
+    for (const [key, at] of this.#reported) {
       if (at >= now - 2 * COMMIT_LAG) break
-      this.#told.delete(key)
+      this.#reported.delete(key)
     }
   }
 
-  async #read(since: number, tell: (revocation: Revocation) => void): Promise<void> {
+  async #read(since: number, report: (revocation: Revocation) => void): Promise<void> {
     for (const cutoff of await this.#store.revocations.cutoffs({ since }))
-      tell({ kind: 'cutoff', at: cutoff.at, cutoff })
+      report({ kind: 'cutoff', at: cutoff.at, cutoff })
     let last = { updated_at: since, id: '' }
     for (;;) {
       const page = await this.#store.revocations.endedSince(last.updated_at, last.id, PAGE)
-      for (const session of page) tell({ kind: 'session', at: session.updated_at, session })
+      for (const session of page) report({ kind: 'session', at: session.updated_at, session })
       if (page.length < PAGE) return
       last = page.at(-1) ?? last
     }

@@ -5,5 +5,5 @@ export const revocationFeed: Job = {
   name: 'revocation-feed',
   interval: 500,
   failure: 'the revocation feed could not be read',
-  run: ctx => ctx.revocationFeed.look(),
+  run: ctx => ctx.revocationFeed.poll(),
 }

@@ -21,7 +21,7 @@ export interface Queue {
  *   requests that a turn reads after half of `maxWait` are too many; they are the ones that have waited least.
  * - In the queues, which report their waiting time.
  *
- * Waiting alone is not overload. It is overload if the waiting stands, as in CoDel (RFC 8289): for a whole interval the
+ * Waiting alone is not overload. It is overload if the waiting persists, as in CoDel (RFC 8289): for a whole interval the
  * loop was never idle, or the first item of the queue always waited for more than half of `maxWait`. Overload ends after a
  * whole interval without waiting. Otherwise a queue that rejections keep short would immediately grow again.
  */
@@ -39,30 +39,30 @@ export class LoadShedder {
 
   /** Whether to reject the request that was just read. Called for each request, in the turn of the loop that read it. */
   shouldShed(): boolean {
-    const now = this.busy()
+    const now = this.startTurn()
     const turn = this.#turn
     turn.requests += 1
     const late = turn.requests > FEW && now - turn.start > this.#maxWait / 2
-    if (late) this.#loop.seen(now)
-    let refused = late && this.#loop.stands
+    if (late) this.#loop.observed(now)
+    let refused = late && this.#loop.persists
     for (const { queue, wait } of this.#queues) {
       const { length, oldest } = queue.waiting()
       // In overload, an accepted request waits behind the whole queue, and for its turns of the loop as well.
-      const waits = oldest > this.#maxWait / 2 && length > (wait.stands ? FEW / 2 : FEW)
-      if (waits) wait.seen(now)
-      else wait.gone(now)
-      refused ||= waits && wait.stands
+      const waits = oldest > this.#maxWait / 2 && length > (wait.persists ? FEW / 2 : FEW)
+      if (waits) wait.observed(now)
+      else wait.ended(now)
+      refused ||= waits && wait.persists
     }
     return refused
   }
 
   /** Called when a turn of the event loop may have started with an event that is not a request. @returns the time */
-  busy(): number {
+  startTurn(): number {
     const now = performance.now()
     if (this.#turn.open) return now
     const { idleTime } = performance.nodeTiming
     // The loop counts as idle only if it had nothing to do at all.
-    if (idleTime > this.#turn.idle) this.#loop.gone(now)
+    if (idleTime > this.#turn.idle) this.#loop.ended(now)
     this.#turn = { open: true, start: now, requests: 0, idle: idleTime }
     setImmediate(() => {
       this.#turn.open = false
@@ -74,18 +74,18 @@ export class LoadShedder {
 /** Tracks whether work waits in one place for longer than a burst. */
 class Wait {
   /** True after a whole interval of waiting, until a whole interval without it. */
-  stands = false
-  #seen = 0
-  #gone = 0
+  persists = false
+  #observedAt = 0
+  #endedAt = 0
 
-  seen(now: number): void {
-    this.#seen = now
-    if (now - this.#gone > INTERVAL) this.stands = true
+  observed(now: number): void {
+    this.#observedAt = now
+    if (now - this.#endedAt > INTERVAL) this.persists = true
   }
 
-  gone(now: number): void {
-    this.#gone = now
-    if (now - this.#seen > INTERVAL) this.stands = false
+  ended(now: number): void {
+    this.#endedAt = now
+    if (now - this.#observedAt > INTERVAL) this.persists = false
   }
 }
 

@@ -91,7 +91,7 @@ export function nodeServer(handle: RequestListener, options: NodeServerOptions):
   setRequestLimits(server)
   server.maxConnections = options.maxConnections
   server.on('connection', socket => {
-    loadShedder.busy()
+    loadShedder.startTurn()
     arrived += 1
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
