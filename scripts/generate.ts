@@ -18,7 +18,9 @@ import { catalogue } from '../packages/server/src/http/texts/index.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 import { pythonModels } from './python-models.ts'
 import { pythonReference } from './python-reference.ts'
+import { pythonResources } from './python-resources.ts'
 import { sdkReference } from './sdk-reference.ts'
+import { sdkResources } from './sdk-resources.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -36,7 +38,8 @@ const frontend = openApi(
   `For browsers, with the client cookie, plus the public endpoints. ${METHODS}`,
 )
 
-const files: Record<string, string> = {
+/** The text of each file. A function reads files before it in the list. */
+const files: Record<string, string | (() => string)> = {
   'openapi/bapi.json': `${JSON.stringify(backend, null, 2)}\n`,
   'openapi/fapi.json': `${JSON.stringify(frontend, null, 2)}\n`,
   'packages/sdk/src/models/schemas.ts': typesOf(backend),
@@ -44,33 +47,34 @@ const files: Record<string, string> = {
   'python/src/stagedoor/_error_texts.py': errorTextsForPython(),
   'packages/sdk/src/banner.ts': bannerWithTexts(),
   'python/src/stagedoor/models.py': pythonModels(backend, Object.keys(errors)),
+  ...sdkResources(root, backend, bapi),
+  ...pythonResources(backend, bapi),
   'docs/reference/api.md': apiReference(),
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),
   'docs/reference/metrics.md': metricsReference(),
-  'docs/reference/sdk.md': sdkReference(root),
-  'docs/reference/python.md': pythonReference(root),
+  'docs/reference/sdk.md': () => sdkReference(root),
+  'docs/reference/python.md': () => pythonReference(root),
   'docs/compatibility.md': compatibility(),
 }
 
 const checkOnly = process.argv.includes('--check')
-const stale = Object.entries(files).filter(
-  ([file, text]) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8') !== text,
-)
-for (const [file, text] of checkOnly ? [] : stale) {
-  mkdirSync(dirname(join(root, file)), { recursive: true })
-  writeFileSync(join(root, file), text)
+const stale: string[] = []
+for (const [file, content] of Object.entries(files)) {
+  const path = join(root, file)
+  const text = typeof content === 'string' ? content : content()
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) continue
+  stale.push(file)
+  if (checkOnly) continue
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
 }
 if (checkOnly && stale.length > 0) {
-  console.error(
-    `Out of date: ${stale.map(([file]) => file).join(', ')}. Run \`npm run generate\` and commit the changes.`,
-  )
+  console.error(`Out of date: ${stale.join(', ')}. Run \`npm run generate\` and commit the changes.`)
   process.exit(1)
 }
 console.log(
-  stale.length === 0
-    ? `All ${Object.keys(files).length} generated files are current.`
-    : `Wrote ${stale.map(([file]) => file).join(', ')}.`,
+  stale.length === 0 ? `All ${Object.keys(files).length} generated files are current.` : `Wrote ${stale.join(', ')}.`,
 )
 
 /** Returns the banner with the texts of the catalogue copied in, because the banner is one file that imports nothing. */
