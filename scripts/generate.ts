@@ -19,6 +19,7 @@ import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 import { pythonModels } from './python-models.ts'
 import { pythonReference } from './python-reference.ts'
 import { pythonResources } from './python-resources.ts'
+import { sdkModels } from './sdk-models.ts'
 import { sdkReference } from './sdk-reference.ts'
 import { sdkResources } from './sdk-resources.ts'
 
@@ -47,6 +48,7 @@ const files: Record<string, string | (() => string)> = {
   'python/src/stagedoor/_error_texts.py': errorTextsForPython(),
   'packages/sdk/src/banner.ts': bannerWithTexts(),
   'python/src/stagedoor/models.py': pythonModels(backend, Object.keys(errors)),
+  ...sdkModels(backend, bapi),
   ...sdkResources(root, backend, bapi),
   ...pythonResources(backend, bapi),
   'docs/reference/api.md': apiReference(),
