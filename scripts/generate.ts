@@ -19,7 +19,11 @@ import { catalogue } from '../packages/server/src/http/browser/texts/index.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 import { pythonModels } from './python-models.ts'
 import { pythonReference } from './python-reference.ts'
+import { pythonResources } from './python-resources.ts'
+import { sdkClients } from './sdk-clients.ts'
+import { sdkModels } from './sdk-models.ts'
 import { sdkReference } from './sdk-reference.ts'
+import { sdkResources } from './sdk-resources.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -38,7 +42,8 @@ const frontend = openApi(
 )
 
 const texts = bannerTexts()
-const files: Record<string, string> = {
+/** The text of each file. A function reads files before it in the list. */
+const files: Record<string, string | (() => string)> = {
   'openapi/bapi.json': `${JSON.stringify(backend, null, 2)}\n`,
   'openapi/fapi.json': `${JSON.stringify(frontend, null, 2)}\n`,
   'packages/sdk/src/models/schemas.ts': typesOf(backend),
@@ -47,33 +52,36 @@ const files: Record<string, string> = {
   'packages/sdk/src/banner/texts.ts': texts,
   'packages/sdk/src/banner/bundle.js': await bannerScript(texts),
   'python/src/stagedoor/models.py': pythonModels(backend, Object.keys(errors)),
+  ...sdkModels(backend, bapi),
+  ...sdkResources(root, backend, bapi),
+  ...pythonResources(backend, bapi),
+  ...sdkClients(),
   'docs/reference/api.md': apiReference(),
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),
   'docs/reference/metrics.md': metricsReference(),
-  'docs/reference/sdk.md': sdkReference(root),
-  'docs/reference/python.md': pythonReference(root),
+  'docs/reference/sdk.md': () => sdkReference(root),
+  'docs/reference/python.md': () => pythonReference(root),
   'docs/compatibility.md': compatibility(),
 }
 
 const checkOnly = process.argv.includes('--check')
-const stale = Object.entries(files).filter(
-  ([file, text]) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8') !== text,
-)
-for (const [file, text] of checkOnly ? [] : stale) {
-  mkdirSync(dirname(join(root, file)), { recursive: true })
-  writeFileSync(join(root, file), text)
+const stale: string[] = []
+for (const [file, content] of Object.entries(files)) {
+  const path = join(root, file)
+  const text = typeof content === 'string' ? content : content()
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) continue
+  stale.push(file)
+  if (checkOnly) continue
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
 }
 if (checkOnly && stale.length > 0) {
-  console.error(
-    `Out of date: ${stale.map(([file]) => file).join(', ')}. Run \`npm run generate\` and commit the changes.`,
-  )
+  console.error(`Out of date: ${stale.join(', ')}. Run \`npm run generate\` and commit the changes.`)
   process.exit(1)
 }
 console.log(
-  stale.length === 0
-    ? `All ${Object.keys(files).length} generated files are current.`
-    : `Wrote ${stale.map(([file]) => file).join(', ')}.`,
+  stale.length === 0 ? `All ${Object.keys(files).length} generated files are current.` : `Wrote ${stale.join(', ')}.`,
 )
 
 /** Returns the texts of the banner, in each language. */

@@ -1,10 +1,10 @@
 /** Generates docs/reference/python.md from the docstrings of the Python package. */
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** The public modules, and the files that define them. */
 const MODULES: [module: string, files: string[]][] = [
-  ['stagedoor', ['client.py', 'errors.py', 'resources/*.py', 'verify.py', 'auth.py', 'keys.py', 'token_error.py']],
+  ['stagedoor', ['client.py', 'errors.py', 'resources/**/*.py', 'verify.py', 'auth.py', 'keys.py', 'token_error.py']],
   ['stagedoor.fastapi', ['fastapi.py']],
   ['stagedoor.django', ['django.py']],
   ['stagedoor.flask', ['flask.py']],
@@ -14,7 +14,7 @@ export function pythonReference(root: string): string {
   const home = join(root, 'python/src/stagedoor')
   const modules = MODULES.map(([module, patterns]) => {
     const entries = patterns
-      .flatMap(pattern => globSync(pattern, { cwd: home }).sort())
+      .flatMap(pattern => globSync(pattern, { cwd: home }).sort(byName))
       .map(file => readFileSync(join(home, file), 'utf8'))
       .flatMap(text => [...moduleOf(text), ...entriesOf(text)])
     return `## \`${module}\`\n\n${entries.join('\n')}`
@@ -27,6 +27,11 @@ export function pythonReference(root: string): string {
 \`_async\`. Times are Unix milliseconds and durations are seconds, unless their name has another unit.
 
 ${modules.join('\n')}`
+}
+
+/** Puts a file in a subfolder after the file of the same name. */
+function byName(a: string, b: string): number {
+  return basename(a).localeCompare(basename(b)) || a.length - b.length
 }
 
 /** Returns the docstring of a module that contains the example, followed by one sentence for each function. */
@@ -46,7 +51,7 @@ function entriesOf(text: string): string[] {
   let resource = ''
   return [...text.matchAll(/^( *)(?:async )?(class|def) (\w+)/gm)].flatMap(match => {
     const [head, indent = '', kind, name = ''] = match
-    if (kind === 'class') resource = name
+    if (kind === 'class') resource = name.replace(/^HandWritten/, '')
     const rest = text.slice(match.index + head.length)
     const given = rest.slice(0, signatureLength(rest))
     const [, docstring = ''] = /^:\n\s+"""([\s\S]*?)"""/.exec(rest.slice(given.length)) ?? []

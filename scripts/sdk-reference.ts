@@ -72,6 +72,7 @@ function docstringsOf(text: string): Documented[] {
     const plain = comment.replace(/^ *\* ?/gm, '')
     // The docstring's own tags begin a line; tags inside an example are indented, or code.
     const [described = '', ...tags] = plain.split(/\n(?=@(?:param|returns|throws|see|example)\b)/)
+    const linked = (prose: string) => prose.replace(/\{@link (\w+)\}/g, '`$1`')
     const tag = (of: string) =>
       tags
         .filter(each => each.startsWith(`@${of}`))
@@ -88,10 +89,10 @@ function docstringsOf(text: string): Documented[] {
       {
         name: indent === '' ? name : `${resource}${name}`,
         signature: signature.replace(/^export (async )?/, ''),
-        text: described.trim().replace(/\{@link (\w+)\}/g, '`$1`'),
-        params: tag('param'),
-        returns: tag('returns')[0]?.replace(/\{@link (\w+)\}/g, '`$1`'),
-        throws: tag('throws')[0],
+        text: linked(described.trim()),
+        params: tag('param').map(linked),
+        returns: tag('returns').map(linked)[0],
+        throws: tag('throws').map(linked)[0],
         see,
         example,
       },

@@ -1,13 +1,5 @@
 import { Http, type StagedoorOptions } from './http.ts'
-import { ActorTokens } from './resources/actor-tokens.ts'
-import { AuditEvents, RefusedRequests } from './resources/audit.ts'
-import { Clients } from './resources/clients.ts'
-import { Jwks } from './resources/jwks.ts'
-import { JwtTemplates } from './resources/jwt-templates.ts'
-import { Revocations } from './resources/revocations.ts'
-import { Sessions } from './resources/sessions.ts'
-import { SignInTokens } from './resources/sign-in-tokens.ts'
-import { Users } from './resources/users.ts'
+import { Resources } from './resources/index.ts'
 
 /**
  * Client of a Stagedoor server, for backends.
@@ -25,29 +17,8 @@ import { Users } from './resources/users.ts'
  * const stagedoor = new Stagedoor()
  * const { url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })
  */
-export class Stagedoor {
-  readonly actorTokens: ActorTokens
-  readonly signInTokens: SignInTokens
-  readonly users: Users
-  readonly sessions: Sessions
-  readonly revocations: Revocations
-  readonly jwtTemplates: JwtTemplates
-  readonly clients: Clients
-  readonly jwks: Jwks
-  readonly auditEvents: AuditEvents
-  readonly refusedRequests: RefusedRequests
-
+export class Stagedoor extends Resources {
   constructor(options: StagedoorOptions = {}) {
-    const http = new Http(options)
-    this.actorTokens = new ActorTokens(http)
-    this.signInTokens = new SignInTokens(http)
-    this.users = new Users(http)
-    this.sessions = new Sessions(http)
-    this.revocations = new Revocations(http)
-    this.jwtTemplates = new JwtTemplates(http)
-    this.clients = new Clients(http)
-    this.jwks = new Jwks(http)
-    this.auditEvents = new AuditEvents(http)
-    this.refusedRequests = new RefusedRequests(http)
+    super(new Http(options))
   }
 }

@@ -7,18 +7,10 @@ from types import TracebackType
 import httpx
 
 from stagedoor._http import Http
-from stagedoor.resources.actor_tokens import ActorTokens
-from stagedoor.resources.audit import AuditEvents, RefusedRequests
-from stagedoor.resources.clients import Clients
-from stagedoor.resources.jwks import Jwks
-from stagedoor.resources.jwt_templates import JwtTemplates
-from stagedoor.resources.revocations import Revocations
-from stagedoor.resources.sessions import Sessions
-from stagedoor.resources.sign_in_tokens import SignInTokens
-from stagedoor.resources.users import Users
+from stagedoor.resources._all import Resources
 
 
-class Stagedoor:
+class Stagedoor(Resources):
     """Client of a Stagedoor server, for backends.
 
     One class is both synchronous and asynchronous, as in Clerk's Python SDK: every method has a counterpart whose name
@@ -52,17 +44,6 @@ class Stagedoor:
         >>> asyncio.run(main())
     """
 
-    actor_tokens: ActorTokens
-    sign_in_tokens: SignInTokens
-    users: Users
-    sessions: Sessions
-    revocations: Revocations
-    jwt_templates: JwtTemplates
-    clients: Clients
-    jwks: Jwks
-    audit_events: AuditEvents
-    refused_requests: RefusedRequests
-
     def __init__(
         self,
         bearer_auth: str | None = None,
@@ -72,18 +53,7 @@ class Stagedoor:
         async_client: httpx.AsyncClient | None = None,
         timeout_ms: int = 10_000,
     ) -> None:
-        http = Http(bearer_auth, server_url, client, async_client, timeout_ms)
-        self._http = http
-        self.actor_tokens = ActorTokens(http)
-        self.sign_in_tokens = SignInTokens(http)
-        self.users = Users(http)
-        self.sessions = Sessions(http)
-        self.revocations = Revocations(http)
-        self.jwt_templates = JwtTemplates(http)
-        self.clients = Clients(http)
-        self.jwks = Jwks(http)
-        self.audit_events = AuditEvents(http)
-        self.refused_requests = RefusedRequests(http)
+        super().__init__(Http(bearer_auth, server_url, client, async_client, timeout_ms))
 
     def close(self) -> None:
         """Closes the connections of the synchronous methods."""

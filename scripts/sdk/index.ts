@@ -1,0 +1,38 @@
+import { actorTokens } from './actor-tokens.ts'
+import { auditEvents, refusedRequests } from './audit.ts'
+import { clients } from './clients.ts'
+import { instance } from './instance.ts'
+import { jwks } from './jwks.ts'
+import { jwtTemplates } from './jwt-templates.ts'
+import type { Resource } from './resource.ts'
+import { sessions } from './sessions.ts'
+import { signInTokens } from './sign-in-tokens.ts'
+import { users } from './users.ts'
+
+/** Every resource whose class is generated. */
+export const resources: Resource[] = [
+  actorTokens,
+  signInTokens,
+  users,
+  sessions,
+  jwtTemplates,
+  clients,
+  jwks,
+  auditEvents,
+  refusedRequests,
+  instance,
+]
+
+/**
+ * What is written by hand, because it is not one request with one answer: the methods, and the operations of the contract
+ * that have no other method. `Users` and `Sessions` are generated and take these methods from `resources/hand-written/` and
+ * `resources/hand_written/`. `Revocations` is written by hand as a whole.
+ */
+export const handWritten: Record<string, { methods: string[]; operations: string[] }> = {
+  Users: { methods: ['find_or_create'], operations: [] },
+  Sessions: {
+    methods: ['is_active', 'touch', 'get_token'],
+    operations: ['CreateSessionToken', 'CreateSessionTokenFromTemplate'],
+  },
+  Revocations: { methods: ['follow'], operations: ['FollowRevocations'] },
+}
