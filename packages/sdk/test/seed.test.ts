@@ -95,7 +95,7 @@ describe('the examples', () => {
   })
 })
 
-const forBrowsers = ['src/banner/index.ts', 'src/react.ts']
+const forBrowsers = ['src/banner/clerk.ts', 'src/banner/element.ts', 'src/react.ts']
 
 /** The value that the document creates. */
 async function seedValue(): Promise<CreateActorTokenRequestBody> {
