@@ -232,7 +232,10 @@ describe('metrics', () => {
     assert.equal((await asked).status, 200)
     assert.equal((await server.read()).get('stagedoor_http_requests_in_flight'), 0)
 
-    const metrics = new Metrics('1.2.3', { load: () => ({ connections: 10, waiting: 3 }) })
+    const metrics = new Metrics('1.2.3', {
+      load: () => ({ connections: 10, waiting: 3 }),
+      onCommitted: () => () => {},
+    })
     const waiting = Promise.withResolvers<undefined>()
     const store = instrumentedStore({ users: { find: () => waiting.promise } } as unknown as Store, {
       metrics,
@@ -249,18 +252,20 @@ describe('metrics', () => {
   })
 
   it('count no audit event of a change that was rolled back', async () => {
-    const metrics = new Metrics('1.2.3')
-    const event = { leaf_hash: 'x', action: 'actor_token.revoke', outcome: 'done' } as AuditRecord
-    const answers: unknown[] = [undefined, false, { id: 'act_1' }]
-    const real = { actorTokens: { revoke: async () => answers.shift(), find: async () => undefined } }
-    const store = instrumentedStore(real as unknown as Store, { metrics, tracing: undefined })
-    const revoked = async () => {
-      await store.actorTokens.revoke('act_1', 'actor_token', event)
-      return samples(await metrics.registry.metrics()).get(
-        'stagedoor_actor_tokens_total{kind="actor_token",change="revoked"}',
-      )
+    await using server = await measuredServer()
+    const { store } = server.stagedoor.services
+    const { id } = await server.createActorToken()
+    const { rows } = await store.audit.list({}, { limit: 1, offset: 0 })
+    const { seq, ...created } = rows[0] as AuditRecord & { seq: number }
+    const revoked = async (actorTokenId: string, eventId: string) => {
+      const event = { ...created, id: eventId, action: 'actor_token.revoke' }
+      await store.actorTokens.revoke(actorTokenId, 'actor_token', event).catch(() => {})
+      return (await server.read()).get('stagedoor_actor_tokens_total{kind="actor_token",change="revoked"}')
     }
-    assert.deepEqual([await revoked(), await revoked(), await revoked()], [0, 0, 1])
+    assert.equal(await revoked('act_unknown', 'evt_1'), 0, 'there is no such token')
+    assert.equal(await revoked(id, created.id), 0, 'there is an event with this id')
+    assert.equal(await revoked(id, 'evt_2'), 1)
+    assert.equal(await revoked(id, 'evt_3'), 1, 'it is already revoked')
   })
 })
 

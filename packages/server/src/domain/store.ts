@@ -30,7 +30,7 @@ export interface Store {
      * Adds the token if its user exists, and neither the user nor the actor (if it is a stored user) is banned or
      * locked.
      */
-    insert(ticket: ActorTokenRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
+    insert(actorToken: ActorTokenRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
     find(id: string): Promise<ActorTokenRecord | undefined>
     list(filter: ActorTokenFilter, page: Page): Promise<Found<ActorTokenRecord>>
     /** pending → revoked. */
@@ -47,7 +47,7 @@ export interface Store {
     expireOverdue(limit: number): Promise<number>
   }
   sessions: {
-    /** Starts a session without a ticket, if its user is not blocked. */
+    /** Starts a session without an actor token, if its user is not blocked. */
     insert(
       session: SessionRecord,
       client: ClientRecord,
@@ -71,7 +71,7 @@ export interface Store {
     /** Makes an active session of the client the selected one. */
     select(id: string, sessionId: string, event: AuditRecord): Promise<boolean>
     /** Gives a new token to a browser that presents the token its last sign-in replaced. */
-    renew(id: string, tokenHash: string, shownHash: string, event: AuditRecord): Promise<boolean>
+    renew(id: string, tokenHash: string, presentedHash: string, event: AuditRecord): Promise<boolean>
     /** Invalidates the token that the last sign-in replaced, if the current token is still this one. */
     forgetPreviousToken(id: string, tokenHash: string): Promise<void>
   }
@@ -161,9 +161,9 @@ export interface Store {
     /**
      * Deletes one batch: at most `limit` sessions, tokens and cutoffs each. `left` if one of these limits was reached.
      */
-    deleteBatch(over: ExpiredBefore, limit: number): Promise<Purged & { left: boolean }>
+    deleteBatch(expired: ExpiredBefore, limit: number): Promise<Purged & { left: boolean }>
     /** Counts the rows that may be deleted. Reads all of them. */
-    count(over: ExpiredBefore): Promise<Omit<Purged, 'clients'>>
+    count(expired: ExpiredBefore): Promise<Omit<Purged, 'clients'>>
   }
   audit: {
     append(event: AuditRecord): Promise<void>
@@ -187,6 +187,15 @@ export interface Store {
   instance(create: () => { id: string; created_at: number }): Promise<{ id: string; created_at: number }>
   /** Resolves if the database answers. */
   ping(): Promise<void>
+  /**
+   * Calls the listener once for each transaction of this process that wrote audit events, with those events in their
+   * order: after the commit, and before the caller of the transition gets its result. A transition that was refused or
+   * undone is not reported, nor is one whose outcome is unknown. SQLite reports transitions that it commits together in
+   * one call. PostgreSQL reports transactions in the order of its answers, which may differ from the order of their
+   * commits. If the listener throws, the operator gets a warning; the transition is not affected.
+   * @returns a function that stops it
+   */
+  onCommitted(listener: (events: readonly AuditRecord[]) => void): () => void
   /** Returns how many requests wait for a connection, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number }
   /** Checks the whole database. @returns the problems found, as text */

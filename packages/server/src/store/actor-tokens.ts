@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recorded } from './audit-events.ts'
+import { recordEvent } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { listed } from './lists.ts'
+import { readList } from './lists.ts'
 import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, sqlFor } from './query.ts'
 import { notCoveredByCutoff, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
@@ -11,7 +11,8 @@ import { blockedActorLocked, selfAsActor } from './users.ts'
 
 const actorTokenColumns = Object.keys(columns.actor_tokens) as (keyof typeof columns.actor_tokens)[]
 
-const mayBeSignedIn = (userId: ReturnType<typeof param>) =>
+/** The user, if it exists and is neither banned nor locked. */
+const unblockedUser = (userId: ReturnType<typeof param>) =>
   sqlFor
     .selectFrom('users')
     .select('users.id')
@@ -28,7 +29,7 @@ const insert = prepared<ActorTokenRecord, { id: string }>(
     .expression(
       sqlFor
         .selectNoFrom(eb => actorTokenColumns.map(column => eb.val(columnValue(column)).as(column)))
-        .where(eb => eb.exists(mayBeSignedIn(param('user_id'))))
+        .where(eb => eb.exists(unblockedUser(param('user_id'))))
         .where(eb => eb.not(eb.exists(blockedActorLocked(param('actor_sub')))))
         .where(eb => eb.not(eb.exists(selfAsActor(param('user_id'), param('actor_sub'))))) as never,
     )
@@ -67,7 +68,7 @@ const accept = prepared<{ id: string; session_id: string; expected_actor_sub: st
     .where('expires_at', '>', now)
     .where('expired_at', 'is', null)
     .where(notCoveredByCutoff('actor_tokens'))
-    .where(eb => eb.exists(mayBeSignedIn(eb.ref('actor_tokens.user_id'))))
+    .where(eb => eb.exists(unblockedUser(eb.ref('actor_tokens.user_id'))))
     .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('actor_tokens.actor_sub')))))
     .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('actor_tokens.user_id'), eb.ref('actor_tokens.actor_sub')))))
     .where(eb =>
@@ -139,27 +140,27 @@ const upsertClient = prepared<ClientRecord>(
 )
 
 /** Stores a user's own sign-in. A sign-in as an actor does not change when the user was last seen. */
-const noteSignIn = prepared<{ user_id: string }>(
+const recordSignIn = prepared<{ user_id: string }>(
   sqlFor.updateTable('users').set({ last_sign_in_at: now, last_active_at: now }).where('id', '=', param('user_id')),
 )
 
 export function actorTokens(db: Database): Store['actorTokens'] {
   return {
     async insert(token, event, once) {
-      const made = await transitionOnce(db, once, { query: insert(token), required: true }, recorded(event))
-      return made !== undefined
+      const inserted = await transitionOnce(db, once, { query: insert(token), required: true }, recordEvent(event))
+      return inserted !== undefined
     },
 
     find: id => db.get(find({ id })),
 
-    list({ kind, user_id, actor_sub, ...wanted }, page) {
-      return listed(db, 'actor_tokens', { ...wanted, ...page }, { kind, user_id, actor_sub })
+    list({ kind, user_id, actor_sub, ...request }, page) {
+      return readList(db, 'actor_tokens', { ...request, ...page }, { kind, user_id, actor_sub })
     },
 
     async revoke(id, kind, event) {
       const revoked = await db.transition(
         { query: revoke({ id, kind }), required: true, revokes: true },
-        recorded(event),
+        recordEvent(event),
       )
       return revoked?.[0]
     },
@@ -171,8 +172,8 @@ export function actorTokens(db: Database): Store['actorTokens'] {
         { query: accept({ id: actor_token_id, session_id: session.id, expected_actor_sub }), required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
-        recorded(event),
-        ...(session.actor === null ? [{ query: noteSignIn({ user_id: session.user_id }) }] : []),
+        recordEvent(event),
+        ...(session.actor === null ? [{ query: recordSignIn({ user_id: session.user_id }) }] : []),
       )
       return accepted !== undefined
     },

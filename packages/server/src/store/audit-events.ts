@@ -8,19 +8,21 @@ import { columns } from './schema.ts'
 
 const insert = insertInto('audit_events')
 
-/** The last step of every transition: without its audit event, no change is committed. */
-export const recorded = (event: Parameters<typeof insert>[0]): Step => ({ query: insert(event) })
+/** Maximum events per statement: a database limits the number of values. */
+const EVENTS_PER_STATEMENT = 500
 
-/** The same for several events, in batches: a database limits the number of values per statement. */
-export function recordedAll(events: AuditRecord[]): Step[] {
+/** The last step of every transition: without its audit event, no change is committed. */
+export const recordEvent = (event: AuditRecord): Step => ({ query: insert(event), events: [event] })
+
+/** The same for several events, in batches. */
+export function recordEvents(events: AuditRecord[]): Step[] {
   const steps: Step[] = []
-  for (let first = 0; first < events.length; first += AT_ONCE)
-    steps.push({ query: dynamic(sqlFor.insertInto('audit_events').values(events.slice(first, first + AT_ONCE))) })
+  for (let first = 0; first < events.length; first += EVENTS_PER_STATEMENT) {
+    const batch = events.slice(first, first + EVENTS_PER_STATEMENT)
+    steps.push({ query: dynamic(sqlFor.insertInto('audit_events').values(batch)), events: batch })
+  }
   return steps
 }
-
-/** Maximum events per statement. */
-const AT_ONCE = 500
 
 const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
 
@@ -57,11 +59,12 @@ const insertRefusal = prepared<AuditRecord & { most: number; since: number }, { 
 export function auditEvents(db: Database): Store['audit'] {
   return {
     async append(event) {
-      await db.transition(recorded(event))
+      await db.transition(recordEvent(event))
     },
 
     async appendRefusal(event, bound) {
-      const appended = await db.transition({ query: insertRefusal({ ...event, ...bound }), required: true })
+      const query = insertRefusal({ ...event, ...bound })
+      const appended = await db.transition({ query, required: true, events: [event] })
       return appended !== undefined
     },
 

@@ -1,6 +1,6 @@
 import type { ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recorded } from './audit-events.ts'
+import { recordEvent } from './audit-events.ts'
 import { type Database, now, param, prepared, sqlFor } from './query.ts'
 
 const find = prepared<{ id: string }, ClientRecord>(
@@ -25,12 +25,12 @@ const select = prepared<{ id: string; session_id: string }, { id: string }>(
     .returning('id'),
 )
 
-const renew = prepared<{ id: string; token_hash: string; shown_hash: string }, { id: string }>(
+const renew = prepared<{ id: string; token_hash: string; presented_hash: string }, { id: string }>(
   sqlFor
     .updateTable('clients')
     .set({ rotating_token_hash: param('token_hash') })
     .where('id', '=', param('id'))
-    .where('previous_token_hash', '=', param('shown_hash'))
+    .where('previous_token_hash', '=', param('presented_hash'))
     .returning('id'),
 )
 
@@ -47,13 +47,15 @@ export function clients(db: Database): Store['clients'] {
     find: id => db.get(find({ id })),
 
     async select(id, session_id, event) {
-      return (await db.transition({ query: select({ id, session_id }), required: true }, recorded(event))) !== undefined
+      return (
+        (await db.transition({ query: select({ id, session_id }), required: true }, recordEvent(event))) !== undefined
+      )
     },
 
-    async renew(id, token_hash, shown_hash, event) {
+    async renew(id, token_hash, presented_hash, event) {
       const renewed = await db.transition(
-        { query: renew({ id, token_hash, shown_hash }), required: true },
-        recorded(event),
+        { query: renew({ id, token_hash, presented_hash }), required: true },
+        recordEvent(event),
       )
       return renewed !== undefined
     },

@@ -108,7 +108,9 @@ function lock(path: string): () => void {
 
 function assertNoLaterVersion(source: BetterSqlite3.Database): void {
   const known = new Set(migrations.map(migration => migration.name))
-  const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(it => !known.has(it))
+  const later = (source.prepare('select name from migrations').pluck().all() as string[]).filter(
+    name => !known.has(name),
+  )
   if (later.length > 0)
     throw new Error(`The source was created by a later version of Stagedoor (it has ${later.join(', ')}).`)
 }

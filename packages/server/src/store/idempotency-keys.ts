@@ -28,7 +28,7 @@ const find = prepared<Key, IdempotencyKeyRecord>(
     .where('written_at', '>', sql<number>`${now} - ${sql.lit(REMEMBERED)}`),
 )
 
-const forget = prepared<Key>(
+const deleteIfExpired = prepared<Key>(
   sqlFor
     .deleteFrom('idempotency_keys')
     .where('owner', '=', param('owner'))
@@ -70,7 +70,7 @@ export async function transitionOnce<R>(
 ): Promise<unknown[] | undefined> {
   if (!key) return db.transition(first, ...more)
   try {
-    return await db.transition({ query: forget(key) }, { query: insert(key) }, first as Step, ...more)
+    return await db.transition({ query: deleteIfExpired(key) }, { query: insert(key) }, first as Step, ...more)
   } catch (error) {
     const known = error instanceof UniqueViolation && error.columns.startsWith('idempotency_keys.')
     throw known ? new AlreadyCreated() : error

@@ -1,6 +1,6 @@
 import type { JwtTemplateRecord } from '../domain/records.ts'
 import { type Store, UniqueValueTaken } from '../domain/store.ts'
-import { recorded } from './audit-events.ts'
+import { recordEvent } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readPage } from './paging.ts'
 import { type Database, dynamic, insertInto, param, prepared, sqlFor, UniqueViolation } from './query.ts'
@@ -22,7 +22,7 @@ const remove = prepared<{ id: string }, { id: string }>(
 export function jwtTemplates(db: Database): Store['jwtTemplates'] {
   return {
     async insert(template, event, once) {
-      await asIdentifierExists(transitionOnce(db, once, { query: insert(template) }, recorded(event)))
+      await asIdentifierExists(transitionOnce(db, once, { query: insert(template) }, recordEvent(event)))
     },
 
     find: id => db.get(find({ id })),
@@ -38,11 +38,11 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
 
     async update(id, change, event) {
       const query = dynamic(sqlFor.updateTable('jwt_templates').set(change).where('id', '=', id).returningAll())
-      return (await asIdentifierExists(db.transition({ query, required: true }, recorded(event))))?.[0]
+      return (await asIdentifierExists(db.transition({ query, required: true }, recordEvent(event))))?.[0]
     },
 
     async delete(id, event) {
-      return (await db.transition({ query: remove({ id }), required: true }, recorded(event))) !== undefined
+      return (await db.transition({ query: remove({ id }), required: true }, recordEvent(event))) !== undefined
     },
   }
 }

@@ -13,7 +13,7 @@ import { coveredByCutoff, notCoveredByCutoff, statusOf } from './revocations.ts'
 type Table = 'sessions' | 'actor_tokens'
 
 /** The stored status of a usable row. */
-const ALIVE = { sessions: 'active', actor_tokens: 'pending' } as const
+const USABLE = { sessions: 'active', actor_tokens: 'pending' } as const
 
 /** A session's status now, even if its end is not stored yet: `statusAt` in domain/sessions.ts, as SQL. */
 const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
@@ -22,26 +22,26 @@ const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' 
 const statusNow = { sessions: sessionStatus, actor_tokens: statusOf('actor_tokens') }
 
 /** The stored status, in the form that the indexes of lists use. */
-const says = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
+const hasStoredStatus = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
 
 /**
  * Whether a row that is stored as usable still is. Does not use `statusNow`, because PostgreSQL cannot estimate how
  * many rows match it.
  */
-const stillSo = {
+const stillUsable = {
   actor_tokens: notCoveredByCutoff('actor_tokens'),
   sessions: sql<boolean>`${notCoveredByCutoff('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
 }
 
-/** Searches only while a bulk revocation is still being marked. */
-const whileMarking = (table: Table) =>
-  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and ${says(ALIVE[table])} and ${coveredByCutoff(table)}`
+/** Whether a bulk revocation covers a row that it has not marked yet. Searches only while there is such a revocation. */
+const revokedButNotMarked = (table: Table) =>
+  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and ${hasStoredStatus(USABLE[table])} and ${coveredByCutoff(table)}`
 
 /** Rows that are stored as usable but are not: all that can have this status now, and a few more. */
-const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
-  actor_tokens: { revoked: whileMarking('actor_tokens') },
+const notYetStored: Record<Table, Record<string, ReturnType<typeof hasStoredStatus>>> = {
+  actor_tokens: { revoked: revokedButNotMarked('actor_tokens') },
   sessions: {
-    revoked: whileMarking('sessions'),
+    revoked: revokedButNotMarked('sessions'),
     expired: sql<boolean>`status = 'active' and expire_at <= ${nowOnce}`,
     abandoned: sql<boolean>`status = 'active' and abandon_at <= ${nowOnce}`,
   },
@@ -50,18 +50,18 @@ const overdue: Record<Table, Record<string, ReturnType<typeof says>>> = {
 /** Returns disjoint queries that together find every row of a table with this status. */
 function queriesOf(table: Table, status: string) {
   const all = sqlFor.selectFrom(table)
-  if (status === ALIVE[table]) return [all.where(says(status)).where(stillSo[table])]
-  const late = overdue[table][status]
-  if (!late) return [all.where(says(status))]
-  const ids = all.where(late).where(statusNow[table], '=', status).select('id')
-  return [all.where(says(status)), all.where('id', 'in', ids as never)]
+  if (status === USABLE[table]) return [all.where(hasStoredStatus(status)).where(stillUsable[table])]
+  const candidates = notYetStored[table][status]
+  if (!candidates) return [all.where(hasStoredStatus(status))]
+  const ids = all.where(candidates).where(statusNow[table], '=', status).select('id')
+  return [all.where(hasStoredStatus(status)), all.where('id', 'in', ids as never)]
 }
 
 /** A query over either table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
 type Query = any
 
-interface Wanted extends Page {
+interface ListRequest extends Page {
   status?: string | undefined
   counted?: boolean | undefined
 }
@@ -72,36 +72,36 @@ type Equal = Record<string, string | undefined>
  * Reads a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
  * @param equal the other filters. Few rows have the same user or actor, so those lists need no index on the status
  */
-export function listed<R extends { id: string }>(
+export function readList<R extends { id: string }>(
   db: Database,
   table: Table,
-  wanted: Wanted,
+  request: ListRequest,
   equal: Equal,
 ): Promise<Found<R>> {
-  const { whole, rows } = listQueries(table, wanted, equal)
-  return readPage<R>(db, wanted, { rows, whole, cursor: row => row.id })
+  const { whole, rows } = listQueries(table, request, equal)
+  return readPage<R>(db, request, { rows, whole, cursor: row => row.id })
 }
 
 /** @returns the ordered query, and the disjoint queries without a position that it consists of */
-export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole: Query[]; rows: Query } {
-  const { status, limit, offset, starting_after } = wanted
-  const asked = Object.entries(equal).filter(([, value]) => value !== undefined)
-  const few = asked.some(([column]) => column !== 'kind')
+export function listQueries(table: Table, request: ListRequest, equal: Equal): { whole: Query[]; rows: Query } {
+  const { status, limit, offset, starting_after } = request
+  const filters = Object.entries(equal).filter(([, value]) => value !== undefined)
+  const isSelective = filters.some(([column]) => column !== 'kind')
   const where = (query: Query): Query =>
-    asked.reduce(
+    filters.reduce(
       // A literal, so that the indexes of sign-in tokens can be used.
-      (narrowed, [column, value]) => narrowed.where(column, '=', column === 'kind' ? sql.lit(value) : value),
+      (filtered, [column, value]) => filtered.where(column, '=', column === 'kind' ? sql.lit(value) : value),
       query,
     )
   const all = sqlFor.selectFrom(table)
   const whole =
     status === undefined
       ? [where(all)]
-      : few
+      : isSelective
         ? [where(all).where(statusNow[table], '=', status)]
         : queriesOf(table, status).map(where)
   // In the form of the indexes of lists, if one of them is to be used.
-  const order = status === undefined || few ? sql.ref('id') : sql`id || ''`
+  const order = status === undefined || isSelective ? sql.ref('id') : sql`id || ''`
   const newest = (part: Query): Query =>
     (starting_after === undefined ? part : part.where(order, '<', starting_after))
       .selectAll()
@@ -110,7 +110,7 @@ export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole
   const [first, ...more] = whole
   if (more.length === 0) return { whole, rows: newest(first).limit(limit).offset(offset) }
   // Limit each part too, so that few rows are sorted.
-  const shown = whole.map((part, i) =>
+  const parts = whole.map((part, i) =>
     sqlFor
       .selectFrom(
         newest(part)
@@ -119,6 +119,6 @@ export function listQueries(table: Table, wanted: Wanted, equal: Equal): { whole
       )
       .selectAll(),
   )
-  const rows: Query = shown.reduce((together: Query, part) => together.unionAll(part))
+  const rows: Query = parts.reduce((union: Query, part) => union.unionAll(part))
   return { whole, rows: rows.orderBy('id', 'desc').limit(limit).offset(offset) }
 }

@@ -5,7 +5,7 @@ import { type Database, dynamic } from './query.ts'
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
 type Query = any
 
-interface Wanted extends Page {
+interface PageRequest extends Page {
   counted?: boolean | undefined
 }
 
@@ -17,7 +17,7 @@ interface Wanted extends Page {
  */
 export async function readPage<R>(
   db: Database,
-  { limit, offset, counted, starting_after }: Wanted,
+  { limit, offset, counted, starting_after }: PageRequest,
   { rows, whole, cursor }: { rows: Query; whole: Query[]; cursor: (row: R) => string },
 ): Promise<Found<R>> {
   // Read one row more, to find out whether there is a next page.
@@ -37,6 +37,6 @@ export async function readPage<R>(
 // biome-ignore lint/suspicious/noExplicitAny: a query over any table
 export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  const counted = await db.get(dynamic<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
-  return Number(counted?.total ?? 0)
+  const row = await db.get(dynamic<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
+  return Number(row?.total ?? 0)
 }

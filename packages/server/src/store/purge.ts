@@ -14,9 +14,9 @@ const expiredBefore = (column: string) =>
  * followers ask about it.
  */
 const endedSessions = sqlFor
-  .selectFrom('sessions as over')
-  .where('over.status', '<>', sql.lit('active'))
-  .where(expiredBefore('over.expire_at'))
+  .selectFrom('sessions as expired')
+  .where('expired.status', '<>', sql.lit('active'))
+  .where(expiredBefore('expired.expire_at'))
 
 const deleteSessions = prepared<ExpiredBefore & { limit: number }, DeletedSession>(
   sqlFor
@@ -27,9 +27,9 @@ const deleteSessions = prepared<ExpiredBefore & { limit: number }, DeletedSessio
       endedSessions
         // Locks the client too. A sign-in then waits, and finds the client or creates it again. Of two nodes, only one
         // handles all sessions of a client.
-        .innerJoin('clients', 'clients.id', 'over.client_id')
-        .select('over.id')
-        .orderBy('over.expire_at')
+        .innerJoin('clients', 'clients.id', 'expired.client_id')
+        .select('expired.id')
+        .orderBy('expired.expire_at')
         .limit(param('limit'))
         .forUpdate()
         .skipLocked(),
@@ -47,10 +47,10 @@ interface DeletedSession {
  * undoes.
  */
 const unusedActorTokens = sqlFor
-  .selectFrom('actor_tokens as over')
-  .where('over.session_id', 'is', null)
-  .where(sql<boolean>`(over.status <> 'pending' or over.expired_at is not null)`)
-  .where(expiredBefore('over.expires_at'))
+  .selectFrom('actor_tokens as expired')
+  .where('expired.session_id', 'is', null)
+  .where(sql<boolean>`(expired.status <> 'pending' or expired.expired_at is not null)`)
+  .where(expiredBefore('expired.expires_at'))
 
 const deleteActorTokens = prepared<ExpiredBefore & { limit: number }, { id: string }>(
   sqlFor
@@ -58,17 +58,22 @@ const deleteActorTokens = prepared<ExpiredBefore & { limit: number }, { id: stri
     .where(
       'id',
       'in',
-      unusedActorTokens.select('over.id').orderBy('over.expires_at').limit(param('limit')).forUpdate().skipLocked(),
+      unusedActorTokens
+        .select('expired.id')
+        .orderBy('expired.expires_at')
+        .limit(param('limit'))
+        .forUpdate()
+        .skipLocked(),
     )
     .returning('id'),
 )
 
 /** Cutoffs whose rows have all been marked, and which cover no row that can still be active. */
 const oldCutoffs = sqlFor
-  .selectFrom('cutoffs as over')
-  .where('over.applied_at', 'is not', null)
-  .where(expiredBefore('over.at'))
-  .where(expiredBefore('over.applied_at'))
+  .selectFrom('cutoffs as expired')
+  .where('expired.applied_at', 'is not', null)
+  .where(expiredBefore('expired.at'))
+  .where(expiredBefore('expired.applied_at'))
 
 const deleteCutoffs = prepared<ExpiredBefore & { limit: number }, { at: number }>(
   sqlFor
@@ -78,7 +83,7 @@ const deleteCutoffs = prepared<ExpiredBefore & { limit: number }, { at: number }
         eb.refTuple('scope', 'subject'),
         'in',
         oldCutoffs
-          .select(['over.scope', 'over.subject'])
+          .select(['expired.scope', 'expired.subject'])
           .limit(param('limit'))
           .forUpdate()
           .skipLocked()
@@ -108,25 +113,28 @@ export const purgeQueries = { deleteSessions, deleteActorTokens, deleteCutoffs }
 
 export function purge(db: Database): Store['purge'] {
   return {
-    async deleteBatch(over, limit) {
+    async deleteBatch(expired, limit) {
       let clients = 0
       let used = 0
       const sessions = await db.transition({
-        query: deleteSessions({ ...over, limit }),
+        query: deleteSessions({ ...expired, limit }),
         next: rows => {
           const clientIds = [...new Set(rows.map(row => row.client_id))]
           const actorTokenIds = rows.flatMap(row => row.actor_token_id ?? [])
           const steps: Step[] = []
           if (clientIds.length > 0)
-            steps.push({ query: deleteClients(clientIds), next: gone => counted(gone, it => (clients = it)) })
+            steps.push({ query: deleteClients(clientIds), next: rows => countRows(rows, count => (clients = count)) })
           // Delete a redeemed token together with its session, not earlier: it names the session.
           if (actorTokenIds.length > 0)
-            steps.push({ query: deleteUsedActorTokens(actorTokenIds), next: gone => counted(gone, it => (used = it)) })
+            steps.push({
+              query: deleteUsedActorTokens(actorTokenIds),
+              next: rows => countRows(rows, count => (used = count)),
+            })
           return steps
         },
       })
-      const unused = await db.transition({ query: deleteActorTokens({ ...over, limit }) })
-      const cutoffs = await db.transition({ query: deleteCutoffs({ ...over, limit }) })
+      const unused = await db.transition({ query: deleteActorTokens({ ...expired, limit }) })
+      const cutoffs = await db.transition({ query: deleteCutoffs({ ...expired, limit }) })
       return {
         sessions: sessions?.length ?? 0,
         actor_tokens: used + (unused?.length ?? 0),
@@ -136,14 +144,14 @@ export function purge(db: Database): Store['purge'] {
       }
     },
 
-    async count(over) {
+    async count(expired) {
       const total = sql<number>`count(*)`.as('total')
       const count = prepared<ExpiredBefore, { total: number }>
       const [sessions, unused, used, cutoffs] = await Promise.all([
-        db.get(count(endedSessions.select(total))(over)),
-        db.get(count(unusedActorTokens.select(total))(over)),
-        db.get(count(endedSessions.where('over.actor_token_id', 'is not', null).select(total))(over)),
-        db.get(count(oldCutoffs.select(total))(over)),
+        db.get(count(endedSessions.select(total))(expired)),
+        db.get(count(unusedActorTokens.select(total))(expired)),
+        db.get(count(endedSessions.where('expired.actor_token_id', 'is not', null).select(total))(expired)),
+        db.get(count(oldCutoffs.select(total))(expired)),
       ])
       return {
         sessions: sessions?.total ?? 0,
@@ -155,7 +163,7 @@ export function purge(db: Database): Store['purge'] {
 }
 
 /** Passes on the number of rows; adds no further steps. */
-function counted(rows: unknown[], note: (count: number) => void): Step[] {
+function countRows(rows: unknown[], note: (count: number) => void): Step[] {
   note(rows.length)
   return []
 }

@@ -10,6 +10,7 @@ import {
   SqliteQueryCompiler,
   sql,
 } from 'kysely'
+import type { AuditRecord } from '../domain/records.ts'
 import { columns, type Tables } from './schema.ts'
 
 /** Builds typed SQL for either database; runs nothing. */
@@ -35,19 +36,27 @@ export class Placeholder {
 // biome-ignore lint/suspicious/noExplicitAny: stands for a value of any column type
 export const param = (name: string): any => new Placeholder(name)
 
+/** A placeholder for a time that the database determines, Unix ms. */
+export class DatabaseTime {
+  readonly moment: 'now' | 'before reading'
+  constructor(moment: 'now' | 'before reading') {
+    this.moment = moment
+  }
+}
+
 /**
  * The time at which the statement runs, Unix ms, by the clock of the database that runs it. It decides what has
  * expired.
  */
 // biome-ignore lint/suspicious/noExplicitAny: as above
-export const now: any = new Placeholder('now')
+export const now: any = new DatabaseTime('now')
 
 /** The same, evaluated once per statement, so that an index can be searched for it. */
 export const nowOnce = sql<number>`(select ${now})`
 
 /** The time just before the statement reads anything: any later change comes after it. */
 // biome-ignore lint/suspicious/noExplicitAny: as above
-export const readTime: any = new Placeholder('read time')
+export const readTime: any = new DatabaseTime('before reading')
 
 /** SQL with its values, ready to run. `R` is the row it returns. */
 export interface BoundQuery<R = unknown> {
@@ -65,7 +74,7 @@ export interface BoundQuery<R = unknown> {
  */
 export function prepared<Args extends object, R = unknown>(query: Compilable<R>): (args: Args) => BoundQuery<R> {
   const node = nodeOf(query)
-  kept.add(node)
+  preparedNodes.add(node)
   return args => ({ node, args: args as Record<string, unknown> })
 }
 
@@ -74,10 +83,10 @@ export function dynamic<R>(query: Compilable<R> | RawBuilder<R>): BoundQuery<R> 
   return { node: nodeOf(query), args: {} }
 }
 
-const kept = new WeakSet<RootOperationNode>()
+const preparedNodes = new WeakSet<RootOperationNode>()
 
 /** Whether a query is run again with the same text. */
-export const isPrepared = ({ node }: BoundQuery): boolean => kept.has(node)
+export const isPrepared = ({ node }: BoundQuery): boolean => preparedNodes.has(node)
 
 function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperationNode {
   return (query as unknown as { toOperationNode(): RootOperationNode }).toOperationNode()
@@ -86,7 +95,7 @@ function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperation
 /** Returns the values that are sent for the parameters of a compiled query. */
 export function bindAll(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
   return parameters.map(value =>
-    value instanceof Placeholder ? (value === now || value === readTime ? time() : args[value.name]) : value,
+    value instanceof Placeholder ? args[value.name] : value instanceof DatabaseTime ? time() : value,
   )
 }
 
@@ -101,11 +110,11 @@ export function insertInto<T extends keyof typeof columns>(
   table: T,
   computed: Record<string, Expression<unknown>> = {},
 ) {
-  const holes = Object.fromEntries(
+  const values = Object.fromEntries(
     Object.keys(columns[table]).map(column => [column, computed[column] ?? columnValue(column)]),
   )
   // biome-ignore lint/suspicious/noExplicitAny: one text for every table; the record's type is checked below
-  return prepared<Omit<Tables[T], 'seq' | 'written_at'>>(sqlFor.insertInto(table).values(holes as any))
+  return prepared<Omit<Tables[T], 'seq' | 'written_at'>>(sqlFor.insertInto(table).values(values as any))
 }
 
 /**
@@ -117,8 +126,16 @@ export interface Step<R = unknown> {
   required?: true
   /** In the first step only: the transition revokes or ends something, so it is stored even when the disk is full. */
   revokes?: true
+  /** The audit events that the statement inserts. If it may insert none of them, it must be `required`. */
+  events?: readonly AuditRecord[]
   next?: (rows: R[]) => Step[]
 }
+
+/** A `required` step matched no row: the transition did not happen. */
+export class NoRowMatched extends Error {}
+
+/** Is called with the audit events of a committed transaction, in the order in which they were inserted. */
+export type CommitListener = (events: readonly AuditRecord[]) => void
 
 /** The interface that the stores use; sqlite.ts and postgres.ts implement it. */
 export interface Database {
@@ -131,6 +148,12 @@ export interface Database {
    * sends notifications.
    */
   onRevocation(listener: () => void): () => void
+  /**
+   * Calls the listener once for each transaction of this process that inserted audit events, after its commit and
+   * before its caller gets an answer. Does not call it for a transition that was refused or undone, nor if the outcome
+   * of the commit is unknown. An error that the listener throws becomes a warning. @returns a function that stops it
+   */
+  onCommitted(listener: CommitListener): () => void
   /** Returns how many requests wait for a connection, and for how long the oldest has waited, in ms. */
   waiting(): { length: number; oldest: number }
   /** Returns the current load, as numbers whose names never change. */

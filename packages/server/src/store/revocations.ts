@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, RevokedSession, SessionRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recorded, recordedAll } from './audit-events.ts'
+import { recordEvent, recordEvents } from './audit-events.ts'
 import { type Database, dynamic, now, param, prepared, sqlFor } from './query.ts'
 
 /** Whether a cutoff covers a token or session: it was written at or before the cutoff's time. */
@@ -96,25 +96,25 @@ export function revocations(db: Database): Store['revocations'] {
     async addCutoff(scope, subject, event) {
       const rows = await db.transition(
         { query: addCutoff({ scope, subject }), required: true, revokes: true },
-        recorded(event),
+        recordEvent(event),
       )
       return rows?.[0]?.at ?? 0
     },
 
     async applyCutoff({ scope, subject, at }, limit, events) {
-      const whose = { everything: undefined, user: 'user_id', actor: 'actor_sub' }[scope] as 'user_id' | undefined
-      const change = (table: 'sessions' | 'actor_tokens', from: string) => {
+      const column = { everything: undefined, user: 'user_id', actor: 'actor_sub' }[scope] as 'user_id' | undefined
+      const change = (table: 'sessions' | 'actor_tokens', usable: string) => {
         let due = sqlFor
           .selectFrom(table)
           .select('id')
-          .where('status', '=', sql.lit(from) as never)
+          .where('status', '=', sql.lit(usable) as never)
           .where('written_at', '<=', at)
-        if (whose) due = due.where(whose, '=', subject)
+        if (column) due = due.where(column, '=', subject)
         return dynamic(
           sqlFor
             .updateTable(table)
             .set({ status: 'revoked', updated_at: now })
-            .where('status', '=', sql.lit(from) as never)
+            .where('status', '=', sql.lit(usable) as never)
             .where('id', 'in', due.limit(limit).forUpdate().skipLocked())
             .returningAll(),
         )
@@ -122,12 +122,12 @@ export function revocations(db: Database): Store['revocations'] {
       const actorTokens = await db.transition<ActorTokenRecord>({
         query: change('actor_tokens', 'pending') as never,
         revokes: true,
-        next: rows => recordedAll(rows.map(events.actorToken)),
+        next: rows => recordEvents(rows.map(events.actorToken)),
       })
       const sessions = await db.transition<SessionRecord>({
         query: change('sessions', 'active') as never,
         revokes: true,
-        next: rows => recordedAll(rows.map(events.session)),
+        next: rows => recordEvents(rows.map(events.session)),
       })
       return { actor_tokens: actorTokens?.length ?? 0, sessions: sessions?.length ?? 0 }
     },

@@ -1,6 +1,6 @@
 import type { SecretKeyRecord } from '../domain/records.ts'
 import { type Store, UniqueValueTaken } from '../domain/store.ts'
-import { recorded } from './audit-events.ts'
+import { recordEvent } from './audit-events.ts'
 import { type Database, dynamic, insertInto, now, param, prepared, sqlFor, UniqueViolation } from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
@@ -21,7 +21,7 @@ const revokeSecretKey = prepared<{ id: string }, SecretKeyRecord>(
 export function secretKeys(db: Database): Store['secretKeys'] {
   return {
     async insert(key, event) {
-      await db.transition({ query: insertSecretKey(key) }, recorded(event)).catch(error => {
+      await db.transition({ query: insertSecretKey(key) }, recordEvent(event)).catch(error => {
         throw error instanceof UniqueViolation ? new UniqueValueTaken('key') : error
       })
     },
@@ -32,7 +32,7 @@ export function secretKeys(db: Database): Store['secretKeys'] {
     async revoke(id, event) {
       const revoked = await db.transition(
         { query: revokeSecretKey({ id }), required: true, revokes: true },
-        recorded(event),
+        recordEvent(event),
       )
       return revoked?.[0]
     },

@@ -1,9 +1,9 @@
 import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
-import { recorded, recordedAll } from './audit-events.ts'
+import { recordEvent, recordEvents } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { listed } from './lists.ts'
+import { readList } from './lists.ts'
 import {
   columnValue,
   type Database,
@@ -135,7 +135,7 @@ const recordActivity = (uses: Use[]) =>
       returning user_id, actor, last_active_at as at`,
   )
 
-const noteUserActive = prepared<{ user_id: string; at: number }>(
+const recordUserActivity = prepared<{ user_id: string; at: number }>(
   sqlFor
     .updateTable('users')
     .set({ last_active_at: param('at') })
@@ -145,28 +145,28 @@ const noteUserActive = prepared<{ user_id: string; at: number }>(
 export function sessions(db: Database): Store['sessions'] {
   return {
     async insert(session, client, event, once) {
-      const begun = await transitionOnce(
+      const inserted = await transitionOnce(
         db,
         once,
         { query: insert(session), required: true },
         { query: insertClient(client) },
-        recorded(event),
+        recordEvent(event),
       )
-      return begun !== undefined
+      return inserted !== undefined
     },
 
     find: id => db.get(find({ id })),
     findForMint: id => db.get(findForMint({ id })),
     listOfClient: client_id => db.all(listOfClient({ client_id })),
 
-    list({ client_id, user_id, actor_sub, ...wanted }, page) {
-      return listed(db, 'sessions', { ...wanted, ...page }, { client_id, user_id, actor_sub })
+    list({ client_id, user_id, actor_sub, ...request }, page) {
+      return readList(db, 'sessions', { ...request, ...page }, { client_id, user_id, actor_sub })
     },
 
     async finish(id, status, event) {
       const finished = await db.transition(
         { query: finish({ id, status }), required: true, revokes: true },
-        recorded(event),
+        recordEvent(event),
       )
       return finished?.[0]
     },
@@ -175,7 +175,7 @@ export function sessions(db: Database): Store['sessions'] {
       const finished = await db.transition({
         query: finishOverdue({ limit }),
         revokes: true,
-        next: overdue => recordedAll(overdue.map(event)),
+        next: overdue => recordEvents(overdue.map(event)),
       })
       return finished?.length ?? 0
     },
@@ -187,7 +187,7 @@ export function sessions(db: Database): Store['sessions'] {
         next: used =>
           used
             .filter(session => session.actor === null)
-            .map(({ user_id, at }) => ({ query: noteUserActive({ user_id, at }) })),
+            .map(({ user_id, at }) => ({ query: recordUserActivity({ user_id, at }) })),
       })
     },
   }

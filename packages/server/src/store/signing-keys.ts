@@ -1,6 +1,6 @@
 import type { SigningKeyRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recorded } from './audit-events.ts'
+import { recordEvent } from './audit-events.ts'
 import { type Database, dynamic, insertInto, param, prepared, sqlFor } from './query.ts'
 
 const insertSigningKey = insertInto('signing_keys')
@@ -18,7 +18,7 @@ const changeKeyring = prepared<{ version: number }, { id: string }>(
     .returning('id'),
 )
 
-const noteLongLived = prepared<{ id: string; until: number }>(
+const extendSigning = prepared<{ id: string; until: number }>(
   sqlFor
     .updateTable('signing_keys')
     .set({ signs_until: param('until') })
@@ -54,13 +54,13 @@ export function signingKeys(db: Database): Store['signingKeys'] {
         { query: changeKeyring({ version }), required: true, revokes: true },
         ...updates,
         ...insert.map((key: SigningKeyRecord) => ({ query: insertSigningKey(key) })),
-        recorded(event),
+        recordEvent(event),
       )
       return changed !== undefined
     },
 
     async noteLongLived(id, until) {
-      await db.transition({ query: noteLongLived({ id, until }) })
+      await db.transition({ query: extendSigning({ id, until }) })
     },
   }
 }

@@ -1,3 +1,5 @@
+/** This folder implements the Store port on SQL: one file per noun, and one folder per database. */
+
 import type { Clock } from '../domain/clock.ts'
 import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
@@ -23,6 +25,7 @@ export interface StoreOptions {
   poolSize?: number
   /** Whether the database is opened to serve requests. A SQLite file has only one server at a time. */
   serves?: boolean
+  /** Called with a warning for the operator. */
   warn?: (message: string) => void
 }
 
@@ -54,7 +57,7 @@ export async function openStore(databaseUrl: string, options: StoreOptions = {})
 
 async function open(databaseUrl: string, options: StoreOptions): Promise<Sqlite | Postgres> {
   return databaseUrl.startsWith('sqlite:')
-    ? new Sqlite(databaseUrl.slice('sqlite:'.length), options.clock ?? systemClock, { serves: options.serves ?? false })
+    ? new Sqlite(databaseUrl.slice('sqlite:'.length), options.clock ?? systemClock, options)
     : Postgres.open(databaseUrl, options)
 }
 
@@ -100,6 +103,7 @@ function storeOn(db: Sqlite | Postgres): Store {
       return (await db.get(query)) ?? row
     },
 
+    onCommitted: listener => db.onCommitted(listener),
     waiting: () => db.waiting(),
     load: () => db.load(),
     ping: () => db.ping(),

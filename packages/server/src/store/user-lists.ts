@@ -1,9 +1,9 @@
-import { sql } from 'kysely'
+import { type Expression, expressionBuilder, type SqlBool, sql } from 'kysely'
 import { emailParts, normalPhone } from '../domain/identifiers.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
 import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/store.ts'
 import { sqlFor } from './query.ts'
-import type { UserRow } from './schema.ts'
+import type { Tables, UserRow } from './schema.ts'
 
 /**
  * Lists of users, in any order, from any position. Each order has an index on both databases. A page is one range of
@@ -22,14 +22,14 @@ const alwaysSet = (by: UserOrder['by']) => by === 'created_at' || by === 'update
 /** Returns the ordered query, after the position of the page, with its limit. */
 export function userRows(filter: UserFilter, { order, after, limit, offset }: UserPage): Query {
   const sorted = (query: Query, most: number) => inOrder(query.selectAll('users'), 'users', order).limit(most)
-  const parts = (after ? behind(filtered(filter), order, after) : [filtered(filter)]) as Query[]
+  const parts = (after ? afterPosition(filtered(filter), order, after) : [filtered(filter)]) as Query[]
   if (parts.length === 1) return sorted(parts[0], limit).offset(offset)
   // Limit each part too, so that few rows are sorted.
-  const shown = parts.map((part, i) =>
+  const limited = parts.map((part, i) =>
     sqlFor.selectFrom(sorted(part, limit + offset + 1).as(`part_${i}`) as never).selectAll(),
   )
-  const together: Query = shown.reduce((all: Query, part) => all.unionAll(part))
-  const rows = sqlFor.selectFrom(together.as('users') as never).selectAll()
+  const union: Query = limited.reduce((all: Query, part) => all.unionAll(part))
+  const rows = sqlFor.selectFrom(union.as('users') as never).selectAll()
   return inOrder(rows, 'users', order).limit(limit).offset(offset)
 }
 
@@ -42,64 +42,87 @@ function inOrder(query: Query, table: string, { by, descending }: UserOrder): Qu
 }
 
 /** Returns what follows a position: one range of the index, or two if it contains users without a value. */
-function behind(query: Query, { by, descending }: UserOrder, { value, id }: UserPosition): Query[] {
+function afterPosition(query: Query, { by, descending }: UserOrder, { value, id }: UserPosition): Query[] {
   const column = sql.ref(`users.${columnOf(by)}`)
   const operator = sql.raw(descending ? '<' : '>')
-  const further = (at: ReturnType<typeof sql>) => query.where(at)
+  const where = (condition: ReturnType<typeof sql>) => query.where(condition)
   if (value === null) {
-    const sameValue = further(sql`${column} is null and users.id ${operator} ${id}`)
-    return descending ? [sameValue] : [sameValue, further(sql`${column} is not null`)]
+    const sameValue = where(sql`${column} is null and users.id ${operator} ${id}`)
+    return descending ? [sameValue] : [sameValue, where(sql`${column} is not null`)]
   }
-  const values = further(sql`(${column}, users.id) ${operator} (${value}, ${id})`)
-  return descending && !alwaysSet(by) ? [values, further(sql`${column} is null`)] : [values]
+  const values = where(sql`(${column}, users.id) ${operator} (${value}, ${id})`)
+  return descending && !alwaysSet(by) ? [values, where(sql`${column} is null`)] : [values]
 }
 
 /** Returns the users that match, in no order. */
 export function filtered(filter: UserFilter) {
-  let query = sqlFor.selectFrom('users')
-  if (filter.user_id) query = query.where('users.id', 'in', filter.user_id)
-  if (filter.external_id) query = query.where('external_id', 'in', filter.external_id)
-  if (filter.username) query = query.where('username', 'in', filter.username)
+  const conditions = [
+    ...equalities(filter),
+    ...identifierConditions(filter),
+    ...textConditions(filter),
+    ...timeConditions(filter),
+  ]
+  return conditions.reduce((query, condition) => query.where(condition), sqlFor.selectFrom('users'))
+}
+
+type Condition = Expression<SqlBool>
+
+const users = expressionBuilder<Tables, 'users'>()
+
+function equalities({ user_id, external_id, username, banned }: UserFilter): Condition[] {
+  const conditions: Condition[] = []
+  if (user_id) conditions.push(users('users.id', 'in', user_id))
+  if (external_id) conditions.push(users('external_id', 'in', external_id))
+  if (username) conditions.push(users('username', 'in', username))
+  if (banned !== undefined) conditions.push(users('banned_at', banned ? 'is not' : 'is', null))
+  return conditions
+}
+
+function identifierConditions(filter: UserFilter): Condition[] {
+  const conditions: Condition[] = []
   for (const kind of ['email_address', 'phone_number'] as const) {
     const values = filter[kind]
-    if (values) {
-      query = query.where('users.id', 'in', identifiersWhere(kind).where('value', 'in', values))
-    }
+    if (values) conditions.push(users('users.id', 'in', identifiersWhere(kind).where('value', 'in', values)))
     const part = filter[`${kind}_query`]
     if (part) {
       const parts = kind === 'email_address' ? emailParts(part) : [part, normalPhone(part) || part]
-      query = query.where('users.id', 'in', identifiersWhere(kind).where(containsAny('value', parts)))
+      conditions.push(users('users.id', 'in', identifiersWhere(kind).where(containsAny('value', parts))))
     }
   }
-  if (filter.username_query) query = query.where(contains('username', filter.username_query.normalize('NFC')))
-  if (filter.name_query) query = query.where(contains(fullName, filter.name_query))
-  const part = filter.query
-  if (part) {
-    query = query.where(eb =>
-      eb.or([
-        ...['users.id', fullName].map(column => contains(column, part)),
-        ...['external_id', 'username'].map(column => contains(column, part.normalize('NFC'))),
-        eb(
-          'users.id',
-          'in',
-          sqlFor
-            .selectFrom('identifiers')
-            .select('user_id')
-            .where(containsAny('value', emailParts(part))),
-        ),
+  return conditions
+}
+
+function textConditions({ username_query, name_query, query }: UserFilter): Condition[] {
+  const conditions: Condition[] = []
+  if (username_query) conditions.push(contains('username', username_query.normalize('NFC')))
+  if (name_query) conditions.push(contains(fullName, name_query))
+  if (query) {
+    const withIdentifier = sqlFor
+      .selectFrom('identifiers')
+      .select('user_id')
+      .where(containsAny('value', emailParts(query)))
+    conditions.push(
+      users.or([
+        ...['users.id', fullName].map(column => contains(column, query)),
+        ...['external_id', 'username'].map(column => contains(column, query.normalize('NFC'))),
+        users('users.id', 'in', withIdentifier),
       ]),
     )
   }
-  if (filter.banned !== undefined) query = query.where('banned_at', filter.banned ? 'is not' : 'is', null)
+  return conditions
+}
+
+function timeConditions(filter: UserFilter): Condition[] {
+  const conditions: Condition[] = []
   for (const column of ['last_active_at', 'last_sign_in_at', 'created_at'] as const) {
     const before = filter[`${column}_before`]
     const after = filter[`${column}_after`]
-    if (before !== undefined) query = query.where(column, '<', before)
-    if (after !== undefined) query = query.where(column, '>', after)
+    if (before !== undefined) conditions.push(users(column, '<', before))
+    if (after !== undefined) conditions.push(users(column, '>', after))
   }
-  if (filter.last_active_at_since !== undefined)
-    query = query.where('last_active_at', '>=', filter.last_active_at_since)
-  return query
+  const since = filter.last_active_at_since
+  if (since !== undefined) conditions.push(users('last_active_at', '>=', since))
+  return conditions
 }
 
 const fullName = sql<string>`coalesce(first_name, '') || ' ' || coalesce(last_name, '')`

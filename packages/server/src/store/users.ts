@@ -7,7 +7,7 @@ import type {
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import { type Store, UniqueValueTaken, type UserPosition } from '../domain/store.ts'
-import { recorded, recordedAll } from './audit-events.ts'
+import { recordEvent, recordEvents } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { count, readPage } from './paging.ts'
 import {
@@ -128,7 +128,7 @@ export function users(db: Database): Store['users'] {
           once,
           { query: insertUser(row) },
           ...identifiers.map(identifier => ({ query: insertIdentifier(identifier) })),
-          recorded(event),
+          recordEvent(event),
         ),
       )
     },
@@ -178,21 +178,21 @@ export function users(db: Database): Store['users'] {
       for (const [column, value] of Object.entries(unless))
         query = query.where(column as keyof UserRecord, 'is not distinct from', value)
       const changed = await asIdentifierExists(db, [], () =>
-        db.transition({ query: dynamic(query.returning('id')), required: true }, recorded(event)),
+        db.transition({ query: dynamic(query.returning('id')), required: true }, recordEvent(event)),
       )
       return changed !== undefined
     },
 
     async expel(id, how, event, events) {
       const revokeAll = (external_id: string | null): Step[] => [
-        recorded(event),
+        recordEvent(event),
         {
           query: revokeSessions({ id, external_id }),
-          next: ended => recordedAll(ended.map(it => events.session(it as SessionRecord))),
+          next: ended => recordEvents(ended.map(session => events.session(session as SessionRecord))),
         },
         {
           query: revokeTickets({ id, external_id }),
-          next: revoked => recordedAll(revoked.map(it => events.actorToken(it as ActorTokenRecord))),
+          next: revoked => recordEvents(revoked.map(token => events.actorToken(token as ActorTokenRecord))),
         },
       ]
       const expelled = await db.transition({
@@ -212,8 +212,8 @@ export function users(db: Database): Store['users'] {
 function smallest(identifiers: IdentifierRecord[], kind: IdentifierRecord['kind']): string | null {
   return (
     identifiers
-      .filter(it => it.kind === kind)
-      .map(it => it.value)
+      .filter(identifier => identifier.kind === kind)
+      .map(({ value }) => value)
       .sort()[0] ?? null
   )
 }
@@ -224,8 +224,8 @@ async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWi
   const all = await db.all(
     dynamic(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('position').orderBy('id')),
   )
-  const of = Map.groupBy(all, identifier => identifier.user_id)
-  return rows.map(user => ({ ...user, identifiers: of.get(user.id) ?? [] }))
+  const byUser = Map.groupBy(all, identifier => identifier.user_id)
+  return rows.map(user => ({ ...user, identifiers: byUser.get(user.id) ?? [] }))
 }
 
 /** Reports which unique value is already in use. */

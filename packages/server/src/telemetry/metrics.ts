@@ -82,8 +82,8 @@ export class Metrics {
     registers: this.#registers,
   })
 
-  /** @param store its load is read at each scrape */
-  constructor(version: string, store?: Pick<Store, 'load'>) {
+  /** @param store its load is read at each scrape, and the audit events that it commits are counted */
+  constructor(version: string, store?: Pick<Store, 'load' | 'onCommitted'>) {
     collectDefaultMetrics({ register: this.registry })
     this.#gauge('stagedoor_http_requests_in_flight', 'Requests in flight.', () => this.#requestsInFlight)
     this.#gauge(
@@ -107,6 +107,9 @@ export class Metrics {
       registers: this.#registers,
     }).set({ version, node: process.versions.node }, 1)
     this.#createSeries()
+    store?.onCommitted(events => {
+      for (const event of events) this.#countEvent(event)
+    })
   }
 
   #gauge(name: string, help: string, value: () => number): void {
@@ -170,8 +173,8 @@ export class Metrics {
     for (const [what, count] of Object.entries(rows)) this.#purged.inc({ what }, count)
   }
 
-  /** Counts an audit event that was written, and the change that it records. */
-  recorded({ action, outcome }: AuditRecord): void {
+  /** Counts an audit event that was committed, and the change that it records. */
+  #countEvent({ action, outcome }: AuditRecord): void {
     this.#auditEvents.inc({ action, outcome })
     if (outcome !== 'done') return
     const [noun = '', verb = ''] = action.split('.')

@@ -1,3 +1,5 @@
+/** This folder has every change of the schema, in the order in which they run on both databases. */
+
 import { migration as m0001 } from './0001_main_job.ts'
 import { migration as m0002 } from './0002_jwt_templates.ts'
 import { migration as m0003 } from './0003_in_the_browser.ts'

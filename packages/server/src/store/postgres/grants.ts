@@ -1,4 +1,5 @@
 import type { Tables } from '../schema.ts'
+import type { Connections } from './connections.ts'
 
 const ALL = 'select, insert, update, delete'
 
@@ -25,18 +26,24 @@ export const GRANTS: Record<keyof Tables | 'migrations', string> = {
 /**
  * Finds the privileges that the current role lacks: `role` (quoted), table and privilege. Parameters: `grantsNeeded()`.
  */
-export const MISSING_GRANTS = `select quote_ident(current_user) as role, "table", privilege
+const MISSING_GRANTS = `select quote_ident(current_user) as role, "table", privilege
   from unnest($1::text[], $2::text[]) as needed ("table", privilege)
   where to_regclass("table") is not null and not has_table_privilege(to_regclass("table"), privilege)`
 
-export interface MissingGrant {
+interface MissingGrant {
   role: string
   table: string
   privilege: string
 }
 
+/** @throws Error with the statements to run if the current role lacks privileges */
+export async function assertGrants(connections: Connections): Promise<void> {
+  const rows = await connections.query<MissingGrant & Record<string, unknown>>(MISSING_GRANTS, grantsNeeded())
+  if (rows.length > 0) throw lackingGrants(rows)
+}
+
 /** Returns tables and privileges as two arrays, one pair per index. */
-export function grantsNeeded(): [tables: string[], privileges: string[]] {
+function grantsNeeded(): [tables: string[], privileges: string[]] {
   const pairs = Object.entries(GRANTS).flatMap(([table, privileges]) =>
     privileges.split(', ').map(privilege => [table, privilege] as const),
   )
@@ -44,7 +51,7 @@ export function grantsNeeded(): [tables: string[], privileges: string[]] {
 }
 
 /** Returns an error that names the missing privileges and the statements that grant them. */
-export function lackingGrants(missing: readonly MissingGrant[]): Error {
+function lackingGrants(missing: readonly MissingGrant[]): Error {
   const [{ role } = { role: '' }] = missing
   const tables = Map.groupBy(missing, ({ table }) => table)
   const statements = [...tables].map(

@@ -13,7 +13,7 @@ const DIGITS = 16
  * A database without this file is a copy. `stagedoor restore` revokes everything in a copy before a server may use it,
  * so that the original and the copy never both accept the same ticket.
  */
-export class Acknowledged {
+export class HighWaterMark {
   readonly #path: string
   #file: number | undefined
 
@@ -26,7 +26,7 @@ export class Acknowledged {
    * @param stored number of the last event in the database
    * @throws Error that tells what to do if this is an older copy
    */
-  assertIn(stored: number): void {
+  assertReachedBy(stored: number): void {
     // A new database has nothing that could become valid again.
     if (stored === 0) {
       this.#file ??= this.#open()
@@ -37,16 +37,17 @@ export class Acknowledged {
         `it has audit events, but its file ${this.#path} is missing, so it is a copy: what was revoked since would be valid again. ` +
           'Use a copy only through `stagedoor restore FILE`, which first revokes everything in it.',
       )
-    const told = this.#read()
-    if (stored >= told) return
+    const acknowledged = this.#read()
+    if (stored >= acknowledged) return
     throw new Error(
-      `it ends with audit event ${stored}, but event ${told} was acknowledged: its write-ahead log (-wal) is damaged or missing, ` +
+      `it ends with audit event ${stored}, but event ${acknowledged} was acknowledged: its write-ahead log (-wal) is damaged or missing, ` +
         'or this is an older copy. Put the file back with its -wal, or run `stagedoor restore FILE` with a backup, ' +
         'which revokes everything that could be valid again.',
     )
   }
 
-  note(stored: number): void {
+  /** Stores the number of the last acknowledged event. */
+  write(stored: number): void {
     this.#file ??= this.#open()
     writeSync(this.#file, String(stored).padStart(DIGITS), 0)
   }

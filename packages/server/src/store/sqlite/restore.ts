@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs'
 import BetterSqlite3 from 'better-sqlite3'
 import { backupSqlite } from './backup.ts'
-import { Acknowledged, acknowledgedPath, syncFolder } from './high-water-mark.ts'
+import { acknowledgedPath, HighWaterMark, syncFolder } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
 import { assertNotMoved, unmarkMoved } from './moved.ts'
 import { ServerLock } from './server-lock.ts'
@@ -129,9 +129,9 @@ function acknowledgeAll(path: string): void {
   const db = new BetterSqlite3(path)
   const last = db.prepare('select coalesce(max(seq), 0) from audit_events').pluck().get() as number
   db.close()
-  const acknowledged = new Acknowledged(path)
-  acknowledged.note(last)
-  acknowledged.close()
+  const mark = new HighWaterMark(path)
+  mark.write(last)
+  mark.close()
 }
 
 /** Links a file under a second name, or copies it if the file system has no links. */

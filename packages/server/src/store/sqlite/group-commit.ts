@@ -1,0 +1,173 @@
+import type BetterSqlite3 from 'better-sqlite3'
+import type { AuditRecord } from '../../domain/records.ts'
+import { StoreUnavailable } from '../../domain/store.ts'
+import type { Ballast } from './ballast.ts'
+import { hasCode, toDomainError } from './errors.ts'
+
+/** Maximum writes per commit. */
+const MAX_BATCH = 512
+/** Timeout for another process that is writing, in ms. */
+export const BUSY_TIMEOUT = 2_000
+/** Interval between retries while it is writing, in ms. */
+const BUSY_RETRY = 2
+const NO_ROOM = 'the disk is full: until space is free again, only changes that revoke or end something are stored'
+
+/** A write that waits for its commit. */
+interface Write {
+  /** Runs the statements, and adds the audit events that they insert. */
+  run: (events: AuditRecord[]) => unknown
+  revokes: boolean
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Commits the writes of one turn of the event loop together, each in its own savepoint: if one write fails, the others
+ * still commit; if the commit fails, all of its batch fail.
+ */
+export class GroupCommit {
+  readonly #db: BetterSqlite3.Database
+  readonly #ballast: Ballast | undefined
+  readonly #onCommit: (events: readonly AuditRecord[]) => void
+  readonly #control = new Map<string, BetterSqlite3.Statement<unknown[]>>()
+  #waiting: Write[] = []
+  #isScheduled = false
+  #isClosed = false
+  #busySince: number | undefined
+
+  /** @param onCommit is called after each commit with the audit events that it stored */
+  constructor(
+    db: BetterSqlite3.Database,
+    ballast: Ballast | undefined,
+    onCommit: (events: readonly AuditRecord[]) => void,
+  ) {
+    this.#db = db
+    this.#ballast = ballast
+    this.#onCommit = onCommit
+  }
+
+  /** How many writes wait for their commit. */
+  get length(): number {
+    return this.#waiting.length
+  }
+
+  /**
+   * Runs a write in the next commit.
+   * @param run runs its statements, and adds the audit events that they insert
+   * @returns its result, after the commit
+   */
+  add<T>(run: (events: AuditRecord[]) => T, revokes: boolean): Promise<T> {
+    if (this.#isClosed) return Promise.reject(new StoreUnavailable('the database is closed'))
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
+      this.#schedule()
+    })
+  }
+
+  /** Commits what is waiting. Later writes are rejected. */
+  close(): void {
+    this.#isClosed = true
+    while (this.#waiting.length > 0) this.#commitNext()
+  }
+
+  #schedule(delay = 0): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    const commit = () => {
+      this.#isScheduled = false
+      this.#commitNext()
+    }
+    if (delay > 0) setTimeout(commit, delay)
+    else setImmediate(commit)
+  }
+
+  #commitNext(): void {
+    const batch = this.#waiting.splice(0, MAX_BATCH)
+    if (batch.length === 0) return
+    this.#commitBatch(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  #commitBatch(batch: Write[]): void {
+    if (batch.length === 0) return
+    const events: AuditRecord[] = []
+    let answers: (() => void)[]
+    try {
+      this.#begin()
+      answers = batch.map(write => this.#runInSavepoint(write, events))
+      this.#run('commit')
+    } catch (error) {
+      if (this.#db.inTransaction) this.#run('rollback')
+      this.#handleFailure(batch, error)
+      return
+    }
+    for (const answer of answers) answer()
+    this.#onCommit(events)
+  }
+
+  /** @returns a function that answers the caller, to be called after the commit */
+  #runInSavepoint({ run, resolve, reject }: Write, events: AuditRecord[]): () => void {
+    const eventsBefore = events.length
+    let answer: () => void
+    this.#run('savepoint item')
+    try {
+      const value = run(events)
+      answer = () => resolve(value)
+    } catch (error) {
+      // A full disk or a failed write may have rolled back the whole transaction, not only this item.
+      if (!this.#db.inTransaction || hasCode(error, 'SQLITE_FULL')) throw error
+      this.#run('rollback to item')
+      events.length = eventsBefore
+      answer = () => reject(toDomainError(error))
+    }
+    this.#run('release item')
+    return answer
+  }
+
+  /** Retries the batch if another process is writing, or if giving up the reserved space makes room for some of it. */
+  #handleFailure(batch: Write[], error: unknown): void {
+    const failure = toDomainError(error)
+    if (hasCode(error, 'SQLITE_BUSY') && this.#mayWait()) {
+      this.#waiting.unshift(...batch)
+      this.#schedule(BUSY_RETRY)
+    } else if (hasCode(error, 'SQLITE_FULL') && this.#ballast?.release()) {
+      this.#commitBatch(onlyRevoking(batch, failure))
+    } else for (const { reject } of batch) reject(failure)
+  }
+
+  /**
+   * Begins a write transaction. Does not wait for another process that is writing: SQLite would block all reads during
+   * that time.
+   */
+  #begin(): void {
+    if (!this.#isClosed) this.#db.pragma('busy_timeout = 0')
+    try {
+      this.#run('begin immediate')
+    } finally {
+      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT}`)
+    }
+    this.#busySince = undefined
+  }
+
+  #mayWait(): boolean {
+    this.#busySince ??= performance.now()
+    if (!this.#isClosed && performance.now() - this.#busySince < BUSY_TIMEOUT) return true
+    this.#busySince = undefined
+    return false
+  }
+
+  #run(sql: string): void {
+    let statement = this.#control.get(sql)
+    if (!statement) {
+      statement = this.#db.prepare<unknown[]>(sql)
+      this.#control.set(sql, statement)
+    }
+    statement.run()
+  }
+}
+
+/** Returns the writes that revoke something and rejects the others: the reserved space is for revocations. */
+function onlyRevoking(batch: Write[], failure: unknown): Write[] {
+  for (const { revokes, reject } of batch) if (!revokes) reject(failure)
+  return batch.filter(({ revokes }) => revokes)
+}
