@@ -7,9 +7,9 @@ import { type PostgresCluster, startPostgres } from '../../../test/support/postg
 import { systemClock } from '../src/domain/random.ts'
 import type { AuditRecord } from '../src/domain/records.ts'
 import { OutcomeUnknown } from '../src/domain/store.ts'
-import { auditEvents, recordEvent, recordEvents } from '../src/store/audit-events.ts'
+import { auditEvents } from '../src/store/audit-events.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
-import { type Database, dynamic, type Step, sqlFor } from '../src/store/query.ts'
+import { type Database, dynamic, recordEvent, recordEvents, type Step, sqlFor } from '../src/store/query.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
 
 /** Tests of `onCommitted`: which audit events a database reports, and when. */

@@ -12,7 +12,7 @@ const MAX_FILES = 30
 /** Maximum number of files that a reader has to open to understand one request. */
 const MAX_TO_READ = 10
 /** Recordings per request. A file counts if it is in all of them: the others belong to jobs that ran at the same time. */
-const RECORDINGS = 3
+const RECORDINGS = 5
 
 /** Returns the source files of the server in which a function runs during a request, as V8's coverage reports them. */
 async function filesOf(request: () => Promise<unknown>): Promise<Set<string>> {

@@ -1,10 +1,9 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recordEvent } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readList } from './lists.ts'
-import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, sqlFor } from './query.ts'
+import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { notCoveredByCutoff, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 import { blockedActorLocked, selfAsActor } from './users.ts'
@@ -147,7 +146,8 @@ const recordSignIn = prepared<{ user_id: string }>(
 export function actorTokens(db: Database): Store['actorTokens'] {
   return {
     async insert(token, event, once) {
-      const inserted = await transitionOnce(db, once, { query: insert(token), required: true }, recordEvent(event))
+      const steps = [{ query: insert(token), required: true }, recordEvent(event)] as const
+      const inserted = await (once ? transitionOnce(db, once, ...steps) : db.transition(...steps))
       return inserted !== undefined
     },
 
@@ -166,15 +166,15 @@ export function actorTokens(db: Database): Store['actorTokens'] {
     },
 
     async accept({ actor_token_id, client, session, expected_actor_sub, event }, once) {
-      const accepted = await transitionOnce(
-        db,
-        once,
-        { query: accept({ id: actor_token_id, session_id: session.id, expected_actor_sub }), required: true },
+      const decision = accept({ id: actor_token_id, session_id: session.id, expected_actor_sub })
+      const steps = [
+        { query: decision, required: true },
         { query: upsertClient(client) },
         { query: insertSession(session) },
         recordEvent(event),
         ...(session.actor === null ? [{ query: recordSignIn({ user_id: session.user_id }) }] : []),
-      )
+      ] as const
+      const accepted = await (once ? transitionOnce(db, once, ...steps) : db.transition(...steps))
       return accepted !== undefined
     },
 

@@ -3,26 +3,8 @@ import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { readPage } from './paging.ts'
-import { columnValue, type Database, dynamic, insertInto, param, prepared, type Step, sqlFor } from './query.ts'
+import { columnValue, type Database, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
-
-const insert = insertInto('audit_events')
-
-/** Maximum events per statement: a database limits the number of values. */
-const EVENTS_PER_STATEMENT = 500
-
-/** The last step of every transition: without its audit event, no change is committed. */
-export const recordEvent = (event: AuditRecord): Step => ({ query: insert(event), events: [event] })
-
-/** The same for several events, in batches. */
-export function recordEvents(events: AuditRecord[]): Step[] {
-  const steps: Step[] = []
-  for (let first = 0; first < events.length; first += EVENTS_PER_STATEMENT) {
-    const batch = events.slice(first, first + EVENTS_PER_STATEMENT)
-    steps.push({ query: dynamic(sqlFor.insertInto('audit_events').values(batch)), events: batch })
-  }
-  return steps
-}
 
 const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
 

@@ -1,7 +1,6 @@
 import type { ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recordEvent } from './audit-events.ts'
-import { type Database, now, param, prepared, sqlFor } from './query.ts'
+import { type Database, now, param, prepared, recordEvent, sqlFor } from './query.ts'
 
 const find = prepared<{ id: string }, ClientRecord>(
   sqlFor.selectFrom('clients').selectAll().where('id', '=', param('id')),

@@ -1,9 +1,8 @@
 import type { JwtTemplateRecord } from '../domain/records.ts'
 import { type Store, UniqueValueTaken } from '../domain/store.ts'
-import { recordEvent } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readPage } from './paging.ts'
-import { type Database, dynamic, insertInto, param, prepared, sqlFor, UniqueViolation } from './query.ts'
+import { type Database, dynamic, insertInto, param, prepared, recordEvent, sqlFor, UniqueViolation } from './query.ts'
 
 const insert = insertInto('jwt_templates')
 

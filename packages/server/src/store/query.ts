@@ -137,6 +137,53 @@ export class NoRowMatched extends Error {}
 /** Is called with the audit events of a committed transaction, in the order in which they were inserted. */
 export type CommitListener = (events: readonly AuditRecord[]) => void
 
+const insertEvent = insertInto('audit_events')
+
+/** Maximum events per statement: a database limits the number of values. */
+const EVENTS_PER_STATEMENT = 500
+
+/** The last step of every transition: without its audit event, no change is committed. */
+export const recordEvent = (event: AuditRecord): Step => ({ query: insertEvent(event), events: [event] })
+
+/** The same for several events, in batches. */
+export function recordEvents(events: AuditRecord[]): Step[] {
+  const steps: Step[] = []
+  for (let first = 0; first < events.length; first += EVENTS_PER_STATEMENT) {
+    const batch = events.slice(first, first + EVENTS_PER_STATEMENT)
+    steps.push({ query: dynamic(sqlFor.insertInto('audit_events').values(batch)), events: batch })
+  }
+  return steps
+}
+
+/** The listeners of a database that receive the audit events of each committed transaction. */
+export class CommitListeners {
+  readonly #listeners = new Set<CommitListener>()
+  readonly #warn: (message: string) => void
+
+  /** @param warn is called with the error of a listener */
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn
+  }
+
+  /** Adds a listener. @returns a function that removes it */
+  add(listener: CommitListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Calls every listener. Never throws: the transaction is already committed. */
+  report(events: readonly AuditRecord[]): void {
+    if (events.length === 0) return
+    for (const listener of this.#listeners) {
+      try {
+        listener(events)
+      } catch (error) {
+        this.#warn(`A listener for committed audit events failed: ${error instanceof Error ? error.stack : error}`)
+      }
+    }
+  }
+}
+
 /** The interface that the stores use; sqlite.ts and postgres.ts implement it. */
 export interface Database {
   get<R>(query: BoundQuery<R>): Promise<R | undefined>

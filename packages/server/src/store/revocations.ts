@@ -1,8 +1,7 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, RevokedSession, SessionRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recordEvent, recordEvents } from './audit-events.ts'
-import { type Database, dynamic, now, param, prepared, sqlFor } from './query.ts'
+import { type Database, dynamic, now, param, prepared, recordEvent, recordEvents, sqlFor } from './query.ts'
 
 /** Whether a cutoff covers a token or session: it was written at or before the cutoff's time. */
 export const coveredByCutoff = (table: 'sessions' | 'actor_tokens') => {

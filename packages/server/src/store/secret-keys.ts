@@ -1,7 +1,16 @@
 import type { SecretKeyRecord } from '../domain/records.ts'
 import { type Store, UniqueValueTaken } from '../domain/store.ts'
-import { recordEvent } from './audit-events.ts'
-import { type Database, dynamic, insertInto, now, param, prepared, sqlFor, UniqueViolation } from './query.ts'
+import {
+  type Database,
+  dynamic,
+  insertInto,
+  now,
+  param,
+  prepared,
+  recordEvent,
+  sqlFor,
+  UniqueViolation,
+} from './query.ts'
 
 const insertSecretKey = insertInto('secret_keys')
 

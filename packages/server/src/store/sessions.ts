@@ -1,7 +1,6 @@
 import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
-import { recordEvent, recordEvents } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readList } from './lists.ts'
 import {
@@ -14,6 +13,8 @@ import {
   param,
   prepared,
   readTime,
+  recordEvent,
+  recordEvents,
   sqlFor,
 } from './query.ts'
 import { notCoveredByCutoff, statusOf } from './revocations.ts'

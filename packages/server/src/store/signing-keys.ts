@@ -1,7 +1,6 @@
 import type { SigningKeyRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
-import { recordEvent } from './audit-events.ts'
-import { type Database, dynamic, insertInto, param, prepared, sqlFor } from './query.ts'
+import { type Database, dynamic, insertInto, param, prepared, recordEvent, sqlFor } from './query.ts'
 
 const insertSigningKey = insertInto('signing_keys')
 

@@ -103,12 +103,12 @@ function storeOn(db: Sqlite | Postgres): Store {
       return (await db.get(query)) ?? row
     },
 
-    onCommitted: listener => db.onCommitted(listener),
-    waiting: () => db.waiting(),
-    load: () => db.load(),
-    ping: () => db.ping(),
-    check: () => db.check(),
-    risks: () => db.risks(),
-    close: () => db.close(),
+    onCommitted: db.onCommitted.bind(db),
+    waiting: db.waiting.bind(db),
+    load: db.load.bind(db),
+    ping: db.ping.bind(db),
+    check: db.check.bind(db),
+    risks: db.risks.bind(db),
+    close: db.close.bind(db),
   }
 }

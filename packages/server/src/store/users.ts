@@ -7,7 +7,6 @@ import type {
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import { type Store, UniqueValueTaken, type UserPosition } from '../domain/store.ts'
-import { recordEvent, recordEvents } from './audit-events.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { count, readPage } from './paging.ts'
 import {
@@ -17,6 +16,8 @@ import {
   now,
   param,
   prepared,
+  recordEvent,
+  recordEvents,
   type Step,
   sqlFor,
   UniqueViolation,

@@ -5,8 +5,15 @@ import pg from 'pg'
 import type { Clock } from '../../domain/clock.ts'
 import type { AuditRecord } from '../../domain/records.ts'
 import { StoreUnavailable } from '../../domain/store.ts'
-import { CommitListeners } from '../commit-listeners.ts'
-import { type BoundQuery, type CommitListener, type Database, isPrepared, NoRowMatched, type Step } from '../query.ts'
+import {
+  type BoundQuery,
+  type CommitListener,
+  CommitListeners,
+  type Database,
+  isPrepared,
+  NoRowMatched,
+  type Step,
+} from '../query.ts'
 import { type ClockReading, READ_CLOCK } from './clock.ts'
 import { Connections } from './connections.ts'
 import { duringCommit, isAnswer, rejectsStartupParameters, withAdvice } from './errors.ts'

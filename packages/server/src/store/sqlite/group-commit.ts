@@ -10,6 +10,8 @@ const MAX_BATCH = 512
 export const BUSY_TIMEOUT = 2_000
 /** Interval between retries while it is writing, in ms. */
 const BUSY_RETRY = 2
+/** Interval between checks whether another process has given up the reserved space, in ms. */
+const BALLAST_INTERVAL = 1_000
 const NO_ROOM = 'the disk is full: until space is free again, only changes that revoke or end something are stored'
 
 /** A write that waits for its commit. */
@@ -34,6 +36,9 @@ export class GroupCommit {
   #isScheduled = false
   #isClosed = false
   #busySince: number | undefined
+  /** Whether the reserved space was given up, as of the last check. */
+  #isBallastSpent = false
+  #ballastCheckedAt = Number.NEGATIVE_INFINITY
 
   /** @param onCommit is called after each commit with the audit events that it stored */
   constructor(
@@ -84,8 +89,16 @@ export class GroupCommit {
   #commitNext(): void {
     const batch = this.#waiting.splice(0, MAX_BATCH)
     if (batch.length === 0) return
-    this.#commitBatch(this.#ballast?.isSpent() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
+    this.#commitBatch(this.#isFull() ? onlyRevoking(batch, new StoreUnavailable(NO_ROOM)) : batch)
     if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  /** Whether there is room for revocations only. While there is, each commit tries to reserve the space again. */
+  #isFull(): boolean {
+    if (!this.#isBallastSpent && performance.now() - this.#ballastCheckedAt < BALLAST_INTERVAL) return false
+    this.#isBallastSpent = this.#ballast?.isSpent() ?? false
+    this.#ballastCheckedAt = performance.now()
+    return this.#isBallastSpent
   }
 
   #commitBatch(batch: Write[]): void {
@@ -131,6 +144,7 @@ export class GroupCommit {
       this.#waiting.unshift(...batch)
       this.#schedule(BUSY_RETRY)
     } else if (hasCode(error, 'SQLITE_FULL') && this.#ballast?.release()) {
+      this.#isBallastSpent = true
       this.#commitBatch(onlyRevoking(batch, failure))
     } else for (const { reject } of batch) reject(failure)
   }

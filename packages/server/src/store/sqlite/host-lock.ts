@@ -37,7 +37,8 @@ export class HostLock {
   readonly #host: Host
   readonly #beating: NodeJS.Timeout
   #made = false
-  #takenBy: Host | undefined
+  /** The host that has taken over the database, if another one has. */
+  takenBy: Host | undefined
 
   /** @throws Error that tells what to do if another host is using the database */
   constructor(databasePath: string, host = thisHost()) {
@@ -62,7 +63,7 @@ export class HostLock {
   /** Writes a heartbeat, and detects whether another host has taken over since the last one. */
   beat(): void {
     try {
-      this.#takenBy ??= this.#claim()
+      this.takenBy ??= this.#claim()
     } catch {
       // The disk may be full, for example. Another host may then take over; the next successful heartbeat detects that.
     }
@@ -70,15 +71,15 @@ export class HostLock {
 
   /** @throws StoreUnavailable if another host has taken over the database after this one sent no heartbeats */
   assertHeld(): void {
-    if (this.#takenBy)
+    if (this.takenBy)
       throw new StoreUnavailable(
-        `another host, ${this.#takenBy.name}, has taken the database over. Stop one of the two servers, and start this one again.`,
+        `another host, ${this.takenBy.name}, has taken the database over. Stop one of the two servers, and start this one again.`,
       )
   }
 
   release(): void {
     clearInterval(this.#beating)
-    if (!this.#made || this.#takenBy) return
+    if (!this.#made || this.takenBy) return
     try {
       unlinkSync(this.#path)
     } catch {

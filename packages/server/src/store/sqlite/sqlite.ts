@@ -6,11 +6,11 @@ import { type RootOperationNode, SqliteQueryCompiler } from 'kysely'
 import type { Clock } from '../../domain/clock.ts'
 import type { AuditRecord } from '../../domain/records.ts'
 import { StoreUnavailable } from '../../domain/store.ts'
-import { CommitListeners } from '../commit-listeners.ts'
 import {
   type BoundQuery,
   bindAll,
   type CommitListener,
+  CommitListeners,
   type Database,
   isPrepared,
   NoRowMatched,
@@ -255,7 +255,7 @@ export class Sqlite implements Database {
   }
 
   #guarded<T>(run: () => T): T {
-    this.#host?.assertHeld()
+    if (this.#host?.takenBy) this.#host.assertHeld()
     try {
       return run()
     } catch (error) {
