@@ -386,7 +386,12 @@ class TestOperations:
             assert "Example:" in (method.__doc__ or ""), name
 
 
-RESOURCES = [name for name in Stagedoor.__annotations__ if not name.startswith("_")]
+RESOURCES = [
+    name
+    for kind in Stagedoor.__mro__
+    for name in vars(kind).get("__annotations__", {})
+    if not name.startswith("_")
+]
 
 
 def methods_of(client: Stagedoor, way: str, only: str | None = None) -> list[tuple[str, str, Callable[..., Any]]]:
