@@ -115,11 +115,8 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
     visit(url)
   }
 
-  const destination = () => {
-    const from = webUrl(recall('stagedoor:from'))
-    const own = from?.origin === location.origin ? from : undefined
-    return (webUrl(banner.returnUrl) ?? webUrl(returnUrl) ?? own ?? new URL('/', location.href)).href
-  }
+  const destination = () =>
+    (webUrl(banner.returnUrl) ?? webUrl(returnUrl) ?? pageBefore() ?? new URL('/', location.href)).href
 
   const noteWhereFrom = () => {
     const isOwn = clerk.session && !clerk.session.actor && !goingBack
@@ -140,6 +137,12 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
   }
   followed.set(banner, stop)
   return stop
+}
+
+/** Returns the page of this app from which the operator began to act. */
+function pageBefore(): URL | undefined {
+  const from = webUrl(recall('stagedoor:from'))
+  return from?.origin === location.origin ? from : undefined
 }
 
 function frontendApi({ proxyUrl, frontendApi }: ClerkLike): string {
