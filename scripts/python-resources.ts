@@ -194,19 +194,27 @@ const IDEMPOTENCY_KEY = 'idempotency_key: str | None = None'
 
 const keyOf = ({ isIdempotent }: Shape) => (isIdempotent ? ['idempotency_key=new_key(key)'] : [])
 
-function callOf({ method, verb, path, ids }: Shape, { sent }: Signature, model: string): string[] {
-  const template = `"${path.replace(/\{\w+\}/g, '{}')}"`
-  const address = ids.length === 0 ? [] : [`        address = path(${[template, ...ids].join(', ')})`]
+function callOf(shape: Shape, { sent }: Signature, model: string): string[] {
+  const { method, verb } = shape
+  const [address, prepare] = addressOf(shape)
   return [
-    ...address,
+    ...prepare,
     `        read = ${method.hasTicket ? `with_ticket(${model})` : `${model}.model_validate`}`,
-    ...fitted('        return Call(', [`"${verb}"`, ids.length === 0 ? template : 'address', 'read', ...sent], ')'),
+    ...fitted('        return Call(', [`"${verb}"`, address, 'read', ...sent], ')'),
   ]
 }
 
-function listingOf({ path, answer }: Shape, model: string): string[] {
-  const given = [`"${path}"`, '{**filters}', `${model}.model_validate`, ...(answer.movable ? ['movable=True'] : [])]
-  return fitted('        return Listing(', given, ')')
+function listingOf(shape: Shape, model: string): string[] {
+  const [address, prepare] = addressOf(shape)
+  const given = [address, '{**filters}', `${model}.model_validate`, ...(shape.answer.movable ? ['movable=True'] : [])]
+  return [...prepare, ...fitted('        return Listing(', given, ')')]
+}
+
+/** Returns the expression for the path, and the statement before it that puts the ids into the path. */
+function addressOf({ path, ids }: Shape): [address: string, prepare: string[]] {
+  const template = `"${path.replace(/\{\w+\}/g, '{}')}"`
+  if (ids.length === 0) return [template, []]
+  return ['address', [`        address = path(${[template, ...ids].join(', ')})`]]
 }
 
 function definition(head: string, parameters: string[], end: string): string[] {
