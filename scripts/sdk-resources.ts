@@ -113,7 +113,7 @@ function methodOf(shape: Shape, context: Context): string {
   const returns = { list: `List<${type}>`, count: 'Promise<number>', object: `Promise<${type}>` }[answer.kind]
   const start = `  ${answer.kind === 'count' ? 'async ' : ''}${camelOf(method.name)}(`
   const signature = inBrackets(start, parameters, `): ${returns} {`, '  ')
-  return [...docOf(shape, context), ...signature, ...bodyOf(shape, imports), '  }', ''].join('\n')
+  return [...docOf(shape, context), ...signature, ...statementOf(shape, imports), '  }', ''].join('\n')
 }
 
 function requestParameter({ body, operationId }: Shape, imports: Imports): string {
@@ -126,7 +126,7 @@ function requestParameter({ body, operationId }: Shape, imports: Imports): strin
 }
 
 /** Returns the statement that sends the request. */
-function bodyOf(shape: Shape, imports: Imports): string[] {
+function statementOf(shape: Shape, imports: Imports): string[] {
   const { method, verb, path, ids, answer, isIdempotent } = shape
   imports.add('../models/schemas.ts', 'type * as schemas')
   const names = idsOf(shape)
