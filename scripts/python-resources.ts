@@ -85,40 +85,43 @@ interface Signature {
 
 function methodOf(shape: Shape): string {
   const { method, answer } = shape
-  const { name } = method
   const signature = signatureOf(shape)
-  const model = `models.${method.hasTicket ? 'Created' : ''}${answer.model}`
+  const model = modelOf(shape)
   const isList = answer.kind === 'list'
-  const isCount = answer.kind === 'count'
-  const built = `self._${name}(${signature.passed.join(', ')})`
-  const variants = [false, true].flatMap(isAsync => {
-    const returns = isCount ? 'int' : isList ? `${isAsync ? 'AsyncPage' : 'Page'}[${model}]` : model
-    const [def, suffix, wait] = isAsync ? ['async def', '_async', 'await '] : ['def', '', '']
-    const head = `    ${def} ${name}${suffix}(`
-    const overloads = signature.overloads.flatMap(parameters => [
-      '    @overload',
-      ...definition(head, parameters, `) -> ${returns}: ...`),
-    ])
-    const sent = isList
-      ? `${wait}read_page${suffix}(self._http, ${built})`
-      : `${wait}self._http.send${suffix}(${built})`
-    const result = isCount ? `${isAsync ? `(${sent})` : sent}.total_count` : sent
-    return [
-      ...overloads,
-      ...definition(head, signature.parameters, `) -> ${returns}:`),
-      ...(isAsync ? [`        """As \`${name}\`, asynchronously."""`] : docOf(shape)),
-      `        return ${result}`,
-      '',
-    ]
-  })
   const type = isList ? `Listing[${model}]` : `Call[${model}]`
   return [
-    ...variants,
-    ...definition(`    def _${name}(`, signature.taken, `) -> ${type}:`),
+    ...variantOf(shape, signature, false),
+    ...variantOf(shape, signature, true),
+    ...definition(`    def _${method.name}(`, signature.taken, `) -> ${type}:`),
     ...signature.prepare,
     ...(isList ? listingOf(shape, model) : callOf(shape, signature, model)),
     '',
   ].join('\n')
+}
+
+const modelOf = ({ method, answer }: Shape) => `models.${method.hasTicket ? 'Created' : ''}${answer.model}`
+
+/** Returns the synchronous or the asynchronous method. Both send what the private method builds. */
+function variantOf(shape: Shape, { parameters, overloads, passed }: Signature, isAsync: boolean): string[] {
+  const { method, answer } = shape
+  const { name } = method
+  const model = modelOf(shape)
+  const [def, suffix, wait] = isAsync ? ['async def', '_async', 'await '] : ['def', '', '']
+  const built = `self._${name}(${passed.join(', ')})`
+  const send = `${wait}self._http.send${suffix}(${built})`
+  const [returns, result] = {
+    list: [`${isAsync ? 'AsyncPage' : 'Page'}[${model}]`, `${wait}read_page${suffix}(self._http, ${built})`],
+    count: ['int', `${isAsync ? `(${send})` : send}.total_count`],
+    object: [model, send],
+  }[answer.kind]
+  const head = `    ${def} ${name}${suffix}(`
+  return [
+    ...overloads.flatMap(each => ['    @overload', ...definition(head, each, `) -> ${returns}: ...`)]),
+    ...definition(head, parameters, `) -> ${returns}:`),
+    ...(isAsync ? [`        """As \`${name}\`, asynchronously."""`] : docOf(shape)),
+    `        return ${result}`,
+    '',
+  ]
 }
 
 function signatureOf(shape: Shape): Signature {
@@ -194,19 +197,27 @@ const IDEMPOTENCY_KEY = 'idempotency_key: str | None = None'
 
 const keyOf = ({ isIdempotent }: Shape) => (isIdempotent ? ['idempotency_key=new_key(key)'] : [])
 
-function callOf({ method, verb, path, ids }: Shape, { sent }: Signature, model: string): string[] {
-  const template = `"${path.replace(/\{\w+\}/g, '{}')}"`
-  const address = ids.length === 0 ? [] : [`        address = path(${[template, ...ids].join(', ')})`]
+function callOf(shape: Shape, { sent }: Signature, model: string): string[] {
+  const { method, verb } = shape
+  const [address, prepare] = addressOf(shape)
   return [
-    ...address,
+    ...prepare,
     `        read = ${method.hasTicket ? `with_ticket(${model})` : `${model}.model_validate`}`,
-    ...fitted('        return Call(', [`"${verb}"`, ids.length === 0 ? template : 'address', 'read', ...sent], ')'),
+    ...fitted('        return Call(', [`"${verb}"`, address, 'read', ...sent], ')'),
   ]
 }
 
-function listingOf({ path, answer }: Shape, model: string): string[] {
-  const given = [`"${path}"`, '{**filters}', `${model}.model_validate`, ...(answer.movable ? ['movable=True'] : [])]
-  return fitted('        return Listing(', given, ')')
+function listingOf(shape: Shape, model: string): string[] {
+  const [address, prepare] = addressOf(shape)
+  const given = [address, '{**filters}', `${model}.model_validate`, ...(shape.answer.movable ? ['movable=True'] : [])]
+  return [...prepare, ...fitted('        return Listing(', given, ')')]
+}
+
+/** Returns the expression for the path, and the statement before it that puts the ids into the path. */
+function addressOf({ path, ids }: Shape): [address: string, prepare: string[]] {
+  const template = `"${path.replace(/\{\w+\}/g, '{}')}"`
+  if (ids.length === 0) return [template, []]
+  return ['address', [`        address = path(${[template, ...ids].join(', ')})`]]
 }
 
 function definition(head: string, parameters: string[], end: string): string[] {

@@ -93,13 +93,15 @@ function shapeOf(document: OpenApiDocument, operation: Operation, resource: Reso
   const shown = `\`${verb.toUpperCase()} ${path.replace(/\{\w*id\}/, '{id}')}\``
   const isIdempotent = parameters.some(({ name }) => name === 'Idempotency-Key')
   const body = bodyOf(document, id, described, isIdempotent)
+  const ids = parameters.filter(parameter => parameter.in === 'path').map(({ name }) => name)
+  if (ids.length === 1 && resource.id === undefined) throw new Error(`scripts/sdk/: ${resource.name} has no \`id\`.`)
   return {
     method,
     resource,
     operationId: id,
     verb: verb.toUpperCase(),
     path,
-    ids: parameters.filter(parameter => parameter.in === 'path').map(({ name }) => name),
+    ids,
     body,
     query: queryOf(id, parameters),
     answer: answerOf(document, path, described),
@@ -155,7 +157,7 @@ function answerOf(document: OpenApiDocument, path: string, { parameters = [], re
   }
 }
 
-/** Returns the codes of the operation itself and, if it has a body with members, those of every body. */
+/** Returns the codes of the operation itself, and those of every operation with a path, a body or a query like it. */
 function errorsOf(
   operation: Operation,
   body: Body | undefined,
@@ -163,8 +165,10 @@ function errorsOf(
 ): string[] {
   const own = (operation.errors ?? []).filter(code => !isOfForms(code))
   const ofForms = body?.model === undefined ? [] : errorCodesOf(operation).filter(isOfForms)
-  const codes: string[] = [...new Set([...own, ...ofForms])]
-  if (codes.length === 0) codes.push(operation.query ? 'form_param_value_invalid' : 'clerk_key_invalid')
+  const ofPath = operation.path.includes('{') ? ['resource_not_found'] : []
+  const ofQuery = operation.query ? ['form_param_value_invalid'] : []
+  const codes: string[] = [...new Set([...own, ...ofPath, ...ofForms, ...ofQuery])]
+  if (codes.length === 0) codes.push('clerk_key_invalid')
   const unknown = Object.keys(meanings).filter(code => !codes.includes(code))
   if (unknown.length > 0) throw new Error(`scripts/sdk/: ${operation.id} has no error ${unknown.join(', ')}.`)
   const listed = codes.map(code => `\`${code}\`${meanings[code] === undefined ? '' : ` (${meanings[code]})`}`)

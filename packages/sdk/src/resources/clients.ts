@@ -43,7 +43,7 @@ export class Clients {
    * Exchanges a browser's handshake nonce for the cookies to set, as Clerk's server SDKs do.
    *
    * @param nonce the query parameter `__clerk_handshake_nonce`
-   * @throws StagedoorError `invalid_handshake` (the nonce is unknown or has expired)
+   * @throws StagedoorError `invalid_handshake` (the nonce is unknown or has expired), `form_param_value_invalid`
    * @see `GET /v1/clients/handshake_payload` (GetHandshakePayload, as at Clerk)
    * @example
    * const { directives } = await stagedoor.clients.getHandshakePayload('2f8d…')

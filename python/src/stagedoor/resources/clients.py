@@ -75,7 +75,7 @@ class Clients:
             nonce: The query parameter `__clerk_handshake_nonce`.
 
         Raises:
-            StagedoorError: `invalid_handshake` (the nonce is unknown or has expired)
+            StagedoorError: `invalid_handshake` (the nonce is unknown or has expired), `form_param_value_invalid`
 
         `GET /v1/clients/handshake_payload` (GetHandshakePayload, as at Clerk)
 
