@@ -76,7 +76,7 @@ export function requestText({ method, body }: Shape): Text {
 /** Returns the text for the filters of a list, with the parameters of every list. */
 export function filtersText({ method, query, answer }: Shape): Text {
   const own = (query?.members ?? []).filter(({ name }) => !PAGING.has(name))
-  // Every filter is optional, so the text does not say so.
+  // Every filter is optional, so the text does not mention it.
   const text = method.filters ?? joined(own.map(member => aboutMember({ ...member, required: true }, method.members)))
   if (answer.kind !== 'list') return text
   const paging = '`limit` 1 to 500 (10); `starting_after` (the `next_cursor` of a page) or `offset` (0)'

@@ -19,7 +19,7 @@ export function fixedClock(start: string | number = '2026-01-01T00:00:00Z'): Tes
   }
 }
 
-/** The machine's clock plus an offset, for a server beside apps that use the machine's clock. */
+/** The machine's clock plus an offset, for a server whose apps use the machine's clock. */
 export function runningClock(): TestClock {
   let ahead = 0
   return {

@@ -51,7 +51,7 @@ describe('STAGEDOOR_REUSE_PORT', () => {
     equal(await ask(second), 200)
   })
 
-  it('is off by default: a second server on the port says what to do', async () => {
+  it('is off by default: a second server on the port fails with advice', async () => {
     await using first = await node(false)
     equal(await ask(first), 200)
     await rejects(node(false), /STAGEDOOR_PORT: port \d+ on \S+ is already in use/)

@@ -1,6 +1,6 @@
 /** Where the banner is in the page: always visible, never covered, and covering nothing itself. */
 
-/** Keeps an element in sight and within reach of the pointer, whatever the page does. */
+/** Keeps an element visible and within reach of the pointer, even if the page covers, moves or removes it. */
 export class Placement {
   /** Whether the element is elsewhere than where the app put it, because the page removed or hid it there. */
   stray = false
