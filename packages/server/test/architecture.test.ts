@@ -125,6 +125,15 @@ describe('architecture', () => {
     for (const file of files) visit(file, [])
   })
 
+  it('says in each folder what it is for, in a sentence or two', () => {
+    const folders = new Set(files.filter(file => file.startsWith('packages/server/src/')).map(file => dirname(file)))
+    folders.delete('packages/server/src')
+    for (const folder of folders) {
+      const text = readFileSync(join(root, folder, 'README.md'), 'utf8')
+      assert.match(text, /^[A-Z][^\n]{40,300}\.\n$/, folder)
+    }
+  })
+
   it('takes time, ids and randomness from ctx', () => {
     const sources = ['packages/server/src/domain/random.ts']
     const pattern = /Date\.now\(|new Date\(\)|Math\.random|random(Bytes|UUID|FillSync|Int)\(/
