@@ -130,7 +130,7 @@ describe('architecture', () => {
     folders.delete('packages/server/src')
     for (const folder of folders) {
       const text = readFileSync(join(root, folder, 'README.md'), 'utf8')
-      assert.match(text, /^[A-Z][^\n]{40,300}\.\n$/, folder)
+      assert.match(text, /^[A-Z][^\n]{20,300}\.\n$/, folder)
     }
   })
 
