@@ -38,6 +38,7 @@ export const param = (name: string): any => new Placeholder(name)
 
 /** A placeholder for a time that the database determines, Unix ms. */
 export class DatabaseTime {
+  /** The moment at which the statement runs, or one just before it reads anything. */
   readonly moment: 'now' | 'before reading'
   constructor(moment: 'now' | 'before reading') {
     this.moment = moment

@@ -13,8 +13,6 @@ import {
 import { Placeholder } from '../query.ts'
 import { PlaceholderArray } from './compiler.ts'
 
-/** Batches reads: many requests share one statement. */
-
 /** The values for a query. */
 export type Args = Record<string, unknown>
 type Rows = unknown[]
