@@ -196,7 +196,8 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const { jwt, kid } = template
     ? await ctx.signing.templateToken(await templateClaims(ctx, template, facts, times), facts.keyring_version)
     : await ctx.signing.sessionToken(sessionClaims(ctx, facts, times), facts.keyring_version)
-  if (life > ctx.settings.session_token_lifetime_seconds) await ctx.store.signingKeys.noteLongLived(kid, exp * SECOND)
+  if (life > ctx.settings.session_token_lifetime_seconds)
+    await ctx.store.signingKeys.recordLongLivedToken(kid, exp * SECOND)
   return jwt
 }
 

@@ -117,7 +117,7 @@ export interface Store {
     keyring(): Promise<{ version: number; keys: SigningKeyRecord[] }>
     /** Changes several keys in one transaction, if none has changed since `version`. */
     change(version: number, change: SigningKeyChange, event: AuditRecord): Promise<boolean>
-    noteLongLived(id: string, until: number): Promise<void>
+    recordLongLivedToken(id: string, until: number): Promise<void>
   }
   revocations: {
     /** Stores a cutoff: everything of a subject that was written up to now is revoked. @returns the cutoff, Unix ms */

@@ -58,7 +58,7 @@ export function signingKeys(db: Database): Store['signingKeys'] {
       return changed !== undefined
     },
 
-    async noteLongLived(id, until) {
+    async recordLongLivedToken(id, until) {
       await db.transition({ query: extendSigning({ id, until }) })
     },
   }
