@@ -228,7 +228,7 @@ export async function main(): Promise<string | undefined> {
       })
       const [, url] = /STAGEDOOR_SERVER_URL=(\S+)/.exec(server.output()) ?? []
       assert.equal((await fetch(`${url}/healthz`)).status, 200)
-      assert.match(await (await fetch(`${url}/banner.js`)).text(), /customElements\.define\('stagedoor-banner'/)
+      assert.match(await (await fetch(`${url}/banner.js`)).text(), /customElements\.define\(["']stagedoor-banner["']/)
     }
     rmSync(folder, { recursive: true, force: true })
   })
