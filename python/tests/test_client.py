@@ -387,10 +387,7 @@ class TestOperations:
 
 
 RESOURCES = [
-    name
-    for kind in Stagedoor.__mro__
-    for name in vars(kind).get("__annotations__", {})
-    if not name.startswith("_")
+    name for kind in Stagedoor.__mro__ for name in vars(kind).get("__annotations__", {}) if not name.startswith("_")
 ]
 
 
