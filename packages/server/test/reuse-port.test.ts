@@ -27,9 +27,18 @@ describe('STAGEDOOR_REUSE_PORT', () => {
     const headers = { authorization: `Bearer ${secretKey}`, connection: 'close' }
     return (await fetch(`${url}/v1/users/count`, { headers })).status
   }
+  /**
+   * The kernel resets connections that the stopping server has not accepted yet, unless `net.ipv4.tcp_migrate_req` is on.
+   * Their requests were not read, so a client sends them again.
+   */
+  const askOnceMore = (server: Serving) =>
+    ask(server).catch(error => {
+      if (error.cause?.code !== 'ECONNRESET') throw error
+      return ask(server)
+    })
   const requestsOf = (server: Serving) => server.output().split('"msg":"request"').length - 1
 
-  it('lets two servers answer at one port; when one of them stops, no request fails', async () => {
+  it('lets two servers answer at one port; when one of them stops, the other one answers', async () => {
     await using first = await node(true)
     await using second = await node(true)
     for (let tries = 0; tries < 200 && (requestsOf(first) === 0 || requestsOf(second) === 0); tries++)
@@ -40,7 +49,7 @@ describe('STAGEDOOR_REUSE_PORT', () => {
     const failed: unknown[] = []
     const clients = Array.from({ length: 4 }, async () => {
       while (!stopped) {
-        const outcome = await ask(second).catch(error => error.cause ?? error)
+        const outcome = await askOnceMore(second).catch(error => error.cause ?? error)
         if (outcome !== 200) failed.push(outcome)
       }
     })
