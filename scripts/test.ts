@@ -55,7 +55,24 @@ const ON_BOTH = [
 ]
 
 /** These files start first, so that no core is idle at the end. The list need not be exact: the end of a run shows times. */
-const LONGEST_FIRST: string[] = []
+const LONGEST_FIRST = [
+  'test/clerk-js.test.ts',
+  'test/python.test.ts',
+  'test/server-sdks.test.ts',
+  'test/banner.test.ts',
+  'packages/server/test/cli.test.ts',
+  'test/packages.test.ts',
+  'packages/server/test/restore.test.ts',
+  'packages/server/test/import.test.ts',
+  'packages/server/test/postgres.test.ts',
+  'test/accept-page-browser.test.ts',
+  'test/banner-clerk.test.ts',
+  'test/example-bolt-on-express.test.ts',
+  'packages/server/test/overload.test.ts',
+  'packages/server/test/cli-usage.test.ts',
+  'test/openapi/openapi.test.ts',
+  'test/faults/nodes.test.ts',
+]
 
 /** Imports of a test that starts another program: another Node, a browser, PostgreSQL, nginx. */
 const STARTS_PROGRAM =
