@@ -332,6 +332,23 @@ describe('connections', () => {
     for (const id of acknowledged) expectOk(await server.call('GET', `/v1/users/${id}`))
   })
 
+  for (const ending of ['is told that it was terminated', 'is reset', 'is closed'] as const)
+    it(`of which one ${ending} while it opens: reads and writes succeed on the next`, async () => {
+      const url = await postgres.createDatabase()
+      await using proxy = await stallingProxy(postgres.port)
+      await using server = await on(url.replace(String(postgres.port), String(proxy.port)))
+      const session = await server.signIn()
+      for (let i = 0; i < 5; i++) {
+        for (const run of [() => mint(server, session), () => server.call('POST', '/v1/users', {})]) {
+          proxy.rejectNext(ending)
+          proxy.heal()
+          await wait(20)
+          expectOk(await run())
+          assert.equal(proxy.rejected(), true)
+        }
+      }
+    })
+
   it('D18 that are all lost: the node mints nothing, keeps serving the key set, and recovers without a restart', async () => {
     await using own = await startPostgres()
     const url = await own.createDatabase()
@@ -463,8 +480,14 @@ describe('TLS', { skip: noOpenssl }, () => {
 /** A proxy that can stop passing data on without closing. */
 async function stallingProxy(target: number) {
   let stalled = false
+  let rejecting: string | undefined
   const sockets = new Set<Socket>()
   const server = createServer(from => {
+    if (rejecting) {
+      reject(from, rejecting)
+      rejecting = undefined
+      return
+    }
     const to = connectTo(target, '127.0.0.1')
     for (const [one, other] of [
       [from, to],
@@ -482,6 +505,12 @@ async function stallingProxy(target: number) {
     stall() {
       stalled = true
     },
+    /** Ends the next connection while it opens. */
+    rejectNext(ending: string) {
+      rejecting = ending
+    },
+    /** Whether that connection was made. */
+    rejected: () => rejecting === undefined,
     heal() {
       stalled = false
       for (const socket of sockets) socket.destroy()
@@ -491,6 +520,21 @@ async function stallingProxy(target: number) {
       server.close()
     },
   }
+}
+
+/** Ends a connection after its first bytes, as PostgreSQL or the network would. */
+function reject(socket: Socket, ending: string): void {
+  socket.on('error', () => {})
+  socket.once('data', () => {
+    if (ending === 'is reset') socket.resetAndDestroy()
+    else if (ending === 'is closed') socket.end()
+    else {
+      const fields = Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0')
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(fields.length + 4)
+      socket.end(Buffer.concat([Buffer.from('E'), length, fields]))
+    }
+  })
 }
 
 const granted: string[] = []

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { OutcomeUnknown, StoreUnavailable } from '../../domain/store.ts'
 import { bindAll } from '../query.ts'
 import { READ_ONLY } from './clock.ts'
-import { isAnswer, isReadOnly, isTimeout, ReadOnly, toDomainError } from './errors.ts'
+import { isAnswer, isLost, isReadOnly, isTimeout, ReadOnly, toDomainError } from './errors.ts'
 import type { Statement } from './statements.ts'
 
 /** Maximum attempts of a statement or transaction. */
@@ -50,7 +50,7 @@ export class Connections {
     const waiting = { since: performance.now(), size: 1 }
     this.waiting.add(waiting)
     try {
-      const client = await this.#pool.connect()
+      const client = await this.#open()
       if (!writing || !this.rejectsWrites) return client
       client.release()
       throw new StoreUnavailable(
@@ -61,6 +61,17 @@ export class Connections {
       throw new StoreUnavailable((error as Error).message, { cause: error, reading: !writing })
     } finally {
       this.waiting.delete(waiting)
+    }
+  }
+
+  /** Takes a connection from the pool. Retries if a new connection was lost while it opened: nothing was sent yet. */
+  async #open(): Promise<pg.PoolClient> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#pool.connect()
+      } catch (error) {
+        if (!isLost(error) || attempt >= ATTEMPTS) throw error
+      }
     }
   }
 

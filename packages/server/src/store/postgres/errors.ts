@@ -40,6 +40,12 @@ export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && !/^(57P|08)/.test(error.code ?? '') && error.severity !== 'FATAL'
 }
 
+/** Whether the connection was open and then lost: the database terminated it (57P01, 57P02), or the network reset it. */
+export const isLost = (error: unknown): boolean => {
+  const { code = '', message } = error as pg.DatabaseError
+  return /^(57P01|57P02|ECONNRESET|EPIPE)$/.test(code) || message === 'Connection terminated unexpectedly'
+}
+
 /** Whether the connection was silent until the timeout. */
 export const isTimeout = (error: unknown): boolean => (error as Error).message === 'Query read timeout'
 
