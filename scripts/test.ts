@@ -6,7 +6,8 @@
  *   npm run test:fast         checks, and the tests that start no other program, on SQLite only
  *   npm run test:deep         the long forms too
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -72,6 +73,10 @@ const LONGEST_FIRST = [
   'packages/server/test/cli-usage.test.ts',
   'test/openapi/openapi.test.ts',
   'test/faults/nodes.test.ts',
+  'packages/server/test/property.test.ts',
+  'packages/server/test/slow-clients.test.ts',
+  'packages/server/test/forged-tokens.test.ts',
+  'packages/server/test/audit.test.ts',
 ]
 
 /** Imports of a test that starts another program: another Node, a browser, PostgreSQL, nginx. */
@@ -150,9 +155,19 @@ async function* withoutSummary(events: AsyncIterable<{ type: string; data: { fil
   for await (const event of events) if (event.type !== 'test:diagnostic' || event.data.file !== undefined) yield event
 }
 
-if (words.length === 0) {
-  const checks = spawnSync(process.execPath, [join(root, 'scripts/check.ts')], { stdio: 'inherit' })
-  if (checks.status !== 0) process.exit(checks.status ?? 1)
+/** Runs the checks while the first test files run. If one fails, no other file starts. */
+async function runChecks(): Promise<void> {
+  const child = spawn(process.execPath, [join(root, 'scripts/check.ts')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      printed += text
+    })
+  const [code] = await once(child, 'close')
+  console.log(`\nchecks\n${printed.trimEnd()}`)
+  if (code === 0) return
+  failures.push('the checks')
+  left.length = 0
 }
 
 const left = jobs()
@@ -163,7 +178,8 @@ if (total === 0) {
 }
 const started = performance.now()
 await Promise.all(
-  Array.from({ length: availableParallelism() }, async () => {
+  Array.from({ length: availableParallelism() }, async (_, worker) => {
+    if (worker === 0 && words.length === 0) await runChecks()
     for (let job = left.shift(); job; job = left.shift()) await runFile(job)
   }),
 )

@@ -72,7 +72,7 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     assert.equal(await page.locator('stagedoor-banner').isVisible(), false)
     const { session_id } = await actAs(page, { session_max_duration_in_seconds: 600 })
     const said = (await text(page)).replace(/\s+/g, ' ')
-    assert.match(said, /^Olivia Park is acting as carl@example\.com\. Reason: Ticket 1234 (9:\d\d|10:00) left Leave$/)
+    assert.match(said, /^Olivia Park is acting as carl@example\.com\. Reason: Ticket 1234 (0?9:\d\d|10:00) left Leave$/)
     assert.equal(await page.locator('stagedoor-banner').getAttribute('session'), session_id)
     assert.deepEqual(browser.errors, [])
   })

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
-import { type Page, chromium as playwright } from 'playwright-core'
+import { after } from 'node:test'
+import { type Browser as Chromium, type Page, chromium as playwright } from 'playwright-core'
 import { close, listen } from './ports.ts'
 import { patience } from './time.ts'
 
@@ -49,20 +50,21 @@ function chromium(): string {
   return path
 }
 
+let running: Promise<Chromium> | undefined
+
+// It belongs to the whole file: starting it takes longer than most tests.
+after(async () => (await running)?.close())
+
+/** Opens a page with a profile of its own, in a Chromium that all tests of this process share. */
 export async function launchBrowser(options: { javaScriptEnabled?: boolean; locale?: string } = {}): Promise<Browser> {
-  const profile = mkdtempSync(join(tmpdir(), 'stagedoor-browser-'))
-  const context = await playwright.launchPersistentContext(profile, {
-    ...options,
-    executablePath: chromium(),
-    headless: true,
-    args: SWITCHES,
-  })
+  running ??= playwright.launch({ executablePath: chromium(), headless: true, args: SWITCHES })
+  const context = await (await running).newContext(options)
   // Block requests to other machines (Clerk’s components request pictures from img.clerk.com and others).
   await context.route(
     url => !['127.0.0.1', 'localhost'].includes(url.hostname),
     route => route.abort(),
   )
-  const page = context.pages()[0] ?? (await context.newPage())
+  const page = await context.newPage()
   page.setDefaultTimeout(patience(15_000))
   const errors: string[] = []
   page.on('pageerror', error => errors.push(String(error)))
@@ -72,7 +74,6 @@ export async function launchBrowser(options: { javaScriptEnabled?: boolean; loca
     errors,
     async [Symbol.asyncDispose]() {
       await context.close()
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }

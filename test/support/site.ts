@@ -43,7 +43,7 @@ export interface SiteOptions extends TestServerOptions {
 /**
  * Starts a server, then an app, each on a free port. The server knows the app's sign-in page, and the app gets the server's
  * address and keys. Disposing the site stops everything.
- * @param start starts the app where it is told to
+ * @param start starts the app on the port that it gets
  * @example
  * await using site = await startSite(({ url, port, serverURL }) =>
  *   startApp(['app.js'], { url, env: { PORT: `${port}`, STAGEDOOR_SERVER_URL: serverURL }, ready: /listening/ }))

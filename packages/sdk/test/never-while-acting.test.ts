@@ -11,6 +11,7 @@ import { type ActionPatterns, type Auth, forbidActingOn, neverWhileActing } from
 import express from 'express'
 import Fastify from 'fastify'
 import { Hono } from 'hono'
+import { promised } from '../../../test/support/time.ts'
 
 const acting: Auth = { userId: 'u', sessionId: 's', actor: { sub: 'a' }, isActing: true, claims: {} }
 const own: Auth = { userId: 'u', sessionId: 's', actor: null, isActing: false, claims: {} }
@@ -249,7 +250,7 @@ describe('patterns', () => {
     for (const url of ['/a'.repeat(8_000), `/password${'/password'.repeat(800)}x`, `/${'%2561'.repeat(1_600)}`]) {
       const began = performance.now()
       await ruleFor({ ...neverWhileActing, action: ['**/a/**/b/**/c'] }, 'POST', url)
-      assert.ok(performance.now() - began < 1_000, url.slice(0, 20))
+      assert.ok(performance.now() - began < promised(1_000), url.slice(0, 20))
     }
   })
 })
