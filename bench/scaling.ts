@@ -268,7 +268,7 @@ table(waits)
 
 /** Prints the simulation of the measured machine: one process on one core, and PostgreSQL next to the load. */
 function checked(): void {
-  const runs = readdirSync(results).filter(name => /^\d{4}-\d\d-\d\d-(?!rows|workers)/.test(name))
+  const runs = readdirSync(results).filter(name => /^\d{4}-\d\d-\d\d-(?!rows)/.test(name))
   const run = JSON.parse(readFileSync(new URL(runs.sort().at(-1) ?? '', results), 'utf8')) as {
     figures: { name: string; rate: number; p50: number; p99: number }[]
   }
