@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
+import { times } from '../../../test/support/deep.ts'
 import { testServer } from '../../../test/support/server.ts'
 import { systemClock } from '../src/domain/random.ts'
 import { StoreUnavailable } from '../src/domain/store.ts'
@@ -23,6 +24,15 @@ function withItems(database: TestDatabase): Sqlite {
   )
   other.close()
   return db
+}
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
 }
 
 const add = (id: number, fields: { name?: string; parent?: number; pad?: number } = {}): Step => ({
@@ -93,6 +103,61 @@ describe('group commit', () => {
     assert.deepEqual(await outcomes(all), ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'rejected', 'fulfilled'])
     assert.equal(await all[2], undefined, 'a required step that found no row')
     assert.deepEqual(ids(database), [1, 2, 8])
+    await db.close()
+  })
+
+  it('any mix of writes that succeed, fail and change nothing has the result of running them one after the other', async () => {
+    using database = testDatabase()
+    const db = withItems(database)
+    const reported: string[] = []
+    db.onCommitted(events => reported.push(...events.map(event => event.id)))
+    const random = seeded(20_261_127)
+    const pick = (below: number) => Math.floor(random() * below)
+    const stored = new Map<number, string>()
+    const expected: string[] = []
+    let failed = 0
+    for (let batch = 0; batch < times(150, 3_000); batch++) {
+      const writes = Array.from({ length: 1 + pick(12) }, (_, i) => {
+        const steps = Array.from({ length: 1 + pick(3) }, () => ({ id: 1 + pick(400), name: `name ${pick(400)}` }))
+        const mustFindNothing = pick(10) === 0
+        // The same rules, in memory: a write counts completely or not at all.
+        const after = new Map(stored)
+        const fits = steps.every(({ id, name }) => {
+          if (after.has(id) || [...after.values()].includes(name)) return false
+          after.set(id, name)
+          return true
+        })
+        const succeeds = fits && !mustFindNothing
+        const event = `event ${batch} ${i}`
+        if (succeeds) {
+          for (const [id, name] of after) stored.set(id, name)
+          expected.push(event)
+        } else failed++
+        const [first, ...more] = steps.map(({ id, name }) => add(id, { name }))
+        const events = [{ id: event }] as unknown as NonNullable<Step['events']>
+        const nothing: Step = { query: dynamic(sql`delete from item where id = -1 returning id`), required: true }
+        const all = [{ ...(first as Step), events }, ...more, ...(mustFindNothing ? [nothing] : [])]
+        const [begin, ...rest] = pick(2) === 0 ? all : [{ query: dynamic(sql`delete from item where id = -1`) }, ...all]
+        return { fits, mustFindNothing, done: db.transition(begin as Step, ...rest) }
+      })
+      const results = await Promise.allSettled(writes.map(({ done }) => done))
+      for (const [i, { fits, mustFindNothing }] of writes.entries()) {
+        const result = results[i]
+        assert.equal(result?.status, fits ? 'fulfilled' : 'rejected')
+        if (result?.status === 'fulfilled') assert.equal(result.value === undefined, mustFindNothing)
+      }
+      if (stored.size > 250) {
+        stored.clear()
+        await db.transition({ query: dynamic(sql`delete from item`) })
+      }
+      if (batch % 25 === 0)
+        assert.deepEqual(
+          ids(database),
+          [...stored.keys()].sort((a, b) => a - b),
+        )
+    }
+    assert.ok(failed > 100 && expected.length > 100, `${failed} failed, ${expected.length} stored`)
+    assert.deepEqual(reported, expected)
     await db.close()
   })
 

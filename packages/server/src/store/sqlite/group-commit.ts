@@ -14,18 +14,30 @@ const BUSY_RETRY = 2
 const BALLAST_INTERVAL = 1_000
 const NO_ROOM = 'the disk is full: until space is free again, only changes that revoke or end something are stored'
 
+/** What a write has done so far. */
+export interface Progress {
+  /** The audit events that it inserted. */
+  events: AuditRecord[]
+  /** Whether one of its statements changed a row. */
+  hasChanged: boolean
+}
+
 /** A write that waits for its commit. */
 interface Write {
-  /** Runs the statements, and adds the audit events that they insert. */
-  run: (events: AuditRecord[]) => unknown
+  /** Runs the statements. May run twice, in two transactions of which only the second one is committed. */
+  run: (progress: Progress) => unknown
   revokes: boolean
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
 }
 
+/** A write failed after it had changed rows, so the transaction contains half a write. */
+class HalfWritten extends Error {}
+
 /**
- * Commits the writes of one turn of the event loop together, each in its own savepoint: if one write fails, the others
- * still commit; if the commit fails, all of its batch fail.
+ * Commits the writes of one turn of the event loop together: if one write fails, the others still commit; if the commit
+ * fails, all of its batch fail. Writes run without savepoints first. If one of them fails after it changed rows, the
+ * transaction is rolled back, and the whole batch runs again with a savepoint for each write.
  */
 export class GroupCommit {
   readonly #db: BetterSqlite3.Database
@@ -36,6 +48,8 @@ export class GroupCommit {
   #isScheduled = false
   #isClosed = false
   #busySince: number | undefined
+  /** How long SQLite waits for another process that is writing, in ms. */
+  #timeout = BUSY_TIMEOUT
   /** Whether the reserved space was given up, as of the last check. */
   #isBallastSpent = false
   #ballastCheckedAt = Number.NEGATIVE_INFINITY
@@ -58,10 +72,10 @@ export class GroupCommit {
 
   /**
    * Runs a write in the next commit.
-   * @param run runs its statements, and adds the audit events that they insert
+   * @param run runs its statements. May run twice, in two transactions of which only the second one is committed
    * @returns its result, after the commit
    */
-  add<T>(run: (events: AuditRecord[]) => T, revokes: boolean): Promise<T> {
+  add<T>(run: (progress: Progress) => T, revokes: boolean): Promise<T> {
     if (this.#isClosed) return Promise.reject(new StoreUnavailable('the database is closed'))
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ run, revokes, resolve: resolve as Write['resolve'], reject })
@@ -101,17 +115,18 @@ export class GroupCommit {
     return this.#isBallastSpent
   }
 
-  #commitBatch(batch: Write[]): void {
+  #commitBatch(batch: Write[], withSavepoints = false): void {
     if (batch.length === 0) return
     const events: AuditRecord[] = []
     let answers: (() => void)[]
     try {
       this.#begin()
-      answers = batch.map(write => this.#runInSavepoint(write, events))
+      answers = batch.map(write => this.#runWrite(write, events, withSavepoints))
       this.#run('commit')
     } catch (error) {
       if (this.#db.inTransaction) this.#run('rollback')
-      this.#handleFailure(batch, error)
+      if (error instanceof HalfWritten) this.#commitBatch(batch, true)
+      else this.#handleFailure(batch, error)
       return
     }
     for (const answer of answers) answer()
@@ -119,21 +134,22 @@ export class GroupCommit {
   }
 
   /** @returns a function that answers the caller, to be called after the commit */
-  #runInSavepoint({ run, resolve, reject }: Write, events: AuditRecord[]): () => void {
-    const eventsBefore = events.length
+  #runWrite({ run, resolve, reject }: Write, events: AuditRecord[], withSavepoint: boolean): () => void {
+    const progress: Progress = { events: [], hasChanged: false }
+    if (withSavepoint) this.#run('savepoint item')
     let answer: () => void
-    this.#run('savepoint item')
     try {
-      const value = run(events)
+      const value = run(progress)
+      events.push(...progress.events)
       answer = () => resolve(value)
     } catch (error) {
       // A full disk or a failed write may have rolled back the whole transaction, not only this item.
       if (!this.#db.inTransaction || hasCode(error, 'SQLITE_FULL')) throw error
-      this.#run('rollback to item')
-      events.length = eventsBefore
+      if (withSavepoint) this.#run('rollback to item')
+      else if (progress.hasChanged) throw new HalfWritten()
       answer = () => reject(toDomainError(error))
     }
-    this.#run('release item')
+    if (withSavepoint) this.#run('release item')
     return answer
   }
 
@@ -151,15 +167,13 @@ export class GroupCommit {
 
   /**
    * Begins a write transaction. Does not wait for another process that is writing: SQLite would block all reads during
-   * that time.
+   * that time. From the first write on, no lock of another process blocks a read: the write-ahead log separates them.
    */
   #begin(): void {
-    if (!this.#isClosed) this.#db.pragma('busy_timeout = 0')
-    try {
-      this.#run('begin immediate')
-    } finally {
-      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT}`)
-    }
+    const timeout = this.#isClosed ? BUSY_TIMEOUT : 0
+    if (timeout !== this.#timeout) this.#db.pragma(`busy_timeout = ${timeout}`)
+    this.#timeout = timeout
+    this.#run('begin immediate')
     this.#busySince = undefined
   }
 

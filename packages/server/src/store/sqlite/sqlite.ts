@@ -18,7 +18,7 @@ import {
 } from '../query.ts'
 import { Ballast } from './ballast.ts'
 import { toDomainError, withDamageAdvice } from './errors.ts'
-import { BUSY_TIMEOUT, GroupCommit } from './group-commit.ts'
+import { BUSY_TIMEOUT, GroupCommit, type Progress } from './group-commit.ts'
 import { HighWaterMark } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
 import { assertSchema, migrateSqlite } from './migrate.ts'
@@ -54,9 +54,9 @@ export interface SqliteOptions {
 
 /**
  * The embedded SQLite database. Every commit is on disk before its caller gets an answer (WAL, synchronous=FULL).
- * Writes that arrive in the same turn of the event loop are committed together, each in its own savepoint: if one write
- * fails, the others still commit; if the commit fails, all of its batch fail. Reads of the same turn run one after the
- * other, and so do their callers afterwards: that takes half the processor time of alternating between them.
+ * Writes that arrive in the same turn of the event loop are committed together: if one write fails, the others still
+ * commit; if the commit fails, all of its batch fail. Reads of the same turn run one after the other, and so do their
+ * callers afterwards: that takes half the processor time of alternating between them.
  */
 export class Sqlite implements Database {
   readonly #db: BetterSqlite3.Database
@@ -137,9 +137,9 @@ export class Sqlite implements Database {
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
     try {
-      return await this.#writes.add(events => {
-        const rows = this.#step(first, events)
-        for (const step of more) this.#step(step, events)
+      return await this.#writes.add(progress => {
+        const rows = this.#step(first, progress)
+        for (const step of more) this.#step(step, progress)
         return rows
       }, first.revokes === true)
     } catch (error) {
@@ -236,21 +236,22 @@ export class Sqlite implements Database {
     }
   }
 
-  #step<R>(step: Step<R>, events: AuditRecord[]): R[] {
-    const rows = this.#rows(step.query)
+  #step<R>(step: Step<R>, progress: Progress): R[] {
+    const rows = this.#rows(step.query, progress)
     if (step.required && rows.length === 0) throw new NoRowMatched()
-    if (step.events) events.push(...step.events)
-    for (const next of step.next?.(rows) ?? []) this.#step(next, events)
+    if (step.events) progress.events.push(...step.events)
+    for (const next of step.next?.(rows) ?? []) this.#step(next, progress)
     return rows
   }
 
-  #rows<R>(query: BoundQuery<R>): R[] {
+  #rows<R>(query: BoundQuery<R>, progress?: Progress): R[] {
     return this.#guarded(() => {
       const { statement, parameters } = this.#compile(query)
       const values = this.#values(parameters, query)
-      if (statement.reader) return statement.all(values) as R[]
-      statement.run(values)
-      return []
+      const rows = statement.reader ? (statement.all(values) as R[]) : []
+      const changes = statement.reader ? rows.length : statement.run(values).changes
+      if (progress && changes > 0) progress.hasChanged = true
+      return rows
     })
   }
 
