@@ -139,7 +139,8 @@ describe('purge', () => {
 
   it('changes no answer about live records; an ended record is reported as ended or not found', async () => {
     let deleted = 0
-    for (let run = 0; run < times(6, 200); run++) deleted += await randomRun()
+    // Few random runs may delete nothing: then there are more of them.
+    for (let run = 0; run < times(6, 200) || (deleted === 0 && run < 60); run++) deleted += await randomRun()
     assert.ok(deleted > 0)
     goal('P1-rows-purged-in-random-runs', deleted, '> 0, nothing alive touched', deleted > 0)
   })

@@ -509,6 +509,9 @@ class SignInToken(Model):
 class TotalCount(Model):
     object: Literal["total_count"]
     total_count: int
+    """Exact up to 100,000 users, and up to 10,000 with a filter."""
+    total_count_is_minimum: bool | None = None
+    """Present if there can be more rows: the server stopped counting at `total_count`."""
 
 
 class UpdateJWTTemplateRequestBodyTypedDict(TypedDict):
@@ -710,11 +713,12 @@ CreateActorTokenActor: TypeAlias = Actor
 
 
 class GetActorTokenListQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     status: NotRequired[Literal["pending", "accepted", "revoked"] | None]
     user_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
-    limit: NotRequired[int | None]
-    offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -722,10 +726,11 @@ class GetActorTokenListQuery(TypedDict):
 
 
 class GetSignInTokenListQuery(TypedDict):
-    status: NotRequired[Literal["pending", "accepted", "revoked"] | None]
-    user_id: NotRequired[str | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    status: NotRequired[Literal["pending", "accepted", "revoked"] | None]
+    user_id: NotRequired[str | None]
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -733,6 +738,9 @@ class GetSignInTokenListQuery(TypedDict):
 
 
 class GetUserListQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     user_id: NotRequired[list[str] | None]
     email_address: NotRequired[list[str] | None]
     phone_number: NotRequired[list[str] | None]
@@ -753,8 +761,6 @@ class GetUserListQuery(TypedDict):
     created_at_before: NotRequired[int | None]
     created_at_after: NotRequired[int | None]
     order_by: NotRequired[str | None]
-    limit: NotRequired[int | None]
-    offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -783,17 +789,19 @@ class GetUsersCountQuery(TypedDict):
     created_at_after: NotRequired[int | None]
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     order_by: NotRequired[str | None]
 
 
 class GetSessionListQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     client_id: NotRequired[str | None]
     user_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
     """Only sessions of this actor. Stagedoor only."""
     status: NotRequired[Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | None]
-    limit: NotRequired[int | None]
-    offset: NotRequired[int | None]
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -810,6 +818,7 @@ class FollowRevocationsQuery(TypedDict):
 class ListJWTTemplatesQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -817,6 +826,9 @@ class ListJWTTemplatesQuery(TypedDict):
 
 
 class GetAuditEventListQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     action: NotRequired[str | None]
     outcome: NotRequired[Literal["done", "refused"] | None]
     code: NotRequired[str | None]
@@ -831,9 +843,7 @@ class GetAuditEventListQuery(TypedDict):
     before: NotRequired[int | None]
     """Only events before this time (ms)."""
     before_seq: NotRequired[int | None]
-    """Only events before this position. Use it to page through any number of events."""
-    limit: NotRequired[int | None]
-    offset: NotRequired[int | None]
+    """Only events after this one in the list, which are older. The same as `starting_after`."""
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
@@ -843,6 +853,7 @@ class GetAuditEventListQuery(TypedDict):
 class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.

@@ -415,7 +415,10 @@ export type SignInToken = {
 
 export type TotalCount = {
   object: 'total_count'
+  /** Exact up to 100,000 users, and up to 10,000 with a filter. */
   totalCount: number
+  /** Present if there can be more rows: the server stopped counting at `total_count`. */
+  totalCountIsMinimum?: true | undefined
 }
 
 export type UpdateJWTTemplateRequestBody = {
@@ -518,12 +521,13 @@ export type VerifyClientRequestBody = {
 }
 
 export type GetActorTokenListQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
   status?: 'pending' | 'accepted' | 'revoked' | undefined
   userId?: string | undefined
   actorSub?: string | undefined
-  limit?: number | undefined
-  offset?: number | undefined
-  paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
@@ -531,11 +535,12 @@ export type GetActorTokenListQuery = {
 }
 
 export type GetSignInTokenListQuery = {
-  status?: 'pending' | 'accepted' | 'revoked' | undefined
-  userId?: string | undefined
   limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
   paginated?: boolean | undefined
+  status?: 'pending' | 'accepted' | 'revoked' | undefined
+  userId?: string | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
@@ -543,6 +548,10 @@ export type GetSignInTokenListQuery = {
 }
 
 export type GetUserListQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
   userId?: string[] | undefined
   emailAddress?: string[] | undefined
   phoneNumber?: string[] | undefined
@@ -564,9 +573,6 @@ export type GetUserListQuery = {
   createdAtAfter?: number | undefined
   /** @default "-created_at" */
   orderBy?: string | undefined
-  limit?: number | undefined
-  offset?: number | undefined
-  paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
@@ -594,20 +600,22 @@ export type GetUsersCountQuery = {
   createdAtBefore?: number | undefined
   createdAtAfter?: number | undefined
   limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
   /** @default "-created_at" */
   orderBy?: string | undefined
 }
 
 export type GetSessionListQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
   clientId?: string | undefined
   userId?: string | undefined
   /** Only sessions of this actor. Stagedoor only. */
   actorSub?: string | undefined
   status?: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending' | undefined
-  limit?: number | undefined
-  offset?: number | undefined
-  paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
@@ -625,6 +633,7 @@ export type GetHandshakePayloadQuery = {
 
 export type ListJWTTemplatesQuery = {
   limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
   paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
@@ -634,6 +643,10 @@ export type ListJWTTemplatesQuery = {
 }
 
 export type GetAuditEventListQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
   action?: string | undefined
   outcome?: 'done' | 'refused' | undefined
   code?: string | undefined
@@ -647,11 +660,8 @@ export type GetAuditEventListQuery = {
   after?: number | undefined
   /** Only events before this time (ms). */
   before?: number | undefined
-  /** Only events before this position. Use it to page through any number of events. */
+  /** Only events after this one in the list, which are older. The same as `starting_after`. */
   beforeSeq?: number | undefined
-  limit?: number | undefined
-  offset?: number | undefined
-  paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
@@ -660,6 +670,7 @@ export type GetAuditEventListQuery = {
 
 export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
   paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */

@@ -31,7 +31,7 @@ export const AuditEvent = z
   })
   .meta({ id: 'AuditEvent' })
 
-/** The log is ordered by `seq`, so `seq` is also its cursor. */
+/** An event's position in the list is given by its number. */
 const seqCursor = z
   .string()
   .regex(/^\d{1,16}$/, { error: 'the `next_cursor` of the previous page, or the `seq` of its last event' })
@@ -60,7 +60,7 @@ export const listAuditEvents = operation({
       before: milliseconds.optional().describe('Only events before this time (ms).'),
       before_seq: milliseconds
         .optional()
-        .describe('Only events before this position. Use it to page through any number of events.'),
+        .describe('Only events after this one in the list, which are older. The same as `starting_after`.'),
     },
     seqCursor,
   ),

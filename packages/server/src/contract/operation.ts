@@ -108,9 +108,13 @@ const wholeNumber = (from: number, to: number) =>
 export const limit = wholeNumber(1, MAX_LIMIT)
   .default(10)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
-export const offset = wholeNumber(0, 1_000_000_000)
-  .default(0)
-  .meta({ type: 'integer', minimum: 0, maximum: 1_000_000_000, default: 0 })
+/** Returns the parameter with the number of rows to skip. The server reads past each of them, so it has a maximum. */
+export const offsetUpTo = (maximum: number) =>
+  wholeNumber(0, maximum)
+    .default(0)
+    .meta({ type: 'integer', minimum: 0, maximum, default: 0 })
+    .describe('Rows to skip. To read further than that, use `starting_after`.')
+export const offset = offsetUpTo(10_000)
 /** The latest time that a JavaScript Date can represent, in Unix ms. */
 const MAX_TIME = 8_640_000_000_000_000
 export const milliseconds = wholeNumber(0, MAX_TIME).meta({ type: 'integer', minimum: 0, maximum: MAX_TIME })
@@ -143,8 +147,8 @@ export const opaqueCursor = z.string().min(1).max(4_096)
 export function pagedQuery<Filters extends z.ZodRawShape>(filters: Filters, cursor: z.ZodType<string, string>) {
   return z
     .strictObject({
-      ...filters,
       ...listQuery,
+      ...filters,
       starting_after: cursor
         .optional()
         .describe(
@@ -167,17 +171,30 @@ function isOnePosition(query: unknown): boolean {
   return starting_after === undefined || offset === 0
 }
 
+/** Says that a count is not exact. */
+export const totalCountIsMinimum = z
+  .literal(true)
+  .optional()
+  .describe('Present if there can be more rows: the server stopped counting at `total_count`.')
+
 /** An array; with `paginated=true` an object that also has the count and, if there are more rows, the position of the next page. */
 export function listOf<T extends z.ZodType>(item: T) {
   return z.union([
     z.array(item),
     z.strictObject({
       data: z.array(item),
-      total_count: z.int().min(0).optional().describe('Omitted if the request has `total_count=false`.'),
+      total_count: z
+        .int()
+        .min(0)
+        .optional()
+        .describe('Exact up to 10,000 rows. Omitted if the request has `total_count=false`.'),
+      total_count_is_minimum: totalCountIsMinimum,
       next_cursor: z
         .string()
         .optional()
-        .describe('Send it as `starting_after` to get the next page. Omitted on the last page.'),
+        .describe(
+          'Send it as `starting_after` to get the next page. Omitted on the last page. If few rows match several filters, a page before the last one can have fewer rows than `limit`, or none.',
+        ),
     }),
   ])
 }

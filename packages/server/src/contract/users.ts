@@ -10,10 +10,11 @@ import {
   Milliseconds,
   many,
   milliseconds,
-  offset,
+  offsetUpTo,
   opaqueCursor,
   operation,
   pagedQuery,
+  totalCountIsMinimum,
 } from './operation.ts'
 
 const Metadata = JsonObject.meta({ id: 'Metadata', type: 'object', additionalProperties: true })
@@ -204,8 +205,15 @@ const bodyErrors = [
   'form_identifier_exists',
 ] as const
 
+/** Clerk's clients read all users by offset. */
+const usersOffset = offsetUpTo(100_000)
+
 export const TotalCount = z
-  .strictObject({ object: z.literal('total_count'), total_count: z.int().min(0) })
+  .strictObject({
+    object: z.literal('total_count'),
+    total_count: z.int().min(0).describe('Exact up to 100,000 users, and up to 10,000 with a filter.'),
+    total_count_is_minimum: totalCountIsMinimum,
+  })
   .meta({ id: 'TotalCount' })
 
 export const listUsers = operation({
@@ -217,7 +225,7 @@ export const listUsers = operation({
   auth: 'secret_key',
   rights: ['users'],
   roles: ['viewer', 'support', 'approver', 'admin'],
-  query: pagedQuery({ ...filters, order_by }, opaqueCursor),
+  query: pagedQuery({ ...filters, order_by, offset: usersOffset }, opaqueCursor),
   response: listOf(User),
 })
 
@@ -234,7 +242,7 @@ export const countUsers = operation({
   query: z.strictObject({
     ...filters,
     limit: limit.optional(),
-    offset: offset.optional(),
+    offset: usersOffset.optional(),
     order_by: order_by.optional(),
   }),
   response: TotalCount,

@@ -87,10 +87,11 @@ export interface Store {
     /** Returns whether an actor is this user, and whether it is a stored user who is banned or locked. */
     findActor(actorSub: string, userId: string): Promise<{ is_user: boolean; is_blocked: boolean }>
     /** Users without a value in the ordering column come first, or last in descending order. */
-    list(filter: UserFilter & Counted, page: UserPage): Promise<Found<UserWithIdentifiers>>
+    list(filter: UserFilter & Countable, page: UserPage): Promise<Found<UserWithIdentifiers>>
     /** Returns the position of a user in a list of this order. */
     position(id: string, by: UserOrder['by']): Promise<UserPosition | undefined>
-    count(filter: UserFilter): Promise<number>
+    /** Counts users, up to a maximum. */
+    count(filter: UserFilter): Promise<Counted>
     /** Changes columns. With `unless`, only if those columns still have these values. */
     update(id: string, change: Partial<UserRecord>, event: AuditRecord, unless?: Partial<UserRecord>): Promise<boolean>
     /** Bans or deletes a user, and ends all sessions and tokens in which the user is the subject or the actor. */
@@ -101,7 +102,7 @@ export interface Store {
     insert(template: JwtTemplateRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<void>
     find(id: string): Promise<JwtTemplateRecord | undefined>
     findByName(name: string): Promise<JwtTemplateRecord | undefined>
-    list(filter: Counted, page: Page): Promise<Found<JwtTemplateRecord>>
+    list(filter: Countable, page: Page): Promise<Found<JwtTemplateRecord>>
     update(id: string, change: Partial<JwtTemplateRecord>, event: AuditRecord): Promise<JwtTemplateRecord | undefined>
     delete(id: string, event: AuditRecord): Promise<boolean>
   }
@@ -177,7 +178,7 @@ export interface Store {
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
-    list(filter: Counted, page: Page): Promise<Found<RefusedRequestsRecord>>
+    list(filter: Countable, page: Page): Promise<Found<RefusedRequestsRecord>>
     /** Deletes some of the counts of minutes before a time. @returns how many */
     deleteBefore(minute: number, limit: number): Promise<number>
   }
@@ -275,10 +276,14 @@ export interface Page {
 
 export interface Found<T> {
   rows: T[]
-  /** Counted only if `filter.counted` is set. */
+  /** Counted only if `filter.counted` is set, up to a maximum. */
   total: number
-  /** The position of the last row; undefined on the last page. */
+  /** Whether `total` is only a minimum: the server stopped counting. */
+  isMinimum?: boolean | undefined
+  /** Where the next page begins; undefined on the last page. */
   next?: string | undefined
+  /** Whether the page has fewer rows than its limit although it is not the last one: the server stopped reading. */
+  isShort?: boolean | undefined
 }
 
 /** A position in a list of users: the value of the ordering column (see `UserOrder`), and the id. */
@@ -302,25 +307,32 @@ export interface UserOrder {
   descending: boolean
 }
 
-interface Counted {
+/** A number of rows. */
+export interface Counted {
+  total: number
+  /** Whether there can be more: the server stopped counting. */
+  isMinimum: boolean
+}
+
+interface Countable {
   counted?: boolean | undefined
 }
 
-export interface ActorTokenFilter extends Counted {
+export interface ActorTokenFilter extends Countable {
   kind: ActorTokenRecord['kind']
   status?: ActorTokenRecord['status'] | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
 }
 
-export interface SessionFilter extends Counted {
+export interface SessionFilter extends Countable {
   client_id?: string | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
   status?: string | undefined
 }
 
-export interface AuditFilter extends Counted {
+export interface AuditFilter extends Countable {
   action?: string | undefined
   outcome?: string | undefined
   code?: string | undefined

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
-import { readPage } from './paging.ts'
+import type { AuditFilter, Page, Store } from '../domain/store.ts'
+import { type List, type Query, readPage } from './paging.ts'
 import { columnValue, type Database, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
@@ -50,32 +50,72 @@ export function auditEvents(db: Database): Store['audit'] {
       return appended !== undefined
     },
 
-    list(filter, page) {
-      let query = sqlFor.selectFrom('audit_events')
-      for (const column of [
-        'action',
-        'outcome',
-        'code',
-        'user_id',
-        'session_id',
-        'actor_token_id',
-        'actor_sub',
-        'principal_id',
-        'trace_id',
-      ] as const) {
-        const value = filter[column]
-        if (value !== undefined) query = query.where(column, '=', value as never)
-      }
-      if (filter.after !== undefined) query = query.where('at', '>=', filter.after)
-      if (filter.before !== undefined) query = query.where('at', '<', filter.before)
-      const { starting_after = filter.before_seq?.toString() } = page
-      let further = query
-      for (const seq of [filter.before_seq, starting_after])
-        if (seq !== undefined) further = further.where('seq', '<', Number(seq))
-      const rows = further.selectAll().orderBy('seq', 'desc')
-      const wanted = { ...page, counted: filter.counted, starting_after }
-      return readPage(db, wanted, { rows, whole: [query], cursor: ({ seq }) => String(seq) })
+    async list(filter, page) {
+      return readPage(db, { ...page, counted: filter.counted }, auditList(filter, await positionOf(db, filter, page)))
     },
+  }
+}
+
+/** A position in the log: events are listed by time, newest first, and events of the same time by their number. */
+interface Position {
+  at: number
+  seq: number
+}
+
+/** Returns where a page begins: after the event with this number, even if there is no such event. */
+async function positionOf(db: Database, { before_seq }: AuditFilter, { starting_after }: Page) {
+  const given = [before_seq, starting_after].filter(seq => seq !== undefined).map(Number)
+  if (given.length === 0) return undefined
+  const seq = Math.min(...given)
+  const found = await db.get(eventUpTo({ seq }))
+  return { at: found?.at ?? 0, seq }
+}
+
+const eventUpTo = prepared<{ seq: number }, { at: number }>(
+  sqlFor.selectFrom('audit_events').select('at').where('seq', '<=', param('seq')).orderBy('seq', 'desc').limit(1),
+)
+
+/** The filters of which an index has few events per value, and then those of which it can have many. */
+const RARE = ['trace_id', 'session_id', 'actor_token_id', 'code'] as const
+const FREQUENT = ['user_id', 'actor_sub', 'principal_id', 'action'] as const
+
+/** Returns the queries of a list of events. One index serves it: of the first filter that is given, or of the time. */
+export function auditList(filter: AuditFilter, position?: Position): List<AuditRecord & { seq: number }> {
+  const indexed = [...RARE, ...FREQUENT].find(column => filter[column] !== undefined)
+  const rest = [...RARE, ...FREQUENT]
+    .filter(column => column !== indexed && filter[column] !== undefined)
+    .map(column => sql<boolean>`${sql.ref(column)} = ${filter[column]}`)
+  let all: Query = sqlFor.selectFrom('audit_events')
+  if (indexed) all = all.where(indexed, '=', filter[indexed])
+  if (filter.after !== undefined) all = all.where('at', '>=', filter.after)
+  if (filter.before !== undefined) all = all.where('at', '<', filter.before)
+  const hasOutcome = !RARE.some(column => column === indexed)
+  if (!hasOutcome && filter.outcome !== undefined) rest.push(sql<boolean>`outcome = ${filter.outcome}`)
+  const outcomes = filter.outcome === undefined ? ['done', 'refused'] : [filter.outcome]
+  const whole = hasOutcome ? outcomes.map(outcome => all.where('outcome', '=', sql.lit(outcome))) : [all]
+  const parts = whole.map(part =>
+    position ? part.where(sql<boolean>`(at, seq) < (${position.at}, ${position.seq})`) : part,
+  )
+  return {
+    rows: newest(parts),
+    whole: whole.map(part => part.orderBy('at', 'desc').orderBy('seq', 'desc')),
+    rest,
+    cursor: ({ seq }) => String(seq),
+  }
+}
+
+function newest([first, second]: Query[]): List<unknown>['rows'] {
+  const page = (query: Query, limit: number, offset: number): Query =>
+    query.orderBy('at', 'desc').orderBy('seq', 'desc').limit(limit).offset(offset)
+  if (!second) return (limit, offset) => page(first.selectAll(), limit, offset)
+  const partOf = (part: Query, most: number): Query =>
+    (sqlFor.selectFrom(page(part.select(['at', 'seq']), most, 0).as('part')) as Query).selectAll()
+  // Limit each part too: then the databases merge the beginnings of the parts. They read whole rows for the page only.
+  return (limit, offset) => {
+    const positions = partOf(first, limit + offset).unionAll(partOf(second, limit + offset))
+    const seqs = (sqlFor.selectFrom(page(positions, limit, offset).as('page')) as Query).select('seq')
+    const events: Query = (sqlFor.selectFrom('audit_events') as Query).where('seq', 'in', seqs)
+    return events.selectAll().orderBy('at', 'desc').orderBy('seq', 'desc')
   }
 }
 
@@ -122,7 +162,8 @@ export function refusedRequests(db: Database): Store['refusedRequests'] {
       const position = page.starting_after === undefined ? undefined : partsOf(page.starting_after)
       const further = position ? all.where(sql<boolean>`(minute, address, code) < (${sql.join(position)})`) : all
       // The order of the primary key. Counts change while the list is read.
-      const rows = further.selectAll().orderBy('minute', 'desc').orderBy('address', 'desc').orderBy('code', 'desc')
+      const ordered = further.selectAll().orderBy('minute', 'desc').orderBy('address', 'desc').orderBy('code', 'desc')
+      const rows = (limit: number, offset: number) => ordered.limit(limit).offset(offset)
       const cursor = ({ minute, address, code }: RefusedRequestsRecord) => cursorOf([minute, address, code])
       return readPage(db, { ...page, counted }, { rows, whole: [all], cursor })
     },

@@ -31,7 +31,8 @@ export function jwtTemplates(db: Database): Store['jwtTemplates'] {
       const all = sqlFor.selectFrom('jwt_templates')
       const { starting_after } = page
       const further = starting_after === undefined ? all : all.where('id', '<', starting_after)
-      const rows = further.selectAll().orderBy('id', 'desc')
+      const rows = (limit: number, offset: number) =>
+        further.selectAll().orderBy('id', 'desc').limit(limit).offset(offset)
       return readPage(db, { ...page, counted }, { rows, whole: [all], cursor: ({ id }) => id })
     },
 

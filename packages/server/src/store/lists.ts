@@ -1,13 +1,16 @@
 import { sql } from 'kysely'
 import type { Found, Page } from '../domain/store.ts'
-import { readPage } from './paging.ts'
+import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { type Database, now, nowOnce, sqlFor } from './query.ts'
 import { coveredByCutoff, notCoveredByCutoff, statusOf } from './revocations.ts'
 
 /**
- * Lists of rows that have a certain status now. The stored status can be about a second behind: the row has expired, or
- * a bulk revocation covers it. So a list has two queries: for the rows that are stored with the status, and for the few
- * that have it but are not yet stored with it. An index finds each of them, newest first, at any size.
+ * Lists of sessions and tokens, newest first. Each index of these lists has one filter, the status and the id, so it
+ * finds the rows with one status in their order, at any size. A list of every status merges those of each status.
+ *
+ * The stored status can be about a second behind: the row has expired, or a bulk revocation covers it. So the list of
+ * one status has two queries: for the rows that are stored with it, and for the few that have it but are not yet stored
+ * with it.
  */
 
 type Table = 'sessions' | 'actor_tokens'
@@ -15,14 +18,23 @@ type Table = 'sessions' | 'actor_tokens'
 /** The stored status of a usable row. */
 const USABLE = { sessions: 'active', actor_tokens: 'pending' } as const
 
+/** Every stored status. */
+const STATUSES = {
+  sessions: ['active', 'ended', 'removed', 'revoked', 'expired', 'abandoned'],
+  actor_tokens: ['pending', 'accepted', 'revoked'],
+} as const
+
+/** The filters that an index starts with. The first one that is given is used: usually it matches the fewest rows. */
+const INDEXED = { sessions: ['client_id', 'user_id', 'actor_sub'], actor_tokens: ['user_id', 'actor_sub'] } as const
+
 /** A session's status now, even if its end is not stored yet: `statusAt` in domain/sessions.ts, as SQL. */
 const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
 
 /** The status now. */
 const statusNow = { sessions: sessionStatus, actor_tokens: statusOf('actor_tokens') }
 
-/** The stored status, in the form that the indexes of lists use. */
-const hasStoredStatus = (value: string) => sql<boolean>`status || '' = ${sql.lit(value)}`
+/** When a session ends if nothing else ends it, in the form that its index uses. */
+export const endsAt = sql<number>`case when expire_at < abandon_at then expire_at else abandon_at end`
 
 /**
  * Whether a row that is stored as usable still is. Does not use `statusNow`, because PostgreSQL cannot estimate how
@@ -35,90 +47,101 @@ const stillUsable = {
 
 /** Whether a bulk revocation covers a row that it has not marked yet. Searches only while there is such a revocation. */
 const revokedButNotMarked = (table: Table) =>
-  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and ${hasStoredStatus(USABLE[table])} and ${coveredByCutoff(table)}`
+  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and status = ${sql.lit(USABLE[table])} and ${coveredByCutoff(table)}`
+
+const overdue = sql<boolean>`status = 'active' and ${endsAt} <= ${nowOnce}`
 
 /** Rows that are stored as usable but are not: all that can have this status now, and a few more. */
-const notYetStored: Record<Table, Record<string, ReturnType<typeof hasStoredStatus>>> = {
+const notYetStored: Record<Table, Record<string, Condition>> = {
   actor_tokens: { revoked: revokedButNotMarked('actor_tokens') },
-  sessions: {
-    revoked: revokedButNotMarked('sessions'),
-    expired: sql<boolean>`status = 'active' and expire_at <= ${nowOnce}`,
-    abandoned: sql<boolean>`status = 'active' and abandon_at <= ${nowOnce}`,
-  },
+  sessions: { revoked: revokedButNotMarked('sessions'), expired: overdue, abandoned: overdue },
 }
-
-/** Returns disjoint queries that together find every row of a table with this status. */
-function queriesOf(table: Table, status: string) {
-  const all = sqlFor.selectFrom(table)
-  if (status === USABLE[table]) return [all.where(hasStoredStatus(status)).where(stillUsable[table])]
-  const candidates = notYetStored[table][status]
-  if (!candidates) return [all.where(hasStoredStatus(status))]
-  const ids = all.where(candidates).where(statusNow[table], '=', status).select('id')
-  return [all.where(hasStoredStatus(status)), all.where('id', 'in', ids as never)]
-}
-
-/** A query over either table. */
-// biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
-type Query = any
 
 interface ListRequest extends Page {
   status?: string | undefined
   counted?: boolean | undefined
 }
 
-type Equal = Record<string, string | undefined>
+type Filters = Record<string, string | undefined>
 
 /**
  * Reads a page of a list, newest first. The order is by id, so a position is an id, even if its row no longer exists.
- * @param equal the other filters. Few rows have the same user or actor, so those lists need no index on the status
+ * @param filters the other filters: values that columns must equal
  */
 export function readList<R extends { id: string }>(
   db: Database,
   table: Table,
   request: ListRequest,
-  equal: Equal,
+  filters: Filters,
 ): Promise<Found<R>> {
-  const { whole, rows } = listQueries(table, request, equal)
-  return readPage<R>(db, request, { rows, whole, cursor: row => row.id })
+  return readPage<R>(db, request, listOf(table, request, filters))
 }
 
-/** @returns the ordered query, and the disjoint queries without a position that it consists of */
-export function listQueries(table: Table, request: ListRequest, equal: Equal): { whole: Query[]; rows: Query } {
-  const { status, limit, offset, starting_after } = request
-  const filters = Object.entries(equal).filter(([, value]) => value !== undefined)
-  const isSelective = filters.some(([column]) => column !== 'kind')
-  const where = (query: Query): Query =>
-    filters.reduce(
-      // A literal, so that the indexes of sign-in tokens can be used.
-      (filtered, [column, value]) => filtered.where(column, '=', column === 'kind' ? sql.lit(value) : value),
-      query,
-    )
-  const all = sqlFor.selectFrom(table)
+/** Returns the queries of a list. */
+export function listOf<R extends { id: string }>(table: Table, request: ListRequest, filters: Filters): List<R> {
+  const { kind, ...given } = filters
+  const indexed = INDEXED[table].find(column => given[column] !== undefined)
+  const rest = Object.entries(given)
+    .filter(([column, value]) => column !== indexed && value !== undefined)
+    .map(([column, value]) => sql<boolean>`${sql.ref(column)} = ${value}`)
+  // The list of all sessions by status has an index of its own form, which no other query uses (0007_lists).
+  const isPlain = indexed !== undefined || table === 'actor_tokens'
+  const where = (query: Query): Query => {
+    const ofKind = kind === undefined ? query : query.where('kind', '=', sql.lit(kind))
+    return indexed === undefined ? ofKind : ofKind.where(indexed, '=', given[indexed])
+  }
+  const all = where(sqlFor.selectFrom(table))
   const whole =
-    status === undefined
-      ? [where(all)]
-      : isSelective
-        ? [where(all).where(statusNow[table], '=', status)]
-        : queriesOf(table, status).map(where)
-  // In the form of the indexes of lists, if one of them is to be used.
-  const order = status === undefined || isSelective ? sql.ref('id') : sql`id || ''`
-  const newest = (part: Query): Query =>
-    (starting_after === undefined ? part : part.where(order, '<', starting_after))
-      .selectAll()
-      .select(statusOf(table).as('status'))
-      .orderBy(order, 'desc')
-  const [first, ...more] = whole
-  if (more.length === 0) return { whole, rows: newest(first).limit(limit).offset(offset) }
-  // Limit each part too, so that few rows are sorted.
-  const parts = whole.map((part, i) =>
-    sqlFor
-      .selectFrom(
-        newest(part)
-          .limit(limit + offset + 1)
-          .as(`part_${i}`) as never,
-      )
-      .selectAll(),
-  )
-  const rows: Query = parts.reduce((union: Query, part) => union.unionAll(part))
-  return { whole, rows: rows.orderBy('id', 'desc').limit(limit).offset(offset) }
+    request.status !== undefined
+      ? queriesOf(table, all, request.status, isPlain)
+      : isPlain
+        ? STATUSES[table].map(status => all.where(hasStoredStatus(status, true)))
+        : [all]
+  const position = isPlain || request.status === undefined ? sql.ref('id') : sql`id || ''`
+  return {
+    rows: newest(table, whole, position, request.starting_after),
+    whole: whole.map(part => part.orderBy(position, 'desc')),
+    rest,
+    cursor: row => row.id,
+  }
+}
+
+/** Whether a row is stored with this status. */
+const hasStoredStatus = (status: string, isPlain: boolean) =>
+  isPlain ? sql<boolean>`status = ${sql.lit(status)}` : sql<boolean>`status || '' = ${sql.lit(status)}`
+
+/** Returns disjoint queries that together find every row with this status. */
+function queriesOf(table: Table, all: Query, status: string, isPlain: boolean): Query[] {
+  const stored = all.where(hasStoredStatus(status, isPlain))
+  if (status === USABLE[table]) return [stored.where(stillUsable[table])]
+  const candidates = notYetStored[table][status]
+  if (!candidates) return [stored]
+  const ids = all.where(candidates).where(statusNow[table], '=', status).select('id')
+  return [stored, sqlFor.selectFrom(table).where('id', 'in', ids as never)]
+}
+
+/** Returns the rows of disjoint queries, newest first. */
+function newest(table: Table, whole: Query[], position: Query, after: string | undefined): List<unknown>['rows'] {
+  const [only, ...more] = whole.map(part => (after === undefined ? part : part.where(position, '<', after)))
+  const withStatus = (query: Query): Query => query.selectAll().select(statusOf(table).as('status'))
+  if (more.length === 0)
+    return (limit, offset) => withStatus(only).orderBy(position, 'desc').limit(limit).offset(offset)
+  const partOf = (part: Query, most: number): Query => {
+    const ids: Query = part.select(position.as('id')).orderBy(position, 'desc').limit(most)
+    return (sqlFor.selectFrom(ids.as('part')) as Query).select('id')
+  }
+  // Limit each part too: then the databases merge the beginnings of the parts. They read whole rows for the page only.
+  const ids = (limit: number, offset: number): Query =>
+    more.reduce(
+      (union: Query, part: Query) => union.unionAll(partOf(part, limit + offset)),
+      partOf(only, limit + offset),
+    )
+  return (limit, offset) =>
+    withStatus(
+      (sqlFor.selectFrom(table) as Query).where(
+        'id',
+        'in',
+        ids(limit, offset).orderBy('id', 'desc').limit(limit).offset(offset),
+      ),
+    ).orderBy('id', 'desc')
 }

@@ -1,42 +1,100 @@
-import type { Found, Page } from '../domain/store.ts'
-import { type Database, dynamic } from './query.ts'
+import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Counted, Found, Page } from '../domain/store.ts'
+import { type Database, dynamic, sqlFor } from './query.ts'
 
 /** A query over any table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
-type Query = any
+export type Query = any
+
+export type Condition = Expression<SqlBool>
+
+/**
+ * Maximum rows that a request tests against conditions that its index does not cover. If they fill no page, the page is
+ * shorter than its limit, and the next one continues where this one stopped.
+ */
+export const MAX_EXAMINED = 2_000
+/** Maximum rows that a request counts. */
+export const MAX_COUNTED = 10_000
 
 interface PageRequest extends Page {
   counted?: boolean | undefined
 }
 
-/**
- * Reads one page of an ordered list.
- * @param rows the ordered query, already after the cursor
- * @param whole the queries to count: over disjoint rows, without a position
- * @param cursor returns the position of a row
- */
-export async function readPage<R>(
-  db: Database,
-  { limit, offset, counted, starting_after }: PageRequest,
-  { rows, whole, cursor }: { rows: Query; whole: Query[]; cursor: (row: R) => string },
-): Promise<Found<R>> {
+/** A list as queries, of which an index serves each. */
+export interface List<R> {
+  /** Returns the ordered query, already after the cursor. */
+  rows: (limit: number, offset: number) => Query
+  /**
+   * Queries over disjoint rows that together have all rows of the list: without a position. Each is ordered, so that
+   * PostgreSQL uses an index although it could also read the table until it has found enough rows.
+   */
+  whole: Query[]
+  /** Conditions that the index does not cover. Columns in them have no table name. */
+  rest?: Condition[]
+  /** Returns the position of a row. */
+  cursor: (row: R) => string
+}
+
+/** Reads one page of an ordered list. */
+export async function readPage<R>(db: Database, request: PageRequest, list: List<R>): Promise<Found<R>> {
+  const { limit, offset, counted, starting_after } = request
+  const rest = list.rest ?? []
   // Read one row more, to find out whether there is a next page.
-  const read = await db.all<R>(dynamic(rows.limit(limit + 1).offset(offset)))
+  const rows =
+    rest.length === 0
+      ? list.rows(limit + 1, offset)
+      : tested(list.rows(MAX_EXAMINED, 0), rest)
+          .limit(limit + 1)
+          .offset(offset)
+  const read = await db.all<R>(dynamic(rows))
   const page = read.slice(0, limit)
-  const last = read.length > limit ? page.at(-1) : undefined
-  const next = last && cursor(last)
-  if (!counted) return { rows: page, total: 0, next }
+  const last = read.length > limit ? page.at(-1) : await lastExamined(db, list)
+  const next = last && list.cursor(last)
+  const isShort = next !== undefined && page.length < limit
+  if (!counted) return { rows: page, total: 0, next, isShort }
   // The last page of a list that is read by offset determines the count.
   if (next === undefined && starting_after === undefined && (page.length > 0 || offset === 0))
     return { rows: page, total: offset + page.length, next }
-  const totals = await Promise.all(whole.map(each => count(db, each)))
-  return { rows: page, total: totals.reduce((sum, total) => sum + total, 0), next }
+  return { rows: page, next, isShort, ...(await count(db, list.whole, rest)) }
 }
 
-/** Counts all rows of a list. */
-// biome-ignore lint/suspicious/noExplicitAny: a query over any table
-export async function count(db: Database, query: { select(selection: any): any }): Promise<number> {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  const row = await db.get(dynamic<{ total: number }>(query.select((eb: any) => eb.fn.countAll().as('total'))))
-  return Number(row?.total ?? 0)
+/** Returns the row at which the server stopped reading, if it did. */
+async function lastExamined<R>(db: Database, { rows, rest = [] }: List<R>): Promise<R | undefined> {
+  return rest.length === 0 ? undefined : db.get<R>(dynamic(rows(1, MAX_EXAMINED - 1)))
+}
+
+/** Selects those of the rows that meet the conditions. */
+function tested(rows: Query, conditions: Condition[]): Query {
+  return conditions.reduce(
+    (query: Query, condition) => query.where(condition),
+    (sqlFor.selectFrom(rows.as('examined')) as Query).selectAll(),
+  )
+}
+
+/** Selects no column, so that reading the index is enough. */
+const ONE = sql<number>`1`.as('one')
+
+/**
+ * Counts the rows of a list, up to a maximum.
+ * @returns the count, and whether there can be more rows
+ */
+export async function count(
+  db: Database,
+  whole: Query[],
+  rest: Condition[] = [],
+  maximum = MAX_COUNTED,
+): Promise<Counted> {
+  let total = 0
+  let isMinimum = false
+  for (const part of whole) {
+    // One row more than is counted, or than is tested, shows that there are more.
+    const most = maximum - total + 1
+    const rows =
+      rest.length === 0 ? part.select(ONE).limit(most) : tested(part.selectAll().limit(MAX_EXAMINED), rest).limit(most)
+    const row = await db.get(dynamic<{ total: number }>(sql`select count(*) as total from ${rows} as found`))
+    total += Number(row?.total ?? 0)
+    if (total > maximum) return { total: maximum, isMinimum: true }
+    if (rest.length > 0 && (await db.get(dynamic(part.select(ONE).limit(1).offset(MAX_EXAMINED))))) isMinimum = true
+  }
+  return { total, isMinimum }
 }

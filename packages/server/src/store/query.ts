@@ -189,6 +189,11 @@ export class CommitListeners {
 export interface Database {
   get<R>(query: BoundQuery<R>): Promise<R | undefined>
   all<R>(query: BoundQuery<R>): Promise<R[]>
+  /**
+   * Returns SQL for the ids of users whose searched text contains one of the texts, in upper or lower case. Each text has
+   * at least three characters. `limit` is the maximum number of users: those that were added last.
+   */
+  usersWithText(texts: string[], limit: number): RawBuilder<unknown>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
   /**

@@ -196,5 +196,5 @@ export const integers: ReadonlySet<string> = new Set([
       .map(([column]) => column),
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
-  ...['most', 'since', 'before'],
+  ...['most', 'since', 'before', 'seq'],
 ])

@@ -2,7 +2,7 @@ import { type Expression, sql } from 'kysely'
 import type { SessionRecord } from '../domain/records.ts'
 import type { MintFacts, Store } from '../domain/store.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { readList } from './lists.ts'
+import { endsAt, readList } from './lists.ts'
 import {
   columnValue,
   type Database,
@@ -114,9 +114,9 @@ const finishOverdue = prepared<{ limit: number }, SessionRecord>(
       eb
         .selectFrom('sessions as overdue')
         .select('overdue.id')
-        // A literal, so that the indexes of active sessions can be used.
+        // A literal, so that the index of active sessions can be used.
         .where('overdue.status', '=', sql.lit('active'))
-        .where(at => at.or([at('overdue.expire_at', '<=', nowOnce), at('overdue.abandon_at', '<=', nowOnce)]))
+        .where(sql<boolean>`${endsAt} <= ${nowOnce}`)
         .limit(param('limit'))
         .forUpdate()
         .skipLocked(),

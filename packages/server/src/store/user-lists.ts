@@ -1,17 +1,16 @@
-import { type Expression, expressionBuilder, type SqlBool, sql } from 'kysely'
-import { emailParts, normalPhone } from '../domain/identifiers.ts'
+import { expressionBuilder, sql } from 'kysely'
+import { cursorOf } from '../domain/cursor.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
 import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/store.ts'
-import { sqlFor } from './query.ts'
+import { type Condition, count, type List, type Query } from './paging.ts'
+import { type Database, sqlFor } from './query.ts'
 import type { Tables, UserRow } from './schema.ts'
+import { containing, type TextSearch } from './user-search.ts'
 
 /**
  * Lists of users, in any order, from any position. Each order has an index on both databases. A page is one range of
  * that index, or two: users without a value come before all others, or after them.
  */
-
-// biome-ignore lint/suspicious/noExplicitAny: over users, joined with nothing
-type Query = any
 
 /** Returns the column with the values of an order. */
 export const columnOf = (by: UserOrder['by']): keyof UserRow =>
@@ -19,10 +18,30 @@ export const columnOf = (by: UserOrder['by']): keyof UserRow =>
 
 const alwaysSet = (by: UserOrder['by']) => by === 'created_at' || by === 'updated_at'
 
+/**
+ * Returns the queries of a list of users. An index finds the rows: that of the filter if it matches few users, that of
+ * the order otherwise. Filters that the order's index does not cover are tested row by row.
+ */
+export async function userList(db: Database, filter: UserFilter, page: UserPage): Promise<List<UserRow>> {
+  const { order, after } = page
+  const { selective, ranges } = await conditionsOf(db, filter)
+  // Few users are selected, so sorting them is quick, and every other filter can be tested for each.
+  const covered = ({ column }: Range) => selective.length > 0 || column === columnOf(order.by)
+  const conditions = [...selective, ...ranges.filter(covered).map(range => range.condition)]
+  const rest = ranges.filter(range => !covered(range)).map(range => range.condition)
+  const whole = matching(conditions)
+  return {
+    rows: (limit, offset) => ordered(whole, { order, after, limit, offset }),
+    whole: [inOrder(whole, 'users', order)],
+    rest,
+    cursor: row => cursorOf([order.by, row[columnOf(order.by)], row.id]),
+  }
+}
+
 /** Returns the ordered query, after the position of the page, with its limit. */
-export function userRows(filter: UserFilter, { order, after, limit, offset }: UserPage): Query {
+export function ordered(whole: Query, { order, after, limit, offset }: UserPage): Query {
   const sorted = (query: Query, most: number) => inOrder(query.selectAll('users'), 'users', order).limit(most)
-  const parts = (after ? afterPosition(filtered(filter), order, after) : [filtered(filter)]) as Query[]
+  const parts = (after ? afterPosition(whole, order, after) : [whole]) as Query[]
   if (parts.length === 1) return sorted(parts[0], limit).offset(offset)
   // Limit each part too, so that few rows are sorted.
   const limited = parts.map((part, i) =>
@@ -54,96 +73,87 @@ function afterPosition(query: Query, { by, descending }: UserOrder, { value, id 
   return descending && !alwaysSet(by) ? [values, where(sql`${column} is null`)] : [values]
 }
 
-/** Returns the users that match, in no order. */
-export function filtered(filter: UserFilter) {
-  const conditions = [
-    ...equalities(filter),
-    ...identifierConditions(filter),
-    ...textConditions(filter),
-    ...timeConditions(filter),
-  ]
-  return conditions.reduce((query, condition) => query.where(condition), sqlFor.selectFrom('users'))
+/** Returns the users that meet all conditions, in no order. */
+export function matching(conditions: Condition[]): Query {
+  return conditions.reduce((query: Query, condition) => query.where(condition), sqlFor.selectFrom('users'))
 }
-
-type Condition = Expression<SqlBool>
 
 const users = expressionBuilder<Tables, 'users'>()
 
-function equalities({ user_id, external_id, username, banned }: UserFilter): Condition[] {
+/** A filter that an index on its column finds, and that many users can match. */
+interface Range {
+  column: keyof UserRow
+  condition: Condition
+}
+
+/** Maximum users that a filter may match so that they are found by the filter, and then sorted. */
+const MAX_SORTED = 2_000
+
+/**
+ * Returns the conditions of a filter.
+ * @returns selective: those that match few users each. ranges: those that can match many
+ */
+async function conditionsOf(db: Database, filter: UserFilter): Promise<{ selective: Condition[]; ranges: Range[] }> {
+  const selective = [...equalities(filter), ...textConditions(db, filter)]
+  const ranges = [...bannedCondition(filter), ...timeConditions(filter)]
+  if (selective.length > 0) return { selective, ranges }
+  const columns = Map.groupBy(ranges, range => range.column)
+  for (const [column, ofColumn] of columns) {
+    // Nearly all users are not banned: no index finds them faster than that of the order.
+    if (filter.banned === false && column === 'banned_at') continue
+    const found = matching(ofColumn.map(range => range.condition))
+    const { isMinimum } = await count(db, [found], [], MAX_SORTED)
+    if (!isMinimum) return { selective: [users('users.id', 'in', found.select('users.id'))], ranges }
+  }
+  return { selective, ranges }
+}
+
+/** Values of which each belongs to one user. */
+function equalities(filter: UserFilter): Condition[] {
+  const { user_id, external_id, username } = filter
   const conditions: Condition[] = []
   if (user_id) conditions.push(users('users.id', 'in', user_id))
   if (external_id) conditions.push(users('external_id', 'in', external_id))
   if (username) conditions.push(users('username', 'in', username))
-  if (banned !== undefined) conditions.push(users('banned_at', banned ? 'is not' : 'is', null))
-  return conditions
-}
-
-function identifierConditions(filter: UserFilter): Condition[] {
-  const conditions: Condition[] = []
   for (const kind of ['email_address', 'phone_number'] as const) {
     const values = filter[kind]
     if (values) conditions.push(users('users.id', 'in', identifiersWhere(kind).where('value', 'in', values)))
-    const part = filter[`${kind}_query`]
-    if (part) {
-      const parts = kind === 'email_address' ? emailParts(part) : [part, normalPhone(part) || part]
-      conditions.push(users('users.id', 'in', identifiersWhere(kind).where(containsAny('value', parts))))
-    }
   }
   return conditions
 }
 
-function textConditions({ username_query, name_query, query }: UserFilter): Condition[] {
-  const conditions: Condition[] = []
-  if (username_query) conditions.push(contains('username', username_query.normalize('NFC')))
-  if (name_query) conditions.push(contains(fullName, name_query))
-  if (query) {
-    const withIdentifier = sqlFor
-      .selectFrom('identifiers')
-      .select('user_id')
-      .where(containsAny('value', emailParts(query)))
-    conditions.push(
-      users.or([
-        ...['users.id', fullName].map(column => contains(column, query)),
-        ...['external_id', 'username'].map(column => contains(column, query.normalize('NFC'))),
-        users('users.id', 'in', withIdentifier),
-      ]),
-    )
-  }
-  return conditions
+/** Searches for a part of a text. Each names the columns and the kinds of identifiers that are searched. */
+function textConditions(db: Database, filter: UserFilter): Condition[] {
+  const { query, username_query, name_query, email_address_query, phone_number_query } = filter
+  const names = ['first_name', 'last_name'] as const
+  const searches: [text: string | undefined, TextSearch][] = [
+    [query, { columns: ['id', 'external_id', 'username', ...names], kinds: ['email_address', 'phone_number'] }],
+    [username_query, { columns: ['username'], kinds: [] }],
+    [name_query, { columns: [...names], kinds: [] }],
+    [email_address_query, { columns: [], kinds: ['email_address'] }],
+    [phone_number_query, { columns: [], kinds: ['phone_number'] }],
+  ]
+  return searches.flatMap(([text, search]) => (text ? containing(db, text, search) : []))
 }
 
-function timeConditions(filter: UserFilter): Condition[] {
-  const conditions: Condition[] = []
+function bannedCondition({ banned }: UserFilter): Range[] {
+  if (banned === undefined) return []
+  return [{ column: 'banned_at', condition: banned ? sql`banned_at is not null` : sql`banned_at is null` }]
+}
+
+function timeConditions(filter: UserFilter): Range[] {
+  const conditions: Range[] = []
   for (const column of ['last_active_at', 'last_sign_in_at', 'created_at'] as const) {
     const before = filter[`${column}_before`]
     const after = filter[`${column}_after`]
-    if (before !== undefined) conditions.push(users(column, '<', before))
-    if (after !== undefined) conditions.push(users(column, '>', after))
+    if (before !== undefined) conditions.push({ column, condition: sql`${sql.ref(column)} < ${before}` })
+    if (after !== undefined) conditions.push({ column, condition: sql`${sql.ref(column)} > ${after}` })
   }
   const since = filter.last_active_at_since
-  if (since !== undefined) conditions.push(users('last_active_at', '>=', since))
+  if (since !== undefined) conditions.push({ column: 'last_active_at', condition: sql`last_active_at >= ${since}` })
   return conditions
 }
 
-const fullName = sql<string>`coalesce(first_name, '') || ' ' || coalesce(last_name, '')`
-
 export function identifiersWhere(kind: IdentifierRecord['kind']) {
   return sqlFor.selectFrom('identifiers').select('user_id').where('kind', '=', kind)
-}
-
-/** Matches a part of a text, in upper or lower case. `%` and `_` have no special meaning. */
-function contains(column: string | typeof fullName, part: string) {
-  const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`
-  const value = typeof column === 'string' ? sql.ref(column) : column
-  const inLowerCase = sql<boolean>`lower(${value}) like ${pattern(part.toLowerCase())} escape '\\'`
-  // Databases change the case of ASCII letters only. Other letters are also matched exactly as written.
-  const ascii = /^[\x20-\x7e]*$/.test(part)
-  return ascii ? inLowerCase : sql<boolean>`(${inLowerCase} or ${value} like ${pattern(part)} escape '\\')`
-}
-
-function containsAny(column: string, parts: string[]) {
-  return sql<boolean>`(${sql.join(
-    [...new Set(parts)].map(part => contains(column, part)),
-    sql` or `,
-  )})`
 }

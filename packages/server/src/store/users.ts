@@ -1,4 +1,3 @@
-import { cursorOf } from '../domain/cursor.ts'
 import type {
   ActorTokenRecord,
   IdentifierRecord,
@@ -6,9 +5,9 @@ import type {
   UserRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
-import { type Store, UniqueValueTaken, type UserPosition } from '../domain/store.ts'
+import { type Store, UniqueValueTaken, type UserPage, type UserPosition } from '../domain/store.ts'
 import { transitionOnce } from './idempotency-keys.ts'
-import { count, readPage } from './paging.ts'
+import { count, MAX_COUNTED, readPage } from './paging.ts'
 import {
   type Database,
   dynamic,
@@ -22,8 +21,12 @@ import {
   sqlFor,
   UniqueViolation,
 } from './query.ts'
-import { columns, type UserRow } from './schema.ts'
-import { columnOf, filtered, identifiersWhere, userRows } from './user-lists.ts'
+import { columns } from './schema.ts'
+import { columnOf, identifiersWhere, userList } from './user-lists.ts'
+
+/** Maximum users that are counted if there is no filter: an index alone is read for that. */
+const MAX_USERS_COUNTED = 100_000
+const FIRST_PAGE: UserPage = { limit: 1, offset: 0, order: { by: 'created_at', descending: true }, after: undefined }
 
 const insertUser = insertInto('users')
 const insertIdentifier = insertInto('identifiers')
@@ -151,16 +154,8 @@ export function users(db: Database): Store['users'] {
     },
 
     async list({ counted, ...filter }, page) {
-      const { by } = page.order
-      const found = await readPage<UserRow>(
-        db,
-        { ...page, counted, starting_after: page.after?.id },
-        {
-          rows: userRows(filter, page),
-          whole: [filtered(filter)],
-          cursor: row => cursorOf([by, row[columnOf(by)], row.id]),
-        },
-      )
+      const list = await userList(db, filter, page)
+      const found = await readPage(db, { ...page, counted, starting_after: page.after?.id }, list)
       return { ...found, rows: await withIdentifiers(db, found.rows) }
     },
 
@@ -172,7 +167,11 @@ export function users(db: Database): Store['users'] {
       return db.get(dynamic(query)) as Promise<UserPosition | undefined>
     },
 
-    count: filter => count(db, filtered(filter)),
+    async count(filter) {
+      const hasFilter = Object.values(filter).some(value => value !== undefined)
+      const { whole, rest } = await userList(db, filter, FIRST_PAGE)
+      return count(db, whole, rest, hasFilter ? MAX_COUNTED : MAX_USERS_COUNTED)
+    },
 
     async update(id, change, event, unless = {}) {
       let query = sqlFor.updateTable('users').set(change).where('id', '=', id)

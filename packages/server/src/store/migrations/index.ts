@@ -12,6 +12,8 @@ import { migration as m0009 } from './0009_list_orders.ts'
 import { migration as m0010 } from './0010_refusals.ts'
 import { migration as m0011 } from './0011_confirmations.ts'
 import { migration as m0012 } from './0012_names_contract.ts'
+import { migration as m0013 } from './0013_list_indexes.ts'
+import { migration as m0014 } from './0014_user_search.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the order in which they run. */
@@ -28,6 +30,8 @@ export const migrations: Migration[] = [
   m0010,
   m0011,
   m0012,
+  m0013,
+  m0014,
 ]
 
 /** Returns a migration in SQLite's SQL. The tables are strict, so that no column contains a value of another type. */

@@ -22,6 +22,7 @@ import { failoverRisks, problemsOf } from './health.ts'
 import { RevocationNotifications } from './listen.ts'
 import { migratePostgres } from './migrate.ts'
 import { type Args, ReadBatcher, type Send } from './read-batch.ts'
+import { usersWithText } from './search.ts'
 import { type Statement, Statements } from './statements.ts'
 
 /** Timeout of a statement, in ms. */
@@ -186,6 +187,8 @@ export class Postgres implements Database {
     for (const { read_number, ...row } of rows) found[read_number - 1]?.push(row)
     return found
   }
+
+  readonly usersWithText = usersWithText
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
     const steps = [first as Step, ...more]

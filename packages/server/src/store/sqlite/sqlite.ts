@@ -23,6 +23,7 @@ import { HighWaterMark } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
 import { assertSchema, migrateSqlite } from './migrate.ts'
 import { assertNotMoved } from './moved.ts'
+import { usersWithText } from './search.ts'
 import { ServerLock } from './server-lock.ts'
 
 /** Bytes of the file that are memory-mapped: the maximum that SQLite maps (docs/decisions/0014). */
@@ -134,6 +135,8 @@ export class Sqlite implements Database {
   all<R>(query: BoundQuery<R>): Promise<R[]> {
     return this.#read(() => this.#rows(query))
   }
+
+  readonly usersWithText = usersWithText
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
     try {
