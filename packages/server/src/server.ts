@@ -19,6 +19,7 @@ import { readLogo } from './http/browser/brand.ts'
 import { LOOPBACK } from './http/browser/origin.ts'
 import type { PageOptions } from './http/browser/pages.ts'
 import { trustedProxies } from './http/caller.ts'
+import { ListQueue } from './http/edge/list-queue.ts'
 import { type NodeServer, nodeServer } from './http/edge/node-server.ts'
 import { RateLimits } from './http/edge/rate-limits.ts'
 import { persistDue } from './jobs/due.ts'
@@ -104,7 +105,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     throw error
   }
 
-  const edge = { allowedOrigins: allowedOriginsOf(config, services), limits: new RateLimits(rateLimits(config), log) }
+  const edge = edgeOf(config, services, log)
   const app = createApp(
     services,
     {
@@ -248,6 +249,16 @@ async function prepareKeys(ctx: Context, config: Config, makeKey: MakeKey, log: 
   for (const risk of await ctx.store.risks()) log.warn(risk)
   // Load the key set now, so that it can be served while the database is unavailable.
   await ctx.signing.jwks()
+}
+
+/** Returns what decides which requests are served, and when. */
+function edgeOf(config: Config, services: Services, log: Logger) {
+  return {
+    allowedOrigins: allowedOriginsOf(config, services),
+    limits: new RateLimits(rateLimits(config), log),
+    // The embedded database blocks the event loop while it reads.
+    lists: new ListQueue(isEmbedded(config) ? 1 : 4),
+  }
 }
 
 /** Returns the origins of the pages that may use the Frontend API. */

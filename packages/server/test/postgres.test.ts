@@ -539,6 +539,31 @@ function reject(socket: Socket, ending: string): void {
 
 const granted: string[] = []
 
+describe('a database without the extension pg_trgm', () => {
+  it('is migrated and searched without an index, and the doctor reports that', async () => {
+    const url = await postgres.createDatabase()
+    const name = databaseOf(url)
+    // In another schema its operators are not found, as with a database that does not offer the extension.
+    await postgres.query('create schema elsewhere', [], name)
+    await postgres.query('create extension pg_trgm schema elsewhere', [], name)
+    await using server = await on(url)
+    const { id } = await server.createUser({ first_name: 'Carl' })
+    assert.deepEqual(
+      expectOk(await server.call('GET', '/v1/users?query=arl')).map((user: { id: string }) => user.id),
+      [id],
+    )
+    const db = await Postgres.open(url)
+    assert.match((await db.check()).join('\n'), /no index for searching users/)
+    await postgres.query(
+      'create index user_search_content on user_search using gin (content elsewhere.gin_trgm_ops)',
+      [],
+      name,
+    )
+    assert.doesNotMatch((await db.check()).join('\n'), /no index for searching users/)
+    await db.close()
+  })
+})
+
 describe('the role that serves', () => {
   it('D6 needs only the grants of docs/guides/postgresql.md, and cannot change the audit log', async () => {
     const guide = readFileSync(new URL('../../../docs/guides/postgresql.md', import.meta.url), 'utf8')
@@ -670,7 +695,8 @@ describe('migrations', () => {
     const there = embedded.rows<{ table: string; name: string; type: string; required: number }>(
       `select m.name as "table", c.name, lower(c.type) as type, c."notnull" or c.pk as required
        from sqlite_schema m join pragma_table_info(m.name) c
-       where m.type = 'table' and m.name not like 'sqlite_%' and m.name <> 'migrations' order by 1, 2`,
+       where m.type = 'table' and m.name not like 'sqlite_%' and m.name <> 'migrations'
+         and m.name not like 'user_search_index%' order by 1, 2`,
     )
     assert.deepEqual(
       here.map(column => ({ ...column, type: column.type === 'bigint' ? 'integer' : column.type })),

@@ -10,6 +10,7 @@ import { fapi } from '../src/contract/fapi.ts'
 import { operation, RIGHTS, ROLES } from '../src/contract/operation.ts'
 import { mayCall } from '../src/domain/secret-keys.ts'
 import { trustedProxies } from '../src/http/caller.ts'
+import { ListQueue } from '../src/http/edge/list-queue.ts'
 import { RateLimits } from '../src/http/edge/rate-limits.ts'
 import { type Http, mount } from '../src/http/mount.ts'
 import { logged } from '../src/http/request-log.ts'
@@ -78,6 +79,7 @@ describe('mounting', () => {
       allowedOrigins: new Set(),
       trustedProxies: trustedProxies([]),
       limits: new RateLimits({}, log),
+      lists: new ListQueue(1),
       checkResponses: true,
       packagesDirectory: '.',
       pages: { languages: ['en'], brand: { name: 'Stagedoor', logo: undefined } },

@@ -509,7 +509,7 @@ class SignInToken(Model):
 class TotalCount(Model):
     object: Literal["total_count"]
     total_count: int
-    """Exact up to 100,000 users, and up to 10,000 with a filter."""
+    """Exact up to 100,000 users, and up to 5,000 with a filter."""
     total_count_is_minimum: bool | None = None
     """Present if there can be more rows: the server stopped counting at `total_count`."""
 

@@ -415,7 +415,7 @@ export type SignInToken = {
 
 export type TotalCount = {
   object: 'total_count'
-  /** Exact up to 100,000 users, and up to 10,000 with a filter. */
+  /** Exact up to 100,000 users, and up to 5,000 with a filter. */
   totalCount: number
   /** Present if there can be more rows: the server stopped counting at `total_count`. */
   totalCountIsMinimum?: true | undefined

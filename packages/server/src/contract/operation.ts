@@ -187,7 +187,7 @@ export function listOf<T extends z.ZodType>(item: T) {
         .int()
         .min(0)
         .optional()
-        .describe('Exact up to 10,000 rows. Omitted if the request has `total_count=false`.'),
+        .describe('Exact up to 5,000 rows. Omitted if the request has `total_count=false`.'),
       total_count_is_minimum: totalCountIsMinimum,
       next_cursor: z
         .string()

@@ -211,7 +211,7 @@ const usersOffset = offsetUpTo(100_000)
 export const TotalCount = z
   .strictObject({
     object: z.literal('total_count'),
-    total_count: z.int().min(0).describe('Exact up to 100,000 users, and up to 10,000 with a filter.'),
+    total_count: z.int().min(0).describe('Exact up to 100,000 users, and up to 5,000 with a filter.'),
     total_count_is_minimum: totalCountIsMinimum,
   })
   .meta({ id: 'TotalCount' })

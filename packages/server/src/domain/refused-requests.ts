@@ -12,6 +12,7 @@ export class RefusedRequestCounter {
   #counts = new Map<string, { minute: number; address: string; code: string; count: number }>()
   #minute = 0
   #seen = new Set<string>()
+  #written: Promise<void> = Promise.resolve()
 
   /** @param network `Caller.network`: an IPv4 address, or the /64 of an IPv6 address; null if it is unknown */
   count(now: number, network: string | null, code: string): void {
@@ -29,7 +30,14 @@ export class RefusedRequestCounter {
     else this.#counts.set(key, { minute, address: from, code, count: 1 })
   }
 
+  /** Writes the counts to the store, after those that are being written. */
   async flush(store: Store): Promise<void> {
+    const write = this.#written.then(() => this.#write(store))
+    this.#written = write.catch(() => {})
+    return write
+  }
+
+  async #write(store: Store): Promise<void> {
     if (this.#counts.size === 0) return
     const counts = this.#counts
     this.#counts = new Map()

@@ -103,7 +103,7 @@ async function positionOf(ctx: Context, cursor: string, by: UserOrder['by']): Pr
 /** Orders whose column has a value for every user. */
 const TIMES: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
 
-/** Counts users: up to 100,000 without a filter, up to 10,000 with one. */
+/** Counts users: up to 100,000 without a filter, up to 5,000 with one. */
 export function countUsers(ctx: Context, input: UserFilter): Promise<Counted> {
   return ctx.store.users.count(input)
 }

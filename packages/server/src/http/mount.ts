@@ -13,6 +13,7 @@ import type { Browser } from './browser/browser.ts'
 import { errorPage, type PageOptions, pageStyle, wantsPage } from './browser/pages.ts'
 import type { Call } from './call.ts'
 import { callerOf, type HeaderReader, headerReader } from './caller.ts'
+import type { ListQueue } from './edge/list-queue.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
 import { inputReader } from './input.ts'
 import { overridePath } from './method-override.ts'
@@ -23,6 +24,8 @@ export interface HttpOptions {
   allowedOrigins: ReadonlySet<string>
   trustedProxies: BlockList
   limits: RateLimits
+  /** Every list is read in its turn. */
+  lists: ListQueue
   /** Check every answer against its schema; on in development and tests. */
   checkResponses: boolean
   /** Folder from which the npm packages with Clerk's browser builds are resolved. */

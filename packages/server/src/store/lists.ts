@@ -45,9 +45,12 @@ const stillUsable = {
   sessions: sql<boolean>`${notCoveredByCutoff('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
 }
 
-/** Whether a bulk revocation covers a row that it has not marked yet. Searches only while there is such a revocation. */
+/**
+ * Whether a bulk revocation covers a row that it has not marked yet. Searches only while there is such a revocation: as
+ * a value, the first condition is computed once, before any row is read.
+ */
 const revokedButNotMarked = (table: Table) =>
-  sql<boolean>`exists (select 1 from cutoffs where applied_at is null) and status = ${sql.lit(USABLE[table])} and ${coveredByCutoff(table)}`
+  sql<boolean>`(select 1 from cutoffs where applied_at is null limit 1) = 1 and status = ${sql.lit(USABLE[table])} and ${coveredByCutoff(table)}`
 
 const overdue = sql<boolean>`status = 'active' and ${endsAt} <= ${nowOnce}`
 

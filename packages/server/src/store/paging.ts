@@ -14,7 +14,7 @@ export type Condition = Expression<SqlBool>
  */
 export const MAX_EXAMINED = 2_000
 /** Maximum rows that a request counts. */
-export const MAX_COUNTED = 10_000
+export const MAX_COUNTED = 5_000
 
 interface PageRequest extends Page {
   counted?: boolean | undefined

@@ -12,7 +12,8 @@ import { getUser } from '../../domain/users.ts'
 import { allowedRedirect } from '../browser/redirect.ts'
 import { presentToken } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentActingSession, presentActorToken, presentList, presentUser } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentActingSession, presentActorToken, presentUser } from './present.ts'
 
 const actor = { kind: 'actor_token' } as const
 
@@ -26,10 +27,11 @@ export function mountActorTokens(http: Http): void {
     find: (ctx, id) => findActorToken(ctx, { ...actor, id }),
     present: (ctx, record) => presentActorToken(ctx, record, record.status === 'pending'),
   })
-  mount(http, contract.listActorTokens, async (ctx, { query }) =>
-    presentList(await listActorTokens(ctx, { ...actor, ...query, ...countedIn(query) }), query, record =>
-      presentActorToken(ctx, record, false),
-    ),
+  mountList(
+    http,
+    contract.listActorTokens,
+    (ctx, input) => listActorTokens(ctx, { ...actor, ...input }),
+    (ctx, record) => presentActorToken(ctx, record, false),
   )
   mount(http, contract.acceptActorToken, {
     create: async (ctx, { body }, once) => (await acceptTicket(ctx, { ...actor, ...body }, once)).session,

@@ -4,16 +4,20 @@ import { listAuditEvents } from '../../domain/audit/event.ts'
 import { listRefusedRequests } from '../../domain/refused-requests.ts'
 import { presentJwks } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentAuditEvent, presentList, presentRefusedRequests } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentAuditEvent, presentRefusedRequests } from './present.ts'
 
 export function mountAudit(http: Http): void {
-  mount(http, contract.listAuditEvents, async (ctx, { query }) =>
-    presentList(await listAuditEvents(ctx, { ...query, ...countedIn(query) }), query, presentAuditEvent),
+  mountList(http, contract.listAuditEvents, listAuditEvents, (_ctx, event) => presentAuditEvent(event))
+  mountList(
+    http,
+    contract.listRefusedRequests,
+    async (ctx, input) => {
+      await ctx.refusedRequests.flush(ctx.store)
+      return listRefusedRequests(ctx, input)
+    },
+    (_ctx, counts) => presentRefusedRequests(counts),
   )
-  mount(http, contract.listRefusedRequests, async (ctx, { query }) => {
-    await ctx.refusedRequests.flush(ctx.store)
-    return presentList(await listRefusedRequests(ctx, { ...query, ...countedIn(query) }), query, presentRefusedRequests)
-  })
 }
 
 export function mountJwks(http: Http): void {

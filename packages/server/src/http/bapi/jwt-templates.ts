@@ -7,14 +7,11 @@ import {
   updateJwtTemplate,
 } from '../../domain/jwt-templates.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentDeleted, presentJwtTemplate, presentList } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentDeleted, presentJwtTemplate } from './present.ts'
 
 export function mountJwtTemplates(http: Http): void {
-  mount(http, contract.listJwtTemplates, async (ctx, { query }) =>
-    presentList(await listJwtTemplates(ctx, { ...query, ...countedIn(query) }), query, record =>
-      presentJwtTemplate(ctx, record),
-    ),
-  )
+  mountList(http, contract.listJwtTemplates, listJwtTemplates, presentJwtTemplate)
   mount(http, contract.createJwtTemplate, {
     create: (ctx, { body }, once) => createJwtTemplate(ctx, body, once),
     find: (ctx, id) => getJwtTemplate(ctx, { id }),

@@ -2,7 +2,6 @@ import type { z } from 'zod'
 import type { ActorToken } from '../../contract/actor-tokens.ts'
 import type { AuditEvent, RefusedRequests } from '../../contract/audit.ts'
 import type { Client } from '../../contract/clients.ts'
-import { invalidParam } from '../../contract/errors.ts'
 import type { JwtTemplate } from '../../contract/jwt-templates.ts'
 import type { DeletedObject } from '../../contract/operation.ts'
 import type { revokeAllSessions } from '../../contract/revocations.ts'
@@ -22,9 +21,10 @@ import type {
 } from '../../domain/records.ts'
 import type { RevokedAll } from '../../domain/revocations.ts'
 import { statusAt } from '../../domain/sessions.ts'
-import type { Counted, Found } from '../../domain/store.ts'
+import type { Counted } from '../../domain/store.ts'
 
 import { presentFrontendUser } from '../fapi/present.ts'
+import { presentCount } from './lists.ts'
 
 /** Presents records to servers, in the wire format. The types come from the contract: a missing or misspelt field does not compile. */
 
@@ -72,35 +72,6 @@ function ticketAndUrl(ctx: Context, record: ActorTokenRecord): { token: string; 
 export function presentActingSession(ctx: Context, stored: SessionRecord): z.input<typeof ActingSession> {
   return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null') }
 }
-
-interface ListQuery {
-  paginated: boolean
-  offset: number
-  total_count: boolean
-}
-
-/** Counts only if the answer includes the count. */
-export const countedIn = ({ paginated, total_count }: ListQuery) => ({ counted: paginated && total_count })
-
-/**
- * Returns an array; with `paginated=true` an object that has the count and the position of the next page.
- * @throws ApiError form_param_value_invalid if rows are missing and the answer could not say so
- */
-export function presentList<T, P>(found: Found<T>, query: ListQuery, present: (row: T) => P) {
-  const { rows, total, isMinimum, next, isShort } = found
-  if (isShort && !query.paginated) throw invalidParam('paginated', READ_ON)
-  if (isShort && query.offset > 0) throw invalidParam('offset', READ_ON)
-  const data = rows.map(present)
-  if (!query.paginated) return data
-  return {
-    data,
-    ...(query.total_count ? presentCount(total, isMinimum) : {}),
-    ...(next === undefined ? {} : { next_cursor: next }),
-  }
-}
-
-const READ_ON =
-  'Few rows match this combination of filters, and the server stopped searching. Send `paginated=true` without `offset` and continue with `next_cursor`, or leave out a filter.'
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
   const record = ctx.activity.current(stored)
@@ -189,12 +160,8 @@ export function presentRefusedRequests(record: RefusedRequestsRecord): z.input<t
   return { object: 'refused_requests', ...record }
 }
 
-export function presentTotalCount({ total, isMinimum }: Counted): z.input<typeof TotalCount> {
-  return { object: 'total_count', ...presentCount(total, isMinimum) }
-}
-
-function presentCount(total_count: number, isMinimum = false) {
-  return isMinimum ? { total_count, total_count_is_minimum: true as const } : { total_count }
+export function presentTotalCount(counted: Counted): z.input<typeof TotalCount> {
+  return { object: 'total_count', ...presentCount(counted) }
 }
 
 export function presentDeleted(object: 'user' | 'jwt_template', id: string): z.input<typeof DeletedObject> {

@@ -4,14 +4,11 @@ import { getClient, verifyClient } from '../../domain/clients.ts'
 import { createSession, getSession, listSessions, mintSessionToken, revokeSession } from '../../domain/sessions.ts'
 import { presentToken } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentClient, presentList, presentSession } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentClient, presentSession } from './present.ts'
 
 export function mountSessions(http: Http): void {
-  mount(http, sessions.listSessions, async (ctx, { query }) =>
-    presentList(await listSessions(ctx, { ...query, ...countedIn(query) }), query, record =>
-      presentSession(ctx, record),
-    ),
-  )
+  mountList(http, sessions.listSessions, listSessions, presentSession)
   mount(http, sessions.createSession, {
     create: (ctx, { body }, once) => createSession(ctx, body, once),
     find: (ctx, id) => getSession(ctx, { id }),

@@ -1,7 +1,8 @@
 import * as contract from '../../contract/sign-in-tokens.ts'
 import { createActorToken, findActorToken, listActorTokens, revokeActorToken } from '../../domain/actor-tokens.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentList, presentSignInToken } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentSignInToken } from './present.ts'
 
 const signIn = { kind: 'sign_in_token' } as const
 
@@ -12,10 +13,11 @@ export function mountSignInTokens(http: Http): void {
     find: (ctx, id) => findActorToken(ctx, { ...signIn, id }),
     present: (ctx, record) => presentSignInToken(ctx, record, record.status === 'pending'),
   })
-  mount(http, contract.listSignInTokens, async (ctx, { query }) =>
-    presentList(await listActorTokens(ctx, { ...signIn, ...query, ...countedIn(query) }), query, record =>
-      presentSignInToken(ctx, record, false),
-    ),
+  mountList(
+    http,
+    contract.listSignInTokens,
+    (ctx, input) => listActorTokens(ctx, { ...signIn, ...input }),
+    (ctx, record) => presentSignInToken(ctx, record, false),
   )
   mount(http, contract.revokeSignInToken, async (ctx, { params, body }) =>
     presentSignInToken(ctx, await revokeActorToken(ctx, { ...signIn, id: params.sign_in_token_id, ...body }), false),

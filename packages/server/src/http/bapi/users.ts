@@ -11,13 +11,14 @@ import {
   updateUserMetadata,
 } from '../../domain/users.ts'
 import { type Http, mount } from '../mount.ts'
-import { countedIn, presentDeleted, presentList, presentTotalCount, presentUser } from './present.ts'
+import { mountList } from './lists.ts'
+import { presentDeleted, presentTotalCount, presentUser } from './present.ts'
 
 export function mountUsers(http: Http): void {
-  mount(http, contract.listUsers, async (ctx, { query }) =>
-    presentList(await listUsers(ctx, { ...query, ...countedIn(query) }), query, presentUser),
+  mountList(http, contract.listUsers, listUsers, (_ctx, user) => presentUser(user))
+  mount(http, contract.countUsers, (ctx, { query }) =>
+    http.options.lists.run(async () => presentTotalCount(await countUsers(ctx, query))),
   )
-  mount(http, contract.countUsers, async (ctx, { query }) => presentTotalCount(await countUsers(ctx, query)))
   mount(http, contract.createUser, {
     create: (ctx, { body }, once) => createUser(ctx, body, once),
     find: (ctx, id) => getUser(ctx, { id }),

@@ -6,9 +6,11 @@ const ALL = 'select, insert, update, delete'
 /**
  * The privileges that the server's role needs on each table. docs/guides/postgresql.md has the same as SQL statements.
  */
-export const GRANTS: Record<keyof Tables | 'migrations', string> = {
+export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string> = {
   users: ALL,
   identifiers: ALL,
+  // Triggers write it.
+  user_search: ALL,
   actor_tokens: ALL,
   clients: ALL,
   sessions: ALL,

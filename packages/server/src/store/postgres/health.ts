@@ -16,7 +16,16 @@ export async function problemsOf(connections: Connections): Promise<string[]> {
   if (settings.server_encoding !== 'UTF8') problems.push(`the database is ${settings.server_encoding}, not UTF8`)
   const pending = await pendingMigrations(connections)
   if (pending.length > 0) problems.push(`the schema lacks ${pending.join(', ')}: run \`stagedoor migrate\``)
+  else if (!(await hasSearchIndex(connections))) problems.push(NO_SEARCH_INDEX)
   return problems
+}
+
+const NO_SEARCH_INDEX =
+  'there is no index for searching users, so each search reads all of them. As the owner of the database, run: create extension if not exists pg_trgm; create index user_search_content on user_search using gin (content gin_trgm_ops)'
+
+async function hasSearchIndex(connections: Connections): Promise<boolean> {
+  const rows = await connections.query("select to_regclass('user_search_content') as index")
+  return rows[0]?.index !== null
 }
 
 /**

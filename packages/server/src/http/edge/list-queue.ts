@@ -1,0 +1,27 @@
+/**
+ * Runs the reading of lists a few at a time, and lets other requests run between them: someone who reads a whole list
+ * page by page does not delay those who sign in.
+ */
+export class ListQueue {
+  readonly #maximum: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  /** @param maximum how many lists are read at the same time */
+  constructor(maximum: number) {
+    this.#maximum = maximum
+  }
+
+  /** Runs the work in its turn. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#maximum) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    else this.#running++
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) setImmediate(next)
+      else this.#running--
+    }
+  }
+}
