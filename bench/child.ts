@@ -36,6 +36,7 @@ export const closedLoop = (database: string, alg: string, secretKey: string): Re
 })
 
 export interface Child {
+  pid: number
   /** Sends the child one question at a time. Rejects if the child fails or has ended. */
   ask<A>(question: object): Promise<A>
   /** Ends the child and waits for its exit. */
@@ -78,6 +79,7 @@ export function startChild(file: string, { cores, env = {}, node = [], output }:
   }).then(() => children.delete(child))
 
   return {
+    pid: child.pid ?? 0,
     ask: question =>
       new Promise((resolve, reject) => {
         const ended = (code: unknown) => reject(new Error(`${file} ended (${code})`))

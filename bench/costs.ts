@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openStore } from '../packages/server/src/store/store.ts'
 import { type PostgresCluster, startPostgres } from '../test/support/postgres/cluster.ts'
 import { closedLoop, startChild, workFolder } from './child.ts'
+import { cpuOf, pidOf } from './cpu.ts'
 import type { Kind, Measured } from './load.ts'
 
 /**
@@ -40,24 +41,7 @@ export interface Costs {
   bytes: Record<'sqlite' | 'postgres', number>
 }
 
-/** Returns the CPU time of all processes of a cluster, in µs. A tick is 10 ms, so measure for seconds. */
-async function cpuOf(cluster: PostgresCluster): Promise<number> {
-  const postmaster = readFileSync(join(cluster.directory, 'postmaster.pid'), 'utf8').split('\n')[0]
-  let ticks = 0
-  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    try {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')
-      // Includes the CPU time of children that have exited.
-      if (fields[1] === postmaster) ticks += Number(fields[11]) + Number(fields[12])
-      if (pid === postmaster) ticks += fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
-    } catch {
-      // The process has just ended.
-    }
-  }
-  return ticks * 10_000
-}
+const databaseCpu = (cluster: PostgresCluster) => cpuOf([pidOf(cluster)]) ?? Number.NaN
 
 /** @returns costs by operation, and bytes per redeemed ticket */
 async function costsOn(alg: string, database: string, cluster?: PostgresCluster) {
@@ -80,7 +64,7 @@ async function costsOn(alg: string, database: string, cluster?: PostgresCluster)
   const measured = async (kind: Kind): Promise<[Cost, number]> => {
     const of = async () => ({
       ...(await server.ask<{ all: number; loop: number }>({ cpu: true })),
-      database: cluster ? await cpuOf(cluster) : 0,
+      database: cluster ? databaseCpu(cluster) : 0,
       log: await logged(),
     })
     const before = await of()
@@ -122,7 +106,7 @@ async function lastUse(database: string, cluster: PostgresCluster | undefined, l
     const batches = Array.from({ length: Math.ceil(rows.length / 500) }, (_, i) => rows.slice(500 * i, 500 * (i + 1)))
     const of = async () => ({
       loop: process.threadCpuUsage().user + process.threadCpuUsage().system,
-      database: cluster ? await cpuOf(cluster) : 0,
+      database: cluster ? databaseCpu(cluster) : 0,
       log: await logged(),
     })
     const before = await of()

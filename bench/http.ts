@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 /** A minimal HTTP/1.1 client for the loads: text over a socket, without a library. */
 
@@ -28,6 +29,18 @@ export function opened(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     socket.once('connect', () => resolve(socket)).once('error', reject)
+  })
+}
+
+/** Opens a connection to a server elsewhere, by the origin of its URL. */
+export function openedTo(origin: string): Promise<Socket> {
+  const { protocol, hostname, port } = new URL(origin)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const tls = protocol === 'https:'
+  const where = { host, port: Number(port || (tls ? 443 : 80)), noDelay: true }
+  return new Promise((resolve, reject) => {
+    const socket = tls ? connectTls({ ...where, servername: host, ALPNProtocols: ['http/1.1'] }) : connect(where)
+    socket.once(tls ? 'secureConnect' : 'connect', () => resolve(socket)).once('error', reject)
   })
 }
 

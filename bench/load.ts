@@ -1,14 +1,14 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { answer } from './child.ts'
-import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, post } from './http.ts'
+import { ACTOR_TOKEN, type Answer, answerIn, bearer, clientCookieOf, get, opened, openedTo, post } from './http.ts'
 
 /**
  * The load: a closed loop of keep-alive HTTP/1.1 connections, one outstanding request on each. Every answer must be 200
  * with the expected content; any other answer counts as wrong.
  */
 
-export type Kind = 'create' | 'redeem' | 'mint' | 'list' | 'constant' | 'bare' | 'impersonate' | 'exchange'
+export type Kind = 'create' | 'redeem' | 'mint' | 'list' | 'constant' | 'bare' | 'impersonate' | 'exchange' | 'requests'
 
 export interface Round {
   /** Port of the server. Users, tickets and sessions that the load creates there are stored under it. */
@@ -25,6 +25,10 @@ export interface Round {
   users?: string[]
   /** For `exchange`: users' access tokens. */
   subjects?: string[]
+  /** For `requests`: complete requests to send in turn, where to, and the member of each answer that must be a text. */
+  requests?: string[]
+  origin?: string
+  member?: string
 }
 
 export interface Measured {
@@ -66,7 +70,9 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
       if (target.users.length === 0) {
         let left = USERS
         const request = post('/v1/users', 'json', '{}', authorization)
-        const made = await exchange(round.port, 8, 10_000, { next: () => (left-- > 0 ? request : undefined) })
+        const made = await exchange(() => opened(round.port), 8, 10_000, {
+          next: () => (left-- > 0 ? request : undefined),
+        })
         target.users = made.answers.map(({ body }) => JSON.parse(body).id as string)
       }
       const requests = target.users.map(user_id =>
@@ -128,27 +134,15 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
         },
       }
     }
-    case 'exchange': {
-      const requests = (round.subjects ?? []).map(subject => {
-        const form = new URLSearchParams({
-          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-          client_id: 'olivia',
-          client_secret: 'olivia, only for a measurement',
-          subject_token: subject,
-          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-          ...(round.alg === 'ES256' ? { resource: 'https://api.example.com/es256' } : {}),
-        })
-        return post('/token', 'x-www-form-urlencoded', form.toString())
-      })
+    case 'exchange':
+      return exchangeJob(round)
+    case 'requests': {
+      const { requests = [], member = '' } = round
       return {
         next: () => requests[turn++ % requests.length],
         finish: answers => {
-          for (const { body } of answers.slice(-VERIFIED)) {
-            const token = JSON.parse(body).access_token as string
-            const [header, claims] = token.split('.').map(part => Buffer.from(part, 'base64url').toString())
-            if (JSON.parse(header ?? '').alg !== round.alg || JSON.parse(claims ?? '').act?.sub !== 'olivia')
-              throw new Error(`a wrong token: ${token}`)
-          }
+          for (const { body } of answers.slice(-VERIFIED))
+            if (typeof JSON.parse(body)[member] !== 'string') throw new Error(`an answer without ${member}: ${body}`)
         },
       }
     }
@@ -158,6 +152,33 @@ async function jobOf(round: Round, target: Target): Promise<Job> {
       const request = post(round.path ?? '/constant', 'json', body)
       return { next: () => request }
     }
+  }
+}
+
+/** Token exchanges at oidc-provider. */
+function exchangeJob(round: Round): Job {
+  let turn = 0
+  const requests = (round.subjects ?? []).map(subject => {
+    const form = new URLSearchParams({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      client_id: 'olivia',
+      client_secret: 'olivia, only for a measurement',
+      subject_token: subject,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      ...(round.alg === 'ES256' ? { resource: 'https://api.example.com/es256' } : {}),
+    })
+    return post('/token', 'x-www-form-urlencoded', form.toString())
+  })
+  return {
+    next: () => requests[turn++ % requests.length],
+    finish: answers => {
+      for (const { body } of answers.slice(-VERIFIED)) {
+        const token = JSON.parse(body).access_token as string
+        const [header, claims] = token.split('.').map(part => Buffer.from(part, 'base64url').toString())
+        if (JSON.parse(header ?? '').alg !== round.alg || JSON.parse(claims ?? '').act?.sub !== 'olivia')
+          throw new Error(`a wrong token: ${token}`)
+      }
+    },
   }
 }
 
@@ -191,8 +212,13 @@ interface Exchanged {
 }
 
 /** Sends requests on all connections until the job has no more or the time has passed. */
-async function exchange(port: number, connections: number, milliseconds: number, job: Job): Promise<Exchanged> {
-  const sockets = await Promise.all(Array.from({ length: connections }, () => opened(port)))
+async function exchange(
+  connect: () => Promise<Socket>,
+  connections: number,
+  milliseconds: number,
+  job: Job,
+): Promise<Exchanged> {
+  const sockets = await Promise.all(Array.from({ length: connections }, connect))
   const result: Exchanged = { answers: [], latencies: [], elapsed: 0, wrong: 0 }
   const start = performance.now()
   const deadline = start + milliseconds
@@ -241,11 +267,12 @@ function converse(socket: Socket, job: Job, deadline: number, result: Exchanged)
 
 answer(async (question: Round | { sampleOf: number }): Promise<Measured | string> => {
   if ('sampleOf' in question) return targets.get(question.sampleOf)?.sampleToken ?? ''
-  const { port, seconds, connections } = question
+  const { port, origin, seconds, connections } = question
+  const connect = () => (origin === undefined ? opened(port) : openedTo(origin))
   const target = targets.get(port) ?? new Target()
   targets.set(port, target)
   const job = await jobOf(question, target)
-  const { answers, latencies, elapsed, wrong, example } = await exchange(port, connections, seconds * 1_000, job)
+  const { answers, latencies, elapsed, wrong, example } = await exchange(connect, connections, seconds * 1_000, job)
   await job.finish?.(answers)
   latencies.sort((a, b) => a - b)
   const percentile = (part: number) => latencies[Math.floor(latencies.length * part)] ?? Number.NaN

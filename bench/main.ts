@@ -1,10 +1,11 @@
 /** `npm run bench`: runs one of the benchmarks. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { HELP } from './options.ts'
 
 const BENCHMARKS = {
-  speed: ['run.ts', 'the main job, compared with the limits of the machine and with other products (10 minutes)'],
-  rows: ['rows.ts', 'the same with 10 thousand to 10 million rows (over an hour; see bench/README.md)'],
+  speed: ['run.ts', 'the main job, compared with the limits of the machine and with other products (12 minutes)'],
+  rows: ['rows.ts', 'the same with 10 thousand and with a million sessions (30 minutes)'],
   observed: ['observed.ts', 'the cost of logs, metrics and traces (5 minutes)'],
   costs: ['costs.ts', 'CPU time per operation, for sizing machines (5 minutes)'],
   scaling: ['scaling.ts', 'how many machines a load needs, calculated from the measured costs (no measurement)'],
@@ -13,9 +14,10 @@ const BENCHMARKS = {
 const [first = 'speed', ...rest] = process.argv.slice(2)
 if (first === '--help' || first === '-h') {
   const lines = Object.entries(BENCHMARKS).map(([name, [, what]]) => `  ${name.padEnd(10)}${what}`)
-  console.log(`npm run bench -- [benchmark] [options]\n\n${lines.join('\n')}\n
-Without a name, \`speed\` runs. Its options: --quick, --parts sqlite,two-cores,postgres,peers,rate,verify, --rounds N,
---seconds N, --connections N, --json FILE, --profile DIR. The others are in bench/README.md.`)
+  console.log(`npm run bench -- [benchmark] [options]; without a name \`speed\`\n\n${lines.join('\n')}\n
+${HELP}
+
+The options of the others are in bench/README.md.`)
   process.exit(0)
 }
 const named = Object.hasOwn(BENCHMARKS, first)

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Cost, Costs } from './costs.ts'
+import type { Spread } from './stats.ts'
 
 /**
  * Calculates what many concurrent acting sessions need from the measured cost of each operation (costs.ts), and simulates the
@@ -268,20 +269,29 @@ table(waits)
 
 /** Prints the simulation of the measured machine: one process on one core, and PostgreSQL next to the load. */
 function checked(): void {
-  const runs = readdirSync(results).filter(name => /^\d{4}-\d\d-\d\d-(?!rows)/.test(name))
-  const run = JSON.parse(readFileSync(new URL(runs.sort().at(-1) ?? '', results), 'utf8')) as {
-    figures: { name: string; rate: number; p50: number; p99: number }[]
+  const name = readdirSync(results)
+    .filter(name => name.startsWith('speed-'))
+    .sort()
+    .at(-1)
+  if (name === undefined) return
+  const run = JSON.parse(readFileSync(new URL(name, results), 'utf8')) as {
+    figures: { name: string; rate: Spread; p50: Spread; p99: Spread }[]
   }
   const [wanted, fastest] = ['PostgreSQL: mint RS256 at half load', 'PostgreSQL: mint RS256'].map(name =>
     run.figures.find(figure => figure.name === name),
   )
   if (options.alg !== 'RS256' || !wanted || !fastest) return
-  const { mint: foretold } = simulate({ mint: wanted.rate, create: 1, redeem: 1, lastUse: 1 }, 1, 1, 20)
+  const { mint: foretold } = simulate({ mint: wanted.rate.median, create: 1, redeem: 1, lastUse: 1 }, 1, 1, 20)
   console.log('Predicted for the measured machine, and measured on it (mints, RS256):\n')
   table([
     ['', 'maximum', 'p50 at half of it', 'p99'],
     ['foretold', count(1e6 / (mint.loop + mint.threads)), ...foretold.map(value => `${value.toFixed(1)} ms`)],
-    ['measured', count(fastest.rate), `${wanted.p50.toFixed(1)} ms`, `${wanted.p99.toFixed(1)} ms`],
+    [
+      'measured',
+      count(fastest.rate.median),
+      `${wanted.p50.median.toFixed(1)} ms`,
+      `${wanted.p99.median.toFixed(1)} ms`,
+    ],
   ])
 }
 checked()

@@ -29,18 +29,19 @@ function verifierOf({ who, jwk, issuer }: Question): Verifier {
   }
 }
 
-/** Measures sequential verifications per second. */
-answer(async (question: Question): Promise<number> => {
+/** Measures sequential verifications: how many per second, and the CPU time of each in µs. */
+answer(async (question: Question): Promise<{ rate: number; cpu: number }> => {
   const verifyOnce = verifierOf(question)
   // Makes a new string each time, as a request does, so that V8 has nothing cached about it.
   const bytes = Buffer.from(question.token)
   const text = () => bytes.toString('latin1')
   for (let i = 0; i < 200; i++) await verifyOnce(text())
-  const start = performance.now()
+  const [start, before] = [performance.now(), process.cpuUsage()]
   let count = 0
   while (performance.now() - start < question.seconds * 1_000) {
     await verifyOnce(text())
     count++
   }
-  return (count * 1_000) / (performance.now() - start)
+  const used = process.cpuUsage(before)
+  return { rate: (count * 1_000) / (performance.now() - start), cpu: (used.user + used.system) / count }
 })
