@@ -1,7 +1,9 @@
-// Installs what a fresh clone needs, then runs a TypeScript file on the right Node.
+// Installs what a fresh clone needs, then runs a TypeScript file or the `stagedoor` command on the right Node.
 //
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
+//   node scripts/setup.mjs stagedoor [ARG...] the same, then run the command from its bundle (scripts/bundle.ts), which is
+//                                             made again after a change of the sources
 //   node scripts/setup.mjs --for=test …       also installs what the tests need; --for=bench also the products that the
 //                                             benchmarks compare; --for=deep also Next.js, strace and libfaketime
 //   node scripts/setup.mjs --for=build …      installs only what building the packages needs
@@ -10,7 +12,7 @@
 // The Node that runs Stagedoor itself comes from npm (see "optionalDependencies" in package.json).
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { constants, homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -276,9 +278,51 @@ function findNode() {
   process.exit(1)
 }
 
+/** The folder with the bundle of the `stagedoor` command. */
+const BUNDLE = join(root, 'packages/server/bin')
+const COMMAND_SOURCE = join(root, 'packages/server/src/cli/main.ts')
+/** What is in the bundle: these files, and all files in these folders. npm's lock file in node_modules changes with the dependencies. */
+const BUNDLED = [
+  'packages/server/src',
+  'packages/server/package.json',
+  'packages/sdk/src',
+  'packages/sdk/package.json',
+  'scripts/bundle.ts',
+  'node_modules/.package-lock.json',
+]
+
+/** Returns the file that runs the `stagedoor` command: a bundle of the current sources, or the sources if bundling fails. */
+function findCommand() {
+  const file = join(BUNDLE, 'stagedoor.mjs')
+  const sources = sourcesFingerprint()
+  if (existsSync(file) && readFileSync(file, 'utf8').includes(`\n// Sources: ${sources}\n`)) return file
+  const done = spawnSync(findNode(), [...QUIET, join(root, 'scripts/bundle.ts'), BUNDLE, sources], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  })
+  if (done.status === 0) return file
+  console.error('The command could not be bundled, so it starts from its sources, which takes longer:')
+  console.error(done.stderr?.trim() || done.error?.message || `the bundler ended with ${done.status ?? done.signal}`)
+  return COMMAND_SOURCE
+}
+
+/** Returns a hash of the names, sizes and times of the sources. Reading these is much faster than reading the sources. */
+function sourcesFingerprint() {
+  const hash = createHash('sha256')
+  const add = path => {
+    const found = statSync(join(root, path), { bigint: true, throwIfNoEntry: false })
+    if (found?.isDirectory()) for (const name of readdirSync(join(root, path)).sort()) add(`${path}/${name}`)
+    else hash.update(`${path} ${found?.size} ${found?.mtimeNs}\n`)
+  }
+  BUNDLED.forEach(add)
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** Hides Node's warning that stripping types is experimental. */
+const QUIET = ['--disable-warning=ExperimentalWarning']
+
 function run(file, args) {
-  // Node warns that stripping types is experimental; hide that warning.
-  const child = spawn(findNode(), ['--disable-warning=ExperimentalWarning', join(root, file), ...args], {
+  const child = spawn(findNode(), [...QUIET, file, ...args], {
     stdio: 'inherit',
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -302,7 +346,7 @@ function stopWithNpm(child) {
 
 const args = process.argv.slice(2)
 const scope = args[0]?.startsWith('--for=') ? args.shift().slice('--for='.length) : 'start'
-const [command, file, ...rest] = args
+const [command, ...rest] = args
 install(scope)
 if (scope === 'test' || scope === 'deep') {
   installChromium()
@@ -314,5 +358,6 @@ if (scope === 'deep') {
   installFaultTools()
   installJava()
 }
-if (command === 'run') run(file, rest)
+if (command === 'run') run(join(root, rest[0]), rest.slice(1))
+else if (command === 'stagedoor') run(findCommand(), rest)
 else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')
