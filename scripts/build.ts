@@ -3,16 +3,21 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundleCommand, COMMAND } from './bundle.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The folders under `packages` that are published, in the order in which they are built and published. */
 export const PACKAGES = ['sdk', 'server'] as const
 
+/** The folder of the `stagedoor` command in the server's package. */
+const BIN = 'bin'
+
 /** Builds every package. The server's types refer to the SDK's, so the SDK comes first. */
 export function buildPackages(): void {
   for (const name of PACKAGES) build(name)
   bundleSdk()
+  bundleCommand(join(root, 'packages/server/dist', BIN))
 }
 
 /**
@@ -41,7 +46,8 @@ function build(name: string): void {
       paths: name === 'sdk' ? {} : sdkTypes(),
     },
     include: ['../src'],
-    exclude: [],
+    // The command is published as a bundle.
+    exclude: ['../src/cli'],
   }
   writeFileSync(join(out, 'tsconfig.json'), JSON.stringify(settings))
   const { status } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(out, 'tsconfig.json')], {
@@ -84,8 +90,7 @@ function published(manifest: Manifest) {
     peerDependencies: optionalPeers,
     peerDependenciesMeta: Object.fromEntries(Object.keys(optionalPeers).map(name => [name, { optional: true }])),
   }
-  const bin =
-    manifest.bin && Object.fromEntries(Object.entries(manifest.bin).map(([name, file]) => [name, built(file)]))
+  const bin = manifest.bin && Object.fromEntries(Object.keys(manifest.bin).map(name => [name, `${BIN}/${COMMAND}`]))
   return {
     ...rest,
     exports,

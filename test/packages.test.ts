@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { isBuiltin } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -148,6 +149,7 @@ import { authenticate as inNext } from '@stagedoor/sdk/next'
 import { recordAs } from '@stagedoor/sdk/record-as'
 import { createAuthenticator, forbidActing } from '@stagedoor/sdk/request'
 import { createServer } from 'node:http'
+import { isBuiltin } from 'node:module'
 createServer((request, response) => {
   authenticate({ issuer: 'i' })(request, response, () =>
     requireUser(request, response, () => response.end(recordAs(getAuth(request)).unlessActing(() => 'seen'))),
@@ -229,6 +231,12 @@ export async function main(): Promise<string | undefined> {
       const [, url] = /STAGEDOOR_SERVER_URL=(\S+)/.exec(server.output()) ?? []
       assert.equal((await fetch(`${url}/healthz`)).status, 200)
       assert.match(await (await fetch(`${url}/banner.js`)).text(), /customElements\.define\(["']stagedoor-banner["']/)
+      const headers = { authorization: `Bearer ${/STAGEDOOR_SECRET_KEY=(\S+)/.exec(server.output())?.[1]}` }
+      const instance = (await (await fetch(`${url}/v1/instance`, { headers })).json()) as { version: string }
+      assert.equal(
+        instance.version,
+        JSON.parse(readFileSync(join(root, 'packages/server/package.json'), 'utf8')).version,
+      )
     }
     rmSync(folder, { recursive: true, force: true })
   })
@@ -251,7 +259,7 @@ export async function main(): Promise<string | undefined> {
       assert.ok(printed.includes(file), printed)
     assert.match(printed, /\+ @stagedoor\/sdk@0\.1\.0[\s\S]*\+ @stagedoor\/server@0\.1\.0/)
     assert.match(printed, /This was a dry run: nothing was published\./)
-    await assert.rejects(release(), /at a terminal|not committed/)
+    await assert.rejects(release(), /at a terminal|uncommitted/)
     registry.close()
     assert.deepEqual(
       sent.filter(request => !request.startsWith('GET ')),
@@ -261,6 +269,25 @@ export async function main(): Promise<string | undefined> {
 
   it('install the command', () => {
     assert.match(run(join(project, 'node_modules/.bin/stagedoor'), ['--version'], project), /^\d+\.\d+\.\d+\n$/)
+  })
+
+  it('have the command in one readable file, with the licence of each package that is in it', () => {
+    const bin = join(project, 'node_modules/@stagedoor/server/bin')
+    assert.deepEqual(readdirSync(bin).sort(), ['LICENSES.txt', 'stagedoor.mjs'])
+    const command = readFileSync(join(bin, 'stagedoor.mjs'), 'utf8')
+    const imported = [...command.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name = '']) => name)
+    assert.deepEqual([...new Set(imported.filter(name => !isBuiltin(name)))], ['better-sqlite3'])
+    const inside = [...command.matchAll(/^ *\/\/ node_modules\/((?:@[^/\s]+\/)?[^/\s]+)/gm)].map(
+      ([, name = '']) => name,
+    )
+    const licences = readFileSync(join(bin, 'LICENSES.txt'), 'utf8')
+    const licensed = [...licences.matchAll(/^(\S+) \d+\.\d+\.\d+: (?:MIT|ISC|Apache-2\.0)\n\n\S/gm)].map(
+      ([, name]) => name,
+    )
+    assert.ok(licensed.length > 20, licences.slice(0, 1_000))
+    assert.deepEqual([...new Set(inside)].sort(), licensed.sort())
+    // Stack traces name these functions, and lines of this file.
+    for (const name of ['createStagedoor', 'mintSessionToken']) assert.ok(command.includes(`function ${name}(`), name)
   })
 
   describe('do the main job', () => {
