@@ -2,7 +2,10 @@
 export interface Page<T> {
   data: T[]
   totalCount: number
-  /** Position of the next page: pass it as `startingAfter`. Omitted on the last page. */
+  /**
+   * Position of the next page: pass it as `startingAfter`. Omitted on the last page. If few rows match several filters,
+   * a page before the last one can have fewer rows than its limit, or none.
+   */
   nextCursor?: string
 }
 
@@ -51,7 +54,8 @@ export function listOf<T>(query: Part, read: (query: object) => Promise<Reading<
     let page = await first
     let offset = query.offset ?? 0
     let given = new Set<unknown>()
-    for (let limit = query.limit ?? 10; page.data.length > 0; limit = next.limit) {
+    // A page with a next one can be empty: the server stopped searching before it found a row.
+    for (let limit = query.limit ?? 10; page.data.length > 0 || page.nextCursor !== undefined; limit = next.limit) {
       const ids = page.data.map(row => Object(row).id)
       yield* page.data.filter((_, index) => ids[index] === undefined || !given.has(ids[index]))
       // With offsets, added rows shift the end of one page to the beginning of the next.

@@ -181,6 +181,56 @@ describe('a loop over a list', () => {
   })
 })
 
+describe('filters that match few of many rows', () => {
+  it('are searched page by page, and a list that could not say so is refused', async () => {
+    await using server = await testServer()
+    const client = clientOf(server)
+    const { id } = await server.createUser()
+    await client.users.ban(id)
+    // More than one request examines.
+    for (let i = 0; i < 43; i++)
+      await Promise.all(Array.from({ length: 50 }, () => client.users.updateMetadata(id, { publicMetadata: { i } })))
+    const [{ principal }] = (await server.auditEvents({ action: 'user.ban' })) as unknown as [
+      { principal: { id: string } },
+    ]
+    const filter = { principalId: principal.id, action: 'user.ban' }
+
+    const found: string[] = []
+    for await (const event of client.auditEvents.list(filter)) found.push(event.action)
+    assert.deepEqual(found, ['user.ban'])
+    const first = await client.auditEvents.list(filter)
+    assert.deepEqual([first.data.length, first.nextCursor !== undefined], [0, true])
+
+    const path = `/v1/audit_events?principal_id=${principal.id}&action=user.ban`
+    const page = expectOk(await server.call('GET', `${path}&paginated=true`))
+    assert.deepEqual([page.data, page.total_count, page.total_count_is_minimum], [[], 0, true])
+    for (const [query, param_name] of [
+      ['', 'paginated'],
+      ['&paginated=true&offset=1', 'offset'],
+    ]) {
+      const refused = await server.call('GET', path + query)
+      assert.deepEqual([refused.status, refused.body.errors[0].meta.param_name], [422, param_name])
+    }
+    const next = expectOk(await server.call('GET', `${path}&paginated=true&starting_after=${page.next_cursor}`))
+    assert.deepEqual([next.data.length, next.next_cursor], [1, undefined])
+  })
+
+  it('are counted up to 5,000 rows, users up to 100,000', async () => {
+    await using server = await testServer()
+    const { id } = await server.createUser()
+    const page = expectOk(await server.call('GET', '/v1/users?paginated=true'))
+    assert.deepEqual([page.total_count, page.total_count_is_minimum], [1, undefined])
+    const client = clientOf(server)
+    for (let i = 0; i < 51; i++)
+      await Promise.all(Array.from({ length: 100 }, () => client.users.updateMetadata(id, { publicMetadata: { i } })))
+    const events = expectOk(await server.call('GET', '/v1/audit_events?paginated=true&limit=1'))
+    assert.deepEqual([events.total_count, events.total_count_is_minimum], [5_000, true])
+    assert.equal((await server.call('GET', '/v1/audit_events?offset=10001')).status, 422)
+    assert.equal((await server.call('GET', '/v1/users?offset=100001')).status, 422)
+    expectOk(await server.call('GET', '/v1/users?offset=100000'))
+  })
+})
+
 describe('a cursor', () => {
   it('stays valid when its row is deleted or no longer matches', async () => {
     await using server = await testServer()

@@ -57,7 +57,9 @@ end;
   postgres: `
 insert into user_search (user_id, content) select id, ${onPostgres('users')} from users order by created_at, id;
 
-create function keep_user_search() returns trigger language plpgsql as $$
+-- Runs as the owner, so that the role that serves needs no right to write the table: nodes of the previous version do not
+-- have it.
+create function keep_user_search() returns trigger language plpgsql security definer set search_path from current as $$
 begin
   if tg_table_name = 'users' and tg_op = 'INSERT' then
     insert into user_search (user_id, content) values (new.id, ${onPostgres('new')});

@@ -9,8 +9,6 @@ const ALL = 'select, insert, update, delete'
 export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string> = {
   users: ALL,
   identifiers: ALL,
-  // Triggers write it.
-  user_search: ALL,
   actor_tokens: ALL,
   clients: ALL,
   sessions: ALL,
@@ -22,6 +20,8 @@ export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string>
   secret_keys: 'select, insert, update',
   signing_keys: 'select, insert, update',
   audit_events: 'select, insert',
+  // Triggers write it, as its owner.
+  user_search: 'select',
   migrations: 'select',
 }
 
