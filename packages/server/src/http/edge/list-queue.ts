@@ -1,6 +1,9 @@
+/** Maximum pause between two lists, in ms. */
+const MAX_PAUSE = 20
+
 /**
- * Runs the reading of lists a few at a time, and lets other requests run between them: someone who reads a whole list
- * page by page does not delay those who sign in.
+ * Runs the reading of lists a few at a time. Between two of them it pauses for as long as the first one took, so lists
+ * use at most half of the time: someone who reads a whole list page by page does not delay those who sign in.
  */
 export class ListQueue {
   readonly #maximum: number
@@ -16,11 +19,12 @@ export class ListQueue {
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#maximum) await new Promise<void>(resolve => this.#waiting.push(resolve))
     else this.#running++
+    const began = performance.now()
     try {
       return await work()
     } finally {
       const next = this.#waiting.shift()
-      if (next) setImmediate(next)
+      if (next) setTimeout(next, Math.min(MAX_PAUSE, performance.now() - began))
       else this.#running--
     }
   }
