@@ -24,7 +24,7 @@ const SECRET_KEYS = ['backend', 'support tool', 'nightly job']
 export const ROTATING_TOKEN = 'AAAAAAAAAAAAAAAAAAAAAA'
 
 /** Maximum size whose sorted audit events fit into memory. */
-const IN_MEMORY = 1_000_000
+const IN_MEMORY = 100_000
 
 const EPOCH = 1_400_000_000_000
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -49,6 +49,8 @@ interface Dialect {
   /** SHA-256 of a text, in hex; and the hash of an audit event. */
   sha256(text: string): string
   leafHash(text: string): string
+  /** Ends a subquery whose expressions must be calculated once, and not wherever they are used. */
+  fence: string
 }
 
 /** Returns SQL for a floating-point number. Without the cast, PostgreSQL would use its slow decimal numbers. */
@@ -76,6 +78,7 @@ const sqlite: Dialect = {
   randomSalt: 'hex(randomblob(11))',
   sha256: text => `sha256(${text})`,
   leafHash: text => `leaf_hash(${text})`,
+  fence: 'limit -1 offset 0',
 }
 
 const postgres: Dialect = {
@@ -91,6 +94,7 @@ const postgres: Dialect = {
   randomSalt: 'substr(md5(random()::text), 1, 22)',
   sha256: text => `encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`,
   leafHash: text => `encode(sha256('\\x00'::bytea || convert_to(${text}, 'UTF8')), 'hex')`,
+  fence: 'offset 0',
 }
 
 /** Returns SQL for a pseudo-random number from 0 to below `below`, the same for the same `n`. */
@@ -301,21 +305,22 @@ function auditStatement(now: number, dialect: Dialect): string {
     || ',"target_id":null,"trace_id":"' || trace_id || '","user_id":' || ${json('user_id')} || ',"v":1}'`
   const facts =
     'id, at, action, outcome, code, principal_type, principal_id, actor_sub, actor_token_id, session_id, user_id, trace_id'
-  // Materialized, because random values must be the same wherever they are used.
+  // Materialized, because random values must be the same wherever they are used. SQLite needs a condition besides the fence.
   return `insert into audit_events (${facts}, event, personal, leaf_hash)
     with events as (${SOURCES.map(source => eventsOf(source, now)).join(' union all ')}),
     drawn as materialized (select *, 'evt_' || ${dialect.digitsOf('at')} || ${dialect.randomDigits} as id, case when code is null then 'done' else 'refused' end as outcome,
       ${dialect.randomTrace} as trace_id, ${dialect.randomSalt} as salt from events where at <= ${now} order by at),
-    told as materialized (select *, ${personal} as personal from drawn),
-    written as materialized (select ${facts}, personal, ${event} as event from told)
-    select ${facts}, event, personal, ${dialect.leafHash('event')} from written`
+    told as (select *, ${personal} as personal from drawn ${dialect.fence}),
+    written as (select ${facts}, personal, ${event} as event from told where at > 0 ${dialect.fence})
+    select ${facts}, event, personal, ${dialect.leafHash('event')} from written where at > 0`
 }
 
 /** @param path of a database with Stagedoor's schema that no server uses */
 export function fillSqlite(path: string, size: number): void {
   const db = new BetterSqlite3(path)
   for (const setting of [
-    'journal_mode = off',
+    // Not `off`, which better-sqlite3 does not allow.
+    'journal_mode = memory',
     'synchronous = off',
     'cache_size = -1000000',
     `temp_store = ${size > IN_MEMORY ? 'file' : 'memory'}`,
