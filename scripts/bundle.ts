@@ -20,7 +20,7 @@ export const LICENCES = 'LICENSES.txt'
 const EXTERNAL = ['better-sqlite3', 'pg-native']
 
 /**
- * Writes the bundle and the licences of what is in it. Replaces each file at once, so nobody sees one half written.
+ * Writes the bundle and the licences of what is in it. Replaces each file atomically.
  * @param sources is written into the bundle, to find out later whether it is stale
  */
 export function bundleCommand(folder: string, sources?: string): void {
