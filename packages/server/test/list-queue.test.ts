@@ -24,7 +24,7 @@ describe('the queue of lists', () => {
     }
   })
 
-  it('goes on after a list that failed', async () => {
+  it('continues after a list that failed', async () => {
     const queue = new ListQueue(1)
     const failing = queue.run(() => Promise.reject(new Error('failed')))
     const next = queue.run(async () => 'read')

@@ -182,7 +182,7 @@ describe('a loop over a list', () => {
 })
 
 describe('filters that match few of many rows', () => {
-  it('are searched page by page, and a list that could not say so is refused', async () => {
+  it('are searched page by page; an array, which would hide that rows are missing, is refused', async () => {
     await using server = await testServer()
     const client = clientOf(server)
     const { id } = await server.createUser()

@@ -332,7 +332,7 @@ describe('connections', () => {
     for (const id of acknowledged) expectOk(await server.call('GET', `/v1/users/${id}`))
   })
 
-  for (const ending of ['is told that it was terminated', 'is reset', 'is closed'] as const)
+  for (const ending of ['gets an error', 'is reset', 'is closed'] as const)
     it(`of which one ${ending} while it opens: reads and writes succeed on the next`, async () => {
       const url = await postgres.createDatabase()
       await using proxy = await stallingProxy(postgres.port)

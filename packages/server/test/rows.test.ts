@@ -191,7 +191,7 @@ function parametersOf({ id }: ListOperation, request: Record<string, string>): R
   )
 }
 
-/** Fails if a query reads a table other than by an index, or sorts many rows. */
+/** Fails if a query reads a table without an index, or reads many rows. */
 async function assertSearch(db: Database, on: string, query: BoundQuery, what: string): Promise<void> {
   if (on === 'SQLite') {
     const plan = await planOf(db, query, 'explain query plan')
