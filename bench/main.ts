@@ -8,6 +8,7 @@ const BENCHMARKS = {
   rows: ['rows.ts', 'the same with 10 thousand and with a million sessions (30 minutes)'],
   observed: ['observed.ts', 'the cost of logs, metrics and traces (5 minutes)'],
   costs: ['costs.ts', 'CPU time per operation, for sizing machines (5 minutes)'],
+  table: ['table.ts', 'the last result of `speed` as the table of docs/performance.md (no measurement)'],
   scaling: ['scaling.ts', 'how many machines a load needs, calculated from the measured costs (no measurement)'],
 } as const
 

@@ -4,7 +4,7 @@ import { cpus, release, totalmem, type } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { canPin } from './child.ts'
 import type { Options } from './options.ts'
-import { comparisonOf, NOT_DECIDED, ratioOf, type Spread, spreadOf, verdictOf } from './stats.ts'
+import { comparisonOf, NOT_DECIDED, ratioOf, type Spread, shortened, spreadOf, verdictOf } from './stats.ts'
 
 /** Prints the figures of a run, its comparisons and verdicts, and writes them as JSON. */
 
@@ -72,11 +72,17 @@ const COMPARED: [name: string, limit: string][] = [
   ['PostgreSQL: mint RS256', 'Hydra: client credentials'],
 ]
 
+const BUSY =
+  'The machine was busy before the run: its load average was higher than its number of cores. Rates and durations decide nothing.'
+
 /** Returns the CPU time per answer of server and database together. */
 const cpuOf = ({ server, database = 0 }: Sample) => (server === undefined ? undefined : server + database)
 
 export function report(run: Run): void {
-  const { samples, options, load, notes } = run
+  const { samples, options, load } = run
+  // Before the run, because its own processes count afterwards.
+  const busy = (load.before[0] ?? 0) > cpus().length
+  const notes = busy ? [...run.notes, BUSY] : run.notes
   const figures = [...samples].map(([name, rounds]) => ({
     name,
     cpu: {
@@ -99,11 +105,13 @@ export function report(run: Run): void {
   const count = (name: string) => samples.get(name)?.length ?? 0
   const aims = AIMS.flatMap(aim => {
     const spread = ratio(aim.name, aim.limit, aim.by)
-    return spread ? [{ ...aim, ratio: spread, verdict: verdictOf(spread, aim, count(aim.name)) }] : []
+    if (!spread) return []
+    const verdict = busy && aim.by === 'rate' ? NOT_DECIDED : verdictOf(spread, aim, count(aim.name))
+    return [{ ...aim, ratio: spread, verdict }]
   })
   const waits = WAITS.flatMap(aim => {
     const p99 = spreadOf((samples.get(aim.name) ?? []).map(sample => sample.p99))
-    return p99 ? [{ ...aim, p99, verdict: verdictOf(p99, aim, count(aim.name)) }] : []
+    return p99 ? [{ ...aim, p99, verdict: busy ? NOT_DECIDED : verdictOf(p99, aim, count(aim.name)) }] : []
   })
   const compared = COMPARED.flatMap(([name, limit]) => {
     const spread = ratio(name, limit, 'cpu')
@@ -143,7 +151,7 @@ export function report(run: Run): void {
       compared,
       notes,
     }
-    writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`)
+    writeFileSync(options.json, `${JSON.stringify(result, shortened, 2)}\n`)
   }
 }
 

@@ -49,7 +49,7 @@ interface Dialect {
   /** SHA-256 of a text, in hex; and the hash of an audit event. */
   sha256(text: string): string
   leafHash(text: string): string
-  /** Ends a subquery whose expressions must be calculated once, and not wherever they are used. */
+  /** Ends a subquery whose expressions must be calculated once, not once for each use. */
   fence: string
 }
 
@@ -305,7 +305,7 @@ function auditStatement(now: number, dialect: Dialect): string {
     || ',"target_id":null,"trace_id":"' || trace_id || '","user_id":' || ${json('user_id')} || ',"v":1}'`
   const facts =
     'id, at, action, outcome, code, principal_type, principal_id, actor_sub, actor_token_id, session_id, user_id, trace_id'
-  // Materialized, because random values must be the same wherever they are used. SQLite needs a condition besides the fence.
+  // Materialized, because each use of a random value must get the same one. SQLite needs a condition in addition to the fence.
   return `insert into audit_events (${facts}, event, personal, leaf_hash)
     with events as (${SOURCES.map(source => eventsOf(source, now)).join(' union all ')}),
     drawn as materialized (select *, 'evt_' || ${dialect.digitsOf('at')} || ${dialect.randomDigits} as id, case when code is null then 'done' else 'refused' end as outcome,

@@ -16,7 +16,7 @@ import {
   sqliteOf,
   subjectOn,
 } from './rows-subject.ts'
-import { ratioOf, type Spread, spreadOf, verdictOf } from './stats.ts'
+import { ratioOf, type Spread, shortened, spreadOf, verdictOf } from './stats.ts'
 
 /**
  * Measures whether the server needs as little CPU time with many rows as with few: servers on databases of several sizes,
@@ -181,6 +181,6 @@ if (!options.fill) {
   if (options.json) {
     const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.versions.node, pinned: canPin }
     const result = { date: new Date().toISOString(), machine, rounds, seconds, load, figures, memory, bytes }
-    writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`)
+    writeFileSync(options.json, `${JSON.stringify(result, shortened, 2)}\n`)
   }
 }

@@ -167,7 +167,7 @@ const verification = (name: string, who: string): Step => ({
   },
 })
 
-/** Products that the user installed. Their requests are made anew each time, because credentials expire. */
+/** Products that the user installed. Their requests are created again for each round, because credentials expire. */
 const externalSteps = subjects.external.flatMap(({ works, pids, databasePids }) =>
   works.map(({ name, requests, origin, member }): Step => {
     const of = { server: pids, database: databasePids }

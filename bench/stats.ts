@@ -46,3 +46,7 @@ export function comparisonOf(ratio: Spread, words: [string, string], rounds: num
   if (rounds < 3 || (ratio.low <= 1 && 1 <= ratio.high)) return NOT_DECIDED
   return ratio.low > 1 ? words[0] : words[1]
 }
+
+/** For `JSON.stringify`: shortens numbers to six digits. */
+export const shortened = (_name: string, value: unknown) =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
