@@ -401,8 +401,18 @@ describe('the commands', () => {
       findings.filter((finding: { result: string }) => finding.result === 'fail'),
       [],
     )
-    for (const check of ['Node', 'settings', 'database', 'keys', 'server']) {
+    for (const check of ['Node', 'settings', 'algorithm', 'database', 'keys', 'server']) {
       assert.equal(findings.find((finding: { check: string }) => finding.check === check)?.result, 'ok', check)
+    }
+    for (const [alg, advice] of [
+      ['RS256', /^RS256 signs .* every client verifies it/],
+      ['ES256', /^ES256 signs .* cannot verify it/],
+      ['EdDSA', /^EdDSA signs .* cannot verify it/],
+    ] as const) {
+      const { stdout } = await run(['doctor', '--json'], undefined, { STAGEDOOR_SIGNING_ALG: alg })
+      const found = JSON.parse(stdout).find(({ check }: { check: string }) => check === 'algorithm')
+      assert.equal(found.result, 'ok')
+      assert.match(found.detail, advice)
     }
     assert.deepEqual((await json(['migrate'])).applied, [])
   })

@@ -220,7 +220,18 @@ interface PlanNode {
 const flat = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flat)]
 
 /** Names of sub-queries in plans of SQLite. */
-const SUBQUERIES = new Set(['listed', 'CONSTANT', 'examined', 'found', 'page', 'part', 'part_0', 'part_1', 'users'])
+const SUBQUERIES = new Set([
+  'listed',
+  'CONSTANT',
+  'examined',
+  'found',
+  'each_field',
+  'page',
+  'part',
+  'part_0',
+  'part_1',
+  'users',
+])
 /** The most rows that a part of a query may read: those that are counted, or examined. */
 const MAX_READ = 10_001
 

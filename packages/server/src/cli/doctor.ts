@@ -63,6 +63,7 @@ async function examine(findings: Finding[]): Promise<void> {
   if (config) {
     const known = config
     const hasSecrets = await check('secrets', () => secrets(known))
+    await check('algorithm', () => ALGORITHMS[known.signing_alg])
     if (known.environment !== 'development') await check('sign-in', () => signInTokens(known), 'warn')
     // Without the master key the database cannot be opened; the finding about secrets already reports that.
     if (hasSecrets || known.master_key !== undefined) await examineDatabase(check, findings, known)
@@ -91,6 +92,16 @@ function secrets(config: Config): string {
   return config.environment === 'development'
     ? 'those of a development server'
     : 'valid for production: `stagedoor serve` accepts them'
+}
+
+/** What the algorithm of session tokens means for an operator. */
+const ALGORITHMS: Record<Config['signing_alg'], string> = {
+  RS256:
+    'RS256 signs session tokens: every client verifies it. ES256 needs a quarter to a third of the CPU time per token, but Clerk’s SDKs for Node, Java and Python cannot verify it',
+  ES256:
+    'ES256 signs session tokens, with little CPU time. Clerk’s SDKs for Node, Java and Python cannot verify it: they need STAGEDOOR_SIGNING_ALG=RS256',
+  EdDSA:
+    'EdDSA signs session tokens, with little CPU time. Clerk’s SDKs for Node, Java and Python, and Nimbus, cannot verify it: they need STAGEDOOR_SIGNING_ALG=RS256',
 }
 
 /** Warns if sign-in tokens are on: they sign in as the user without naming an actor. */

@@ -94,7 +94,7 @@ const MAX_SORTED = 2_000
  * @returns selective: those that match few users each. ranges: those that can match many
  */
 async function conditionsOf(db: Database, filter: UserFilter): Promise<{ selective: Condition[]; ranges: Range[] }> {
-  const selective = [...equalities(filter), ...textConditions(db, filter)]
+  const selective = [...equalities(filter), ...(await textConditions(db, filter))]
   const ranges = [...bannedCondition(filter), ...timeConditions(filter)]
   if (selective.length > 0) return { selective, ranges }
   const columns = Map.groupBy(ranges, range => range.column)
@@ -123,7 +123,7 @@ function equalities(filter: UserFilter): Condition[] {
 }
 
 /** Searches for a part of a text. Each names the columns and the kinds of identifiers that are searched. */
-function textConditions(db: Database, filter: UserFilter): Condition[] {
+function textConditions(db: Database, filter: UserFilter): Promise<Condition[]> {
   const { query, username_query, name_query, email_address_query, phone_number_query } = filter
   const names = ['first_name', 'last_name'] as const
   const searches: [text: string | undefined, TextSearch][] = [
@@ -133,7 +133,7 @@ function textConditions(db: Database, filter: UserFilter): Condition[] {
     [email_address_query, { columns: [], kinds: ['email_address'] }],
     [phone_number_query, { columns: [], kinds: ['phone_number'] }],
   ]
-  return searches.flatMap(([text, search]) => (text ? containing(db, text, search) : []))
+  return Promise.all(searches.flatMap(([text, search]) => (text ? [containing(db, text, search)] : [])))
 }
 
 function bannedCondition({ banned }: UserFilter): Range[] {

@@ -2,7 +2,7 @@ import { type SqlBool, sql } from 'kysely'
 import { emailParts, normalPhone } from '../domain/identifiers.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
 import type { Condition } from './paging.ts'
-import { type Database, sqlFor } from './query.ts'
+import { type Database, dynamic, sqlFor } from './query.ts'
 import type { UserRow } from './schema.ts'
 
 /**
@@ -23,14 +23,21 @@ export interface TextSearch {
   kinds: IdentifierRecord['kind'][]
 }
 
-/** Returns the conditions for users of whom a field contains the text, in upper or lower case. */
-export function containing(db: Database, text: string, search: TextSearch): Condition[] {
+/**
+ * Finds the users of whom a field contains the text, in upper or lower case.
+ * @returns a condition with their ids. As a sub-query they would let PostgreSQL choose a plan that reads many other users
+ */
+export async function containing(db: Database, text: string, search: TextSearch): Promise<Condition> {
   const forms = formsOf(text, search)
-  const longEnough = forms.filter(form => [...form].length >= INDEXED_LENGTH)
-  if (longEnough.length < forms.length) return [beginningWith(forms, search)]
-  const candidates = sql<SqlBool>`users.id in ${db.usersWithText(forms, MAX_FOUND)}`
-  return [candidates, fieldContains(forms, search)]
+  const isShort = forms.some(form => [...form].length < INDEXED_LENGTH)
+  const found = isShort ? beginningWith(forms, search) : db.usersWithText(forms, MAX_FOUND)
+  const ids = (await db.all(dynamic<{ id: string }>(sql`select id from ${found} as found`))).map(({ id }) => id)
+  if (ids.length === 0) return NEVER
+  const those = withId(ids)
+  return isShort ? those : sql<SqlBool>`(${those} and (${or(await exactly(db, forms, search, ids))}))`
 }
+
+const withId = (ids: string[]) => sql<SqlBool>`users.id in (${sql.join(ids)})`
 
 /** Returns the forms in which the fields may store a text. */
 function formsOf(text: string, { kinds }: TextSearch): string[] {
@@ -40,19 +47,24 @@ function formsOf(text: string, { kinds }: TextSearch): string[] {
   return [...new Set(forms)].filter(form => form !== '')
 }
 
-/** Tests the fields themselves: the index finds users who have the text in any field. */
-function fieldContains(forms: string[], { columns, kinds }: TextSearch): Condition {
+/** Returns conditions that test the fields themselves: the index finds users who have the text in any field. */
+async function exactly(db: Database, forms: string[], { columns, kinds }: TextSearch, ids: string[]) {
   const fields = columns.filter(column => !NAMES.has(column)).map(column => sql.ref(`users.${column}`))
   if (columns.some(column => NAMES.has(column))) fields.push(fullName as never)
-  const inFields = fields.flatMap(field => forms.map(form => contains(field, form)))
-  const inIdentifiers = kinds.map(
-    kind =>
-      sql<SqlBool>`exists (select 1 from identifiers where user_id = users.id and kind = ${sql.lit(kind)} and (${or(
-        forms.map(form => contains(sql.ref('value'), form)),
-      )}))`,
-  )
-  return sql<SqlBool>`(${or([...inFields, ...inIdentifiers])})`
+  const conditions: Condition[] = fields.flatMap(field => forms.map(form => contains(field, form)))
+  if (kinds.length === 0) return conditions
+  const value = or(forms.map(form => contains(sql.ref('value'), form)))
+  const owners = sqlFor
+    .selectFrom('identifiers')
+    .select('user_id')
+    .where('user_id', 'in', ids)
+    .where('kind', 'in', kinds)
+  const found = await db.all(dynamic(owners.where(sql<boolean>`(${value})`)))
+  if (found.length > 0) conditions.push(withId(found.map(({ user_id }) => user_id)))
+  return conditions.length > 0 ? conditions : [NEVER]
 }
+
+const NEVER = sql<SqlBool>`1 = 0`
 
 const NAMES: ReadonlySet<string> = new Set(['first_name', 'last_name'])
 
@@ -67,15 +79,15 @@ function contains(field: ReturnType<typeof sql.ref>, text: string) {
   return ascii ? inLowerCase : sql<SqlBool>`(${inLowerCase} or ${field} like ${pattern(text)} escape '\\')`
 }
 
-/** Returns a condition for users of whom a field begins with the text. */
-function beginningWith(forms: string[], { columns, kinds }: TextSearch): Condition {
+/** Returns SQL for the ids of users of whom a field begins with the text. */
+function beginningWith(forms: string[], { columns, kinds }: TextSearch) {
   const beginnings = new Set(forms.flatMap(casesOf))
   const ranges = [...beginnings].flatMap(beginning => [
     // Every id begins with `user_`.
     ...columns.filter(column => column !== 'id').map(column => rangeOfUsers(column, beginning)),
     ...kinds.map(kind => rangeOfIdentifiers(kind, beginning)),
   ])
-  return sql<SqlBool>`users.id in (${sql.join(ranges, sql` union all `)})`
+  return sql`(select distinct id from (${sql.join(ranges, sql` union all `)}) as each_field limit ${2 * MAX_FOUND})`
 }
 
 /** A text after every text that begins with it. */
@@ -99,7 +111,7 @@ function rangeOfIdentifiers(kind: IdentifierRecord['kind'], beginning: string) {
     .where('value', '>=', beginning)
     .where('value', '<', endOf(beginning))
     .limit(MAX_FOUND_SHORT)
-  return sql`select user_id from ${range} as found`
+  return sql`select user_id as id from ${range} as found`
 }
 
 /** Returns a text of one or two characters in every combination of upper and lower case. */

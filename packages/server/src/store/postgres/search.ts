@@ -5,7 +5,7 @@ export function usersWithText(texts: string[], limit: number): RawBuilder<unknow
   // `ilike` ignores the case of ASCII letters only, so other letters are also searched in lower case.
   const patterns = new Set(texts.flatMap(text => [text, text.toLowerCase()]).map(pattern))
   const conditions = [...patterns].map(each => sql`content ilike ${each}`)
-  return sql`(select user_id from user_search where ${sql.join(conditions, sql` or `)} order by n desc limit ${limit})`
+  return sql`(select user_id as id from user_search where ${sql.join(conditions, sql` or `)} order by n desc limit ${limit})`
 }
 
 const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`

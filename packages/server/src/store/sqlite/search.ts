@@ -4,6 +4,6 @@ import { type RawBuilder, sql } from 'kysely'
 export function usersWithText(texts: string[], limit: number): RawBuilder<unknown> {
   // A phrase in quotes: every group of three characters of the text, one after the other.
   const phrases = texts.map(text => `"${text.replaceAll('"', '""')}"`).join(' OR ')
-  return sql`(select user_id from user_search where n in (select rowid from user_search_index
+  return sql`(select user_id as id from user_search where n in (select rowid from user_search_index
     where user_search_index match ${phrases} order by rowid desc limit ${limit}))`
 }
