@@ -12,7 +12,7 @@ export type Condition = Expression<SqlBool>
  * Maximum rows that a request tests against conditions that its index does not cover. If they fill no page, the page is
  * shorter than its limit, and the next one continues where this one stopped.
  */
-export const MAX_EXAMINED = 2_000
+export const MAX_EXAMINED = 1_000
 /** Maximum rows that a request counts. */
 export const MAX_COUNTED = 5_000
 

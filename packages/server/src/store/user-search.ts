@@ -11,7 +11,7 @@ import type { UserRow } from './schema.ts'
  */
 
 /** Maximum users that a search considers: those that were added last. */
-export const MAX_FOUND = 500
+export const MAX_FOUND = 250
 /** The same for texts of one or two characters, per field. */
 const MAX_FOUND_SHORT = 250
 /** Length of the texts that the index consists of. */
