@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Stagedoor } from '@stagedoor/sdk'
 import { expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
+import { auditEvent } from '../src/domain/audit/event.ts'
 
 /** Lists are read while their rows change. No row is skipped and none appears twice. */
 
@@ -213,6 +214,27 @@ describe('filters that match few of many rows', () => {
     }
     const next = expectOk(await server.call('GET', `${path}&paginated=true&starting_after=${page.next_cursor}`))
     assert.deepEqual([next.data.length, next.next_cursor], [1, undefined])
+  })
+
+  it('show a session as revoked at once, whichever of them are given', async () => {
+    await using server = await testServer()
+    const { id: user_id } = await server.createUser()
+    const { session_id } = await server.signIn({ user_id, actor })
+    const ctx = server.stagedoor.context({ type: 'system', id: null })
+    // The cutoff alone: the session is not marked yet.
+    await ctx.store.revocations.addCutoff(
+      'actor',
+      actor.sub,
+      auditEvent(ctx, { action: 'session.revoke_all', about: {} }),
+    )
+    for (const filter of [
+      `user_id=${user_id}`,
+      `actor_sub=${actor.sub}`,
+      `user_id=${user_id}&actor_sub=${actor.sub}`,
+    ]) {
+      const [session] = expectOk(await server.call('GET', `/v1/sessions?${filter}`))
+      assert.deepEqual([session.id, session.status], [session_id, 'revoked'], filter)
+    }
   })
 
   it('are counted up to 5,000 rows, users up to 100,000', async () => {

@@ -171,6 +171,19 @@ describe('users', () => {
     }
   })
 
+  it('are found by what they are called now, and no longer when they are deleted', async () => {
+    await using server = await testServer()
+    const { id } = await server.createUser({ first_name: 'Caroline', email_address: ['caro@example.com'] })
+    assert.deepEqual([await ids(server, 'query=aroli'), await ids(server, 'query=aro@ex')], [[id], [id]])
+    expectOk(await server.call('PATCH', `/v1/users/${id}`, { first_name: 'Margaret', username: 'maggie' }))
+    assert.deepEqual([await ids(server, 'query=aroli'), await ids(server, 'query=argar')], [[], [id]])
+    assert.deepEqual([await ids(server, 'query=aggi'), await ids(server, 'query=aro@ex')], [[id], [id]])
+    // A form of the text that is short must not multiply the long ones.
+    assert.deepEqual(await ids(server, `phone_number_query=${encodeURIComponent(`1${' '.repeat(250)}`)}`), [])
+    expectOk(await server.call('DELETE', `/v1/users/${id}`))
+    assert.deepEqual([await ids(server, 'query=argar'), await ids(server, 'query=aro@ex')], [[], []])
+  })
+
   it('accept no body as an empty one when created or changed, and no other JSON value', async () => {
     await using server = await testServer()
     const { id } = expectOk(await server.call('POST', '/v1/users'))

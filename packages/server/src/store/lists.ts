@@ -3,6 +3,7 @@ import type { Found, Page } from '../domain/store.ts'
 import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { type Database, now, nowOnce, sqlFor } from './query.ts'
 import { coveredByCutoff, notCoveredByCutoff, statusOf } from './revocations.ts'
+import { columns } from './schema.ts'
 
 /**
  * Lists of sessions and tokens, newest first. Each index of these lists has one filter, the status and the id, so it
@@ -26,6 +27,11 @@ const STATUSES = {
 
 /** The filters that an index starts with. The first one that is given is used: usually it matches the fewest rows. */
 const INDEXED = { sessions: ['client_id', 'user_id', 'actor_sub'], actor_tokens: ['user_id', 'actor_sub'] } as const
+
+const withoutStatus = (table: Table) => Object.keys(columns[table]).filter(column => column !== 'status')
+
+/** Every column but the status, which is selected as it is now: two columns of one name would hide one of them. */
+const storedColumns = { sessions: withoutStatus('sessions'), actor_tokens: withoutStatus('actor_tokens') }
 
 /** A session's status now, even if its end is not stored yet: `statusAt` in domain/sessions.ts, as SQL. */
 const sessionStatus = sql<string>`case when ${statusOf('sessions')} <> 'active' then ${statusOf('sessions')} when expire_at <= ${now} then 'expired' when abandon_at <= ${now} then 'abandoned' else 'active' end`
@@ -126,7 +132,7 @@ function queriesOf(table: Table, all: Query, status: string, isPlain: boolean): 
 /** Returns the rows of disjoint queries, newest first. */
 function newest(table: Table, whole: Query[], position: Query, after: string | undefined): List<unknown>['rows'] {
   const [only, ...more] = whole.map(part => (after === undefined ? part : part.where(position, '<', after)))
-  const withStatus = (query: Query): Query => query.selectAll().select(statusOf(table).as('status'))
+  const withStatus = (query: Query): Query => query.select(storedColumns[table]).select(statusOf(table).as('status'))
   if (more.length === 0)
     return (limit, offset) => withStatus(only).orderBy(position, 'desc').limit(limit).offset(offset)
   const partOf = (part: Query, most: number): Query => {

@@ -29,8 +29,9 @@ export interface TextSearch {
  */
 export async function containing(db: Database, text: string, search: TextSearch): Promise<Condition> {
   const forms = formsOf(text, search)
-  const isShort = forms.some(form => [...form].length < INDEXED_LENGTH)
-  const found = isShort ? beginningWith(forms, search) : db.usersWithText(forms, MAX_FOUND)
+  const short = forms.filter(form => [...form].length < INDEXED_LENGTH)
+  const isShort = short.length > 0
+  const found = isShort ? beginningWith(short, search) : db.usersWithText(forms, MAX_FOUND)
   const ids = (await db.all(dynamic<{ id: string }>(sql`select id from ${found} as found`))).map(({ id }) => id)
   if (ids.length === 0) return NEVER
   const those = withId(ids)
