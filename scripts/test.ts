@@ -57,6 +57,7 @@ const ON_BOTH = [
 
 /** These files start first, so that no core is idle at the end. The list need not be exact: the end of a run shows times. */
 const LONGEST_FIRST = [
+  'packages/server/test/rows.test.ts',
   'test/clerk-js.test.ts',
   'test/python.test.ts',
   'test/server-sdks.test.ts',
