@@ -1,6 +1,6 @@
 /**
  * Bundles the `stagedoor` command: one JavaScript file with its dependencies, because a start that reads one file is faster
- * than a start that reads a thousand. `npm start`, the image and the npm package run it; the tests run the sources.
+ * than a start that reads a thousand. `npm start`, the image, the npm package and the tests that start the command run it.
  *
  *     node scripts/bundle.ts FOLDER [FINGERPRINT OF THE SOURCES]
  */

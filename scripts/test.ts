@@ -15,6 +15,7 @@ import { Readable } from 'node:stream'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
+import { bundleCommand, COMMAND } from './bundle.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const [...args] = process.argv.slice(2)
@@ -24,8 +25,12 @@ const words = args.filter(arg => !arg.startsWith('-'))
 /** Maximum duration of one file, in ms. */
 const TIMEOUT = deep ? 14_400_000 : 600_000
 const SLOWEST_SHOWN = 10
+/** Files that run at the same time. Many tests wait, for a timeout or a browser, so there is one more than cores. */
+const AT_ONCE = availableParallelism() + 1
 /** Most files load the whole server: they share the compiled code. */
 const COMPILED = join(root, 'node_modules/.cache/stagedoor-tests')
+/** The folder of the bundled command, which the tests start. Its native dependency is found from here. */
+const BUNDLE = join(root, 'packages/server/bin/for-tests')
 
 /** Tests of behaviour that both stores must have: they run on SQLite, and again on PostgreSQL. */
 const ON_BOTH = [
@@ -124,6 +129,7 @@ async function runFile({ file, database }: Job): Promise<void> {
   const env = {
     ...process.env,
     NODE_COMPILE_CACHE: COMPILED,
+    TEST_COMMAND: join(BUNDLE, COMMAND),
     ...(deep ? { TEST_DEEP: '1' } : {}),
     ...(database === 'PostgreSQL' ? { TEST_DATABASE: 'postgres' } : {}),
   }
@@ -178,8 +184,9 @@ if (total === 0) {
   process.exit(1)
 }
 const started = performance.now()
+bundleCommand(BUNDLE)
 await Promise.all(
-  Array.from({ length: availableParallelism() }, async (_, worker) => {
+  Array.from({ length: AT_ONCE }, async (_, worker) => {
     if (worker === 0 && words.length === 0) await runChecks()
     for (let job = left.shift(); job; job = left.shift()) await runFile(job)
   }),

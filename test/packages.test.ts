@@ -13,6 +13,7 @@ import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/co
 import { build } from 'esbuild'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
+import { deep } from './support/deep.ts'
 import { runProgram, startProgram } from './support/processes.ts'
 import { SECRET_KEY, testServer } from './support/server.ts'
 
@@ -241,31 +242,37 @@ export async function main(): Promise<string | undefined> {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('can be released only by a person: a dry run sends nothing, and without a terminal nothing starts', async () => {
-    const sent: string[] = []
-    const registry = createServer((request, response) => {
-      sent.push(`${request.method} ${request.url}`)
-      response.writeHead(404).end('{}')
-    })
-    await new Promise<void>(resolve => registry.listen(0, '127.0.0.1', resolve))
-    const env = {
-      npm_config_registry: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
-      npm_config_fetch_retries: '0',
-    }
-    const release = (...args: string[]) =>
-      runProgram(process.execPath, [join(root, 'scripts/release.ts'), ...args], { cwd: root, env })
-    const printed = await release('--dry-run')
-    for (const file of ['stagedoor-sdk-0.1.0.tgz', 'stagedoor-server-0.1.0.tgz', 'stagedoor-0.1.0-py3-none-any.whl'])
-      assert.ok(printed.includes(file), printed)
-    assert.match(printed, /\+ @stagedoor\/sdk@0\.1\.0[\s\S]*\+ @stagedoor\/server@0\.1\.0/)
-    assert.match(printed, /This was a dry run: nothing was published\./)
-    await assert.rejects(release(), /at a terminal|uncommitted/)
-    registry.close()
-    assert.deepEqual(
-      sent.filter(request => !request.startsWith('GET ')),
-      [],
-    )
-  })
+  // It builds every package again.
+  const onlyDeep = { skip: !deep && 'runs in `npm run test:deep`' }
+  it(
+    'can be released only by a person: a dry run sends nothing, and nothing starts without a terminal',
+    onlyDeep,
+    async () => {
+      const sent: string[] = []
+      const registry = createServer((request, response) => {
+        sent.push(`${request.method} ${request.url}`)
+        response.writeHead(404).end('{}')
+      })
+      await new Promise<void>(resolve => registry.listen(0, '127.0.0.1', resolve))
+      const env = {
+        npm_config_registry: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
+        npm_config_fetch_retries: '0',
+      }
+      const release = (...args: string[]) =>
+        runProgram(process.execPath, [join(root, 'scripts/release.ts'), ...args], { cwd: root, env })
+      const printed = await release('--dry-run')
+      for (const file of ['stagedoor-sdk-0.1.0.tgz', 'stagedoor-server-0.1.0.tgz', 'stagedoor-0.1.0-py3-none-any.whl'])
+        assert.ok(printed.includes(file), printed)
+      assert.match(printed, /\+ @stagedoor\/sdk@0\.1\.0[\s\S]*\+ @stagedoor\/server@0\.1\.0/)
+      assert.match(printed, /This was a dry run: nothing was published\./)
+      await assert.rejects(release(), /at a terminal|uncommitted/)
+      registry.close()
+      assert.deepEqual(
+        sent.filter(request => !request.startsWith('GET ')),
+        [],
+      )
+    },
+  )
 
   it('install the command', () => {
     assert.match(run(join(project, 'node_modules/.bin/stagedoor'), ['--version'], project), /^\d+\.\d+\.\d+\n$/)

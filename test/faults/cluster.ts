@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { COMMAND } from '../support/command.ts'
 import { patience } from '../support/time.ts'
 
 const root = new URL('../../', import.meta.url)
-const MAIN = fileURLToPath(new URL('packages/server/src/cli/main.ts', root))
 /** Tests start servers thousands of times, so the servers share a compile cache. */
 const COMPILED = fileURLToPath(new URL('node_modules/.cache/stagedoor-faults', root))
 const READY_TIMEOUT = patience(15_000)
@@ -82,7 +82,12 @@ export class Server {
    */
   async start(): Promise<number> {
     const from = performance.now()
-    const [command = '', ...args] = [...this.#through, process.execPath, '--disable-warning=ExperimentalWarning', MAIN]
+    const [command = '', ...args] = [
+      ...this.#through,
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      COMMAND,
+    ]
     const child = spawn(command, [...args, 'serve'], {
       env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -120,7 +125,7 @@ export class Server {
 
   /** Runs a command with the same settings. @returns what it printed */
   async command(...args: string[]): Promise<{ code: number | null; stdout: string }> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', COMMAND, ...args], {
       env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, ...this.#env },
       stdio: ['ignore', 'pipe', 'ignore'],
     })

@@ -5,10 +5,9 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { COMMAND } from './command.ts'
 import { bareEnv } from './processes.ts'
 import { until } from './time.ts'
-
-const MAIN = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
 
 /** `stagedoor serve` in its own process, as an operator starts it. */
 export interface Serving extends AsyncDisposable {
@@ -51,7 +50,7 @@ export async function serving(
     ...options.env,
   }
   const start = (node: string[], args: string[]) =>
-    spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...node, MAIN, ...args], {
+    spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...node, COMMAND, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -12,9 +12,9 @@ import { Stagedoor } from '@stagedoor/sdk'
 
 /** What a person sees at the command line who does not know the commands by heart. */
 
+import { COMMAND } from '../../../test/support/command.ts'
 import { bareEnv } from '../../../test/support/processes.ts'
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const CLI = fileURLToPath(new URL('../src/cli/', import.meta.url))
 
 interface Result {
@@ -31,7 +31,7 @@ let output = ''
 const taken = createServer()
 
 function start(args: string[], env: Record<string, string> = {}, cwd = folder): ChildProcess {
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', COMMAND, ...args], {
     cwd,
     env: { ...bareEnv, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

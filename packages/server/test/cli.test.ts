@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
+import { COMMAND } from '../../../test/support/command.ts'
 import { freePort } from '../../../test/support/ports.ts'
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url))
 const README = fileURLToPath(new URL('../../../README.md', import.meta.url))
 
@@ -29,7 +29,7 @@ function environment(extra: Record<string, string | undefined> = {}): NodeJS.Pro
 }
 
 function start(cwd: string, args: string[], extra: Record<string, string | undefined> = {}): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], { cwd, env: environment(extra), stdio: ['pipe', 'pipe', 'pipe'] })
+  return spawn(process.execPath, [COMMAND, ...args], { cwd, env: environment(extra), stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 function finished(child: ChildProcess, input = ''): Promise<Result> {
@@ -457,7 +457,7 @@ describe('the commands', () => {
     assert.equal(unreachable.code, 1)
     assert.match(unreachable.stderr, /127\.0\.0\.1:9/)
     const keyless = await finished(
-      spawn(process.execPath, [MAIN, 'sessions', 'list'], { cwd: tmpdir(), env: environment() }),
+      spawn(process.execPath, [COMMAND, 'sessions', 'list'], { cwd: tmpdir(), env: environment() }),
     )
     assert.equal(keyless.code, 2)
     assert.match(keyless.stderr, /STAGEDOOR_SECRET_KEY is missing/)

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { answerIn } from '../../../bench/http.ts'
+import { COMMAND } from '../../../test/support/command.ts'
 import { goal, times } from '../../../test/support/deep.ts'
 import { bareEnv } from '../../../test/support/processes.ts'
 import { patience } from '../../../test/support/time.ts'
@@ -16,7 +16,6 @@ import { rawPeer } from './raw.ts'
 
 /** `stagedoor serve` in its own process, which receives a stop signal while it works. */
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 /** A server that still waits for something stops after ten seconds, in ms: one that took less had nothing to wait for. */
 const STOPPED_BY_ITSELF = 9_000
 const SECRET_KEY = `sk_live_${randomBytes(24).toString('hex')}`
@@ -36,7 +35,7 @@ interface Serving {
 }
 
 async function serve(): Promise<Serving> {
-  const child = spawn(process.execPath, [MAIN, 'serve'], {
+  const child = spawn(process.execPath, [COMMAND, 'serve'], {
     cwd: folder,
     env: {
       ...bareEnv,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { COMMAND } from '../../../test/support/command.ts'
 import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
 import { claimsOf } from '../../../test/support/jwt.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
@@ -13,7 +14,6 @@ import { expectOk, type TestServer, testServer } from '../../../test/support/ser
 import { moveDatabase } from '../src/maintenance.ts'
 import { migrateDatabase } from '../src/server.ts'
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const GUIDE = fileURLToPath(new URL('../../../docs/guides/postgresql.md', import.meta.url))
 
@@ -36,7 +36,7 @@ const newDatabase = () => testDatabase({ STAGEDOOR_ENVIRONMENT: 'development' })
 function command(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>(resolve => {
     const options = { cwd: tmpdir(), env: { ...bareEnv, ...env } }
-    const child = execFile(process.execPath, [MAIN, ...args], options, (_, stdout, stderr) =>
+    const child = execFile(process.execPath, [COMMAND, ...args], options, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     )
   })

@@ -16,8 +16,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { fixedClock } from '../../../test/support/clock.ts'
+import { COMMAND } from '../../../test/support/command.ts'
 import { testDatabase } from '../../../test/support/database.ts'
 import { times } from '../../../test/support/deep.ts'
 import { claimsOf } from '../../../test/support/jwt.ts'
@@ -658,10 +658,9 @@ describe('migrations', () => {
   })
 
   it('D22 that are killed leave nothing half done, and continue at the next start', async () => {
-    const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
     for (let round = 0; round < times(4, 50); round++) {
       const url = await postgres.createDatabase()
-      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', command, 'migrate'], {
+      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', COMMAND, 'migrate'], {
         env: { ...bareEnv, STAGEDOOR_DATABASE_URL: url },
         stdio: 'ignore',
       })

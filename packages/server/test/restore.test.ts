@@ -17,10 +17,10 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import BetterSqlite3 from 'better-sqlite3'
+import { COMMAND } from '../../../test/support/command.ts'
 import { times } from '../../../test/support/deep.ts'
 import { type Serving, serving } from '../../../test/support/serving.ts'
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const OPERATING = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
 
 interface Call {
@@ -235,7 +235,7 @@ describe('stagedoor restore', () => {
     const { STAGEDOOR_PORT, ...env } = server.env
     const took = await restored(server, backup)
     for (let round = 0; round < times(4, 60); round++) {
-      const child = spawn(process.execPath, [MAIN, 'restore', backup], { env, stdio: 'ignore' })
+      const child = spawn(process.execPath, [COMMAND, 'restore', backup], { env, stdio: 'ignore' })
       const gone = new Promise(resolve => child.once('close', resolve))
       await new Promise(resolve => setTimeout(resolve, took * (0.5 + (round % 20) / 40)))
       child.kill('SIGKILL')
@@ -287,7 +287,7 @@ function recipe(server: Serving, backup: string): { shell: string; printed(): st
   assert.match(shell, /^stagedoor restore /m)
   const log = file(server, 'systemctl.log')
   const scripts = {
-    stagedoor: `exec '${process.execPath}' --disable-warning=ExperimentalWarning '${MAIN}' "$@"`,
+    stagedoor: `exec '${process.execPath}' --disable-warning=ExperimentalWarning '${COMMAND}' "$@"`,
     systemctl: `echo "$@" >> '${log}'; if [ "$1" = stop ]; then kill ${server.process.pid}; while kill -0 ${server.process.pid} 2>/dev/null; do sleep 0.05; done; fi`,
   }
   for (const [name, script] of Object.entries(scripts)) {

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { RawNode } from 'kysely'
 import { z } from 'zod'
 import { fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
+import { COMMAND } from '../../../test/support/command.ts'
 import { testDatabase } from '../../../test/support/database.ts'
 import { times } from '../../../test/support/deep.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
@@ -31,7 +31,6 @@ import { users } from '../src/store/users.ts'
 
 /** Tests with many rows: query plans of lists, how a purge finds its rows, and what a killed purge leaves. */
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 /** Enough that PostgreSQL prefers an index for lists of half of all rows. */
 const ROWS = 50_000
 const DAY = 86_400_000
@@ -237,7 +236,7 @@ const SUBQUERIES = new Set([
 const MAX_READ = 10_001
 
 const startPurge = (url: string, ...args: string[]) =>
-  spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'purge', '--json', ...args], {
+  spawn(process.execPath, ['--disable-warning=ExperimentalWarning', COMMAND, 'purge', '--json', ...args], {
     env: { ...bareEnv, STAGEDOOR_DATABASE_URL: url, STAGEDOOR_MASTER_KEY: masterKey },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
