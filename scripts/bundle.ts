@@ -1,6 +1,7 @@
 /**
- * Bundles the `stagedoor` command: one JavaScript file with its dependencies, because a start that reads one file is faster
- * than a start that reads a thousand. `npm start`, the image, the npm package and the tests that start the command run it.
+ * Bundles the `stagedoor` command: one JavaScript file with its dependencies, and one file for each of its threads. A
+ * start that reads one file is faster than a start that reads a thousand. `npm start`, the image, the npm package and
+ * the tests that start the command run the bundle.
  *
  *     node scripts/bundle.ts FOLDER [FINGERPRINT OF THE SOURCES]
  */
@@ -13,6 +14,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The file that runs the command, in the folder of the bundle. */
 export const COMMAND = 'stagedoor.mjs'
+/** The files that the command starts as threads, by the name of their file in the bundle. */
+const THREADS = { 'reader-thread': 'packages/server/src/store/sqlite/reader-thread.ts' }
 /** The file with the licences of the dependencies that are in the bundle. */
 export const LICENCES = 'LICENSES.txt'
 
@@ -28,8 +31,9 @@ export function bundleCommand(folder: string, sources?: string): void {
   const scratch = mkdtempSync(join(folder, '.new-'))
   try {
     const { metafile } = buildSync({
-      entryPoints: [join(root, 'packages/server/src/cli/main.ts')],
-      outfile: join(scratch, COMMAND),
+      entryPoints: { stagedoor: 'packages/server/src/cli/main.ts', ...THREADS },
+      outdir: scratch,
+      outExtension: { '.js': '.mjs' },
       absWorkingDir: root,
       bundle: true,
       platform: 'node',
@@ -48,7 +52,9 @@ export function bundleCommand(folder: string, sources?: string): void {
       logLevel: 'warning',
     })
     writeFileSync(join(scratch, LICENCES), licences(Object.keys(metafile.inputs)))
-    for (const file of [LICENCES, COMMAND]) renameSync(join(scratch, file), join(folder, file))
+    // The command last: what it starts is there before it.
+    for (const file of [LICENCES, ...Object.keys(THREADS).map(name => `${name}.mjs`), COMMAND])
+      renameSync(join(scratch, file), join(folder, file))
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

@@ -175,6 +175,8 @@ export interface Store {
      */
     appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
+    /** Returns the time of the latest event, Unix ms; undefined if there is none. */
+    lastTime(): Promise<number | undefined>
   }
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>

@@ -35,7 +35,12 @@ export function standardHeaders(
 
 /** Answers with JSON, and with the content type without parameters that Clerk's SDKs expect. */
 export function answerJson(value: unknown, status: number, headers: AnswerHeaders): Response {
-  return new Response(JSON.stringify(value), { status, headers: { ...headers, 'content-type': 'application/json' } })
+  return answerText(JSON.stringify(value), status, headers)
+}
+
+/** The same for text that is already JSON. */
+export function answerText(json: string, status: number, headers: AnswerHeaders): Response {
+  return new Response(json, { status, headers: { ...headers, 'content-type': 'application/json' } })
 }
 
 /** Answers with an error. Any error that is not an ApiError is a bug: the caller gets only the trace id. */

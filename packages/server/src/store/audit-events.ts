@@ -53,6 +53,8 @@ export function auditEvents(db: Database): Store['audit'] {
     async list(filter, page) {
       return readPage(db, { ...page, counted: filter.counted }, auditList(filter, await positionOf(db, filter, page)))
     },
+
+    lastTime: async () => (await db.get(findLast({})))?.at,
   }
 }
 
@@ -70,6 +72,10 @@ async function positionOf(db: Database, { before_seq }: AuditFilter, { starting_
   const found = await db.get(eventUpTo({ seq }))
   return { at: found?.at ?? 0, seq }
 }
+
+const findLast = prepared<object, { at: number }>(
+  sqlFor.selectFrom('audit_events').select('at').orderBy('at', 'desc').orderBy('seq', 'desc').limit(1),
+)
 
 const eventUpTo = prepared<{ seq: number }, { at: number }>(
   sqlFor.selectFrom('audit_events').select('at').where('seq', '<=', param('seq')).orderBy('seq', 'desc').limit(1),

@@ -1,6 +1,6 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Counted, Found, Page } from '../domain/store.ts'
-import { type Database, dynamic, sqlFor } from './query.ts'
+import { type Database, long, sqlFor } from './query.ts'
 
 /** A query over any table. */
 // biome-ignore lint/suspicious/noExplicitAny: columns are checked by those who name them
@@ -46,7 +46,7 @@ export async function readPage<R>(db: Database, request: PageRequest, list: List
       : tested(list.rows(MAX_EXAMINED, 0), rest)
           .limit(limit + 1)
           .offset(offset)
-  const read = await db.all<R>(dynamic(rows))
+  const read = await db.all<R>(long(rows))
   const page = read.slice(0, limit)
   const last = read.length > limit ? page.at(-1) : await lastExamined(db, list)
   const next = last && list.cursor(last)
@@ -60,7 +60,7 @@ export async function readPage<R>(db: Database, request: PageRequest, list: List
 
 /** Returns the row at which the server stopped reading, if it did. */
 async function lastExamined<R>(db: Database, { rows, rest = [] }: List<R>): Promise<R | undefined> {
-  return rest.length === 0 ? undefined : db.get<R>(dynamic(rows(1, MAX_EXAMINED - 1)))
+  return rest.length === 0 ? undefined : db.get<R>(long(rows(1, MAX_EXAMINED - 1)))
 }
 
 /** Selects those of the rows that meet the conditions. */
@@ -91,10 +91,10 @@ export async function count(
     const most = maximum - total + 1
     const rows =
       rest.length === 0 ? part.select(ONE).limit(most) : tested(part.selectAll().limit(MAX_EXAMINED), rest).limit(most)
-    const row = await db.get(dynamic<{ total: number }>(sql`select count(*) as total from ${rows} as found`))
+    const row = await db.get(long<{ total: number }>(sql`select count(*) as total from ${rows} as found`))
     total += Number(row?.total ?? 0)
     if (total > maximum) return { total: maximum, isMinimum: true }
-    if (rest.length > 0 && (await db.get(dynamic(part.select(ONE).limit(1).offset(MAX_EXAMINED))))) isMinimum = true
+    if (rest.length > 0 && (await db.get(long(part.select(ONE).limit(1).offset(MAX_EXAMINED))))) isMinimum = true
   }
   return { total, isMinimum }
 }

@@ -64,6 +64,8 @@ export interface BoundQuery<R = unknown> {
   node: RootOperationNode
   /** The values for the placeholders. */
   args: Record<string, unknown>
+  /** It can take milliseconds, so it must not delay other requests. */
+  isLong?: true
   /** Never set: it only carries the type of the rows. */
   row?: R
 }
@@ -82,6 +84,11 @@ export function prepared<Args extends object, R = unknown>(query: Compilable<R>)
 /** Builds a query whose text differs from call to call. */
 export function dynamic<R>(query: Compilable<R> | RawBuilder<R>): BoundQuery<R> {
   return { node: nodeOf(query), args: {} }
+}
+
+/** The same for a query of a list: it can read thousands of rows. Only for reading outside of a transition. */
+export function long<R>(query: Compilable<R> | RawBuilder<R>): BoundQuery<R> {
+  return { ...dynamic(query), isLong: true }
 }
 
 const preparedNodes = new WeakSet<RootOperationNode>()

@@ -2,7 +2,7 @@ import { type SqlBool, sql } from 'kysely'
 import { emailParts, normalPhone } from '../domain/identifiers.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
 import type { Condition } from './paging.ts'
-import { type Database, dynamic, sqlFor } from './query.ts'
+import { type Database, long, sqlFor } from './query.ts'
 import type { UserRow } from './schema.ts'
 
 /**
@@ -32,7 +32,7 @@ export async function containing(db: Database, text: string, search: TextSearch)
   const short = forms.filter(form => [...form].length < INDEXED_LENGTH)
   const isShort = short.length > 0
   const found = isShort ? beginningWith(short, search) : db.usersWithText(forms, MAX_FOUND)
-  const ids = (await db.all(dynamic<{ id: string }>(sql`select id from ${found} as found`))).map(({ id }) => id)
+  const ids = (await db.all(long<{ id: string }>(sql`select id from ${found} as found`))).map(({ id }) => id)
   if (ids.length === 0) return NEVER
   const those = withId(ids)
   return isShort ? those : sql<SqlBool>`(${those} and (${or(await exactly(db, forms, search, ids))}))`
@@ -60,7 +60,7 @@ async function exactly(db: Database, forms: string[], { columns, kinds }: TextSe
     .select('user_id')
     .where('user_id', 'in', ids)
     .where('kind', 'in', kinds)
-  const found = await db.all(dynamic(owners.where(sql<boolean>`(${value})`)))
+  const found = await db.all(long(owners.where(sql<boolean>`(${value})`)))
   if (found.length > 0) conditions.push(withId(found.map(({ user_id }) => user_id)))
   return conditions.length > 0 ? conditions : [NEVER]
 }

@@ -12,6 +12,7 @@ import {
   type Database,
   dynamic,
   insertInto,
+  long,
   now,
   param,
   prepared,
@@ -221,9 +222,9 @@ function smallest(identifiers: IdentifierRecord[], kind: IdentifierRecord['kind'
 async function withIdentifiers(db: Database, rows: UserRecord[]): Promise<UserWithIdentifiers[]> {
   if (rows.length === 0) return []
   const ids = rows.map(user => user.id)
-  const all = await db.all(
-    dynamic(sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids).orderBy('position').orderBy('id')),
-  )
+  const query = sqlFor.selectFrom('identifiers').selectAll().where('user_id', 'in', ids)
+  const ordered = query.orderBy('position').orderBy('id')
+  const all = await db.all(ids.length === 1 ? dynamic(ordered) : long(ordered))
   const byUser = Map.groupBy(all, identifier => identifier.user_id)
   return rows.map(user => ({ ...user, identifiers: byUser.get(user.id) ?? [] }))
 }

@@ -4,10 +4,11 @@ import { invalidParam } from '../../contract/errors.ts'
 import type { Operation } from '../../contract/operation.ts'
 import type { Context } from '../../domain/context.ts'
 import type { Counted, Found } from '../../domain/store.ts'
+import { answerText } from '../answer.ts'
 import { type Http, mount } from '../mount.ts'
 
-/** Rows that are presented before other requests get a turn. */
-const ROWS_PER_TURN = 50
+/** Rows that are presented and written as JSON before other requests get a turn. */
+const ROWS_PER_TURN = 25
 
 interface ListQuery {
   offset: number
@@ -22,18 +23,22 @@ export function mountList<Q extends z.ZodType<ListQuery>, R extends z.ZodType, P
   read: (ctx: Context, input: z.output<Q> & { counted: boolean }) => Promise<Found<T>>,
   present: (ctx: Context, row: T) => Row,
 ): void {
-  mount(http, operation, (ctx, { query }) =>
+  mount(http, operation, (ctx, { query, headers }) =>
     http.options.lists.run(async () => {
       // Rows are counted only if the answer includes the count.
       const counted = query.paginated && query.total_count
       const found = await read(ctx, { ...query, counted })
       assertComplete(found, query)
-      const data: Row[] = []
-      for (const row of found.rows) {
-        if (data.length > 0 && data.length % ROWS_PER_TURN === 0) await nextTurn()
-        data.push(present(ctx, row))
+      const parts: string[] = []
+      for (let first = 0; first < found.rows.length; first += ROWS_PER_TURN) {
+        if (first > 0) await nextTurn()
+        const presented = found.rows.slice(first, first + ROWS_PER_TURN).map(row => present(ctx, row))
+        parts.push(JSON.stringify(presented).slice(1, -1))
       }
-      return (query.paginated ? pageOf(data, found, counted) : data) as z.input<R>
+      const data = `[${parts.join(',')}]`
+      const text = query.paginated ? pageOf(data, found, counted) : data
+      if (http.options.checkResponses) operation.response.parse(JSON.parse(text))
+      return answerText(text, 200, headers)
     }),
   )
 }
@@ -46,12 +51,14 @@ function assertComplete({ isShort }: Found<unknown>, { paginated, offset }: List
 const READ_ON =
   'Few rows match this combination of filters, and the server stopped searching. Send `paginated=true` without `offset` and continue with `next_cursor`, or leave out a filter.'
 
-function pageOf<Row>(data: Row[], { total, isMinimum = false, next }: Found<unknown>, counted: boolean) {
-  return {
-    data,
+/** Returns a page as JSON. @param data its rows, as JSON */
+function pageOf(data: string, { total, isMinimum = false, next }: Found<unknown>, counted: boolean): string {
+  const more = {
     ...(counted ? presentCount({ total, isMinimum }) : {}),
     ...(next === undefined ? {} : { next_cursor: next }),
   }
+  const members = JSON.stringify(more).slice(1, -1)
+  return `{"data":${data}${members === '' ? '' : `,${members}`}}`
 }
 
 /** Returns the members of an answer that tell how many rows there are. */

@@ -23,6 +23,7 @@ import { HighWaterMark } from './high-water-mark.ts'
 import { HostLock } from './host-lock.ts'
 import { assertSchema, migrateSqlite } from './migrate.ts'
 import { assertNotMoved } from './moved.ts'
+import { Reader } from './reader.ts'
 import { usersWithText } from './search.ts'
 import { ServerLock } from './server-lock.ts'
 
@@ -70,6 +71,8 @@ export class Sqlite implements Database {
   readonly #ballast: Ballast | undefined
   readonly #host: HostLock | undefined
   readonly #server: ServerLock | undefined
+  /** A command reads in its own thread: nobody else waits for it. */
+  readonly #reader: Reader | undefined
   readonly #highWaterMark: HighWaterMark | undefined
   /** Set once the database is migrated: before, there is no table of events. */
   #lastEvent: BetterSqlite3.Statement<[], number> | undefined
@@ -100,6 +103,7 @@ export class Sqlite implements Database {
     if (path !== ':memory:') {
       this.#ballast = new Ballast(path)
       this.#highWaterMark = new HighWaterMark(path)
+      if (serves) this.#reader = new Reader({ path, timeout: BUSY_TIMEOUT, mapped: MAPPED })
     }
     this.#commits = new CommitListeners(warn)
     this.#writes = new GroupCommit(this.#db, this.#ballast, events => this.#onCommit(events))
@@ -124,6 +128,7 @@ export class Sqlite implements Database {
   }
 
   get<R>(query: BoundQuery<R>): Promise<R | undefined> {
+    if (query.isLong && this.#reader) return this.#readElsewhere(this.#reader, query, true).then(([row]) => row)
     return this.#read(() =>
       this.#guarded(() => {
         const { statement, parameters } = this.#compile(query)
@@ -133,6 +138,7 @@ export class Sqlite implements Database {
   }
 
   all<R>(query: BoundQuery<R>): Promise<R[]> {
+    if (query.isLong && this.#reader) return this.#readElsewhere(this.#reader, query, false)
     return this.#read(() => this.#rows(query))
   }
 
@@ -198,6 +204,7 @@ export class Sqlite implements Database {
     this.#isClosed = true
     this.#readAll()
     this.#writes.close()
+    await this.#reader?.close()
     this.#db.close()
     this.#highWaterMark?.close()
     this.#server?.release()
@@ -210,6 +217,17 @@ export class Sqlite implements Database {
       if (this.#reads.length === 0) setImmediate(() => this.#readAll())
       this.#reads.push({ run, resolve: resolve as Read['resolve'], reject })
     })
+  }
+
+  async #readElsewhere<R>(reader: Reader, query: BoundQuery<R>, first: boolean): Promise<R[]> {
+    if (this.#isClosed) throw new StoreUnavailable('the database is closed', { reading: true })
+    if (this.#host?.takenBy) this.#host.assertHeld()
+    const { sql, parameters } = this.#compiler.compileQuery(query.node, { queryId: '' })
+    try {
+      return (await reader.read(sql, this.#values(parameters, query), first)) as R[]
+    } catch (error) {
+      throw toDomainError(error)
+    }
   }
 
   #readAll(): void {
