@@ -2,6 +2,8 @@
 export interface Page<T> {
   data: T[]
   totalCount: number
+  /** Present if there can be more rows: the server stopped counting at `totalCount`. */
+  totalCountIsMinimum?: true
   /**
    * Position of the next page: pass it as `startingAfter`. Omitted on the last page. If few rows match several filters,
    * a page before the last one can have fewer rows than its limit, or none.

@@ -22,6 +22,7 @@ class Part(Generic[T]):
     total_count: int | None
     """None if the request did not ask for it."""
     next_cursor: str | None
+    total_count_is_minimum: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Listing(Generic[T]):
     read: Callable[[Any], T]
     total_count: int | None = None
     """On further pages: the count that came with the first page."""
+    total_count_is_minimum: bool = False
+    """The same for whether that count is exact."""
     movable: bool = False
     """Whether rows can change their position while the list is read."""
 
@@ -50,7 +53,12 @@ class Listing(Generic[T]):
             return None
         limit = self.query.get("limit") or _FURTHER_PAGES_LIMIT
         count = self.total_count if part.total_count is None else part.total_count
-        return replace(self, query={**self.query, "limit": limit, **position}, total_count=count)
+        return replace(
+            self,
+            query={**self.query, "limit": limit, **position},
+            total_count=count,
+            total_count_is_minimum=self.is_minimum(part),
+        )
 
     @property
     def _is_counted(self) -> bool:
@@ -60,6 +68,9 @@ class Listing(Generic[T]):
     def count_of(self, part: Part[T]) -> int:
         counts = (part.total_count, self.total_count, len(part.data))
         return next(count for count in counts if count is not None)
+
+    def is_minimum(self, part: Part[T]) -> bool:
+        return self.total_count_is_minimum if part.total_count is None else part.total_count_is_minimum
 
     def new_rows(self, seen: set[object], data: list[T]) -> list[T]:
         """Returns the rows of a page. If rows can move, returns only those that were not returned before."""
@@ -72,7 +83,12 @@ class Listing(Generic[T]):
     def _part(self, answer: Any) -> Part[T]:
         count = answer.get("total_count")
         data = [self.read(each) for each in answer["data"]]
-        return Part(data, None if count is None else int(count), answer.get("next_cursor"))
+        return Part(
+            data,
+            None if count is None else int(count),
+            answer.get("next_cursor"),
+            answer.get("total_count_is_minimum") is True,
+        )
 
 
 class Page(Generic[T]):
@@ -95,6 +111,8 @@ class Page(Generic[T]):
     """The entries of this page."""
     total_count: int
     """How many there are in all, counted with the first page."""
+    total_count_is_minimum: bool
+    """Whether there can be more: the server stopped counting at `total_count`."""
     next_cursor: str | None
     """Where the next page begins: pass it as `starting_after`. None on the last page."""
 
@@ -104,6 +122,7 @@ class Page(Generic[T]):
         self._following = listing.following(part)
         self.data = part.data
         self.total_count = listing.count_of(part)
+        self.total_count_is_minimum = listing.is_minimum(part)
         self.next_cursor = part.next_cursor
 
     def next_page(self) -> Page[T] | None:
@@ -136,6 +155,8 @@ class AsyncPage(Generic[T]):
     """The entries of this page."""
     total_count: int
     """How many there are in all, counted with the first page."""
+    total_count_is_minimum: bool
+    """Whether there can be more: the server stopped counting at `total_count`."""
     next_cursor: str | None
     """Where the next page begins: pass it as `starting_after`. None on the last page."""
 
@@ -145,6 +166,7 @@ class AsyncPage(Generic[T]):
         self._following = listing.following(part)
         self.data = part.data
         self.total_count = listing.count_of(part)
+        self.total_count_is_minimum = listing.is_minimum(part)
         self.next_cursor = part.next_cursor
 
     async def next_page(self) -> AsyncPage[T] | None:

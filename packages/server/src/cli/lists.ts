@@ -56,11 +56,11 @@ type Read<T> = (page: { limit: number; offset?: number | undefined }) => List<T>
 export async function showList<T extends object>(options: ListOptions, read: Read<T>, table: Table<T>): Promise<void> {
   if (options.all) return showRows(options, rowsFrom(read, options.offset), table)
   const { limit = LIMIT, offset = 0 } = options
-  const { data, totalCount } = await read({ limit, offset })
+  const { data, totalCount, totalCountIsMinimum } = await read({ limit, offset })
   await showRows(options, data, table)
   if (offset + data.length < totalCount && data.length > 0)
     printMessage(
-      `${offset + data.length} of ${totalCount} so far. Next page: --offset ${offset + data.length}. Larger pages: --limit 500. Every row: --all.`,
+      `${offset + data.length} of ${totalCountIsMinimum ? 'at least ' : ''}${totalCount} so far. Next page: --offset ${offset + data.length}. Larger pages: --limit 500. Every row: --all.`,
     )
 }
 

@@ -110,7 +110,11 @@ export const limit = wholeNumber(1, MAX_LIMIT)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: 10 })
 /** Returns the parameter with the number of rows to skip. The server reads past each of them, so it has a maximum. */
 export const offsetUpTo = (maximum: number) =>
-  wholeNumber(0, maximum)
+  wholeNumber(0, Number.MAX_SAFE_INTEGER)
+    .refine(rows => rows <= maximum, {
+      params: { code: 'value' },
+      error: `at most ${maximum}: to read further, use \`starting_after\``,
+    })
     .default(0)
     .meta({ type: 'integer', minimum: 0, maximum, default: 0 })
     .describe('Rows to skip. To read further than that, use `starting_after`.')
