@@ -165,8 +165,8 @@ describe('a server frozen between reading and acting', () => {
         })
         await sleep(random.between(300, 400))
         const thawed = frozen.pause(STILL)
-        for (const [i, ticket] of tickets.entries()) {
-          const history = histories[i] as TicketOperation[]
+        const end = async (i: number): Promise<void> => {
+          const ticket = tickets[i] as (typeof tickets)[number]
           const rows = await database.rows<{ id: string }>(
             `select id from sessions where actor_token_id = '${ticket.id}'`,
           )
@@ -179,8 +179,11 @@ describe('a server frozen between reading and acting', () => {
                 : ([{ do: 'revoke session' }, ask.revokeSession(session)] as const)
           let answer: Answer | undefined
           while (answer === undefined || answer.status === 503)
-            answer = await recorded(history, 2, input, elsewhere, request)
+            answer = await recorded(histories[i] as TicketOperation[], 2, input, elsewhere, request)
+          // The frozen server had already sent the redemption, and it was committed after the query: end its session.
+          if (input.do === 'revoke ticket' && answer.status !== 200) await end(i)
         }
+        for (const i of tickets.keys()) await end(i)
         since = Date.now()
         await thawed
         await sleep(500)
