@@ -8,7 +8,7 @@ import { answerText } from '../answer.ts'
 import { type Http, mount } from '../mount.ts'
 
 /** Rows that are presented and written as JSON before other requests get a turn. */
-const ROWS_PER_TURN = 25
+const ROWS_PER_TURN = 10
 
 interface ListQuery {
   offset: number

@@ -34,7 +34,7 @@ export interface ReaderOptions {
 }
 
 /** Rows per text. */
-const ROWS_PER_PART = 25
+const ROWS_PER_PART = 10
 /** Lower priority than the thread that serves requests: 0 is normal, 19 is lowest. */
 const NICE = 5
 
