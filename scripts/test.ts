@@ -36,6 +36,7 @@ const BUNDLE = join(root, 'packages/server/bin/for-tests')
 const ON_BOTH = [
   ...[
     'access',
+    'actors',
     'actor-tokens',
     'audit',
     'forged-tokens',

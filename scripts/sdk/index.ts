@@ -1,4 +1,5 @@
 import { actorTokens } from './actor-tokens.ts'
+import { actors } from './actors.ts'
 import { auditEvents, refusedRequests } from './audit.ts'
 import { clients } from './clients.ts'
 import { instance } from './instance.ts'
@@ -14,6 +15,7 @@ export const resources: Resource[] = [
   actorTokens,
   signInTokens,
   users,
+  actors,
   sessions,
   jwtTemplates,
   clients,

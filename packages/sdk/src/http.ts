@@ -125,6 +125,11 @@ export class Http {
     return this.#send('PATCH', path, { body }, options)
   }
 
+  /** Replaces something: sending it twice has the same effect as once. */
+  put<T>(path: string, body?: object, options?: RequestOptions): Promise<T> {
+    return this.#send('PUT', path, { body, repeatable: true }, options)
+  }
+
   delete<T>(path: string, options?: RequestOptions): Promise<T> {
     return this.#send('DELETE', path, {}, options)
   }

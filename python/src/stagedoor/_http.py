@@ -152,7 +152,7 @@ class Http:
     ) -> Generator[httpx.Request | float, httpx.Response | httpx.RequestError | None, T]:
         """Yields steps: a request to send, or seconds to wait. The caller sends the outcome of each step back.
 
-        Retries a GET, and a creation with an idempotency key. Other requests may have been processed although the
+        Retries a GET, a PUT, and a creation with an idempotency key. Other requests may have been processed although the
         answer was lost. A request that was answered 429 was not processed, so it is always retried, unless the
         requested wait is longer than the timeout.
         """
@@ -163,7 +163,7 @@ class Http:
             if not isinstance(answer, StagedoorError):
                 return answer
             wait = usual_wait if answer.retry_after is None else answer.retry_after
-            safe = call.method == "GET" or call.idempotency_key is not None
+            safe = call.method in ("GET", "PUT") or call.idempotency_key is not None
             lost = answer.code == "connection_failed" or answer.status in _PASSING
             passing = answer.status == 429 or (safe and lost)
             if not passing or usual_wait is None or wait is None or wait * 1_000 > self.timeout_ms:
@@ -194,7 +194,7 @@ class Http:
     def _read(self, call: Call[T], outcome: httpx.Response | httpx.RequestError) -> T | StagedoorError:
         what = f"{call.method} {self.origin}{call.path}"
         if isinstance(outcome, httpx.RequestError):
-            return self.no_answer(what, outcome, safe=call.method == "GET" or call.idempotency_key is not None)
+            return self.no_answer(what, outcome, safe=call.method in ("GET", "PUT") or call.idempotency_key is not None)
         try:
             answer = outcome.json()
         except ValueError:

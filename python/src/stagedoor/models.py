@@ -306,6 +306,12 @@ class CreateUserRequestBody(RequestModel):
     locked: bool | None = None
 
 
+class DeletedActor(Model):
+    object: Literal["actor"]
+    sub: str
+    deleted: bool
+
+
 class DeletedObject(Model):
     object: str
     id: str
@@ -412,6 +418,47 @@ class PhoneNumber(Model):
     updated_at: Milliseconds
 
 
+class PutActorRequestBodyTypedDict(TypedDict):
+    kind: Literal["operator", "agent"]
+    """A person or a program."""
+    name: NotRequired[str | None]
+    """A name for people. Default: none."""
+    teams: NotRequired[list[str] | None]
+    organizations: NotRequired[list[str] | None]
+    """The customers that the actor looks after."""
+    level: NotRequired[int | None]
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: NotRequired[str | None]
+    """The operator’s own user. Nobody acts as themselves."""
+    owner_sub: NotRequired[str | None]
+    """The operator who is responsible for the agent. Only for agents."""
+    disabled: NotRequired[bool | None]
+    """A disabled actor cannot act."""
+
+
+class PutActorRequestBody(RequestModel):
+    members_with_none: ClassVar[frozenset[str]] = frozenset((
+        "name",
+        "user_id",
+        "owner_sub",
+    ))
+    kind: Literal["operator", "agent"]
+    """A person or a program."""
+    name: str | None = None
+    """A name for people. Default: none."""
+    teams: list[str] | None = []
+    organizations: list[str] | None = []
+    """The customers that the actor looks after."""
+    level: int | None = 0
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: str | None = None
+    """The operator’s own user. Nobody acts as themselves."""
+    owner_sub: str | None = None
+    """The operator who is responsible for the agent. Only for agents."""
+    disabled: bool | None = False
+    """A disabled actor cannot act."""
+
+
 class RefusedRequests(Model):
     object: Literal["refused_requests"]
     minute: Milliseconds
@@ -419,6 +466,28 @@ class RefusedRequests(Model):
     address: str
     code: str
     count: int
+
+
+class RegisteredActor(Model):
+    object: Literal["actor"]
+    sub: str
+    """The `sub` of the actor payload."""
+    kind: Literal["operator", "agent"] | str
+    """A person or a program."""
+    name: str | None
+    teams: list[str]
+    organizations: list[str]
+    """The customers that the actor looks after."""
+    level: int
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: str | None
+    """The operator’s own user."""
+    owner_sub: str | None
+    """The operator who is responsible for an agent."""
+    disabled: bool
+    """A disabled actor cannot act."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
 
 
 class Revocation(Model):
@@ -791,6 +860,19 @@ class GetUsersCountQuery(TypedDict):
     offset: NotRequired[int | None]
     """Rows to skip. To read further than that, use `starting_after`."""
     order_by: NotRequired[str | None]
+
+
+class ListActorsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    kind: NotRequired[Literal["operator", "agent"] | None]
+    """A person or a program."""
+    disabled: NotRequired[bool | None]
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
 
 
 class GetSessionListQuery(TypedDict):

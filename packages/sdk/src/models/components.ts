@@ -24,6 +24,8 @@ export interface AuditEvent extends schemas.AuditEvent {}
 /** A browser (or backend) that holds sessions. */
 export interface Client extends schemas.Client {}
 
+export interface DeletedActor extends schemas.DeletedActor {}
+
 export interface DeletedObject extends schemas.DeletedObject {}
 
 export interface EmailAddress extends schemas.EmailAddress {}
@@ -42,6 +44,8 @@ export interface PhoneNumber extends schemas.PhoneNumber {}
 
 /** Refused requests that named nothing known to the server, counted per minute, address and code. */
 export interface RefusedRequests extends schemas.RefusedRequests {}
+
+export interface RegisteredActor extends schemas.RegisteredActor {}
 
 /** Result of the kill switch: everything that was created up to `notBefore` is revoked. */
 export interface Revocation extends schemas.Revocation {}

@@ -22,6 +22,8 @@ export interface CreateSignInTokenRequestBody extends schemas.CreateSignInTokenR
 
 export interface CreateUserRequestBody extends schemas.CreateUserRequestBody {}
 
+export interface PutActorRequestBody extends schemas.PutActorRequestBody {}
+
 /** Changes of a JWT template; null restores a default. */
 export interface UpdateJwtTemplateRequestBody extends schemas.UpdateJWTTemplateRequestBody {}
 
@@ -39,6 +41,8 @@ export interface GetSignInTokenListQuery extends Omit<schemas.GetSignInTokenList
 export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetUsersCountQuery extends Omit<schemas.GetUsersCountQuery, 'limit' | 'offset' | 'orderBy'> {}
+
+export interface ListActorsQuery extends Omit<schemas.ListActorsQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, 'paginated' | 'totalCount'> {}
 

@@ -219,6 +219,12 @@ export type CreateUserRequestBody = {
   locked?: boolean | null | undefined
 }
 
+export type DeletedActor = {
+  object: 'actor'
+  sub: string
+  deleted: true
+}
+
 export type DeletedObject = {
   object: string
   id: string
@@ -328,6 +334,34 @@ export type PhoneNumber = {
   updatedAt: Milliseconds
 }
 
+export type PutActorRequestBody = {
+  /** A person or a program. */
+  kind: 'operator' | 'agent'
+  /** A name for people. Default: none. */
+  name?: string | null | undefined
+  /** @default [] */
+  teams?: string[] | undefined
+  /**
+   * The customers that the actor looks after.
+   * @default []
+   */
+  organizations?: string[] | undefined
+  /**
+   * Privilege level: 0 is an ordinary actor.
+   * @default 0
+   */
+  level?: number | undefined
+  /** The operator’s own user. Nobody acts as themselves. */
+  userId?: string | null | undefined
+  /** The operator who is responsible for the agent. Only for agents. */
+  ownerSub?: string | null | undefined
+  /**
+   * A disabled actor cannot act.
+   * @default false
+   */
+  disabled?: boolean | undefined
+}
+
 export type RefusedRequests = {
   object: 'refused_requests'
   /** Start of the minute. */
@@ -335,6 +369,30 @@ export type RefusedRequests = {
   address: string
   code: string
   count: number
+}
+
+export type RegisteredActor = {
+  object: 'actor'
+  /** The `sub` of the actor payload. */
+  sub: string
+  /** A person or a program. */
+  kind: 'operator' | 'agent'
+  name: string | null
+  teams: string[]
+  /** The customers that the actor looks after. */
+  organizations: string[]
+  /** Privilege level: 0 is an ordinary actor. */
+  level: number
+  /** The operator’s own user. */
+  userId: string | null
+  /** The operator who is responsible for an agent. */
+  ownerSub: string | null
+  /** A disabled actor cannot act. */
+  disabled: boolean
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type Revocation = {
@@ -604,6 +662,20 @@ export type GetUsersCountQuery = {
   offset?: number | undefined
   /** @default "-created_at" */
   orderBy?: string | undefined
+}
+
+export type ListActorsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** A person or a program. */
+  kind?: 'operator' | 'agent' | undefined
+  disabled?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
 }
 
 export type GetSessionListQuery = {

@@ -1,4 +1,5 @@
 import * as actorTokens from './actor-tokens.ts'
+import * as actors from './actors.ts'
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
 import * as instance from './instance.ts'
@@ -31,6 +32,10 @@ export const bapi: Operation[] = [
   users.unbanUser,
   users.lockUser,
   users.unlockUser,
+  actors.listActors,
+  actors.getActor,
+  actors.putActor,
+  actors.deleteActor,
   sessions.listSessions,
   sessions.createSession,
   sessions.getSession,

@@ -251,7 +251,7 @@ const definitions = {
   actor_banned: {
     status: 403,
     message: 'Actor banned',
-    long_message: 'The actor is a banned or locked user of this server and may not act as anyone.',
+    long_message: 'The actor is disabled, or a banned or locked user of this server, and may not act as anyone.',
   },
   actor_is_user: {
     status: 422,

@@ -84,6 +84,30 @@ export interface UserRecord {
   legal_accepted_at: number | null
   last_sign_in_at: number | null
   last_active_at: number | null
+  /** Changes with everything about the user that policies depend on. Only whether it is the same counts. */
+  facts_version: number
+  created_at: number
+  updated_at: number
+}
+
+/** A registered actor: an operator or an agent, and what policies know about it. */
+export interface ActorRecord {
+  sub: string
+  /** The `sub` without differences that people do not see. */
+  sub_folded: string
+  kind: 'operator' | 'agent'
+  name: string | null
+  /** Lists of names, JSON. */
+  teams: string
+  organizations: string
+  level: number
+  /** The operator's own user. */
+  user_id: string | null
+  /** The operator who is responsible for an agent. */
+  owner_sub: string | null
+  disabled_at: number | null
+  /** As in a user; it also covers the actor's user and owner. */
+  facts_version: number
   created_at: number
   updated_at: number
 }

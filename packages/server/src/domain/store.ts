@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts'
 import type {
+  ActorRecord,
   ActorTokenRecord,
   AuditRecord,
   ClientRecord,
@@ -74,6 +75,16 @@ export interface Store {
     renew(id: string, tokenHash: string, presentedHash: string, event: AuditRecord): Promise<boolean>
     /** Invalidates the token that the last sign-in replaced, if the current token is still this one. */
     forgetPreviousToken(id: string, tokenHash: string): Promise<void>
+  }
+  actors: {
+    /**
+     * Adds an actor, or replaces what is registered. If it is disabled, everything that it has is revoked. Fails with
+     * `UniqueValueTaken` if the sub looks like that of another actor.
+     */
+    put(actor: ActorRecord, event: AuditRecord): Promise<ActorRecord>
+    find(sub: string): Promise<ActorRecord | undefined>
+    list(filter: ActorFilter, page: Page): Promise<Found<ActorRecord>>
+    delete(sub: string, event: AuditRecord): Promise<boolean>
   }
   users: {
     /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */
@@ -325,6 +336,11 @@ export interface ActorTokenFilter extends Countable {
   status?: ActorTokenRecord['status'] | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
+}
+
+export interface ActorFilter extends Countable {
+  kind?: ActorRecord['kind'] | undefined
+  disabled?: boolean | undefined
 }
 
 export interface SessionFilter extends Countable {

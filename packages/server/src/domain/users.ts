@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateUserRequestBody, updateUser as updateUserOperation } from '../contract/users.ts'
+import { newFactsVersion } from './actors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { partsOf } from './cursor.ts'
@@ -54,6 +55,7 @@ export async function createUser(ctx: Context, input: CreateUser, once?: Once): 
     legal_accepted_at: milliseconds(input.legal_accepted_at) ?? null,
     last_sign_in_at: null,
     last_active_at: null,
+    facts_version: newFactsVersion(ctx),
     created_at,
     updated_at: now,
   }

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { mountActorTokens } from './bapi/actor-tokens.ts'
+import { mountActors } from './bapi/actors.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
@@ -39,6 +40,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountActorTokens(http)
   mountSignInTokens(http)
   mountUsers(http)
+  mountActors(http)
   mountHandshake(http)
   mountRevocations(http)
   mountSessions(http)

@@ -58,12 +58,16 @@ function emptyBody(schema: z.ZodType, type: 'json' | 'form', sent: unknown): unk
   return sent === null && schema.safeParse({}).success ? null : {}
 }
 
+/** Returns the form of a path parameter. Names are printable ASCII; the `sub` of an actor is any text. */
+function formOf(name: string): RegExp {
+  if (name.endsWith('_id')) return /^[a-z]+_[0-9A-Za-z]{1,27}$/
+  return name === 'sub' ? /^[^\p{Cc}\p{Cs}]{1,1024}$/u : /^[\x21-\x7e]{1,255}$/
+}
+
 function pathParam(http: HonoContext<Env>, name: string): string {
   const value = http.req.param(name) ?? ''
   // Reject malformed ids before they reach the database: callers sometimes paste secrets here, and databases log queries.
-  // Names are printable ASCII.
-  const form = name.endsWith('_id') ? /^[a-z]+_[0-9A-Za-z]{1,27}$/ : /^[\x21-\x7e]{1,255}$/
-  if (!form.test(value)) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
+  if (!formOf(name).test(value)) throw new ApiError('resource_not_found', { params: { what: 'Resource not found' } })
   return value
 }
 

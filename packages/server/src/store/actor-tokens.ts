@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, ClientRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
+import { disabledActorLocked } from './actors.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readList } from './lists.ts'
 import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
@@ -30,6 +31,7 @@ const insert = prepared<ActorTokenRecord, { id: string }>(
         .selectNoFrom(eb => actorTokenColumns.map(column => eb.val(columnValue(column)).as(column)))
         .where(eb => eb.exists(unblockedUser(param('user_id'))))
         .where(eb => eb.not(eb.exists(blockedActorLocked(param('actor_sub')))))
+        .where(eb => eb.not(eb.exists(disabledActorLocked(param('actor_sub')))))
         .where(eb => eb.not(eb.exists(selfAsActor(param('user_id'), param('actor_sub'))))) as never,
     )
     .returning('id'),
@@ -69,6 +71,7 @@ const accept = prepared<{ id: string; session_id: string; expected_actor_sub: st
     .where(notCoveredByCutoff('actor_tokens'))
     .where(eb => eb.exists(unblockedUser(eb.ref('actor_tokens.user_id'))))
     .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('actor_tokens.actor_sub')))))
+    .where(eb => eb.not(eb.exists(disabledActorLocked(eb.ref('actor_tokens.actor_sub')))))
     .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('actor_tokens.user_id'), eb.ref('actor_tokens.actor_sub')))))
     .where(eb =>
       eb.or([eb(eb.val(param('expected_actor_sub')), 'is', null), eb('actor_sub', '=', param('expected_actor_sub'))]),

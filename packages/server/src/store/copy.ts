@@ -15,6 +15,7 @@ const TABLES: Record<string, string> = {
   instance: 'id',
   users: 'id',
   identifiers: 'id',
+  actors: 'sub',
   actor_tokens: 'id',
   clients: 'id',
   sessions: 'id',
@@ -63,6 +64,8 @@ export async function copySqliteToPostgres(
     source.exec('begin immediate')
     await opening.target(() => target.connect())
     await target.query('begin')
+    // The rows keep their versions (0016_actors).
+    await target.query("set local stagedoor.copying = 'on'")
     // Serializes concurrent copies into one database.
     await target.query('lock table instance in exclusive mode')
     const { rows } = await target.query('select id from instance')

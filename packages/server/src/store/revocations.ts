@@ -21,7 +21,7 @@ export const notCoveredByCutoff = (table: 'sessions' | 'actor_tokens') => sql<bo
 export const statusOf = (table: 'sessions' | 'actor_tokens') =>
   sql<string>`case when ${sql.ref(`${table}.status`)} = ${sql.lit(table === 'sessions' ? 'active' : 'pending')} and ${coveredByCutoff(table)} then 'revoked' else ${sql.ref(`${table}.status`)} end`
 
-const addCutoff = prepared<{ scope: string; subject: string }, { at: number }>(
+export const addCutoff = prepared<{ scope: string; subject: string }, { at: number }>(
   sqlFor
     .insertInto('cutoffs')
     .values({ scope: param('scope'), subject: param('subject'), at: now, applied_at: null })

@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely'
 import type {
+  ActorRecord,
   ActorTokenRecord,
   AuditRecord,
   ClientRecord,
@@ -21,6 +22,7 @@ export interface Tables {
   sessions: SessionRecord & Written
   clients: ClientRecord
   users: UserRow
+  actors: ActorRecord
   identifiers: IdentifierRecord
   jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
@@ -113,6 +115,22 @@ export const columns = {
     last_active_at: 'integer',
     first_email_address: 'text',
     first_phone_number: 'text',
+    facts_version: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  actors: {
+    sub: 'text',
+    sub_folded: 'text',
+    kind: 'text',
+    name: 'text',
+    teams: 'text',
+    organizations: 'text',
+    level: 'integer',
+    user_id: 'text',
+    owner_sub: 'text',
+    disabled_at: 'integer',
+    facts_version: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
   },

@@ -54,8 +54,9 @@ const findForMint = prepared<{ id: string }, MintFacts>(
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
     .leftJoin('users', 'users.id', 'sessions.user_id')
     // The actor by id and by external id: one lookup in an index each.
-    .leftJoin('users as actors', 'actors.id', 'sessions.actor_sub')
+    .leftJoin('users as actor_users', 'actor_users.id', 'sessions.actor_sub')
     .leftJoin('users as external_actors', 'external_actors.external_id', 'sessions.actor_sub')
+    .leftJoin('actors as registered', 'registered.sub', 'sessions.actor_sub')
     .selectAll('sessions')
     .select([
       statusOf('sessions').as('status'),
@@ -67,7 +68,8 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .when(
             eb.or([
               eb('users.id', 'is', null),
-              ...(['users', 'actors', 'external_actors'] as const).flatMap(table =>
+              eb('registered.disabled_at', 'is not', null),
+              ...(['users', 'actor_users', 'external_actors'] as const).flatMap(table =>
                 (['banned_at', 'locked_at'] as const).map(column => eb(`${table}.${column}`, 'is not', null)),
               ),
             ]),

@@ -4,6 +4,7 @@ import type { Clock } from '../domain/clock.ts'
 import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
 import { actorTokens } from './actor-tokens.ts'
+import { actors } from './actors.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
 import { idempotencyKeys } from './idempotency-keys.ts'
@@ -67,6 +68,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     sessions: sessions(db),
     clients: clients(db),
     users: users(db),
+    actors: actors(db),
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),

@@ -6,6 +6,7 @@ import type {
   UserWithIdentifiers,
 } from '../domain/records.ts'
 import { type Store, UniqueValueTaken, type UserPage, type UserPosition } from '../domain/store.ts'
+import { disabledActorLocked } from './actors.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { count, MAX_COUNTED, readPage } from './paging.ts'
 import {
@@ -50,13 +51,17 @@ const find = prepared<{ id: string }, UserRecord & Record<`identifier ${keyof Id
 /** The user records of an actor, by id or by external id. */
 const asActor = (actorSub: unknown) =>
   sqlFor
-    .selectFrom('users as actors')
-    .select(['actors.id', 'actors.banned_at', 'actors.locked_at'])
-    .where(eb => eb.or([eb('actors.id', '=', actorSub as string), eb('actors.external_id', '=', actorSub as string)]))
+    .selectFrom('users as actor_users')
+    .select(['actor_users.id', 'actor_users.banned_at', 'actor_users.locked_at'])
+    .where(eb =>
+      eb.or([eb('actor_users.id', '=', actorSub as string), eb('actor_users.external_id', '=', actorSub as string)]),
+    )
 
 /** The actor's user record, if it exists and is banned or locked. */
 const blockedActor = (actorSub: unknown) =>
-  asActor(actorSub).where(eb => eb.or([eb('actors.banned_at', 'is not', null), eb('actors.locked_at', 'is not', null)]))
+  asActor(actorSub).where(eb =>
+    eb.or([eb('actor_users.banned_at', 'is not', null), eb('actor_users.locked_at', 'is not', null)]),
+  )
 
 /**
  * The same, in a statement that writes: a ban waits for it, or it waits for the ban. There are never more rows than the
@@ -70,9 +75,10 @@ export const blockedActorLocked = (actorSub: unknown) =>
 
 /** The user, if that user is the actor (by id or by external id): acting as oneself is not allowed. */
 export const selfAsActor = (userId: unknown, actorSub: unknown) =>
-  asActor(actorSub).where('actors.id', '=', userId as string)
+  asActor(actorSub).where('actor_users.id', '=', userId as string)
 
 const findBlockedActor = prepared<{ actor_sub: string }>(blockedActor(param('actor_sub')))
+const findDisabledActor = prepared<{ actor_sub: string }>(disabledActorLocked(param('actor_sub')))
 const findSelfAsActor = prepared<{ actor_sub: string; user_id: string }>(
   selfAsActor(param('user_id'), param('actor_sub')),
 )
@@ -149,7 +155,9 @@ export function users(db: Database): Store['users'] {
     },
 
     async findActor(actorSub, userId) {
-      const blocked = await db.get(findBlockedActor({ actor_sub: actorSub }))
+      const blocked =
+        (await db.get(findBlockedActor({ actor_sub: actorSub }))) ??
+        (await db.get(findDisabledActor({ actor_sub: actorSub })))
       const self = await db.get(findSelfAsActor({ actor_sub: actorSub, user_id: userId }))
       return { is_user: self !== undefined, is_blocked: blocked !== undefined }
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stagedoor._http import Http
 from stagedoor.resources.actor_tokens import ActorTokens
+from stagedoor.resources.actors import Actors
 from stagedoor.resources.audit import AuditEvents, RefusedRequests
 from stagedoor.resources.clients import Clients
 from stagedoor.resources.instance import Instance
@@ -22,6 +23,7 @@ class Resources:
     actor_tokens: ActorTokens
     sign_in_tokens: SignInTokens
     users: Users
+    actors: Actors
     sessions: Sessions
     revocations: Revocations
     jwt_templates: JwtTemplates
@@ -36,6 +38,7 @@ class Resources:
         self.actor_tokens = ActorTokens(http)
         self.sign_in_tokens = SignInTokens(http)
         self.users = Users(http)
+        self.actors = Actors(http)
         self.sessions = Sessions(http)
         self.revocations = Revocations(http)
         self.jwt_templates = JwtTemplates(http)

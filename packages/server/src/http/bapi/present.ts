@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { ActorToken } from '../../contract/actor-tokens.ts'
+import type { RegisteredActor } from '../../contract/actors.ts'
 import type { AuditEvent, RefusedRequests } from '../../contract/audit.ts'
 import type { Client } from '../../contract/clients.ts'
 import type { JwtTemplate } from '../../contract/jwt-templates.ts'
@@ -12,6 +13,7 @@ import { ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type {
+  ActorRecord,
   ActorTokenRecord,
   AuditRecord,
   JwtTemplateRecord,
@@ -153,6 +155,25 @@ export function presentAuditEvent(record: AuditRecord & { seq: number }): z.inpu
     user_agent: personal.user_agent ?? null,
     trace_id: record.trace_id,
     leaf_hash: record.leaf_hash,
+  }
+}
+
+export function presentActor(record: ActorRecord): z.input<typeof RegisteredActor> {
+  const { sub, kind, name, teams, organizations, level, user_id, owner_sub, disabled_at, created_at, updated_at } =
+    record
+  return {
+    object: 'actor',
+    sub,
+    kind,
+    name,
+    teams: JSON.parse(teams),
+    organizations: JSON.parse(organizations),
+    level,
+    user_id,
+    owner_sub,
+    disabled: disabled_at !== null,
+    created_at,
+    updated_at,
   }
 }
 

@@ -14,6 +14,7 @@ import { migration as m0011 } from './0011_confirmations.ts'
 import { migration as m0012 } from './0012_names_contract.ts'
 import { migration as m0013 } from './0013_list_indexes.ts'
 import { migration as m0014 } from './0014_user_search.ts'
+import { migration as m0016 } from './0016_actors.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the order in which they run. */
@@ -32,6 +33,7 @@ export const migrations: Migration[] = [
   m0012,
   m0013,
   m0014,
+  m0016,
 ]
 
 /** Returns a migration in SQLite's SQL. The tables are strict, so that no column contains a value of another type. */

@@ -9,6 +9,7 @@ const ALL = 'select, insert, update, delete'
 export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string> = {
   users: ALL,
   identifiers: ALL,
+  actors: ALL,
   actor_tokens: ALL,
   clients: ALL,
   sessions: ALL,
