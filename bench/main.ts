@@ -7,6 +7,7 @@ const BENCHMARKS = {
   speed: ['run.ts', 'the main job, compared with the limits of the machine and with other products (12 minutes)'],
   rows: ['rows.ts', 'the same with 10 thousand and with a million sessions (30 minutes)'],
   observed: ['observed.ts', 'the cost of logs, metrics and traces (5 minutes)'],
+  authenticate: ['authenticate.ts', 'what authenticate() of the SDK costs per request (3 minutes)'],
   costs: ['costs.ts', 'CPU time per operation, for sizing machines (5 minutes)'],
   table: ['table.ts', 'the last result of `speed` as the table of docs/performance.md (no measurement)'],
   scaling: ['scaling.ts', 'how many machines a load needs, calculated from the measured costs (no measurement)'],
