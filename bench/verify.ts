@@ -1,12 +1,13 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import { verifyToken } from '@clerk/backend'
+import { createVerifier as createFastJwtVerifier } from 'fast-jwt'
 import { createVerifier } from '../packages/sdk/src/verify.ts'
 import { answer } from './child.ts'
 
-/** Verifies one session token repeatedly, in process and without network: with the SDK, the SDK's cache, Clerk's SDK, and node:crypto alone. */
+/** Verifies one session token repeatedly, in process and without network: with the SDK, the SDK's cache, Clerk's SDK, fast-jwt, and node:crypto alone. */
 
 interface Question {
-  who: 'stagedoor' | 'stagedoor, remembered' | 'clerk' | 'node:crypto'
+  who: 'stagedoor' | 'stagedoor, remembered' | 'clerk' | 'fast-jwt' | 'node:crypto'
   token: string
   jwk: JsonWebKey
   issuer: string
@@ -19,6 +20,7 @@ function verifierOf({ who, jwk, issuer }: Question): Verifier {
   const key = createPublicKey({ key: jwk, format: 'jwk' })
   const jwtKey = key.export({ type: 'spki', format: 'pem' }).toString()
   if (who === 'clerk') return token => verifyToken(token, { jwtKey })
+  if (who === 'fast-jwt') return createFastJwtVerifier({ key: jwtKey, algorithms: ['RS256'], allowedIss: issuer })
   const jwks = { keys: [jwk as never] }
   if (who === 'stagedoor') return createVerifier({ issuer, jwks })
   if (who === 'stagedoor, remembered') return createVerifier({ issuer, jwks, cacheSize: 1_000 })
