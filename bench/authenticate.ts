@@ -22,8 +22,8 @@ const OPTIONS = {
   /** Frameworks to measure, separated by commas. */
   on: { type: 'string', default: 'express,fastify,hono,request' },
   alg: { type: 'string', default: 'RS256' },
-  /** The root folder of another checkout, whose SDK is measured in the same run. */
-  compare: { type: 'string' },
+  /** The root folder of another checkout, whose SDK is measured in the same run. May be repeated. */
+  compare: { type: 'string', multiple: true, default: [] as string[] },
   /** A folder for CPU profiles of the apps. */
   profile: { type: 'string' },
 } as const
@@ -54,8 +54,17 @@ async function issuer(alg: string) {
   const iat = Math.floor(Date.now() / 1_000)
   const id = (type: string) => `${type}_2abcdefghijklmnopqrstuvwxyz`
   const claims = {
-    ...{ act: { sub: ACTOR, reason: 'Ticket 4711' }, azp: PAGE, exp: iat + 3_600, iat, iss, jti: 'f3b5c8d1e0a94b7c8d2e' },
-    ...{ nbf: iat - 10, sid: id('sess'), sts: 'active', sub: id('user'), v: 2 },
+    act: { sub: ACTOR, reason: 'Ticket 4711' },
+    azp: PAGE,
+    exp: iat + 3_600,
+    iat,
+    iss,
+    jti: 'f3b5c8d1e0a94b7c8d2e',
+    nbf: iat - 10,
+    sid: id('sess'),
+    sts: 'active',
+    sub: id('user'),
+    v: 2,
   }
   const parts = [{ alg, cat: 'cl_B7d4PD111AAA', kid, typ: 'JWT' }, claims]
   const text = parts.map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
@@ -75,8 +84,7 @@ const connected = new Map<number, Socket[]>()
 
 /** Sends requests over keep-alive connections, one outstanding request on each. Every answer must name the actor. */
 async function load({ port, request, count, connections }: Turn): Promise<void> {
-  const sockets =
-    connected.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => opened(port))))
+  const sockets = connected.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => opened(port))))
   connected.set(port, sockets)
   let left = count
   let busy = true
@@ -137,7 +145,7 @@ async function measure(): Promise<void> {
     number,
   ]
   const { iss, token, close } = await issuer(options.alg)
-  const roots = [resolvePath(import.meta.dirname, '..'), ...(options.compare === undefined ? [] : [options.compare])]
+  const roots = [resolvePath(import.meta.dirname, '..'), ...options.compare]
   const started = (app: string, root?: string) => start(app, iss, root, options.profile)
   const verifiers = await Promise.all(roots.map(root => started('verify', root)))
   const apps = await Promise.all(
@@ -167,19 +175,20 @@ async function measure(): Promise<void> {
   for (const { child } of [...sides, { child: sender }]) await child.end()
   close()
   console.log(`CPU time per request in µs, median (quartiles) of ${rounds} rounds, ${options.alg}`)
+  const shownSides = apps.flatMap(({ name, bare, authenticated }) =>
+    authenticated.map((side, i) => ({ label: [name, ...(i === 0 ? [] : [options.compare[i - 1]])], bare, side, i })),
+  )
   for (const way of ways) {
-    for (const { name, bare, authenticated } of apps) {
-      for (const [i, side] of authenticated.entries()) {
-        const added = difference(side.costs[way], bare.costs[way])
-        const verified = verifiers[i]?.costs[way] ?? []
-        console.log(
-          [
-            `${name}, ${way}${i === 0 ? '' : ', --compare'}`.padEnd(28),
-            `app ${shown(bare.costs[way])}  authenticate adds ${shown(added)}`,
-            `verify ${shown(verified)}  rest ${shown(difference(added, verified))}`,
-          ].join('  '),
-        )
-      }
+    for (const { label, bare, side, i } of shownSides) {
+      const added = difference(side.costs[way], bare.costs[way])
+      const verified = verifiers[i]?.costs[way] ?? []
+      console.log(
+        [
+          [...label, way].join(', ').padEnd(32),
+          `app ${shown(bare.costs[way])}  authenticate adds ${shown(added)}`,
+          `verify ${shown(verified)}  rest ${shown(difference(added, verified))}`,
+        ].join('  '),
+      )
     }
   }
 }
