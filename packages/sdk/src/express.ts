@@ -7,6 +7,7 @@ import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
 import { type Refusal, RefusedError } from './auth/refusal.ts'
+import { isPending } from './maybe-promise.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
 export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
@@ -38,11 +39,15 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
 ): Middleware {
   // The cast is safe: the app knows what its earlier middlewares added to the request.
   const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
-  return async (request, _response, next) => {
+  const keep = (request: IncomingMessage, auth: Auth) => {
+    rememberAuth(request, auth)
+    Object.assign(request, { auth })
+  }
+  return (request, _response, next) => {
     try {
-      const auth = await find(request, name => headerOf(request, name))
-      rememberAuth(request, auth)
-      Object.assign(request, { auth })
+      const auth = find(request, name => headerOf(request, name))
+      if (isPending(auth)) return auth.then(auth => keep(request, auth)).then(() => next(), next)
+      keep(request, auth)
     } catch (error) {
       next(error)
       return

@@ -43,7 +43,7 @@ export function createAuthenticator<Incoming extends Request = Request>(
   options: AuthOptions<Incoming>,
 ): (request: Incoming) => Promise<Auth> {
   const find = createAuthenticate(options)
-  return request => find(request, name => request.headers.get(name))
+  return async request => find(request, name => request.headers.get(name))
 }
 
 /** Refuses signed-out requests: 401 `authentication_invalid`. */

@@ -53,6 +53,6 @@ export function signedOut(reason: SignedOutReason): SignedOut {
 }
 
 export function signedIn({ userId, sessionId = null, actor, claims = {} }: OwnSession): SignedIn | SignedInActing {
-  const session = { userId, sessionId, claims }
-  return actor ? { ...session, actor, isActing: true } : { ...session, actor: null, isActing: false }
+  if (actor) return { userId, sessionId, claims, actor, isActing: true }
+  return { userId, sessionId, claims, actor: null, isActing: false }
 }

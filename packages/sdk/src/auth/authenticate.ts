@@ -1,11 +1,8 @@
-import {
-  createVerifier,
-  type KeyOptions,
-  remoteJwks,
-  TokenError,
-  type VerifiedSession,
-  type VerifyOptions,
-} from '../verify.ts'
+import { andThen, isPending, type MaybePromise } from '../maybe-promise.ts'
+import { createCheck, type VerifiedSession, type VerifyOptions } from '../verify/check.ts'
+import type { KeyOptions } from '../verify/keys.ts'
+import { remoteJwks } from '../verify/remote-jwks.ts'
+import { TokenError } from '../verify/token-error.ts'
 import { type Auth, type OwnSession, type SignedOutReason, signedIn, signedOut } from './auth.ts'
 
 /** How requests are authenticated: with a session token, or with a session of the app's own login. */
@@ -27,13 +24,14 @@ export interface SessionOptions<Incoming> {
   session: (request: Incoming) => MaybePromise<OwnSession | null | undefined>
 }
 
-type MaybePromise<T> = T | Promise<T>
-
 /** Reads a header of the request. The two headers are never lists. */
 export type ReadHeader = (name: 'authorization' | 'cookie') => string | null | undefined
 
-/** Authenticates a request. An invalid token means signed out; only the app's own `session` function can throw. */
-export type Authenticate<Incoming> = (request: Incoming, header: ReadHeader) => Promise<Auth>
+/**
+ * Authenticates a request. Returns a promise only if it has to wait for a key, for Web Crypto or for the app's own `session`
+ * function. An invalid token means signed out; only the app's own functions can throw.
+ */
+export type Authenticate<Incoming> = (request: Incoming, header: ReadHeader) => MaybePromise<Auth>
 
 /** Creates the function behind every framework's `authenticate`. @throws TypeError if the options are invalid */
 export function createAuthenticate<Incoming>(options: AuthOptions<Incoming>): Authenticate<Incoming> {
@@ -50,24 +48,39 @@ export function createAuthenticate<Incoming>(options: AuthOptions<Incoming>): Au
  * none is valid, the first one gives the reason.
  */
 function byToken<Incoming>({ onInvalidToken, ...options }: TokenOptions): Authenticate<Incoming> {
-  const verify = createVerifier(withKeys(options))
-  return async (_request, header) => {
-    const bearer = bearerOf(header('authorization'))
-    const tokens = bearer === undefined ? cookiesOf(header('cookie'), '__session') : [bearer]
-    const verified: VerifiedSession[] = []
-    let reason: SignedOutReason | undefined
-    for (const token of tokens) {
-      try {
-        verified.push(await verify(token))
-      } catch (error) {
-        if (!(error instanceof TokenError)) throw error
-        onInvalidToken?.(error)
-        reason ??= error.reason
-      }
+  const check = createCheck(withKeys(options))
+  /** Returns the session of a token, or why the token is refused. Rejects with errors that are not about the token. */
+  const outcomeOf = (token: string): MaybePromise<Outcome> => {
+    try {
+      const session = check(token)
+      return isPending(session) ? session.catch(asRefused) : session
+    } catch (error) {
+      return asRefused(error)
     }
-    const session = verified.find(each => each.actor !== undefined) ?? verified[0]
+  }
+  const authOf = (outcomes: readonly Outcome[]): Auth => {
+    let session: VerifiedSession | undefined
+    let reason: SignedOutReason | undefined
+    for (const outcome of outcomes) {
+      if (outcome instanceof TokenError) {
+        onInvalidToken?.(outcome)
+        reason ??= outcome.reason
+      } else if (!session || (!session.actor && outcome.actor)) session = outcome
+    }
     return session ? signedIn(session) : signedOut(reason ?? 'not-signed-in')
   }
+  return (_request, header) => {
+    const bearer = bearerOf(header('authorization'))
+    const tokens = bearer === undefined ? cookiesOf(header('cookie'), '__session') : [bearer]
+    const outcomes = tokens.map(outcomeOf)
+    return outcomes.some(isPending) ? Promise.all(outcomes).then(authOf) : authOf(outcomes as Outcome[])
+  }
+}
+
+type Outcome = VerifiedSession | TokenError
+
+function asRefused(error: unknown): MaybePromise<TokenError> {
+  return error instanceof TokenError ? error : Promise.reject(error)
 }
 
 function withKeys(options: Omit<TokenOptions, 'onInvalidToken'>): VerifyOptions {
@@ -79,10 +92,9 @@ function withKeys(options: Omit<TokenOptions, 'onInvalidToken'>): VerifyOptions 
 
 /** Returns the bearer token (RFC 6750 §2.1). If there is one, cookies are ignored, even if the token is invalid. */
 function bearerOf(authorization: string | null | undefined): string | undefined {
-  return /^bearer(?: +(.*))?$/is
-    .exec(authorization ?? '')
-    ?.slice(1)
-    .map(token => token ?? '')[0]
+  if (!authorization) return undefined
+  const scheme = /^bearer(?: +|$)/i.exec(authorization)
+  return scheme ? authorization.slice(scheme[0].length) : undefined
 }
 
 /**
@@ -90,23 +102,25 @@ function bearerOf(authorization: string | null | undefined): string | undefined 
  * `Cookie` headers with commas; the value of a session cookie never has a comma.
  */
 function cookiesOf(header: string | null | undefined, name: string): string[] {
-  const values = new Set<string>()
-  for (const pair of (header ?? '').split(/[;,]/)) {
-    const [found = '', ...rest] = pair.split('=')
-    const value = rest.join('=').trim()
-    if (found.trim() === name) values.add(/^"(.*)"$/s.exec(value)?.[1] ?? value)
+  if (!header) return []
+  const values: string[] = []
+  for (const pair of header.split(/[;,]/)) {
+    const equals = pair.indexOf('=')
+    if (equals === -1 || pair.slice(0, equals).trim() !== name) continue
+    const value = pair.slice(equals + 1).trim()
+    const unquoted = /^"(.*)"$/s.exec(value)?.[1] ?? value
+    if (unquoted !== '') values.push(unquoted)
   }
-  values.delete('')
-  return [...values]
+  return values.length > 1 ? [...new Set(values)] : values
 }
 
 function bySession<Incoming>({ session }: SessionOptions<Incoming>): Authenticate<Incoming> {
-  return async request => {
-    const found = await session(request)
-    if (found === undefined || found === null) return signedOut('not-signed-in')
-    assertOwnSession(found)
-    return signedIn(found)
-  }
+  return request =>
+    andThen(session(request), found => {
+      if (found === undefined || found === null) return signedOut('not-signed-in')
+      assertOwnSession(found)
+      return signedIn(found)
+    })
 }
 
 /** Checks an app's session. An unreadable actor must be an error: the session must not count as the user's own. */

@@ -1,6 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, errors, importSPKI } from 'jose'
+import { andThen, type MaybePromise } from '../maybe-promise.ts'
 import type { JsonWebKeySet } from '../models/schemas.ts'
-import type { RemoteJwks } from './remote-jwks.ts'
+import { cachedKey, type RemoteJwks } from './remote-jwks.ts'
 import { TokenError } from './token-error.ts'
 
 /** Accepted algorithms of session tokens: no symmetric ones, and never `none` (RFC 8725 §3.1, §3.2). */
@@ -12,8 +13,8 @@ export interface KeyName {
   kid: string | undefined
 }
 
-/** Finds the key that a token names, for the algorithm that it names. @throws TokenError */
-export type FindKey = (name: KeyName) => Promise<CryptoKey>
+/** Finds the key that a token names, for the algorithm that it names. Returns a promise only if it is not cached. @throws TokenError */
+export type FindKey = (name: KeyName) => MaybePromise<CryptoKey>
 
 /** Source of the keys: a key set, a server, or one key as PEM. */
 export type KeyOptions =
@@ -28,9 +29,14 @@ export function keyFinder({ jwks, publicKey }: KeyOptions): FindKey {
   return typeof jwks === 'function' ? inSet(jwks) : inLocalSet(jwks)
 }
 
+interface ImportedPem {
+  alg: Algorithm
+  key: CryptoKey
+}
+
 /** Importing a key takes longer than verifying a signature, so each key set and each PEM is imported once. */
 const localSets = new WeakMap<JsonWebKeySet, FindKey>()
-const pems = new Map<string, Promise<{ alg: Algorithm; key: CryptoKey }>>()
+const pems = new Map<string, Promise<ImportedPem>>()
 const MAX_PEMS = 32
 
 function inLocalSet(jwks: JsonWebKeySet): FindKey {
@@ -50,18 +56,20 @@ function inLocalSet(jwks: JsonWebKeySet): FindKey {
 /** Caches found keys: finding one again costs half as much as verifying a signature. Unknown keys are not cached, so tokens cannot fill the cache. */
 function remembering(find: FindKey): FindKey {
   const found = new Map<string, CryptoKey>()
-  return async name => {
+  return name => {
     const label = `${name.alg} ${name.kid}`
-    const known = found.get(label)
-    if (known) return known
-    const key = await find(name)
-    found.set(label, key)
-    return key
+    return (
+      found.get(label) ??
+      andThen(find(name), key => {
+        found.set(label, key)
+        return key
+      })
+    )
   }
 }
 
 function inSet(set: RemoteJwks | ReturnType<typeof createLocalJWKSet>): FindKey {
-  return async ({ alg, kid }) => {
+  const find = async ({ alg, kid }: KeyName) => {
     if (kid === undefined) throw new TokenError('key-unknown')
     let key: CryptoKey
     try {
@@ -73,28 +81,38 @@ function inSet(set: RemoteJwks | ReturnType<typeof createLocalJWKSet>): FindKey 
     }
     return strong(key)
   }
+  return name => {
+    const key = cachedKey(set, name)
+    return key ? strong(key) : find(name)
+  }
 }
 
 function inPem(pem: string): FindKey {
   if (typeof pem !== 'string' || !pem.trim().startsWith('-----BEGIN PUBLIC KEY-----')) {
     throw new TypeError('`publicKey` is not a public key as PEM: it should begin with -----BEGIN PUBLIC KEY-----.')
   }
-  let imported = pems.get(pem)
-  if (!imported) {
-    imported = importPem(pem.trim())
-    imported.catch(() => pems.delete(pem))
+  let importing = pems.get(pem)
+  if (!importing) {
+    importing = importPem(pem.trim())
     if (pems.size >= MAX_PEMS) pems.clear()
-    pems.set(pem, imported)
+    pems.set(pem, importing)
   }
-  return async ({ alg }) => {
-    const found = await imported
-    if (found.alg !== alg) throw new TokenError('token-wrong-algorithm')
-    return strong(found.key)
-  }
+  let imported: MaybePromise<ImportedPem> = importing
+  importing.then(
+    done => {
+      imported = done
+    },
+    () => pems.delete(pem),
+  )
+  return name =>
+    andThen(imported, ({ alg, key }) => {
+      if (alg !== name.alg) throw new TokenError('token-wrong-algorithm')
+      return strong(key)
+    })
 }
 
 /** Imports a PEM. It does not name its algorithm, but here each type of key has only one. */
-async function importPem(pem: string): Promise<{ alg: Algorithm; key: CryptoKey }> {
+async function importPem(pem: string): Promise<ImportedPem> {
   let problem: unknown
   for (const alg of ALGORITHMS) {
     try {

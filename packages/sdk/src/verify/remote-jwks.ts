@@ -23,6 +23,12 @@ const FETCH_TIMEOUT_MS = 5_000
 const PATIENCE_MS = 1_000
 
 const known = new Map<string, RemoteJwks>()
+const fetchers = new WeakMap<object, FetchedJwks>()
+
+/** Returns a key if the key set is a result of {@link remoteJwks} and finds the key without fetching. */
+export function cachedKey(set: object, name: { alg: string; kid?: string | undefined }): CryptoKey | undefined {
+  return fetchers.get(set)?.cached(`${name.alg} ${name.kid}`)
+}
 
 /**
  * Returns the keys of a server. They are fetched when they are first needed, cached for five minutes, and fetched again
@@ -49,6 +55,7 @@ export function remoteJwks(serverURL: string, options: RemoteJwksOptions = {}): 
   if (!keys) {
     const fetched = new FetchedJwks(address, ...seconds)
     keys = header => fetched.find(header)
+    fetchers.set(keys, fetched)
     known.set(label, keys)
   }
   return keys
@@ -67,6 +74,11 @@ class FetchedJwks {
     this.#maxAgeMs = maxAge * 1_000
     this.#maxStaleMs = maxStale * 1_000
     this.#coolDownMs = coolDown * 1_000
+  }
+
+  /** Returns a key that was found before and is not too old: exactly the keys that {@link find} returns without fetching. */
+  cached(label: string): CryptoKey | undefined {
+    return this.#keys && performance.now() - this.#keys.at <= this.#maxAgeMs ? this.#keys.found.get(label) : undefined
   }
 
   async find(header: Parameters<RemoteJwks>[0]): Promise<CryptoKey> {

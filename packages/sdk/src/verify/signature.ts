@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { CryptoKey } from 'jose'
+import type { MaybePromise } from '../maybe-promise.ts'
 import type { Algorithm } from './keys.ts'
 
 /** Verifies a signature. ECDSA and EdDSA signatures are 64 bytes, never DER (RFC 7518 §3.4, RFC 8037). */
@@ -8,7 +9,7 @@ export function signatureMatches(
   key: CryptoKey,
   signature: Uint8Array<ArrayBuffer>,
   signed: Uint8Array<ArrayBuffer>,
-): boolean | Promise<boolean> {
+): MaybePromise<boolean> {
   if (alg !== 'RS256' && signature.length !== 64) return false
   const nodeKey = nodeKeyOf(key)
   if (nodeCrypto && nodeKey) {
