@@ -44,6 +44,7 @@ const rules: Record<string, string[]> = {
   domain: ['domain', 'contract', 'node:crypto', 'zod (types)'],
   store: ['store', 'domain', 'kysely', 'better-sqlite3', 'pg', 'node:'],
   signing: ['signing', 'domain', 'node:crypto', 'node:os', 'node:util'],
+  policy: ['policy', 'contract', 'domain', '@cedar-policy/cedar-wasm', 'node:'],
   telemetry: ['telemetry', 'contract', 'domain (types)', 'prom-client', '@opentelemetry/api', 'pino', 'node:http'],
   jobs: ['jobs', 'domain', 'telemetry (types)', 'pino (types)', 'node:timers/promises'],
   http: ['http', 'contract', 'domain', 'telemetry (types)', 'hono', 'zod', 'pino (types)', 'node:'],
@@ -72,6 +73,7 @@ const rules: Record<string, string[]> = {
     'domain',
     'http',
     'jobs',
+    'policy',
     'signing',
     'store',
     'telemetry',
@@ -101,7 +103,7 @@ describe('architecture', () => {
     assert.ok(files.length > 50 && imports.length > 150, `${files.length} files, ${imports.length} imports`)
   })
 
-  it('imports point one way: contract ← domain ← store, signing; http → contract, domain; jobs → domain; only server.ts wires', () => {
+  it('imports point one way: contract ← domain ← store, signing, policy; http → contract, domain; jobs → domain; only server.ts wires', () => {
     const wrong = imports.filter(each => !allowed(each)).map(({ from, to }) => `${from} imports ${to}`)
     assert.deepEqual(wrong, [])
   })
