@@ -14,50 +14,59 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The file that runs the command, in the folder of the bundle. */
 export const COMMAND = 'stagedoor.mjs'
-/** The files that the command starts as threads, by the name of their file in the bundle. */
-const THREADS = { 'reader-thread': 'packages/server/src/store/sqlite/reader-thread.ts' }
+/** The files of the threads. The command looks for each in its own folder. */
+const THREADS = {
+  'cedar-worker.mjs': 'packages/server/src/policy/cedar-worker.ts',
+  'reader-thread.mjs': 'packages/server/src/store/sqlite/reader-thread.ts',
+}
 /** The file with the licences of the dependencies that are in the bundle. */
 export const LICENCES = 'LICENSES.txt'
 
-/** Packages that stay outside: one has native code, the other is optional and not installed. */
-const EXTERNAL = ['better-sqlite3', 'pg-native']
+/** Packages that stay outside: native code, WebAssembly that is read from its file, and one that is optional and not installed. */
+const EXTERNAL = ['better-sqlite3', '@cedar-policy/cedar-wasm', 'pg-native']
 
 /**
  * Writes the bundle and the licences of what is in it. Replaces each file atomically.
  * @param sources is written into the bundle, to find out later whether it is stale
+ * @param command the source of the command; tests bundle another one
  */
-export function bundleCommand(folder: string, sources?: string): void {
+export function bundleCommand(folder: string, sources?: string, command = 'packages/server/src/cli/main.ts'): void {
   mkdirSync(folder, { recursive: true })
   const scratch = mkdtempSync(join(folder, '.new-'))
   try {
-    const { metafile } = buildSync({
-      entryPoints: { stagedoor: 'packages/server/src/cli/main.ts', ...THREADS },
-      outdir: scratch,
-      outExtension: { '.js': '.mjs' },
-      absWorkingDir: root,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      target: 'node22.18',
-      external: EXTERNAL,
-      // Not minified, so that stack traces in logs name functions, and lines that people can read.
-      banner: {
-        js: [
-          ...(sources === undefined ? [] : [`// Sources: ${sources}`]),
-          `import { createRequire as requireFrom } from 'node:module'`,
-          `const require = requireFrom(import.meta.url)`,
-        ].join('\n'),
-      },
-      metafile: true,
-      logLevel: 'warning',
-    })
-    writeFileSync(join(scratch, LICENCES), licences(Object.keys(metafile.inputs)))
+    const inputs = Object.entries(THREADS).flatMap(([file, entry]) => bundle(entry, join(scratch, file)))
+    inputs.push(...bundle(command, join(scratch, COMMAND), sources))
+    writeFileSync(join(scratch, LICENCES), licences(inputs))
     // The command last: what it starts is there before it.
-    for (const file of [LICENCES, ...Object.keys(THREADS).map(name => `${name}.mjs`), COMMAND])
-      renameSync(join(scratch, file), join(folder, file))
+    for (const file of [LICENCES, ...Object.keys(THREADS), COMMAND]) renameSync(join(scratch, file), join(folder, file))
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+/** Writes one bundle. @returns the files that are in it */
+function bundle(entry: string, outfile: string, sources?: string): string[] {
+  const { metafile } = buildSync({
+    entryPoints: [join(root, entry)],
+    outfile,
+    absWorkingDir: root,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node22.18',
+    external: EXTERNAL,
+    // Not minified, so that stack traces in logs name functions, and lines that people can read.
+    banner: {
+      js: [
+        ...(sources === undefined ? [] : [`// Sources: ${sources}`]),
+        `import { createRequire as requireFrom } from 'node:module'`,
+        `const require = requireFrom(import.meta.url)`,
+      ].join('\n'),
+    },
+    metafile: true,
+    logLevel: 'warning',
+  })
+  return Object.keys(metafile.inputs)
 }
 
 /** @returns the licence texts of the npm packages that these files belong to */
