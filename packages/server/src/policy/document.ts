@@ -66,10 +66,10 @@ function validated(cedar: CedarModule, text: string, read: ReadPolicy[], off: re
     const policy = read.find(each => idOf(each) === policyId)
     const [place] = error.sourceLocations ?? []
     const at = policy && policy.span.start + indexOfByte(policy.text, place?.start ?? 0)
-    const message = sentence(error.message.replace(/^for policy `[^`]*`, /, ''))
+    const message = sentence(error.message.replace(/^for policy `[^`]*`, | for Action::"\w+"/g, ''))
     return problem(text, policyId, at ?? null, message, error.help === null ? null : sentence(error.help))
   }
-  const errors = answer.validationErrors.map(problems).sort(byPosition)
+  const errors = distinct(answer.validationErrors.map(problems)).sort(byPosition)
   const warnings = [...answer.validationWarnings.map(problems), ...read.flatMap(policy => advice(text, policy))]
   if (!read.some(({ json }) => json.effect === 'permit')) {
     warnings.push(problem(text, null, null, 'No policy permits anything, so every request is refused.', null))
@@ -207,6 +207,11 @@ function problem(
 ): PolicyProblem {
   const position = at === null ? { line: null, column: null } : positionAt(text, at)
   return { id, ...position, message, help }
+}
+
+/** The engine reports a mistake once per action that it concerns. */
+function distinct(problems: PolicyProblem[]): PolicyProblem[] {
+  return [...new Map(problems.map(each => [JSON.stringify(each), each])).values()]
 }
 
 const byPosition = (a: PolicyProblem, b: PolicyProblem) =>

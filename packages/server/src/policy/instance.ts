@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
+import { isMainThread } from 'node:worker_threads'
 import type * as Cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { Access, DecisionError, Facts } from '../domain/policy-engine.ts'
 import { neutralFacts } from '../domain/policy-facts.ts'
@@ -43,8 +44,9 @@ export function findCedar(): string {
 
 /** Loads a new copy of the engine. The first takes some 100 ms, another one in the same process 10 ms. */
 export function newCedar(): CedarModule {
-  // One thread that optimizes the engine's code instead of all: with several, 20 MB stay in their heaps.
-  setFlagsFromString('--wasm-num-compilation-tasks=1')
+  // One thread that optimizes the engine's code instead of all: with several, 20 MB stay in their heaps. Flags are those of
+  // the process, so one thread sets it.
+  if (isMainThread) setFlagsFromString('--wasm-num-compilation-tasks=1')
   delete load.cache[findCedar()]
   return load(PACKAGE) as CedarModule
 }
