@@ -9,6 +9,7 @@ const BENCHMARKS = {
   observed: ['observed.ts', 'the cost of logs, metrics and traces (5 minutes)'],
   authenticate: ['authenticate.ts', 'what authenticate() of the SDK costs per request (3 minutes)'],
   costs: ['costs.ts', 'CPU time per operation, for sizing machines (5 minutes)'],
+  policy: ['policy.ts', 'decisions about who may act, next to a signature (10 seconds)'],
   table: ['table.ts', 'the last result of `speed` as the table of docs/performance.md (no measurement)'],
   scaling: ['scaling.ts', 'how many machines a load needs, calculated from the measured costs (no measurement)'],
 } as const

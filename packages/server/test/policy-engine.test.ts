@@ -316,7 +316,7 @@ describe('trap 5: the empty set is a subset', () => {
 
 describe('trap 6: valid does not mean fast', () => {
   const slow = `${PERMIT}@id("slow") forbid (principal, action in Action::"act", resource)
-when { [${Array.from({ length: 20_000 }, (_, n) => `"n${n}"`).join(',')}].contains(context.key) };`
+when { [${Array.from({ length: 4_000 }, (_, n) => `"n${n}"`).join(',')}].contains(context.key) };`
 
   it('a policy that takes too long is rejected', async () => {
     const engine = createPolicyEngine()

@@ -52,7 +52,7 @@ export interface AgentFacts extends ActorFacts {
 /** The user who is acted as, or an operator's own account. */
 export interface UserFacts {
   id: string
-  /** Nobody may act as this user. */
+  /** True if this user must never be acted as. */
   protected: boolean
   /** This user acts as other users. */
   operator: boolean

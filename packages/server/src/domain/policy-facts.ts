@@ -67,7 +67,7 @@ function metadataOf(user: UserColumns): UserMetadata | undefined {
 }
 
 /**
- * Returns the facts of a user. Malformed metadata makes the user protected: nobody knows what it was meant to say.
+ * Returns the facts of a user. Malformed metadata makes the user protected, because it may have been meant to.
  *
  *     userFacts(record, { registered: false })   // { id: 'user_1', protected: false, level: 0, … }
  *
@@ -124,7 +124,7 @@ export function actorFacts(actor: KnownActor): OperatorFacts | AgentFacts {
     teams: withParents(source.teams, actor.teamParents),
     organizations: source.organizations,
   }
-  // A user is a person, whatever the payload says: else an operator could escape the rules for operators.
+  // A user is a person, even if the payload says `agent`: else an operator could escape the rules for operators.
   const kind = row?.kind ?? (actor.claimed === 'agent' && user === undefined ? 'agent' : 'operator')
   if (kind === 'operator') {
     const about = { registered: row !== undefined, ...(actor.tagParents && { parentsOf: actor.tagParents }) }

@@ -172,7 +172,7 @@ class CedarEngine implements PolicyEngine {
     return loaded
   }
 
-  /** Runs a call. If the engine breaks, runs it once more in a new one. */
+  /** Runs a call. If the engine breaks, repeats the call in a new one. */
   #persevere<T>(call: (instance: CedarInstance) => T): T {
     try {
       this.#instance ??= new CedarInstance(this.#newCedar())

@@ -184,7 +184,13 @@ function advice(text: string, policy: ReadPolicy): PolicyProblem[] {
   const named = JSON.stringify([policy.json.action, policy.json.conditions])
   const names = (action: string) => named.includes(`{"type":"Action","id":"${action}"}`)
   const advised = LATER_ACTIONS.filter(names).map(action =>
-    problem(text, id, policy.span.start, `Nobody asks for the action \`${action}\` yet, so this has no effect.`, null),
+    problem(
+      text,
+      id,
+      policy.span.start,
+      `Stagedoor does not use the action \`${action}\` yet, so this has no effect.`,
+      null,
+    ),
   )
   if (policy.json.effect !== 'permit' || JSON.stringify(actionsOf(policy.json)) !== '["write"]') return advised
   const help =
