@@ -3,15 +3,15 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { createPolicyEngine } from '../src/policy/cedar.ts'
 import { readDocument } from '../src/policy/document.ts'
 import { newCedar } from '../src/policy/instance.ts'
 import { readTests } from '../src/policy/policy-tests.ts'
 import { SCHEMA } from '../src/policy/schema.ts'
 import { MAX_NESTING, scanText } from '../src/policy/text-limits.ts'
+import { engineForTests } from './policy.ts'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/policies', import.meta.url))
-const engine = createPolicyEngine()
+const engine = engineForTests()
 const cedar = newCedar()
 
 /** Problems of a text in the words of `check`, without the thread. */

@@ -160,6 +160,25 @@ describe('local time', () => {
     assert.equal(until({ instants }, '2026-04-01T00:00:00Z'), null)
   })
 
+  it('has no seconds for policies that compute with it', () => {
+    const allows = (condition: string, now: string) =>
+      prepare(`@id("a") permit (principal, action in Action::"act", resource) when { ${condition} };`).decide(
+        factsWith({ context: { now: Date.parse(now) } }),
+        'read',
+      ).allowed
+    const times = ['2026-01-05T12:30:10Z', '2026-01-05T12:30:20Z', '2026-01-05T12:31:00Z']
+    const computed = 'context.now.toTime() < duration("12h30m15s")'
+    assert.deepEqual(
+      times.map(time => allows(computed, time)),
+      [true, true, false],
+    )
+    const compared = 'context.now < datetime("2026-01-05T12:30:15Z")'
+    assert.deepEqual(
+      times.map(time => allows(compared, time)),
+      [true, false, false],
+    )
+  })
+
   it('ends with a change of clocks', () => {
     // 2:00 becomes 3:00, so 2:30 does not exist; then 3:00 becomes 2:00, so 2:30 comes twice.
     assert.equal(until({ minutes: [150] }, '2026-03-29T00:30:00Z'), '2026-03-29T01:00:00.000Z')
@@ -211,11 +230,11 @@ unless { context has reason && context.reason has ticket };`
     const amr = (how: string) => needsOf(forbid(`${login} && context.auth.amr.${how}(["otp", "hwk"])`), {})
     assert.deepEqual(amr('containsAny'), ['login:hwk', 'login:otp'])
     assert.deepEqual(amr('containsAll'), ['login:hwk+otp'])
-    // A policy that wants a certain ticket is not satisfied by any ticket.
-    assert.deepEqual(
-      needsOf(forbid('context has reason && context.reason has ticket && context.reason.ticket like "T-*"'), {}),
-      [],
-    )
+    // A policy that compares the ticket is satisfied by some tickets, not by any.
+    const ticket = (how: string) =>
+      forbid(`context has reason && context.reason has ticket && context.reason.ticket ${how}`)
+    assert.deepEqual(needsOf(ticket('like "T-*"'), {}), [])
+    assert.deepEqual(needsOf(ticket('!= "T-1"'), {}), [])
   })
 
   it('are applied one at a time', () => {

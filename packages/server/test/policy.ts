@@ -1,6 +1,8 @@
 import fc from 'fast-check'
-import type { Access, Facts } from '../src/domain/policy-engine.ts'
+import { patience } from '../../../test/support/time.ts'
+import type { Access, Facts, PolicyEngine } from '../src/domain/policy-engine.ts'
 import { localTime, neutralFacts } from '../src/domain/policy-facts.ts'
+import { createPolicyEngine, type PolicyEngineOptions } from '../src/policy/cedar.ts'
 import { DecidingSet } from '../src/policy/decide.ts'
 import { readDocument } from '../src/policy/document.ts'
 import { CedarInstance, newCedar } from '../src/policy/instance.ts'
@@ -19,6 +21,11 @@ export function factsWith(
     resource: { ...neutral.resource, ...change.resource },
     context: { ...context, time: localTime(context.now, zone), ...change.context },
   }
+}
+
+/** Returns an engine whose thread has time on a busy machine too. */
+export function engineForTests(options: PolicyEngineOptions = {}): PolicyEngine {
+  return createPolicyEngine({ limits: { readMs: patience(10_000), restMs: patience(10_000) }, ...options })
 }
 
 let shared: CedarInstance | undefined

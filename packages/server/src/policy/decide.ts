@@ -49,7 +49,8 @@ export class DecidingSet {
     const deciding = allowed ? evaluations : evaluations.slice(-1)
     const reasons = new Set(deciding.flatMap(each => each.reasons))
     const determined = this.summaries.filter(({ id }) => reasons.has(id))
-    const errors = deciding.flatMap(each => each.errors)
+    // The engine reports them in any order.
+    const errors = deciding.flatMap(each => each.errors).sort((a, b) => (a.id ?? '').localeCompare(b.id ?? ''))
     const hidden = !allowed && explain && determined.some(({ effect }) => effect === 'forbid')
     const permits = hidden ? this.#permits(instance, passed, access) : allowed ? [...reasons] : []
     return {

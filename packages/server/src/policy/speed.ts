@@ -9,7 +9,7 @@ import { BASE_RULES, type CedarInstance, type CompiledPolicy } from './instance.
 const DECISIONS = 50
 /** A few decisions are enough if they already take this long, in ms. */
 const ENOUGH_MS = 1_000
-const FEW = 5
+const FEW = 20
 /** How many times as long as with the base rules a decision may take. */
 export const MAX_SLOWNESS = 5
 
