@@ -207,6 +207,7 @@ const steps: Step[] = [
         verification('verify: stagedoor', 'stagedoor'),
         verification('verify: stagedoor, remembered', 'stagedoor, remembered'),
         verification('verify: @clerk/backend', 'clerk'),
+        verification('verify: fast-jwt', 'fast-jwt'),
         verification('verify: node:crypto alone', 'node:crypto'),
       ]
     : []),

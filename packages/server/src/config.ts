@@ -160,6 +160,11 @@ const schema = z.object({
     .describe(
       '`off`: the server does not create or redeem sign-in tokens. Sign-in tokens sign in as the user without naming an actor, so turn them off if every access must name who acts.',
     ),
+  time_zone: z
+    .string()
+    .refine(isTimeZone, { error: 'must be a time zone of the IANA database, like Europe/Berlin' })
+    .default('UTC')
+    .describe('Time zone in which policies read the time of day and the weekday, like `Europe/Berlin`.'),
   brand_name: z
     .string()
     .trim()
@@ -412,4 +417,13 @@ function defaultOf(type: z.ZodType): string | undefined {
   const fallback = type.safeParse(undefined)
   if (!fallback.success || fallback.data === undefined || Array.isArray(fallback.data)) return undefined
   return String(fallback.data)
+}
+
+/** Whether this is a time zone of the IANA database. */
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }) !== undefined
+  } catch {
+    return false
+  }
 }

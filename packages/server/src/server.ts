@@ -10,6 +10,7 @@ import type { Caller, Context, Random, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
+import { RememberedDecisions } from './domain/remembered-decisions.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
@@ -26,6 +27,8 @@ import { persistDue } from './jobs/due.ts'
 import { serverJobs } from './jobs/jobs.ts'
 import type { PurgeOptions } from './jobs/purge.ts'
 import { startJobs } from './jobs/runner.ts'
+import { createPolicyEngine } from './policy/cedar.ts'
+import { DEFAULT_POLICY } from './policy/default-policy.ts'
 import { type InstrumentSigning, Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
@@ -205,6 +208,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
       sign_in_tokens: config.sign_in_tokens,
+      time_zone: config.time_zone,
       signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
@@ -213,6 +217,9 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       actor_session_max_seconds: config.actor_session_max_seconds,
     },
     activity: new Activity(),
+    policy: createPolicyEngine(),
+    defaultPolicy: DEFAULT_POLICY,
+    decisions: new RememberedDecisions(),
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),
     eventStreams: new EventStreams(config.max_streams_per_key),

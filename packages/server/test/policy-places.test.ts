@@ -28,7 +28,7 @@ describe('the policy engine finds Cedar, its texts and its thread', () => {
 
   it('in the bundle', () => {
     bundleCommand(folder, undefined, PROBE)
-    assert.deepEqual(readdirSync(folder).sort(), ['LICENSES.txt', 'cedar-worker.mjs', COMMAND])
+    assert.deepEqual(readdirSync(folder).sort(), ['LICENSES.txt', 'cedar-worker.mjs', 'reader-thread.mjs', COMMAND])
     probe(join(folder, COMMAND))
   })
 

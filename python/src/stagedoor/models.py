@@ -139,6 +139,15 @@ class Client(Model):
     updated_at: Milliseconds
 
 
+class CreateActorTokenRequestBodyAuth(Model):
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
+
+    at: Milliseconds
+    """When the actor logged in."""
+    amr: list[str]
+    """How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176)."""
+
+
 class CreateActorTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     """The ID of the user to act as."""
@@ -149,6 +158,12 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: NotRequired[str | None]
     """The reason, for the audit log and its readers. Stagedoor only."""
+    reason_category: NotRequired[str | None]
+    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
+    ticket: NotRequired[str | None]
+    """The support ticket or its address. Policies see it. Stagedoor only."""
+    auth: NotRequired[CreateActorTokenRequestBodyTypedDict | None]
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: NotRequired[str | None]
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -165,6 +180,12 @@ class CreateActorTokenRequestBody(RequestModel):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
+    reason_category: str | None = None
+    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
+    ticket: str | None = Field(default=None, repr=False)
+    """The support ticket or its address. Policies see it. Stagedoor only."""
+    auth: CreateActorTokenRequestBodyAuth | None = None
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: str | None = None
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -990,6 +1011,13 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "actor_is_user",
     "actor_mismatch",
+    "acting_refused",
+    "policy_invalid",
+    "policy_too_large",
+    "policy_too_slow",
+    "policy_test_failed",
+    "policy_changed_meanwhile",
+    "policy_unavailable",
     "sign_in_tokens_off",
     "development_only",
     "too_many_requests",

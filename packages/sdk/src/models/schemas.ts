@@ -156,6 +156,17 @@ export type CreateActorTokenRequestBody = {
   sessionMaxDurationInSeconds?: number | undefined
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
+  /** The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only. */
+  reasonCategory?: string | undefined
+  /** The support ticket or its address. Policies see it. Stagedoor only. */
+  ticket?: string | undefined
+  /** The login of the actor, as your backend knows it. Policies see it. Stagedoor only. */
+  auth?: {
+    /** When the actor logged in. */
+    at: Milliseconds
+    /** How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176). */
+    amr: string[]
+  } | undefined
   /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
@@ -800,6 +811,13 @@ export type ErrorCode =
   | 'actor_banned'
   | 'actor_is_user'
   | 'actor_mismatch'
+  | 'acting_refused'
+  | 'policy_invalid'
+  | 'policy_too_large'
+  | 'policy_too_slow'
+  | 'policy_test_failed'
+  | 'policy_changed_meanwhile'
+  | 'policy_unavailable'
   | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'

@@ -26,7 +26,7 @@ export class ActorTokens {
    *   `sessionMaxDurationInSeconds` (1800); `reason` for the audit log; `returnUrl`, where the browser goes when the
    *   operator stops acting
    * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
-   *   `actor_is_user`, `invalid_redirect_url`, `prohibited_redirect_url`, `form_param_missing`,
+   *   `actor_is_user`, `acting_refused`, `invalid_redirect_url`, `prohibited_redirect_url`, `form_param_missing`,
    *   `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`, `ticket_unavailable` (your
    *   idempotency key created it before, and it has been redeemed or revoked since)
    * @see `POST /v1/actor_tokens` (CreateActorToken, as at Clerk)
@@ -90,8 +90,8 @@ export class ActorTokens {
    *   `ticket_expired_code`, `actor_token_revoked_code`, `actor_token_already_used_code`,
    *   `actor_token_subject_not_found`, `sign_in_token_revoked_code`, `sign_in_token_already_used_code`,
    *   `sign_in_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`,
-   *   `sign_in_tokens_off`, `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`,
-   *   `form_param_unknown`
+   *   `acting_refused`, `sign_in_tokens_off`, `form_param_missing`, `form_param_type_invalid`,
+   *   `form_param_value_invalid`, `form_param_unknown`
    * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
    * @example
    * const { token: ticket } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })

@@ -47,6 +47,24 @@ export const CreateActorTokenRequestBody = z
       .default(1_800)
       .meta({ description: 'Maximum duration of the session that the token starts, in seconds.', examples: [900] }),
     reason: reason.optional(),
+    reason_category: z
+      .string()
+      .regex(/^[a-z][a-z0-9_-]{0,63}$/, { error: 'lower-case letters, digits, `_` and `-`, beginning with a letter' })
+      .optional()
+      .describe('The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only.'),
+    ticket: z
+      .string()
+      .min(1)
+      .max(500)
+      .optional()
+      .describe('The support ticket or its address. Policies see it. Stagedoor only.'),
+    auth: z
+      .strictObject({
+        at: Milliseconds.describe('When the actor logged in.'),
+        amr: z.array(z.string().min(1).max(32)).max(16).describe('How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176).'),
+      })
+      .optional()
+      .describe('The login of the actor, as your backend knows it. Policies see it. Stagedoor only.'),
     return_url: z
       .string()
       .max(2_048)
@@ -93,6 +111,7 @@ export const createActorToken = operation({
     'user_locked',
     'actor_banned',
     'actor_is_user',
+    'acting_refused',
     'invalid_redirect_url',
     'prohibited_redirect_url',
   ],

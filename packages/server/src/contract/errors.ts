@@ -265,6 +265,46 @@ const definitions = {
     long_message: 'This ticket was created for a different actor than the one you expect. The ticket was not used.',
     action: 'Redeem the ticket where its actor is signed in, or create a new token for this actor.',
   },
+  acting_refused: {
+    status: 403,
+    message: 'Acting refused',
+    long_message: 'The policy of this server does not allow this actor to act as this user.',
+    action: 'Ask someone who manages the policy. `stagedoor policy explain` shows which rule decides.',
+  },
+  policy_invalid: {
+    status: 422,
+    message: 'Policy invalid',
+    long_message: 'The policy has errors. The policy in force was not changed.',
+    action: 'Correct the errors in `meta.errors`.',
+  },
+  policy_too_large: {
+    status: 413,
+    message: 'Policy too large',
+    long_message: 'The policy is larger than the server accepts. The policy in force was not changed.',
+  },
+  policy_too_slow: {
+    status: 422,
+    message: 'Policy too slow',
+    long_message: 'Decisions with this policy take too long. The policy in force was not changed.',
+  },
+  policy_test_failed: {
+    status: 422,
+    message: 'Policy test failed',
+    long_message: 'The policy does not pass its tests. The policy in force was not changed.',
+    action: 'Correct the policy or the tests in `meta.tests`.',
+  },
+  policy_changed_meanwhile: {
+    status: 400,
+    message: 'Policy changed meanwhile',
+    long_message: 'Another version of the policy is in force than the one that this change is based on.',
+    action: 'Read the policy again, and repeat the change.',
+  },
+  policy_unavailable: {
+    status: 503,
+    message: 'Policy unavailable',
+    long_message: 'The server cannot decide whether this is allowed, so it refuses. Nothing was changed.',
+    action: 'Look for the cause in the log of the server, and try again.',
+  },
   sign_in_tokens_off: {
     status: 403,
     message: 'Sign-in tokens are off',
@@ -328,6 +368,8 @@ export interface ErrorAbout {
 }
 
 interface ErrorOptions {
+  /** For the audit event of the refusal: the policy that decided. */
+  details?: Record<string, unknown>
   /** Fills `{name}` in the texts. */
   params?: Record<string, string | number>
   /** Machine-readable details for the answer, most often `{ param_name }`. */

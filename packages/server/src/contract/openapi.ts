@@ -37,7 +37,7 @@ const WITH_BODY: ErrorCode[] = [
 ]
 const WITH_QUERY: ErrorCode[] = ['form_param_missing', 'form_param_value_invalid', 'form_param_unknown']
 const MAKING: ErrorCode[] = ['idempotency_key_invalid', 'idempotency_key_reused', 'resource_not_found']
-const ALWAYS: ErrorCode[] = ['request_invalid', 'internal_clerk_error', 'service_unavailable']
+const ALWAYS: ErrorCode[] = ['request_invalid', 'internal_clerk_error', 'service_unavailable', 'policy_unavailable']
 const WITH_ACTION: ErrorCode[] = ['outcome_unknown']
 
 /**

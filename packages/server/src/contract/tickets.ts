@@ -17,6 +17,7 @@ export const redemptionErrors = [
   'user_locked',
   'actor_banned',
   'actor_is_user',
+  'acting_refused',
   'sign_in_tokens_off',
 ] as const
 

@@ -11,9 +11,10 @@ import {
 } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
+import { type ActingRequest, actingRefused, type Decided, decide, frozenFacts, frozenFactsOf } from './policy.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
-import type { ActorTokenFilter, Found, Page } from './store.ts'
+import type { ActorTokenFilter, DecidedVersions, Found, Page } from './store.ts'
 
 /** Actor tokens and sign-in tokens. Both follow the same rules and differ in their `kind`. */
 
@@ -30,6 +31,9 @@ export interface CreateActorToken {
   user_id: string
   actor?: { sub: string; [member: string]: unknown }
   reason?: string | undefined
+  reason_category?: string | undefined
+  ticket?: string | undefined
+  auth?: { at: number; amr: string[] } | undefined
   return_url?: string | undefined
   expires_in_seconds: number
   session_max_duration_in_seconds: number
@@ -37,7 +41,8 @@ export interface CreateActorToken {
 
 /**
  * Creates a pending token.
- * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, actor_is_user, form_param_value_invalid
+ * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, actor_is_user, form_param_value_invalid,
+ *   acting_refused, policy_unavailable
  */
 export async function createActorToken(ctx: Context, input: CreateActorToken, once?: Once): Promise<ActorTokenRecord> {
   const { settings } = ctx
@@ -66,13 +71,58 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
     session_id: null,
     confirmed_token_hash: null,
     confirmed_at: null,
+    facts: input.actor ? JSON.stringify(frozenFacts(ctx, { ...input, actor: input.actor })) : null,
     created_at: now,
     updated_at: now,
   }
-  const event = actorTokenEvent(ctx, 'create', token)
   const key = once && { ...once, made_id: token.id }
-  if (!(await ctx.store.actorTokens.insert(token, event, key))) throw await whyNotFor(ctx, token)
-  return token
+  const why = () => whyNotFor(ctx, token)
+  return whileDecided(ctx, token, why, async decided => {
+    const event = actorTokenEvent(ctx, 'create', token, undefined, decided)
+    if (await ctx.store.actorTokens.insert(token, decided?.versions, event, key)) return token
+    const other = await why()
+    if (other) throw other
+    return undefined
+  })
+}
+
+/** How often a change is decided again if what it was decided on changes before it is written. */
+const MAX_ATTEMPTS = 5
+
+/**
+ * Decides about a token and writes on that decision. If the decision no longer holds when the statement runs, decides
+ * again.
+ * @param why returns another reason than the policy for which this is refused. It is the one to report
+ * @param write returns undefined if the decision no longer holds
+ * @throws ApiError acting_refused, policy_unavailable
+ */
+async function whileDecided<T>(
+  ctx: Context,
+  token: ActorTokenRecord,
+  why: () => Promise<ApiError | undefined>,
+  write: (decided: Decided | undefined) => Promise<T | undefined>,
+): Promise<T> {
+  const request = actingRequest(ctx, token)
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const decided = request && (await decide(ctx, request))
+    if (decided && !decided.decision.allowed) throw (await why()) ?? actingRefused(ctx, request, decided)
+    const written = await write(decided)
+    if (written !== undefined) return written
+  }
+  throw new ApiError('service_unavailable')
+}
+
+/** Returns the question that policies answer about a token; undefined for a sign-in token. */
+function actingRequest(ctx: Context, token: ActorTokenRecord): ActingRequest | undefined {
+  if (token.actor_sub === null) return undefined
+  return {
+    actor_token_id: token.id,
+    user_id: token.user_id,
+    actor_sub: token.actor_sub,
+    frozen: frozenFactsOf(token),
+    // A backend redeems for somebody whose address it does not tell.
+    address: ctx.caller.principal.type === 'client' ? ctx.caller.address : null,
+  }
 }
 
 /**
@@ -116,21 +166,75 @@ export async function acceptTicket(
   const parked_session_id = client.record.last_active_session_id
   const session = newSession(ctx, { token, client_id: client.record.id, parked_session_id, now })
   client.record.last_active_session_id = session.id
-  const event = auditEvent(ctx, {
-    action: `${token.kind}.accept`,
-    about: { ...about(token), session_id: session.id },
-    actor: token.actor,
-    reason: token.reason,
-  })
   const key = once && { ...once, made_id: session.id }
-  const acceptance = { actor_token_id: token.id, client: client.record, session, expected_actor_sub, event }
-  if (await ctx.store.actorTokens.accept(acceptance, key))
-    return { session, client, isNew: browser.client === undefined }
+  const accept = async (decided: Decided | undefined) => {
+    const event = auditEvent(ctx, {
+      action: `${token.kind}.accept`,
+      about: { ...about(token), session_id: session.id },
+      actor: token.actor,
+      reason: token.reason,
+      details: detailsOf(decided),
+    })
+    const acceptance = {
+      actor_token_id: token.id,
+      client: client.record,
+      session: decidedSession(session, decided),
+      expected_actor_sub,
+      decided: decided?.versions,
+      event,
+    }
+    return ctx.store.actorTokens.accept(acceptance, key)
+  }
+  const why = async () => (isExpected(token, expected_actor_sub) ? whyNot(ctx, token, now) : actorMismatch(token))
+  if (await acceptWhileDecided(ctx, token, why, accept)) return { session, client, isNew: browser.client === undefined }
   const found = await ctx.store.actorTokens.find(token.id)
   const before = found && (await replayedRedemption(ctx, found, browser.presented, now))
   const again = before && (await reclaimedClient(ctx, before, sessionEvent(ctx, 'session.reclaim', before.session)))
   if (again) return { session: before.session, client: again, isNew: false }
   throw await whyNotAccepted(ctx, token, expected_actor_sub, now)
+}
+
+/**
+ * Redeems on a decision. @returns false if something else than the policy prevents it: then nothing was decided about a
+ * token that cannot be redeemed anyway
+ * @throws ApiError acting_refused, policy_unavailable
+ */
+async function acceptWhileDecided(
+  ctx: Context,
+  token: ActorTokenRecord,
+  why: () => Promise<ApiError | undefined>,
+  accept: (decided: Decided | undefined) => Promise<boolean>,
+): Promise<boolean> {
+  if (token.status !== 'pending') return false
+  return whileDecided(ctx, token, why, async decided => {
+    if (await accept(decided)) return true
+    const found = await ctx.store.actorTokens.find(token.id)
+    const request = actingRequest(ctx, token)
+    const current = request && found?.status === 'pending' ? await decide(ctx, request) : undefined
+    // Decide again only if that is why the statement did nothing.
+    return current && decided && !isSame(current.versions, decided.versions) ? undefined : false
+  })
+}
+
+const isSame = (a: DecidedVersions, b: DecidedVersions) =>
+  a.policy_version === b.policy_version && a.user_version === b.user_version && a.actor_version === b.actor_version
+
+function decidedSession(session: SessionRecord, decided: Decided | undefined): SessionRecord {
+  if (!decided) return session
+  const { policy_version, user_version, actor_version } = decided.versions
+  return Object.assign(session, {
+    decided_policy: policy_version,
+    decided_user: user_version,
+    decided_actor: actor_version,
+    decided_until: decided.until,
+  })
+}
+
+/** Returns the policy that decided, for an audit event. */
+function detailsOf(decided: Decided | undefined) {
+  if (!decided) return undefined
+  const { decision, versions } = decided
+  return { policy: { version: versions.policy_version, determined_by: decision.determined_by.map(({ id }) => id) } }
 }
 
 /**
@@ -266,14 +370,17 @@ function assertOn({ settings }: Context, kind: ActorTokenRecord['kind']): void {
   if (kind === 'sign_in_token' && settings.sign_in_tokens === 'off') throw new ApiError('sign_in_tokens_off')
 }
 
+const isExpected = (token: ActorTokenRecord, sub: string | null) => sub === null || token.actor_sub === sub
+
+const actorMismatch = (token: ActorTokenRecord) => new ApiError('actor_mismatch', { about: about(token) })
+
 async function whyNotAccepted(
   ctx: Context,
   token: ActorTokenRecord,
   expectedActorSub: string | null,
   now: number,
 ): Promise<ApiError> {
-  if (expectedActorSub !== null && token.actor_sub !== expectedActorSub)
-    return new ApiError('actor_mismatch', { about: about(token) })
+  if (!isExpected(token, expectedActorSub)) return actorMismatch(token)
   let found = await ctx.store.actorTokens.find(token.id)
   if (found?.status === 'pending' && found.expired_at === null) {
     // By the database's clock, which made the decision: the clock of this process may be slightly behind.
@@ -299,14 +406,16 @@ async function whyNot(ctx: Context, token: ActorTokenRecord, now: number): Promi
   return actor?.is_blocked ? refuse('actor_banned') : undefined
 }
 
-async function whyNotFor(ctx: Context, token: ActorTokenRecord): Promise<ApiError> {
+/** Returns why a token cannot be created; undefined if it can. */
+async function whyNotFor(ctx: Context, token: ActorTokenRecord): Promise<ApiError | undefined> {
   const user = await ctx.store.users.find(token.user_id)
   if (!user) return notFound('user', token.user_id)
   const of = { user_id: user.id, ...(token.actor_sub === null ? {} : { actor_sub: token.actor_sub }) }
   if (user.banned_at !== null) return new ApiError('user_banned', { about: of })
   if (user.locked_at !== null) return new ApiError('user_locked', { about: of })
   const actor = token.actor_sub === null ? undefined : await ctx.store.users.findActor(token.actor_sub, user.id)
-  return new ApiError(actor?.is_user ? 'actor_is_user' : 'actor_banned', { about: of })
+  if (actor?.is_user) return new ApiError('actor_is_user', { about: of })
+  return actor?.is_blocked ? new ApiError('actor_banned', { about: of }) : undefined
 }
 
 export function actorTokenEvent(
@@ -314,11 +423,13 @@ export function actorTokenEvent(
   verb: string,
   token: ActorTokenRecord,
   reason = token.reason ?? undefined,
+  decided?: Decided,
 ) {
   return auditEvent(ctx, {
     action: `${token.kind}.${verb}`,
     about: about(token),
     actor: token.actor,
+    details: detailsOf(decided),
     ...(reason === undefined ? {} : { reason }),
   })
 }

@@ -3,8 +3,10 @@
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
+import type { PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
+import type { RememberedDecisions } from './remembered-decisions.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
 import type { Store } from './store.ts'
 
@@ -24,6 +26,10 @@ export interface Services {
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
   eventStreams: EventStreams
+  policy: PolicyEngine
+  /** The policy that is in force until another one is applied. */
+  defaultPolicy: PolicyDocument
+  decisions: RememberedDecisions
   /**
    * Aborted when the server starts to stop. It then finishes the requests in flight, ends open streams, and should get
    * no new requests.
@@ -63,6 +69,8 @@ export interface Settings {
   accept_page: 'confirm' | 'redirect'
   /** Whether sign-in tokens can be created and redeemed. */
   sign_in_tokens: 'on' | 'off'
+  /** The time zone of policies, as in the IANA database. */
+  time_zone: string
   /** The algorithm that signs tokens. */
   signing_alg: SigningAlg
   session_idle_timeout_seconds: number

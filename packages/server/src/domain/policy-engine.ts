@@ -137,6 +137,8 @@ export interface LoadedPolicy {
   time: TimeUse
   /** True if a policy uses `context.ip`: a request from another address must be decided again. */
   uses_ip: boolean
+  /** True if a policy names a user or an actor, or reads an external id: then it matters who they are, not only what is known about them. */
+  names_people: boolean
   constants: PolicyConstants
 }
 

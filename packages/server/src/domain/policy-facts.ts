@@ -164,7 +164,11 @@ const memberOf = (value: object, name: string): unknown =>
  *     reasonOf({}, { sub: 'olivia', reason: 'Ticket 17' })       // {}
  */
 export function reasonOf(
-  request: { reason?: string | null; reason_category?: string | null; ticket?: string | null },
+  request: {
+    reason?: string | null | undefined
+    reason_category?: string | null | undefined
+    ticket?: string | null | undefined
+  },
   actor: object,
 ): { category?: string; ticket?: string } | undefined {
   const find = (name: 'reason' | 'reason_category' | 'ticket') =>

@@ -26,6 +26,8 @@ export interface ActorTokenRecord {
   /** SHA-256 of the client token of the browser that confirmed the ticket. */
   confirmed_token_hash: string | null
   confirmed_at: number | null
+  /** What policies know about the request that created the token, JSON: `FrozenFacts`. Null in a sign-in token. */
+  facts: string | null
   created_at: number
   updated_at: number
 }
@@ -47,6 +49,14 @@ export interface SessionRecord {
   last_active_at: number
   expire_at: number
   abandon_at: number
+  /** Those of its token. */
+  facts: string | null
+  /** The versions of the policy, the user and the actor of the last decision about the session. */
+  decided_policy: number
+  decided_user: number
+  decided_actor: number
+  /** When the decision must be made again although nothing changed, Unix ms; null: never. */
+  decided_until: number | null
   created_at: number
   updated_at: number
 }
@@ -138,6 +148,19 @@ export interface SecretKeyRecord {
   hint: string
   created_at: number
   revoked_at: number | null
+}
+
+/** A version of the policy. */
+export interface PolicyRecord {
+  version: number
+  policy_text: string
+  /** Names of the base rules that are off, JSON. */
+  off: string
+  /** SHA-256 of the text and the names, hex. */
+  digest: string
+  reason: string | null
+  created_by: string
+  created_at: number
 }
 
 /** A JWT template: the claims of the tokens that are requested by its name. */

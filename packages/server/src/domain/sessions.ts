@@ -4,6 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
+import { decide, frozenFactsOf } from './policy.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -31,6 +32,7 @@ export function newSession(
     idle_timeout_seconds: idle,
     expire_at: now + token.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
+    facts: token.facts,
   }
 }
 
@@ -49,6 +51,11 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
     last_active_at: now,
     expire_at: now + OWN_SESSION_LIFETIME,
     abandon_at: now + OWN_SESSION_ABANDONED_AFTER,
+    facts: null,
+    decided_policy: 0,
+    decided_user: 0,
+    decided_actor: 0,
+    decided_until: null,
     created_at: now,
     updated_at: now,
   }
@@ -184,6 +191,7 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   // longer.
   const { now } = facts
   await assertUsable(ctx, facts)
+  await assertStillAllowed(ctx, facts)
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
   if (input.counts ?? true) ctx.activity.record(facts, now)
 
@@ -199,6 +207,51 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   if (life > ctx.settings.session_token_lifetime_seconds)
     await ctx.store.signingKeys.recordLongLivedToken(kid, exp * SECOND)
   return jwt
+}
+
+/**
+ * Checks that the policy still allows the session. Decides only if something changed since the last decision, or if its
+ * time is over. A session that is no longer allowed ends.
+ * @throws ApiError authentication_invalid, policy_unavailable
+ */
+async function assertStillAllowed(ctx: Context, facts: MintFacts): Promise<void> {
+  if (facts.actor_sub === null) return
+  const { decided_policy, decided_user, decided_actor, decided_until } = facts
+  if (
+    decided_policy === facts.policy_version &&
+    decided_user === facts.user_version &&
+    decided_actor === facts.actor_version &&
+    (decided_until === null || facts.now < decided_until)
+  )
+    return
+  const remembered = ctx.decisions.get(facts.id)
+  if (
+    remembered?.policy_version === facts.policy_version &&
+    remembered.user_version === facts.user_version &&
+    remembered.actor_version === facts.actor_version &&
+    (remembered.until === null || facts.now < remembered.until)
+  )
+    return
+  if ((await decideAgain(ctx, facts)) === 'ended') throw dead(facts)
+}
+
+/** Decides about a session. @returns whether it ended, because it is no longer allowed */
+export async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'ended'> {
+  const { id: session_id, user_id, actor_sub } = session
+  if (actor_sub === null) return 'allowed'
+  const request = { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) }
+  const decided = await decide(ctx, request)
+  // Without a user there is nothing to decide: deleting the user ended the session.
+  if (!decided) return 'ended'
+  if (decided.decision.allowed) {
+    ctx.decisions.set(session_id, { ...decided.versions, until: decided.until })
+    return 'allowed'
+  }
+  const rules = decided.decision.determined_by.map(({ id }) => id)
+  const policy = { version: decided.versions.policy_version, determined_by: rules }
+  const reason = `policy: ${rules.join(', ') || 'no rule permits it'}`
+  await finish(ctx, session, 'revoked', 'session.revoke', reason, { policy })
+  return 'ended'
 }
 
 /** Mints a session token; undefined if that is refused: the session has ended, or its user or actor is blocked. */
@@ -286,8 +339,9 @@ async function finish(
   status: EndedStatus,
   action: string,
   reason?: string,
+  details?: Record<string, unknown>,
 ): Promise<SessionRecord> {
-  const event = sessionEvent(ctx, action, session, reason)
+  const event = sessionEvent(ctx, action, session, reason, details)
   const finished = await ctx.store.sessions.finish(session.id, status, event)
   return finished ?? getSession(ctx, session)
 }
@@ -299,8 +353,15 @@ export function finishOverdueSessions(ctx: Context, input: { limit: number }): P
   )
 }
 
-export function sessionEvent(ctx: Context, action: string, session: SessionRecord, reason?: string) {
+export function sessionEvent(
+  ctx: Context,
+  action: string,
+  session: SessionRecord,
+  reason?: string,
+  details?: Record<string, unknown>,
+) {
   return auditEvent(ctx, {
+    details,
     action,
     about: aboutSession(session),
     actor: session.actor,

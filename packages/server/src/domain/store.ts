@@ -9,6 +9,7 @@ import type {
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  PolicyRecord,
   RefusedRequestsRecord,
   RevokedSession,
   SecretKeyRecord,
@@ -28,11 +29,18 @@ import type {
 export interface Store {
   actorTokens: {
     /**
-     * Adds the token if its user exists, and neither the user nor the actor (if it is a stored user) is banned or
-     * locked.
+     * Adds the token if its user exists, neither the user nor the actor is blocked, and the versions are still those that
+     * the decision was made on. @param decided undefined if no policy applies: there is no actor
      */
-    insert(actorToken: ActorTokenRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<boolean>
+    insert(
+      actorToken: ActorTokenRecord,
+      decided: DecidedVersions | undefined,
+      event: AuditRecord,
+      once?: IdempotencyKeyRecord,
+    ): Promise<boolean>
     find(id: string): Promise<ActorTokenRecord | undefined>
+    /** Returns what a decision about this user and actor depends on, and its versions; undefined if there is no user. */
+    findForDecision(user_id: string, actor_sub: string): Promise<DecisionRow | undefined>
     list(filter: ActorTokenFilter, page: Page): Promise<Found<ActorTokenRecord>>
     /** pending → revoked. */
     revoke(id: string, kind: ActorTokenRecord['kind'], event: AuditRecord): Promise<ActorTokenRecord | undefined>
@@ -85,6 +93,14 @@ export interface Store {
     find(sub: string): Promise<ActorRecord | undefined>
     list(filter: ActorFilter, page: Page): Promise<Found<ActorRecord>>
     delete(sub: string, event: AuditRecord): Promise<boolean>
+  }
+  policies: {
+    find(version: number): Promise<PolicyRecord | undefined>
+    /** Returns the version in force; 0 is the default policy, which has no record. */
+    current(): Promise<number>
+    list(filter: Countable, page: Page): Promise<Found<PolicyRecord>>
+    /** Puts a version in force, if the version in force is the one that it was based on. */
+    put(policy: PolicyRecord, basedOn: number, event: AuditRecord): Promise<boolean>
   }
   users: {
     /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */
@@ -259,10 +275,12 @@ export interface Acceptance {
   session: SessionRecord
   /** The actor that the token must be for; null: any. */
   expected_actor_sub: string | null
+  /** The versions that the decision was made on; undefined if no policy applies: there is no actor. */
+  decided: DecidedVersions | undefined
   event: AuditRecord
 }
 
-export interface MintFacts extends SessionRecord {
+export interface MintFacts extends SessionRecord, DecidedVersions {
   client_token_hash: string
   client_previous_token_hash: string | null
   /**
@@ -336,6 +354,23 @@ export interface ActorTokenFilter extends Countable {
   status?: ActorTokenRecord['status'] | undefined
   user_id?: string | undefined
   actor_sub?: string | undefined
+}
+
+/** The versions that a decision was made on. */
+export interface DecidedVersions {
+  policy_version: number
+  user_version: number
+  actor_version: number
+}
+
+type FactColumns = 'id' | 'external_id' | 'private_metadata' | 'banned_at' | 'locked_at'
+type RegisteredColumns = 'sub' | 'kind' | 'teams' | 'organizations' | 'level' | 'owner_sub' | 'disabled_at'
+
+/** What a decision depends on. Of joined rows that do not exist, every column is null. */
+export type DecisionRow = DecidedVersions & { user_is_registered: 0 | 1 } & {
+  [K in FactColumns as `users ${K}`]: UserRecord[K]
+} & { [K in FactColumns as `own ${K}` | `own_by_external_id ${K}`]: UserRecord[K] | null } & {
+  [K in RegisteredColumns as `actors ${K}`]: ActorRecord[K] | null
 }
 
 export interface ActorFilter extends Countable {

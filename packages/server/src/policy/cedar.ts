@@ -4,12 +4,14 @@ import type {
   Decision,
   Facts,
   LoadedPolicy,
+  OperatorFacts,
   PolicyCheck,
   PolicyDocument,
   PolicyEngine,
   PolicyProblem,
   PolicyRefusal,
   Question,
+  UserFacts,
   WhatIf,
 } from '../domain/policy-engine.ts'
 import { DecidingSet } from './decide.ts'
@@ -25,6 +27,11 @@ const MAX_VERSIONS = 4
 /** Maximum time for the questions of a what-if, in ms. */
 const WHAT_IF_MS = 20_000
 const LIMITS: WorkerLimits = { readMs: 5_000, restMs: WHAT_IF_MS + 5_000 }
+
+/** Maximum number of decisions that are kept for each version. */
+const MAX_DECISIONS = 1_000
+
+const PEOPLE: ReadonlySet<string> = new Set(['User', 'Operator', 'Agent'])
 
 export interface PolicyEngineOptions {
   /** Makes a copy of Cedar. Tests replace it with one that is broken. */
@@ -50,6 +57,8 @@ interface ReadyVersion {
   slot: number
   set: DecidingSet
   loaded: LoadedPolicy
+  /** Decisions, by all that the policies could see of the request: an evaluation takes as long as the rest of creating a token. */
+  decisions: Map<string, Decision>
 }
 
 class CedarEngine implements PolicyEngine {
@@ -89,7 +98,15 @@ class CedarEngine implements PolicyEngine {
   decide(version: number, facts: Facts, access: Access, options: { explain?: boolean } = {}): Decision {
     const ready = this.#versions.get(version)
     if (!ready) throw new PolicyUnavailableError(`Version ${version} of the policy is not loaded.`)
-    return { version, ...this.#persevere(instance => ready.set.decide(instance, facts, access, options.explain)) }
+    const key = options.explain ? undefined : visibleFacts(ready.loaded, access, facts)
+    const known = key && ready.decisions.get(key)
+    if (known) return known
+    const decided = this.#persevere(instance => ready.set.decide(instance, facts, access, options.explain))
+    if (key !== undefined) {
+      if (ready.decisions.size >= MAX_DECISIONS) ready.decisions.clear()
+      ready.decisions.set(key, { version, ...decided, evaluations: 0 })
+    }
+    return { version, ...decided }
   }
 
   async check(text: string, off: readonly string[], tests = '', { zone = 'UTC' } = {}): Promise<PolicyCheck> {
@@ -166,9 +183,10 @@ class CedarEngine implements PolicyEngine {
     const slot = Array.from({ length: MAX_VERSIONS }, (_, n) => n).find(n => !used.includes(n)) ?? 0
     const set = new DecidingSet(`slot ${slot}`, compiled, off)
     this.#persevere(instance => set.enter(instance))
-    const { time, ip, constants } = compiled.uses
-    const loaded = { version, policies: set.summaries, time, uses_ip: ip, constants }
-    this.#versions.set(version, { document, slot, set, loaded })
+    const { time, ip, constants, entities } = compiled.uses
+    const names_people = entities.some(({ type }) => PEOPLE.has(type)) || document.text.includes('external_id')
+    const loaded = { version, policies: set.summaries, time, uses_ip: ip, names_people, constants }
+    this.#versions.set(version, { document, slot, set, loaded, decisions: new Map() })
     return loaded
   }
 
@@ -191,6 +209,31 @@ class CedarEngine implements PolicyEngine {
       }
     }
   }
+}
+
+/**
+ * Returns all that the policies can see of a request, as a key: two requests with the same key get the same decision.
+ * Undefined if it depends on the time, or on who the people are.
+ */
+function visibleFacts(
+  loaded: LoadedPolicy,
+  access: Access,
+  { principal, resource, context }: Facts,
+): string | undefined {
+  const { minutes, weekday, instants, every_minute } = loaded.time
+  if (loaded.names_people || minutes.length > 0 || weekday || instants.length > 0 || every_minute) return undefined
+  const { now: _now, time: _time, ip, ...acting } = context
+  // Nobody is named, so of a user it matters only whether it is the one who is acted as.
+  const user = ({ id, external_id: _, ...facts }: UserFacts) => ({ ...facts, is_resource: id === resource.id })
+  const operator = ({ sub: _, user: own, ...facts }: OperatorFacts) => ({
+    ...facts,
+    ...(own ? { user: user(own) } : {}),
+  })
+  const actor =
+    principal.kind === 'operator'
+      ? operator(principal)
+      : { ...principal, sub: '', ...(principal.owner ? { owner: operator(principal.owner) } : {}) }
+  return JSON.stringify([access, actor, user(resource), acting, loaded.uses_ip ? ip : null])
 }
 
 function digestOf({ text, off }: Pick<PolicyDocument, 'text' | 'off'>): string {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, ClientRecord } from '../domain/records.ts'
-import type { Store } from '../domain/store.ts'
-import { disabledActorLocked } from './actors.ts'
+import type { DecidedVersions, DecisionRow, Store } from '../domain/store.ts'
+import { disabledActorLocked, lockedActor } from './actors.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readList } from './lists.ts'
 import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
@@ -11,7 +11,59 @@ import { blockedActorLocked, selfAsActor } from './users.ts'
 
 const actorTokenColumns = Object.keys(columns.actor_tokens) as (keyof typeof columns.actor_tokens)[]
 
-/** The user, if it exists and is neither banned nor locked. */
+/** Everything that a decision depends on, with the versions of it, in one read. */
+const findForDecision = prepared<{ user_id: string; actor_sub: string }, DecisionRow>(
+  sqlFor
+    .selectFrom('instance')
+    .innerJoin('users', join => join.on('users.id', '=', param('user_id')))
+    .leftJoin('actors', join => join.on('actors.sub', '=', param('actor_sub')))
+    // The actor's own user: the registered one, or the one whose id or external id is the sub.
+    .leftJoin('users as own', join =>
+      join.on(eb => eb('own.id', '=', eb.fn.coalesce('actors.user_id', eb.val(param('actor_sub')) as never))),
+    )
+    .leftJoin('users as own_by_external_id', join => join.on('own_by_external_id.external_id', '=', param('actor_sub')))
+    .select(eb => [
+      'instance.policy_version as policy_version',
+      'users.facts_version as user_version',
+      eb.fn
+        .coalesce('actors.facts_version', 'own.facts_version', 'own_by_external_id.facts_version', eb.val(0))
+        .as('actor_version'),
+      ...(['users', 'own', 'own_by_external_id'] as const).flatMap(table =>
+        (['id', 'external_id', 'private_metadata', 'banned_at', 'locked_at'] as const).map(column =>
+          eb.ref(`${table}.${column}`).as(`${table} ${column}`),
+        ),
+      ),
+      ...(['sub', 'kind', 'teams', 'organizations', 'level', 'owner_sub', 'disabled_at'] as const).map(column =>
+        eb.ref(`actors.${column}`).as(`actors ${column}`),
+      ),
+      eb
+        .case()
+        .when(
+          eb.exists(
+            eb
+              .selectFrom('actors as registered')
+              .select('registered.sub')
+              .where(inner =>
+                inner.or([
+                  inner('registered.user_id', '=', inner.ref('users.id')),
+                  inner('registered.sub', '=', inner.ref('users.id')),
+                  inner('registered.sub', '=', inner.ref('users.external_id')),
+                ]),
+              ),
+          ),
+        )
+        .then(1)
+        .else(0)
+        .end()
+        .as('user_is_registered'),
+    ]) as never,
+)
+
+/** The version that a decision was made on; null if no policy applies. */
+const isVersion = (column: 'users.facts_version' | 'instance.policy_version', name: keyof DecidedVersions) =>
+  sql<boolean>`(${param(name)} is null or ${sql.ref(column)} = ${param(name)})`
+
+/** The user, if it exists, is neither banned nor locked, and has the version that the decision was made on. */
 const unblockedUser = (userId: ReturnType<typeof param>) =>
   sqlFor
     .selectFrom('users')
@@ -19,10 +71,32 @@ const unblockedUser = (userId: ReturnType<typeof param>) =>
     .where('users.id', '=', userId)
     .where('banned_at', 'is', null)
     .where('locked_at', 'is', null)
+    .where(isVersion('users.facts_version', 'user_version'))
     // A ban waits for this transaction, or this transaction for the ban, so neither misses the other.
     .forShare()
 
-const insert = prepared<ActorTokenRecord, { id: string }>(
+/** The version of the actor is that of its entry, or of the user whose id or external id is the sub. */
+const actorHasVersion = (actorSub: ReturnType<typeof param>) => {
+  const ofUser = (column: 'id' | 'external_id') =>
+    sqlFor.selectFrom('users as acting').select('acting.facts_version').where(`acting.${column}`, '=', actorSub)
+  return sql<boolean>`(${param('actor_version')} is null
+    or coalesce(${lockedActor(actorSub, 'facts_version')}, ${ofUser('id')}, ${ofUser('external_id')}, 0) = ${param('actor_version')})`
+}
+
+/**
+ * What was decided still holds. The row of the policy's version is not locked, because every write would wait for it: a
+ * session that starts while the policy changes is decided again at its first mint.
+ */
+const stillDecided = (actorSub: ReturnType<typeof param>) =>
+  sql<boolean>`${actorHasVersion(actorSub)}
+    and exists ${sqlFor.selectFrom('instance').select('instance.id').where(isVersion('instance.policy_version', 'policy_version'))}`
+
+/** No policy applies to a token without an actor. */
+const UNDECIDED = { policy_version: null, user_version: null, actor_version: null }
+
+type Decided = DecidedVersions | typeof UNDECIDED
+
+const insert = prepared<ActorTokenRecord & Decided, { id: string }>(
   sqlFor
     .insertInto('actor_tokens')
     .columns(actorTokenColumns)
@@ -32,7 +106,8 @@ const insert = prepared<ActorTokenRecord, { id: string }>(
         .where(eb => eb.exists(unblockedUser(param('user_id'))))
         .where(eb => eb.not(eb.exists(blockedActorLocked(param('actor_sub')))))
         .where(eb => eb.not(eb.exists(disabledActorLocked(param('actor_sub')))))
-        .where(eb => eb.not(eb.exists(selfAsActor(param('user_id'), param('actor_sub'))))) as never,
+        .where(eb => eb.not(eb.exists(selfAsActor(param('user_id'), param('actor_sub')))))
+        .where(stillDecided(param('actor_sub'))) as never,
     )
     .returning('id'),
 )
@@ -60,7 +135,10 @@ const revoke = prepared<{ id: string; kind: string }, ActorTokenRecord>(
  * The only statement that decides who redeems. The token must be pending, not expired (now or earlier) and for the
  * actor that the caller expects; neither user nor actor may be banned or locked.
  */
-const accept = prepared<{ id: string; session_id: string; expected_actor_sub: string | null }, { id: string }>(
+const accept = prepared<
+  { id: string; session_id: string; expected_actor_sub: string | null } & Decided,
+  { id: string }
+>(
   sqlFor
     .updateTable('actor_tokens')
     .set({ status: 'accepted', session_id: param('session_id'), updated_at: now })
@@ -73,6 +151,7 @@ const accept = prepared<{ id: string; session_id: string; expected_actor_sub: st
     .where(eb => eb.not(eb.exists(blockedActorLocked(eb.ref('actor_tokens.actor_sub')))))
     .where(eb => eb.not(eb.exists(disabledActorLocked(eb.ref('actor_tokens.actor_sub')))))
     .where(eb => eb.not(eb.exists(selfAsActor(eb.ref('actor_tokens.user_id'), eb.ref('actor_tokens.actor_sub')))))
+    .where(eb => stillDecided(eb.ref('actor_tokens.actor_sub')))
     .where(eb =>
       eb.or([eb(eb.val(param('expected_actor_sub')), 'is', null), eb('actor_sub', '=', param('expected_actor_sub'))]),
     )
@@ -148,13 +227,17 @@ const recordSignIn = prepared<{ user_id: string }>(
 
 export function actorTokens(db: Database): Store['actorTokens'] {
   return {
-    async insert(token, event, once) {
-      const steps = [{ query: insert(token), required: true }, recordEvent(event)] as const
+    async insert(token, decided, event, once) {
+      const steps = [
+        { query: insert({ ...token, ...(decided ?? UNDECIDED) }), required: true },
+        recordEvent(event),
+      ] as const
       const inserted = await (once ? transitionOnce(db, once, ...steps) : db.transition(...steps))
       return inserted !== undefined
     },
 
     find: id => db.get(find({ id })),
+    findForDecision: (user_id, actor_sub) => db.get(findForDecision({ user_id, actor_sub })),
 
     list({ kind, user_id, actor_sub, ...request }, page) {
       return readList(db, 'actor_tokens', { ...request, ...page }, { kind, user_id, actor_sub })
@@ -168,8 +251,9 @@ export function actorTokens(db: Database): Store['actorTokens'] {
       return revoked?.[0]
     },
 
-    async accept({ actor_token_id, client, session, expected_actor_sub, event }, once) {
-      const decision = accept({ id: actor_token_id, session_id: session.id, expected_actor_sub })
+    async accept({ actor_token_id, client, session, expected_actor_sub, decided, event }, once) {
+      const subject = { id: actor_token_id, session_id: session.id, expected_actor_sub }
+      const decision = accept({ ...subject, ...(decided ?? UNDECIDED) })
       const steps = [
         { query: decision, required: true },
         { query: upsertClient(client) },

@@ -44,6 +44,20 @@ const remove = prepared<{ sub: string }, { sub: string }>(
   sqlFor.deleteFrom('actors').where('sub', '=', param('sub')).returning('sub'),
 )
 
+/** A column of the actor's entry in the registry. Locks the entry first. */
+export const lockedActor = (actorSub: unknown, column: 'facts_version') =>
+  sqlFor
+    .selectFrom(
+      sqlFor
+        .selectFrom('actors as registered')
+        .select(['registered.facts_version'])
+        .where('registered.sub', '=', actorSub as string)
+        .limit(1)
+        .forShare()
+        .as('entry'),
+    )
+    .select(`entry.${column}`)
+
 /** The actor's entry in the registry, if it is disabled. Locks the entry, so a change waits for the statement, or it for the change. */
 export const disabledActorLocked = (actorSub: unknown) =>
   sqlFor

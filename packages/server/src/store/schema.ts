@@ -8,6 +8,7 @@ import type {
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  PolicyRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
@@ -17,7 +18,8 @@ import type {
 
 /** The table types for Kysely. migrations.ts creates the tables. */
 export interface Tables {
-  instance: { id: string; created_at: number; keyring_version: number }
+  instance: { id: string; created_at: number; keyring_version: number; policy_version: Generated<number> }
+  policies: PolicyRecord
   actor_tokens: ActorTokenRecord & Written
   sessions: SessionRecord & Written
   clients: ClientRecord
@@ -65,6 +67,7 @@ export const columns = {
     session_id: 'text',
     confirmed_token_hash: 'text',
     confirmed_at: 'integer',
+    facts: 'text',
     created_at: 'integer',
     updated_at: 'integer',
     written_at: 'integer',
@@ -82,6 +85,11 @@ export const columns = {
     last_active_at: 'integer',
     expire_at: 'integer',
     abandon_at: 'integer',
+    facts: 'text',
+    decided_policy: 'integer',
+    decided_user: 'integer',
+    decided_actor: 'integer',
+    decided_until: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
     written_at: 'integer',
@@ -142,6 +150,15 @@ export const columns = {
     position: 'integer',
     created_at: 'integer',
     updated_at: 'integer',
+  },
+  policies: {
+    version: 'integer',
+    policy_text: 'text',
+    off: 'text',
+    digest: 'text',
+    reason: 'text',
+    created_by: 'text',
+    created_at: 'integer',
   },
   jwt_templates: {
     id: 'text',
@@ -214,5 +231,6 @@ export const integers: ReadonlySet<string> = new Set([
       .map(([column]) => column),
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
+  ...['policy_version', 'user_version', 'actor_version', 'based_on'],
   ...['most', 'since', 'before', 'seq'],
 ])

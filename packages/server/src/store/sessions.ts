@@ -52,6 +52,7 @@ const findForMint = prepared<{ id: string }, MintFacts>(
   sqlFor
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
+    .innerJoin('instance', join => join.onTrue())
     .leftJoin('users', 'users.id', 'sessions.user_id')
     // The actor by id and by external id: one lookup in an index each.
     .leftJoin('users as actor_users', 'actor_users.id', 'sessions.actor_sub')
@@ -78,7 +79,13 @@ const findForMint = prepared<{ id: string }, MintFacts>(
           .else(0)
           .end()
           .as('blocked'),
-      eb => eb.selectFrom('instance').select('keyring_version').as('keyring_version'),
+      'instance.keyring_version as keyring_version',
+      'instance.policy_version as policy_version',
+      'users.facts_version as user_version',
+      eb =>
+        eb.fn
+          .coalesce('registered.facts_version', 'actor_users.facts_version', 'external_actors.facts_version', eb.val(0))
+          .as('actor_version'),
       eb => eb.val(readTime).as('now'),
     ])
     .where('sessions.id', '=', param('id')) as never,

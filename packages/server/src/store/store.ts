@@ -9,6 +9,7 @@ import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
 import { idempotencyKeys } from './idempotency-keys.ts'
 import { jwtTemplates } from './jwt-templates.ts'
+import { policies } from './policies.ts'
 import { Postgres } from './postgres/postgres.ts'
 import { purge } from './purge.ts'
 import { dynamic, sqlFor } from './query.ts'
@@ -69,6 +70,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     clients: clients(db),
     users: users(db),
     actors: actors(db),
+    policies: policies(db),
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),

@@ -16,6 +16,8 @@ export interface AuditInput {
   /** The actor payload, JSON. */
   actor?: string | null
   reason?: string | null
+  /** What else belongs to the event, without personal data: the policy that decided. */
+  details?: Record<string, unknown> | undefined
 }
 
 /**
@@ -50,9 +52,10 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
   } as const
   const event = canonicalJson({
     ...facts,
+    details: input.details ?? null,
     personal_hash: hash('sha256', personal),
     principal: { id: principal.id, type: principal.type },
-    v: 1,
+    v: 2,
   })
   return {
     ...facts,

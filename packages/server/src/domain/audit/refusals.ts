@@ -29,7 +29,8 @@ export async function recordRefusal(ctx: Context, action: string | undefined, er
 async function appendEvent(ctx: Context, action: string, refusal: ApiError): Promise<boolean> {
   const { type, id } = ctx.caller.principal
   const about = refusal.options.about ?? {}
-  const event = auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about })
+  const { details } = refusal.options
+  const event = auditEvent(ctx, { action, outcome: 'refused', code: refusal.code, about, details })
   if (type !== 'client') {
     const known = type !== 'secret_key' || id !== null
     if (known) await ctx.store.audit.append(event)

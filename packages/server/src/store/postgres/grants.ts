@@ -17,6 +17,7 @@ export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string>
   refused_requests: ALL,
   idempotency_keys: ALL,
   cutoffs: ALL,
+  policies: 'select, insert',
   instance: 'select, insert, update',
   secret_keys: 'select, insert, update',
   signing_keys: 'select, insert, update',

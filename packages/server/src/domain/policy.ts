@@ -1,0 +1,252 @@
+import { ApiError } from '../contract/errors.ts'
+import type { Context } from './context.ts'
+import type { Access, Decision, Facts, LoadedPolicy, OperatorFacts, PolicyDocument } from './policy-engine.ts'
+import {
+  actorFacts,
+  chainLength,
+  localTime,
+  NEXT_DESIGN,
+  plainAddress,
+  type RegisteredActor,
+  reasonOf,
+  type UserColumns,
+  userFacts,
+  validUntil,
+} from './policy-facts.ts'
+import { findNeeds } from './policy-needs.ts'
+import type { PolicyRecord } from './records.ts'
+import type { DecidedVersions, DecisionRow } from './store.ts'
+
+/**
+ * Decisions about who may act as whom: made when a token is created, when it is redeemed and whenever a session token is
+ * minted after something changed. Each is made on versions, and the statement that writes checks that they still hold.
+ */
+
+/** What the request that created a token said: it never changes. */
+export interface FrozenFacts {
+  key: string
+  duration: number
+  depth: number
+  /** `kind` in the actor payload. */
+  claimed?: unknown
+  reason?: { category?: string; ticket?: string }
+  auth?: { age: number; amr: string[] }
+}
+
+/** The question: may this actor act as this user? */
+export interface ActingRequest {
+  actor_token_id?: string
+  session_id?: string
+  user_id: string
+  actor_sub: string
+  frozen: FrozenFacts
+  /** The address of the actor, if it is known. */
+  address?: string | null
+}
+
+export interface Decided {
+  versions: DecidedVersions
+  /** When the decision must be made again although nothing changed, Unix ms; null: never. */
+  until: number | null
+  facts: Facts
+  decision: Decision
+}
+
+/** Every session may change things until tokens can be limited to reading. */
+const ACCESS: Access = 'write'
+
+/** Returns what policies know about a request to create a token, as JSON. */
+export function frozenFacts(
+  ctx: Context,
+  input: {
+    actor: { sub: string; [member: string]: unknown }
+    session_max_duration_in_seconds: number
+    reason?: string | undefined
+    reason_category?: string | undefined
+    ticket?: string | undefined
+    auth?: { at: number; amr: string[] } | undefined
+  },
+): FrozenFacts {
+  const reason = reasonOf(input, input.actor)
+  return {
+    key: ctx.caller.principal.id ?? ctx.caller.principal.type,
+    duration: input.session_max_duration_in_seconds,
+    depth: chainLength(input.actor),
+    ...(Object.hasOwn(input.actor, 'kind') ? { claimed: input.actor.kind } : {}),
+    ...(reason ? { reason } : {}),
+    ...(input.auth
+      ? { auth: { age: Math.max(0, Math.floor((ctx.clock.now() - input.auth.at) / 1_000)), amr: input.auth.amr } }
+      : {}),
+  }
+}
+
+/** Returns the frozen facts of a token or session. A row of an earlier version has none: they are taken from what it has. */
+export function frozenFactsOf(
+  row: { facts: string | null; actor: string | null; reason?: string | null } & (
+    | { session_max_duration_in_seconds: number }
+    | { expire_at: number; created_at: number }
+  ),
+): FrozenFacts {
+  if (row.facts !== null) return JSON.parse(row.facts)
+  const actor = JSON.parse(row.actor ?? '{}')
+  const reason = reasonOf({ reason: row.reason ?? null }, actor)
+  const duration =
+    'expire_at' in row ? Math.round((row.expire_at - row.created_at) / 1_000) : row.session_max_duration_in_seconds
+  return { key: 'unknown', duration, depth: chainLength(actor), claimed: actor.kind, ...(reason ? { reason } : {}) }
+}
+
+/**
+ * Decides on what is stored now.
+ * @returns undefined if there is no such user
+ * @throws ApiError policy_unavailable
+ */
+export async function decide(ctx: Context, request: ActingRequest, explain = false): Promise<Decided | undefined> {
+  const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
+  if (!row) return undefined
+  const loaded = await readyPolicy(ctx, row.policy_version)
+  const facts = await factsOf(ctx, row, request)
+  const { policy_version, user_version, actor_version } = row
+  const versions = { policy_version, user_version, actor_version }
+  const decision = await unlessUnavailable(() => ctx.policy.decide(policy_version, facts, ACCESS, { explain }))
+  return { versions, until: validUntil(loaded.time, facts.context.now, ctx.settings.time_zone), facts, decision }
+}
+
+/** Returns a version of the policy, loaded. @throws ApiError policy_unavailable */
+export async function readyPolicy(
+  ctx: Pick<Context, 'policy' | 'store' | 'defaultPolicy'>,
+  version: number,
+): Promise<LoadedPolicy> {
+  const loaded = ctx.policy.loaded(version)
+  if (loaded) return loaded
+  return unlessUnavailable(async () => ctx.policy.load(await documentOf(ctx, version)))
+}
+
+async function documentOf(ctx: Pick<Context, 'store' | 'defaultPolicy'>, version: number): Promise<PolicyDocument> {
+  if (version === 0) return ctx.defaultPolicy
+  const record = await ctx.store.policies.find(version)
+  if (!record) throw new ApiError('policy_unavailable')
+  return { version, text: record.policy_text, off: JSON.parse(record.off) }
+}
+
+/** Runs a call of the engine. @throws ApiError policy_unavailable if the engine cannot answer */
+async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'policy_unavailable') throw cause
+    throw new ApiError('policy_unavailable', { cause })
+  }
+}
+
+async function factsOf(ctx: Context, row: DecisionRow, { actor_sub, frozen, address }: ActingRequest): Promise<Facts> {
+  const now = ctx.clock.now()
+  const { claimed, ...acting } = frozen
+  return {
+    principal: await principalOf(ctx, row, actor_sub, claimed),
+    resource: userFacts(userIn(row, 'users') as UserColumns, { registered: row.user_is_registered === 1 }),
+    context: {
+      ...NEXT_DESIGN,
+      ...acting,
+      environment: ctx.settings.environment,
+      ...(address ? { ip: plainAddress(address) } : {}),
+      now,
+      time: localTime(now, ctx.settings.time_zone),
+    },
+  }
+}
+
+async function principalOf(ctx: Context, row: DecisionRow, sub: string, claimed: unknown): Promise<Facts['principal']> {
+  const registered = registeredIn(row)
+  const user = userIn(row, 'own') ?? (registered ? undefined : userIn(row, 'own_by_external_id'))
+  const ownerSub = row['actors owner_sub']
+  // Read after the versions: a change of the owner in between changes the agent's version, so the decision is not used.
+  const owner = ownerSub === null ? undefined : await ownerOf(ctx, row['users id'], ownerSub)
+  return actorFacts({
+    sub,
+    claimed,
+    ...(registered ? { row: registered } : {}),
+    ...(user ? { user } : {}),
+    ...(owner ? { owner } : {}),
+  })
+}
+
+async function ownerOf(ctx: Context, userId: string, sub: string): Promise<OperatorFacts | undefined> {
+  const row = await ctx.store.actorTokens.findForDecision(userId, sub)
+  const registered = row && registeredIn(row)
+  if (registered?.kind === 'agent') return undefined
+  const user = row && (userIn(row, 'own') ?? (registered ? undefined : userIn(row, 'own_by_external_id')))
+  if (!registered && !user) return undefined
+  const facts = actorFacts({ sub, ...(registered ? { row: registered } : {}), ...(user ? { user } : {}) })
+  return facts.kind === 'operator' ? facts : undefined
+}
+
+function userIn(row: DecisionRow, table: 'users' | 'own' | 'own_by_external_id'): UserColumns | undefined {
+  const id = row[`${table} id`]
+  if (id === null) return undefined
+  return {
+    id,
+    external_id: row[`${table} external_id`],
+    private_metadata: row[`${table} private_metadata`] ?? '{}',
+    banned_at: row[`${table} banned_at`],
+    locked_at: row[`${table} locked_at`],
+  }
+}
+
+function registeredIn(row: DecisionRow): RegisteredActor | undefined {
+  const kind = row['actors kind']
+  if (kind === null) return undefined
+  return {
+    kind,
+    teams: JSON.parse(row['actors teams'] ?? '[]'),
+    organizations: JSON.parse(row['actors organizations'] ?? '[]'),
+    level: row['actors level'] ?? 0,
+    disabled: row['actors disabled_at'] !== null,
+  }
+}
+
+/**
+ * Returns the error of a refusal. Servers learn which policies refused and what would help. Browsers learn neither: the
+ * answer is the same for every policy.
+ */
+export function actingRefused(ctx: Context, request: ActingRequest, decided: Decided): ApiError {
+  const { actor_token_id, session_id, user_id, actor_sub } = request
+  const { decision, versions } = decided
+  const policy = { version: versions.policy_version, determined_by: decision.determined_by.map(({ id }) => id) }
+  const isServer = ctx.caller.principal.type !== 'client'
+  return new ApiError('acting_refused', {
+    about: {
+      user_id,
+      actor_sub,
+      ...(actor_token_id === undefined ? {} : { actor_token_id }),
+      ...(session_id === undefined ? {} : { session_id }),
+    },
+    details: { policy },
+    ...(isServer ? { meta: { ...shownDecision(ctx, decided) } } : {}),
+  })
+}
+
+/** Returns a decision as servers see it, with what would turn a refusal into an allow. */
+export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions, facts }: Decided) {
+  const { policy_version } = versions
+  const constants = ctx.policy.loaded(policy_version)?.constants
+  const again = (other: Facts, access: Access) => ctx.policy.decide(policy_version, other, access)
+  return {
+    policy_version,
+    determined_by: decision.determined_by.map(({ id, effect, title, message, line }) => ({
+      id,
+      effect,
+      title,
+      message,
+      line,
+    })),
+    permitted_by: [...decision.permitted_by],
+    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, ACCESS, constants).map(each => [...each]),
+    errors: decision.errors.map(({ id, message }) => ({ id, message })),
+  }
+}
+
+export const documentIn = ({ version, policy_text, off }: PolicyRecord): PolicyDocument => ({
+  version,
+  text: policy_text,
+  off: JSON.parse(off),
+})

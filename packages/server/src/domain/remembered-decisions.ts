@@ -1,0 +1,20 @@
+import type { DecidedVersions } from './store.ts'
+
+/** Maximum number of sessions. A forgotten decision is made again. */
+const MAX_REMEMBERED = 50_000
+
+/** Decisions that this process made about sessions, until they are stored: the versions, and until when. */
+export class RememberedDecisions {
+  readonly #decisions = new Map<string, DecidedVersions & { until: number | null }>()
+
+  set(sessionId: string, decision: DecidedVersions & { until: number | null }): void {
+    this.#decisions.delete(sessionId)
+    const [oldest] = this.#decisions.keys()
+    if (this.#decisions.size >= MAX_REMEMBERED && oldest !== undefined) this.#decisions.delete(oldest)
+    this.#decisions.set(sessionId, decision)
+  }
+
+  get(sessionId: string) {
+    return this.#decisions.get(sessionId)
+  }
+}
