@@ -77,7 +77,7 @@ const client = (id: string | null) => ({ type: 'client' as const, id })
 const system = { type: 'system' as const, id: null }
 const keyOf = async (server: TestServer) => ({
   type: 'secret_key' as const,
-  id: (await server.stagedoor.services.store.secretKeys.list())[0]?.id ?? '',
+  id: (await server.stagedoor.services.store.secretKeys.all())[0]?.id ?? '',
 })
 const status = async (answer: Promise<Answer>, expected: number, code?: string) => {
   const { status, text, codes } = await answer

@@ -344,7 +344,7 @@ describe('the log', () => {
   it('has one line per request: the operation, the principal, the address and the outcome; nothing that was sent', async () => {
     await using server = await loggingServer({ env: { STAGEDOOR_TRUSTED_PROXIES: '127.0.0.1' } })
     const url = await server.listen()
-    const keys = await server.stagedoor.services.store.secretKeys.list()
+    const keys = await server.stagedoor.services.store.secretKeys.all()
     server.lines()
     const answer = await fetch(`${url}/v1/users?query=marker-in-query`, {
       headers: {

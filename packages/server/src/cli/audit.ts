@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import type { AuditEvent } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
-import { listSecretKeys } from '../domain/secret-keys.ts'
+import { allSecretKeys } from '../domain/secret-keys.ts'
 import { commandEnvironment, commandLine, remote, withInstance } from './environment.ts'
 import { showTimed, type TimedOptions, timed } from './lists.ts'
 import { printList, time, UsageError, wholeNumber } from './output.ts'
@@ -95,7 +95,7 @@ async function keyNames(): Promise<Map<string, string>> {
     const { database_url } = loadConfig(commandEnvironment())
     const isHere = !database_url.startsWith('sqlite:') || existsSync(database_url.slice('sqlite:'.length))
     if (!isHere) return new Map()
-    const keys = await withInstance(stagedoor => listSecretKeys(stagedoor.context(commandLine())))
+    const keys = await withInstance(stagedoor => allSecretKeys(stagedoor.context(commandLine())))
     return new Map(keys.map(({ id, name }) => [id, name]))
   } catch {
     return new Map()

@@ -26,13 +26,13 @@ const definitions = {
     message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
     long_message: 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
     action:
-      'Use a secret key of this server. `stagedoor keys create` creates one; `stagedoor keys list` shows which are revoked.',
+      'Use a secret key of this server. `stagedoor keys create` creates one; `stagedoor keys list` shows which are revoked or expired.',
   },
   key_not_allowed: {
     status: 403,
     message: 'This secret key is not allowed to do this',
-    long_message: 'This secret key does not have the right that this operation needs.',
-    action: 'Use a secret key with that right.',
+    long_message: 'This operation needs the right {needed}. The rights of this secret key: {rights}.',
+    action: 'Use a secret key that has the right. `stagedoor keys create --may …` creates one.',
   },
   authentication_invalid: {
     status: 401,
@@ -73,8 +73,9 @@ const definitions = {
   proxy_request_invalid_secret_key: {
     status: 401,
     message: 'Invalid Clerk-Secret-Key',
-    long_message: 'The Clerk-Secret-Key that the proxy sent is not a key of this server.',
-    action: 'Set CLERK_SECRET_KEY in the proxy to a secret key of this server. `stagedoor keys create` creates one.',
+    long_message: 'The Clerk-Secret-Key that the proxy sent is not a key of this server with the right `act`.',
+    action:
+      'Set CLERK_SECRET_KEY in the proxy to a secret key of this server with the right `act` or `everything`. `stagedoor keys create` creates one.',
   },
   proxy_url_invalid: {
     status: 400,
@@ -162,6 +163,15 @@ const definitions = {
     message: 'Method not allowed',
     long_message: '{method} is not allowed for this path. Allowed: {allow}.',
     action: 'See docs/reference/api.md for the operations of each path.',
+  },
+
+  // Secret keys
+  secret_key_shown_before: {
+    status: 422,
+    message: 'Secret key shown before',
+    long_message:
+      'An earlier request with this Idempotency-Key created the secret key {id}. Only its answer had the key itself.',
+    action: 'If you do not have that answer, revoke {id} and create another key with a new Idempotency-Key.',
   },
 
   // Tickets. Sign-in tokens mirror actor tokens.

@@ -18,7 +18,7 @@ export class EventStreams {
 
   /**
    * Registers a stream.
-   * @param end ends the stream; called when the key is revoked
+   * @param end ends the stream; called when the key is revoked or expires
    * @returns a function that removes the stream from the register
    * @throws ApiError too_many_streams
    */
@@ -32,11 +32,10 @@ export class EventStreams {
     }
   }
 
-  /** Ends the streams of every revoked key, including keys that another node revoked. */
-  async endRevoked(store: Store): Promise<void> {
+  /** Ends the streams of every key that has expired or that any node has revoked. */
+  async endUnusable(store: Store): Promise<void> {
     if (this.#byKey.size === 0) return
-    const usable = new Set<string>()
-    for (const key of await store.secretKeys.list()) if (key.revoked_at === null) usable.add(key.id)
+    const usable = new Set(await store.secretKeys.usableIds())
     for (const [keyId, streams] of this.#byKey) {
       if (!usable.has(keyId)) for (const end of [...streams]) end()
     }

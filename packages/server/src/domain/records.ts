@@ -148,6 +148,9 @@ export interface SecretKeyRecord {
   hint: string
   created_at: number
   revoked_at: number | null
+  /** What the key may do, separated by spaces: `act audit`. */
+  rights: string
+  expires_at: number | null
 }
 
 /** A version of the policy. */

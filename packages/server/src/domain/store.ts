@@ -135,9 +135,17 @@ export interface Store {
   }
   secretKeys: {
     /** Fails with `UniqueValueTaken` if the key is already stored. */
-    insert(key: SecretKeyRecord, event: AuditRecord): Promise<void>
+    insert(key: SecretKeyRecord, event: AuditRecord, once?: IdempotencyKeyRecord): Promise<void>
+    /** Finds a key that is neither revoked nor expired. */
+    findUsable(hash: string): Promise<SecretKeyRecord | undefined>
+    /** Finds a key in any state. */
     findByHash(hash: string): Promise<SecretKeyRecord | undefined>
-    list(): Promise<SecretKeyRecord[]>
+    /** Returns the ids of all keys that are neither revoked nor expired. */
+    usableIds(): Promise<string[]>
+    /** Returns all keys, oldest first. */
+    all(): Promise<SecretKeyRecord[]>
+    /** Lists keys, newest first. */
+    list(filter: Countable, page: Page): Promise<Found<SecretKeyRecord>>
     revoke(id: string, event: AuditRecord): Promise<SecretKeyRecord | undefined>
   }
   signingKeys: {

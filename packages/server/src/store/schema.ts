@@ -176,6 +176,8 @@ export const columns = {
     hint: 'text',
     created_at: 'integer',
     revoked_at: 'integer',
+    rights: 'text',
+    expires_at: 'integer',
   },
   signing_keys: {
     id: 'text',

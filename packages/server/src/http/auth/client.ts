@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { ApiError } from '../../contract/errors.ts'
 import { findCurrentClient, readClientClaims } from '../../domain/clients.ts'
 import type { ClientClaims, Context } from '../../domain/context.ts'
-import { authenticateSecretKey } from '../../domain/secret-keys.ts'
+import { authenticateSecretKey, mayCall, rightsOf } from '../../domain/secret-keys.ts'
 import type { AnswerHeaders } from '../answer.ts'
 import type { Browser, ClientToken } from '../browser/browser.ts'
 import { allowedOrigin, rejectPrefetch } from '../browser/origin.ts'
@@ -12,6 +12,8 @@ import type { HeaderReader } from '../caller.ts'
 /** Browsers keep a cookie for at most 400 days. */
 const MAX_AGE_SECONDS = 34_560_000
 const YEAR_SECONDS = 31_536_000
+/** A proxy passes on the sessions of browsers. */
+const PROXYING = { rights: ['act'] } as const
 
 /**
  * Identifies the browser that sent a request, by the client token in its cookie or, for apps without cookies, in its
@@ -56,7 +58,7 @@ function isNative(url: string): boolean {
 
 /**
  * Authenticates the proxy that Clerk's server SDKs run in front of the Frontend API, on the app's own origin. The proxy
- * sends the secret key.
+ * sends the secret key, which needs the right to act.
  * @returns the URL at which the browser reaches this server, or undefined if there is no proxy
  * @throws ApiError proxy_request_missing_secret_key, proxy_request_invalid_secret_key, proxy_url_invalid
  */
@@ -65,10 +67,11 @@ async function authenticateProxy(ctx: Context, header: HeaderReader): Promise<st
   if (url === undefined) return undefined
   const secret = header('clerk-secret-key')
   if (!secret) throw new ApiError('proxy_request_missing_secret_key')
-  await authenticateSecretKey(ctx, secret).catch(error => {
+  const key = await authenticateSecretKey(ctx, secret).catch(error => {
     if (error instanceof ApiError) throw new ApiError('proxy_request_invalid_secret_key')
     throw error
   })
+  if (!mayCall(PROXYING, rightsOf(key))) throw new ApiError('proxy_request_invalid_secret_key')
   // This URL is used for forms and scripts, so a scheme like `javascript:` would run in the page.
   const parsed = /^https?:\/\/[^/?#@\\]+(\/[^?#\\]*)?$/i.test(url) ? URL.parse(url) : null
   if (!parsed) throw new ApiError('proxy_url_invalid')

@@ -14,6 +14,7 @@ import { migration as m0011 } from './0011_confirmations.ts'
 import { migration as m0012 } from './0012_names_contract.ts'
 import { migration as m0013 } from './0013_list_indexes.ts'
 import { migration as m0014 } from './0014_user_search.ts'
+import { migration as m0015 } from './0015_secret_key_rights.ts'
 import { migration as m0016 } from './0016_actors.ts'
 import { migration as m0017 } from './0017_policy.ts'
 import { migration as m0018 } from './0018_user_search_trigger.ts'
@@ -35,6 +36,7 @@ export const migrations: Migration[] = [
   m0012,
   m0013,
   m0014,
+  m0015,
   m0016,
   m0017,
   m0018,
