@@ -6,6 +6,7 @@ import { instance } from './instance.ts'
 import { jwks } from './jwks.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import type { Resource } from './resource.ts'
+import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
 import { signInTokens } from './sign-in-tokens.ts'
 import { users } from './users.ts'
@@ -22,6 +23,7 @@ export const resources: Resource[] = [
   jwks,
   auditEvents,
   refusedRequests,
+  secretKeys,
   instance,
 ]
 

@@ -139,15 +139,6 @@ class Client(Model):
     updated_at: Milliseconds
 
 
-class CreateActorTokenRequestBodyAuth(Model):
-    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
-
-    at: Milliseconds
-    """When the actor logged in."""
-    amr: list[str]
-    """How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176)."""
-
-
 class CreateActorTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     """The ID of the user to act as."""
@@ -158,12 +149,6 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: NotRequired[str | None]
     """The reason, for the audit log and its readers. Stagedoor only."""
-    reason_category: NotRequired[str | None]
-    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
-    ticket: NotRequired[str | None]
-    """The support ticket or its address. Policies see it. Stagedoor only."""
-    auth: NotRequired[CreateActorTokenRequestBodyTypedDict | None]
-    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: NotRequired[str | None]
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -180,12 +165,6 @@ class CreateActorTokenRequestBody(RequestModel):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
-    reason_category: str | None = None
-    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
-    ticket: str | None = Field(default=None, repr=False)
-    """The support ticket or its address. Policies see it. Stagedoor only."""
-    auth: CreateActorTokenRequestBodyAuth | None = None
-    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: str | None = None
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -229,6 +208,24 @@ class CreateJWTTemplateRequestBody(RequestModel):
     """The server’s own algorithm, or omitted."""
     signing_key: str | None = None
     """Not supported: omit this."""
+
+
+class CreateSecretKeyRequestBodyTypedDict(TypedDict):
+    name: str
+    """What the key is for."""
+    rights: NotRequired[list[Literal["act", "audit", "policy", "users", "everything"]] | None]
+    """What the key may do: `everything`, or some of the other rights."""
+    expires_in_seconds: NotRequired[int | None]
+    """Lifetime of the key, in seconds. Default: the key does not expire."""
+
+
+class CreateSecretKeyRequestBody(RequestModel):
+    name: str
+    """What the key is for."""
+    rights: list[Literal["act", "audit", "policy", "users", "everything"]] | None = ["everything"]
+    """What the key may do: `everything`, or some of the other rights."""
+    expires_in_seconds: int | None = None
+    """Lifetime of the key, in seconds. Default: the key does not expire."""
 
 
 class CreateSessionRequestBodyTypedDict(TypedDict):
@@ -327,10 +324,20 @@ class CreateUserRequestBody(RequestModel):
     locked: bool | None = None
 
 
-class DeletedActor(Model):
-    object: Literal["actor"]
-    sub: str
-    deleted: bool
+class CreatedSecretKey(Model):
+    object: Literal["secret_key"]
+    id: str
+    name: str
+    hint: str
+    """The first and the last characters of the key, to tell keys apart."""
+    rights: list[Literal["act", "audit", "policy", "users", "everything"] | str]
+    """What the key may do: `everything`, or some of the other rights. docs/concepts/secret-keys.md lists them."""
+    created_at: Milliseconds
+    expires_at: Milliseconds | None
+    """When the key expires. Null: never."""
+    revoked_at: Milliseconds | None
+    secret: str
+    """The key itself. Only this answer has it: the server stores a hash."""
 
 
 class DeletedObject(Model):
@@ -439,47 +446,6 @@ class PhoneNumber(Model):
     updated_at: Milliseconds
 
 
-class PutActorRequestBodyTypedDict(TypedDict):
-    kind: Literal["operator", "agent"]
-    """A person or a program."""
-    name: NotRequired[str | None]
-    """A name for people. Default: none."""
-    teams: NotRequired[list[str] | None]
-    organizations: NotRequired[list[str] | None]
-    """The customers that the actor looks after."""
-    level: NotRequired[int | None]
-    """Privilege level: 0 is an ordinary actor."""
-    user_id: NotRequired[str | None]
-    """The operator’s own user. Nobody acts as themselves."""
-    owner_sub: NotRequired[str | None]
-    """The operator who is responsible for the agent. Only for agents."""
-    disabled: NotRequired[bool | None]
-    """A disabled actor cannot act."""
-
-
-class PutActorRequestBody(RequestModel):
-    members_with_none: ClassVar[frozenset[str]] = frozenset((
-        "name",
-        "user_id",
-        "owner_sub",
-    ))
-    kind: Literal["operator", "agent"]
-    """A person or a program."""
-    name: str | None = None
-    """A name for people. Default: none."""
-    teams: list[str] | None = []
-    organizations: list[str] | None = []
-    """The customers that the actor looks after."""
-    level: int | None = 0
-    """Privilege level: 0 is an ordinary actor."""
-    user_id: str | None = None
-    """The operator’s own user. Nobody acts as themselves."""
-    owner_sub: str | None = None
-    """The operator who is responsible for the agent. Only for agents."""
-    disabled: bool | None = False
-    """A disabled actor cannot act."""
-
-
 class RefusedRequests(Model):
     object: Literal["refused_requests"]
     minute: Milliseconds
@@ -487,28 +453,6 @@ class RefusedRequests(Model):
     address: str
     code: str
     count: int
-
-
-class RegisteredActor(Model):
-    object: Literal["actor"]
-    sub: str
-    """The `sub` of the actor payload."""
-    kind: Literal["operator", "agent"] | str
-    """A person or a program."""
-    name: str | None
-    teams: list[str]
-    organizations: list[str]
-    """The customers that the actor looks after."""
-    level: int
-    """Privilege level: 0 is an ordinary actor."""
-    user_id: str | None
-    """The operator’s own user."""
-    owner_sub: str | None
-    """The operator who is responsible for an agent."""
-    disabled: bool
-    """A disabled actor cannot act."""
-    created_at: Milliseconds
-    updated_at: Milliseconds
 
 
 class Revocation(Model):
@@ -552,6 +496,20 @@ class RevokeAllSessionsRequestBody(RequestModel):
     """Revoke everything, for all users."""
     reason: str | None = None
     """Stored in the audit log."""
+
+
+class SecretKey(Model):
+    object: Literal["secret_key"]
+    id: str
+    name: str
+    hint: str
+    """The first and the last characters of the key, to tell keys apart."""
+    rights: list[Literal["act", "audit", "policy", "users", "everything"] | str]
+    """What the key may do: `everything`, or some of the other rights. docs/concepts/secret-keys.md lists them."""
+    created_at: Milliseconds
+    expires_at: Milliseconds | None
+    """When the key expires. Null: never."""
+    revoked_at: Milliseconds | None
 
 
 class Session(Model):
@@ -883,19 +841,6 @@ class GetUsersCountQuery(TypedDict):
     order_by: NotRequired[str | None]
 
 
-class ListActorsQuery(TypedDict):
-    limit: NotRequired[int | None]
-    offset: NotRequired[int | None]
-    """Rows to skip. To read further than that, use `starting_after`."""
-    kind: NotRequired[Literal["operator", "agent"] | None]
-    """A person or a program."""
-    disabled: NotRequired[bool | None]
-    starting_after: NotRequired[str | None]
-    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
-    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
-    """
-
-
 class GetSessionListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
@@ -919,6 +864,16 @@ class FollowRevocationsQuery(TypedDict):
 
 
 class ListJWTTemplatesQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class GetSecretKeyListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     """Rows to skip. To read further than that, use `starting_after`."""
@@ -993,6 +948,7 @@ ErrorCode: TypeAlias = Literal[
     "form_identifier_exists",
     "resource_not_found",
     "method_not_allowed",
+    "secret_key_shown_before",
     "actor_token_cannot_be_revoked_code",
     "actor_token_revoked_code",
     "actor_token_already_used_code",
@@ -1011,13 +967,6 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "actor_is_user",
     "actor_mismatch",
-    "acting_refused",
-    "policy_invalid",
-    "policy_too_large",
-    "policy_too_slow",
-    "policy_test_failed",
-    "policy_changed_meanwhile",
-    "policy_unavailable",
     "sign_in_tokens_off",
     "development_only",
     "too_many_requests",

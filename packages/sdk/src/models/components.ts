@@ -24,7 +24,7 @@ export interface AuditEvent extends schemas.AuditEvent {}
 /** A browser (or backend) that holds sessions. */
 export interface Client extends schemas.Client {}
 
-export interface DeletedActor extends schemas.DeletedActor {}
+export interface CreatedSecretKey extends schemas.CreatedSecretKey {}
 
 export interface DeletedObject extends schemas.DeletedObject {}
 
@@ -45,10 +45,10 @@ export interface PhoneNumber extends schemas.PhoneNumber {}
 /** Refused requests that named nothing known to the server, counted per minute, address and code. */
 export interface RefusedRequests extends schemas.RefusedRequests {}
 
-export interface RegisteredActor extends schemas.RegisteredActor {}
-
 /** Result of the kill switch: everything that was created up to `notBefore` is revoked. */
 export interface Revocation extends schemas.Revocation {}
+
+export interface SecretKey extends schemas.SecretKey {}
 
 /** A session. `actor` is who is really acting; null in the user's own sessions. */
 export interface Session extends schemas.Session {}

@@ -3,7 +3,7 @@
 /** Stagedoor's texts for error codes whose text on the wire is Clerk's. */
 export const errorTexts: Readonly<Record<string, string>> = {
   authorization_header_format_invalid: 'The request does not have exactly one `Authorization: Bearer sk_…` header.',
-  clerk_key_invalid: 'The server does not know this secret key, or the key was revoked.',
+  clerk_key_invalid: 'The server does not know this secret key, or the key has expired or was revoked.',
   authentication_invalid: 'The request has no active session.',
   request_body_invalid: 'The server cannot read the request body.',
   form_identifier_exists: 'The value of `{param_name}` is already in use.',

@@ -16,6 +16,8 @@ export interface CreateActorTokenRequestBody extends schemas.CreateActorTokenReq
 /** A new JWT template. `lifetime` (60) and `allowedClockSkew` (5) are seconds. */
 export interface CreateJwtTemplateRequestBody extends schemas.CreateJWTTemplateRequestBody {}
 
+export interface CreateSecretKeyRequestBody extends schemas.CreateSecretKeyRequestBody {}
+
 export interface CreateSessionRequestBody extends schemas.CreateSessionRequestBody {}
 
 export interface CreateSignInTokenRequestBody extends schemas.CreateSignInTokenRequestBody {}
@@ -49,6 +51,8 @@ export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, '
 export interface FollowRevocationsQuery extends schemas.FollowRevocationsQuery {}
 
 export interface ListJwtTemplatesQuery extends Omit<schemas.ListJWTTemplatesQuery, 'paginated' | 'totalCount'> {}
+
+export interface GetSecretKeyListQuery extends Omit<schemas.GetSecretKeyListQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQuery, 'paginated' | 'totalCount'> {}
 

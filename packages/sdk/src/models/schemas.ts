@@ -156,17 +156,6 @@ export type CreateActorTokenRequestBody = {
   sessionMaxDurationInSeconds?: number | undefined
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
-  /** The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only. */
-  reasonCategory?: string | undefined
-  /** The support ticket or its address. Policies see it. Stagedoor only. */
-  ticket?: string | undefined
-  /** The login of the actor, as your backend knows it. Policies see it. Stagedoor only. */
-  auth?: {
-    /** When the actor logged in. */
-    at: Milliseconds
-    /** How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176). */
-    amr: string[]
-  } | undefined
   /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
@@ -186,6 +175,18 @@ export type CreateJWTTemplateRequestBody = {
   signingAlgorithm?: string | null | undefined
   /** Not supported: omit this. */
   signingKey?: string | null | undefined
+}
+
+export type CreateSecretKeyRequestBody = {
+  /** What the key is for. */
+  name: string
+  /**
+   * What the key may do: `everything`, or some of the other rights.
+   * @default ["everything"]
+   */
+  rights?: ('act' | 'audit' | 'policy' | 'users' | 'everything')[] | undefined
+  /** Lifetime of the key, in seconds. Default: the key does not expire. */
+  expiresInSeconds?: number | undefined
 }
 
 export type CreateSessionRequestBody = {
@@ -230,10 +231,21 @@ export type CreateUserRequestBody = {
   locked?: boolean | null | undefined
 }
 
-export type DeletedActor = {
-  object: 'actor'
-  sub: string
-  deleted: true
+export type CreatedSecretKey = {
+  object: 'secret_key'
+  id: string
+  name: string
+  /** The first and the last characters of the key, to tell keys apart. */
+  hint: string
+  /** What the key may do: `everything`, or some of the other rights. docs/concepts/secret-keys.md lists them. */
+  rights: ('act' | 'audit' | 'policy' | 'users' | 'everything')[]
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** When the key expires. Null: never. */
+  expiresAt: Milliseconds | null
+  revokedAt: Milliseconds | null
+  /** The key itself. Only this answer has it: the server stores a hash. */
+  secret: string
 }
 
 export type DeletedObject = {
@@ -345,34 +357,6 @@ export type PhoneNumber = {
   updatedAt: Milliseconds
 }
 
-export type PutActorRequestBody = {
-  /** A person or a program. */
-  kind: 'operator' | 'agent'
-  /** A name for people. Default: none. */
-  name?: string | null | undefined
-  /** @default [] */
-  teams?: string[] | undefined
-  /**
-   * The customers that the actor looks after.
-   * @default []
-   */
-  organizations?: string[] | undefined
-  /**
-   * Privilege level: 0 is an ordinary actor.
-   * @default 0
-   */
-  level?: number | undefined
-  /** The operator’s own user. Nobody acts as themselves. */
-  userId?: string | null | undefined
-  /** The operator who is responsible for the agent. Only for agents. */
-  ownerSub?: string | null | undefined
-  /**
-   * A disabled actor cannot act.
-   * @default false
-   */
-  disabled?: boolean | undefined
-}
-
 export type RefusedRequests = {
   object: 'refused_requests'
   /** Start of the minute. */
@@ -380,30 +364,6 @@ export type RefusedRequests = {
   address: string
   code: string
   count: number
-}
-
-export type RegisteredActor = {
-  object: 'actor'
-  /** The `sub` of the actor payload. */
-  sub: string
-  /** A person or a program. */
-  kind: 'operator' | 'agent'
-  name: string | null
-  teams: string[]
-  /** The customers that the actor looks after. */
-  organizations: string[]
-  /** Privilege level: 0 is an ordinary actor. */
-  level: number
-  /** The operator’s own user. */
-  userId: string | null
-  /** The operator who is responsible for an agent. */
-  ownerSub: string | null
-  /** A disabled actor cannot act. */
-  disabled: boolean
-  /** Unix time in milliseconds. */
-  createdAt: Milliseconds
-  /** Unix time in milliseconds. */
-  updatedAt: Milliseconds
 }
 
 export type Revocation = {
@@ -434,6 +394,21 @@ export type RevokeAllSessionsRequestBody = {
   everything?: true | undefined
   /** Stored in the audit log. */
   reason?: string | undefined
+}
+
+export type SecretKey = {
+  object: 'secret_key'
+  id: string
+  name: string
+  /** The first and the last characters of the key, to tell keys apart. */
+  hint: string
+  /** What the key may do: `everything`, or some of the other rights. docs/concepts/secret-keys.md lists them. */
+  rights: ('act' | 'audit' | 'policy' | 'users' | 'everything')[]
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** When the key expires. Null: never. */
+  expiresAt: Milliseconds | null
+  revokedAt: Milliseconds | null
 }
 
 export type Session = {
@@ -675,20 +650,6 @@ export type GetUsersCountQuery = {
   orderBy?: string | undefined
 }
 
-export type ListActorsQuery = {
-  limit?: number | undefined
-  /** Rows to skip. To read further than that, use `starting_after`. */
-  offset?: number | undefined
-  paginated?: boolean | undefined
-  /** A person or a program. */
-  kind?: 'operator' | 'agent' | undefined
-  disabled?: boolean | undefined
-  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
-  startingAfter?: string | undefined
-  /** `false` omits `total_count` from the answer, so the server does not count rows. */
-  totalCount?: boolean | undefined
-}
-
 export type GetSessionListQuery = {
   limit?: number | undefined
   /** Rows to skip. To read further than that, use `starting_after`. */
@@ -715,6 +676,17 @@ export type GetHandshakePayloadQuery = {
 }
 
 export type ListJWTTemplatesQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type GetSecretKeyListQuery = {
   limit?: number | undefined
   /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
@@ -793,6 +765,7 @@ export type ErrorCode =
   | 'form_identifier_exists'
   | 'resource_not_found'
   | 'method_not_allowed'
+  | 'secret_key_shown_before'
   | 'actor_token_cannot_be_revoked_code'
   | 'actor_token_revoked_code'
   | 'actor_token_already_used_code'
@@ -811,13 +784,6 @@ export type ErrorCode =
   | 'actor_banned'
   | 'actor_is_user'
   | 'actor_mismatch'
-  | 'acting_refused'
-  | 'policy_invalid'
-  | 'policy_too_large'
-  | 'policy_too_slow'
-  | 'policy_test_failed'
-  | 'policy_changed_meanwhile'
-  | 'policy_unavailable'
   | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'

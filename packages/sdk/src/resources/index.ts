@@ -8,6 +8,7 @@ import { Instance } from './instance.ts'
 import { Jwks } from './jwks.ts'
 import { JwtTemplates } from './jwt-templates.ts'
 import { Revocations } from './revocations.ts'
+import { SecretKeys } from './secret-keys.ts'
 import { Sessions } from './sessions.ts'
 import { SignInTokens } from './sign-in-tokens.ts'
 import { Users } from './users.ts'
@@ -25,6 +26,7 @@ export class Resources {
   readonly jwks: Jwks
   readonly auditEvents: AuditEvents
   readonly refusedRequests: RefusedRequests
+  readonly secretKeys: SecretKeys
   readonly instance: Instance
 
   constructor(http: Http) {
@@ -39,6 +41,7 @@ export class Resources {
     this.jwks = new Jwks(http)
     this.auditEvents = new AuditEvents(http)
     this.refusedRequests = new RefusedRequests(http)
+    this.secretKeys = new SecretKeys(http)
     this.instance = new Instance(http)
   }
 }

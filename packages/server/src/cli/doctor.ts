@@ -4,7 +4,8 @@ import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { type Config, describeDatabase, loadConfig, remoteServer } from '../config.ts'
 import { assertProduction } from '../config-rules.ts'
-import { listSecretKeys } from '../domain/secret-keys.ts'
+import type { SecretKeyRecord } from '../domain/records.ts'
+import { allSecretKeys, isUsableAt, rightsOf } from '../domain/secret-keys.ts'
 import { listSigningKeys } from '../domain/signing-keys.ts'
 import type { Stagedoor } from '../server.ts'
 import { commandEnvironment, commandLine, withInstance } from './environment.ts'
@@ -21,6 +22,8 @@ interface Finding {
 const OLDEST_NODE = [22, 18] as const
 const LITTLE_SPACE_BYTES = 500_000_000
 const CLOCK_SKEW_SECONDS = 2
+/** Keys that expire sooner than this are reported, in ms. */
+const EXPIRES_SOON = 14 * 86_400_000
 
 export function addDoctor(program: Command): void {
   program
@@ -129,6 +132,7 @@ async function examineDatabase(check: Check, findings: Finding[], config: Config
       await check('database', () => database(stagedoor, path !== undefined))
       await check('durability', () => durability(stagedoor), 'warn')
       await check('keys', () => keys(stagedoor), 'warn')
+      await check('rights', () => rightsOfKeys(stagedoor, config.environment === 'production'), 'warn')
     })
   } catch (error) {
     const { message } = error as Error
@@ -179,7 +183,7 @@ async function durability({ services }: Stagedoor): Promise<string> {
 
 async function keys(stagedoor: Stagedoor): Promise<string> {
   const context = stagedoor.context(commandLine())
-  const usable = (await listSecretKeys(context)).filter(key => key.revoked_at === null)
+  const usable = await usableKeys(stagedoor)
   if (usable.length === 0)
     throw new Error(
       'There is no secret key, so the Backend API refuses every request. Create one: stagedoor keys create --name <name>',
@@ -190,6 +194,34 @@ async function keys(stagedoor: Stagedoor): Promise<string> {
     .map(key => `${key.alg} ${key.status}`)
     .join(', ')}`
 }
+
+async function usableKeys(stagedoor: Stagedoor): Promise<SecretKeyRecord[]> {
+  const context = stagedoor.context(commandLine())
+  return (await allSecretKeys(context)).filter(key => isUsableAt(key, context.clock.now()))
+}
+
+/** Warns about secret keys that may do more than they should have to, and about keys that expire soon. */
+async function rightsOfKeys(stagedoor: Stagedoor, inProduction: boolean): Promise<string> {
+  const soon = stagedoor.services.clock.now() + EXPIRES_SOON
+  const usable = (await usableKeys(stagedoor)).map(key => ({ ...key, rights: rightsOf(key) }))
+  const all = usable.filter(({ rights }) => rights.includes('everything'))
+  const both = usable.filter(({ rights }) => rights.includes('act') && rights.includes('users'))
+  const expiring = usable.filter(({ expires_at }) => expires_at !== null && expires_at <= soon)
+  const warnings = [
+    inProduction && all.length > 0
+      ? `${counted(all)} every right. Give each program a key that has only the rights it needs: \`stagedoor keys create --may …\`.`
+      : '',
+    both.length > 0
+      ? `${counted(both)} both \`act\` and \`users\`, and can change users and then act as them: ${names(both)}. Use two keys.`
+      : '',
+    expiring.length > 0 ? `Expires within 14 days: ${names(expiring)}. Create new keys, and replace these.` : '',
+  ].filter(warning => warning !== '')
+  if (warnings.length > 0) throw new Error(warnings.join(' '))
+  return `${counted(all)} every right; none expires within 14 days`
+}
+
+const counted = ({ length }: unknown[]) => (length === 1 ? '1 secret key has' : `${length} secret keys have`)
+const names = (keys: { name: string; id: string }[]) => keys.map(({ name, id }) => `“${name}” (${id})`).join(', ')
 
 async function server(url: string): Promise<string> {
   const asked = Date.now()

@@ -1,8 +1,15 @@
 import type { Command } from 'commander'
 import type { SecretKeyRecord } from '../domain/records.ts'
-import { createSecretKey, listSecretKeys, revokeSecretKey } from '../domain/secret-keys.ts'
+import { allSecretKeys, createSecretKey, problemOfRights, revokeSecretKey, rightsOf } from '../domain/secret-keys.ts'
 import { commandLine, withInstance } from './environment.ts'
 import { type OutputOptions, printList, printMessage, printOne, time, UsageError } from './output.ts'
+import { secondsUntil } from './units.ts'
+
+interface CreateOptions extends OutputOptions {
+  name: string
+  may?: string
+  expires?: string
+}
 
 export function addKeys(program: Command): void {
   const group = program
@@ -13,13 +20,18 @@ export function addKeys(program: Command): void {
     .command('create')
     .description('create a secret key and show it once')
     .requiredOption('--name <name>', 'a name that says what the key is for')
+    .option('--may <rights>', 'what the key may do: act, audit, policy, users, with commas. Default: everything')
+    .option('--expires <when>', 'a duration like 90d, or a date like 2027-01-31. Default: never')
     .option('--json', 'print JSON')
-    .action(async (options: OutputOptions & { name: string }) => {
-      const { record, secret } = await withInstance(stagedoor =>
-        createSecretKey(stagedoor.context(commandLine()), { name: options.name }),
-      )
+    .action(async (options: CreateOptions) => {
+      const rights = options.may === undefined ? undefined : namedRights(options.may)
+      const { record, secret } = await withInstance(stagedoor => {
+        const context = stagedoor.context(commandLine())
+        const lifetime = options.expires === undefined ? undefined : secondsUntil(options.expires, context.clock.now())
+        return createSecretKey(context, { name: options.name, rights, expires_in_seconds: lifetime })
+      })
       const key = { ...shown(record), secret_key: secret }
-      printOne(options, key, { id: key.id, name: key.name, secret_key: secret })
+      printOne(options, key, { ...described(record), secret_key: secret })
       if (!options.json) printMessage('Store this key now. The server keeps only a hash and cannot show it again.')
     })
 
@@ -28,7 +40,7 @@ export function addKeys(program: Command): void {
     .description('list secret keys')
     .option('--json', 'print JSON')
     .action(async (options: OutputOptions) => {
-      const keys = await withInstance(stagedoor => listSecretKeys(stagedoor.context(commandLine())))
+      const keys = await withInstance(stagedoor => allSecretKeys(stagedoor.context(commandLine())))
       printList(
         options,
         keys.map(shown),
@@ -36,7 +48,9 @@ export function addKeys(program: Command): void {
           id: key => key.id,
           name: key => key.name,
           key: key => key.hint,
+          may: key => key.rights.join(','),
           created: key => time(key.created_at),
+          expires: key => time(key.expires_at),
           revoked: key => time(key.revoked_at),
         },
         'No keys. Create one with `stagedoor keys create --name <name>`.',
@@ -50,10 +64,18 @@ export function addKeys(program: Command): void {
     .action(async (id: string, options: OutputOptions) => {
       const key = await withInstance(async stagedoor => {
         const context = stagedoor.context(commandLine())
-        return revokeSecretKey(context, { id: keyIdOf(id, await listSecretKeys(context)) })
+        return revokeSecretKey(context, { id: keyIdOf(id, await allSecretKeys(context)) })
       })
       printOne(options, shown(key), { id: key.id, name: key.name, revoked: time(key.revoked_at) })
     })
+}
+
+/** Parses `act,audit`. @throws UsageError */
+function namedRights(text: string): string[] {
+  const rights = text.split(',').map(right => right.trim())
+  const problem = text.trim() === '' ? problemOfRights([]) : problemOfRights(rights)
+  if (problem !== undefined) throw new UsageError(`--may must be ${problem}.`)
+  return rights
 }
 
 /** @throws UsageError if several usable keys have this name */
@@ -67,6 +89,11 @@ function keyIdOf(text: string, keys: SecretKeyRecord[]): string {
   return named[0]?.id ?? text
 }
 
-function shown({ id, name, hint, created_at, revoked_at }: SecretKeyRecord) {
-  return { id, name, hint, created_at, revoked_at }
+function shown(key: SecretKeyRecord) {
+  const { id, name, hint, created_at, expires_at, revoked_at } = key
+  return { id, name, hint, rights: rightsOf(key), created_at, expires_at, revoked_at }
+}
+
+function described(key: SecretKeyRecord) {
+  return { id: key.id, name: key.name, may: rightsOf(key).join(','), expires: time(key.expires_at) }
 }

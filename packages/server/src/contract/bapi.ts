@@ -7,6 +7,7 @@ import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
 import type { Operation } from './operation.ts'
 import * as revocations from './revocations.ts'
+import * as secretKeys from './secret-keys.ts'
 import * as sessions from './sessions.ts'
 import * as signInTokens from './sign-in-tokens.ts'
 import * as users from './users.ts'
@@ -53,6 +54,9 @@ export const bapi: Operation[] = [
   clients.getClient,
   clients.verifyClient,
   jwks.getJwks,
+  secretKeys.listSecretKeys,
+  secretKeys.createSecretKey,
+  secretKeys.revokeSecretKey,
   instance.getInstance,
   audit.listAuditEvents,
   audit.listRefusedRequests,

@@ -7,6 +7,7 @@ import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountRevocations } from './bapi/revocations.ts'
+import { mountSecretKeys } from './bapi/secret-keys.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
 import { mountUsers } from './bapi/users.ts'
@@ -45,6 +46,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountRevocations(http)
   mountSessions(http)
   mountJwtTemplates(http)
+  mountSecretKeys(http)
   mountInstance(http)
   mountAudit(http)
   mountJwks(http)

@@ -12,6 +12,7 @@ from stagedoor.resources.instance import Instance
 from stagedoor.resources.jwks import Jwks
 from stagedoor.resources.jwt_templates import JwtTemplates
 from stagedoor.resources.revocations import Revocations
+from stagedoor.resources.secret_keys import SecretKeys
 from stagedoor.resources.sessions import Sessions
 from stagedoor.resources.sign_in_tokens import SignInTokens
 from stagedoor.resources.users import Users
@@ -31,6 +32,7 @@ class Resources:
     jwks: Jwks
     audit_events: AuditEvents
     refused_requests: RefusedRequests
+    secret_keys: SecretKeys
     instance: Instance
 
     def __init__(self, http: Http) -> None:
@@ -46,4 +48,5 @@ class Resources:
         self.jwks = Jwks(http)
         self.audit_events = AuditEvents(http)
         self.refused_requests = RefusedRequests(http)
+        self.secret_keys = SecretKeys(http)
         self.instance = Instance(http)

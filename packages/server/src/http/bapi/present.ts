@@ -6,6 +6,7 @@ import type { Client } from '../../contract/clients.ts'
 import type { JwtTemplate } from '../../contract/jwt-templates.ts'
 import type { DeletedObject } from '../../contract/operation.ts'
 import type { revokeAllSessions } from '../../contract/revocations.ts'
+import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/secret-keys.ts'
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
@@ -18,10 +19,12 @@ import type {
   AuditRecord,
   JwtTemplateRecord,
   RefusedRequestsRecord,
+  SecretKeyRecord,
   SessionRecord,
   UserWithIdentifiers,
 } from '../../domain/records.ts'
 import type { RevokedAll } from '../../domain/revocations.ts'
+import { type CreatedSecretKey, rightsOf } from '../../domain/secret-keys.ts'
 import { statusAt } from '../../domain/sessions.ts'
 import type { Counted } from '../../domain/store.ts'
 
@@ -202,4 +205,21 @@ export function presentJwtTemplate(ctx: Context, record: JwtTemplateRecord): z.i
     created_at: record.created_at,
     updated_at: record.updated_at,
   }
+}
+
+export function presentSecretKey(_ctx: Context, record: SecretKeyRecord): z.input<typeof SecretKey> {
+  return {
+    object: 'secret_key',
+    id: record.id,
+    name: record.name,
+    hint: record.hint,
+    rights: rightsOf(record),
+    created_at: record.created_at,
+    expires_at: record.expires_at,
+    revoked_at: record.revoked_at,
+  }
+}
+
+export function presentCreatedSecretKey(ctx: Context, created: CreatedSecretKey): z.input<typeof CreatedKey> {
+  return { ...presentSecretKey(ctx, created.record), secret: created.secret }
 }
