@@ -52,6 +52,7 @@ const ON_BOTH = [
     'purge',
     'redemption',
     'revocations',
+    'secret-keys',
     'session-tokens',
     'sessions',
     'sign-in-tokens',

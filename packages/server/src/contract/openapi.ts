@@ -15,7 +15,13 @@ export interface OpenApiDocument {
 
 /** Error codes of every operation with this kind of authentication, in addition to its own. */
 const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
-  secret_key: ['authorization_header_format_invalid', 'clerk_key_invalid', 'api_version_invalid', 'too_many_requests'],
+  secret_key: [
+    'authorization_header_format_invalid',
+    'clerk_key_invalid',
+    'key_not_allowed',
+    'api_version_invalid',
+    'too_many_requests',
+  ],
   client: [
     'origin_invalid',
     'origin_authorization_headers_conflict',
