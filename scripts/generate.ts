@@ -227,7 +227,11 @@ function apiReference(): string {
     'API reference',
     'One server has two APIs. The whole contract as OpenAPI 3.1: [`openapi/bapi.json`](../../openapi/bapi.json), [`openapi/fapi.json`](../../openapi/fapi.json).',
     METHODS,
-    section('Backend API', 'For servers: `Authorization: Bearer sk_…`, JSON.', bapi),
+    section(
+      'Backend API',
+      'For servers: `Authorization: Bearer sk_…`, JSON. The key needs one of the [rights](../concepts/secret-keys.md) of the operation.',
+      bapi,
+    ),
     section(
       'Frontend API',
       'For browsers (the `__client` cookie, forms), plus the public endpoints. `GET /npm/@clerk/{clerk-js,ui}@<version>/dist/<file>` also serves the browser builds that Clerk’s loaders request, from the installed npm packages ([`STAGEDOOR_PACKAGES_DIRECTORY`](config.md)).',
@@ -242,11 +246,14 @@ function section(title: string, text: string, operations: Operation[]): string {
     const rows = operations
       .filter(operation => operation.tag === tag)
       .map(operation => {
-        const { method, path, summary, description, id, stagedoorOnly } = operation
+        const { method, path, summary, description, id, auth, rights = [], stagedoorOnly } = operation
         const codes = errorCodesOf(operation).filter(code => (operation.errors ?? []).includes(code))
         return [
           `#### \`${method.toUpperCase()} ${path}\``,
           `${summary}. \`${id}\`${stagedoorOnly ? ' (Stagedoor only)' : ''}${description ? `\n\n${description}` : ''}`,
+          ...(auth === 'secret_key'
+            ? [`Rights: ${[...rights, 'everything'].map(right => `\`${right}\``).join(', ')}`]
+            : []),
           ...(codes.length > 0
             ? [`Refusals: ${codes.map(code => `[\`${code}\`](errors.md#${code})`).join(', ')}`]
             : []),

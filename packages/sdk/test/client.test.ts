@@ -188,6 +188,44 @@ describe('users', () => {
   })
 })
 
+describe('secretKeys', () => {
+  it('creates, lists and revokes, and a key has its rights only', async () => {
+    const { secret, ...key } = await stagedoor.secretKeys.create({
+      name: 'support',
+      rights: ['act'],
+      expiresInSeconds: 3_600,
+    })
+    assert.deepEqual([key.name, key.rights, key.revokedAt], ['support', ['act'], null])
+    assert.equal(key.expiresAt, key.createdAt + 3_600_000)
+    const { data } = await stagedoor.secretKeys.list({ limit: 500 })
+    assert.deepEqual(
+      data.find(({ id }) => id === key.id),
+      key,
+    )
+    const restricted = new Stagedoor({ secretKey: secret, serverURL })
+    assert.ok((await restricted.sessions.list()).data)
+    await assert.rejects(
+      Promise.resolve(restricted.users.list()),
+      (error: StagedoorError) =>
+        error.status === 403 &&
+        error.code === 'key_not_allowed' &&
+        /`users` or `everything`.* this secret key: `act`\. .*keys create --may/.test(error.message),
+    )
+    assert.equal(typeof (await stagedoor.secretKeys.revoke(key.id)).revokedAt, 'number')
+    await assert.rejects(Promise.resolve(restricted.sessions.list()), { code: 'clerk_key_invalid' })
+  })
+
+  it('does not show a key twice', async () => {
+    const create = () => stagedoor.secretKeys.create({ name: 'once' }, { idempotencyKey: 'the key of this test' })
+    const { id, secret } = await create()
+    await assert.rejects(
+      create(),
+      (error: StagedoorError) =>
+        error.code === 'secret_key_shown_before' && error.message.includes(id) && !error.message.includes(secret),
+    )
+  })
+})
+
 describe('jwtTemplates', () => {
   it('creates, reads, lists, updates and deletes; the names of claims are not converted', async () => {
     const claims = { snake_case: 1, camelCase: { inner_one: '{{user.id}}', innerTwo: [null] } }

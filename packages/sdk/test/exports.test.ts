@@ -38,6 +38,7 @@ const methods: Record<string, string[]> = {
   jwtTemplates: ['create', 'delete', 'get', 'list', 'update'],
   refusedRequests: ['list'],
   revocations: ['follow'],
+  secretKeys: ['create', 'list', 'revoke'],
   sessions: ['create', 'get', 'getToken', 'isActive', 'list', 'revoke', 'revokeAll', 'touch'],
   signInTokens: ['create', 'list', 'revoke'],
   users: [
@@ -82,6 +83,7 @@ const types: Record<string, string[]> = {
     'RefusedRequests',
     'Revocation',
     'RevocationEvent',
+    'SecretKey',
     'Session',
     'SessionToken',
     'SignInToken',
@@ -93,6 +95,7 @@ const types: Record<string, string[]> = {
     'Claims',
     'CreateActorTokenRequestBody',
     'CreateJwtTemplateRequestBody',
+    'CreateSecretKeyRequestBody',
     'CreateSessionRequestBody',
     'CreateSessionTokenRequestBody',
     'CreateSignInTokenRequestBody',
@@ -102,6 +105,7 @@ const types: Record<string, string[]> = {
 
     'GetAuditEventListQuery',
     'GetRefusedRequestsListQuery',
+    'GetSecretKeyListQuery',
     'GetSessionListQuery',
     'GetSignInTokenListQuery',
     'GetUserListQuery',

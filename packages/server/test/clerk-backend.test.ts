@@ -270,6 +270,35 @@ describe('@clerk/backend signInTokens and clients', () => {
   })
 })
 
+describe('@clerk/backend with a restricted secret key', () => {
+  const clientWith = async (rights: string[]) => {
+    const { secret } = (await server.call('POST', '/v1/secret_keys', { name: 'restricted', rights })).body
+    const publishableKey = `pk_test_${Buffer.from(`${new URL(apiUrl).host}$`).toString('base64')}`
+    return createClerkClient({ secretKey: secret, publishableKey, apiUrl, telemetry: { disabled: true } })
+  }
+
+  it('does what the key may do, and receives key_not_allowed for everything else', async () => {
+    const user = await clerk.users.createUser({})
+    const acting = await clientWith(['act'])
+    const { id } = await acting.actorTokens.create({ userId: user.id, actor: { sub: 'user_operator' } })
+    assert.equal((await acting.actorTokens.revoke(id)).status, 'revoked')
+    const error = await refused(acting.users.getUserList(), 403, 'key_not_allowed')
+    assert.match(error.errors[0]?.longMessage ?? '', /`users` or `everything`.* this secret key: `act`\.$/)
+    assert.match(error.clerkTraceId ?? '', /^[0-9a-f]{32}$/)
+    await refused(
+      acting.signInTokens.createSignInToken({ userId: user.id, expiresInSeconds: 60 }),
+      403,
+      'key_not_allowed',
+    )
+
+    const directory = await clientWith(['users'])
+    assert.ok((await directory.users.getUserList()).data.some(each => each.id === user.id))
+    assert.equal((await directory.users.updateUser(user.id, { firstName: 'Ada' })).firstName, 'Ada')
+    await refused(directory.sessions.getSessionList({ userId: user.id }), 403, 'key_not_allowed')
+    await refused(directory.actorTokens.create({ userId: user.id, actor: { sub: 'x' } }), 403, 'key_not_allowed')
+  })
+})
+
 async function refused(call: Promise<unknown>, status: number, code: string) {
   const error: unknown = await call.then(
     () => assert.fail(`expected ${code}`),

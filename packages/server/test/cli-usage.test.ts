@@ -326,6 +326,28 @@ describe('a mistake', () => {
     rmSync(empty, { recursive: true })
   })
 
+  it('is reported by doctor if it is a key in production that may do everything', async () => {
+    const empty = mkdtempSync(join(tmpdir(), 'stagedoor-rights-'))
+    const env = {
+      STAGEDOOR_PUBLIC_URL: 'https://a.example',
+      STAGEDOOR_SIGN_IN_URL: 'https://b.example/in',
+      STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+      STAGEDOOR_DATABASE_URL: `sqlite:${join(empty, 'stagedoor.db')}`,
+      STAGEDOOR_SIGNING_ALG: 'EdDSA',
+    }
+    const rights = async () => {
+      const findings = JSON.parse((await run(['doctor', '--json'], env, empty)).stdout)
+      return findings.find(({ check }: { check: string }) => check === 'rights')
+    }
+    assert.equal((await run(['keys', 'create', '--name', 'tool', '--may', 'act'], env, empty)).code, 0)
+    assert.deepEqual([(await rights()).result, (await rights()).detail.slice(0, 13)], ['ok', '0 secret keys'])
+    assert.equal((await run(['keys', 'create', '--name', 'backend'], env, empty)).code, 0)
+    const found = await rights()
+    assert.equal(found.result, 'warn')
+    assert.match(found.detail, /^1 secret key has every right\. .*stagedoor keys create --may/)
+    rmSync(empty, { recursive: true })
+  })
+
   it('is never explained with npx or an option of the SDK', () => {
     for (const file of globSync('*.ts', { cwd: CLI })) {
       const texts = readFileSync(join(CLI, file), 'utf8').replace(/^ *(\/?\*|\/\/).*$/gm, '')

@@ -339,6 +339,64 @@ describe('the commands', () => {
     assert.equal((await run(['keys', 'revoke', 'key_none'])).code, 1)
   })
 
+  it('create secret keys with rights and an expiry, and list both', async () => {
+    const made = await json(['keys', 'create', '--name', 'support', '--may', 'audit, act', '--expires', '90d'])
+    assert.deepEqual(made.rights, ['act', 'audit'])
+    assert.equal(made.expires_at - made.created_at, 90 * 86_400_000)
+    const use = async (path: string) => {
+      const response = await fetch(url + path, { headers: { authorization: `Bearer ${made.secret_key}` } })
+      return response.status
+    }
+    assert.deepEqual(
+      [await use('/v1/sessions'), await use('/v1/audit_events'), await use('/v1/users')],
+      [200, 200, 403],
+    )
+    const day = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10)
+    const dated = await json(['keys', 'create', '--name', 'dated', '--expires', day])
+    // The lifetime is counted in whole seconds.
+    const late = dated.expires_at - Date.parse(day)
+    assert.ok(late >= 0 && late < 1_000, `${late} ms after the start of the day`)
+    assert.deepEqual(dated.rights, ['everything'])
+    const list = (await run(['keys', 'list'])).stdout
+    assert.match(list, /^ID +NAME +KEY +MAY +CREATED +EXPIRES +REVOKED$/m)
+    assert.match(list, new RegExp(`^${made.id} +support +\\S+ +act,audit `, 'm'))
+    assert.match(list, new RegExp(`^${dated.id} +dated +\\S+ +everything +\\S+ \\S+ +${day} 00:00:00Z$`, 'm'))
+
+    const findings = await json(['doctor'])
+    const rights = findings.find(({ check }: { check: string }) => check === 'rights')
+    assert.equal(rights.result, 'ok', rights.detail)
+    await json(['keys', 'create', '--name', 'both', '--may', 'act,users'])
+    await json(['keys', 'create', '--name', 'short', '--may', 'audit', '--expires', '13d'])
+    const warned = (await json(['doctor'])).find(({ check }: { check: string }) => check === 'rights')
+    assert.equal(warned.result, 'warn')
+    assert.match(warned.detail, /^1 secret key has both `act` and `users`.*“both” \(key_\w+\)/)
+    assert.match(warned.detail, /Expires within 14 days: “short” \(key_\w+\)/)
+    for (const name of ['support', 'dated', 'both', 'short']) await json(['keys', 'revoke', name])
+    assert.equal((await json(['doctor'])).find(({ check }: { check: string }) => check === 'rights').result, 'ok')
+  })
+
+  it('refuse rights and expiries that are invalid, and say which are valid', async () => {
+    const before = await json(['keys', 'list'])
+    for (const [args, message] of [
+      [['--may', 'admin'], /--may must be `everything`, or one or more of `act`, .*`admin` is none of them/],
+      [['--may', ''], /--may must be `everything`, or one or more of/],
+      [['--may', 'act,'], /--may must be .*`` is none of them/],
+      [['--may', 'everything,act'], /--may must be `everything`, or one or more of/],
+      [['--may', 'act,approve'], /`approve` is reserved for a later version/],
+      [['--expires', '0'], /“0” is in the past/],
+      [['--expires', '2020-01-31'], /“2020-01-31” is in the past.*90d/],
+      [['--expires', '2020-01-31T12:00:00Z'], /is in the past/],
+      [['--expires', '2999-01-31'], /more than 10 years/],
+      [['--expires', 'soon'], /“soon” is not a duration/],
+      [['--expires', '2027-13-99'], /is not a date/],
+    ] as const) {
+      const refused = await run(['keys', 'create', '--name', 'wrong', ...args])
+      assert.equal(refused.code, 2, args.join(' '))
+      assert.match(refused.stderr, message)
+    }
+    assert.deepEqual(await json(['keys', 'list']), before)
+  })
+
   it('store no setting of their own shell in the database', async () => {
     const [before, keysBefore] = [await json(['signing-keys', 'list']), await json(['keys', 'list'])]
     const devEnv = parseEnv(readFileSync(join(cwd, '.stagedoor/dev.env'), 'utf8'))

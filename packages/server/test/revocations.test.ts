@@ -345,6 +345,24 @@ describe('the revocation feed', () => {
     await kept.stop()
   })
 
+  it('ends within a second after its secret key expires, and not before', async () => {
+    await using server = await testServer({ env, realTime: true })
+    const context = server.stagedoor.context({ type: 'system', id: null })
+    const { record, secret } = await createSecretKey(context, { name: 'follower', expires_in_seconds: 1 })
+    const expiring = await follow(server, { authorization: `Bearer ${secret}` })
+    const kept = await follow(server)
+    for (const feed of [expiring, kept]) await feed.until(({ event }) => event === 'current')
+    await expiring.ended()
+    const late = Date.now() - (record.expires_at ?? 0)
+    assert.ok(late >= -5 && late < promised(1_000), `ended ${late} ms after the expiry`)
+    const again = await server.call('GET', '/v1/revocations', undefined, { authorization: `Bearer ${secret}` })
+    assert.deepEqual(again.codes, ['clerk_key_invalid'])
+    const { session_id } = await server.signIn()
+    await server.call('POST', `/v1/sessions/${session_id}/revoke`)
+    await kept.until(({ data }) => data.sid === session_id)
+    await kept.stop()
+  })
+
   it('limits how often one key may open it', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_MAX_STREAMS_PER_KEY: '3' }, realTime: true })
     const feeds = await Promise.all([1, 2, 3].map(() => follow(server)))

@@ -25,6 +25,7 @@ import { jwtTemplates } from '../src/store/jwt-templates.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
 import type { BoundQuery, Database } from '../src/store/query.ts'
+import { secretKeys } from '../src/store/secret-keys.ts'
 import { sessions } from '../src/store/sessions.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
 import { users } from '../src/store/users.ts'
@@ -129,6 +130,7 @@ const READS: Record<string, Read> = {
   GetAuditEventList: (db, input: AuditFilter & Page) => auditEvents(db).list(input, input),
   GetRefusedRequestsList: (db, input: Page) => refusedRequests(db).list({ counted: true }, input),
   ListJWTTemplates: (db, input: Page) => jwtTemplates(db).list({ counted: true }, input),
+  GetSecretKeyList: (db, input: Page) => secretKeys(db).list({ counted: true }, input),
   GetUserList: (db, input: never) => listUsers({ store: { users: users(db) } } as never, input),
 }
 
@@ -154,6 +156,7 @@ const POSITIONS: Record<string, string> = {
   GetSignInTokenList: `sit_${'5'.repeat(27)}`,
   GetSessionList: `sess_${'5'.repeat(27)}`,
   ListJWTTemplates: `jtmp_${'5'.repeat(27)}`,
+  GetSecretKeyList: `key_${'5'.repeat(27)}`,
   GetAuditEventList: '50000',
   GetRefusedRequestsList: cursorOf([0, '203.0.113.7', 'clerk_key_invalid']),
   GetUserList: cursorOf(['created_at', Date.now() - 50 * DAY, `user_${'5'.repeat(27)}`]),

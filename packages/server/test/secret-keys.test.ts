@@ -16,7 +16,7 @@ import { succeeding } from './operations.ts'
 
 /**
  * Which rights may call which operation, in addition to `everything`. Written by hand, to check the contract: an
- * operation that is added there fails this test until somebody decides here who may call it.
+ * operation that is added there fails this test until this table says who may call it.
  */
 const MAY_CALL: Record<string, Right[]> = {
   CreateActorToken: ['act'],

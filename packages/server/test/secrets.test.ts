@@ -318,6 +318,14 @@ async function mainJob(server: Serving, database: Searched, secrets: Secrets, ma
     const json: any = response.headers.get('content-type') === 'application/json' ? JSON.parse(text) : undefined
     return { status: response.status, headers: response.headers, text, json }
   }
+  for (const headers of [{}, { 'idempotency-key': marker }, { 'idempotency-key': marker }] as Record<
+    string,
+    string
+  >[]) {
+    const { status, json } = await ask('POST', '/v1/secret_keys', { name: marker, rights: ['act'] }, headers)
+    if (status === 200) secrets.text('secret key from the API', json.secret)
+    else assert.equal(json.errors[0].code, 'secret_key_shown_before')
+  }
   const form = (fields: Record<string, string>) => new URLSearchParams(fields)
   const clientOf = ({ headers }: { headers: Headers }) => {
     const [, token = ''] =

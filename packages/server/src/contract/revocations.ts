@@ -70,7 +70,7 @@ export const followRevocations = operation({
   tag: 'Sessions',
   summary: 'Follow revocations as server-sent events',
   description:
-    'For verifiers that must reject a revoked token before it expires. Events: `session-revoked` (a session ended before it expired), `sessions-revoked-before` (all sessions of a user, of an actor or of the whole server that began up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). The server ends the stream within a second after the secret key is revoked. A new stream resumes after `Last-Event-ID`. An event may be sent twice, most often after resuming.',
+    'For verifiers that must reject a revoked token before it expires. Events: `session-revoked` (a session ended before it expired), `sessions-revoked-before` (all sessions of a user, of an actor or of the whole server that began up to a time), `current` (everything up to now has been sent), `heartbeat` (every 5 seconds). The server ends the stream within a second after the secret key is revoked or expires. A new stream resumes after `Last-Event-ID`. An event may be sent twice, most often after resuming.',
   auth: 'secret_key',
   rights: ['act'],
   roles: [],
