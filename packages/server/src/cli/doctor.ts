@@ -132,7 +132,7 @@ async function examineDatabase(check: Check, findings: Finding[], config: Config
       await check('database', () => database(stagedoor, path !== undefined))
       await check('durability', () => durability(stagedoor), 'warn')
       await check('keys', () => keys(stagedoor), 'warn')
-      await check('rights', () => rightsOfKeys(stagedoor, config.environment === 'production'), 'warn')
+      await check('rights', () => rightsOfKeys(stagedoor, config.environment !== 'development'), 'warn')
     })
   } catch (error) {
     const { message } = error as Error
