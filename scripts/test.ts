@@ -48,6 +48,7 @@ const ON_BOTH = [
     'main-job',
     'me',
     'payload',
+    'policy',
     'property',
     'purge',
     'redemption',

@@ -280,7 +280,12 @@ export async function main(): Promise<string | undefined> {
 
   it('have the command in one readable file, with the licence of each package that is in it', () => {
     const bin = join(project, 'node_modules/@stagedoor/server/bin')
-    assert.deepEqual(readdirSync(bin).sort(), ['LICENSES.txt', 'cedar-worker.mjs', 'reader-thread.mjs', 'stagedoor.mjs'])
+    assert.deepEqual(readdirSync(bin).sort(), [
+      'LICENSES.txt',
+      'cedar-worker.mjs',
+      'reader-thread.mjs',
+      'stagedoor.mjs',
+    ])
     const command = readFileSync(join(bin, 'stagedoor.mjs'), 'utf8')
     const imported = [...command.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name = '']) => name)
     assert.deepEqual([...new Set(imported.filter(name => !isBuiltin(name)))], ['better-sqlite3'])

@@ -91,7 +91,12 @@ describe('set-up', () => {
       describeAs('Changed next')
       utimesSync(main, 0, 0)
       assert.match(await help(), /Changed next/)
-      assert.deepEqual(readdirSync(bundle).sort(), ['LICENSES.txt', 'cedar-worker.mjs', 'reader-thread.mjs', 'stagedoor.mjs'])
+      assert.deepEqual(readdirSync(bundle).sort(), [
+        'LICENSES.txt',
+        'cedar-worker.mjs',
+        'reader-thread.mjs',
+        'stagedoor.mjs',
+      ])
     })
 
     it('from its sources if it cannot be bundled, and prints why', async () => {

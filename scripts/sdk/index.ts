@@ -5,6 +5,7 @@ import { clients } from './clients.ts'
 import { instance } from './instance.ts'
 import { jwks } from './jwks.ts'
 import { jwtTemplates } from './jwt-templates.ts'
+import { policy } from './policy.ts'
 import type { Resource } from './resource.ts'
 import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
@@ -17,6 +18,7 @@ export const resources: Resource[] = [
   signInTokens,
   users,
   actors,
+  policy,
   sessions,
   jwtTemplates,
   clients,

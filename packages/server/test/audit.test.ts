@@ -307,7 +307,7 @@ describe('a successful change writes one audit event', () => {
       actor: { sub: 'user_operator' },
     })
     // The job that stores what is overdue can be faster than the request, on a slow machine.
-    const byEither = (found: Required<Fact>[], who: Fact['by'], facts: Fact) => {
+    const byEither = (found: Required<Fact>[], who: NonNullable<Fact['by']>, facts: Fact) => {
       const bySystem = found[0]?.by.type === 'system'
       assert.deepEqual(found, [event(bySystem ? system : who, facts)])
     }

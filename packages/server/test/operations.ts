@@ -7,6 +7,8 @@ import type { Operation } from '../src/contract/operation.ts'
 export const UNKNOWN = '000000000000000000000000000'
 const BODY = { user_id: `user_${UNKNOWN}`, actor: { sub: 'a' }, ticket: 'x', token: 'x' }
 
+const PERMIT_ALL = '@id("all") permit (principal, action in Action::"act", resource);'
+
 /** The path of the operation, with an id that does not exist. */
 export const unknownPath = (operation: Operation) =>
   operation.path.replace('{sub}', 'nobody').replace(/\{(\w+)_id\}/g, (_, noun) => `${prefixes[noun]}_${UNKNOWN}`)
@@ -53,6 +55,10 @@ export async function succeeding(server: TestServer, operation: Operation) {
     RevokeAllSessions: { user_id },
     CreateJWTTemplate: { name: 'another', claims: {} },
     UpdateJWTTemplate: { lifetime: 90 },
+    PutPolicy: { text: PERMIT_ALL, off: ['base.reason'] },
+    RollbackPolicy: { version: 0 },
+    CheckPolicy: { text: PERMIT_ALL },
+    ExplainPolicy: { user_id, actor: { sub: 'a' } },
     PutActor: { kind: 'operator' },
     CreateSecretKey: { name: 'another' },
     UpdateUser: { first_name: 'x' },

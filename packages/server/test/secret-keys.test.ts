@@ -39,6 +39,17 @@ const MAY_CALL: Record<string, Right[]> = {
   UnbanUser: ['users'],
   LockUser: ['users'],
   UnlockUser: ['users'],
+  // A key that may act must not change what decides whether it may.
+  ListActors: ['users', 'policy', 'audit'],
+  GetActor: ['users', 'policy', 'audit'],
+  PutActor: ['users'],
+  DeleteActor: ['users'],
+  GetPolicy: ['policy', 'audit'],
+  PutPolicy: ['policy'],
+  ListPolicyVersions: ['policy', 'audit'],
+  RollbackPolicy: ['policy'],
+  CheckPolicy: ['policy'],
+  ExplainPolicy: ['act', 'policy'],
   GetSessionList: ['act', 'audit'],
   // So does this.
   createSession: [],

@@ -120,6 +120,24 @@ class AuditEvent(Model):
     """SHA-256 over 0x00 and the canonical event, in hex."""
 
 
+class CheckPolicyRequestBodyTypedDict(TypedDict):
+    text: str
+    """The rules, in Cedar."""
+    off: NotRequired[list[str] | None]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    tests: NotRequired[str | None]
+    """Tests of the policy, one JSON object per line."""
+
+
+class CheckPolicyRequestBody(RequestModel):
+    text: str
+    """The rules, in Cedar."""
+    off: list[str] | None = []
+    """Names of base rules that do not apply, such as `base.operators`."""
+    tests: str | None = None
+    """Tests of the policy, one JSON object per line."""
+
+
 Claims: TypeAlias = dict[str, Any]
 """The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as
 `{{user.first_name}}`: docs/concepts/jwt-templates.md.
@@ -139,6 +157,15 @@ class Client(Model):
     updated_at: Milliseconds
 
 
+class CreateActorTokenRequestBodyAuth(Model):
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
+
+    at: Milliseconds
+    """When the actor logged in."""
+    amr: list[str]
+    """How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176)."""
+
+
 class CreateActorTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     """The ID of the user to act as."""
@@ -149,6 +176,12 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: NotRequired[str | None]
     """The reason, for the audit log and its readers. Stagedoor only."""
+    reason_category: NotRequired[str | None]
+    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
+    ticket: NotRequired[str | None]
+    """The support ticket or its address. Policies see it. Stagedoor only."""
+    auth: NotRequired[CreateActorTokenRequestBodyTypedDict | None]
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: NotRequired[str | None]
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -165,6 +198,12 @@ class CreateActorTokenRequestBody(RequestModel):
     """Maximum duration of the session that the token starts, in seconds."""
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
+    reason_category: str | None = None
+    """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
+    ticket: str | None = Field(default=None, repr=False)
+    """The support ticket or its address. Policies see it. Stagedoor only."""
+    auth: CreateActorTokenRequestBodyAuth | None = None
+    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: str | None = None
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -340,6 +379,12 @@ class CreatedSecretKey(Model):
     """The key itself. Only this answer has it: the server stores a hash."""
 
 
+class DeletedActor(Model):
+    object: Literal["actor"]
+    sub: str
+    deleted: bool
+
+
 class DeletedObject(Model):
     object: str
     id: str
@@ -363,6 +408,43 @@ class EmailAddress(Model):
     linked_to: list[Any]
     created_at: Milliseconds
     updated_at: Milliseconds
+
+
+class ExplainPolicyRequestBodyActor(Model):
+    """The actor payload."""
+
+    sub: str
+
+
+class ExplainPolicyRequestBodyAuth(Model):
+    at: Milliseconds
+    amr: list[str]
+
+
+class ExplainPolicyRequestBodyTypedDict(TypedDict):
+    user_id: NotRequired[str | None]
+    actor: NotRequired[ExplainPolicyRequestBodyTypedDict | None]
+    """The actor payload."""
+    session_id: NotRequired[str | None]
+    """Decides about this session, instead of a new token."""
+    session_max_duration_in_seconds: NotRequired[int | None]
+    reason: NotRequired[str | None]
+    reason_category: NotRequired[str | None]
+    ticket: NotRequired[str | None]
+    auth: NotRequired[ExplainPolicyRequestBodyTypedDict | None]
+
+
+class ExplainPolicyRequestBody(RequestModel):
+    user_id: str | None = None
+    actor: ExplainPolicyRequestBodyActor | None = None
+    """The actor payload."""
+    session_id: str | None = None
+    """Decides about this session, instead of a new token."""
+    session_max_duration_in_seconds: int | None = 1800
+    reason: str | None = None
+    reason_category: str | None = None
+    ticket: str | None = Field(default=None, repr=False)
+    auth: ExplainPolicyRequestBodyAuth | None = None
 
 
 class HandshakePayload(Model):
@@ -446,6 +528,138 @@ class PhoneNumber(Model):
     updated_at: Milliseconds
 
 
+class Policy(Model):
+    object: Literal["policy"]
+    version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    text: str
+    """The rules, in Cedar."""
+    off: list[str]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    digest: str
+    """SHA-256 of the rules and the names of the rules that are off, in hex."""
+    reason: str | None
+    created_by: str | None
+    """Who applied it: the id of a secret key, or `command_line`."""
+    created_at: Milliseconds | None
+
+
+class PolicyCheck(Model):
+    object: Literal["policy_check"]
+    valid: bool
+    code: str | None
+    """Why the policy cannot be applied: an error code."""
+    errors: list[PolicyProblem]
+    warnings: list[PolicyProblem]
+    tests: list[PolicyCheckTests]
+    rules: list[PolicyRule]
+    time_dependent: bool
+    """Whether a decision can change with time alone."""
+
+
+class PolicyDecision(Model):
+    object: Literal["policy_decision"]
+    decision: Literal["allowed", "refused"] | str
+    policy_version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    determined_by: list[PolicyRule]
+    """The rules that decided. None if it is refused because no rule permits it."""
+    permitted_by: list[str]
+    """The rules that would permit it."""
+    needs: list[list[str]]
+    """Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, …"""
+    errors: list[PolicyDecisionErrors]
+    valid_until: Milliseconds | None
+    """When the decision can change although nothing else does."""
+    facts: dict[str, Any]
+    """What the rules were applied to."""
+
+
+class PolicyProblem(Model):
+    id: str | None
+    """The rule."""
+    line: int | None
+    column: int | None
+    message: str
+    help: str | None
+
+
+class PolicyRule(Model):
+    id: str
+    effect: Literal["permit", "forbid"] | str
+    title: str | None
+    message: str | None
+    line: int | None
+    """Line in the policy; null for a base rule."""
+
+
+class PutActorRequestBodyTypedDict(TypedDict):
+    kind: Literal["operator", "agent"]
+    """A person or a program."""
+    name: NotRequired[str | None]
+    """A name for people. Default: none."""
+    teams: NotRequired[list[str] | None]
+    organizations: NotRequired[list[str] | None]
+    """The customers that the actor looks after."""
+    level: NotRequired[int | None]
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: NotRequired[str | None]
+    """The operator’s own user. Nobody acts as themselves."""
+    owner_sub: NotRequired[str | None]
+    """The operator who is responsible for the agent. Only for agents."""
+    disabled: NotRequired[bool | None]
+    """A disabled actor cannot act."""
+
+
+class PutActorRequestBody(RequestModel):
+    members_with_none: ClassVar[frozenset[str]] = frozenset((
+        "name",
+        "user_id",
+        "owner_sub",
+    ))
+    kind: Literal["operator", "agent"]
+    """A person or a program."""
+    name: str | None = None
+    """A name for people. Default: none."""
+    teams: list[str] | None = []
+    organizations: list[str] | None = []
+    """The customers that the actor looks after."""
+    level: int | None = 0
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: str | None = None
+    """The operator’s own user. Nobody acts as themselves."""
+    owner_sub: str | None = None
+    """The operator who is responsible for the agent. Only for agents."""
+    disabled: bool | None = False
+    """A disabled actor cannot act."""
+
+
+class PutPolicyRequestBodyTypedDict(TypedDict):
+    text: str
+    """The rules, in Cedar."""
+    off: NotRequired[list[str] | None]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    tests: NotRequired[str | None]
+    """Tests of the policy, one JSON object per line."""
+    if_version: NotRequired[int | None]
+    """The version that this change is based on. Default: any."""
+    reason: NotRequired[str | None]
+    """Why, for the audit log and the history."""
+
+
+class PutPolicyRequestBody(RequestModel):
+    text: str
+    """The rules, in Cedar."""
+    off: list[str] | None = []
+    """Names of base rules that do not apply, such as `base.operators`."""
+    tests: str | None = None
+    """Tests of the policy, one JSON object per line."""
+    if_version: int | None = None
+    """The version that this change is based on. Default: any."""
+    reason: str | None = None
+    """Why, for the audit log and the history."""
+
+
 class RefusedRequests(Model):
     object: Literal["refused_requests"]
     minute: Milliseconds
@@ -453,6 +667,28 @@ class RefusedRequests(Model):
     address: str
     code: str
     count: int
+
+
+class RegisteredActor(Model):
+    object: Literal["actor"]
+    sub: str
+    """The `sub` of the actor payload."""
+    kind: Literal["operator", "agent"] | str
+    """A person or a program."""
+    name: str | None
+    teams: list[str]
+    organizations: list[str]
+    """The customers that the actor looks after."""
+    level: int
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: str | None
+    """The operator’s own user."""
+    owner_sub: str | None
+    """The operator who is responsible for an agent."""
+    disabled: bool
+    """A disabled actor cannot act."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
 
 
 class Revocation(Model):
@@ -496,6 +732,18 @@ class RevokeAllSessionsRequestBody(RequestModel):
     """Revoke everything, for all users."""
     reason: str | None = None
     """Stored in the audit log."""
+
+
+class RollbackPolicyRequestBodyTypedDict(TypedDict):
+    version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    reason: NotRequired[str | None]
+
+
+class RollbackPolicyRequestBody(RequestModel):
+    version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    reason: str | None = None
 
 
 class SecretKey(Model):
@@ -841,6 +1089,29 @@ class GetUsersCountQuery(TypedDict):
     order_by: NotRequired[str | None]
 
 
+class ListActorsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    kind: NotRequired[Literal["operator", "agent"] | None]
+    """A person or a program."""
+    disabled: NotRequired[bool | None]
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class ListPolicyVersionsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
 class GetSessionListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
@@ -967,6 +1238,13 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "actor_is_user",
     "actor_mismatch",
+    "acting_refused",
+    "policy_invalid",
+    "policy_too_large",
+    "policy_too_slow",
+    "policy_test_failed",
+    "policy_changed_meanwhile",
+    "policy_unavailable",
     "sign_in_tokens_off",
     "development_only",
     "too_many_requests",

@@ -26,6 +26,8 @@ export interface Client extends schemas.Client {}
 
 export interface CreatedSecretKey extends schemas.CreatedSecretKey {}
 
+export interface DeletedActor extends schemas.DeletedActor {}
+
 export interface DeletedObject extends schemas.DeletedObject {}
 
 export interface EmailAddress extends schemas.EmailAddress {}
@@ -42,8 +44,20 @@ export interface JwtTemplate extends schemas.JWTTemplate {}
 
 export interface PhoneNumber extends schemas.PhoneNumber {}
 
+export interface Policy extends schemas.Policy {}
+
+export interface PolicyCheck extends schemas.PolicyCheck {}
+
+export interface PolicyDecision extends schemas.PolicyDecision {}
+
+export interface PolicyProblem extends schemas.PolicyProblem {}
+
+export interface PolicyRule extends schemas.PolicyRule {}
+
 /** Refused requests that named nothing known to the server, counted per minute, address and code. */
 export interface RefusedRequests extends schemas.RefusedRequests {}
+
+export interface RegisteredActor extends schemas.RegisteredActor {}
 
 /** Result of the kill switch: everything that was created up to `notBefore` is revoked. */
 export interface Revocation extends schemas.Revocation {}

@@ -10,6 +10,8 @@ export type { Actor, Claims, Metadata } from './schemas.ts'
 /** The ticket: an actor token's `token`. */
 export interface AcceptActorTokenRequestBody extends schemas.AcceptActorTokenRequestBody {}
 
+export interface CheckPolicyRequestBody extends schemas.CheckPolicyRequestBody {}
+
 /** A new actor token. */
 export interface CreateActorTokenRequestBody extends schemas.CreateActorTokenRequestBody {}
 
@@ -24,7 +26,13 @@ export interface CreateSignInTokenRequestBody extends schemas.CreateSignInTokenR
 
 export interface CreateUserRequestBody extends schemas.CreateUserRequestBody {}
 
+export interface ExplainPolicyRequestBody extends schemas.ExplainPolicyRequestBody {}
+
 export interface PutActorRequestBody extends schemas.PutActorRequestBody {}
+
+export interface PutPolicyRequestBody extends schemas.PutPolicyRequestBody {}
+
+export interface RollbackPolicyRequestBody extends schemas.RollbackPolicyRequestBody {}
 
 /** Changes of a JWT template; null restores a default. */
 export interface UpdateJwtTemplateRequestBody extends schemas.UpdateJWTTemplateRequestBody {}
@@ -45,6 +53,8 @@ export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'pagina
 export interface GetUsersCountQuery extends Omit<schemas.GetUsersCountQuery, 'limit' | 'offset' | 'orderBy'> {}
 
 export interface ListActorsQuery extends Omit<schemas.ListActorsQuery, 'paginated' | 'totalCount'> {}
+
+export interface ListPolicyVersionsQuery extends Omit<schemas.ListPolicyVersionsQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, 'paginated' | 'totalCount'> {}
 

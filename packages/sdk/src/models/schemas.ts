@@ -111,6 +111,18 @@ export type AuditEvent = {
   leafHash: string
 }
 
+export type CheckPolicyRequestBody = {
+  /** The rules, in Cedar. */
+  text: string
+  /**
+   * Names of base rules that do not apply, such as `base.operators`.
+   * @default []
+   */
+  off?: string[] | undefined
+  /** Tests of the policy, one JSON object per line. */
+  tests?: string | undefined
+}
+
 /** The claims of a JWT template: any JSON object. Strings in it may contain shortcodes, such as `{{user.first_name}}`: docs/concepts/jwt-templates.md. */
 export type Claims = {
   [member: string]: unknown
@@ -156,6 +168,17 @@ export type CreateActorTokenRequestBody = {
   sessionMaxDurationInSeconds?: number | undefined
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
+  /** The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only. */
+  reasonCategory?: string | undefined
+  /** The support ticket or its address. Policies see it. Stagedoor only. */
+  ticket?: string | undefined
+  /** The login of the actor, as your backend knows it. Policies see it. Stagedoor only. */
+  auth?: {
+    /** When the actor logged in. */
+    at: Milliseconds
+    /** How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176). */
+    amr: string[]
+  } | undefined
   /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
@@ -248,6 +271,12 @@ export type CreatedSecretKey = {
   secret: string
 }
 
+export type DeletedActor = {
+  object: 'actor'
+  sub: string
+  deleted: true
+}
+
 export type DeletedObject = {
   object: string
   id: string
@@ -271,6 +300,27 @@ export type EmailAddress = {
   createdAt: Milliseconds
   /** Unix time in milliseconds. */
   updatedAt: Milliseconds
+}
+
+export type ExplainPolicyRequestBody = {
+  userId?: string | undefined
+  /** The actor payload. */
+  actor?: {
+    sub: string
+    [member: string]: unknown
+  } | undefined
+  /** Decides about this session, instead of a new token. */
+  sessionId?: string | undefined
+  /** @default 1800 */
+  sessionMaxDurationInSeconds?: number | undefined
+  reason?: string | undefined
+  reasonCategory?: string | undefined
+  ticket?: string | undefined
+  auth?: {
+    /** Unix time in milliseconds. */
+    at: Milliseconds
+    amr: string[]
+  } | undefined
 }
 
 export type HandshakePayload = {
@@ -357,6 +407,125 @@ export type PhoneNumber = {
   updatedAt: Milliseconds
 }
 
+export type Policy = {
+  object: 'policy'
+  /** 0 is the default policy, which is in force until you apply your own. */
+  version: number
+  /** The rules, in Cedar. */
+  text: string
+  /** Names of base rules that do not apply, such as `base.operators`. */
+  off: string[]
+  /** SHA-256 of the rules and the names of the rules that are off, in hex. */
+  digest: string
+  reason: string | null
+  /** Who applied it: the id of a secret key, or `command_line`. */
+  createdBy: string | null
+  createdAt: Milliseconds | null
+}
+
+export type PolicyCheck = {
+  object: 'policy_check'
+  valid: boolean
+  /** Why the policy cannot be applied: an error code. */
+  code: string | null
+  errors: PolicyProblem[]
+  warnings: PolicyProblem[]
+  tests: ({
+    line: number
+    name: string | null
+    passed: boolean
+    difference: string | null
+  })[]
+  rules: PolicyRule[]
+  /** Whether a decision can change with time alone. */
+  timeDependent: boolean
+}
+
+export type PolicyDecision = {
+  object: 'policy_decision'
+  decision: 'allowed' | 'refused'
+  /** 0 is the default policy, which is in force until you apply your own. */
+  policyVersion: number
+  /** The rules that decided. None if it is refused because no rule permits it. */
+  determinedBy: PolicyRule[]
+  /** The rules that would permit it. */
+  permittedBy: string[]
+  /** Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, … */
+  needs: string[][]
+  errors: ({
+    id: string | null
+    message: string
+  })[]
+  /** When the decision can change although nothing else does. */
+  validUntil: Milliseconds | null
+  /** What the rules were applied to. */
+  facts: {
+    [member: string]: unknown
+  }
+}
+
+export type PolicyProblem = {
+  /** The rule. */
+  id: string | null
+  line: number | null
+  column: number | null
+  message: string
+  help: string | null
+}
+
+export type PolicyRule = {
+  id: string
+  effect: 'permit' | 'forbid'
+  title: string | null
+  message: string | null
+  /** Line in the policy; null for a base rule. */
+  line: number | null
+}
+
+export type PutActorRequestBody = {
+  /** A person or a program. */
+  kind: 'operator' | 'agent'
+  /** A name for people. Default: none. */
+  name?: string | null | undefined
+  /** @default [] */
+  teams?: string[] | undefined
+  /**
+   * The customers that the actor looks after.
+   * @default []
+   */
+  organizations?: string[] | undefined
+  /**
+   * Privilege level: 0 is an ordinary actor.
+   * @default 0
+   */
+  level?: number | undefined
+  /** The operator’s own user. Nobody acts as themselves. */
+  userId?: string | null | undefined
+  /** The operator who is responsible for the agent. Only for agents. */
+  ownerSub?: string | null | undefined
+  /**
+   * A disabled actor cannot act.
+   * @default false
+   */
+  disabled?: boolean | undefined
+}
+
+export type PutPolicyRequestBody = {
+  /** The rules, in Cedar. */
+  text: string
+  /**
+   * Names of base rules that do not apply, such as `base.operators`.
+   * @default []
+   */
+  off?: string[] | undefined
+  /** Tests of the policy, one JSON object per line. */
+  tests?: string | undefined
+  /** The version that this change is based on. Default: any. */
+  ifVersion?: number | undefined
+  /** Why, for the audit log and the history. */
+  reason?: string | undefined
+}
+
 export type RefusedRequests = {
   object: 'refused_requests'
   /** Start of the minute. */
@@ -364,6 +533,30 @@ export type RefusedRequests = {
   address: string
   code: string
   count: number
+}
+
+export type RegisteredActor = {
+  object: 'actor'
+  /** The `sub` of the actor payload. */
+  sub: string
+  /** A person or a program. */
+  kind: 'operator' | 'agent'
+  name: string | null
+  teams: string[]
+  /** The customers that the actor looks after. */
+  organizations: string[]
+  /** Privilege level: 0 is an ordinary actor. */
+  level: number
+  /** The operator’s own user. */
+  userId: string | null
+  /** The operator who is responsible for an agent. */
+  ownerSub: string | null
+  /** A disabled actor cannot act. */
+  disabled: boolean
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
 }
 
 export type Revocation = {
@@ -393,6 +586,12 @@ export type RevokeAllSessionsRequestBody = {
   /** Revoke everything, for all users. */
   everything?: true | undefined
   /** Stored in the audit log. */
+  reason?: string | undefined
+}
+
+export type RollbackPolicyRequestBody = {
+  /** 0 is the default policy, which is in force until you apply your own. */
+  version: number
   reason?: string | undefined
 }
 
@@ -650,6 +849,31 @@ export type GetUsersCountQuery = {
   orderBy?: string | undefined
 }
 
+export type ListActorsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** A person or a program. */
+  kind?: 'operator' | 'agent' | undefined
+  disabled?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type ListPolicyVersionsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
 export type GetSessionListQuery = {
   limit?: number | undefined
   /** Rows to skip. To read further than that, use `starting_after`. */
@@ -784,6 +1008,13 @@ export type ErrorCode =
   | 'actor_banned'
   | 'actor_is_user'
   | 'actor_mismatch'
+  | 'acting_refused'
+  | 'policy_invalid'
+  | 'policy_too_large'
+  | 'policy_too_slow'
+  | 'policy_test_failed'
+  | 'policy_changed_meanwhile'
+  | 'policy_unavailable'
   | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'

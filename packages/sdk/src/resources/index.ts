@@ -7,6 +7,7 @@ import { Clients } from './clients.ts'
 import { Instance } from './instance.ts'
 import { Jwks } from './jwks.ts'
 import { JwtTemplates } from './jwt-templates.ts'
+import { Policy } from './policy.ts'
 import { Revocations } from './revocations.ts'
 import { SecretKeys } from './secret-keys.ts'
 import { Sessions } from './sessions.ts'
@@ -19,6 +20,7 @@ export class Resources {
   readonly signInTokens: SignInTokens
   readonly users: Users
   readonly actors: Actors
+  readonly policy: Policy
   readonly sessions: Sessions
   readonly revocations: Revocations
   readonly jwtTemplates: JwtTemplates
@@ -34,6 +36,7 @@ export class Resources {
     this.signInTokens = new SignInTokens(http)
     this.users = new Users(http)
     this.actors = new Actors(http)
+    this.policy = new Policy(http)
     this.sessions = new Sessions(http)
     this.revocations = new Revocations(http)
     this.jwtTemplates = new JwtTemplates(http)

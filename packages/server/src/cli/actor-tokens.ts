@@ -12,41 +12,14 @@ interface CreateOptions extends OutputOptions {
   expiresIn?: number
   sessionMaxDuration?: number
   reason?: string
+  reasonCategory?: string
+  ticket?: string
 }
 
 export function addActorTokens(program: Command): void {
   const group = program.command('actor-tokens').description('create, list, show and revoke actor tokens')
 
-  group
-    .command('create')
-    .description('create a one-time token to act as a user, and print its link')
-    .requiredOption('--user <id>', 'the user to act as: an id, e-mail address or external id')
-    .option('--actor <sub>', 'id of the person or program that is really acting')
-    .option('--actor-json <json>', 'the complete actor payload, with a "sub"')
-    .option('--expires-in <duration>', 'how long the token can be redeemed: 10m, 1h, or seconds (1h)', seconds)
-    .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
-    .option('--reason <text>', 'the reason; stored in the audit log')
-    .option('--json', 'print JSON')
-    .action(async (options: CreateOptions) => {
-      const actor = actorOf(options)
-      const client = remote()
-      const token = await client.actorTokens.create({
-        userId: await userIdOf(client, options.user),
-        actor,
-        ...(options.expiresIn === undefined ? {} : { expiresInSeconds: options.expiresIn }),
-        ...(options.sessionMaxDuration === undefined
-          ? {}
-          : { sessionMaxDurationInSeconds: options.sessionMaxDuration }),
-        ...(options.reason === undefined ? {} : { reason: options.reason }),
-      })
-      printOne(options, token, {
-        id: token.id,
-        user: token.userId,
-        actor: token.actor,
-        url: token.url,
-        ticket: token.token,
-      })
-    })
+  addCreate(group)
 
   timed(
     group
@@ -103,6 +76,43 @@ export function addActorTokens(program: Command): void {
         options.reason === undefined ? {} : { reason: options.reason },
       )
       printOne(options, token, { id: token.id, status: token.status })
+    })
+}
+
+function addCreate(group: Command): void {
+  group
+    .command('create')
+    .description('create a one-time token to act as a user, and print its link')
+    .requiredOption('--user <id>', 'the user to act as: an id, e-mail address or external id')
+    .option('--actor <sub>', 'id of the person or program that is really acting')
+    .option('--actor-json <json>', 'the complete actor payload, with a "sub"')
+    .option('--expires-in <duration>', 'how long the token can be redeemed: 10m, 1h, or seconds (1h)', seconds)
+    .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
+    .option('--reason <text>', 'the reason; stored in the audit log')
+    .option('--reason-category <name>', 'the kind of reason, like change; policies see it')
+    .option('--ticket <text>', 'the support ticket; policies see it')
+    .option('--json', 'print JSON')
+    .action(async (options: CreateOptions) => {
+      const actor = actorOf(options)
+      const client = remote()
+      const token = await client.actorTokens.create({
+        userId: await userIdOf(client, options.user),
+        actor,
+        ...(options.expiresIn === undefined ? {} : { expiresInSeconds: options.expiresIn }),
+        ...(options.sessionMaxDuration === undefined
+          ? {}
+          : { sessionMaxDurationInSeconds: options.sessionMaxDuration }),
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+        ...(options.reasonCategory === undefined ? {} : { reasonCategory: options.reasonCategory }),
+        ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
+      })
+      printOne(options, token, {
+        id: token.id,
+        user: token.userId,
+        actor: token.actor,
+        url: token.url,
+        ticket: token.token,
+      })
     })
 }
 

@@ -4,6 +4,7 @@
 import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addActorTokens } from './actor-tokens.ts'
+import { addActors } from './actors.ts'
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
 import { addDev } from './dev.ts'
@@ -11,6 +12,7 @@ import { addDoctor } from './doctor.ts'
 import { addMigrate } from './migrate.ts'
 import { lostToNpm } from './npm-options.ts'
 import { reportError, UsageError } from './output.ts'
+import { addPolicy } from './policy.ts'
 import { addPurge } from './purge.ts'
 import { addRestore } from './restore.ts'
 import { addKeys } from './secret-keys.ts'
@@ -27,7 +29,7 @@ const program = new Command('stagedoor')
   .addHelpText(
     'after',
     `
-Commands about tokens, users, sessions and the audit log send requests to a server: set STAGEDOOR_SERVER_URL (default
+Commands about tokens, users, sessions, actors, the policy and the audit log send requests to a server: set STAGEDOOR_SERVER_URL (default
 http://127.0.0.1:4100) and STAGEDOOR_SECRET_KEY. All other commands work directly on the database: set
 STAGEDOOR_DATABASE_URL and STAGEDOOR_MASTER_KEY. Without these settings, commands use the development server of this folder.
 
@@ -40,6 +42,8 @@ for (const add of [
   addActorTokens,
   addUsers,
   addSessions,
+  addActors,
+  addPolicy,
   addKeys,
   addSigningKeys,
   addAudit,
@@ -53,6 +57,11 @@ for (const add of [
   add(program)
 }
 throwInsteadOfExiting(program)
+// The reader of a pipe has enough: `stagedoor users list | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 
 try {
   const lost = lostToNpm(program, process.argv.slice(2), process.env)

@@ -6,6 +6,7 @@ import * as instance from './instance.ts'
 import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
 import type { Operation } from './operation.ts'
+import * as policy from './policy.ts'
 import * as revocations from './revocations.ts'
 import * as secretKeys from './secret-keys.ts'
 import * as sessions from './sessions.ts'
@@ -37,6 +38,12 @@ export const bapi: Operation[] = [
   actors.getActor,
   actors.putActor,
   actors.deleteActor,
+  policy.getPolicy,
+  policy.putPolicy,
+  policy.listPolicyVersions,
+  policy.rollbackPolicy,
+  policy.checkPolicy,
+  policy.explainPolicy,
   sessions.listSessions,
   sessions.createSession,
   sessions.getSession,

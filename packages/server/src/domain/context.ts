@@ -44,6 +44,8 @@ export interface Caller {
   /** What rate limits and counts go by: an IPv4 address, or the /64 of an IPv6 address. */
   network: string | null
   user_agent: string | null
+  /** The name of the secret key that made the request. */
+  key_name?: string
   trace_id: string
 }
 

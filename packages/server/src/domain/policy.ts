@@ -69,7 +69,7 @@ export function frozenFacts(
 ): FrozenFacts {
   const reason = reasonOf(input, input.actor)
   return {
-    key: ctx.caller.principal.id ?? ctx.caller.principal.type,
+    key: ctx.caller.key_name ?? ctx.caller.principal.type,
     duration: input.session_max_duration_in_seconds,
     depth: chainLength(input.actor),
     ...(Object.hasOwn(input.actor, 'kind') ? { claimed: input.actor.kind } : {}),

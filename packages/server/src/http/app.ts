@@ -6,6 +6,7 @@ import { mountActors } from './bapi/actors.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
+import { mountPolicy } from './bapi/policy.ts'
 import { mountRevocations } from './bapi/revocations.ts'
 import { mountSecretKeys } from './bapi/secret-keys.ts'
 import { mountSessions } from './bapi/sessions.ts'
@@ -42,6 +43,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountSignInTokens(http)
   mountUsers(http)
   mountActors(http)
+  mountPolicy(http)
   mountHandshake(http)
   mountRevocations(http)
   mountSessions(http)

@@ -11,6 +11,7 @@ from stagedoor.resources.clients import Clients
 from stagedoor.resources.instance import Instance
 from stagedoor.resources.jwks import Jwks
 from stagedoor.resources.jwt_templates import JwtTemplates
+from stagedoor.resources.policy import Policy
 from stagedoor.resources.revocations import Revocations
 from stagedoor.resources.secret_keys import SecretKeys
 from stagedoor.resources.sessions import Sessions
@@ -25,6 +26,7 @@ class Resources:
     sign_in_tokens: SignInTokens
     users: Users
     actors: Actors
+    policy: Policy
     sessions: Sessions
     revocations: Revocations
     jwt_templates: JwtTemplates
@@ -41,6 +43,7 @@ class Resources:
         self.sign_in_tokens = SignInTokens(http)
         self.users = Users(http)
         self.actors = Actors(http)
+        self.policy = Policy(http)
         self.sessions = Sessions(http)
         self.revocations = Revocations(http)
         self.jwt_templates = JwtTemplates(http)

@@ -19,6 +19,7 @@ export async function authenticateKey({ operation, ctx, url, header, incoming, h
   if (!secret || several) throw new ApiError('authorization_header_format_invalid')
   const key = await authenticateSecretKey(ctx, secret)
   ctx.caller.principal = { type: 'secret_key', id: key.id }
+  ctx.caller.key_name = key.name
   if (!operation.neverShed) limits.countKey(key.id, authorization, ctx.caller.network, headers)
   assertMayCall(operation, key)
   return undefined

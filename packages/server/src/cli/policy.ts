@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs'
+import type { PolicyCheck, PolicyDecision } from '@stagedoor/sdk/models/components'
+import type { Command } from 'commander'
+import { remote } from './environment.ts'
+import { type ListOptions, paged, showList } from './lists.ts'
+import {
+  type OutputOptions,
+  print,
+  printJson,
+  printMessage,
+  printOne,
+  time,
+  UsageError,
+  wholeNumber,
+} from './output.ts'
+import { seconds } from './units.ts'
+import { userIdOf } from './users-by.ts'
+
+interface FileOptions extends OutputOptions {
+  tests?: string
+  off?: string[]
+}
+
+interface ExplainOptions extends OutputOptions {
+  user?: string
+  actor?: string
+  session?: string
+  sessionMaxDuration?: number
+  reason?: string
+  reasonCategory?: string
+  ticket?: string
+}
+
+export function addPolicy(program: Command): void {
+  const group = program
+    .command('policy')
+    .description('show, check, apply and explain the rules about who may act as whom')
+  addReading(group)
+  addChanges(group)
+  addExplain(group)
+}
+
+function addReading(group: Command): void {
+  group
+    .command('show')
+    .description('print the policy in force')
+    .option('--json', 'print JSON')
+    .action(async (options: OutputOptions) => {
+      const policy = await remote().policy.get()
+      if (options.json) return printJson(policy)
+      print(policy.text.trimEnd())
+      const off = policy.off.length === 0 ? '' : ` Base rules that are off: ${policy.off.join(', ')}.`
+      printMessage(`Version ${policy.version}${policy.version === 0 ? ', the default policy' : ''}.${off}`)
+    })
+
+  paged(group.command('history').description('list the versions of the policy, newest first')).action(
+    async (options: ListOptions) => {
+      const client = remote()
+      await showList(options, page => client.policy.listVersions(page), {
+        columns: {
+          version: policy => policy.version,
+          applied: policy => time(policy.createdAt),
+          by: policy => policy.createdBy,
+          reason: policy => policy.reason,
+          off: policy => policy.off.join(' '),
+        },
+        empty: 'The default policy is in force, and no other one was ever applied.',
+      })
+    },
+  )
+
+  withFile(
+    group
+      .command('check <file>')
+      .description('check a policy and run its tests, without applying it; the exit code is 1 if it cannot be applied'),
+  ).action(async (file: string, options: FileOptions) => {
+    const check = await remote().policy.check({ text: read(file), off: options.off ?? [], ...testsOf(file, options) })
+    if (options.json) printJson(check)
+    else showCheck(file, check)
+    if (!check.valid) process.exitCode = 1
+  })
+}
+
+function addChanges(group: Command): void {
+  withFile(group.command('apply <file>').description('put a policy in force, after checking it and running its tests'))
+    .option('--if-version <version>', 'only if this version is in force', wholeNumber)
+    .option('--reason <text>', 'why; stored in the history and the audit log')
+    .action(async (file: string, options: FileOptions & { ifVersion?: number; reason?: string }) => {
+      const { off = [], ifVersion, reason } = options
+      const draft = { text: read(file), off, ...testsOf(file, options) }
+      const client = remote()
+      // Errors with their lines; `put` reports only the first one.
+      const check = await client.policy.check(draft)
+      if (!check.valid) {
+        showCheck(file, check)
+        throw new UsageError('The policy was not applied.')
+      }
+      for (const warning of check.warnings) printMessage(problemAt(file, warning))
+      const policy = await client.policy.put({ ...draft, ifVersion, reason })
+      printOne(options, policy, { version: policy.version, applied: time(policy.createdAt) })
+    })
+
+  group
+    .command('rollback <version>')
+    .description('put an earlier version in force again, as a new version; 0 is the default policy')
+    .option('--reason <text>', 'why; stored in the history and the audit log')
+    .option('--json', 'print JSON')
+    .action(async (version: string, options: OutputOptions & { reason?: string }) => {
+      const { reason } = options
+      const policy = await remote().policy.rollback({ version: wholeNumber(version), reason })
+      printOne(options, policy, { version: policy.version, reason: policy.reason, applied: time(policy.createdAt) })
+    })
+}
+
+function addExplain(group: Command): void {
+  group
+    .command('explain')
+    .description('say whether an actor may act as a user, and which rules decide; the exit code is 1 if not')
+    .option('--user <id>', 'the user to act as: an id, e-mail address or external id')
+    .option('--actor <sub>', 'id of the person or program that acts')
+    .option('--session <id>', 'decide about this session instead')
+    .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
+    .option('--reason <text>', 'the reason')
+    .option('--reason-category <name>', 'the kind of reason')
+    .option('--ticket <text>', 'the support ticket')
+    .option('--json', 'print JSON')
+    .action(async (options: ExplainOptions) => {
+      const decision = await explained(options)
+      if (options.json) printJson(decision)
+      else showDecision(decision)
+      if (decision.decision === 'refused') process.exitCode = 1
+    })
+}
+
+async function explained(options: ExplainOptions): Promise<PolicyDecision> {
+  const client = remote()
+  if (options.session !== undefined) return client.policy.explain({ sessionId: options.session })
+  const { user, actor, sessionMaxDuration, reason, reasonCategory, ticket } = options
+  if (user === undefined || actor === undefined) throw new UsageError('Give --user and --actor, or --session.')
+  return client.policy.explain({
+    userId: await userIdOf(client, user),
+    actor: { sub: actor },
+    ...(sessionMaxDuration === undefined ? {} : { sessionMaxDurationInSeconds: sessionMaxDuration }),
+    reason,
+    reasonCategory,
+    ticket,
+  })
+}
+
+function withFile(command: Command): Command {
+  return command
+    .option('--tests <file>', 'tests, one JSON object per line (default: the file of the same name with .tests.jsonl)')
+    .option('--off <rule...>', 'base rules that do not apply, like base.operators')
+    .option('--json', 'print JSON')
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new UsageError(`${file} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Returns the tests of a policy: those of the option, or of the file next to it. */
+function testsOf(file: string, { tests }: FileOptions): { tests?: string } {
+  if (tests !== undefined) return { tests: read(tests) }
+  try {
+    return { tests: readFileSync(file.replace(/\.cedar$/, '.tests.jsonl'), 'utf8') }
+  } catch {
+    return {}
+  }
+}
+
+const problemAt = (file: string, { line, column, message, help }: PolicyCheck['errors'][number]) =>
+  `${file}${line === null ? '' : `:${line}:${column ?? 1}`}  ${message}${help === null ? '' : ` ${help}`}`
+
+function showCheck(file: string, { errors, warnings, tests, rules, valid }: PolicyCheck): void {
+  for (const error of errors) print(problemAt(file, error))
+  for (const warning of warnings) print(`${problemAt(file, warning)} (warning)`)
+  for (const test of tests)
+    if (!test.passed)
+      print(`test in line ${test.line}${test.name === null ? '' : `, ${test.name}`}: ${test.difference}`)
+  const passed = tests.filter(test => test.passed).length
+  if (valid) print(`${file} is valid: ${rules.length} rules, ${passed} of ${tests.length} tests passed.`)
+}
+
+function showDecision({ decision, policyVersion, determinedBy, permittedBy, needs, errors }: PolicyDecision): void {
+  print(`${decision} by version ${policyVersion} of the policy`)
+  if (determinedBy.length === 0) print('  No rule permits it.')
+  for (const { id, title, message } of determinedBy) print(`  ${[id, message ?? title].filter(Boolean).join(': ')}`)
+  if (decision === 'refused' && permittedBy.length > 0) print(`  Without that, permitted by: ${permittedBy.join(', ')}`)
+  for (const { id, message } of errors) print(`  error in ${id ?? 'the facts'}: ${message}`)
+  if (needs.length > 0) print(`  Allowed with: ${needs.map(each => each.join(' and ')).join('; or ')}`)
+}

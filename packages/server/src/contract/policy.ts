@@ -1,0 +1,192 @@
+import { z } from 'zod'
+import { MAX_SUB_LENGTH } from './actor.ts'
+import { formErrors } from './actor-tokens.ts'
+import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
+
+/** The policy: rules, written in Cedar, that decide who may act as whom. docs/concepts/policy.md explains the model. */
+
+const version = z.int().min(0).describe('0 is the default policy, which is in force until you apply your own.')
+
+const text = z.string().max(262_144).describe('The rules, in Cedar.')
+
+const off = z
+  .array(z.string().max(64))
+  .max(64)
+  .describe('Names of base rules that do not apply, such as `base.operators`.')
+
+const tests = z.string().max(262_144).optional().describe('Tests of the policy, one JSON object per line.')
+
+export const Policy = z
+  .strictObject({
+    object: z.literal('policy'),
+    version,
+    text,
+    off,
+    digest: z.string().describe('SHA-256 of the rules and the names of the rules that are off, in hex.'),
+    reason: z.string().nullable(),
+    created_by: z.string().nullable().describe('Who applied it: the id of a secret key, or `command_line`.'),
+    created_at: Milliseconds.nullable(),
+  })
+  .meta({ id: 'Policy' })
+
+const Problem = z
+  .strictObject({
+    id: z.string().nullable().describe('The rule.'),
+    line: z.int().nullable(),
+    column: z.int().nullable(),
+    message: z.string(),
+    help: z.string().nullable(),
+  })
+  .meta({ id: 'PolicyProblem' })
+
+const Rule = z
+  .strictObject({
+    id: z.string(),
+    effect: z.enum(['permit', 'forbid']),
+    title: z.string().nullable(),
+    message: z.string().nullable(),
+    line: z.int().nullable().describe('Line in the policy; null for a base rule.'),
+  })
+  .meta({ id: 'PolicyRule' })
+
+export const PolicyCheck = z
+  .strictObject({
+    object: z.literal('policy_check'),
+    valid: z.boolean(),
+    code: z.string().nullable().describe('Why the policy cannot be applied: an error code.'),
+    errors: z.array(Problem),
+    warnings: z.array(Problem),
+    tests: z.array(
+      z.strictObject({
+        line: z.int(),
+        name: z.string().nullable(),
+        passed: z.boolean(),
+        difference: z.string().nullable(),
+      }),
+    ),
+    rules: z.array(Rule),
+    time_dependent: z.boolean().describe('Whether a decision can change with time alone.'),
+  })
+  .meta({ id: 'PolicyCheck' })
+
+export const PolicyDecision = z
+  .strictObject({
+    object: z.literal('policy_decision'),
+    decision: z.enum(['allowed', 'refused']),
+    policy_version: version,
+    determined_by: z.array(Rule).describe('The rules that decided. None if it is refused because no rule permits it.'),
+    permitted_by: z.array(z.string()).describe('The rules that would permit it.'),
+    needs: z
+      .array(z.array(z.string()))
+      .describe('Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, …'),
+    errors: z.array(z.strictObject({ id: z.string().nullable(), message: z.string() })),
+    valid_until: Milliseconds.nullable().describe('When the decision can change although nothing else does.'),
+    facts: z.record(z.string(), z.unknown()).describe('What the rules were applied to.'),
+  })
+  .meta({ id: 'PolicyDecision' })
+
+const shared = { tag: 'Policy', auth: 'secret_key', stagedoorOnly: true } as const
+const readers = { rights: ['policy', 'audit'], roles: ['viewer', 'support', 'approver', 'admin'] } as const
+const writers = { rights: ['policy'], roles: ['admin'] } as const
+
+const refusals = ['policy_invalid', 'policy_too_large', 'policy_too_slow', 'policy_test_failed'] as const
+
+export const getPolicy = operation({
+  ...shared,
+  ...readers,
+  id: 'GetPolicy',
+  method: 'get',
+  path: '/v1/policy',
+  summary: 'Read the policy in force',
+  response: Policy,
+})
+
+export const listPolicyVersions = operation({
+  ...shared,
+  ...readers,
+  id: 'ListPolicyVersions',
+  method: 'get',
+  path: '/v1/policy/versions',
+  summary: 'List versions of the policy, newest first',
+  query: pagedQuery({}, z.string().regex(/^\d{1,15}$/, { error: 'the `next_cursor` of the previous page' })),
+  response: listOf(Policy),
+})
+
+export const putPolicy = operation({
+  ...shared,
+  ...writers,
+  id: 'PutPolicy',
+  method: 'put',
+  path: '/v1/policy',
+  summary: 'Apply a policy',
+  description:
+    'The policy is checked and its tests are run before it is in force. From the answer on, no token is created, redeemed or minted that it refuses; a session that it refuses ends when its next token is requested.',
+  action: 'policy.change',
+  body: z
+    .strictObject({
+      text,
+      off: off.default([]),
+      tests,
+      if_version: version.optional().describe('The version that this change is based on. Default: any.'),
+      reason: z.string().min(1).max(500).optional().describe('Why, for the audit log and the history.'),
+    })
+    .meta({ id: 'PutPolicyRequestBody' }),
+  response: Policy,
+  errors: [...formErrors, ...refusals, 'policy_changed_meanwhile'],
+})
+
+export const rollbackPolicy = operation({
+  ...shared,
+  ...writers,
+  id: 'RollbackPolicy',
+  method: 'post',
+  path: '/v1/policy/rollback',
+  summary: 'Apply an earlier version of the policy again',
+  description: 'The earlier text gets a new version. 0 is the default policy.',
+  action: 'policy.change',
+  body: z
+    .strictObject({ version, reason: z.string().min(1).max(500).optional() })
+    .meta({ id: 'RollbackPolicyRequestBody' }),
+  response: Policy,
+  errors: [...formErrors, ...refusals, 'resource_not_found', 'policy_changed_meanwhile'],
+})
+
+export const checkPolicy = operation({
+  ...shared,
+  ...writers,
+  id: 'CheckPolicy',
+  method: 'post',
+  path: '/v1/policy/check',
+  summary: 'Check a policy and run its tests, without applying it',
+  body: z.strictObject({ text, off: off.default([]), tests }).meta({ id: 'CheckPolicyRequestBody' }),
+  response: PolicyCheck,
+  errors: [...formErrors],
+})
+
+export const explainPolicy = operation({
+  ...shared,
+  rights: ['act', 'policy'],
+  roles: ['support', 'approver', 'admin'],
+  id: 'ExplainPolicy',
+  method: 'post',
+  path: '/v1/policy/explain',
+  summary: 'Say how the policy decides, and why, without creating anything',
+  description: 'Send what CreateActorToken takes, or the id of a session.',
+  body: z
+    .strictObject({
+      user_id: Id.optional(),
+      actor: z
+        .looseObject({ sub: z.string().min(1).max(MAX_SUB_LENGTH) })
+        .optional()
+        .describe('The actor payload.'),
+      session_id: Id.optional().describe('Decides about this session, instead of a new token.'),
+      session_max_duration_in_seconds: z.int().min(1).max(315_360_000).default(1_800),
+      reason: z.string().min(1).max(500).optional(),
+      reason_category: z.string().min(1).max(64).optional(),
+      ticket: z.string().min(1).max(500).optional(),
+      auth: z.strictObject({ at: Milliseconds, amr: z.array(z.string().min(1).max(32)).max(16) }).optional(),
+    })
+    .meta({ id: 'ExplainPolicyRequestBody' }),
+  response: PolicyDecision,
+  errors: [...formErrors, 'resource_not_found'],
+})

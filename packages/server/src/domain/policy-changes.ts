@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto'
+import { ApiError, notFound } from '../contract/errors.ts'
+import { auditEvent } from './audit/event.ts'
+import type { Context } from './context.ts'
+import { type Decided, decide, frozenFacts, frozenFactsOf } from './policy.ts'
+import type { PolicyCheck } from './policy-engine.ts'
+import type { PolicyRecord } from './records.ts'
+import { getSession } from './sessions.ts'
+import type { Found, Page } from './store.ts'
+
+/** Changes of the policy, its history, and questions about it that change nothing. */
+
+export interface PolicyDraft {
+  text: string
+  off: string[]
+  tests?: string | undefined
+}
+
+/** Returns the policy in force. */
+export async function getPolicy(ctx: Context): Promise<PolicyRecord> {
+  return versionOf(ctx, await ctx.store.policies.current())
+}
+
+/** Lists the versions that were applied, newest first. */
+export function listPolicyVersions(ctx: Context, input: Page & { counted: boolean }): Promise<Found<PolicyRecord>> {
+  return ctx.store.policies.list(input, input)
+}
+
+/** Checks a policy and runs its tests. Changes nothing. */
+export function checkPolicy(ctx: Context, { text, off, tests }: PolicyDraft): Promise<PolicyCheck> {
+  return ctx.policy.check(text, off, tests, { zone: ctx.settings.time_zone })
+}
+
+/**
+ * Puts a policy in force.
+ * @param input.if_version the version that the change is based on; omitted: whatever is in force
+ * @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_test_failed, policy_changed_meanwhile
+ */
+export async function putPolicy(
+  ctx: Context,
+  input: PolicyDraft & { if_version?: number | undefined; reason?: string | undefined },
+): Promise<PolicyRecord> {
+  const current = await ctx.store.policies.current()
+  const basedOn = input.if_version ?? current
+  if (basedOn !== current) throw new ApiError('policy_changed_meanwhile')
+  assertUsable(await checkPolicy(ctx, input))
+  const { text, off } = input
+  const version = basedOn + 1
+  const record: PolicyRecord = {
+    version,
+    policy_text: text,
+    off: JSON.stringify([...off].sort()),
+    digest: digestOf(text, off),
+    reason: input.reason ?? null,
+    created_by: ctx.caller.principal.id ?? ctx.caller.principal.type,
+    created_at: ctx.clock.now(),
+  }
+  // Ready before it is in force, so that no decision waits for it on this node.
+  await ctx.policy.load({ version, text, off })
+  const event = auditEvent(ctx, {
+    action: 'policy.change',
+    about: {},
+    target_id: String(version),
+    details: { digest: record.digest, version },
+    ...(input.reason === undefined ? {} : { reason: input.reason }),
+  })
+  if (!(await ctx.store.policies.put(record, basedOn, event))) throw new ApiError('policy_changed_meanwhile')
+  return record
+}
+
+/** Puts an earlier version in force again, as a new version. @throws ApiError resource_not_found, and as `putPolicy` */
+export async function rollbackPolicy(
+  ctx: Context,
+  input: { version: number; reason?: string | undefined },
+): Promise<PolicyRecord> {
+  const { policy_text, off } = await versionOf(ctx, input.version)
+  const reason = input.reason ?? `rollback to version ${input.version}`
+  return putPolicy(ctx, { text: policy_text, off: JSON.parse(off), reason })
+}
+
+export interface Explained {
+  user_id?: string | undefined
+  actor?: { sub: string; [member: string]: unknown } | undefined
+  session_id?: string | undefined
+  session_max_duration_in_seconds: number
+  reason?: string | undefined
+  reason_category?: string | undefined
+  ticket?: string | undefined
+  auth?: { at: number; amr: string[] } | undefined
+}
+
+/** Decides about a request or a session, and says why. @throws ApiError resource_not_found, form_param_missing */
+export async function explainPolicy(ctx: Context, input: Explained): Promise<Decided> {
+  if (input.session_id !== undefined) return explainSession(ctx, input.session_id)
+  const { user_id, actor } = input
+  if (user_id === undefined) throw missing('user_id')
+  if (actor === undefined) throw missing('actor')
+  const decided = await decide(
+    ctx,
+    { user_id, actor_sub: actor.sub, frozen: frozenFacts(ctx, { ...input, actor }) },
+    true,
+  )
+  if (!decided) throw notFound('user', user_id)
+  return decided
+}
+
+async function explainSession(ctx: Context, id: string): Promise<Decided> {
+  const session = await getSession(ctx, { id })
+  const { user_id, actor_sub } = session
+  if (actor_sub === null) throw notFound('session with an actor', id)
+  const decided = await decide(ctx, { session_id: id, user_id, actor_sub, frozen: frozenFactsOf(session) }, true)
+  if (!decided) throw notFound('user', user_id)
+  return decided
+}
+
+const missing = (param: string) =>
+  new ApiError('form_param_missing', { params: { param }, meta: { param_name: param } })
+
+async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
+  if (version > 0) {
+    const record = await ctx.store.policies.find(version)
+    if (!record) throw notFound('policy version', String(version))
+    return record
+  }
+  const { text, off } = ctx.defaultPolicy
+  return {
+    version,
+    policy_text: text,
+    off: JSON.stringify(off),
+    digest: digestOf(text, off),
+    reason: null,
+    created_by: '',
+    created_at: 0,
+  }
+}
+
+function assertUsable({ refusal, errors, tests }: PolicyCheck): void {
+  if (refusal === null) return
+  throw new ApiError(refusal, { meta: { errors, tests: tests.filter(test => !test.passed) } })
+}
+
+function digestOf(text: string, off: readonly string[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify([text, [...off].sort()]))
+    .digest('hex')
+}

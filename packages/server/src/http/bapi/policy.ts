@@ -1,0 +1,23 @@
+import * as contract from '../../contract/policy.ts'
+import {
+  checkPolicy,
+  explainPolicy,
+  getPolicy,
+  listPolicyVersions,
+  putPolicy,
+  rollbackPolicy,
+} from '../../domain/policy-changes.ts'
+import { type Http, mount } from '../mount.ts'
+import { mountList } from './lists.ts'
+import { presentPolicy, presentPolicyCheck, presentPolicyDecision } from './present-policy.ts'
+
+export function mountPolicy(http: Http): void {
+  mountList(http, contract.listPolicyVersions, listPolicyVersions, (_ctx, policy) => presentPolicy(policy))
+  mount(http, contract.getPolicy, async ctx => presentPolicy(await getPolicy(ctx)))
+  mount(http, contract.putPolicy, async (ctx, { body }) => presentPolicy(await putPolicy(ctx, body)))
+  mount(http, contract.rollbackPolicy, async (ctx, { body }) => presentPolicy(await rollbackPolicy(ctx, body)))
+  mount(http, contract.checkPolicy, async (ctx, { body }) => presentPolicyCheck(await checkPolicy(ctx, body)))
+  mount(http, contract.explainPolicy, async (ctx, { body }) =>
+    presentPolicyDecision(ctx, await explainPolicy(ctx, body)),
+  )
+}

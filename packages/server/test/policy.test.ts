@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { testDatabase } from '../../../test/support/database.ts'
+import { times } from '../../../test/support/deep.ts'
+import { claimsOf } from '../../../test/support/jwt.ts'
+import { type Answer, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
+const example = (name: string) => readFileSync(new URL(`../../../examples/policies/${name}`, import.meta.url), 'utf8')
+
+const ALL = '@id("all") permit (principal, action in Action::"act", resource);'
+const SUPPORT = `@id("support") @title("Support acts.")
+permit (principal in Team::"support", action in Action::"act", resource);
+
+@id("tickets") @message("A ticket is required.")
+forbid (principal, action in Action::"act", resource) unless { context has reason && context.reason has ticket };
+`
+
+const put = (server: TestServer, text: string, fields: object = {}) =>
+  server.call('PUT', '/v1/policy', { text, off: ['base.reason'], ...fields })
+const register = async (server: TestServer, sub: string, fields: object = {}) =>
+  expectOk(await server.call('PUT', `/v1/actors/${sub}`, { kind: 'operator', ...fields }))
+const act = (server: TestServer, user_id: string, sub: string, fields: object = {}) =>
+  server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub }, ...fields })
+const mint = (server: TestServer, { session_id, cookie }: { session_id: string; cookie: string }) =>
+  server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie })
+const setMetadata = async (server: TestServer, id: string, stagedoor: object) =>
+  expectOk(await server.call('PATCH', `/v1/users/${id}/metadata`, { private_metadata: { stagedoor } }))
+
+/** Checks that acting was refused. @returns what the server tells about the refusal */
+function refused(answer: Answer, determined_by: string[]) {
+  assert.deepEqual([answer.status, answer.codes], [403, ['acting_refused']], answer.text)
+  const { meta } = answer.body.errors[0]
+  assert.deepEqual(
+    meta.determined_by.map(({ id }: { id: string }) => id),
+    determined_by,
+  )
+  return meta
+}
+
+describe('the default policy', () => {
+  it('lets any actor act that the backend names, as Clerk does, and refuses protected users', async () => {
+    await using server = await testServer({ env })
+    const { id } = await server.createUser()
+    expectOk(await act(server, id, 'olivia'))
+    expectOk(await act(server, id, 'nightly', { actor: { sub: 'nightly', kind: 'agent', act: { sub: 'olivia' } } }))
+    const { version, text } = expectOk(await server.call('GET', '/v1/policy'))
+    assert.equal(version, 0)
+    assert.match(text, /default\.backend/)
+    await setMetadata(server, id, { protected: true })
+    refused(await act(server, id, 'olivia'), ['base.protected'])
+  })
+})
+
+describe('a policy', () => {
+  it('decides when a token is created: by team, by reason; the refusal names the rules and what would help', async () => {
+    await using server = await testServer({ env })
+    const { id } = await server.createUser()
+    expectOk(await put(server, SUPPORT))
+    assert.deepEqual(refused(await act(server, id, 'olivia', { ticket: 'T-1' }), []).needs, [])
+    await register(server, 'olivia', { teams: ['support'] })
+    const meta = refused(await act(server, id, 'olivia'), ['tickets'])
+    assert.deepEqual(meta.needs, [['ticket']])
+    assert.equal(meta.determined_by[0].message, 'A ticket is required.')
+    expectOk(await act(server, id, 'olivia', { ticket: 'T-1' }))
+    // Clerk's clients can send it in the actor payload only.
+    expectOk(await act(server, id, 'olivia', { actor: { sub: 'olivia', ticket: 'T-1' } }))
+    const [created] = await server.auditEvents({ action: 'actor_token.create', outcome: 'done' })
+    const stored = (await server.stagedoor.services.store.audit.list({}, { limit: 100, offset: 0 })).rows
+    const event = JSON.parse(stored.find(row => row.id === created?.id)?.event ?? '{}')
+    assert.deepEqual(event.details, { policy: { version: 1, determined_by: ['support'] } })
+    const refusal = JSON.parse(stored.find(row => row.code === 'acting_refused')?.event ?? '{}')
+    assert.deepEqual(refusal.details, { policy: { version: 1, determined_by: ['tickets'] } })
+  })
+
+  it('decides again when a ticket is redeemed; a browser does not learn why, and the token stays pending', async () => {
+    await using server = await testServer({ env })
+    const token = await server.createActorToken({ actor: { sub: 'olivia' } })
+    const redeem = () => server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token })
+    expectOk(await put(server, SUPPORT))
+    const byTeam = await redeem()
+    await register(server, 'olivia', { teams: ['support'] })
+    const byTicket = await redeem()
+    for (const answer of [byTeam, byTicket]) {
+      assert.deepEqual([answer.status, answer.codes], [403, ['acting_refused']])
+      assert.deepEqual(answer.body.errors, byTeam.body.errors)
+      assert.doesNotMatch(answer.text, /tickets|support|determined/)
+    }
+    refused(await server.call('POST', '/v1/actor_tokens/accept', { ticket: token.token }), ['tickets'])
+    assert.equal(expectOk(await server.call('GET', `/v1/actor_tokens/${token.id}`)).status, 'pending')
+    expectOk(await server.call('POST', '/v1/policy/rollback', { version: 0 }))
+    expectOk(await redeem())
+  })
+
+  it('decides again at the next mint after the policy, the actor or the user changed, and ends the session', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    for (const [narrow, widen, rule] of [
+      [() => put(server, SUPPORT), () => server.call('POST', '/v1/policy/rollback', { version: 0 }), 'tickets'],
+      [
+        () =>
+          server.call('PATCH', `/v1/users/${user_id}/metadata`, {
+            private_metadata: { stagedoor: { protected: true } },
+          }),
+        () => server.call('PATCH', `/v1/users/${user_id}/metadata`, { private_metadata: { stagedoor: null } }),
+        'base.protected',
+      ],
+    ] as const) {
+      await register(server, 'olivia', { teams: ['support'] })
+      const session = await server.signIn({ user_id, actor: { sub: 'olivia' } })
+      expectOk(await mint(server, session))
+      expectOk(await narrow())
+      assert.equal((await mint(server, session)).status, 401)
+      const ended = expectOk(await server.call('GET', `/v1/sessions/${session.session_id}`))
+      assert.equal(ended.status, 'revoked')
+      const [event] = await server.auditEvents({ session_id: session.session_id, action: 'session.revoke' })
+      assert.equal(event?.reason, `policy: ${rule}`)
+      expectOk(await widen())
+      assert.equal((await mint(server, session)).status, 401, 'what ended stays ended')
+    }
+  })
+
+  it('is not evaluated by a mint when nothing changed', async () => {
+    await using server = await testServer({ env })
+    expectOk(await put(server, ALL))
+    const session = await server.signIn({ actor: { sub: 'olivia' } })
+    const { policy } = server.stagedoor.services
+    let evaluations = 0
+    const { decide } = policy
+    policy.decide = (...args) => {
+      evaluations += 1
+      return decide.apply(policy, args)
+    }
+    for (let i = 0; i < 50; i++) expectOk(await mint(server, session))
+    assert.equal(evaluations, 0)
+    expectOk(await put(server, `${ALL}\n// the same in another version`))
+    for (let i = 0; i < 50; i++) expectOk(await mint(server, session))
+    assert.equal(evaluations, 1)
+    policy.decide = decide
+  })
+
+  it('that depends on the time is decided again when the time comes', async () => {
+    await using server = await testServer({ env: { ...env, STAGEDOOR_TIME_ZONE: 'Europe/Berlin' } })
+    // The clock of the tests begins on Thursday, 2026-01-01, at 0:00 in UTC: 1:00 in Berlin.
+    const business = `${ALL}\n@id("early") forbid (principal, action in Action::"act", resource) when { context.time.minute >= 62 };`
+    expectOk(await put(server, business))
+    const session = await server.signIn({ actor: { sub: 'olivia' } })
+    server.clock.advance(119)
+    expectOk(await mint(server, session))
+    server.clock.advance(1)
+    assert.equal((await mint(server, session)).status, 401)
+  })
+
+  it('gives no token for what it refuses, whatever is changed at the same time', async () => {
+    await using server = await testServer({ env })
+    await register(server, 'olivia', { teams: ['support'] })
+    expectOk(await put(server, '@id("s") permit (principal in Team::"support", action in Action::"act", resource);'))
+    const rounds = times(25, 10_000)
+    let started = 0
+    for (let round = 0; round < rounds; round++) {
+      const { id: user_id } = await server.createUser()
+      const token = expectOk(await act(server, user_id, 'olivia'))
+      const narrow =
+        round % 2 === 0
+          ? () => setMetadata(server, user_id, { protected: true })
+          : () => register(server, 'olivia', { teams: [] })
+      const [redeemed] = await Promise.all([
+        server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket: token.token }),
+        sleep(round % 5).then(narrow),
+        act(server, user_id, 'olivia'),
+      ])
+      // The change was acknowledged: whatever started before it gets no token now.
+      if (redeemed.status === 200) {
+        started += 1
+        const session_id = redeemed.body.response.created_session_id
+        const cookie = /__client=[^;]+/.exec(redeemed.headers.get('set-cookie') ?? '')?.[0] ?? ''
+        const answer = await mint(server, { session_id, cookie })
+        assert.equal(
+          answer.status,
+          401,
+          answer.status === 200 ? JSON.stringify(claimsOf(answer.body.jwt)) : answer.text,
+        )
+      }
+      assert.equal((await act(server, user_id, 'olivia')).status, 403)
+      await register(server, 'olivia', { teams: ['support'] })
+    }
+    console.log(`${started} of ${rounds} redemptions were first`)
+  })
+})
+
+describe('changing the policy', () => {
+  it('checks it first, and says where it is wrong', async () => {
+    await using server = await testServer({ env })
+    const wrong = await put(server, '@id("a")\npermit (principal, action, resource)\nwhen { resource.protcted };')
+    assert.deepEqual([wrong.status, wrong.codes], [422, ['policy_invalid']])
+    const [error] = wrong.body.errors[0].meta.errors
+    assert.deepEqual([error.id, error.line], ['a', 3])
+    assert.match(`${error.message} ${error.help}`, /protected/)
+    const tests = '{"actor":{"teams":[]},"expect":"allowed"}'
+    const failed = await put(server, SUPPORT, { tests })
+    assert.deepEqual([failed.status, failed.codes], [422, ['policy_test_failed']])
+    assert.deepEqual((await put(server, ALL, { off: ['base.blocked'] })).codes, ['policy_invalid'])
+    assert.equal(expectOk(await server.call('GET', '/v1/policy')).version, 0)
+    // A hostile text harms nobody.
+    const hostile = await put(server, `${ALL}${'('.repeat(200)}`)
+    assert.ok([413, 422].includes(hostile.status), hostile.text)
+    const { id } = await server.createUser()
+    expectOk(await act(server, id, 'olivia'))
+    const check = expectOk(await server.call('POST', '/v1/policy/check', { text: example('support-tiers.cedar') }))
+    assert.deepEqual([check.valid, check.errors], [true, []])
+  })
+
+  it('keeps every version, and replaces only the version that it is based on', async () => {
+    await using server = await testServer({ env })
+    expectOk(await put(server, ALL, { if_version: 0, reason: 'first' }))
+    assert.deepEqual((await put(server, SUPPORT, { if_version: 0 })).codes, ['policy_changed_meanwhile'])
+    const both = await Promise.all([put(server, SUPPORT, { if_version: 1 }), put(server, ALL, { if_version: 1 })])
+    assert.deepEqual(both.map(({ status }) => status).sort(), [200, 400])
+    const back = expectOk(await server.call('POST', '/v1/policy/rollback', { version: 1 }))
+    assert.deepEqual([back.version, back.text, back.reason], [3, ALL, 'rollback to version 1'])
+    assert.equal((await server.call('POST', '/v1/policy/rollback', { version: 9 })).status, 404)
+    const { data } = expectOk(await server.call('GET', '/v1/policy/versions?paginated=true'))
+    assert.deepEqual(
+      data.map(({ version }: { version: number }) => version),
+      [3, 2, 1],
+    )
+    const events = await server.auditEvents({ action: 'policy.change', outcome: 'done' })
+    assert.deepEqual(
+      events.map(({ target_id }) => target_id),
+      ['3', '2', '1'],
+    )
+  })
+
+  it('reaches a second server on the same database', async () => {
+    using database = testDatabase(env)
+    await using first = await testServer({ env: database.env })
+    const { id } = await first.createUser()
+    expectOk(await put(first, SUPPORT))
+    await first[Symbol.asyncDispose]()
+    await using second = await testServer({ env: database.env })
+    refused(await act(second, id, 'olivia'), ['tickets'])
+  })
+})
+
+describe('explaining', () => {
+  it('says which rules decide, what is known, and what would help; it creates nothing', async () => {
+    await using server = await testServer({ env })
+    const { id: user_id } = await server.createUser()
+    await register(server, 'olivia', { teams: ['support'], level: 2 })
+    expectOk(await put(server, SUPPORT))
+    const explain = (fields: object) => server.call('POST', '/v1/policy/explain', fields)
+    const no = expectOk(await explain({ user_id, actor: { sub: 'olivia' } }))
+    assert.deepEqual(
+      [no.decision, no.policy_version, no.needs, no.permitted_by],
+      ['refused', 1, [['ticket']], ['support']],
+    )
+    assert.deepEqual([no.facts.principal.level, no.facts.principal.teams], [2, ['support']])
+    const yes = expectOk(await explain({ user_id, actor: { sub: 'olivia' }, ticket: 'T-1' }))
+    assert.deepEqual([yes.decision, yes.determined_by[0].id], ['allowed', 'support'])
+    assert.deepEqual(expectOk(await server.call('GET', '/v1/actor_tokens')), [])
+    assert.equal((await explain({ user_id: 'user_0', actor: { sub: 'olivia' } })).status, 404)
+    assert.deepEqual((await explain({ user_id })).codes, ['form_param_missing'])
+    const { session_id } = await server.signIn({ user_id, actor: { sub: 'olivia' }, ticket: 'T-1' })
+    assert.equal(expectOk(await explain({ session_id })).decision, 'allowed')
+  })
+})
