@@ -604,7 +604,7 @@ class PutActorRequestBodyTypedDict(TypedDict):
     level: NotRequired[int | None]
     """Privilege level: 0 is an ordinary actor."""
     user_id: NotRequired[str | None]
-    """The operator’s own user. Nobody acts as themselves."""
+    """The operator’s own user, as whom the operator cannot act."""
     owner_sub: NotRequired[str | None]
     """The operator who is responsible for the agent. Only for agents."""
     disabled: NotRequired[bool | None]
@@ -627,7 +627,7 @@ class PutActorRequestBody(RequestModel):
     level: int | None = 0
     """Privilege level: 0 is an ordinary actor."""
     user_id: str | None = None
-    """The operator’s own user. Nobody acts as themselves."""
+    """The operator’s own user, as whom the operator cannot act."""
     owner_sub: str | None = None
     """The operator who is responsible for the agent. Only for agents."""
     disabled: bool | None = False

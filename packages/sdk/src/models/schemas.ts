@@ -499,7 +499,7 @@ export type PutActorRequestBody = {
    * @default 0
    */
   level?: number | undefined
-  /** The operator’s own user. Nobody acts as themselves. */
+  /** The operator’s own user, as whom the operator cannot act. */
   userId?: string | null | undefined
   /** The operator who is responsible for the agent. Only for agents. */
   ownerSub?: string | null | undefined

@@ -44,7 +44,7 @@ export const PutActorRequestBody = z
     teams: names.default([]),
     organizations: names.default([]).describe('The customers that the actor looks after.'),
     level: level.default(0).describe('Privilege level: 0 is an ordinary actor.'),
-    user_id: Id.nullish().describe('The operator’s own user. Nobody acts as themselves.'),
+    user_id: Id.nullish().describe('The operator’s own user, as whom the operator cannot act.'),
     owner_sub: z
       .string()
       .min(1)

@@ -305,7 +305,7 @@ const definitions = {
   },
   policy_changed_meanwhile: {
     status: 400,
-    message: 'Policy changed meanwhile',
+    message: 'Policy changed',
     long_message: 'Another version of the policy is in force than the one that this change is based on.',
     action: 'Read the policy again, and repeat the change.',
   },

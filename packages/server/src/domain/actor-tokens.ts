@@ -120,7 +120,7 @@ function actingRequest(ctx: Context, token: ActorTokenRecord): ActingRequest | u
     user_id: token.user_id,
     actor_sub: token.actor_sub,
     frozen: frozenFactsOf(token),
-    // A backend redeems for somebody whose address it does not tell.
+    // A backend redeems for a browser whose address the server does not know.
     address: ctx.caller.principal.type === 'client' ? ctx.caller.address : null,
   }
 }

@@ -33,7 +33,7 @@ export function checkPolicy(ctx: Context, { text, off, tests }: PolicyDraft): Pr
 
 /**
  * Puts a policy in force.
- * @param input.if_version the version that the change is based on; omitted: whatever is in force
+ * @param input.if_version the version that the change is based on; omitted: the version in force
  * @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_test_failed, policy_changed_meanwhile
  */
 export async function putPolicy(

@@ -211,7 +211,7 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
 
 /**
  * Checks that the policy still allows the session. Decides only if something changed since the last decision, or if its
- * time is over. A session that is no longer allowed ends.
+ * time has passed. A session that is no longer allowed ends.
  * @throws ApiError authentication_invalid, policy_unavailable
  */
 async function assertStillAllowed(ctx: Context, facts: MintFacts): Promise<void> {

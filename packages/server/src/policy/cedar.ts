@@ -223,7 +223,7 @@ function visibleFacts(
   const { minutes, weekday, instants, every_minute } = loaded.time
   if (loaded.names_people || minutes.length > 0 || weekday || instants.length > 0 || every_minute) return undefined
   const { now: _now, time: _time, ip, ...acting } = context
-  // Nobody is named, so of a user it matters only whether it is the one who is acted as.
+  // No rule names a person, so of a user it matters only whether it is the one who is acted as.
   const user = ({ id, external_id: _, ...facts }: UserFacts) => ({ ...facts, is_resource: id === resource.id })
   const operator = ({ sub: _, user: own, ...facts }: OperatorFacts) => ({
     ...facts,

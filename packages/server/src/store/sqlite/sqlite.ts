@@ -71,7 +71,7 @@ export class Sqlite implements Database {
   readonly #ballast: Ballast | undefined
   readonly #host: HostLock | undefined
   readonly #server: ServerLock | undefined
-  /** A command reads in its own thread: nobody else waits for it. */
+  /** Undefined in a command, which has no other requests that could wait. */
   readonly #reader: Reader | undefined
   readonly #highWaterMark: HighWaterMark | undefined
   /** Set once the database is migrated: before, there is no table of events. */
