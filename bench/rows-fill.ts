@@ -369,10 +369,11 @@ export async function fillPostgres(cluster: PostgresCluster, database: string, s
     )
     for (const { tab, conname } of constraints) await client.query(`alter table ${tab} drop constraint ${conname}`)
     for (const { indexname } of indexes) await client.query(`drop index ${indexname}`)
-    // Without the primary key of users, the trigger would read all of them for each identifier.
-    await client.query('alter table identifiers disable trigger identifiers_first')
+    // Without indexes, these triggers would read all users for each identifier.
+    for (const table of ['users', 'identifiers']) await client.query(`alter table ${table} disable trigger user`)
     for (const sql of statements(size, Date.now(), postgres)) await client.query(sql)
-    await client.query('alter table identifiers enable trigger identifiers_first')
+    await client.query(SEARCHED)
+    for (const table of ['users', 'identifiers']) await client.query(`alter table ${table} enable trigger user`)
     for (const { tab, conname, def } of constraints.reverse())
       await client.query(`alter table ${tab} add constraint ${conname} ${def}`)
     for (const { indexdef } of indexes) await client.query(indexdef)

@@ -16,12 +16,14 @@ import { bapi } from '../src/contract/bapi.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { cursorOf } from '../src/domain/cursor.ts'
 import { systemClock } from '../src/domain/random.ts'
-import type { ActorTokenFilter, AuditFilter, Page, SessionFilter } from '../src/domain/store.ts'
+import type { ActorFilter, ActorTokenFilter, AuditFilter, Page, SessionFilter } from '../src/domain/store.ts'
 import { listUsers } from '../src/domain/users.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
+import { actors } from '../src/store/actors.ts'
 import { auditEvents, refusedRequests } from '../src/store/audit-events.ts'
 import { jwtTemplates } from '../src/store/jwt-templates.ts'
+import { policies } from '../src/store/policies.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
 import type { BoundQuery, Database } from '../src/store/query.ts'
@@ -131,6 +133,8 @@ const READS: Record<string, Read> = {
   GetRefusedRequestsList: (db, input: Page) => refusedRequests(db).list({ counted: true }, input),
   ListJWTTemplates: (db, input: Page) => jwtTemplates(db).list({ counted: true }, input),
   GetSecretKeyList: (db, input: Page) => secretKeys(db).list({ counted: true }, input),
+  ListActors: (db, input: ActorFilter & Page) => actors(db).list(input, input),
+  ListPolicyVersions: (db, input: Page) => policies(db).list({ counted: true }, input),
   GetUserList: (db, input: never) => listUsers({ store: { users: users(db) } } as never, input),
 }
 
@@ -147,11 +151,14 @@ const PAGING = ['limit', 'offset', 'paginated', 'starting_after', 'total_count',
 /** Values for filters that are not any text, and for positions. */
 const VALUES: Record<string, string[]> = {
   banned: ['true', 'false'],
+  disabled: ['true', 'false'],
   before_seq: ['5000'],
   query: ['customer-5', 'zz', 'nobody has this'],
   outcome: ['done', 'refused'],
 }
 const POSITIONS: Record<string, string> = {
+  ListActors: 'olivia',
+  ListPolicyVersions: '5',
   GetActorTokenList: `act_${'5'.repeat(27)}`,
   GetSignInTokenList: `sit_${'5'.repeat(27)}`,
   GetSessionList: `sess_${'5'.repeat(27)}`,

@@ -61,6 +61,13 @@ class Actor(Model):
     sub: str
 
 
+class ActorLogin(Model):
+    at: Milliseconds
+    """When the actor logged in."""
+    amr: list[str]
+    """How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176)."""
+
+
 class ActorToken(Model):
     object: Literal["actor_token"]
     id: str
@@ -157,15 +164,6 @@ class Client(Model):
     updated_at: Milliseconds
 
 
-class CreateActorTokenRequestBodyAuth(Model):
-    """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
-
-    at: Milliseconds
-    """When the actor logged in."""
-    amr: list[str]
-    """How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176)."""
-
-
 class CreateActorTokenRequestBodyTypedDict(TypedDict):
     user_id: str
     """The ID of the user to act as."""
@@ -180,7 +178,7 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
     ticket: NotRequired[str | None]
     """The support ticket or its address. Policies see it. Stagedoor only."""
-    auth: NotRequired[CreateActorTokenRequestBodyTypedDict | None]
+    auth: NotRequired[ActorLogin | None]
     """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: NotRequired[str | None]
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
@@ -202,7 +200,7 @@ class CreateActorTokenRequestBody(RequestModel):
     """The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only."""
     ticket: str | None = Field(default=None, repr=False)
     """The support ticket or its address. Policies see it. Stagedoor only."""
-    auth: CreateActorTokenRequestBodyAuth | None = None
+    auth: ActorLogin | None = None
     """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
     return_url: str | None = None
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
@@ -410,41 +408,28 @@ class EmailAddress(Model):
     updated_at: Milliseconds
 
 
-class ExplainPolicyRequestBodyActor(Model):
-    """The actor payload."""
-
-    sub: str
-
-
-class ExplainPolicyRequestBodyAuth(Model):
-    at: Milliseconds
-    amr: list[str]
-
-
 class ExplainPolicyRequestBodyTypedDict(TypedDict):
     user_id: NotRequired[str | None]
-    actor: NotRequired[ExplainPolicyRequestBodyTypedDict | None]
-    """The actor payload."""
+    actor: NotRequired[Actor | Mapping[str, Any] | None]
     session_id: NotRequired[str | None]
     """Decides about this session, instead of a new token."""
     session_max_duration_in_seconds: NotRequired[int | None]
     reason: NotRequired[str | None]
     reason_category: NotRequired[str | None]
     ticket: NotRequired[str | None]
-    auth: NotRequired[ExplainPolicyRequestBodyTypedDict | None]
+    auth: NotRequired[ActorLogin | None]
 
 
 class ExplainPolicyRequestBody(RequestModel):
     user_id: str | None = None
-    actor: ExplainPolicyRequestBodyActor | None = None
-    """The actor payload."""
+    actor: Actor | None = None
     session_id: str | None = None
     """Decides about this session, instead of a new token."""
     session_max_duration_in_seconds: int | None = 1800
     reason: str | None = None
     reason_category: str | None = None
     ticket: str | None = Field(default=None, repr=False)
-    auth: ExplainPolicyRequestBodyAuth | None = None
+    auth: ActorLogin | None = None
 
 
 class HandshakePayload(Model):
@@ -528,22 +513,6 @@ class PhoneNumber(Model):
     updated_at: Milliseconds
 
 
-class Policy(Model):
-    object: Literal["policy"]
-    version: int
-    """0 is the default policy, which is in force until you apply your own."""
-    text: str
-    """The rules, in Cedar."""
-    off: list[str]
-    """Names of base rules that do not apply, such as `base.operators`."""
-    digest: str
-    """SHA-256 of the rules and the names of the rules that are off, in hex."""
-    reason: str | None
-    created_by: str | None
-    """Who applied it: the id of a secret key, or `command_line`."""
-    created_at: Milliseconds | None
-
-
 class PolicyCheck(Model):
     object: Literal["policy_check"]
     valid: bool
@@ -551,7 +520,7 @@ class PolicyCheck(Model):
     """Why the policy cannot be applied: an error code."""
     errors: list[PolicyProblem]
     warnings: list[PolicyProblem]
-    tests: list[PolicyCheckTests]
+    tests: list[PolicyTestResult]
     rules: list[PolicyRule]
     time_dependent: bool
     """Whether a decision can change with time alone."""
@@ -568,11 +537,17 @@ class PolicyDecision(Model):
     """The rules that would permit it."""
     needs: list[list[str]]
     """Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, …"""
-    errors: list[PolicyDecisionErrors]
+    errors: list[PolicyDecisionError]
     valid_until: Milliseconds | None
     """When the decision can change although nothing else does."""
     facts: dict[str, Any]
     """What the rules were applied to."""
+
+
+class PolicyDecisionError(Model):
+    id: str | None
+    """The rule."""
+    message: str
 
 
 class PolicyProblem(Model):
@@ -591,6 +566,30 @@ class PolicyRule(Model):
     message: str | None
     line: int | None
     """Line in the policy; null for a base rule."""
+
+
+class PolicyTestResult(Model):
+    line: int
+    name: str | None
+    passed: bool
+    difference: str | None
+    """What differs; null if the test passed."""
+
+
+class PolicyVersion(Model):
+    object: Literal["policy"]
+    version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    text: str
+    """The rules, in Cedar."""
+    off: list[str]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    digest: str
+    """SHA-256 of the rules and the names of the rules that are off, in hex."""
+    reason: str | None
+    created_by: str | None
+    """Who applied it: the id of a secret key, or `command_line`."""
+    created_at: Milliseconds | None
 
 
 class PutActorRequestBodyTypedDict(TypedDict):

@@ -15,6 +15,8 @@ export interface AcceptedActorToken extends schemas.AcceptedActorToken {}
 /** A session that an actor token started: it always has an `actor`. */
 export interface ActingSession extends schemas.ActingSession {}
 
+export interface ActorLogin extends schemas.ActorLogin {}
+
 /** A one-time grant to act as a user. `token` is the ticket; only creation returns it. */
 export interface ActorToken extends schemas.ActorToken {}
 
@@ -44,15 +46,19 @@ export interface JwtTemplate extends schemas.JWTTemplate {}
 
 export interface PhoneNumber extends schemas.PhoneNumber {}
 
-export interface Policy extends schemas.Policy {}
-
 export interface PolicyCheck extends schemas.PolicyCheck {}
 
 export interface PolicyDecision extends schemas.PolicyDecision {}
 
+export interface PolicyDecisionError extends schemas.PolicyDecisionError {}
+
 export interface PolicyProblem extends schemas.PolicyProblem {}
 
 export interface PolicyRule extends schemas.PolicyRule {}
+
+export interface PolicyTestResult extends schemas.PolicyTestResult {}
+
+export interface PolicyVersion extends schemas.PolicyVersion {}
 
 /** Refused requests that named nothing known to the server, counted per minute, address and code. */
 export interface RefusedRequests extends schemas.RefusedRequests {}

@@ -49,6 +49,13 @@ export type Actor = {
   [member: string]: unknown
 }
 
+export type ActorLogin = {
+  /** When the actor logged in. */
+  at: Milliseconds
+  /** How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176). */
+  amr: string[]
+}
+
 export type ActorToken = {
   object: 'actor_token'
   id: string
@@ -173,12 +180,7 @@ export type CreateActorTokenRequestBody = {
   /** The support ticket or its address. Policies see it. Stagedoor only. */
   ticket?: string | undefined
   /** The login of the actor, as your backend knows it. Policies see it. Stagedoor only. */
-  auth?: {
-    /** When the actor logged in. */
-    at: Milliseconds
-    /** How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176). */
-    amr: string[]
-  } | undefined
+  auth?: ActorLogin | undefined
   /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
@@ -304,11 +306,11 @@ export type EmailAddress = {
 
 export type ExplainPolicyRequestBody = {
   userId?: string | undefined
-  /** The actor payload. */
-  actor?: {
-    sub: string
-    [member: string]: unknown
-  } | undefined
+  /**
+   * The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored unchanged. The whole object becomes the `act` claim of the session tokens.
+   * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+   */
+  actor?: Actor | undefined
   /** Decides about this session, instead of a new token. */
   sessionId?: string | undefined
   /** @default 1800 */
@@ -316,11 +318,7 @@ export type ExplainPolicyRequestBody = {
   reason?: string | undefined
   reasonCategory?: string | undefined
   ticket?: string | undefined
-  auth?: {
-    /** Unix time in milliseconds. */
-    at: Milliseconds
-    amr: string[]
-  } | undefined
+  auth?: ActorLogin | undefined
 }
 
 export type HandshakePayload = {
@@ -407,22 +405,6 @@ export type PhoneNumber = {
   updatedAt: Milliseconds
 }
 
-export type Policy = {
-  object: 'policy'
-  /** 0 is the default policy, which is in force until you apply your own. */
-  version: number
-  /** The rules, in Cedar. */
-  text: string
-  /** Names of base rules that do not apply, such as `base.operators`. */
-  off: string[]
-  /** SHA-256 of the rules and the names of the rules that are off, in hex. */
-  digest: string
-  reason: string | null
-  /** Who applied it: the id of a secret key, or `command_line`. */
-  createdBy: string | null
-  createdAt: Milliseconds | null
-}
-
 export type PolicyCheck = {
   object: 'policy_check'
   valid: boolean
@@ -430,12 +412,7 @@ export type PolicyCheck = {
   code: string | null
   errors: PolicyProblem[]
   warnings: PolicyProblem[]
-  tests: ({
-    line: number
-    name: string | null
-    passed: boolean
-    difference: string | null
-  })[]
+  tests: PolicyTestResult[]
   rules: PolicyRule[]
   /** Whether a decision can change with time alone. */
   timeDependent: boolean
@@ -452,16 +429,19 @@ export type PolicyDecision = {
   permittedBy: string[]
   /** Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, … */
   needs: string[][]
-  errors: ({
-    id: string | null
-    message: string
-  })[]
+  errors: PolicyDecisionError[]
   /** When the decision can change although nothing else does. */
   validUntil: Milliseconds | null
   /** What the rules were applied to. */
   facts: {
     [member: string]: unknown
   }
+}
+
+export type PolicyDecisionError = {
+  /** The rule. */
+  id: string | null
+  message: string
 }
 
 export type PolicyProblem = {
@@ -480,6 +460,30 @@ export type PolicyRule = {
   message: string | null
   /** Line in the policy; null for a base rule. */
   line: number | null
+}
+
+export type PolicyTestResult = {
+  line: number
+  name: string | null
+  passed: boolean
+  /** What differs; null if the test passed. */
+  difference: string | null
+}
+
+export type PolicyVersion = {
+  object: 'policy'
+  /** 0 is the default policy, which is in force until you apply your own. */
+  version: number
+  /** The rules, in Cedar. */
+  text: string
+  /** Names of base rules that do not apply, such as `base.operators`. */
+  off: string[]
+  /** SHA-256 of the rules and the names of the rules that are off, in hex. */
+  digest: string
+  reason: string | null
+  /** Who applied it: the id of a secret key, or `command_line`. */
+  createdBy: string | null
+  createdAt: Milliseconds | null
 }
 
 export type PutActorRequestBody = {

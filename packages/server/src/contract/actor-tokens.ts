@@ -36,6 +36,14 @@ export const ActorToken = z
   })
   .meta({ id: 'ActorToken' })
 
+/** How and when an actor logged in. */
+export const ActorLogin = z
+  .strictObject({
+    at: Milliseconds.describe('When the actor logged in.'),
+    amr: z.array(z.string().min(1).max(32)).max(16).describe('How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176).'),
+  })
+  .meta({ id: 'ActorLogin' })
+
 export const CreateActorTokenRequestBody = z
   .strictObject({
     user_id: Id.meta({ description: 'The ID of the user to act as.', examples: ['user_1a2b3c'] }),
@@ -58,13 +66,9 @@ export const CreateActorTokenRequestBody = z
       .max(500)
       .optional()
       .describe('The support ticket or its address. Policies see it. Stagedoor only.'),
-    auth: z
-      .strictObject({
-        at: Milliseconds.describe('When the actor logged in.'),
-        amr: z.array(z.string().min(1).max(32)).max(16).describe('How: `pwd`, `otp`, `hwk`, `mfa` (RFC 8176).'),
-      })
-      .optional()
-      .describe('The login of the actor, as your backend knows it. Policies see it. Stagedoor only.'),
+    auth: ActorLogin.optional().describe(
+      'The login of the actor, as your backend knows it. Policies see it. Stagedoor only.',
+    ),
     return_url: z
       .string()
       .max(2_048)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { MAX_SUB_LENGTH } from './actor.ts'
-import { formErrors } from './actor-tokens.ts'
+import { Actor } from './actor.ts'
+import { ActorLogin, formErrors } from './actor-tokens.ts'
 import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 /** The policy: rules, written in Cedar, that decide who may act as whom. docs/concepts/policy.md explains the model. */
@@ -27,7 +27,7 @@ export const Policy = z
     created_by: z.string().nullable().describe('Who applied it: the id of a secret key, or `command_line`.'),
     created_at: Milliseconds.nullable(),
   })
-  .meta({ id: 'Policy' })
+  .meta({ id: 'PolicyVersion' })
 
 const Problem = z
   .strictObject({
@@ -49,6 +49,15 @@ const Rule = z
   })
   .meta({ id: 'PolicyRule' })
 
+const TestResult = z
+  .strictObject({
+    line: z.int(),
+    name: z.string().nullable(),
+    passed: z.boolean(),
+    difference: z.string().nullable().describe('What differs; null if the test passed.'),
+  })
+  .meta({ id: 'PolicyTestResult' })
+
 export const PolicyCheck = z
   .strictObject({
     object: z.literal('policy_check'),
@@ -56,18 +65,15 @@ export const PolicyCheck = z
     code: z.string().nullable().describe('Why the policy cannot be applied: an error code.'),
     errors: z.array(Problem),
     warnings: z.array(Problem),
-    tests: z.array(
-      z.strictObject({
-        line: z.int(),
-        name: z.string().nullable(),
-        passed: z.boolean(),
-        difference: z.string().nullable(),
-      }),
-    ),
+    tests: z.array(TestResult),
     rules: z.array(Rule),
     time_dependent: z.boolean().describe('Whether a decision can change with time alone.'),
   })
   .meta({ id: 'PolicyCheck' })
+
+const DecisionError = z
+  .strictObject({ id: z.string().nullable().describe('The rule.'), message: z.string() })
+  .meta({ id: 'PolicyDecisionError' })
 
 export const PolicyDecision = z
   .strictObject({
@@ -79,7 +85,7 @@ export const PolicyDecision = z
     needs: z
       .array(z.array(z.string()))
       .describe('Alternatives that each turn the refusal into an allow: `reason`, `ticket`, `duration:900`, …'),
-    errors: z.array(z.strictObject({ id: z.string().nullable(), message: z.string() })),
+    errors: z.array(DecisionError),
     valid_until: Milliseconds.nullable().describe('When the decision can change although nothing else does.'),
     facts: z.record(z.string(), z.unknown()).describe('What the rules were applied to.'),
   })
@@ -175,16 +181,13 @@ export const explainPolicy = operation({
   body: z
     .strictObject({
       user_id: Id.optional(),
-      actor: z
-        .looseObject({ sub: z.string().min(1).max(MAX_SUB_LENGTH) })
-        .optional()
-        .describe('The actor payload.'),
+      actor: Actor.optional(),
       session_id: Id.optional().describe('Decides about this session, instead of a new token.'),
       session_max_duration_in_seconds: z.int().min(1).max(315_360_000).default(1_800),
       reason: z.string().min(1).max(500).optional(),
       reason_category: z.string().min(1).max(64).optional(),
       ticket: z.string().min(1).max(500).optional(),
-      auth: z.strictObject({ at: Milliseconds, amr: z.array(z.string().min(1).max(32)).max(16) }).optional(),
+      auth: ActorLogin.optional(),
     })
     .meta({ id: 'ExplainPolicyRequestBody' }),
   response: PolicyDecision,

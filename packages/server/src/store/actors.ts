@@ -93,8 +93,8 @@ export function actors(db: Database): Store['actors'] {
 
     list({ kind, disabled, counted }, page) {
       const all = sqlFor.selectFrom('actors')
-      const { starting_after } = page
-      const further = starting_after === undefined ? all : all.where('sub', '>', starting_after)
+      const { starting_after = '' } = page
+      const further = all.where('sub', '>', starting_after)
       const rows = (limit: number, offset: number) => further.selectAll().orderBy('sub').limit(limit).offset(offset)
       // The registry is small, so these filters have no index: at most 1,000 actors are tested per request.
       const rest = [

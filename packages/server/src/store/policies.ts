@@ -36,9 +36,9 @@ export function policies(db: Database): Store['policies'] {
     },
 
     list({ counted }, page) {
-      const all = sqlFor.selectFrom('policies')
-      const { starting_after } = page
-      const further = starting_after === undefined ? all : all.where('version', '<', Number(starting_after))
+      const all = sqlFor.selectFrom('policies').where('version', '>', 0)
+      const { starting_after = Number.MAX_SAFE_INTEGER } = page
+      const further = all.where('version', '<', Number(starting_after))
       const rows = (limit: number, offset: number) =>
         further.selectAll().orderBy('version', 'desc').limit(limit).offset(offset)
       return readPage(db, { ...page, counted }, { rows, whole: [all], cursor: ({ version }) => String(version) })

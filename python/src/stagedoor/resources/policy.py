@@ -18,7 +18,7 @@ class Policy:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def get(self) -> models.Policy:
+    def get(self) -> models.PolicyVersion:
         """Reads the policy in force.
 
         Raises:
@@ -32,19 +32,19 @@ class Policy:
         """
         return self._http.send(self._get())
 
-    async def get_async(self) -> models.Policy:
+    async def get_async(self) -> models.PolicyVersion:
         """As `get`, asynchronously."""
         return await self._http.send_async(self._get())
 
-    def _get(self) -> Call[models.Policy]:
-        read = models.Policy.model_validate
+    def _get(self) -> Call[models.PolicyVersion]:
+        read = models.PolicyVersion.model_validate
         return Call("GET", "/v1/policy", read)
 
     def put(
         self,
         request: models.PutPolicyRequestBody | models.PutPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.PutPolicyRequestBodyTypedDict],
-    ) -> models.Policy:
+    ) -> models.PolicyVersion:
         """Applies a policy, after checking it and running its tests.
 
         Args:
@@ -71,16 +71,16 @@ class Policy:
         self,
         request: models.PutPolicyRequestBody | models.PutPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.PutPolicyRequestBodyTypedDict],
-    ) -> models.Policy:
+    ) -> models.PolicyVersion:
         """As `put`, asynchronously."""
         return await self._http.send_async(self._put(request, {**fields}))
 
-    def _put(self, request: object, fields: dict[str, Any]) -> Call[models.Policy]:
+    def _put(self, request: object, fields: dict[str, Any]) -> Call[models.PolicyVersion]:
         body = body_of(models.PutPolicyRequestBody, request, fields)
-        read = models.Policy.model_validate
+        read = models.PolicyVersion.model_validate
         return Call("PUT", "/v1/policy", read, body=body)
 
-    def list_versions(self, **filters: Unpack[models.ListPolicyVersionsQuery]) -> Page[models.Policy]:
+    def list_versions(self, **filters: Unpack[models.ListPolicyVersionsQuery]) -> Page[models.PolicyVersion]:
         """Lists the versions that were applied, newest first.
 
         Args:
@@ -97,18 +97,20 @@ class Policy:
         """
         return read_page(self._http, self._list_versions(filters))
 
-    async def list_versions_async(self, **filters: Unpack[models.ListPolicyVersionsQuery]) -> AsyncPage[models.Policy]:
+    async def list_versions_async(
+        self, **filters: Unpack[models.ListPolicyVersionsQuery]
+    ) -> AsyncPage[models.PolicyVersion]:
         """As `list_versions`, asynchronously."""
         return await read_page_async(self._http, self._list_versions(filters))
 
-    def _list_versions(self, filters: models.ListPolicyVersionsQuery) -> Listing[models.Policy]:
-        return Listing("/v1/policy/versions", {**filters}, models.Policy.model_validate)
+    def _list_versions(self, filters: models.ListPolicyVersionsQuery) -> Listing[models.PolicyVersion]:
+        return Listing("/v1/policy/versions", {**filters}, models.PolicyVersion.model_validate)
 
     def rollback(
         self,
         request: models.RollbackPolicyRequestBody | models.RollbackPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.RollbackPolicyRequestBodyTypedDict],
-    ) -> models.Policy:
+    ) -> models.PolicyVersion:
         """Applies an earlier version again, as a new version. 0 is the default policy.
 
         Args:
@@ -132,13 +134,13 @@ class Policy:
         self,
         request: models.RollbackPolicyRequestBody | models.RollbackPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.RollbackPolicyRequestBodyTypedDict],
-    ) -> models.Policy:
+    ) -> models.PolicyVersion:
         """As `rollback`, asynchronously."""
         return await self._http.send_async(self._rollback(request, {**fields}))
 
-    def _rollback(self, request: object, fields: dict[str, Any]) -> Call[models.Policy]:
+    def _rollback(self, request: object, fields: dict[str, Any]) -> Call[models.PolicyVersion]:
         body = body_of(models.RollbackPolicyRequestBody, request, fields)
-        read = models.Policy.model_validate
+        read = models.PolicyVersion.model_validate
         return Call("POST", "/v1/policy/rollback", read, body=body)
 
     def check(
