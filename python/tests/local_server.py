@@ -47,7 +47,7 @@ def server_of(answer: Callable[[Asked], Answer | None]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_any
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -345,6 +345,10 @@ describe('a mistake', () => {
     const found = await rights()
     assert.equal(found.result, 'warn')
     assert.match(found.detail, /^1 secret key has every right\. .*stagedoor keys create --may/)
+    const all = JSON.parse((await run(['doctor', '--json'], env, empty)).stdout)
+    const policy = all.find(({ check }: { check: string }) => check === 'policy')
+    assert.equal(policy.result, 'warn')
+    assert.match(policy.detail, /^The default policy is in force: .*stagedoor policy apply/)
     rmSync(empty, { recursive: true })
   })
 

@@ -375,6 +375,48 @@ describe('the commands', () => {
     assert.equal((await json(['doctor'])).find(({ check }: { check: string }) => check === 'rights').result, 'ok')
   })
 
+  it('register an actor, and check, apply, explain and roll back a policy', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stagedoor-policy-'))
+    const file = join(folder, 'support.cedar')
+    const rules = `@id("support") @title("Support acts.")
+permit (principal in Team::"support", action in Action::"act", resource);
+@id("tickets") @message("A ticket is required.")
+forbid (principal, action in Action::"act", resource) unless { context has reason && context.reason has ticket };
+`
+    writeFileSync(file, rules)
+    writeFileSync(join(folder, 'support.tests.jsonl'), '{"actor":{"teams":[]},"expect":"refused"}\n')
+    await json(['users', 'create', '--external-id', 'of-policy'])
+    const explain = (...more: string[]) =>
+      run(['policy', 'explain', '--user', 'of-policy', '--actor', 'olivia@support', ...more])
+    assert.match((await explain()).stdout, /^allowed by version 0 of the policy\n {2}default\.backend: /)
+    const checked = await run(['policy', 'check', file])
+    assert.match(checked.stdout, /support\.cedar is valid: \d+ rules, 1 of 1 tests passed\./, checked.stderr)
+    assert.equal((await json(['policy', 'apply', file, '--reason', 'first'])).version, 1)
+    const actor = await json(['actors', 'set', 'olivia@support', '--team', 'support', '--level', '2'])
+    assert.deepEqual([actor.teams, actor.level], [['support'], 2])
+    assert.match((await run(['actors', 'list'])).stdout, /^olivia@support +operator +support +2 *$/m)
+    const refused = await explain()
+    assert.equal(refused.code, 1)
+    assert.match(
+      refused.stdout,
+      /^refused by version 1 .*\n {2}tickets: A ticket is required\.\n.*support\n.*: ticket$/m,
+    )
+    assert.equal((await explain('--ticket', 'T-1')).code, 0)
+    const created = ['actor-tokens', 'create', '--user', 'of-policy', '--actor', 'olivia@support']
+    const without = await run(created)
+    assert.deepEqual([without.code, /stagedoor policy explain/.test(without.stderr)], [1, true], without.stderr)
+    assert.equal((await json([...created, '--ticket', 'T-1'])).status, 'pending')
+    writeFileSync(file, rules.replace('context.reason has ticket', 'context.resaon has ticket'))
+    const wrong = await run(['policy', 'apply', file])
+    assert.equal(wrong.code, 2)
+    assert.match(wrong.stdout + wrong.stderr, /support\.cedar:4:\d+ .*resaon/)
+    assert.equal((await run(['policy', 'rollback', '7'])).code, 1)
+    assert.equal((await json(['policy', 'rollback', '0'])).version, 2)
+    assert.match((await run(['policy', 'history'])).stdout, /^2 .*rollback to version 0.*\n1 .*first/m)
+    assert.match((await run(['policy', 'show'])).stdout, /default\.backend/)
+    rmSync(folder, { recursive: true })
+  })
+
   it('refuse rights and expiries that are invalid, and say which are valid', async () => {
     const before = await json(['keys', 'list'])
     for (const [args, message] of [

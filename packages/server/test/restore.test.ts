@@ -18,8 +18,12 @@ import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import BetterSqlite3 from 'better-sqlite3'
 import { COMMAND } from '../../../test/support/command.ts'
+import { testDatabase } from '../../../test/support/database.ts'
 import { times } from '../../../test/support/deep.ts'
 import { type Serving, serving } from '../../../test/support/serving.ts'
+import { backupSqlite } from '../src/store/sqlite/backup.ts'
+import { Restore } from '../src/store/sqlite/restore.ts'
+import { openStore } from '../src/store/store.ts'
 
 const OPERATING = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
 
@@ -242,10 +246,31 @@ describe('stagedoor restore', () => {
       await gone
       assert.ok(existsSync(file(server)), 'without this file, a server would start with an empty database')
     }
-    assert.equal((await server.command('restore', backup)).code, 0)
+    const last = await server.command('restore', backup)
+    assert.equal(last.code, 0, last.stderr)
     await using after = await again(server)
     assert.equal(await mint(after, session), 401)
     assert.equal(await mint(after, later), 404)
+  })
+})
+
+describe('the name of a replaced database', () => {
+  it('is another one if an interrupted restore of the same second has used it', async () => {
+    using database = testDatabase()
+    await (await openStore(`sqlite:${database.path}`)).close()
+    const backup = `${database.path}.backup`
+    backupSqlite(database.path, backup)
+    const names: (string | undefined)[] = []
+    for (let n = 0; n < 3; n++) {
+      const restore = new Restore(database.path, backup)
+      names.push(restore.takeOver('replaced-now'))
+      restore.close()
+    }
+    assert.deepEqual(
+      names,
+      ['', '-2', '-3'].map(more => `${database.path}.replaced-now${more}`),
+    )
+    for (const name of names) assert.ok(existsSync(name ?? ''))
   })
 })
 

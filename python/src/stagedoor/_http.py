@@ -152,8 +152,8 @@ class Http:
     ) -> Generator[httpx.Request | float, httpx.Response | httpx.RequestError | None, T]:
         """Yields steps: a request to send, or seconds to wait. The caller sends the outcome of each step back.
 
-        Retries a GET, a PUT, and a creation with an idempotency key. Other requests may have been processed although the
-        answer was lost. A request that was answered 429 was not processed, so it is always retried, unless the
+        Retries a GET, a PUT, and a creation with an idempotency key. Other requests may have been processed although
+        the answer was lost. A request that was answered 429 was not processed, so it is always retried, unless the
         requested wait is longer than the timeout.
         """
         for usual_wait in (*_RETRY_WAITS_SECONDS, None):

@@ -133,6 +133,7 @@ async function examineDatabase(check: Check, findings: Finding[], config: Config
       await check('durability', () => durability(stagedoor), 'warn')
       await check('keys', () => keys(stagedoor), 'warn')
       await check('rights', () => rightsOfKeys(stagedoor, config.environment !== 'development'), 'warn')
+      await check('policy', () => policyInForce(stagedoor, config.environment !== 'development'), 'warn')
     })
   } catch (error) {
     const { message } = error as Error
@@ -198,6 +199,18 @@ async function keys(stagedoor: Stagedoor): Promise<string> {
 async function usableKeys(stagedoor: Stagedoor): Promise<SecretKeyRecord[]> {
   const context = stagedoor.context(commandLine())
   return (await allSecretKeys(context)).filter(key => isUsableAt(key, context.clock.now()))
+}
+
+/** Warns if the default policy is in force. */
+async function policyInForce({ services }: Stagedoor, inProduction: boolean): Promise<string> {
+  const version = await services.store.policies.current()
+  const record = version === 0 ? undefined : await services.store.policies.find(version)
+  if (record !== undefined && record.policy_text !== services.defaultPolicy.text)
+    return `version ${version} decides who may act as whom`
+  if (!inProduction) return 'the default policy: any actor that a backend names may act as any user'
+  throw new Error(
+    'The default policy is in force: any actor that a backend names may act as any user. Write rules and apply them with `stagedoor policy apply` (docs/concepts/policy.md).',
+  )
 }
 
 /** Warns about secret keys that may do more than they should have to, and about keys that expire soon. */

@@ -58,7 +58,7 @@ export class Restore {
   takeOver(suffix: string): string | undefined {
     const path = this.#path
     for (const side of ['-wal', '-shm', '-ballast', '-host', '-server']) rmSync(`${this.copy}${side}`, { force: true })
-    const replaced = existsSync(path) ? `${path}.${suffix}` : undefined
+    const replaced = existsSync(path) ? unusedName(`${path}.${suffix}`) : undefined
     if (replaced) {
       keep(path, replaced)
       // The log of the old database must not be applied to the new one.
@@ -132,6 +132,13 @@ function acknowledgeAll(path: string): void {
   const mark = new HighWaterMark(path)
   mark.write(last)
   mark.close()
+}
+
+/** Returns a name that no file has: an interrupted restore of the same second may have used the first one. */
+function unusedName(path: string): string {
+  let name = path
+  for (let n = 2; existsSync(name) || existsSync(acknowledgedPath(name)); n++) name = `${path}-${n}`
+  return name
 }
 
 /** Links a file under a second name, or copies it if the file system has no links. */
