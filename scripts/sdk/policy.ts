@@ -27,7 +27,7 @@ export const policy: Resource = {
         policy_changed_meanwhile: '`if_version` is not the version in force',
       },
       examples: {
-        typescript: "await stagedoor.policy.put({ text: await readFile('support.cedar', 'utf8'), ifVersion: 16 })",
+        typescript: "await stagedoor.policy.put({ text: 'permit (principal, action, resource);', ifVersion: 16 })",
         python: `
           >>> rule = '@id("all") permit (principal, action in Action::"act", resource);'
           >>> stagedoor.policy.put(text=rule, off=["base.reason"]).version > 0
@@ -60,7 +60,8 @@ export const policy: Resource = {
       name: 'check',
       does: 'Checks a policy and runs its tests, without applying it.',
       examples: {
-        typescript: 'const { valid, errors } = await stagedoor.policy.check({ text })',
+        typescript:
+          "const { valid, errors } = await stagedoor.policy.check({ text: 'permit (principal, action, resource);' })",
         python: `
           >>> stagedoor.policy.check(text="permit (principal, action, resource)").valid
           False`,

@@ -48,6 +48,18 @@ RULES: set[tuple[str, str | None]] = {
     ("form_param_value_invalid", "public_metadata"),
     ("form_param_value_invalid", "private_metadata"),
     ("form_param_value_invalid", "unsafe_metadata"),
+    # An operator has a user, an agent has an owner.
+    ("form_param_value_invalid", "owner_sub"),
+    ("form_param_value_invalid", "user_id"),
+    # Two names can look the same.
+    ("form_param_value_invalid", "sub"),
+    # A question about a policy names a session, or a user and an actor.
+    ("form_param_missing", "user_id"),
+    ("form_param_missing", "actor"),
+    # Any text is a valid request, but only few texts are policies.
+    ("policy_invalid", None),
+    ("policy_test_failed", None),
+    ("policy_changed_meanwhile", None),
     # An object that has ended cannot be changed.
     ("actor_token_cannot_be_revoked_code", None),
     ("sign_in_token_cannot_be_revoked_code", None),

@@ -18,7 +18,7 @@ describe('the reference', () => {
         const found = names.get(`${resource}.${method}`)
         assert.ok(found, `${resource}.${method}`)
         assert.ok(found.throws?.startsWith('StagedoorError'), `${found.name} documents its errors`)
-        assert.match(found.see ?? '', /`(GET|POST|PATCH|DELETE) \//, `${found.name} documents its endpoint`)
+        assert.match(found.see ?? '', /`(GET|POST|PUT|PATCH|DELETE) \//, `${found.name} documents its endpoint`)
         const takes = /^\w+\((?!options\??:|\))/.test(found.signature)
         if (takes) assert.ok(found.params.length > 0, `${found.name} documents its parameters`)
       }

@@ -381,8 +381,10 @@ describe('a refused request writes one audit event', () => {
     assert.deepEqual(
       silent.sort(),
       [
+        'CheckPolicy',
         'CreateSessionToken',
         'CreateSessionTokenFromTemplate',
+        'ExplainPolicy',
         'VerifyClient',
         'confirmTicket',
         'createDevBrowser',

@@ -81,6 +81,8 @@ describe('a transition', () => {
     }
     assert.deepEqual(await statements(() => server.createActorToken({ user_id })), [
       'select secret_keys',
+      // What the policy decides on.
+      'select instance',
       'with step_0',
     ])
     const tokens = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
@@ -88,7 +90,7 @@ describe('a transition', () => {
     assert.deepEqual(revoked, ['select secret_keys', 'select actor_tokens', 'with step_0'])
     const tickets = await Promise.all([server.createActorToken({ user_id }), server.createActorToken({ user_id })])
     const redeemed = await statements(() => redeem(server, tickets.shift()?.token ?? ''))
-    assert.deepEqual(redeemed, ['select actor_tokens', 'with step_0', 'select users'])
+    assert.deepEqual(redeemed, ['select actor_tokens', 'select instance', 'with step_0', 'select users'])
     const session = await server.signIn({ user_id })
     assert.deepEqual(await statements(() => mint(server, session)), ['select sessions'])
   })

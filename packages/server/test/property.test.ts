@@ -73,8 +73,18 @@ async function newWorld(server: TestServer): Promise<World> {
       return (await server.call('POST', '/v1/jwt_templates', { name, claims })).body
     }),
   )
+  const actors = await Promise.all(
+    ['olivia@support', 'nightly job'].map(
+      async sub => (await server.call('PUT', `/v1/actors/${encodeURIComponent(sub)}`, { kind: 'agent' })).body,
+    ),
+  )
+  const keys = await Promise.all(
+    ['one', 'two'].map(async name => (await server.call('POST', '/v1/secret_keys', { name })).body),
+  )
   return {
     ids: {
+      sub: actors.map(actor => actor.sub),
+      secret_key_id: keys.map(key => key.id),
       user_id: users.map(user => user.id),
       session_id: signed.map(session => session.session_id),
       identification_id: users.map(user => user['primary_email_address_id']),
@@ -177,6 +187,7 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
     )
   if (name === 'order_by')
     return nearly(fc.constantFrom('-created_at', '+email_address', 'username', 'last_active_at'), wild)
+  if (name === 'version' || name === 'if_version') return nearly(fc.constant(0), wild)
   if (name.startsWith('primary_')) return nearly(fc.constantFrom(null, ...(world.ids['identification_id'] ?? [])), wild)
   if (name === 'starting_after') return nearly(fc.constantFrom(...(world.ids['user_id'] ?? [])), wild)
   const options = schema.anyOf ?? schema.oneOf ?? schema.allOf

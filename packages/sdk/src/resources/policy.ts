@@ -41,7 +41,7 @@ export class Policy {
    *   `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
    * @see `PUT /v1/policy` (Stagedoor only)
    * @example
-   * await stagedoor.policy.put({ text: await readFile('support.cedar', 'utf8'), ifVersion: 16 })
+   * await stagedoor.policy.put({ text: 'permit (principal, action, resource);', ifVersion: 16 })
    */
   put(request: PutPolicyRequestBody, options?: RequestOptions): Promise<PolicyVersion> {
     return this.#http.put<schemas.PolicyVersion>('/v1/policy', request, options)
@@ -83,7 +83,7 @@ export class Policy {
    *   `form_param_unknown`
    * @see `POST /v1/policy/check` (Stagedoor only)
    * @example
-   * const { valid, errors } = await stagedoor.policy.check({ text })
+   * const { valid, errors } = await stagedoor.policy.check({ text: 'permit (principal, action, resource);' })
    */
   check(request: CheckPolicyRequestBody, options?: RequestOptions): Promise<PolicyCheck> {
     return this.#http.post<schemas.PolicyCheck>('/v1/policy/check', request, options)

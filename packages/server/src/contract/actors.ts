@@ -17,6 +17,7 @@ const names = z
   )
   .max(100)
   .refine(list => new Set(list).size === list.length, { params: { code: 'value' }, error: 'a list of distinct names' })
+  .meta({ uniqueItems: true })
 
 const level = z.int().min(0).max(1_000_000)
 

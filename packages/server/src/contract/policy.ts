@@ -7,14 +7,14 @@ import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 const version = z.int().min(0).describe('0 is the default policy, which is in force until you apply your own.')
 
-const text = z.string().max(262_144).describe('The rules, in Cedar.')
+const text = z.string().max(100_000).describe('The rules, in Cedar.')
 
 const off = z
   .array(z.string().max(64))
   .max(64)
   .describe('Names of base rules that do not apply, such as `base.operators`.')
 
-const tests = z.string().max(262_144).optional().describe('Tests of the policy, one JSON object per line.')
+const tests = z.string().max(100_000).optional().describe('Tests of the policy, one JSON object per line.')
 
 export const Policy = z
   .strictObject({

@@ -170,6 +170,16 @@ export const de: Texts = {
       text: 'Der Benutzer ist vorübergehend gesperrt, deshalb kann niemand als er handeln. Der Link gilt wieder, wenn er entsperrt wird, bevor der Link abläuft.',
       fix: 'Entsperren Sie zuerst den Benutzer: POST /v1/users/{user_id}/unlock.',
     },
+    acting_refused: {
+      title: 'Sie dürfen nicht als dieser Benutzer handeln',
+      text: 'Die Regeln dieses Servers erlauben es nicht. Der Link wurde nicht verbraucht: Fragen Sie die, die diese Regeln verwalten.',
+      fix: 'stagedoor policy explain --user … --actor … zeigt, welche Regel entscheidet.',
+    },
+    policy_unavailable: {
+      title: 'Das lässt sich gerade nicht entscheiden',
+      text: 'Der Server kann nicht prüfen, ob Sie als dieser Benutzer handeln dürfen. Der Link wurde nicht verbraucht: Versuchen Sie es gleich noch einmal.',
+      fix: 'Suchen Sie die Ursache im Protokoll des Servers.',
+    },
     actor_banned: {
       title: 'Sie dürfen als niemand anders handeln',
       text: 'Ihr eigenes Konto ist auf diesem Server gesperrt.',

@@ -174,6 +174,16 @@ export const en = {
       text: 'The user is locked, so you cannot act as them. The link works again if the user is unlocked before it expires.',
       fix: 'Unlock the user first: POST /v1/users/{user_id}/unlock.',
     },
+    acting_refused: {
+      title: 'You may not act as this user',
+      text: 'The rules of this server do not allow it. The link was not used up: ask the people who manage these rules.',
+      fix: 'stagedoor policy explain --user … --actor … shows which rule decides.',
+    },
+    policy_unavailable: {
+      title: 'It cannot be decided right now',
+      text: 'The server cannot check whether you may act as this user. The link was not used up: try again shortly.',
+      fix: 'Look for the cause in the log of the server.',
+    },
     actor_banned: {
       title: 'You may not act as anyone',
       text: 'Your own account is banned or locked on this server.',
