@@ -51,6 +51,9 @@ RULES: set[tuple[str, str | None]] = {
     # An operator has a user, an agent has an owner.
     ("form_param_value_invalid", "owner_sub"),
     ("form_param_value_invalid", "user_id"),
+    # Python and JavaScript differ in what is a space, and in which characters are assigned.
+    ("form_param_value_invalid", "organizations"),
+    ("form_param_value_invalid", "teams"),
     # Two names can look the same.
     ("form_param_value_invalid", "sub"),
     # A question about a policy names a session, or a user and an actor.
