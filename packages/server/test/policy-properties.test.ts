@@ -88,7 +88,7 @@ describe('with any policy and any facts', () => {
       }),
       { numRuns: DOCUMENTS },
     )
-    assert.ok(counts.allowed > 20 && counts.refused > 20 && counts.errors > 5, JSON.stringify(counts))
+    assert.ok(counts.allowed > 20 && counts.refused > 20 && counts.errors > 0, JSON.stringify(counts))
   })
 
   it('each remedy turns the refusal into an allow, and few evaluations find it', () => {

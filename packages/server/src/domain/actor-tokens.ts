@@ -185,7 +185,11 @@ export async function acceptTicket(
     }
     return ctx.store.actorTokens.accept(acceptance, key)
   }
-  const why = async () => (isExpected(token, expected_actor_sub) ? whyNot(ctx, token, now) : actorMismatch(token))
+  // The token as it is now: what ended it comes before what its user or actor is.
+  const why = async () =>
+    isExpected(token, expected_actor_sub)
+      ? whyNot(ctx, (await ctx.store.actorTokens.find(token.id)) ?? token, now)
+      : actorMismatch(token)
   if (await acceptWhileDecided(ctx, token, why, accept)) return { session, client, isNew: browser.client === undefined }
   const found = await ctx.store.actorTokens.find(token.id)
   const before = found && (await replayedRedemption(ctx, found, browser.presented, now))

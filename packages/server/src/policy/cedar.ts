@@ -61,8 +61,14 @@ interface ReadyVersion {
   decisions: Map<string, Decision>
 }
 
+/** The engines of one process share a copy of Cedar, until it breaks: starting one takes 0.1 s or more. */
+let shared: CedarInstance | undefined
+let engines = 0
+
 class CedarEngine implements PolicyEngine {
   readonly #newCedar: () => CedarModule
+  /** Makes the names of its policies different from those of other engines. */
+  readonly #name = `engine ${++engines}`
   readonly #worker: PolicyWorker
   /** By version, the least recently loaded first. */
   readonly #versions = new Map<number, ReadyVersion>()
@@ -181,7 +187,7 @@ class CedarEngine implements PolicyEngine {
     const used = [...this.#versions.values()].map(({ slot }) => slot)
     // The engine cannot forget a set of policies, but another one can take its name.
     const slot = Array.from({ length: MAX_VERSIONS }, (_, n) => n).find(n => !used.includes(n)) ?? 0
-    const set = new DecidingSet(`slot ${slot}`, compiled, off)
+    const set = new DecidingSet(`${this.#name} slot ${slot}`, compiled, off)
     this.#persevere(instance => set.enter(instance))
     const { time, ip, constants, entities } = compiled.uses
     const names_people = entities.some(({ type }) => PEOPLE.has(type)) || document.text.includes('external_id')
@@ -190,15 +196,24 @@ class CedarEngine implements PolicyEngine {
     return loaded
   }
 
+  /** Returns a copy of Cedar: the one that others use, unless tests replace Cedar. */
+  #start(others: CedarInstance | undefined): CedarInstance {
+    if (this.#newCedar !== newCedar) return new CedarInstance(this.#newCedar())
+    const instance = others ?? new CedarInstance(newCedar())
+    shared = instance
+    return instance
+  }
+
   /** Runs a call. If the engine breaks, repeats the call in a new one. */
   #persevere<T>(call: (instance: CedarInstance) => T): T {
     try {
-      this.#instance ??= new CedarInstance(this.#newCedar())
+      this.#instance ??= this.#start(shared)
       return call(this.#instance)
     } catch (first) {
       try {
+        if (shared === this.#instance) shared = undefined
         this.#instance = undefined
-        this.#instance = new CedarInstance(this.#newCedar())
+        this.#instance = this.#start(undefined)
         return call(this.#instance)
       } catch (second) {
         this.#instance = undefined
