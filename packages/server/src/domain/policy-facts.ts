@@ -180,7 +180,8 @@ export function reasonOf(
 
 /** Returns an address as policies compare it: an IPv4 address inside an IPv6 address becomes IPv4, a zone is dropped. */
 export function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+  const [plain = ''] = address.split('%', 1)
+  return plain.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 /**
