@@ -119,7 +119,7 @@ describe('the registry of actors', () => {
     expectOk(await act(server, user_id, 'olivia'))
   })
 
-  it('gives new versions to all whose facts change, and to nobody else', async () => {
+  it('gives new versions to those whose facts change, and to no others', async () => {
     await using server = await testServer({ env })
     const users = [
       await server.createUser(),

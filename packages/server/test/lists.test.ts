@@ -216,7 +216,7 @@ describe('filters that match few of many rows', () => {
     assert.deepEqual([next.data.length, next.next_cursor], [1, undefined])
   })
 
-  it('show a session as revoked at once, whichever of them are given', async () => {
+  it('show a session as revoked at once, with every combination of them', async () => {
     await using server = await testServer()
     const { id: user_id } = await server.createUser()
     const { session_id } = await server.signIn({ user_id, actor })

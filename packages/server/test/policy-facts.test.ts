@@ -5,7 +5,6 @@ import {
   chainLength,
   localTime,
   metadataProblem,
-  plainAddress,
   reasonOf,
   type UserColumns,
   userFacts,
@@ -114,15 +113,6 @@ describe('the facts of a request', () => {
       ticket: 'T-1',
     })
     assert.deepEqual(reasonOf({}, { sub: 'a', reason: 'Ticket 1234' }), {})
-  })
-
-  it('have the address as policies compare it', () => {
-    assert.deepEqual(['::ffff:10.1.2.3', 'fe80::1%eth0', '10.1.2.3', '2001:db8::1'].map(plainAddress), [
-      '10.1.2.3',
-      'fe80::1',
-      '10.1.2.3',
-      '2001:db8::1',
-    ])
   })
 })
 

@@ -69,7 +69,7 @@ describe('the thread that reads lists', () => {
     assert.deepEqual(await server.db.all(dynamic(sql`select * from item`)), [])
   })
 
-  it('reports errors of SQLite as such, and goes on', async () => {
+  it('reports errors of SQLite as such, and answers the next query', async () => {
     await using server = served()
     await assert.rejects(server.db.all(long(sql`select * from nothing`)), BetterSqlite3.SqliteError)
     assert.deepEqual(await server.db.get(long(sql`select 1 as one`)), { one: 1 })

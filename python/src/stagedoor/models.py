@@ -120,6 +120,8 @@ class AuditEvent(Model):
     target_id: str | None
     """Any other object that the event concerns: a secret key, a signing key."""
     reason: str | None
+    details: dict[str, Any] | None
+    """What else belongs to the event: for a decision, the version of the policy and the rules that decided."""
     address: str | None
     user_agent: str | None
     trace_id: str

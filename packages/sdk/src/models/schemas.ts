@@ -111,6 +111,10 @@ export type AuditEvent = {
   /** Any other object that the event concerns: a secret key, a signing key. */
   targetId: string | null
   reason: string | null
+  /** What else belongs to the event: for a decision, the version of the policy and the rules that decided. */
+  details: {
+    [member: string]: unknown
+  } | null
   address: string | null
   userAgent: string | null
   traceId: string

@@ -89,7 +89,7 @@ function addChanges(group: Command): void {
       const { off = [], ifVersion, reason } = options
       const draft = { text: read(file), off, ...testsOf(file, options) }
       const client = remote()
-      // Errors with their lines; `put` reports only the first one.
+      // Shows errors with their lines, and warnings. The server checks again before the policy is in force.
       const check = await client.policy.check(draft)
       if (!check.valid) {
         showCheck(file, check)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Actor } from './actor.ts'
-import { Id, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
+import { Id, JsonObject, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
 
 /** One event of the audit log. docs/concepts/audit.md describes its canonical bytes and its hash. */
 export const AuditEvent = z
@@ -24,6 +24,11 @@ export const AuditEvent = z
     user_id: z.string().nullable(),
     target_id: z.string().nullable().describe('Any other object that the event concerns: a secret key, a signing key.'),
     reason: z.string().nullable(),
+    details: JsonObject.meta({ type: 'object', additionalProperties: true })
+      .nullable()
+      .describe(
+        'What else belongs to the event: for a decision, the version of the policy and the rules that decided.',
+      ),
     address: z.string().nullable(),
     user_agent: z.string().nullable(),
     trace_id: z.string(),

@@ -126,7 +126,7 @@ export const putPolicy = operation({
   path: '/v1/policy',
   summary: 'Apply a policy',
   description:
-    'The policy is checked and its tests are run before it is in force. From the answer on, no token is created, redeemed or minted that it refuses; a session that it refuses ends when its next token is requested.',
+    'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. A session that it refuses ends when its next token is requested.',
   action: 'policy.change',
   body: z
     .strictObject({

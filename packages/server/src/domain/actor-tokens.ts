@@ -102,7 +102,7 @@ async function whileDecided<T>(
   why: () => Promise<ApiError | undefined>,
   write: (decided: Decided | undefined) => Promise<T | undefined>,
 ): Promise<T> {
-  const request = actingRequest(ctx, token)
+  const request = actingRequest(token)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const decided = request && (await decide(ctx, request))
     if (decided && !decided.decision.allowed) throw (await why()) ?? actingRefused(ctx, request, decided)
@@ -113,15 +113,13 @@ async function whileDecided<T>(
 }
 
 /** Returns the question that policies answer about a token; undefined for a sign-in token. */
-function actingRequest(ctx: Context, token: ActorTokenRecord): ActingRequest | undefined {
+function actingRequest(token: ActorTokenRecord): ActingRequest | undefined {
   if (token.actor_sub === null) return undefined
   return {
     actor_token_id: token.id,
     user_id: token.user_id,
     actor_sub: token.actor_sub,
     frozen: frozenFactsOf(token),
-    // A backend redeems for a browser whose address the server does not know.
-    address: ctx.caller.principal.type === 'client' ? ctx.caller.address : null,
   }
 }
 
@@ -199,8 +197,8 @@ export async function acceptTicket(
 }
 
 /**
- * Redeems on a decision. @returns false if something else than the policy prevents it: then nothing was decided about a
- * token that cannot be redeemed anyway
+ * Redeems on a decision.
+ * @returns false if something else than the policy prevents it. About a token that cannot be redeemed, nothing is decided
  * @throws ApiError acting_refused, policy_unavailable
  */
 async function acceptWhileDecided(
@@ -212,11 +210,9 @@ async function acceptWhileDecided(
   if (token.status !== 'pending') return false
   return whileDecided(ctx, token, why, async decided => {
     if (await accept(decided)) return true
-    const found = await ctx.store.actorTokens.find(token.id)
-    const request = actingRequest(ctx, token)
-    const current = request && found?.status === 'pending' ? await decide(ctx, request) : undefined
-    // Decide again only if that is why the statement did nothing.
-    return current && decided && !isSame(current.versions, decided.versions) ? undefined : false
+    const current = decided && (await ctx.store.actorTokens.findForDecision(token.user_id, token.actor_sub ?? ''))
+    // Decide again only if that can be why the statement did nothing.
+    return current && !isSame(current, decided.versions) ? undefined : false
   })
 }
 

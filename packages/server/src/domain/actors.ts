@@ -4,6 +4,7 @@ import type { PutActorRequestBody } from '../contract/actors.ts'
 import { invalidParam, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
+import { foldedSub } from './identifiers.ts'
 import type { ActorRecord } from './records.ts'
 import { applyCutoffs } from './revocations.ts'
 import { type ActorFilter, type Found, type Page, UniqueValueTaken } from './store.ts'
@@ -37,7 +38,7 @@ export async function putActor(ctx: Context, input: PutActor & { sub: string }):
   const now = ctx.clock.now()
   const actor: ActorRecord = {
     sub,
-    sub_folded: folded(sub),
+    sub_folded: foldedSub(sub),
     kind,
     name: input.name ?? null,
     teams: JSON.stringify(input.teams),
@@ -79,11 +80,6 @@ export function listActors(ctx: Context, input: ActorFilter & Page): Promise<Fou
 export async function deleteActor(ctx: Context, input: { sub: string }): Promise<void> {
   if (!(await ctx.store.actors.delete(input.sub, actorEvent(ctx, 'delete', input.sub))))
     throw notFound('actor', input.sub)
-}
-
-/** Returns a `sub` without differences that people do not see: case, spaces, and forms of the same character. */
-function folded(sub: string): string {
-  return sub.normalize('NFKC').toUpperCase().toLowerCase().replace(/\s+/g, ' ').trim()
 }
 
 function actorEvent(ctx: Context, verb: string, sub: string) {

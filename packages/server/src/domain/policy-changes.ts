@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { ApiError, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
-import { type Decided, decide, frozenFacts, frozenFactsOf } from './policy.ts'
-import type { PolicyCheck } from './policy-engine.ts'
+import { type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
+import { digestOf, type PolicyCheck } from './policy-engine.ts'
 import type { PolicyRecord } from './records.ts'
 import { getSession } from './sessions.ts'
 import type { Found, Page } from './store.ts'
@@ -26,9 +25,9 @@ export function listPolicyVersions(ctx: Context, input: Page & { counted: boolea
   return ctx.store.policies.list(input, input)
 }
 
-/** Checks a policy and runs its tests. Changes nothing. */
+/** Checks a policy and runs its tests. Changes nothing. @throws ApiError policy_unavailable */
 export function checkPolicy(ctx: Context, { text, off, tests }: PolicyDraft): Promise<PolicyCheck> {
-  return ctx.policy.check(text, off, tests, { zone: ctx.settings.time_zone })
+  return unlessUnavailable(() => ctx.policy.check(text, off, tests, { zone: ctx.settings.time_zone }))
 }
 
 /**
@@ -50,13 +49,11 @@ export async function putPolicy(
     version,
     policy_text: text,
     off: JSON.stringify([...off].sort()),
-    digest: digestOf(text, off),
+    digest: digestOf(input),
     reason: input.reason ?? null,
     created_by: ctx.caller.principal.id ?? ctx.caller.principal.type,
     created_at: ctx.clock.now(),
   }
-  // Ready before it is in force, so that no decision waits for it on this node.
-  await ctx.policy.load({ version, text, off })
   const event = auditEvent(ctx, {
     action: 'policy.change',
     about: {},
@@ -65,6 +62,8 @@ export async function putPolicy(
     ...(input.reason === undefined ? {} : { reason: input.reason }),
   })
   if (!(await ctx.store.policies.put(record, basedOn, event))) throw new ApiError('policy_changed_meanwhile')
+  // Only now: until the statement has decided, another policy can become this version.
+  await unlessUnavailable(() => ctx.policy.load({ version, text, off }))
   return record
 }
 
@@ -127,7 +126,7 @@ async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
     version,
     policy_text: text,
     off: JSON.stringify(off),
-    digest: digestOf(text, off),
+    digest: digestOf(ctx.defaultPolicy),
     reason: null,
     created_by: '',
     created_at: 0,
@@ -137,10 +136,4 @@ async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
 function assertUsable({ refusal, errors, tests }: PolicyCheck): void {
   if (refusal === null) return
   throw new ApiError(refusal, { meta: { errors, tests: tests.filter(test => !test.passed) } })
-}
-
-function digestOf(text: string, off: readonly string[]): string {
-  return createHash('sha256')
-    .update(JSON.stringify([text, [...off].sort()]))
-    .digest('hex')
 }

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
+
 /**
  * The port to the engine that decides who may act as whom. The rules are written in Cedar; `policy/` implements the port, and
- * nothing outside of it knows Cedar. This file has only types.
+ * nothing outside of it knows Cedar.
  */
 
 /** What a session may do as the user. `write` includes `read`. */
@@ -11,6 +13,13 @@ export interface PolicyDocument {
   version: number
   text: string
   off: readonly string[]
+}
+
+/** Returns the SHA-256 of what a policy consists of, in hex: equal digests, equal decisions. */
+export function digestOf({ text, off }: Pick<PolicyDocument, 'text' | 'off'>): string {
+  return createHash('sha256')
+    .update(JSON.stringify([text, [...off].sort()]))
+    .digest('hex')
 }
 
 /** What a decision is computed from. Plain data, which can be stored as JSON. */

@@ -178,12 +178,6 @@ export function reasonOf(
   return { ...(category !== undefined && { category }), ...(ticket !== undefined && { ticket }) }
 }
 
-/** Returns an address as policies compare it: an IPv4 address inside an IPv6 address becomes IPv4, a zone is dropped. */
-export function plainAddress(address: string): string {
-  const [plain = ''] = address.split('%', 1)
-  return plain.replace(/^::ffff:(?=\d+\.)/i, '')
-}
-
 /**
  * Returns facts of an ordinary request in which nothing is remarkable: a registered operator of level 0 in development, for
  * half an hour, on a Monday at noon. Tests of policies start from them.

@@ -6,7 +6,6 @@ import {
   chainLength,
   localTime,
   NEXT_DESIGN,
-  plainAddress,
   type RegisteredActor,
   reasonOf,
   type UserColumns,
@@ -14,7 +13,6 @@ import {
   validUntil,
 } from './policy-facts.ts'
 import { findNeeds } from './policy-needs.ts'
-import type { PolicyRecord } from './records.ts'
 import type { DecidedVersions, DecisionRow } from './store.ts'
 
 /**
@@ -40,8 +38,6 @@ export interface ActingRequest {
   user_id: string
   actor_sub: string
   frozen: FrozenFacts
-  /** The address of the actor, if it is known. */
-  address?: string | null
 }
 
 export interface Decided {
@@ -112,16 +108,13 @@ export async function decide(ctx: Context, request: ActingRequest, explain = fal
 }
 
 /** Returns a version of the policy, loaded. @throws ApiError policy_unavailable */
-export async function readyPolicy(
-  ctx: Pick<Context, 'policy' | 'store' | 'defaultPolicy'>,
-  version: number,
-): Promise<LoadedPolicy> {
+async function readyPolicy(ctx: Context, version: number): Promise<LoadedPolicy> {
   const loaded = ctx.policy.loaded(version)
   if (loaded) return loaded
   return unlessUnavailable(async () => ctx.policy.load(await documentOf(ctx, version)))
 }
 
-async function documentOf(ctx: Pick<Context, 'store' | 'defaultPolicy'>, version: number): Promise<PolicyDocument> {
+async function documentOf(ctx: Context, version: number): Promise<PolicyDocument> {
   if (version === 0) return ctx.defaultPolicy
   const record = await ctx.store.policies.find(version)
   if (!record) throw new ApiError('policy_unavailable')
@@ -129,7 +122,7 @@ async function documentOf(ctx: Pick<Context, 'store' | 'defaultPolicy'>, version
 }
 
 /** Runs a call of the engine. @throws ApiError policy_unavailable if the engine cannot answer */
-async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<T> {
+export async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<T> {
   try {
     return await call()
   } catch (cause) {
@@ -138,7 +131,7 @@ async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<T> {
   }
 }
 
-async function factsOf(ctx: Context, row: DecisionRow, { actor_sub, frozen, address }: ActingRequest): Promise<Facts> {
+async function factsOf(ctx: Context, row: DecisionRow, { actor_sub, frozen }: ActingRequest): Promise<Facts> {
   const now = ctx.clock.now()
   const { claimed, ...acting } = frozen
   return {
@@ -148,7 +141,6 @@ async function factsOf(ctx: Context, row: DecisionRow, { actor_sub, frozen, addr
       ...NEXT_DESIGN,
       ...acting,
       environment: ctx.settings.environment,
-      ...(address ? { ip: plainAddress(address) } : {}),
       now,
       time: localTime(now, ctx.settings.time_zone),
     },
@@ -225,6 +217,9 @@ export function actingRefused(ctx: Context, request: ActingRequest, decided: Dec
   })
 }
 
+/** No request can ask for read access yet. */
+const canBeAsked = (remedies: string[]) => !remedies.includes('read')
+
 /** Returns a decision as servers see it, with what would turn a refusal into an allow. */
 export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions, facts }: Decided) {
   const { policy_version } = versions
@@ -240,13 +235,7 @@ export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions
       line,
     })),
     permitted_by: [...decision.permitted_by],
-    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, ACCESS, constants).map(each => [...each]),
+    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, ACCESS, constants).filter(canBeAsked),
     errors: decision.errors.map(({ id, message }) => ({ id, message })),
   }
 }
-
-export const documentIn = ({ version, policy_text, off }: PolicyRecord): PolicyDocument => ({
-  version,
-  text: policy_text,
-  off: JSON.parse(off),
-})

@@ -3,7 +3,7 @@ import type { DecidedVersions } from './store.ts'
 /** Maximum number of sessions. A forgotten decision is made again. */
 const MAX_REMEMBERED = 50_000
 
-/** Decisions that this process made about sessions, until they are stored: the versions, and until when. */
+/** The last decisions of this process about sessions that started on other versions: on which versions, and until when. */
 export class RememberedDecisions {
   readonly #decisions = new Map<string, DecidedVersions & { until: number | null }>()
 

@@ -2,6 +2,7 @@ import { notFound } from '../contract/errors.ts'
 import { actorTokenEvent } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
+import { foldedSub } from './identifiers.ts'
 import type { CutoffRecord } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { ExpulsionEvents } from './store.ts'
@@ -60,9 +61,8 @@ export async function revokeAll(ctx: Context, input: RevokeAll): Promise<Revoked
 }
 
 async function similarActors(ctx: Context, sub: string): Promise<string[]> {
-  const folded = (text: string) => text.normalize('NFKC').replace(/\s/g, '').toLowerCase()
   const subs = await ctx.store.revocations.actorSubs(COMPARED)
-  return subs.filter(each => each !== sub && folded(each) === folded(sub)).slice(0, NAMED)
+  return subs.filter(each => each !== sub && foldedSub(each) === foldedSub(sub)).slice(0, NAMED)
 }
 
 function subjectOf(input: RevokeAll): Pick<CutoffRecord, 'scope' | 'subject'> {

@@ -236,7 +236,7 @@ async function assertStillAllowed(ctx: Context, facts: MintFacts): Promise<void>
 }
 
 /** Decides about a session. @returns whether it ended, because it is no longer allowed */
-export async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'ended'> {
+async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'ended'> {
   const { id: session_id, user_id, actor_sub } = session
   if (actor_sub === null) return 'allowed'
   const request = { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) }

@@ -6,6 +6,7 @@ import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { partsOf } from './cursor.ts'
 import type { Once } from './idempotency.ts'
+import { metadataProblem } from './policy-facts.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Counted, Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
@@ -240,6 +241,9 @@ function userEvent(ctx: Context, verb: string, user_id: string) {
 }
 
 function metadataText(param: string, value: Record<string, unknown>): string {
+  const problem = param === 'private_metadata' ? metadataProblem(value.stagedoor) : undefined
+  if (problem !== undefined)
+    throw invalidParam(param, `Policies read \`stagedoor\` in \`private_metadata\`: ${problem}.`)
   const text = JSON.stringify(value)
   const bytes = Buffer.byteLength(text)
   if (bytes <= MAX_METADATA_BYTES) return text

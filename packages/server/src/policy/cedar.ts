@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type {
   Access,
   Decision,
@@ -14,6 +13,7 @@ import type {
   UserFacts,
   WhatIf,
 } from '../domain/policy-engine.ts'
+import { digestOf } from '../domain/policy-engine.ts'
 import { DecidingSet } from './decide.ts'
 import { DEFAULT_POLICY } from './default-policy.ts'
 import { type CompiledDocument, readDocument } from './document.ts'
@@ -249,12 +249,6 @@ function visibleFacts(
       ? operator(principal)
       : { ...principal, sub: '', ...(principal.owner ? { owner: operator(principal.owner) } : {}) }
   return JSON.stringify([access, actor, user(resource), acting, loaded.uses_ip ? ip : null])
-}
-
-function digestOf({ text, off }: Pick<PolicyDocument, 'text' | 'off'>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([text, [...off].sort()]))
-    .digest('hex')
 }
 
 function exceededLimit(text: string): PolicyCheck | undefined {

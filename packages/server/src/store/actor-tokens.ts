@@ -80,7 +80,7 @@ const actorHasVersion = (actorSub: ReturnType<typeof param>) => {
   const ofUser = (column: 'id' | 'external_id') =>
     sqlFor.selectFrom('users as acting').select('acting.facts_version').where(`acting.${column}`, '=', actorSub)
   return sql<boolean>`(${param('actor_version')} is null
-    or coalesce(${lockedActor(actorSub, 'facts_version')}, ${ofUser('id')}, ${ofUser('external_id')}, 0) = ${param('actor_version')})`
+    or coalesce(${lockedActor(actorSub).select('entry.facts_version')}, ${ofUser('id')}, ${ofUser('external_id')}, 0) = ${param('actor_version')})`
 }
 
 /**

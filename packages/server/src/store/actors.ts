@@ -44,34 +44,21 @@ const remove = prepared<{ sub: string }, { sub: string }>(
   sqlFor.deleteFrom('actors').where('sub', '=', param('sub')).returning('sub'),
 )
 
-/** A column of the actor's entry in the registry. Locks the entry first. */
-export const lockedActor = (actorSub: unknown, column: 'facts_version') =>
-  sqlFor
-    .selectFrom(
-      sqlFor
-        .selectFrom('actors as registered')
-        .select(['registered.facts_version'])
-        .where('registered.sub', '=', actorSub as string)
-        .limit(1)
-        .forShare()
-        .as('entry'),
-    )
-    .select(`entry.${column}`)
+/** The actor's entry in the registry. Locks it, so a change waits for the statement, or the statement for the change. */
+export const lockedActor = (actorSub: unknown) =>
+  sqlFor.selectFrom(
+    sqlFor
+      .selectFrom('actors as registered')
+      .select(['registered.sub', 'registered.disabled_at', 'registered.facts_version'])
+      .where('registered.sub', '=', actorSub as string)
+      .limit(1)
+      .forShare()
+      .as('entry'),
+  )
 
-/** The actor's entry in the registry, if it is disabled. Locks the entry, so a change waits for the statement, or it for the change. */
+/** The same, if the actor is disabled. */
 export const disabledActorLocked = (actorSub: unknown) =>
-  sqlFor
-    .selectFrom(
-      sqlFor
-        .selectFrom('actors as registered')
-        .select(['registered.sub', 'registered.disabled_at'])
-        .where('registered.sub', '=', actorSub as string)
-        .limit(1)
-        .forShare()
-        .as('entry'),
-    )
-    .select('entry.sub')
-    .where('entry.disabled_at', 'is not', null)
+  lockedActor(actorSub).select('entry.sub').where('entry.disabled_at', 'is not', null)
 
 export function actors(db: Database): Store['actors'] {
   return {

@@ -154,6 +154,7 @@ export function presentAuditEvent(record: AuditRecord & { seq: number }): z.inpu
     user_id: record.user_id,
     target_id: record.target_id,
     reason: personal.reason ?? null,
+    details: JSON.parse(record.event).details ?? null,
     address: personal.address ?? null,
     user_agent: personal.user_agent ?? null,
     trace_id: record.trace_id,

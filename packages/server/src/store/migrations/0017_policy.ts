@@ -22,7 +22,8 @@ create table policies (
 
 alter table actor_tokens add column facts text;
 alter table sessions add column facts text;
-alter table sessions add column decided_policy integer not null default 0;
+-- No policy has this version, so a session that is older than this column is decided at its next mint.
+alter table sessions add column decided_policy integer not null default -1;
 alter table sessions add column decided_user integer not null default 0;
 alter table sessions add column decided_actor integer not null default 0;
 -- When the decision has to be made again although nothing changed, Unix ms.
