@@ -158,6 +158,29 @@ describe('a policy', () => {
     policy.decide = decide
   })
 
+  it('that names a person or an external id decides about each person', async () => {
+    await using server = await testServer({ env })
+    const users = [await server.createUser({ external_id: 'vip' }), await server.createUser({ external_id: 'other' })]
+    const [vip, other] = users.map(({ id }) => id) as [string, string]
+    for (const condition of [
+      `resource == User::"${vip}"`,
+      `[User::"${vip}"].contains(resource)`,
+      'resource has external_id && resource.external_id == "vip"',
+      // The same name, written differently.
+      'resource has "external\\u{5f}id" && resource["external\\u{5f}id"] == "vip"',
+    ]) {
+      const rule = `@id("vip") forbid (principal, action in Action::"act", resource) when { ${condition} };`
+      expectOk(await put(server, `${ALL}\n${rule}`))
+      for (let again = 0; again < 2; again++) {
+        expectOk(await act(server, other, 'olivia'))
+        refused(await act(server, vip, 'olivia'), ['vip'])
+      }
+    }
+    expectOk(await put(server, `${ALL}\n@id("me") forbid (principal == Operator::"mia", action, resource);`))
+    expectOk(await act(server, other, 'olivia'))
+    refused(await act(server, other, 'mia'), ['me'])
+  })
+
   it('that depends on the time is decided again when the time comes', async () => {
     await using server = await testServer({ env: { ...env, STAGEDOOR_TIME_ZONE: 'Europe/Berlin' } })
     // The clock of the tests begins on Thursday, 2026-01-01, at 0:00 in UTC: 1:00 in Berlin.

@@ -189,8 +189,8 @@ class CedarEngine implements PolicyEngine {
     const slot = Array.from({ length: MAX_VERSIONS }, (_, n) => n).find(n => !used.includes(n)) ?? 0
     const set = new DecidingSet(`${this.#name} slot ${slot}`, compiled, off)
     this.#persevere(instance => set.enter(instance))
-    const { time, ip, constants, entities } = compiled.uses
-    const names_people = entities.some(({ type }) => PEOPLE.has(type)) || document.text.includes('external_id')
+    const { time, ip, constants, entities, external_id } = compiled.uses
+    const names_people = external_id || entities.some(({ type }) => PEOPLE.has(type))
     const loaded = { version, policies: set.summaries, time, uses_ip: ip, names_people, constants }
     this.#versions.set(version, { document, slot, set, loaded, decisions: new Map() })
     return loaded

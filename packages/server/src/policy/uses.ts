@@ -12,6 +12,8 @@ export interface Uses {
   /** True if a policy can treat `read` and `write` differently. */
   access: boolean
   constants: PolicyConstants
+  /** True if a policy reads an external id, however its text spells that name. */
+  external_id: boolean
   /** Entities that policies name, such as `Team::"support"`. */
   entities: { type: string; id: string }[]
 }
@@ -38,9 +40,11 @@ export class UsesFinder {
   #access = false
   #auth = false
   #comparesTicket = false
+  #externalId = false
 
   /** Adds a policy, as `policyToJson` returns it. */
   add(policy: PolicyJson): void {
+    if (JSON.stringify(policy).includes('"external_id"')) this.#externalId = true
     if (!isEveryAction(policy.action as unknown as Tree)) this.#access = true
     for (const scope of [policy.principal, policy.resource]) this.#visitEntities(scope as unknown as Tree)
     for (const { body } of policy.conditions) this.#visit(body as unknown as Tree)
@@ -66,6 +70,7 @@ export class UsesFinder {
         uses_auth: this.#auth,
         amr: [...this.#amr].sort(),
       },
+      external_id: this.#externalId,
       entities: [...this.#entities.values()],
     }
   }
