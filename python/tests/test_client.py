@@ -837,7 +837,7 @@ class TestRevocations:
             return False
 
         assert asyncio.run(heard())
-        resumed = stagedoor.revocations.follow(last_event_id=str(int(event.id or 0) + 60_000))
+        resumed = stagedoor.revocations.follow(last_event_id=str(int(time.time() * 1_000) + 60_000))
         assert next(resumed).event == "current"
         resumed.close()  # type: ignore[attr-defined]
 

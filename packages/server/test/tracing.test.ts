@@ -74,7 +74,8 @@ describe('traces', () => {
     assert.deepEqual(
       below(create).map(({ name, kind, traceId }) => [name, kind, traceId]),
       [
-        ['secretKeys.findByHash', CLIENT, TRACE],
+        ['secretKeys.findUsable', CLIENT, TRACE],
+        ['actorTokens.findForDecision', CLIENT, TRACE],
         ['actorTokens.insert', CLIENT, TRACE],
       ],
     )

@@ -57,10 +57,14 @@ for (const add of [
   add(program)
 }
 throwInsteadOfExiting(program)
-// The reader of a pipe has enough: `stagedoor users list | head`.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+// The reader of a pipe has enough: `stagedoor users list | head`. A server goes on without a reader of its log.
+const SERVERS = ['dev', 'serve']
+program.hook('preAction', (_program, command) => {
+  if (SERVERS.includes(command.name())) return
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
 })
 
 try {
