@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
@@ -32,6 +32,19 @@ async function newPostgresDatabase(): Promise<string> {
   })()
   const { cluster: running, template } = await cluster
   return running.createDatabase(template)
+}
+
+let migrated: Promise<Buffer> | undefined
+
+/** Writes a migrated SQLite file. The migrations run once per process: they take longer than most tests. @returns its URL */
+async function newSqliteDatabase(directory: string): Promise<string> {
+  const file = join(directory, 'test.db')
+  migrated ??= (async () => {
+    await migrateDatabase(`sqlite:${file}`)
+    return readFileSync(file)
+  })()
+  writeFileSync(file, await migrated)
+  return `sqlite:${file}`
 }
 
 export const SECRET_KEY = `sk_test_${randomBytes(24).toString('hex')}`
@@ -104,7 +117,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const directory = mkdtempSync(join(tmpdir(), 'stagedoor-test-'))
   const clock = options.clock ?? fixedClock()
   const config = loadConfig({
-    STAGEDOOR_DATABASE_URL: ON_POSTGRES ? await newPostgresDatabase() : `sqlite:${join(directory, 'test.db')}`,
+    STAGEDOOR_DATABASE_URL: ON_POSTGRES ? await newPostgresDatabase() : await newSqliteDatabase(directory),
     STAGEDOOR_DATABASE_POOL_SIZE: '4',
     STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
     STAGEDOOR_SECRET_KEY: SECRET_KEY,
