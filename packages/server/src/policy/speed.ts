@@ -50,7 +50,8 @@ export function slownessOf(instance: CedarInstance, name: string, document: Comp
   return slowest(fastest)
 }
 
-const slowest = (times: readonly { own: number; base: number }[]) => Math.max(...times.map(({ own, base }) => own / base))
+const slowest = (times: readonly { own: number; base: number }[]) =>
+  Math.max(...times.map(({ own, base }) => own / base))
 
 /** Requests that many conditions apply to: they have all optional facts, and the groups that the policies name. */
 function busyFacts({ uses }: CompiledDocument): Facts[] {
