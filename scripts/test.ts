@@ -52,6 +52,7 @@ const ON_BOTH = [
     'property',
     'purge',
     'redemption',
+    'reevaluation',
     'revocations',
     'secret-keys',
     'session-tokens',

@@ -127,7 +127,14 @@ describe('periodic jobs', () => {
     const purging = { retentionDays: 90, metrics: new Metrics('1'), log: pino({ level: 'silent' }) }
     const names = serverJobs(purging).map(({ name }) => name)
     assert.equal(new Set(names).size, names.length)
-    assert.deepEqual(names.toSorted(), ['due', 'event-streams', 'purge', 'refused-requests', 'revocation-feed'])
+    assert.deepEqual(names.toSorted(), [
+      'due',
+      'event-streams',
+      'purge',
+      'reevaluation',
+      'refused-requests',
+      'revocation-feed',
+    ])
     assert.ok(!serverJobs(undefined).some(({ name }) => name === 'purge'))
   })
 })

@@ -154,7 +154,8 @@ describe('a policy', () => {
     assert.equal(evaluations, 0)
     expectOk(await put(server, `${ALL}\n// the same in another version`))
     for (let i = 0; i < 50; i++) expectOk(await mint(server, session))
-    assert.equal(evaluations, 1)
+    // The job that decides about sessions again may be first.
+    assert.ok([1, 2].includes(evaluations as number), `${evaluations}`)
     policy.decide = decide
   })
 

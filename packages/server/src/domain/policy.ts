@@ -239,3 +239,12 @@ export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions
     errors: decision.errors.map(({ id, message }) => ({ id, message })),
   }
 }
+
+/** Returns what the audit log says about a session that the policy ended. */
+export function endedByPolicy({ decision, versions }: Decided) {
+  const rules = decision.determined_by.map(({ id }) => id)
+  return {
+    reason: `policy: ${rules.join(', ') || 'no rule permits it'}`,
+    details: { policy: { version: versions.policy_version, determined_by: rules } },
+  }
+}

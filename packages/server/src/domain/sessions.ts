@@ -4,7 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
-import { decide, frozenFactsOf } from './policy.ts'
+import { decide, endedByPolicy, frozenFactsOf } from './policy.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -247,10 +247,8 @@ async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allow
     ctx.decisions.set(session_id, { ...decided.versions, until: decided.until })
     return 'allowed'
   }
-  const rules = decided.decision.determined_by.map(({ id }) => id)
-  const policy = { version: decided.versions.policy_version, determined_by: rules }
-  const reason = `policy: ${rules.join(', ') || 'no rule permits it'}`
-  await finish(ctx, session, 'revoked', 'session.revoke', reason, { policy })
+  const { reason, details } = endedByPolicy(decided)
+  await finish(ctx, session, 'revoked', 'session.revoke', reason, details)
   return 'ended'
 }
 

@@ -102,6 +102,17 @@ export interface Store {
     /** Puts a version in force, if the version in force is the one that it was based on. */
     put(policy: PolicyRecord, basedOn: number, event: AuditRecord): Promise<boolean>
   }
+  reevaluation: {
+    /** Returns active acting sessions whose decision has to be made again. */
+    due(limit: number): Promise<SessionRecord[]>
+    /** Returns active acting sessions, those that started last first. */
+    latest(limit: number): Promise<SessionRecord[]>
+    /**
+     * Stores decisions: active → revoked for those that were refused. Skips a session if something changed since it was
+     * read: it is still due.
+     */
+    write(decisions: Redecision[]): Promise<void>
+  }
   users: {
     /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */
     insert(
@@ -287,6 +298,13 @@ export interface Acceptance {
   decided: DecidedVersions | undefined
   event: AuditRecord
 }
+
+/** A new decision about a session, as it was read before. */
+export type Redecision = { session: SessionRecord } & (
+  | { versions: DecidedVersions; until: number | null; refused?: undefined }
+  /** The event of its end. */
+  | { versions?: undefined; refused: AuditRecord }
+)
 
 export interface MintFacts extends SessionRecord, DecidedVersions {
   client_token_hash: string

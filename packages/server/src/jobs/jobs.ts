@@ -3,6 +3,7 @@
 import { due } from './due.ts'
 import { eventStreams } from './event-streams.ts'
 import { type PurgeOptions, purge } from './purge.ts'
+import { reevaluation } from './reevaluation.ts'
 import { refusedRequests } from './refused-requests.ts'
 import { revocationFeed } from './revocation-feed.ts'
 import type { Job } from './runner.ts'
@@ -13,5 +14,5 @@ import type { Job } from './runner.ts'
  * @param purging undefined if rows are kept forever
  */
 export function serverJobs(purging: PurgeOptions | undefined): Job[] {
-  return [revocationFeed, eventStreams, refusedRequests, due, ...(purging ? [purge(purging)] : [])]
+  return [revocationFeed, eventStreams, refusedRequests, due, reevaluation, ...(purging ? [purge(purging)] : [])]
 }

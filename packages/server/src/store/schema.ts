@@ -233,6 +233,6 @@ export const integers: ReadonlySet<string> = new Set([
       .map(([column]) => column),
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
-  ...['policy_version', 'user_version', 'actor_version', 'based_on'],
+  ...['policy_version', 'user_version', 'actor_version', 'based_on', 'seen'],
   ...['most', 'since', 'before', 'seq'],
 ])

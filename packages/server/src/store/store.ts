@@ -13,6 +13,7 @@ import { policies } from './policies.ts'
 import { Postgres } from './postgres/postgres.ts'
 import { purge } from './purge.ts'
 import { dynamic, sqlFor } from './query.ts'
+import { reevaluation } from './reevaluation.ts'
 import { revocations } from './revocations.ts'
 import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
@@ -71,6 +72,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     users: users(db),
     actors: actors(db),
     policies: policies(db),
+    reevaluation: reevaluation(db),
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
     signingKeys: signingKeys(db),
