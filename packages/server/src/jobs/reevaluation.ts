@@ -1,0 +1,27 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { reevaluateSessions } from '../domain/reevaluation.ts'
+import type { Job } from './runner.ts'
+
+/** Maximum sessions per transaction. */
+const BATCH = 100
+/** Pause after a failure, in ms: the engine or the database may take longer to be back. */
+const PAUSE = 1_000
+
+/** Ends sessions that the policy no longer allows. Often, because their tokens are still in use. */
+export const reevaluation: Job = {
+  name: 'reevaluation',
+  interval: 250,
+  failure: 'sessions could not be decided about again',
+
+  async run(ctx) {
+    try {
+      while (
+        !ctx.stopping.aborted &&
+        (await reevaluateSessions(ctx, { limit: BATCH, rest: nextTurn })).decided === BATCH
+      );
+    } catch (error) {
+      await sleep(PAUSE, undefined, { ref: false, signal: ctx.stopping }).catch(() => {})
+      throw error
+    }
+  },
+}

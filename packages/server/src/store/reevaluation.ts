@@ -1,0 +1,81 @@
+import { sql } from 'kysely'
+import type { SessionRecord } from '../domain/records.ts'
+import type { DecidedVersions, Store } from '../domain/store.ts'
+import { type Database, now, nowOnce, param, prepared, recordEvent, type Step, sqlFor } from './query.ts'
+import { notCoveredByCutoff } from './revocations.ts'
+
+const policyVersion = sqlFor.selectFrom('instance').select('policy_version')
+
+/** Active sessions with an actor. The conditions are literals, so that the indexes of such sessions can be searched. */
+const acting = sqlFor
+  .selectFrom('sessions')
+  .selectAll()
+  .where('status', '=', sql.lit('active'))
+  .where('actor_sub', 'is not', null)
+  .where('expire_at', '>', now)
+  .where(notCoveredByCutoff('sessions'))
+
+const undecided = prepared<{ limit: number }, SessionRecord>(
+  acting.where('decided_policy', '<', policyVersion).limit(param('limit')) as never,
+)
+
+const overdue = prepared<{ limit: number }, SessionRecord>(
+  acting
+    .where('decided_until', 'is not', null)
+    .where(sql<boolean>`decided_until <= ${nowOnce}`)
+    .limit(param('limit')) as never,
+)
+
+const latest = prepared<{ limit: number }, SessionRecord>(acting.orderBy('id', 'desc').limit(param('limit')) as never)
+
+type Decided = DecidedVersions & { id: string; seen: number; until: number | null }
+
+/** `seen` is what was read before the facts were. If a later change marked the session, the statement does nothing. */
+const confirm = prepared<Decided>(
+  sqlFor
+    .updateTable('sessions')
+    .set({
+      decided_policy: param('policy_version'),
+      decided_user: param('user_version'),
+      decided_actor: param('actor_version'),
+      decided_until: param('until'),
+    })
+    .where('id', '=', param('id'))
+    .where('status', '=', 'active')
+    .where('decided_policy', '=', param('seen')),
+)
+
+const end = prepared<{ id: string; seen: number }, SessionRecord>(
+  sqlFor
+    .updateTable('sessions')
+    .set({ status: 'revoked', updated_at: now })
+    .where('id', '=', param('id'))
+    .where('status', '=', 'active')
+    .where('decided_policy', '=', param('seen'))
+    .where(notCoveredByCutoff('sessions'))
+    .returningAll(),
+)
+
+export function reevaluation(db: Database): Store['reevaluation'] {
+  return {
+    async due(limit) {
+      const found = await Promise.all([undecided, overdue].map(find => db.all(find({ limit }))))
+      return [...new Map(found.flat().map(session => [session.id, session])).values()].slice(0, limit)
+    },
+
+    latest: limit => db.all(latest({ limit })),
+
+    async write(decisions) {
+      const steps = decisions.map((decision): Step => {
+        const { id, decided_policy: seen } = decision.session
+        const { refused } = decision
+        if (refused === undefined) return { query: confirm({ id, seen, until: decision.until, ...decision.versions }) }
+        return { query: end({ id, seen }), next: rows => (rows.length === 0 ? [] : [recordEvent(refused)]) }
+      })
+      const [first, ...more] = steps
+      if (!first) return
+      const revokes = decisions.some(({ refused }) => refused !== undefined)
+      await db.transition({ ...first, ...(revokes && { revokes: true }) }, ...more)
+    },
+  }
+}
