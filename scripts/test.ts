@@ -49,6 +49,7 @@ const ON_BOTH = [
     'me',
     'payload',
     'policy',
+    'policy-what-if',
     'property',
     'purge',
     'redemption',

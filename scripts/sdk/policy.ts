@@ -20,11 +20,12 @@ export const policy: Resource = {
       name: 'put',
       does: 'Applies a policy, after checking it and running its tests.',
       request:
-        '`text`, the rules; `off`, names of base rules that do not apply; `tests`, one JSON object per line; `if_version`, the version that the change is based on; `reason`',
+        '`text`, the rules; `off`, names of base rules that do not apply; `tests`, one JSON object per line; `if_version`, the version that the change is based on; `expect_refused`, how many active sessions it may end at most (default: 0); `reason`',
       errors: {
         policy_invalid: '`meta.errors` has the line and the column of each error',
         policy_test_failed: '`meta.tests` has the tests that failed',
         policy_changed_meanwhile: '`if_version` is not the version in force',
+        policy_ends_sessions: '`meta.sessions` has sessions that would end',
       },
       examples: {
         typescript: "await stagedoor.policy.put({ text: 'permit (principal, action, resource);', ifVersion: 16 })",
@@ -48,7 +49,10 @@ export const policy: Resource = {
     RollbackPolicy: {
       name: 'rollback',
       does: 'Applies an earlier version again, as a new version. 0 is the default policy.',
-      errors: { resource_not_found: 'there is no such version' },
+      errors: {
+        resource_not_found: 'there is no such version',
+        policy_ends_sessions: '`meta.sessions` has sessions that would end',
+      },
       examples: {
         typescript: 'await stagedoor.policy.rollback({ version: 16 })',
         python: `
@@ -65,6 +69,19 @@ export const policy: Resource = {
         python: `
           >>> stagedoor.policy.check(text="permit (principal, action, resource)").valid
           False`,
+      },
+    },
+    WhatIfPolicy: {
+      name: 'what_if',
+      does: 'Says what would change if a policy were in force, without applying it.',
+      request: '`text` and `off`, as for `put`; `days` to look back for actor tokens (default: 30)',
+      examples: {
+        typescript: `
+          const { live, acts } = await stagedoor.policy.whatIf({ text: 'permit (principal, action, resource);' })
+          console.log(\`would end \${live.refused} sessions, would have refused \${acts.refused} tokens\`)`,
+        python: `
+          >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).live.checked >= 0
+          True`,
       },
     },
     ExplainPolicy: {

@@ -63,6 +63,7 @@ RULES: set[tuple[str, str | None]] = {
     ("policy_invalid", None),
     ("policy_test_failed", None),
     ("policy_changed_meanwhile", None),
+    ("policy_ends_sessions", None),
     # An object that has ended cannot be changed.
     ("actor_token_cannot_be_revoked_code", None),
     ("sign_in_token_cannot_be_revoked_code", None),

@@ -23,6 +23,8 @@ export interface ErrorDetail {
   paramName: string | undefined
   /** What to do next. */
   action: string | undefined
+  /** More about it, by wire names, if the server sent it: the rules that refused, and what would help. */
+  meta?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
@@ -73,6 +75,16 @@ export class StagedoorError extends Error {
   /** What to do about the first error. */
   get action(): string | undefined {
     return this.errors[0]?.action
+  }
+
+  /**
+   * More about the first error, by wire names.
+   *
+   * @example
+   * if (error.code === 'acting_refused') console.log(error.meta.needs)   // [['ticket'], ['duration:900']]
+   */
+  get meta(): Readonly<Record<string, unknown>> {
+    return this.errors[0]?.meta ?? {}
   }
 }
 

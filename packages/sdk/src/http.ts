@@ -344,7 +344,7 @@ function detail(error: {
   code?: string
   message?: string
   long_message?: string
-  meta?: { param_name?: string; action?: string }
+  meta?: { param_name?: string; action?: string; [member: string]: unknown }
 }): ErrorDetail {
   const { code = 'response_invalid', long_message: serverMessage = error.message, meta } = error
   return {
@@ -353,6 +353,7 @@ function detail(error: {
     serverMessage,
     paramName: meta?.param_name,
     action: meta?.action,
+    meta,
   }
 }
 

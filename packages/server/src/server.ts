@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
@@ -220,6 +221,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     policy: createPolicyEngine(),
     defaultPolicy: DEFAULT_POLICY,
     decisions: new RememberedDecisions(),
+    nextTurn,
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),
     eventStreams: new EventStreams(config.max_streams_per_key),

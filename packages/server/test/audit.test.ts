@@ -386,6 +386,7 @@ describe('a refused request writes one audit event', () => {
         'CreateSessionTokenFromTemplate',
         'ExplainPolicy',
         'VerifyClient',
+        'WhatIfPolicy',
         'confirmTicket',
         'createDevBrowser',
         'createSessionToken',

@@ -391,7 +391,25 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     assert.match((await explain()).stdout, /^allowed by version 0 of the policy\n {2}default\.backend: /)
     const checked = await run(['policy', 'check', file])
     assert.match(checked.stdout, /support\.cedar is valid: \d+ rules, 1 of 1 tests passed\./, checked.stderr)
-    assert.equal((await json(['policy', 'apply', file, '--reason', 'first'])).version, 1)
+    const live = await json(['actor-tokens', 'create', '--user', 'of-policy', '--actor', 'olivia@support'])
+    const redeemed = await fetch(`${url}/v1/client/sign_ins`, {
+      method: 'POST',
+      body: new URLSearchParams({ strategy: 'ticket', ticket: live.token }),
+    })
+    const session = {
+      id: ((await redeemed.json()) as { response: { created_session_id: string } }).response.created_session_id,
+    }
+    const whatIf = await run(['policy', 'what-if', file])
+    assert.match(whatIf.stdout, /^Of \d+ active sessions, \d+ would end\.$/m, whatIf.stderr)
+    assert.match(whatIf.stdout, new RegExp(`^  ${session.id}  olivia@support as user_\\w+: tickets$`, 'm'))
+    assert.match(whatIf.stdout, /^Of \d+ past actor tokens, [1-9]\d* would have been refused, and 0 allowed/m)
+    assert.equal((await run(['policy', 'apply', file, '--dry-run'])).stdout, whatIf.stdout)
+    const tooMany = await run(['policy', 'apply', file])
+    assert.equal(tooMany.code, 1)
+    assert.match(tooMany.stderr, /--expect-refused \d+/)
+    assert.match(tooMany.stderr, new RegExp(session.id))
+    const { refused: ends } = (await json(['policy', 'what-if', file])).live
+    assert.equal((await json(['policy', 'apply', file, '--reason', 'first', '--expect-refused', ends])).version, 1)
     const actor = await json(['actors', 'set', 'olivia@support', '--team', 'support', '--level', '2'])
     assert.deepEqual([actor.teams, actor.level], [['support'], 2])
     assert.match((await run(['actors', 'list'])).stdout, /^olivia@support +operator +support +2 *$/m)

@@ -58,6 +58,7 @@ export async function succeeding(server: TestServer, operation: Operation) {
     PutPolicy: { text: PERMIT_ALL, off: ['base.reason'] },
     RollbackPolicy: { version: 0 },
     CheckPolicy: { text: PERMIT_ALL },
+    WhatIfPolicy: { text: '@id("all") permit (principal, action in Action::"act", resource);' },
     ExplainPolicy: { user_id, actor: { sub: 'a' } },
     PutActor: { kind: 'operator' },
     CreateSecretKey: { name: 'another' },

@@ -19,7 +19,7 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
 `
 
 const put = (server: TestServer, text: string, fields: object = {}) =>
-  server.call('PUT', '/v1/policy', { text, off: ['base.reason'], ...fields })
+  server.call('PUT', '/v1/policy', { text, off: ['base.reason'], expect_refused: 1_000, ...fields })
 const register = async (server: TestServer, sub: string, fields: object = {}) =>
   expectOk(await server.call('PUT', `/v1/actors/${sub}`, { kind: 'operator', ...fields }))
 const act = (server: TestServer, user_id: string, sub: string, fields: object = {}) =>

@@ -45,7 +45,7 @@ const COMMON: ErrorCode[] = [
 ]
 
 /** Each request of these can start a thread, which takes 100 to 400 ms. */
-const READS_POLICIES = ['CheckPolicy', 'PutPolicy', 'RollbackPolicy']
+const READS_POLICIES = ['CheckPolicy', 'PutPolicy', 'RollbackPolicy', 'WhatIfPolicy']
 
 /** Existing records, so that requests can succeed. */
 interface World {

@@ -10,7 +10,7 @@ const forbid = (id: string, when: string) =>
   `@id("${id}") forbid (principal, action in Action::"act", resource) when { ${when} };`
 
 const put = async (server: TestServer, text: string, off: string[] = []) =>
-  expectOk(await server.call('PUT', '/v1/policy', { text, off: ['base.reason', ...off] }))
+  expectOk(await server.call('PUT', '/v1/policy', { text, off: ['base.reason', ...off], expect_refused: 1_000 }))
 const register = async (server: TestServer, sub: string, fields: object = {}) =>
   expectOk(await server.call('PUT', `/v1/actors/${encodeURIComponent(sub)}`, { kind: 'operator', ...fields }))
 const setFacts = async (server: TestServer, id: string, stagedoor: object | null) =>
@@ -146,7 +146,7 @@ describe('sessions whose tokens are out', () => {
         ...chosen.map(({ user_id }, n) =>
           setFacts(server, user_id, n % 2 === 0 ? { protected: true } : { level: round }),
         ),
-        ...Array.from({ length: 4 }, () => reevaluateSessions(system(), { limit: 10, rest: async () => {} })),
+        ...Array.from({ length: 4 }, () => reevaluateSessions(system(), { limit: 10 })),
         put(server, `${ALL}\n// ${round}`),
       ])
     }

@@ -49,6 +49,7 @@ const MAY_CALL: Record<string, Right[]> = {
   ListPolicyVersions: ['policy', 'audit'],
   RollbackPolicy: ['policy'],
   CheckPolicy: ['policy'],
+  WhatIfPolicy: ['policy'],
   ExplainPolicy: ['act', 'policy'],
   GetSessionList: ['act', 'audit'],
   // So does this.

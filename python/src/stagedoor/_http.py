@@ -354,6 +354,7 @@ def _detail(error: Mapping[str, Any]) -> ErrorDetail:
         param_name=param_name,
         action=members.get("action"),
         server_message=server_message,
+        meta=members,
     )
 
 

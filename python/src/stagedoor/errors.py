@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class ErrorDetail:
     """What to do next."""
     server_message: str | None = None
     """The text on the wire, if the server answered."""
+    meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """More about it, by wire names, if the server sent it: the rules that refused, and what would help."""
 
 
 class StagedoorError(Exception):
@@ -74,6 +77,11 @@ class StagedoorError(Exception):
     def action(self) -> str | None:
         """What to do about the first error."""
         return self.errors[0].action
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """More about the first error: `error.meta["needs"]` of `acting_refused` says what would help."""
+        return self.errors[0].meta
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors are pickled between processes. By default, pickle would call __init__ with the text only.

@@ -594,6 +594,35 @@ class PolicyVersion(Model):
     created_at: Milliseconds | None
 
 
+class PolicyWhatIf(Model):
+    object: Literal["policy_what_if"]
+    policy_version: int
+    """The version in force."""
+    live: PolicyWhatIfLive
+    """Active sessions with an actor, those that started last first."""
+    acts: PolicyWhatIfActs
+    """Actor tokens that were created in the last days, with what is known about users and actors now."""
+    complete: bool
+    """False if there were more than could be decided about."""
+
+
+class PolicyWhatIfActs(Model):
+    checked: int
+    refused: int
+    """Allowed by the policy in force, refused by the other one."""
+    newly_allowed: int
+    """Refused by the policy in force, allowed by the other one."""
+    by_rule: dict[str, Any]
+    """How many each rule would refuse; `(none)`: no rule permits it."""
+
+
+class PolicyWhatIfLive(Model):
+    checked: int
+    refused: int
+    sessions: list[RefusedSession]
+    """Those that would end, at most 100."""
+
+
 class PutActorRequestBodyTypedDict(TypedDict):
     kind: Literal["operator", "agent"]
     """A person or a program."""
@@ -644,6 +673,8 @@ class PutPolicyRequestBodyTypedDict(TypedDict):
     """Tests of the policy, one JSON object per line."""
     if_version: NotRequired[int | None]
     """The version that this change is based on. Default: any."""
+    expect_refused: NotRequired[int | None]
+    """How many active sessions the change may end at most. With more, it is refused."""
     reason: NotRequired[str | None]
     """Why, for the audit log and the history."""
 
@@ -657,6 +688,8 @@ class PutPolicyRequestBody(RequestModel):
     """Tests of the policy, one JSON object per line."""
     if_version: int | None = None
     """The version that this change is based on. Default: any."""
+    expect_refused: int | None = 0
+    """How many active sessions the change may end at most. With more, it is refused."""
     reason: str | None = None
     """Why, for the audit log and the history."""
 
@@ -668,6 +701,14 @@ class RefusedRequests(Model):
     address: str
     code: str
     count: int
+
+
+class RefusedSession(Model):
+    session_id: str
+    user_id: str
+    actor_sub: str
+    determined_by: list[str]
+    """The rules that would refuse it. None: no rule permits it."""
 
 
 class RegisteredActor(Model):
@@ -738,12 +779,16 @@ class RevokeAllSessionsRequestBody(RequestModel):
 class RollbackPolicyRequestBodyTypedDict(TypedDict):
     version: int
     """0 is the default policy, which is in force until you apply your own."""
+    expect_refused: NotRequired[int | None]
+    """How many active sessions the change may end at most. With more, it is refused."""
     reason: NotRequired[str | None]
 
 
 class RollbackPolicyRequestBody(RequestModel):
     version: int
     """0 is the default policy, which is in force until you apply your own."""
+    expect_refused: int | None = 0
+    """How many active sessions the change may end at most. With more, it is refused."""
     reason: str | None = None
 
 
@@ -983,6 +1028,24 @@ class VerifyClientRequestBodyTypedDict(TypedDict):
 
 class VerifyClientRequestBody(RequestModel):
     token: str = Field(repr=False)
+
+
+class WhatIfPolicyRequestBodyTypedDict(TypedDict):
+    text: str
+    """The rules, in Cedar."""
+    off: NotRequired[list[str] | None]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    days: NotRequired[int | None]
+    """Days to look back for actor tokens; 0: none."""
+
+
+class WhatIfPolicyRequestBody(RequestModel):
+    text: str
+    """The rules, in Cedar."""
+    off: list[str] | None = []
+    """Names of base rules that do not apply, such as `base.operators`."""
+    days: int | None = 30
+    """Days to look back for actor tokens; 0: none."""
 
 
 class ActingSession(Session):
@@ -1245,6 +1308,7 @@ ErrorCode: TypeAlias = Literal[
     "policy_too_slow",
     "policy_test_failed",
     "policy_changed_meanwhile",
+    "policy_ends_sessions",
     "policy_unavailable",
     "sign_in_tokens_off",
     "development_only",

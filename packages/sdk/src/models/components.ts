@@ -60,8 +60,16 @@ export interface PolicyTestResult extends schemas.PolicyTestResult {}
 
 export interface PolicyVersion extends schemas.PolicyVersion {}
 
+export interface PolicyWhatIf extends schemas.PolicyWhatIf {}
+
+export interface PolicyWhatIfActs extends schemas.PolicyWhatIfActs {}
+
+export interface PolicyWhatIfLive extends schemas.PolicyWhatIfLive {}
+
 /** Refused requests that named nothing known to the server, counted per minute, address and code. */
 export interface RefusedRequests extends schemas.RefusedRequests {}
+
+export interface RefusedSession extends schemas.RefusedSession {}
 
 export interface RegisteredActor extends schemas.RegisteredActor {}
 

@@ -44,6 +44,8 @@ export interface UpdateUserRequestBody extends schemas.UpdateUserRequestBody {}
 /** The value of a browser's `__client` cookie. */
 export interface VerifyClientRequestBody extends schemas.VerifyClientRequestBody {}
 
+export interface WhatIfPolicyRequestBody extends schemas.WhatIfPolicyRequestBody {}
+
 export interface GetActorTokenListQuery extends Omit<schemas.GetActorTokenListQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetSignInTokenListQuery extends Omit<schemas.GetSignInTokenListQuery, 'paginated' | 'totalCount'> {}

@@ -490,6 +490,37 @@ export type PolicyVersion = {
   createdAt: Milliseconds | null
 }
 
+export type PolicyWhatIf = {
+  object: 'policy_what_if'
+  /** The version in force. */
+  policyVersion: number
+  /** Active sessions with an actor, those that started last first. */
+  live: PolicyWhatIfLive
+  /** Actor tokens that were created in the last days, with what is known about users and actors now. */
+  acts: PolicyWhatIfActs
+  /** False if there were more than could be decided about. */
+  complete: boolean
+}
+
+export type PolicyWhatIfActs = {
+  checked: number
+  /** Allowed by the policy in force, refused by the other one. */
+  refused: number
+  /** Refused by the policy in force, allowed by the other one. */
+  newlyAllowed: number
+  /** How many each rule would refuse; `(none)`: no rule permits it. */
+  byRule: {
+    [member: string]: unknown
+  }
+}
+
+export type PolicyWhatIfLive = {
+  checked: number
+  refused: number
+  /** Those that would end, at most 100. */
+  sessions: RefusedSession[]
+}
+
 export type PutActorRequestBody = {
   /** A person or a program. */
   kind: 'operator' | 'agent'
@@ -530,6 +561,11 @@ export type PutPolicyRequestBody = {
   tests?: string | undefined
   /** The version that this change is based on. Default: any. */
   ifVersion?: number | undefined
+  /**
+   * How many active sessions the change may end at most. With more, it is refused.
+   * @default 0
+   */
+  expectRefused?: number | undefined
   /** Why, for the audit log and the history. */
   reason?: string | undefined
 }
@@ -541,6 +577,14 @@ export type RefusedRequests = {
   address: string
   code: string
   count: number
+}
+
+export type RefusedSession = {
+  sessionId: string
+  userId: string
+  actorSub: string
+  /** The rules that would refuse it. None: no rule permits it. */
+  determinedBy: string[]
 }
 
 export type RegisteredActor = {
@@ -600,6 +644,11 @@ export type RevokeAllSessionsRequestBody = {
 export type RollbackPolicyRequestBody = {
   /** 0 is the default policy, which is in force until you apply your own. */
   version: number
+  /**
+   * How many active sessions the change may end at most. With more, it is refused.
+   * @default 0
+   */
+  expectRefused?: number | undefined
   reason?: string | undefined
 }
 
@@ -769,6 +818,21 @@ export type User = {
 
 export type VerifyClientRequestBody = {
   token: string
+}
+
+export type WhatIfPolicyRequestBody = {
+  /** The rules, in Cedar. */
+  text: string
+  /**
+   * Names of base rules that do not apply, such as `base.operators`.
+   * @default []
+   */
+  off?: string[] | undefined
+  /**
+   * Days to look back for actor tokens; 0: none.
+   * @default 30
+   */
+  days?: number | undefined
 }
 
 export type GetActorTokenListQuery = {
@@ -1022,6 +1086,7 @@ export type ErrorCode =
   | 'policy_too_slow'
   | 'policy_test_failed'
   | 'policy_changed_meanwhile'
+  | 'policy_ends_sessions'
   | 'policy_unavailable'
   | 'sign_in_tokens_off'
   | 'development_only'

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import type { PolicyCheck, PolicyDecision } from '@stagedoor/sdk/models/components'
+import { type ErrorDetail, StagedoorError } from '@stagedoor/sdk'
+import type { PolicyCheck, PolicyDecision, PolicyWhatIf } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
 import { type ListOptions, paged, showList } from './lists.ts'
@@ -81,12 +82,40 @@ function addReading(group: Command): void {
   })
 }
 
-function addChanges(group: Command): void {
-  withFile(group.command('apply <file>').description('put a policy in force, after checking it and running its tests'))
-    .option('--if-version <version>', 'only if this version is in force', wholeNumber)
+/** Names the sessions that a change would end, if it was refused for them. */
+async function changed<T>(change: Promise<T>): Promise<T> {
+  return change.catch(error => {
+    if (!(error instanceof StagedoorError) || error.code !== 'policy_ends_sessions') throw error
+    const { refused, sessions } = error.meta as { refused: number; sessions: Record<string, string>[] }
+    for (const { session_id, actor_sub, user_id } of sessions)
+      printMessage(`  ${session_id}  ${actor_sub} as ${user_id}`)
+    const [{ code, message, paramName }] = error.errors as [ErrorDetail]
+    const action = `If they may end, repeat with --expect-refused ${refused}.`
+    throw new StagedoorError(error.status, [{ code, message, action, paramName }], error)
+  })
+}
+
+/** Options of a change. */
+interface ChangeOptions {
+  expectRefused: number
+  reason?: string
+}
+
+const withChange = (command: Command) =>
+  command
+    .option('--expect-refused <number>', 'how many active sessions the change may end at most', wholeNumber, 0)
     .option('--reason <text>', 'why; stored in the history and the audit log')
-    .action(async (file: string, options: FileOptions & { ifVersion?: number; reason?: string }) => {
-      const { off = [], ifVersion, reason } = options
+
+function addChanges(group: Command): void {
+  withChange(
+    withFile(
+      group.command('apply <file>').description('put a policy in force, after checking it and running its tests'),
+    ),
+  )
+    .option('--if-version <version>', 'only if this version is in force', wholeNumber)
+    .option('--dry-run', 'apply nothing; say what would change, like `what-if`')
+    .action(async (file: string, options: FileOptions & ChangeOptions & { ifVersion?: number; dryRun?: boolean }) => {
+      const { off = [], ifVersion, expectRefused, reason, dryRun } = options
       const draft = { text: read(file), off, ...testsOf(file, options) }
       const client = remote()
       // Shows errors with their lines, and warnings. The server checks again before the policy is in force.
@@ -96,23 +125,36 @@ function addChanges(group: Command): void {
         throw new UsageError('The policy was not applied.')
       }
       for (const warning of check.warnings) printMessage(problemAt(file, warning))
-      const policy = await client.policy.put({ ...draft, ifVersion, reason })
+      if (dryRun) return showWhatIf(options, await client.policy.whatIf({ text: draft.text, off }))
+      const policy = await changed(client.policy.put({ ...draft, ifVersion, expectRefused, reason }))
       printOne(options, policy, { version: policy.version, applied: time(policy.createdAt) })
     })
 
-  group
-    .command('rollback <version>')
-    .description('put an earlier version in force again, as a new version; 0 is the default policy')
-    .option('--reason <text>', 'why; stored in the history and the audit log')
+  withChange(
+    group
+      .command('rollback <version>')
+      .description('put an earlier version in force again, as a new version; 0 is the default policy'),
+  )
     .option('--json', 'print JSON')
-    .action(async (version: string, options: OutputOptions & { reason?: string }) => {
-      const { reason } = options
-      const policy = await remote().policy.rollback({ version: wholeNumber(version), reason })
+    .action(async (version: string, options: OutputOptions & ChangeOptions) => {
+      const { expectRefused, reason } = options
+      const policy = await changed(remote().policy.rollback({ version: wholeNumber(version), expectRefused, reason }))
       printOne(options, policy, { version: policy.version, reason: policy.reason, applied: time(policy.createdAt) })
     })
 }
 
 function addExplain(group: Command): void {
+  group
+    .command('what-if <file>')
+    .description('say what would change if a policy were in force: for active sessions, and for past actor tokens')
+    .option('--off <rule...>', 'base rules that do not apply, like base.operators')
+    .option('--days <number>', 'days to look back for actor tokens', wholeNumber, 30)
+    .option('--json', 'print JSON')
+    .action(async (file: string, options: FileOptions & { days: number }) => {
+      const { off = [], days } = options
+      showWhatIf(options, await remote().policy.whatIf({ text: read(file), off, days }))
+    })
+
   group
     .command('explain')
     .description('say whether an actor may act as a user, and which rules decide; the exit code is 1 if not')
@@ -184,6 +226,26 @@ function showCheck(file: string, { errors, warnings, tests, rules, valid }: Poli
   const passed = tests.filter(test => test.passed).length
   if (valid) print(`${file} is valid: ${rules.length} rules, ${passed} of ${tests.length} tests passed.`)
 }
+
+function showWhatIf(options: OutputOptions, result: PolicyWhatIf): void {
+  if (options.json) {
+    printJson(result)
+    return
+  }
+  const { live, acts, complete } = result
+  print(`Of ${live.checked} active sessions, ${live.refused} would end.`)
+  for (const { sessionId, actorSub, userId, determinedBy } of live.sessions)
+    print(`  ${sessionId}  ${actorSub} as ${userId}: ${determinedBy.join(', ') || NO_PERMIT}`)
+  if (live.refused > live.sessions.length) print(`  … and ${live.refused - live.sessions.length} more`)
+  print(
+    `Of ${acts.checked} past actor tokens, ${acts.refused} would have been refused, and ${acts.newlyAllowed} allowed that would be refused now.`,
+  )
+  for (const [rule, count] of Object.entries(acts.byRule))
+    print(`  ${count} by ${rule === '(none)' ? `none: ${NO_PERMIT}` : rule}`)
+  if (!complete) printMessage('There were more than could be decided about.')
+}
+
+const NO_PERMIT = 'no rule permits it'
 
 function showDecision({ decision, policyVersion, determinedBy, permittedBy, needs, errors }: PolicyDecision): void {
   print(`${decision} by version ${policyVersion} of the policy`)

@@ -43,6 +43,7 @@ export const bapi: Operation[] = [
   policy.listPolicyVersions,
   policy.rollbackPolicy,
   policy.checkPolicy,
+  policy.whatIfPolicy,
   policy.explainPolicy,
   sessions.listSessions,
   sessions.createSession,

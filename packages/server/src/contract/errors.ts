@@ -309,6 +309,12 @@ const definitions = {
     long_message: 'Another version of the policy is in force than the one that this change is based on.',
     action: 'Read the policy again, and repeat the change.',
   },
+  policy_ends_sessions: {
+    status: 400,
+    message: 'Policy ends sessions',
+    long_message: 'The policy would end more active sessions than expected. The policy in force was not changed.',
+    action: 'Look at the sessions in `meta.sessions`. If they may end, send `expect_refused` with `meta.refused`.',
+  },
   policy_unavailable: {
     status: 503,
     message: 'Policy unavailable',

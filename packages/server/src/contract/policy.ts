@@ -91,6 +91,50 @@ export const PolicyDecision = z
   })
   .meta({ id: 'PolicyDecision' })
 
+const RefusedSession = z
+  .strictObject({
+    session_id: Id,
+    user_id: Id,
+    actor_sub: z.string(),
+    determined_by: z.array(z.string()).describe('The rules that would refuse it. None: no rule permits it.'),
+  })
+  .meta({ id: 'RefusedSession' })
+
+const LiveSessions = z
+  .strictObject({
+    checked: z.int(),
+    refused: z.int(),
+    sessions: z.array(RefusedSession).describe('Those that would end, at most 100.'),
+  })
+  .meta({ id: 'PolicyWhatIfLive' })
+
+const PastActs = z
+  .strictObject({
+    checked: z.int(),
+    refused: z.int().describe('Allowed by the policy in force, refused by the other one.'),
+    newly_allowed: z.int().describe('Refused by the policy in force, allowed by the other one.'),
+    by_rule: z.record(z.string(), z.int()).describe('How many each rule would refuse; `(none)`: no rule permits it.'),
+  })
+  .meta({ id: 'PolicyWhatIfActs' })
+
+export const PolicyWhatIf = z
+  .strictObject({
+    object: z.literal('policy_what_if'),
+    policy_version: version.describe('The version in force.'),
+    live: LiveSessions.describe('Active sessions with an actor, those that started last first.'),
+    acts: PastActs.describe(
+      'Actor tokens that were created in the last days, with what is known about users and actors now.',
+    ),
+    complete: z.boolean().describe('False if there were more than could be decided about.'),
+  })
+  .meta({ id: 'PolicyWhatIf' })
+
+const expect_refused = z
+  .int()
+  .min(0)
+  .default(0)
+  .describe('How many active sessions the change may end at most. With more, it is refused.')
+
 const shared = { tag: 'Policy', auth: 'secret_key', stagedoorOnly: true } as const
 const readers = { rights: ['policy', 'audit'], roles: ['viewer', 'support', 'approver', 'admin'] } as const
 const writers = { rights: ['policy'], roles: ['admin'] } as const
@@ -126,7 +170,7 @@ export const putPolicy = operation({
   path: '/v1/policy',
   summary: 'Apply a policy',
   description:
-    'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. A session that it refuses ends when its next token is requested.',
+    'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. Active sessions that it refuses end within a second; it is not applied if these are more than `expect_refused`.',
   action: 'policy.change',
   body: z
     .strictObject({
@@ -134,11 +178,12 @@ export const putPolicy = operation({
       off: off.default([]),
       tests,
       if_version: version.optional().describe('The version that this change is based on. Default: any.'),
+      expect_refused,
       reason: z.string().min(1).max(500).optional().describe('Why, for the audit log and the history.'),
     })
     .meta({ id: 'PutPolicyRequestBody' }),
   response: Policy,
-  errors: [...formErrors, ...refusals, 'policy_changed_meanwhile'],
+  errors: [...formErrors, ...refusals, 'policy_changed_meanwhile', 'policy_ends_sessions'],
 })
 
 export const rollbackPolicy = operation({
@@ -151,10 +196,10 @@ export const rollbackPolicy = operation({
   description: 'The earlier text gets a new version. 0 is the default policy.',
   action: 'policy.change',
   body: z
-    .strictObject({ version, reason: z.string().min(1).max(500).optional() })
+    .strictObject({ version, expect_refused, reason: z.string().min(1).max(500).optional() })
     .meta({ id: 'RollbackPolicyRequestBody' }),
   response: Policy,
-  errors: [...formErrors, ...refusals, 'resource_not_found', 'policy_changed_meanwhile'],
+  errors: [...formErrors, ...refusals, 'resource_not_found', 'policy_changed_meanwhile', 'policy_ends_sessions'],
 })
 
 export const checkPolicy = operation({
@@ -167,6 +212,26 @@ export const checkPolicy = operation({
   body: z.strictObject({ text, off: off.default([]), tests }).meta({ id: 'CheckPolicyRequestBody' }),
   response: PolicyCheck,
   errors: [...formErrors],
+})
+
+export const whatIfPolicy = operation({
+  ...shared,
+  ...writers,
+  id: 'WhatIfPolicy',
+  method: 'post',
+  path: '/v1/policy/what_if',
+  summary: 'Say what would change if a policy were in force, without applying it',
+  description:
+    'Decides about active sessions and about the actor tokens of the last days, with the policy in force and with this one. It takes at most 20 seconds.',
+  body: z
+    .strictObject({
+      text,
+      off: off.default([]),
+      days: z.int().min(0).max(3_650).default(30).describe('Days to look back for actor tokens; 0: none.'),
+    })
+    .meta({ id: 'WhatIfPolicyRequestBody' }),
+  response: PolicyWhatIf,
+  errors: [...formErrors, 'policy_invalid', 'policy_too_large', 'policy_too_slow'],
 })
 
 export const explainPolicy = operation({

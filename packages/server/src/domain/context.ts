@@ -30,6 +30,8 @@ export interface Services {
   /** The policy that is in force until another one is applied. */
   defaultPolicy: PolicyDocument
   decisions: RememberedDecisions
+  /** Gives other work its turn. For work that takes more than some milliseconds. */
+  nextTurn(): Promise<void>
   /**
    * Aborted when the server starts to stop. It then finishes the requests in flight, ends open streams, and should get
    * no new requests.

@@ -1,8 +1,9 @@
 import { ApiError, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
-import { type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
+import { assertUsable, type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
 import { digestOf, type PolicyCheck } from './policy-engine.ts'
+import { wouldEnd } from './policy-what-if.ts'
 import type { PolicyRecord } from './records.ts'
 import { getSession } from './sessions.ts'
 import type { Found, Page } from './store.ts'
@@ -33,16 +34,19 @@ export function checkPolicy(ctx: Context, { text, off, tests }: PolicyDraft): Pr
 /**
  * Puts a policy in force.
  * @param input.if_version the version that the change is based on; omitted: the version in force
- * @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_test_failed, policy_changed_meanwhile
+ * @param input.expect_refused the most active sessions that may end
+ * @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_test_failed, policy_changed_meanwhile,
+ *   policy_ends_sessions
  */
 export async function putPolicy(
   ctx: Context,
-  input: PolicyDraft & { if_version?: number | undefined; reason?: string | undefined },
+  input: PolicyDraft & { if_version?: number | undefined; expect_refused: number; reason?: string | undefined },
 ): Promise<PolicyRecord> {
   const current = await ctx.store.policies.current()
   const basedOn = input.if_version ?? current
   if (basedOn !== current) throw new ApiError('policy_changed_meanwhile')
   assertUsable(await checkPolicy(ctx, input))
+  await assertEndsFew(ctx, input)
   const { text, off } = input
   const version = basedOn + 1
   const record: PolicyRecord = {
@@ -70,11 +74,11 @@ export async function putPolicy(
 /** Puts an earlier version in force again, as a new version. @throws ApiError resource_not_found, and as `putPolicy` */
 export async function rollbackPolicy(
   ctx: Context,
-  input: { version: number; reason?: string | undefined },
+  input: { version: number; expect_refused: number; reason?: string | undefined },
 ): Promise<PolicyRecord> {
   const { policy_text, off } = await versionOf(ctx, input.version)
-  const reason = input.reason ?? `rollback to version ${input.version}`
-  return putPolicy(ctx, { text: policy_text, off: JSON.parse(off), reason })
+  const { version, expect_refused, reason = `rollback to version ${version}` } = input
+  return putPolicy(ctx, { text: policy_text, off: JSON.parse(off), expect_refused, reason })
 }
 
 export interface Explained {
@@ -115,6 +119,16 @@ async function explainSession(ctx: Context, id: string): Promise<Decided> {
 const missing = (param: string) =>
   new ApiError('form_param_missing', { params: { param }, meta: { param_name: param } })
 
+/** Maximum number of sessions that an error names. */
+const NAMED = 20
+
+async function assertEndsFew(ctx: Context, draft: PolicyDraft & { expect_refused: number }): Promise<void> {
+  const { refused, sessions } = await wouldEnd(ctx, draft)
+  if (refused <= draft.expect_refused) return
+  const meta = { expect_refused: draft.expect_refused, refused, sessions: sessions.slice(0, NAMED) }
+  throw new ApiError('policy_ends_sessions', { meta })
+}
+
 async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
   if (version > 0) {
     const record = await ctx.store.policies.find(version)
@@ -131,9 +145,4 @@ async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
     created_by: '',
     created_at: 0,
   }
-}
-
-function assertUsable({ refusal, errors, tests }: PolicyCheck): void {
-  if (refusal === null) return
-  throw new ApiError(refusal, { meta: { errors, tests: tests.filter(test => !test.passed) } })
 }

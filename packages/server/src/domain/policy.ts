@@ -1,6 +1,15 @@
 import { ApiError } from '../contract/errors.ts'
 import type { Context } from './context.ts'
-import type { Access, Decision, Facts, LoadedPolicy, OperatorFacts, PolicyDocument } from './policy-engine.ts'
+import type {
+  Access,
+  Decision,
+  Facts,
+  LoadedPolicy,
+  OperatorFacts,
+  PolicyCheck,
+  PolicyDocument,
+  Question,
+} from './policy-engine.ts'
 import {
   actorFacts,
   chainLength,
@@ -114,7 +123,8 @@ async function readyPolicy(ctx: Context, version: number): Promise<LoadedPolicy>
   return unlessUnavailable(async () => ctx.policy.load(await documentOf(ctx, version)))
 }
 
-async function documentOf(ctx: Context, version: number): Promise<PolicyDocument> {
+/** Returns a version of the policy. @throws ApiError policy_unavailable */
+export async function documentOf(ctx: Context, version: number): Promise<PolicyDocument> {
   if (version === 0) return ctx.defaultPolicy
   const record = await ctx.store.policies.find(version)
   if (!record) throw new ApiError('policy_unavailable')
@@ -131,8 +141,22 @@ export async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<
   }
 }
 
-async function factsOf(ctx: Context, row: DecisionRow, { actor_sub, frozen }: ActingRequest): Promise<Facts> {
-  const now = ctx.clock.now()
+/**
+ * Returns what would be decided about a request, without deciding.
+ * @param at the time of the request, Unix ms
+ * @returns undefined if there is no such user
+ */
+export async function questionAbout(ctx: Context, request: ActingRequest, at: number): Promise<Question | undefined> {
+  const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
+  return row && { facts: await factsOf(ctx, row, request, at), access: ACCESS }
+}
+
+async function factsOf(
+  ctx: Context,
+  row: DecisionRow,
+  { actor_sub, frozen }: ActingRequest,
+  now = ctx.clock.now(),
+): Promise<Facts> {
   const { claimed, ...acting } = frozen
   return {
     principal: await principalOf(ctx, row, actor_sub, claimed),
@@ -247,4 +271,10 @@ export function endedByPolicy({ decision, versions }: Decided) {
     reason: `policy: ${rules.join(', ') || 'no rule permits it'}`,
     details: { policy: { version: versions.policy_version, determined_by: rules } },
   }
+}
+
+/** @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_test_failed */
+export function assertUsable({ refusal, errors, tests }: PolicyCheck): void {
+  if (refusal === null) return
+  throw new ApiError(refusal, { meta: { errors, tests: tests.filter(test => !test.passed) } })
 }

@@ -12,20 +12,19 @@ const SLICE = 5
  * Sessions that are no longer allowed end. A mint does the same for its own session; this reaches the sessions whose tokens
  * are already out.
  * @param input.limit maximum number of sessions
- * @param input.rest gives other work its turn
  * @returns how many were decided about, and how many ended
  * @throws ApiError policy_unavailable
  */
 export async function reevaluateSessions(
   ctx: Context,
-  input: { limit: number; rest: () => Promise<void> },
+  input: { limit: number },
 ): Promise<{ decided: number; ended: number }> {
   const sessions = await ctx.store.reevaluation.due(input.limit)
   const decisions: Redecision[] = []
   for (let first = 0; first < sessions.length; first += SLICE) {
     const slice = sessions.slice(first, first + SLICE)
     decisions.push(...(await Promise.all(slice.map(session => decideAgain(ctx, session)))))
-    await input.rest()
+    await ctx.nextTurn()
   }
   // In one order on every node, so that two nodes never wait for each other.
   decisions.sort((a, b) => (a.session.id < b.session.id ? -1 : 1))

@@ -107,6 +107,8 @@ export interface Store {
     due(limit: number): Promise<SessionRecord[]>
     /** Returns active acting sessions, those that started last first. */
     latest(limit: number): Promise<SessionRecord[]>
+    /** Returns actor tokens, those that were created last first. @param before the id of the last one of the previous page */
+    latestActs(limit: number, before?: string): Promise<ActorTokenRecord[]>
     /**
      * Stores decisions: active → revoked for those that were refused. Skips a session if something changed since it was
      * read: it is still due.

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { reevaluateSessions } from '../domain/reevaluation.ts'
 import type { Job } from './runner.ts'
 
@@ -15,10 +15,7 @@ export const reevaluation: Job = {
 
   async run(ctx) {
     try {
-      while (
-        !ctx.stopping.aborted &&
-        (await reevaluateSessions(ctx, { limit: BATCH, rest: nextTurn })).decided === BATCH
-      );
+      while (!ctx.stopping.aborted && (await reevaluateSessions(ctx, { limit: BATCH })).decided === BATCH);
     } catch (error) {
       await sleep(PAUSE, undefined, { ref: false, signal: ctx.stopping }).catch(() => {})
       throw error

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { SessionRecord } from '../domain/records.ts'
+import type { ActorTokenRecord, SessionRecord } from '../domain/records.ts'
 import type { DecidedVersions, Store } from '../domain/store.ts'
 import { type Database, now, nowOnce, param, prepared, recordEvent, type Step, sqlFor } from './query.ts'
 import { notCoveredByCutoff } from './revocations.ts'
@@ -27,6 +27,19 @@ const overdue = prepared<{ limit: number }, SessionRecord>(
 )
 
 const latest = prepared<{ limit: number }, SessionRecord>(acting.orderBy('id', 'desc').limit(param('limit')) as never)
+
+/** Ids sort by time. Those of other tokens begin differently. */
+const latestActs = prepared<{ limit: number; before_id: string }, ActorTokenRecord>(
+  sqlFor
+    .selectFrom('actor_tokens')
+    .selectAll()
+    .where('id', '>', sql.lit('act_'))
+    .where('id', '<', param('before_id'))
+    .where('actor_sub', 'is not', null)
+    .orderBy('id', 'desc')
+    .limit(param('limit')) as never,
+)
+const AFTER_ALL = 'act`'
 
 type Decided = DecidedVersions & { id: string; seen: number; until: number | null }
 
@@ -64,6 +77,7 @@ export function reevaluation(db: Database): Store['reevaluation'] {
     },
 
     latest: limit => db.all(latest({ limit })),
+    latestActs: (limit, before = AFTER_ALL) => db.all(latestActs({ limit, before_id: before })),
 
     async write(decisions) {
       const steps = decisions.map((decision): Step => {

@@ -50,13 +50,15 @@ class Policy:
         Args:
             request: A `models.PutPolicyRequestBody`, or a dict of the same, or its members by name: `text`, the rules;
                 `off`, names of base rules that do not apply; `tests`, one JSON object per line; `if_version`, the
-                version that the change is based on; `reason`.
+                version that the change is based on; `expect_refused`, how many active sessions it may end at most
+                (default: 0); `reason`.
 
         Raises:
             StagedoorError: `policy_invalid` (`meta.errors` has the line and the column of each error),
                 `policy_too_large`, `policy_too_slow`, `policy_test_failed` (`meta.tests` has the tests that failed),
-                `policy_changed_meanwhile` (`if_version` is not the version in force), `form_param_missing`,
-                `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+                `policy_changed_meanwhile` (`if_version` is not the version in force), `policy_ends_sessions`
+                (`meta.sessions` has sessions that would end), `form_param_missing`, `form_param_type_invalid`,
+                `form_param_value_invalid`, `form_param_unknown`
 
         `PUT /v1/policy` (Stagedoor only)
 
@@ -115,12 +117,13 @@ class Policy:
 
         Args:
             request: A `models.RollbackPolicyRequestBody`, or a dict of the same, or its members by name: `version`;
-                `reason` for the audit log.
+                `expect_refused` (0); `reason` for the audit log.
 
         Raises:
             StagedoorError: `policy_invalid`, `policy_too_large`, `policy_too_slow`, `policy_test_failed`,
-                `resource_not_found` (there is no such version), `policy_changed_meanwhile`, `form_param_missing`,
-                `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+                `resource_not_found` (there is no such version), `policy_changed_meanwhile`, `policy_ends_sessions`
+                (`meta.sessions` has sessions that would end), `form_param_missing`, `form_param_type_invalid`,
+                `form_param_value_invalid`, `form_param_unknown`
 
         `POST /v1/policy/rollback` (Stagedoor only)
 
@@ -178,6 +181,42 @@ class Policy:
         body = body_of(models.CheckPolicyRequestBody, request, fields)
         read = models.PolicyCheck.model_validate
         return Call("POST", "/v1/policy/check", read, body=body)
+
+    def what_if(
+        self,
+        request: models.WhatIfPolicyRequestBody | models.WhatIfPolicyRequestBodyTypedDict | None = None,
+        **fields: Unpack[models.WhatIfPolicyRequestBodyTypedDict],
+    ) -> models.PolicyWhatIf:
+        """Says what would change if a policy were in force, without applying it.
+
+        Args:
+            request: A `models.WhatIfPolicyRequestBody`, or a dict of the same, or its members by name: `text` and
+                `off`, as for `put`; `days` to look back for actor tokens (default: 30).
+
+        Raises:
+            StagedoorError: `policy_invalid`, `policy_too_large`, `policy_too_slow`, `form_param_missing`,
+                `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+
+        `POST /v1/policy/what_if` (Stagedoor only)
+
+        Example:
+            >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).live.checked >= 0
+            True
+        """
+        return self._http.send(self._what_if(request, {**fields}))
+
+    async def what_if_async(
+        self,
+        request: models.WhatIfPolicyRequestBody | models.WhatIfPolicyRequestBodyTypedDict | None = None,
+        **fields: Unpack[models.WhatIfPolicyRequestBodyTypedDict],
+    ) -> models.PolicyWhatIf:
+        """As `what_if`, asynchronously."""
+        return await self._http.send_async(self._what_if(request, {**fields}))
+
+    def _what_if(self, request: object, fields: dict[str, Any]) -> Call[models.PolicyWhatIf]:
+        body = body_of(models.WhatIfPolicyRequestBody, request, fields)
+        read = models.PolicyWhatIf.model_validate
+        return Call("POST", "/v1/policy/what_if", read, body=body)
 
     def explain(
         self,

@@ -7,9 +7,10 @@ import {
   putPolicy,
   rollbackPolicy,
 } from '../../domain/policy-changes.ts'
+import { whatIf } from '../../domain/policy-what-if.ts'
 import { type Http, mount } from '../mount.ts'
 import { mountList } from './lists.ts'
-import { presentPolicy, presentPolicyCheck, presentPolicyDecision } from './present-policy.ts'
+import { presentPolicy, presentPolicyCheck, presentPolicyDecision, presentWhatIf } from './present-policy.ts'
 
 export function mountPolicy(http: Http): void {
   mountList(http, contract.listPolicyVersions, listPolicyVersions, (_ctx, policy) => presentPolicy(policy))
@@ -17,6 +18,7 @@ export function mountPolicy(http: Http): void {
   mount(http, contract.putPolicy, async (ctx, { body }) => presentPolicy(await putPolicy(ctx, body)))
   mount(http, contract.rollbackPolicy, async (ctx, { body }) => presentPolicy(await rollbackPolicy(ctx, body)))
   mount(http, contract.checkPolicy, async (ctx, { body }) => presentPolicyCheck(await checkPolicy(ctx, body)))
+  mount(http, contract.whatIfPolicy, async (ctx, { body }) => presentWhatIf(await whatIf(ctx, body)))
   mount(http, contract.explainPolicy, async (ctx, { body }) =>
     presentPolicyDecision(ctx, await explainPolicy(ctx, body)),
   )

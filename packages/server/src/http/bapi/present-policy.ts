@@ -1,8 +1,9 @@
 import type { z } from 'zod'
-import type { Policy, PolicyCheck, PolicyDecision } from '../../contract/policy.ts'
+import type { Policy, PolicyCheck, PolicyDecision, PolicyWhatIf } from '../../contract/policy.ts'
 import type { Context } from '../../domain/context.ts'
 import { type Decided, shownDecision } from '../../domain/policy.ts'
 import type { PolicyCheck as CheckResult } from '../../domain/policy-engine.ts'
+import type { LiveSessions, PastActs } from '../../domain/policy-what-if.ts'
 import type { PolicyRecord } from '../../domain/records.ts'
 
 /** Presents the policy to servers, in the wire format. */
@@ -41,5 +42,21 @@ export function presentPolicyDecision(ctx: Context, decided: Decided): z.input<t
     ...shownDecision(ctx, decided),
     valid_until: decided.until,
     facts: { ...decided.facts },
+  }
+}
+
+export function presentWhatIf(result: {
+  policy_version: number
+  live: LiveSessions
+  acts: PastActs
+}): z.input<typeof PolicyWhatIf> {
+  const { complete: allSessions, sessions, ...live } = result.live
+  const { complete: allActs, ...acts } = result.acts
+  return {
+    object: 'policy_what_if',
+    policy_version: result.policy_version,
+    live: { ...live, sessions: sessions.map(session => ({ ...session, determined_by: [...session.determined_by] })) },
+    acts,
+    complete: allSessions && allActs,
   }
 }
