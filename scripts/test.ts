@@ -24,7 +24,7 @@ const fast = args.includes('--fast')
 const words = args.filter(arg => !arg.startsWith('-'))
 /** Maximum duration of one file, in ms. */
 const TIMEOUT = deep ? 14_400_000 : 600_000
-const SLOWEST_SHOWN = 10
+const SLOWEST_SHOWN = 15
 /** Files that run at the same time. Many tests wait, for a timeout or a browser, so there is one more than cores. */
 const AT_ONCE = availableParallelism() + 1
 /** Most files load the whole server: they share the compiled code. */
