@@ -165,6 +165,16 @@ const schema = z.object({
     .refine(isTimeZone, { error: 'must be a time zone of the IANA database, like Europe/Berlin' })
     .default('UTC')
     .describe('Time zone in which policies read the time of day and the weekday, like `Europe/Berlin`.'),
+  policy_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File with the policy, for example from your repository. A server puts it in force when it starts, after running the tests in the file of the same name with .tests.jsonl. Sessions that it refuses end. Default: the policy that was applied last.',
+    ),
+  policy_off: commaList.describe(
+    'Base rules that do not apply with STAGEDOOR_POLICY_FILE, comma-separated, like `base.operators,base.reason`.',
+  ),
   brand_name: z
     .string()
     .trim()

@@ -30,6 +30,7 @@ import type { PurgeOptions } from './jobs/purge.ts'
 import { startJobs } from './jobs/runner.ts'
 import { createPolicyEngine } from './policy/cedar.ts'
 import { DEFAULT_POLICY } from './policy/default-policy.ts'
+import { applyPolicyFile } from './policy-file.ts'
 import { type InstrumentSigning, Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
@@ -103,7 +104,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   try {
     await advanceClock(machineClock, services.store)
     await assertMasterKeyFits(masterKey, services.store)
-    if (serves) await prepareKeys(system(), config, makeKey, log)
+    if (serves) await prepare(system(), config, makeKey, log)
   } catch (error) {
     await database.close()
     throw error
@@ -121,7 +122,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
     telemetry,
   )
-  const jobs = startJobs(serverJobs(purging(config, telemetry)), system, log)
+  const jobs = startJobs(serverJobs(purging(config, telemetry), metrics), system, log)
   let server: NodeServer | undefined
   let metricsServer: MetricsServer | undefined
 
@@ -250,14 +251,15 @@ async function assertMasterKeyFits(masterKey: MasterKey, store: Store): Promise<
   if (sealed) openPrivateKey(sealed, masterKey)
 }
 
-/** Creates the keys that a server needs and does not have yet. */
-async function prepareKeys(ctx: Context, config: Config, makeKey: MakeKey, log: Logger): Promise<void> {
+/** Creates the keys that a server needs and does not have yet, and applies its policy file. */
+async function prepare(ctx: Context, config: Config, makeKey: MakeKey, log: Logger): Promise<void> {
   await ensureSigningKeys(ctx, { alg: config.signing_alg, make: makeKey })
   if (config.secret_key !== undefined)
     await ensureSecretKey(ctx, { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
   for (const risk of await ctx.store.risks()) log.warn(risk)
   // Load the key set now, so that it can be served while the database is unavailable.
   await ctx.signing.jwks()
+  await applyPolicyFile(ctx, config, log)
 }
 
 /** Returns what decides which requests are served, and when. */

@@ -188,6 +188,33 @@ describe('metrics', () => {
     assert.equal(inFlight, 0)
   })
 
+  it('count decisions by outcome and rule', async () => {
+    await using server = await measuredServer()
+    await server.signIn()
+    const live = await server.signIn()
+    const text = `@id("all") permit (principal, action in Action::"act", resource);
+@id("level") forbid (principal, action in Action::"act", resource) when { resource.level > 0 };`
+    assert.equal((await server.call('PUT', '/v1/policy', { text, off: ['base.upward'] })).status, 200)
+    const private_metadata = { stagedoor: { level: 1 } }
+    assert.equal((await server.call('PATCH', `/v1/users/${live.user_id}/metadata`, { private_metadata })).status, 200)
+    const refused = { user_id: live.user_id, actor: { sub: 'olivia' } }
+    assert.equal((await server.call('POST', '/v1/actor_tokens', refused)).status, 403)
+    const decisions = (read: Map<string, number>) =>
+      [...read].filter(([name]) => name.startsWith('stagedoor_policy_decisions_total')).sort()
+    const expected = [
+      ['stagedoor_policy_decisions_total{outcome="allowed",rule="default.backend"}', 4],
+      ['stagedoor_policy_decisions_total{outcome="ended",rule="level"}', 1],
+      ['stagedoor_policy_decisions_total{outcome="refused",rule="level"}', 1],
+    ]
+    let read = await server.read()
+    for (let tries = 0; decisions(read).length < expected.length && tries < 100; tries++) {
+      await wait(50)
+      read = await server.read()
+    }
+    assert.deepEqual(decisions(read), expected)
+    assert.ok((read.get('stagedoor_policy_reevaluation_duration_seconds_count') ?? 0) > 0)
+  })
+
   it('have no label that an unauthenticated caller can choose', async () => {
     await using server = await measuredServer()
     const word = 'strangersword'

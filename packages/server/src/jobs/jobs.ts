@@ -1,5 +1,6 @@
 /** `jobs/` has the work that a server does periodically: one file per job, with its name, its interval and one run. */
 
+import type { Metrics } from '../telemetry/metrics.ts'
 import { due } from './due.ts'
 import { eventStreams } from './event-streams.ts'
 import { type PurgeOptions, purge } from './purge.ts'
@@ -12,7 +13,15 @@ import type { Job } from './runner.ts'
  * Returns the jobs of a server, for `startJobs`. A new job has its file in this folder and its place in this list; its
  * rules are in `domain/`.
  * @param purging undefined if rows are kept forever
+ * @param metrics undefined if metrics are off
  */
-export function serverJobs(purging: PurgeOptions | undefined): Job[] {
-  return [revocationFeed, eventStreams, refusedRequests, due, reevaluation, ...(purging ? [purge(purging)] : [])]
+export function serverJobs(purging: PurgeOptions | undefined, metrics?: Metrics): Job[] {
+  return [
+    revocationFeed,
+    eventStreams,
+    refusedRequests,
+    due,
+    reevaluation(metrics),
+    ...(purging ? [purge(purging)] : []),
+  ]
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reevaluateSessions } from '../domain/reevaluation.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import type { Job } from './runner.ts'
 
 /** Maximum sessions per transaction. */
@@ -8,17 +9,26 @@ const BATCH = 100
 const PAUSE = 1_000
 
 /** Ends sessions that the policy no longer allows. Often, because their tokens are still in use. */
-export const reevaluation: Job = {
-  name: 'reevaluation',
-  interval: 250,
-  failure: 'sessions could not be decided about again',
+export function reevaluation(metrics: Pick<Metrics, 'reevaluated'> | undefined): Job {
+  return {
+    name: 'reevaluation',
+    interval: 250,
+    failure: 'sessions could not be decided about again',
 
-  async run(ctx) {
-    try {
-      while (!ctx.stopping.aborted && (await reevaluateSessions(ctx, { limit: BATCH })).decided === BATCH);
-    } catch (error) {
-      await sleep(PAUSE, undefined, { ref: false, signal: ctx.stopping }).catch(() => {})
-      throw error
-    }
-  },
+    async run(ctx) {
+      const start = performance.now()
+      try {
+        let decided = 0
+        let last = BATCH
+        while (last === BATCH && !ctx.stopping.aborted) {
+          last = (await reevaluateSessions(ctx, { limit: BATCH })).decided
+          decided += last
+        }
+        if (decided > 0) metrics?.reevaluated((performance.now() - start) / 1_000)
+      } catch (error) {
+        await sleep(PAUSE, undefined, { ref: false, signal: ctx.stopping }).catch(() => {})
+        throw error
+      }
+    },
+  }
 }

@@ -22,7 +22,8 @@ const TICKETS = ['actor_token', 'sign_in_token']
 export type TokenKind = 'session' | 'template' | 'handshake'
 
 /**
- * The metrics for Prometheus. Each label has a fixed list of values: no path, no id, no address.
+ * The metrics for Prometheus. Each label has a fixed list of values, apart from the names of the rules of your policy: no
+ * path, no id, no address.
  * docs/reference/metrics.md is generated from this file.
  */
 export class Metrics {
@@ -75,6 +76,18 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  readonly #decisions = new Counter({
+    name: 'stagedoor_policy_decisions_total',
+    help: 'Decisions of the policy that the audit log has, by outcome (allowed, refused, or ended: a session that was no longer allowed) and by each rule that decided (`none`: no rule permits it).',
+    labelNames: ['outcome', 'rule'] as const,
+    registers: this.#registers,
+  })
+  readonly #reevaluations = new Histogram({
+    name: 'stagedoor_policy_reevaluation_duration_seconds',
+    help: 'Time to decide again about all sessions that were due after a change, in runs that found any.',
+    buckets: SECONDS,
+    registers: this.#registers,
+  })
   readonly #purged = new Counter({
     name: 'stagedoor_purged_total',
     help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, actor_tokens (sign-in tokens included), clients, cutoffs (of bulk revocations).',
@@ -169,13 +182,20 @@ export class Metrics {
     this.#tokens.inc({ kind })
   }
 
+  reevaluated(seconds: number): void {
+    this.#reevaluations.observe(seconds)
+  }
+
   purged(rows: Purged): void {
     for (const [what, count] of Object.entries(rows)) this.#purged.inc({ what }, count)
   }
 
   /** Counts an audit event that was committed, and the change that it records. */
-  #countEvent({ action, outcome }: AuditRecord): void {
+  #countEvent({ action, outcome, event }: AuditRecord): void {
     this.#auditEvents.inc({ action, outcome })
+    const policy = DECIDED.includes(action) ? policyOf(event) : undefined
+    const decided = outcome === 'refused' ? 'refused' : action === 'session.revoke' ? 'ended' : 'allowed'
+    for (const rule of policy ?? []) this.#decisions.inc({ outcome: decided, rule })
     if (outcome !== 'done') return
     const [noun = '', verb = ''] = action.split('.')
     if (TICKETS.includes(noun)) {
@@ -192,6 +212,16 @@ export class Metrics {
   listen(port: number, host: string): Promise<MetricsServer> {
     return serveMetrics(() => this.registry.metrics(), port, host)
   }
+}
+
+/** Actions whose events can have a decision. */
+const DECIDED = ['actor_token.create', 'actor_token.accept', 'session.revoke']
+
+/** Returns the rules that decided what an event records; undefined if no policy did. */
+function policyOf(event: string): string[] | undefined {
+  const { details } = JSON.parse(event) as { details?: { policy?: { determined_by: string[] } } | null }
+  const rules = details?.policy?.determined_by
+  return rules?.length === 0 ? ['none'] : rules
 }
 
 export interface MetricsServer {
