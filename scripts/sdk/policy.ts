@@ -80,7 +80,8 @@ export const policy: Resource = {
           const { live, acts } = await stagedoor.policy.whatIf({ text: 'permit (principal, action, resource);' })
           console.log(\`would end \${live.refused} sessions, would have refused \${acts.refused} tokens\`)`,
         python: `
-          >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).live.checked >= 0
+          >>> rule = '@id("all") permit (principal, action in Action::"act", resource);'
+          >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).complete
           True`,
       },
     },

@@ -24,7 +24,7 @@ export interface Answer {
 }
 
 export interface Request {
-  method?: 'GET' | 'POST' | 'DELETE'
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   /** `form` is sent as a form, `json` as JSON. */
   form?: Record<string, string> | undefined

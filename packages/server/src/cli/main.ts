@@ -57,7 +57,7 @@ for (const add of [
   add(program)
 }
 throwInsteadOfExiting(program)
-// The reader of a pipe has enough: `stagedoor users list | head`. A server goes on without a reader of its log.
+// The reader of a pipe has enough: `stagedoor users list | head`. A server needs no reader of its log.
 const SERVERS = ['dev', 'serve']
 program.hook('preAction', (_program, command) => {
   if (SERVERS.includes(command.name())) return

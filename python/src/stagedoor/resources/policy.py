@@ -200,7 +200,8 @@ class Policy:
         `POST /v1/policy/what_if` (Stagedoor only)
 
         Example:
-            >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).live.checked >= 0
+            >>> rule = '@id("all") permit (principal, action in Action::"act", resource);'
+            >>> stagedoor.policy.what_if(text=rule, off=["base.reason"], days=1).complete
             True
         """
         return self._http.send(self._what_if(request, {**fields}))
