@@ -220,6 +220,8 @@ export async function main(): Promise<string | undefined> {
 
   it('need only the server’s file for a server: installed in an empty folder, it serves the API and the banner', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'stagedoor-empty-'))
+    // Without it, npm installs into a folder above that has one.
+    writeFileSync(join(folder, 'package.json'), '{"private":true}')
     const tarball = join(built, 'stagedoor-server-0.1.0.tgz')
     run(npm, ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error', tarball], folder)
     const bin = join(folder, 'node_modules/.bin/stagedoor')

@@ -81,7 +81,12 @@ export class StagedoorError extends Error {
    * More about the first error, by wire names.
    *
    * @example
-   * if (error.code === 'acting_refused') console.log(error.meta.needs)   // [['ticket'], ['duration:900']]
+   * try {
+   *   await stagedoor.actorTokens.create({ userId: 'user_2OEp', actor: { sub: 'olivia@support' } })
+   * } catch (error) {
+   *   // [['ticket'], ['duration:900']]: with a ticket, or for at most 15 minutes, it would be allowed.
+   *   if (error instanceof StagedoorError && error.code === 'acting_refused') console.log(error.meta.needs)
+   * }
    */
   get meta(): Readonly<Record<string, unknown>> {
     return this.errors[0]?.meta ?? {}

@@ -23,9 +23,9 @@ async function bundled(specifier: string): Promise<{ text: string; gzipped: numb
 
 describe('the bundle of an app', () => {
   for (const name of ['verify', 'express', 'fastify', 'hono', 'next', 'request', 'record-as']) {
-    it(`with @stagedoor/sdk/${name}: is under 12 kB and has no code of the client`, async () => {
+    it(`with @stagedoor/sdk/${name}: is under 13 kB and has no code of the client`, async () => {
       const { gzipped, files } = await bundled(`@stagedoor/sdk/${name}`)
-      assert.ok(gzipped < 12_000, `${gzipped} bytes`)
+      assert.ok(gzipped < 13_000, `${gzipped} bytes`)
       assert.ok(files.some(file => file.endsWith(`packages/sdk/src/${name}.ts`)))
       const others = files.filter(file => /sdk\/src\/(http|stagedoor|resources|models|banner|react)/.test(file))
       assert.deepEqual(others, [])

@@ -47,6 +47,11 @@ const COMMON: ErrorCode[] = [
 /** Each request of these can start a thread, which takes 100 to 400 ms. */
 const READS_POLICIES = ['CheckPolicy', 'PutPolicy', 'RollbackPolicy', 'WhatIfPolicy']
 
+const POLICIES = [
+  '@id("all") permit (principal, action in Action::"act", resource);',
+  '@id("s") permit (principal in Team::"support", action in Action::"act", resource) when { context.duration <= 900 };',
+]
+
 /** Existing records, so that requests can succeed. */
 interface World {
   ids: Record<string, string[]>
@@ -190,6 +195,11 @@ function valuesFor(schema: JsonSchema, name: string, world: World, wild: boolean
     )
   if (name === 'order_by')
     return nearly(fc.constantFrom('-created_at', '+email_address', 'username', 'last_active_at'), wild)
+  if (name === 'text') return nearly(fc.constantFrom(...POLICIES), wild)
+  if (name === 'off' && schema.type === 'string')
+    return nearly(fc.constantFrom('base.reason', 'base.operators', 'base.duration'), wild)
+  if (name === 'tests') return nearly(fc.constantFrom('', '{"actor":{"teams":["support"]},"expect":"allowed"}'), wild)
+  if (name === 'expect_refused') return nearly(fc.constant(1_000), wild)
   if (name === 'version' || name === 'if_version') return nearly(fc.constant(0), wild)
   if (name.startsWith('primary_')) return nearly(fc.constantFrom(null, ...(world.ids['identification_id'] ?? [])), wild)
   if (name === 'starting_after') return nearly(fc.constantFrom(...(world.ids['user_id'] ?? [])), wild)

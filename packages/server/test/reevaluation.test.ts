@@ -102,6 +102,39 @@ describe('sessions whose tokens are out', () => {
     await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
   })
 
+  it('go on through a lock, and get no tokens meanwhile', async () => {
+    await using server = await testServer()
+    const account = await server.createUser()
+    await register(server, 'olivia', { user_id: account.id })
+    const mia = await server.createUser({ external_id: 'mia' })
+    for (const [sub, locked] of [
+      ['nina', undefined],
+      ['mia', mia.id],
+      ['olivia', account.id],
+    ] as const) {
+      const session = await server.signIn({ actor: { sub } })
+      const mint = () => server.post(`/v1/client/sessions/${session.session_id}/tokens`, {}, { cookie: session.cookie })
+      const path = `/v1/users/${locked ?? session.user_id}`
+      expectOk(await mint())
+      expectOk(await server.call('POST', `${path}/lock`))
+      assert.equal((await mint()).status, 401, sub)
+      await settled(server)
+      assert.deepEqual([await statusOf(server, session), (await mint()).status], ['active', 401], sub)
+      await put(server, ALL, ['base.operators'])
+      await settled(server)
+      assert.deepEqual([await statusOf(server, session), (await mint()).status], ['active', 401], sub)
+      expectOk(await server.call('POST', `${path}/unlock`))
+      expectOk(await mint())
+      await settled(server)
+      expectOk(await server.call('POST', `${path}/lock`))
+      await settled(server)
+      await setFacts(server, session.user_id, { protected: true })
+      // Another rule refuses it too.
+      await until(async () => (await statusOf(server, session)) === 'revoked', `the session of ${sub} goes on`)
+      expectOk(await server.call('POST', `${path}/unlock`))
+    }
+  })
+
   it('end when the time comes', async () => {
     await using server = await testServer()
     // The clock of the tests begins at 0:00 in UTC.

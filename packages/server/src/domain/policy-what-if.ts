@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import { assertUsable, documentOf, frozenFactsOf, questionAbout, unlessUnavailable } from './policy.ts'
+import { assertUsable, documentOf, frozenFactsOf, isOnlyBlocked, questionAbout, unlessUnavailable } from './policy.ts'
 import type { Question, WhatIf } from './policy-engine.ts'
 import type { ActorTokenRecord, SessionRecord } from './records.ts'
 
@@ -91,7 +91,8 @@ async function liveSessions(ctx: Context): Promise<Live> {
 function ended({ asked, complete }: Live, { answers, sampled }: Answers): LiveSessions {
   const refused = asked.flatMap(({ row }, n) => {
     const answer = answers[n]
-    if (!answer || answer.allowed) return []
+    // A lock gives no tokens, and ends nothing.
+    if (!answer || answer.allowed || isOnlyBlocked(answer.determined_by)) return []
     const { user_id, actor_sub } = actingOf(row)
     return [{ session_id: row.id, user_id, actor_sub, determined_by: answer.determined_by }]
   })

@@ -264,9 +264,23 @@ export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions
   }
 }
 
+/**
+ * Whether a request is refused only because the user or the actor is banned, locked or disabled. Such a session gets no
+ * tokens, but a lock alone does not end it.
+ * @param rules the ids of the rules that refused it
+ */
+export function isOnlyBlocked(rules: readonly string[]): boolean {
+  return rules.length > 0 && rules.every(id => id === BLOCKED)
+}
+
+const BLOCKED = 'base.blocked'
+
+/** Returns the ids of the rules that decided. */
+export const rulesOf = ({ decision }: Pick<Decided, 'decision'>): string[] => decision.determined_by.map(({ id }) => id)
+
 /** Returns what the audit log says about a session that the policy ended. */
 export function endedByPolicy({ decision, versions }: Decided) {
-  const rules = decision.determined_by.map(({ id }) => id)
+  const rules = rulesOf({ decision })
   return {
     reason: `policy: ${rules.join(', ') || 'no rule permits it'}`,
     details: { policy: { version: versions.policy_version, determined_by: rules } },

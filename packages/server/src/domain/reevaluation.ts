@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import { decide, endedByPolicy, frozenFactsOf } from './policy.ts'
+import { decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
 import type { SessionRecord } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Redecision } from './store.ts'
@@ -39,6 +39,7 @@ async function decideAgain(ctx: Context, session: SessionRecord): Promise<Redeci
   const decided = await decide(ctx, { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) })
   if (!decided) return { session, refused: sessionEvent(ctx, 'session.revoke', session, 'the user was deleted') }
   if (decided.decision.allowed) return { session, versions: decided.versions, until: decided.until }
+  if (isOnlyBlocked(rulesOf(decided))) return { session, blocked: true }
   const { reason, details } = endedByPolicy(decided)
   return { session, refused: sessionEvent(ctx, 'session.revoke', session, reason, details) }
 }

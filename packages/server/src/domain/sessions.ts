@@ -4,7 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
-import { decide, endedByPolicy, frozenFactsOf } from './policy.ts'
+import { decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
@@ -232,24 +232,25 @@ async function assertStillAllowed(ctx: Context, facts: MintFacts): Promise<void>
     (remembered.until === null || facts.now < remembered.until)
   )
     return
-  if ((await decideAgain(ctx, facts)) === 'ended') throw dead(facts)
+  if ((await decideAgain(ctx, facts)) === 'refused') throw dead(facts)
 }
 
-/** Decides about a session. @returns whether it ended, because it is no longer allowed */
-async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'ended'> {
+/** Decides about a session. Ends it if the policy no longer allows it. */
+async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'refused'> {
   const { id: session_id, user_id, actor_sub } = session
   if (actor_sub === null) return 'allowed'
   const request = { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) }
   const decided = await decide(ctx, request)
   // Without a user there is nothing to decide: deleting the user ended the session.
-  if (!decided) return 'ended'
+  if (!decided) return 'refused'
   if (decided.decision.allowed) {
     ctx.decisions.set(session_id, { ...decided.versions, until: decided.until })
     return 'allowed'
   }
+  if (isOnlyBlocked(rulesOf(decided))) return 'refused'
   const { reason, details } = endedByPolicy(decided)
   await finish(ctx, session, 'revoked', 'session.revoke', reason, details)
-  return 'ended'
+  return 'refused'
 }
 
 /** Mints a session token; undefined if that is refused: the session has ended, or its user or actor is blocked. */

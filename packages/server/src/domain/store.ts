@@ -111,7 +111,7 @@ export interface Store {
     latestActs(limit: number, before?: string): Promise<ActorTokenRecord[]>
     /**
      * Stores decisions: active → revoked for those that were refused. Skips a session if something changed since it was
-     * read: it is still due.
+     * read: it is still due. A blocked one is due again when its user or actor changes.
      */
     write(decisions: Redecision[]): Promise<void>
   }
@@ -303,9 +303,11 @@ export interface Acceptance {
 
 /** A new decision about a session, as it was read before. */
 export type Redecision = { session: SessionRecord } & (
-  | { versions: DecidedVersions; until: number | null; refused?: undefined }
+  | { versions: DecidedVersions; until: number | null; refused?: undefined; blocked?: undefined }
   /** The event of its end. */
-  | { versions?: undefined; refused: AuditRecord }
+  | { refused: AuditRecord; blocked?: undefined }
+  /** It gets no tokens, but goes on. */
+  | { refused?: undefined; blocked: true }
 )
 
 export interface MintFacts extends SessionRecord, DecidedVersions {

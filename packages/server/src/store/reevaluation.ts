@@ -15,8 +15,18 @@ const acting = sqlFor
   .where('expire_at', '>', now)
   .where(notCoveredByCutoff('sessions'))
 
+/** Of a session that its next mint decides about: it is not due. */
+const UNDECIDED = sql.lit(-1)
+
 const undecided = prepared<{ limit: number }, SessionRecord>(
-  acting.where('decided_policy', '<', policyVersion).limit(param('limit')) as never,
+  acting
+    .where(eb =>
+      eb.or([
+        eb('decided_policy', '<', UNDECIDED),
+        eb.and([eb('decided_policy', '>', UNDECIDED), eb('decided_policy', '<', policyVersion)]),
+      ]),
+    )
+    .limit(param('limit')) as never,
 )
 
 const overdue = prepared<{ limit: number }, SessionRecord>(
@@ -58,6 +68,15 @@ const confirm = prepared<Decided>(
     .where('decided_policy', '=', param('seen')),
 )
 
+const leave = prepared<{ id: string; seen: number }>(
+  sqlFor
+    .updateTable('sessions')
+    .set({ decided_policy: UNDECIDED as never, decided_until: null })
+    .where('id', '=', param('id'))
+    .where('status', '=', 'active')
+    .where('decided_policy', '=', param('seen')),
+)
+
 const end = prepared<{ id: string; seen: number }, SessionRecord>(
   sqlFor
     .updateTable('sessions')
@@ -83,6 +102,7 @@ export function reevaluation(db: Database): Store['reevaluation'] {
       const steps = decisions.map((decision): Step => {
         const { id, decided_policy: seen } = decision.session
         const { refused } = decision
+        if (decision.blocked) return { query: leave({ id, seen }) }
         if (refused === undefined) return { query: confirm({ id, seen, until: decision.until, ...decision.versions }) }
         return { query: end({ id, seen }), next: rows => (rows.length === 0 ? [] : [recordEvent(refused)]) }
       })
