@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { until } from '../../../test/support/time.ts'
 
 const ALL = '@id("all") permit (principal, action in Action::"act", resource);'
 const forbid = (id: string, when: string) =>
@@ -116,6 +117,8 @@ describe('a change that would end active sessions', () => {
     for (const { session_id, cookie } of sessions)
       expectOk(await server.post(`/v1/client/sessions/${session_id}/tokens`, {}, { cookie }))
     expectOk(await put(server, TICKETS, { expect_refused: 2 }))
+    const { reevaluation } = server.stagedoor.services.store
+    await until(async () => (await reevaluation.latest(1)).length === 0, 'the sessions go on')
     expectOk(await put(server, ALL))
     // A rollback is such a change too.
     await server.signIn({ actor: { sub: 'olivia' } })

@@ -1,7 +1,10 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { newCedar } from './instance.ts'
 import { type Job, runJob } from './worker-jobs.ts'
 
-/** The thread that reads unknown texts. It does one job and ends, so a text that breaks the engine breaks nothing else. */
+/**
+ * The thread that reads unknown texts. Each job has its own copy of the engine, so a text that breaks one breaks nothing
+ * else. An error ends the thread.
+ */
 
-runJob(newCedar(), workerData as Job, report => parentPort?.postMessage(report))
+parentPort?.on('message', (job: Job) => runJob(newCedar(), job, report => parentPort?.postMessage(report)))

@@ -5,7 +5,7 @@ import type { PolicyRefusal } from '../domain/policy-engine.ts'
 import { PolicyUnavailableError } from './errors.ts'
 import type { Job, Report } from './worker-jobs.ts'
 
-/** Runs jobs in a thread, one at a time: a thread that checks a hostile text must not take all cores. */
+/** Runs jobs in a thread, one at a time: hostile texts must not take all cores. */
 
 /** Next to this file, with the same ending: TypeScript, the npm package and the bundle each have their own. */
 const FILE = new URL(`./cedar-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
@@ -25,6 +25,11 @@ const MAX_WAITING = 16
  */
 const STACK_MB = 0.5
 
+/** How long a thread waits for another job, in ms: to start one takes longer than most jobs. */
+const IDLE_MS = 5_000
+/** Maximum jobs of one thread. Each has its own copy of the engine, and their memory is freed late. */
+const MAX_JOBS = 20
+
 /** The thread could not process the text: it took too long, or the engine broke. */
 export class TextRejected extends Error {
   override name = 'TextRejected'
@@ -40,6 +45,7 @@ export class PolicyWorker {
   readonly #limits: WorkerLimits
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
+  #idle: { thread: Worker; jobs: number; stop: () => void } | undefined
 
   constructor(limits: WorkerLimits) {
     this.#limits = limits
@@ -54,41 +60,79 @@ export class PolicyWorker {
     this.#last = promise
     try {
       await previous
-      return await this.#start(job)
+      return await this.#runNow(job)
     } finally {
       this.#waiting -= 1
       resolve()
     }
   }
 
-  async #start(job: Job): Promise<Exclude<Report, { kind: 'accepted' }>> {
-    const worker = new Worker(FILE, {
-      workerData: job,
+  async #runNow(job: Job): Promise<Exclude<Report, { kind: 'accepted' }>> {
+    const { thread, jobs } = this.#take()
+    const { promise, resolve, reject } = Promise.withResolvers<Exclude<Report, { kind: 'accepted' }>>()
+    const limit = (ms: number) =>
+      setTimeout(() => reject(new TextRejected('policy_too_slow', `Reading it took longer than ${ms / 1_000} s.`)), ms)
+    let timer = limit(this.#limits.readMs)
+    const listeners = {
+      message: (report: Report) => {
+        if (report.kind !== 'accepted') return resolve(report)
+        clearTimeout(timer)
+        timer = limit(this.#limits.restMs)
+      },
+      error: (cause: unknown) => {
+        const message = 'An expression is too long or too deeply nested for the engine.'
+        reject(new TextRejected('policy_invalid', message, { cause }))
+      },
+      exit: () => reject(new TextRejected('policy_invalid', 'The engine ended while it read the text.')),
+    }
+    for (const [event, listener] of Object.entries(listeners)) thread.on(event, listener)
+    try {
+      thread.postMessage(job)
+      const result = await promise
+      for (const [event, listener] of Object.entries(listeners)) thread.off(event, listener)
+      if (jobs + 1 < MAX_JOBS) this.#keep(thread, jobs + 1)
+      else await thread.terminate()
+      return result
+    } catch (error) {
+      // What broke the engine, or took too long, may still run: it gets no other job.
+      await thread.terminate()
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Returns the thread that waits, or a new one. */
+  #take(): { thread: Worker; jobs: number } {
+    const idle = this.#idle
+    this.#idle = undefined
+    if (idle) {
+      idle.stop()
+      idle.thread.ref()
+      return idle
+    }
+    const thread = new Worker(FILE, {
       // The text gets no secrets and little memory, even if it should find a way to run code.
       env: {},
       execArgv: [],
       resourceLimits: { stackSizeMb: STACK_MB, maxOldGenerationSizeMb: 256 },
     })
-    const { promise, resolve, reject } = Promise.withResolvers<Exclude<Report, { kind: 'accepted' }>>()
-    const limit = (ms: number) =>
-      setTimeout(() => reject(new TextRejected('policy_too_slow', `Reading it took longer than ${ms / 1_000} s.`)), ms)
-    let timer = limit(this.#limits.readMs)
-    worker.on('message', (report: Report) => {
-      if (report.kind !== 'accepted') return resolve(report)
-      clearTimeout(timer)
-      timer = limit(this.#limits.restMs)
-    })
-    worker.on('error', cause => {
-      reject(
-        new TextRejected('policy_invalid', 'An expression is too long or too deeply nested for the engine.', { cause }),
-      )
-    })
-    worker.on('exit', () => reject(new TextRejected('policy_invalid', 'The engine ended while it read the text.')))
-    try {
-      return await promise
-    } finally {
-      clearTimeout(timer)
-      await worker.terminate()
+    return { thread, jobs: 0 }
+  }
+
+  /** Lets a thread wait for another job. It does not keep the process alive. */
+  #keep(thread: Worker, jobs: number): void {
+    const end = () => {
+      this.#idle = undefined
+      void thread.terminate()
     }
+    const timer = setTimeout(end, IDLE_MS).unref()
+    thread.on('error', end).on('exit', end)
+    const stop = () => {
+      clearTimeout(timer)
+      thread.off('error', end).off('exit', end)
+    }
+    thread.unref()
+    this.#idle = { thread, jobs, stop }
   }
 }
