@@ -88,8 +88,8 @@ export const policy: Resource = {
     ExplainPolicy: {
       name: 'explain',
       does: 'Says how the policy decides, and why, without creating anything.',
-      request: 'what `actor_tokens.create` takes, or `session_id`',
-      errors: { resource_not_found: 'there is no such user or session' },
+      request: 'what `actor_tokens.create` takes, or `session_id`, or `actor_token_id`',
+      errors: { resource_not_found: 'there is no such user, session or actor token' },
       examples: {
         typescript:
           "const { decision, determinedBy, needs } = await stagedoor.policy.explain({ userId: 'user_2OEp', actor: { sub: 'olivia@support' } })",

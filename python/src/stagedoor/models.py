@@ -415,6 +415,8 @@ class ExplainPolicyRequestBodyTypedDict(TypedDict):
     actor: NotRequired[Actor | Mapping[str, Any] | None]
     session_id: NotRequired[str | None]
     """Decides about this session, instead of a new token."""
+    actor_token_id: NotRequired[str | None]
+    """Decides about this actor token, as if its ticket were redeemed now."""
     session_max_duration_in_seconds: NotRequired[int | None]
     reason: NotRequired[str | None]
     reason_category: NotRequired[str | None]
@@ -427,6 +429,8 @@ class ExplainPolicyRequestBody(RequestModel):
     actor: Actor | None = None
     session_id: str | None = None
     """Decides about this session, instead of a new token."""
+    actor_token_id: str | None = None
+    """Decides about this actor token, as if its ticket were redeemed now."""
     session_max_duration_in_seconds: int | None = 1800
     reason: str | None = None
     reason_category: str | None = None

@@ -317,6 +317,8 @@ export type ExplainPolicyRequestBody = {
   actor?: Actor | undefined
   /** Decides about this session, instead of a new token. */
   sessionId?: string | undefined
+  /** Decides about this actor token, as if its ticket were redeemed now. */
+  actorTokenId?: string | undefined
   /** @default 1800 */
   sessionMaxDurationInSeconds?: number | undefined
   reason?: string | undefined

@@ -111,8 +111,8 @@ export class Policy {
   /**
    * Says how the policy decides, and why, without creating anything.
    *
-   * @param request what `actorTokens.create` takes, or `sessionId`
-   * @throws StagedoorError `resource_not_found` (there is no such user or session), `form_param_missing`,
+   * @param request what `actorTokens.create` takes, or `sessionId`, or `actorTokenId`
+   * @throws StagedoorError `resource_not_found` (there is no such user, session or actor token), `form_param_missing`,
    *   `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
    * @see `POST /v1/policy/explain` (Stagedoor only)
    * @example

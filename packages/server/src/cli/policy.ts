@@ -26,6 +26,7 @@ interface ExplainOptions extends OutputOptions {
   user?: string
   actor?: string
   session?: string
+  actorToken?: string
   sessionMaxDuration?: number
   reason?: string
   reasonCategory?: string
@@ -161,6 +162,7 @@ function addExplain(group: Command): void {
     .option('--user <id>', 'the user to act as: an id, e-mail address or external id')
     .option('--actor <sub>', 'id of the person or program that acts')
     .option('--session <id>', 'decide about this session instead')
+    .option('--actor-token <id>', 'decide about this actor token instead')
     .option('--session-max-duration <duration>', 'maximum duration of the session (30m)', seconds)
     .option('--reason <text>', 'the reason')
     .option('--reason-category <name>', 'the kind of reason')
@@ -177,8 +179,10 @@ function addExplain(group: Command): void {
 async function explained(options: ExplainOptions): Promise<PolicyDecision> {
   const client = remote()
   if (options.session !== undefined) return client.policy.explain({ sessionId: options.session })
+  if (options.actorToken !== undefined) return client.policy.explain({ actorTokenId: options.actorToken })
   const { user, actor, sessionMaxDuration, reason, reasonCategory, ticket } = options
-  if (user === undefined || actor === undefined) throw new UsageError('Give --user and --actor, or --session.')
+  if (user === undefined || actor === undefined)
+    throw new UsageError('Give --user and --actor, or --session, or --actor-token.')
   return client.policy.explain({
     userId: await userIdOf(client, user),
     actor: { sub: actor },

@@ -242,12 +242,13 @@ export const explainPolicy = operation({
   method: 'post',
   path: '/v1/policy/explain',
   summary: 'Say how the policy decides, and why, without creating anything',
-  description: 'Send what CreateActorToken takes, or the id of a session.',
+  description: 'Send what CreateActorToken takes, or the id of a session or of an actor token.',
   body: z
     .strictObject({
       user_id: Id.optional(),
       actor: Actor.optional(),
       session_id: Id.optional().describe('Decides about this session, instead of a new token.'),
+      actor_token_id: Id.optional().describe('Decides about this actor token, as if its ticket were redeemed now.'),
       session_max_duration_in_seconds: z.int().min(1).max(315_360_000).default(1_800),
       reason: z.string().min(1).max(500).optional(),
       reason_category: z.string().min(1).max(64).optional(),

@@ -1,10 +1,11 @@
 import { ApiError, notFound } from '../contract/errors.ts'
+import { findActorToken } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { assertUsable, type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
 import { digestOf, type PolicyCheck } from './policy-engine.ts'
 import { wouldEnd } from './policy-what-if.ts'
-import type { PolicyRecord } from './records.ts'
+import type { ActorTokenRecord, PolicyRecord, SessionRecord } from './records.ts'
 import { getSession } from './sessions.ts'
 import type { Found, Page } from './store.ts'
 
@@ -85,6 +86,7 @@ export interface Explained {
   user_id?: string | undefined
   actor?: { sub: string; [member: string]: unknown } | undefined
   session_id?: string | undefined
+  actor_token_id?: string | undefined
   session_max_duration_in_seconds: number
   reason?: string | undefined
   reason_category?: string | undefined
@@ -92,9 +94,11 @@ export interface Explained {
   auth?: { at: number; amr: string[] } | undefined
 }
 
-/** Decides about a request or a session, and says why. @throws ApiError resource_not_found, form_param_missing */
+/** Decides about a request, a session or an actor token, and says why. @throws ApiError resource_not_found, form_param_missing */
 export async function explainPolicy(ctx: Context, input: Explained): Promise<Decided> {
-  if (input.session_id !== undefined) return explainSession(ctx, input.session_id)
+  if (input.session_id !== undefined) return explainRow(ctx, await getSession(ctx, { id: input.session_id }))
+  if (input.actor_token_id !== undefined)
+    return explainRow(ctx, await findActorToken(ctx, { id: input.actor_token_id, kind: 'actor_token' }))
   const { user_id, actor } = input
   if (user_id === undefined) throw missing('user_id')
   if (actor === undefined) throw missing('actor')
@@ -107,11 +111,10 @@ export async function explainPolicy(ctx: Context, input: Explained): Promise<Dec
   return decided
 }
 
-async function explainSession(ctx: Context, id: string): Promise<Decided> {
-  const session = await getSession(ctx, { id })
-  const { user_id, actor_sub } = session
+async function explainRow(ctx: Context, row: SessionRecord | ActorTokenRecord): Promise<Decided> {
+  const { id, user_id, actor_sub } = row
   if (actor_sub === null) throw notFound('session with an actor', id)
-  const decided = await decide(ctx, { session_id: id, user_id, actor_sub, frozen: frozenFactsOf(session) }, true)
+  const decided = await decide(ctx, { user_id, actor_sub, frozen: frozenFactsOf(row) }, true)
   if (!decided) throw notFound('user', user_id)
   return decided
 }

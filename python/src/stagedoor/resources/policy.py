@@ -228,10 +228,10 @@ class Policy:
 
         Args:
             request: A `models.ExplainPolicyRequestBody`, or a dict of the same, or its members by name: what
-                `actor_tokens.create` takes, or `session_id`.
+                `actor_tokens.create` takes, or `session_id`, or `actor_token_id`.
 
         Raises:
-            StagedoorError: `resource_not_found` (there is no such user or session), `form_param_missing`,
+            StagedoorError: `resource_not_found` (there is no such user, session or actor token), `form_param_missing`,
                 `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
 
         `POST /v1/policy/explain` (Stagedoor only)
