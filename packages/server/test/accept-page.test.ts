@@ -85,6 +85,56 @@ for (const mode of ['confirm', 'redirect'] as const) {
   })
 }
 
+describe('the accept page and the policy', () => {
+  const TICKETS = `@id("t") permit (principal, action in Action::"act", resource)
+when { context has reason && context.reason has ticket };`
+  const apply = async (server: TestServer, text: string) =>
+    expectOk(await server.call('PUT', '/v1/policy', { text, off: ['base.reason'], expect_refused: 100 }))
+
+  it('shows the category, the reason and the ticket: as a link if it is the address of a page', async () => {
+    await using server = await testServer({ env })
+    for (const [ticket, shown] of [
+      ['T-1 <b>', 'T-1 &lt;b&gt;'],
+      [
+        'https://help.example/T-1?a=1&b="',
+        '<a href="https://help.example/T-1?a=1&amp;b=%22" target="_blank" rel="noopener noreferrer">https://help.example/T-1?a=1&amp;b=&quot;</a>',
+      ],
+      ['javascript:alert(1)', 'javascript:alert(1)'],
+      ['http://help.example/T-1', 'http://help.example/T-1'],
+      ['https://name:secret@help.example/', 'https://name:secret@help.example/'],
+    ] as const) {
+      const fields = { reason: 'The export fails', reason_category: 'incident', ticket }
+      const token = await server.createActorToken(fields)
+      const { text } = await open(server, token.url)
+      assert.ok(text.includes(`<dd>${shown}</dd>`), text)
+      assert.ok(text.includes('<dd>incident: The export fails</dd>'), text)
+      const read = expectOk(await server.call('GET', `/v1/actor_tokens/${token.id}`))
+      assert.deepEqual([read.reason, read.reason_category, read.ticket], Object.values(fields))
+      const [event] = await server.auditEvents({ actor_token_id: token.id })
+      assert.deepEqual((event as { details?: { reason: object } }).details?.reason, { category: 'incident', ticket })
+    }
+    const { url } = await server.createActorToken({ reason_category: 'change' })
+    assert.match((await open(server, url)).text, /<dd>change<\/dd>/)
+  })
+
+  it('refuses before the click what the policy no longer allows, without naming the rule', async () => {
+    await using server = await testServer({ env })
+    const refused = await server.createActorToken()
+    const allowed = await server.createActorToken({ ticket: 'T-1' })
+    await apply(server, TICKETS)
+    const page = await open(server, refused.url)
+    assert.equal(page.status, 403)
+    assert.match(page.text, /You may not act as this user/)
+    assert.doesNotMatch(page.text, /determined|ticket is|@id|permit|"t"/)
+    const confirmed = await server.post('/v1/tickets/accept', { ticket: refused.token }, { accept: 'text/html' })
+    assert.equal(confirmed.status, 403)
+    assert.equal(await statusOf(server, refused.id), 'pending')
+    assert.equal((await open(server, allowed.url)).status, 200)
+    await apply(server, '@id("all") permit (principal, action in Action::"act", resource);')
+    assert.equal((await open(server, refused.url)).status, 200)
+  })
+})
+
 describe('the confirmation page', () => {
   const actor = { sub: 'user_operator', name: 'Olivia Operator', email: 'olivia@support.example' }
 

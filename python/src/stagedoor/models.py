@@ -76,6 +76,10 @@ class ActorToken(Model):
     actor: Actor
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
+    reason_category: str | None = None
+    """The kind of reason, if one was given. Stagedoor only."""
+    ticket: str | None = Field(default=None, repr=False)
+    """The support ticket, if one was given. Stagedoor only."""
     return_url: str | None = None
     """Where the browser goes when the operator stops acting. Stagedoor only."""
     token: str | None = Field(default=None, repr=False)

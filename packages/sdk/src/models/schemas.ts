@@ -68,6 +68,10 @@ export type ActorToken = {
   actor: Actor
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
+  /** The kind of reason, if one was given. Stagedoor only. */
+  reasonCategory?: string | undefined
+  /** The support ticket, if one was given. Stagedoor only. */
+  ticket?: string | undefined
   /** Where the browser goes when the operator stops acting. Stagedoor only. */
   returnUrl?: string | undefined
   /** The ticket. Returned on creation, while the token can still be used. */

@@ -21,6 +21,8 @@ export const ActorToken = z
     user_id: Id,
     actor: Actor,
     reason: reason.optional(),
+    reason_category: z.string().optional().describe('The kind of reason, if one was given. Stagedoor only.'),
+    ticket: z.string().optional().describe('The support ticket, if one was given. Stagedoor only.'),
     return_url: z
       .string()
       .optional()

@@ -11,7 +11,16 @@ import {
 } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
-import { type ActingRequest, actingRefused, type Decided, decide, frozenFacts, frozenFactsOf } from './policy.ts'
+import {
+  type ActingRequest,
+  actingRefused,
+  type Decided,
+  decide,
+  type FrozenFacts,
+  frozenFacts,
+  frozenFactsOf,
+  rulesOf,
+} from './policy.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { ActorTokenFilter, DecidedVersions, Found, Page } from './store.ts'
@@ -230,11 +239,18 @@ function decidedSession(session: SessionRecord, decided: Decided | undefined): S
   })
 }
 
-/** Returns the policy that decided, for an audit event. */
+/** Returns the policy that decided, and on what reason, for an audit event. */
 function detailsOf(decided: Decided | undefined) {
   if (!decided) return undefined
-  const { decision, versions } = decided
-  return { policy: { version: versions.policy_version, determined_by: decision.determined_by.map(({ id }) => id) } }
+  const { facts, versions } = decided
+  const { reason = {} } = facts.context
+  const policy = { version: versions.policy_version, determined_by: rulesOf(decided) }
+  return Object.keys(reason).length === 0 ? { policy } : { policy, reason }
+}
+
+/** Returns the category and the ticket of the request that created a token. */
+export function statedReason(token: Pick<ActorTokenRecord, 'facts'>): { category?: string; ticket?: string } {
+  return (JSON.parse(token.facts ?? '{}') as Partial<FrozenFacts>).reason ?? {}
 }
 
 /**
@@ -284,7 +300,8 @@ function isRepeatedConfirmation(token: ActorTokenRecord, presented: readonly Cli
 }
 
 /**
- * Returns the token and user of a ticket, if this browser can redeem it now or did so a moment ago. Changes nothing.
+ * Returns the token and user of a ticket, if this browser can redeem it now, also by the policy, or did so a moment ago.
+ * Changes nothing.
  * @throws ApiError as `acceptTicket`
  */
 export async function previewTicket(
@@ -300,7 +317,15 @@ export async function previewTicket(
     (await replayedRedemption(ctx, token, input.presented, now)) !== undefined
   if (!user || (refusal && !(refusal.code === `${token.kind}_already_used_code` && (await repeats()))))
     throw refusal ?? new ApiError(`${token.kind}_subject_not_found`, { about: about(token) })
+  if (!refusal) await assertAllowed(ctx, token)
   return { token, user }
+}
+
+/** @throws ApiError acting_refused, policy_unavailable */
+async function assertAllowed(ctx: Context, token: ActorTokenRecord): Promise<void> {
+  const request = actingRequest(token)
+  const decided = request && (await decide(ctx, request))
+  if (decided && !decided.decision.allowed) throw actingRefused(ctx, request, decided)
 }
 
 /**

@@ -10,7 +10,7 @@ import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/s
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
-import { ticketOf } from '../../domain/actor-tokens.ts'
+import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type {
@@ -35,6 +35,7 @@ import { presentCount } from './lists.ts'
 
 /** @param fresh whether to include the ticket, which is shown once, right after creation */
 export function presentActorToken(ctx: Context, record: ActorTokenRecord, fresh: boolean): z.input<typeof ActorToken> {
+  const { category, ticket } = statedReason(record)
   return {
     object: 'actor_token',
     id: record.id,
@@ -42,6 +43,8 @@ export function presentActorToken(ctx: Context, record: ActorTokenRecord, fresh:
     user_id: record.user_id,
     actor: JSON.parse(record.actor ?? 'null'),
     ...(record.reason === null ? {} : { reason: record.reason }),
+    ...(category === undefined ? {} : { reason_category: category }),
+    ...(ticket === undefined ? {} : { ticket }),
     ...(record.return_url === null ? {} : { return_url: record.return_url }),
     ...(fresh ? ticketAndUrl(ctx, record) : {}),
     ...(fresh ? {} : { expires_at: record.expires_at }),

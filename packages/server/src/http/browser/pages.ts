@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { ErrorCode } from '../../contract/errors.ts'
+import { statedReason } from '../../domain/actor-tokens.ts'
 import type { ActorTokenRecord, UserWithIdentifiers } from '../../domain/records.ts'
 import { type AnswerHeaders, asApiErrors } from '../answer.ts'
 import type { HeaderReader } from '../caller.ts'
@@ -84,13 +85,28 @@ function actingFacts({ token, user, now, idleSeconds }: ConfirmPage, { texts, la
   const actorName = [actor.name, actor.email, actor.sub].find(name => typeof name === 'string') as string
   const longest = duration(token.session_max_duration_in_seconds, language)
   const left = timeLeft(token.expires_at - now, language)
+  const { ticket } = statedReason(token)
   return [
     [actor.type === 'agent' ? act.agent : act.who, person(actorName, { id: actor.sub })],
     [act.as, describeUser(user)],
-    [act.why, token.reason ?? act.noReason],
+    [act.why, reasonOf(token) ?? act.noReason],
+    ...(ticket === undefined ? [] : [[act.ticket, ticketLink(ticket)] as const]),
     [act.howLong, sentence(act.limits, { longest, idle: duration(idleSeconds, language) })],
     [texts.link, sentence(texts.linkUse, { left })],
   ]
+}
+
+/** Returns the category and the text, or the one that was given. */
+function reasonOf(token: ActorTokenRecord): string | undefined {
+  const given = [statedReason(token).category, token.reason].filter(text => typeof text === 'string')
+  return given.length === 0 ? undefined : given.join(': ')
+}
+
+/** Returns a ticket as a link, if it is the address of a page. Nothing is sent to that page but the request for it. */
+function ticketLink(ticket: string): string | Html {
+  const url = URL.canParse(ticket) ? new URL(ticket) : undefined
+  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') return ticket
+  return html`<a href="${url.href}" target="_blank" rel="noopener noreferrer">${ticket}</a>`
 }
 
 interface ActorPayload {

@@ -12,6 +12,7 @@ export const de: Texts = {
     as: 'Als',
     why: 'Warum',
     noReason: 'Es wurde kein Grund angegeben.',
+    ticket: 'Ticket',
     howLong: 'Wie lange',
     limits: 'Höchstens {longest}. Es endet früher, wenn Sie es beenden oder nichts tun (Grenze: {idle}).',
     recorded: 'Was Sie tun, wird unter beiden Namen aufgezeichnet.',

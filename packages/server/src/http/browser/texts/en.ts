@@ -24,6 +24,7 @@ export const en = {
     as: 'As',
     why: 'Why',
     noReason: 'No reason was given.',
+    ticket: 'Ticket',
     howLong: 'How long',
     limits: 'At most {longest}; it ends after {idle} without use, and whenever you leave.',
     recorded: 'Everything you do is recorded under both names.',
