@@ -441,6 +441,8 @@ function hasProperties(schema: JsonSchema): JsonSchema {
 }
 
 function encoded(value: string): string {
+  // A URL has no segments of one or two dots: the path would be another one.
+  if (/^\.{1,2}$/.test(value)) return 'x'
   try {
     return encodeURIComponent(value) || 'x'
   } catch {
