@@ -175,6 +175,17 @@ const schema = z.object({
   policy_off: commaList.describe(
     'Base rules that do not apply with STAGEDOOR_POLICY_FILE, comma-separated, like `base.operators,base.reason`.',
   ),
+  default_access: z
+    .enum(['read', 'write'])
+    .default('write')
+    .describe(
+      'Access of an actor token whose request has no `access`. `read` limits the session to reading; then every app needs STAGEDOOR_SCOPE_ORIGINS or `understands`.',
+    ),
+  scope_origins: commaList
+    .pipe(z.array(originOfPages))
+    .describe(
+      'Origins of the apps that apply the claim `scope`, comma-separated. Only they get tokens of sessions that are limited to reading or to scopes. In development the default is all pages on this machine; in production it is none.',
+    ),
   brand_name: z
     .string()
     .trim()

@@ -18,7 +18,7 @@ import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
 import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { readLogo } from './http/browser/brand.ts'
-import { LOOPBACK } from './http/browser/origin.ts'
+import { isAllowed, LOOPBACK } from './http/browser/origin.ts'
 import type { PageOptions } from './http/browser/pages.ts'
 import { trustedProxies } from './http/caller.ts'
 import { ListQueue } from './http/edge/list-queue.ts'
@@ -211,6 +211,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       accept_page: config.accept_page,
       sign_in_tokens: config.sign_in_tokens,
       time_zone: config.time_zone,
+      default_access: config.default_access,
+      appliesScope: appliesScopeOf(config),
       signing_alg: config.signing_alg,
       session_idle_timeout_seconds: config.session_idle_timeout_seconds,
       session_token_lifetime_seconds: config.session_token_lifetime_seconds,
@@ -277,6 +279,13 @@ function allowedOriginsOf(config: Config, { settings }: Services): Set<string> {
   const pages = [settings.public_url, settings.sign_in_url].map(page => new URL(page).origin)
   const local = settings.environment === 'development' ? [LOOPBACK] : []
   return new Set([...pages, ...config.allowed_origins, ...local])
+}
+
+/** Returns which apps get limited sessions. In development, without the setting: all on this machine. */
+function appliesScopeOf({ scope_origins, environment }: Config): (origin: string) => boolean {
+  const local = environment === 'development' && scope_origins.length === 0 ? [LOOPBACK] : []
+  const origins = new Set([...scope_origins, ...local])
+  return origin => isAllowed(origin, origins)
 }
 
 function purging({ retention_days }: Config, { metrics, log }: Telemetry): PurgeOptions | undefined {

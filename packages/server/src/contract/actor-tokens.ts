@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Actor, MAX_SUB_LENGTH } from './actor.ts'
+import { Access, Scopes, ShownScopes, Understands } from './access.ts'
 import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { ActingSession, SessionToken } from './sessions.ts'
 import { redemptionErrors } from './tickets.ts'
@@ -20,6 +21,8 @@ export const ActorToken = z
     status: tokenStatus,
     user_id: Id,
     actor: Actor,
+    access: Access.describe('What the session may do: `read`, or `write`, which includes reading. Stagedoor only.'),
+    scopes: ShownScopes,
     reason: reason.optional(),
     reason_category: z.string().optional().describe('The kind of reason, if one was given. Stagedoor only.'),
     ticket: z.string().optional().describe('The support ticket, if one was given. Stagedoor only.'),
@@ -56,6 +59,12 @@ export const CreateActorTokenRequestBody = z
     session_max_duration_in_seconds: durationSeconds
       .default(1_800)
       .meta({ description: 'Maximum duration of the session that the token starts, in seconds.', examples: [900] }),
+    access: Access.optional().describe(
+      'What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.',
+    ),
+    scopes: Scopes.optional().describe(
+      'All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only.',
+    ),
     reason: reason.optional(),
     reason_category: z
       .string()
@@ -194,6 +203,7 @@ export const acceptActorToken = operation({
         .describe(
           'The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is refused and stays pending.',
         ),
+      understands: Understands,
     })
     .meta({ id: 'AcceptActorTokenRequestBody' }),
   response: z
@@ -204,6 +214,6 @@ export const acceptActorToken = operation({
       token: SessionToken.describe('The first session token.'),
     })
     .meta({ id: 'AcceptedActorToken' }),
-  errors: [...formErrors, 'actor_mismatch', ...redemptionErrors],
+  errors: [...formErrors, 'actor_mismatch', 'scope_not_understood', ...redemptionErrors],
   stagedoorOnly: true,
 })

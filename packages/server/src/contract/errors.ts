@@ -275,6 +275,14 @@ const definitions = {
     long_message: 'This ticket was created for a different actor than the one you expect. The ticket was not used.',
     action: 'Redeem the ticket where its actor is signed in, or create a new token for this actor.',
   },
+  scope_not_understood: {
+    status: 403,
+    message: 'Scope not understood',
+    long_message:
+      'This session is limited to reading or to certain scopes, and the app has not declared that it applies the claim `scope`. Nothing was used.',
+    action:
+      'If your app applies the claim, send `understands: ["scope"]`, or add its origin to STAGEDOOR_SCOPE_ORIGINS. A JWT template needs the claim `"scope": "{{session.scope}}"`.',
+  },
   acting_refused: {
     status: 403,
     message: 'Acting refused',

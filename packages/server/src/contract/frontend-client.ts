@@ -114,6 +114,7 @@ export const createSignIn = operation({
     .meta({ id: 'CreateSignInRequestBody' }),
   response: wrapped(SignIn).meta({ id: 'WrappedSignIn' }),
   errors: [
+    'scope_not_understood',
     'form_param_missing',
     'form_param_value_invalid',
     'origin_invalid',
@@ -233,7 +234,7 @@ export const createFrontendSessionToken = operation({
   bodyType: 'form',
   body: z.looseObject({}),
   response: SessionToken,
-  errors: ['authentication_invalid', 'origin_invalid'],
+  errors: ['authentication_invalid', 'origin_invalid', 'scope_not_understood'],
 })
 
 export const handshakeClient = operation({

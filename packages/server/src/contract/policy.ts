@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Access, Scopes } from './access.ts'
 import { Actor } from './actor.ts'
 import { ActorLogin, formErrors } from './actor-tokens.ts'
 import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
@@ -79,6 +80,7 @@ export const PolicyDecision = z
   .strictObject({
     object: z.literal('policy_decision'),
     decision: z.enum(['allowed', 'refused']),
+    access: Access.describe('What was asked for.'),
     policy_version: version,
     determined_by: z.array(Rule).describe('The rules that decided. None if it is refused because no rule permits it.'),
     permitted_by: z.array(z.string()).describe('The rules that would permit it.'),
@@ -250,6 +252,8 @@ export const explainPolicy = operation({
       session_id: Id.optional().describe('Decides about this session, instead of a new token.'),
       actor_token_id: Id.optional().describe('Decides about this actor token, as if its ticket were redeemed now.'),
       session_max_duration_in_seconds: z.int().min(1).max(315_360_000).default(1_800),
+      access: Access.optional().describe('Default: `write`, or STAGEDOOR_DEFAULT_ACCESS.'),
+      scopes: Scopes.optional(),
       reason: z.string().min(1).max(500).optional(),
       reason_category: z.string().min(1).max(64).optional(),
       ticket: z.string().min(1).max(500).optional(),

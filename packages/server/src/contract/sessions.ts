@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Access, ShownScopes, Understands } from './access.ts'
 import { Actor } from './actor.ts'
 import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
@@ -20,6 +21,10 @@ export const Session = z
     user_id: Id,
     client_id: Id,
     actor: Actor.nullable().describe('Who is really acting; null in the user’s own sessions.'),
+    access: Access.nullable().describe(
+      'What the actor may do: `read`, or `write`, which includes reading. Null in the user’s own sessions. Stagedoor only.',
+    ),
+    scopes: ShownScopes,
     status: SessionStatus,
     last_active_organization_id: z.null(),
     last_active_at: Milliseconds,
@@ -33,9 +38,10 @@ export const Session = z
   .meta({ id: 'Session' })
 
 /** A session that an actor token started. */
-export const ActingSession = Session.extend({ actor: Actor.describe('Who is really acting.') }).meta({
-  id: 'ActingSession',
-})
+export const ActingSession = Session.extend({
+  actor: Actor.describe('Who is really acting.'),
+  access: Access.describe('What the actor may do: `read`, or `write`, which includes reading.'),
+}).meta({ id: 'ActingSession' })
 
 export const SessionToken = z
   .strictObject({ object: z.literal('token'), jwt: z.string() })
@@ -130,6 +136,7 @@ const CreateSessionTokenBody = z
       .describe(
         '`false` does not extend the idle timeout of the session. For pages that poll the status. Stagedoor only.',
       ),
+    understands: Understands,
   })
   .nullish()
   .transform(body => body ?? { counts_as_use: true })
@@ -145,11 +152,11 @@ export const createSessionToken = operation({
   roles: [],
   body: CreateSessionTokenBody,
   response: SessionToken,
-  errors: ['authentication_invalid', 'resource_not_found'],
+  errors: ['authentication_invalid', 'resource_not_found', 'scope_not_understood'],
 })
 
 /** Error codes of minting from a template, in addition to those of every mint. */
-export const templateErrors = ['resource_not_found', 'request_invalid'] as const
+export const templateErrors = ['resource_not_found', 'request_invalid', 'scope_not_understood'] as const
 
 export const createSessionTokenFromTemplate = operation({
   id: 'CreateSessionTokenFromTemplate',

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
+import { isUnderstoodBy, limitsOf, type Recipient, scopeClaim, scopeNotUnderstood, UNLIMITED } from './access.ts'
 import { auditEvent } from './audit/event.ts'
 import {
   type ClientToken,
@@ -21,6 +22,7 @@ import {
   frozenFactsOf,
   rulesOf,
 } from './policy.ts'
+import type { Access } from './policy-engine.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { ActorTokenFilter, DecidedVersions, Found, Page } from './store.ts'
@@ -39,6 +41,8 @@ export interface CreateActorToken {
   kind: ActorTokenRecord['kind']
   user_id: string
   actor?: { sub: string; [member: string]: unknown }
+  access?: Access | undefined
+  scopes?: string[] | undefined
   reason?: string | undefined
   reason_category?: string | undefined
   ticket?: string | undefined
@@ -63,8 +67,11 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
     atMost('expires_in_seconds', input.expires_in_seconds, settings.actor_token_max_seconds)
     atMost('session_max_duration_in_seconds', input.session_max_duration_in_seconds, settings.actor_session_max_seconds)
   }
+  const limits = input.actor ? limitsOf(ctx, input) : UNLIMITED
+  if (actor !== null) assertFitsCookie(actor, scopeClaim(limits))
   const now = ctx.clock.now()
   const token: ActorTokenRecord = {
+    ...limits,
     id: ctx.random.id(input.kind === 'actor_token' ? 'act' : 'sit', now),
     kind: input.kind,
     status: 'pending',
@@ -159,11 +166,19 @@ export async function revokeActorToken(
  * @param input.ticket the ticket that the browser or backend received
  * @param input.browser the client tokens that the browser presented; absent for a backend
  * @param input.actor_sub the actor that the caller expects, if any
- * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, actor_mismatch, …
+ * @param input.recipient who gets the session. A limited one is only for apps that apply the claim `scope`
+ * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, actor_mismatch,
+ *   scope_not_understood, …
  */
 export async function acceptTicket(
   ctx: Context,
-  input: { ticket: string; browser?: PresentedClient; kind?: ActorTokenRecord['kind']; actor_sub?: string | undefined },
+  input: {
+    ticket: string
+    recipient: Recipient
+    browser?: PresentedClient
+    kind?: ActorTokenRecord['kind']
+    actor_sub?: string | undefined
+  },
   once?: Once,
 ): Promise<Redemption> {
   const { browser = {}, actor_sub: expected_actor_sub = null } = input
@@ -197,6 +212,9 @@ export async function acceptTicket(
     isExpected(token, expected_actor_sub)
       ? whyNot(ctx, (await ctx.store.actorTokens.find(token.id)) ?? token, now)
       : actorMismatch(token)
+  // The limits of a token never change, so the statement that redeems need not check them again.
+  if (!isUnderstoodBy(ctx, token, input.recipient))
+    throw (await why()) ?? scopeNotUnderstood(input.recipient, about(token))
   if (await acceptWhileDecided(ctx, token, why, accept)) return { session, client, isNew: browser.client === undefined }
   const found = await ctx.store.actorTokens.find(token.id)
   const before = found && (await replayedRedemption(ctx, found, browser.presented, now))
@@ -479,6 +497,19 @@ function actorText(actor: object, limit: number): string {
     )
   }
   return text
+}
+
+/** Maximum size of an actor payload and the claim `scope` together: the token must fit into a cookie of 4,096 bytes. */
+const MAX_ACTING_BYTES = 2_434
+
+/** @throws ApiError form_param_value_invalid */
+function assertFitsCookie(actor: string, scope: string | null): void {
+  const bytes = Buffer.byteLength(actor) + (scope?.length ?? 0)
+  if (bytes <= MAX_ACTING_BYTES) return
+  throw invalidParam(
+    'scopes',
+    `\`actor\` and \`scopes\` are ${bytes} bytes together and at most ${MAX_ACTING_BYTES} are allowed: every session token contains them and must fit into a cookie.`,
+  )
 }
 
 function atMost(param: string, value: number, max: number): void {

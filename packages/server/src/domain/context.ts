@@ -3,7 +3,7 @@
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
-import type { PolicyDocument, PolicyEngine } from './policy-engine.ts'
+import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RememberedDecisions } from './remembered-decisions.ts'
@@ -75,6 +75,10 @@ export interface Settings {
   sign_in_tokens: 'on' | 'off'
   /** The time zone of policies, as in the IANA database. */
   time_zone: string
+  /** The access of an actor token whose request names none. */
+  default_access: Access
+  /** Whether the app at an origin applies the claim `scope`, so that limited sessions are safe there. */
+  appliesScope: (origin: string) => boolean
   /** The algorithm that signs tokens. */
   signing_alg: SigningAlg
   session_idle_timeout_seconds: number

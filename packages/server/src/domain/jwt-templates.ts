@@ -1,6 +1,7 @@
 import type { z } from 'zod'
-import { ApiError, invalidParam, notFound } from '../contract/errors.ts'
+import { ApiError, type ErrorAbout, invalidParam, notFound } from '../contract/errors.ts'
 import type { CreateJwtTemplateRequestBody, UpdateJwtTemplateRequestBody } from '../contract/jwt-templates.ts'
+import { type Limits, scopeClaim } from './access.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { Once } from './idempotency.ts'
@@ -31,6 +32,9 @@ const ONLY_AS: Record<string, RegExp> = {
   sid: /^\{\{\s*session\.id\s*\}\}$/,
   act: /^\{\{\s*session\.actor\s*\}\}$/,
 }
+
+/** How a template passes on what a session may do. */
+const PASSES_SCOPE = /^\{\{\s*session\.scope\s*\}\}$/
 
 /**
  * Creates a JWT template.
@@ -100,6 +104,21 @@ export async function findTemplateByName(ctx: Context, name: string): Promise<Jw
   if (!template)
     throw new ApiError('resource_not_found', { params: { what: `No JWT template exists with name: ${name}` } })
   return template
+}
+
+/**
+ * Checks that a token from the template says what a limited session may do: otherwise a service that reads it would allow
+ * everything.
+ * @throws ApiError scope_not_understood
+ */
+export function assertPassesScope(template: JwtTemplateRecord, session: Limits, about: ErrorAbout): void {
+  if (scopeClaim(session) === null) return
+  const { scope } = JSON.parse(template.claims) as { scope?: unknown }
+  if (typeof scope === 'string' && PASSES_SCOPE.test(scope)) return
+  throw new ApiError('scope_not_understood', {
+    about,
+    action: `If the services that read tokens of the template \`${template.name}\` apply the claim \`scope\`, add \`"scope": "{{session.scope}}"\` to it.`,
+  })
 }
 
 /**

@@ -1,4 +1,5 @@
 import { ApiError } from '../contract/errors.ts'
+import { type Limits, limitsOf, scopesOf } from './access.ts'
 import type { Context } from './context.ts'
 import type {
   Access,
@@ -31,6 +32,10 @@ import type { DecidedVersions, DecisionRow } from './store.ts'
 
 /** What the request that created a token said: it never changes. */
 export interface FrozenFacts {
+  /** What the session may do. */
+  access: Access
+  /** Absent: unrestricted. */
+  scopes?: string[]
   key: string
   duration: number
   depth: number
@@ -57,15 +62,14 @@ export interface Decided {
   decision: Decision
 }
 
-/** Every session may change things until tokens can be limited to reading. */
-const ACCESS: Access = 'write'
-
 /** Returns what policies know about a request to create a token, as JSON. */
 export function frozenFacts(
   ctx: Context,
   input: {
     actor: { sub: string; [member: string]: unknown }
     session_max_duration_in_seconds: number
+    access?: Access | undefined
+    scopes?: string[] | undefined
     reason?: string | undefined
     reason_category?: string | undefined
     ticket?: string | undefined
@@ -74,6 +78,7 @@ export function frozenFacts(
 ): FrozenFacts {
   const reason = reasonOf(input, input.actor)
   return {
+    ...frozenLimits(limitsOf(ctx, input)),
     key: ctx.caller.key_name ?? ctx.caller.principal.type,
     duration: input.session_max_duration_in_seconds,
     depth: chainLength(input.actor),
@@ -85,19 +90,33 @@ export function frozenFacts(
   }
 }
 
+/** Returns limits as policies know them. */
+function frozenLimits(limits: Limits): Pick<FrozenFacts, 'access' | 'scopes'> {
+  const scopes = scopesOf(limits)
+  return { access: limits.access, ...(scopes === null ? {} : { scopes }) }
+}
+
 /** Returns the frozen facts of a token or session. A row of an earlier version has none: they are taken from what it has. */
 export function frozenFactsOf(
-  row: { facts: string | null; actor: string | null; reason?: string | null } & (
+  row: Limits & { facts: string | null; actor: string | null; reason?: string | null } & (
     | { session_max_duration_in_seconds: number }
     | { expire_at: number; created_at: number }
   ),
 ): FrozenFacts {
-  if (row.facts !== null) return JSON.parse(row.facts)
+  const limits = frozenLimits(row)
+  if (row.facts !== null) return { ...JSON.parse(row.facts), ...limits }
   const actor = JSON.parse(row.actor ?? '{}')
   const reason = reasonOf({ reason: row.reason ?? null }, actor)
   const duration =
     'expire_at' in row ? Math.round((row.expire_at - row.created_at) / 1_000) : row.session_max_duration_in_seconds
-  return { key: 'unknown', duration, depth: chainLength(actor), claimed: actor.kind, ...(reason ? { reason } : {}) }
+  return {
+    ...limits,
+    key: 'unknown',
+    duration,
+    depth: chainLength(actor),
+    claimed: actor.kind,
+    ...(reason ? { reason } : {}),
+  }
 }
 
 /**
@@ -112,7 +131,8 @@ export async function decide(ctx: Context, request: ActingRequest, explain = fal
   const facts = await factsOf(ctx, row, request)
   const { policy_version, user_version, actor_version } = row
   const versions = { policy_version, user_version, actor_version }
-  const decision = await unlessUnavailable(() => ctx.policy.decide(policy_version, facts, ACCESS, { explain }))
+  const { access } = request.frozen
+  const decision = await unlessUnavailable(() => ctx.policy.decide(policy_version, facts, access, { explain }))
   return { versions, until: validUntil(loaded.time, facts.context.now, ctx.settings.time_zone), facts, decision }
 }
 
@@ -148,7 +168,7 @@ export async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<
  */
 export async function questionAbout(ctx: Context, request: ActingRequest, at: number): Promise<Question | undefined> {
   const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
-  return row && { facts: await factsOf(ctx, row, request, at), access: ACCESS }
+  return row && { facts: await factsOf(ctx, row, request, at), access: request.frozen.access ?? 'write' }
 }
 
 async function factsOf(
@@ -157,7 +177,7 @@ async function factsOf(
   { actor_sub, frozen }: ActingRequest,
   now = ctx.clock.now(),
 ): Promise<Facts> {
-  const { claimed, ...acting } = frozen
+  const { access: _access, claimed, ...acting } = frozen
   return {
     principal: await principalOf(ctx, row, actor_sub, claimed),
     resource: userFacts(userIn(row, 'users') as UserColumns, { registered: row.user_is_registered === 1 }),
@@ -241,15 +261,13 @@ export function actingRefused(ctx: Context, request: ActingRequest, decided: Dec
   })
 }
 
-/** No request can ask for read access yet. */
-const canBeAsked = (remedies: string[]) => !remedies.includes('read')
-
 /** Returns a decision as servers see it, with what would turn a refusal into an allow. */
 export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions, facts }: Decided) {
   const { policy_version } = versions
   const constants = ctx.policy.loaded(policy_version)?.constants
   const again = (other: Facts, access: Access) => ctx.policy.decide(policy_version, other, access)
   return {
+    access: decision.access,
     policy_version,
     determined_by: decision.determined_by.map(({ id, effect, title, message, line }) => ({
       id,
@@ -259,7 +277,7 @@ export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions
       line,
     })),
     permitted_by: [...decision.permitted_by],
-    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, ACCESS, constants).filter(canBeAsked),
+    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, decision.access, constants),
     errors: decision.errors.map(({ id, message }) => ({ id, message })),
   }
 }

@@ -1,4 +1,5 @@
 import type { ErrorAbout } from '../contract/errors.ts'
+import type { Limits } from './access.ts'
 
 /**
  * The stored records. Names are those of the wire; times are Unix milliseconds; JSON is stored as text, so that it is
@@ -6,7 +7,7 @@ import type { ErrorAbout } from '../contract/errors.ts'
  */
 
 /** An actor token or a sign-in token. The ticket itself is not stored: it is derived from these facts and a key. */
-export interface ActorTokenRecord {
+export interface ActorTokenRecord extends Limits {
   id: string
   kind: 'actor_token' | 'sign_in_token'
   status: 'pending' | 'accepted' | 'revoked'
@@ -34,7 +35,7 @@ export interface ActorTokenRecord {
 
 export type EndedStatus = 'ended' | 'removed' | 'revoked' | 'expired' | 'abandoned'
 
-export interface SessionRecord {
+export interface SessionRecord extends Limits {
   id: string
   client_id: string
   user_id: string

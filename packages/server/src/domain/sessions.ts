@@ -1,9 +1,10 @@
 import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
+import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './access.ts'
 import { auditEvent } from './audit/event.ts'
 import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
-import { findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
+import { assertPassesScope, findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
 import { decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
@@ -33,12 +34,15 @@ export function newSession(
     expire_at: now + token.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
     facts: token.facts,
+    access: token.access,
+    scopes: token.scopes,
   }
 }
 
 function ownSession(ctx: Context, input: { user_id: string; client_id: string; now: number }): SessionRecord {
   const { user_id, client_id, now } = input
   return {
+    ...UNLIMITED,
     id: ctx.random.id('sess', now),
     client_id,
     user_id,
@@ -166,6 +170,8 @@ export interface MintInput {
   presented?: readonly ClientClaims[]
   /** The origin of the page that will use the token: `azp`. */
   origin?: string | undefined
+  /** What the backend that requests the token says that it understands. */
+  understands?: readonly string[] | undefined
   expires_in_seconds?: number | undefined
   /** `false` if this mint is no use of the session: it does not extend the idle timeout. Default: `true`. */
   counts?: boolean
@@ -179,7 +185,8 @@ export interface MintInput {
  *   template
  * @throws ApiError authentication_invalid if the session has ended, its user or actor is blocked, or it is not the
  *   client's; resource_not_found to a secret key if there is no such session, or if there is no such template;
- *   request_invalid if the token of a template would be too large
+ *   request_invalid if the token of a template would be too large; scope_not_understood if the session is limited, and the
+ *   app or the template ignores that
  */
 export async function mintSessionToken(ctx: Context, input: MintInput): Promise<string> {
   const { presented } = input
@@ -192,7 +199,9 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
   const { now } = facts
   await assertUsable(ctx, facts)
   await assertStillAllowed(ctx, facts)
+  if (!isUnderstoodBy(ctx, facts, input)) throw scopeNotUnderstood(input, aboutSession(facts))
   const template = input.template === undefined ? undefined : await findTemplateByName(ctx, input.template)
+  if (template) assertPassesScope(template, facts, aboutSession(facts))
   if (input.counts ?? true) ctx.activity.record(facts, now)
 
   const life =
@@ -272,6 +281,7 @@ function sessionClaims(
   session: SessionRecord,
   { iat, exp, azp }: { iat: number; exp: number; azp: string | undefined },
 ): string {
+  const scope = scopeClaim(session)
   const claims = JSON.stringify({
     ...(azp === undefined ? {} : { azp }),
     exp,
@@ -281,6 +291,7 @@ function sessionClaims(
     iss: ctx.settings.public_url,
     jti: ctx.random.bytes(10).toString('hex'),
     nbf: iat - 10,
+    ...(scope === null ? {} : { scope }),
     sid: session.id,
     sts: 'active',
     sub: session.user_id,

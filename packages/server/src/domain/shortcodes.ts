@@ -1,3 +1,4 @@
+import { scopeClaim } from './access.ts'
 import type { SessionRecord, UserWithIdentifiers } from './records.ts'
 
 /**
@@ -26,7 +27,7 @@ const USER_FACTS = [
   'public_metadata',
   'unsafe_metadata',
 ] as const
-const SESSION_FACTS = ['id', 'actor', 'created_at', 'expire_at'] as const
+const SESSION_FACTS = ['id', 'actor', 'scope', 'created_at', 'expire_at'] as const
 
 /** Everything that shortcodes can read. `org.…` is also allowed and is always null: there are no organizations. */
 const KNOWN = new Set([...USER_FACTS.map(fact => `user.${fact}`), ...SESSION_FACTS.map(fact => `session.${fact}`)])
@@ -70,6 +71,7 @@ export function factsOf(session: SessionRecord, user: UserWithIdentifiers): Fact
     session: {
       id: session.id,
       actor: session.actor === null ? null : JSON.parse(session.actor),
+      scope: scopeClaim(session),
       created_at: seconds(session.created_at),
       expire_at: seconds(session.expire_at),
     },

@@ -34,11 +34,15 @@ export function mountActorTokens(http: Http): void {
     (ctx, record) => presentActorToken(ctx, record, false),
   )
   mount(http, contract.acceptActorToken, {
-    create: async (ctx, { body }, once) => (await acceptTicket(ctx, { ...actor, ...body }, once)).session,
+    async create(ctx, { body: { ticket, actor_sub, understands } }, once) {
+      const input = { ...actor, ticket, actor_sub, recipient: { understands } }
+      return (await acceptTicket(ctx, input, once)).session
+    },
     find: (ctx, id) => acceptedSession(ctx, { id }),
     async present(ctx, session) {
       const [jwt, token, user] = await Promise.all([
-        mintSessionToken(ctx, { id: session.id }),
+        // Only a backend that understands the scope gets this far. A repeated request has the same body.
+        mintSessionToken(ctx, { id: session.id, understands: ['scope'] }),
         findActorToken(ctx, { ...actor, id: session.actor_token_id ?? '' }),
         getUser(ctx, { id: session.user_id }),
       ])

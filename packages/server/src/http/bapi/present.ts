@@ -10,6 +10,7 @@ import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/s
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
+import { scopesOf } from '../../domain/access.ts'
 import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
@@ -42,6 +43,8 @@ export function presentActorToken(ctx: Context, record: ActorTokenRecord, fresh:
     status: record.status,
     user_id: record.user_id,
     actor: JSON.parse(record.actor ?? 'null'),
+    access: record.access,
+    scopes: scopesOf(record),
     ...(record.reason === null ? {} : { reason: record.reason }),
     ...(category === undefined ? {} : { reason_category: category }),
     ...(ticket === undefined ? {} : { ticket }),
@@ -78,7 +81,7 @@ function ticketAndUrl(ctx: Context, record: ActorTokenRecord): { token: string; 
 
 /** A session that an actor token started. */
 export function presentActingSession(ctx: Context, stored: SessionRecord): z.input<typeof ActingSession> {
-  return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null') }
+  return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null'), access: stored.access }
 }
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
@@ -89,6 +92,8 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
     user_id: record.user_id,
     client_id: record.client_id,
     actor: record.actor === null ? null : JSON.parse(record.actor),
+    access: record.actor === null ? null : record.access,
+    scopes: scopesOf(record),
     status: statusAt(record, ctx.clock.now()),
     last_active_organization_id: null,
     last_active_at: record.last_active_at,

@@ -26,6 +26,7 @@ export function mountSessions(http: Http): void {
         id: params.session_id,
         expires_in_seconds: body.expires_in_seconds ?? undefined,
         counts: body.counts_as_use,
+        understands: body.understands,
       }),
     ),
   )
@@ -36,6 +37,7 @@ export function mountSessions(http: Http): void {
         template: params.template_name,
         expires_in_seconds: body.expires_in_seconds ?? undefined,
         counts: body.counts_as_use,
+        understands: body.understands,
       }),
     ),
   )

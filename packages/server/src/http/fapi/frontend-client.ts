@@ -27,6 +27,7 @@ export function mountClient(http: Http): void {
       })
     const { session, client, isNew } = await acceptTicket(ctx, {
       ticket: body.ticket,
+      recipient: { origin },
       browser: { presented, client: await currentClient(ctx, presented) },
     })
     clientToken.keep(client.token)

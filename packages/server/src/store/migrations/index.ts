@@ -17,6 +17,7 @@ import { migration as m0014 } from './0014_user_search.ts'
 import { migration as m0015 } from './0015_secret_key_rights.ts'
 import { migration as m0016 } from './0016_actors.ts'
 import { migration as m0017 } from './0017_policy.ts'
+import { migration as m0018 } from './0018_access.ts'
 import { migration as m0019 } from './0019_reevaluation.ts'
 import type { Migration } from './migration.ts'
 
@@ -39,6 +40,7 @@ export const migrations: Migration[] = [
   m0015,
   m0016,
   m0017,
+  m0018,
   m0019,
 ]
 
