@@ -30,6 +30,7 @@ ${importsOf(code, file, bases)}
 
 /** Names that the classes may use, by module, in the order of the imports. */
 const NAMES: [module: string, names: string[]][] = [
+  ['collections.abc', ['Sequence']],
   ['typing', ['Any', 'overload']],
   ['typing_extensions', ['Unpack']],
   ['stagedoor', ['models']],
@@ -235,7 +236,14 @@ function fitted(before: string, entries: string[], after: string): string[] {
 }
 
 function typeOf(type: string): string {
-  const types: Record<string, string> = { string: 'str', integer: 'int', number: 'float', boolean: 'bool' }
+  // Not `list`: classes have a method of that name. The lists of parameters have texts only.
+  const types: Record<string, string> = {
+    string: 'str',
+    integer: 'int',
+    number: 'float',
+    boolean: 'bool',
+    array: 'Sequence[str]',
+  }
   const found = types[type]
   if (found === undefined) throw new Error(`A parameter in Python cannot be of type ${type}: omit pythonTakesMembers.`)
   return found

@@ -10,12 +10,12 @@ export const actorTokens: Resource = {
       name: 'create',
       does: 'Creates an actor token: a one-time grant to act as a user. Its `token` (the ticket) is redeemed once, in a browser by opening `url` or in a backend with `accept`. Only this answer has the ticket and the URL.',
       request:
-        '`user_id`; `actor`, any JSON object with a string `sub`; seconds in `expires_in_seconds` (3600) and `session_max_duration_in_seconds` (1800); `reason` for the audit log; `return_url`, where the browser goes when the operator stops acting',
+        '`user_id`; `actor`, any JSON object with a string `sub`; seconds in `expires_in_seconds` (3600) and `session_max_duration_in_seconds` (1800); `access` (`read` or `write`) and `scopes`, which limit the session; `reason` for the audit log; `return_url`, where the browser goes when the operator stops acting',
       errors: { resource_not_found: 'no such user' },
       hasTicket: true,
       examples: {
         typescript:
-          "const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, reason: 'ticket 4711' })",
+          "const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, access: 'read', reason: 'ticket 4711' })",
         python: `
           >>> request = models.CreateActorTokenRequestBody(
           ...     user_id=user.id,
@@ -70,9 +70,14 @@ export const actorTokens: Resource = {
         ticket: "an actor token's `token`",
         actor_sub:
           'the actor you expect, which is the person who is signed in to your app. A ticket for a different actor is refused and stays pending',
+        understands:
+          '`["scope"]` if your app enforces `session.access` and `session.scopes`. Without it, a limited token is refused and stays pending',
       },
       returns: 'the new session, and its first session token (60 seconds; get further ones with `sessions.get_token`)',
-      errors: { actor_mismatch: 'the ticket is for a different actor' },
+      errors: {
+        actor_mismatch: 'the ticket is for a different actor',
+        scope_not_understood: 'the session would be limited, and you did not send `understands`',
+      },
       pythonTakesMembers: true,
       examples: {
         typescript: `

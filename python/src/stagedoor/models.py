@@ -35,6 +35,10 @@ class AcceptActorTokenRequestBodyTypedDict(TypedDict):
     """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is
     refused and stays pending.
     """
+    understands: NotRequired[list[Literal["scope"]] | None]
+    """`["scope"]` if your app applies the claim `scope`, and its own sessions keep the access and the scopes. Needed
+    for limited sessions. Stagedoor only.
+    """
 
 
 class AcceptActorTokenRequestBody(RequestModel):
@@ -42,6 +46,10 @@ class AcceptActorTokenRequestBody(RequestModel):
     actor_sub: str | None = None
     """The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is
     refused and stays pending.
+    """
+    understands: list[Literal["scope"]] | None = None
+    """`["scope"]` if your app applies the claim `scope`, and its own sessions keep the access and the scopes. Needed
+    for limited sessions. Stagedoor only.
     """
 
 
@@ -74,6 +82,10 @@ class ActorToken(Model):
     status: Literal["pending", "accepted", "revoked"] | str
     user_id: str
     actor: Actor
+    access: Literal["read", "write"] | str
+    """What the session may do: `read`, or `write`, which includes reading. Stagedoor only."""
+    scopes: list[str] | None
+    """All that the session may do, sorted; null if it is unrestricted. Stagedoor only."""
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
     reason_category: str | None = None
@@ -178,6 +190,14 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """How long the token can be redeemed, in seconds."""
     session_max_duration_in_seconds: NotRequired[int | None]
     """Maximum duration of the session that the token starts, in seconds."""
+    access: NotRequired[Literal["read", "write"] | None]
+    """What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or
+    STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.
+    """
+    scopes: NotRequired[list[str] | None]
+    """All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
+    only.
+    """
     reason: NotRequired[str | None]
     """The reason, for the audit log and its readers. Stagedoor only."""
     reason_category: NotRequired[str | None]
@@ -200,6 +220,14 @@ class CreateActorTokenRequestBody(RequestModel):
     """How long the token can be redeemed, in seconds."""
     session_max_duration_in_seconds: int | None = 1800
     """Maximum duration of the session that the token starts, in seconds."""
+    access: Literal["read", "write"] | None = None
+    """What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or
+    STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.
+    """
+    scopes: list[str] | None = None
+    """All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
+    only.
+    """
     reason: str | None = None
     """The reason, for the audit log and its readers. Stagedoor only."""
     reason_category: str | None = None
@@ -422,6 +450,9 @@ class ExplainPolicyRequestBodyTypedDict(TypedDict):
     actor_token_id: NotRequired[str | None]
     """Decides about this actor token, as if its ticket were redeemed now."""
     session_max_duration_in_seconds: NotRequired[int | None]
+    access: NotRequired[Literal["read", "write"] | None]
+    """Default: `write`, or STAGEDOOR_DEFAULT_ACCESS."""
+    scopes: NotRequired[list[str] | None]
     reason: NotRequired[str | None]
     reason_category: NotRequired[str | None]
     ticket: NotRequired[str | None]
@@ -436,6 +467,9 @@ class ExplainPolicyRequestBody(RequestModel):
     actor_token_id: str | None = None
     """Decides about this actor token, as if its ticket were redeemed now."""
     session_max_duration_in_seconds: int | None = 1800
+    access: Literal["read", "write"] | None = None
+    """Default: `write`, or STAGEDOOR_DEFAULT_ACCESS."""
+    scopes: list[str] | None = None
     reason: str | None = None
     reason_category: str | None = None
     ticket: str | None = Field(default=None, repr=False)
@@ -539,6 +573,8 @@ class PolicyCheck(Model):
 class PolicyDecision(Model):
     object: Literal["policy_decision"]
     decision: Literal["allowed", "refused"] | str
+    access: Literal["read", "write"] | str
+    """What was asked for."""
     policy_version: int
     """0 is the default policy, which is in force until you apply your own."""
     determined_by: list[PolicyRule]
@@ -821,6 +857,12 @@ class Session(Model):
     client_id: str
     actor: Actor | None
     """Who is really acting; null in the user’s own sessions."""
+    access: Literal["read", "write"] | str | None
+    """What the actor may do: `read`, or `write`, which includes reading. Null in the user’s own sessions. Stagedoor
+    only.
+    """
+    scopes: list[str] | None
+    """All that the session may do, sorted; null if it is unrestricted. Stagedoor only."""
     status: Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | str
     last_active_organization_id: Any
     last_active_at: Milliseconds
@@ -1310,6 +1352,7 @@ ErrorCode: TypeAlias = Literal[
     "actor_banned",
     "actor_is_user",
     "actor_mismatch",
+    "scope_not_understood",
     "acting_refused",
     "policy_invalid",
     "policy_too_large",

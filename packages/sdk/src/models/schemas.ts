@@ -4,6 +4,8 @@ export type AcceptActorTokenRequestBody = {
   ticket: string
   /** The `sub` of the actor you expect: the person who is signed in to your app. A ticket for a different actor is refused and stays pending. */
   actorSub?: string | undefined
+  /** `["scope"]` if your app applies the claim `scope`, and its own sessions keep the access and the scopes. Needed for limited sessions. Stagedoor only. */
+  understands?: 'scope'[] | undefined
 }
 
 export type AcceptedActorToken = {
@@ -24,6 +26,10 @@ export type ActingSession = {
    * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
    */
   actor: Actor
+  /** What the actor may do: `read`, or `write`, which includes reading. */
+  access: 'read' | 'write'
+  /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
+  scopes: string[] | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
   lastActiveOrganizationId: null
   /** Unix time in milliseconds. */
@@ -66,6 +72,10 @@ export type ActorToken = {
    * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
    */
   actor: Actor
+  /** What the session may do: `read`, or `write`, which includes reading. Stagedoor only. */
+  access: 'read' | 'write'
+  /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
+  scopes: string[] | null
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
   /** The kind of reason, if one was given. Stagedoor only. */
@@ -181,6 +191,10 @@ export type CreateActorTokenRequestBody = {
    * @example 900
    */
   sessionMaxDurationInSeconds?: number | undefined
+  /** What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or STAGEDOOR_DEFAULT_ACCESS. Stagedoor only. */
+  access?: 'read' | 'write' | undefined
+  /** All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only. */
+  scopes?: string[] | undefined
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined
   /** The kind of reason, such as `change` or `incident`. Policies see it. Stagedoor only. */
@@ -325,6 +339,9 @@ export type ExplainPolicyRequestBody = {
   actorTokenId?: string | undefined
   /** @default 1800 */
   sessionMaxDurationInSeconds?: number | undefined
+  /** Default: `write`, or STAGEDOOR_DEFAULT_ACCESS. */
+  access?: 'read' | 'write' | undefined
+  scopes?: string[] | undefined
   reason?: string | undefined
   reasonCategory?: string | undefined
   ticket?: string | undefined
@@ -431,6 +448,8 @@ export type PolicyCheck = {
 export type PolicyDecision = {
   object: 'policy_decision'
   decision: 'allowed' | 'refused'
+  /** What was asked for. */
+  access: 'read' | 'write'
   /** 0 is the default policy, which is in force until you apply your own. */
   policyVersion: number
   /** The rules that decided. None if it is refused because no rule permits it. */
@@ -680,6 +699,10 @@ export type Session = {
   clientId: string
   /** Who is really acting; null in the user’s own sessions. */
   actor: Actor | null
+  /** What the actor may do: `read`, or `write`, which includes reading. Null in the user’s own sessions. Stagedoor only. */
+  access: 'read' | 'write' | null
+  /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
+  scopes: string[] | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
   lastActiveOrganizationId: null
   /** Unix time in milliseconds. */
@@ -1086,6 +1109,7 @@ export type ErrorCode =
   | 'actor_banned'
   | 'actor_is_user'
   | 'actor_mismatch'
+  | 'scope_not_understood'
   | 'acting_refused'
   | 'policy_invalid'
   | 'policy_too_large'

@@ -504,7 +504,8 @@ const MAX_ACTING_BYTES = 2_434
 
 /** @throws ApiError form_param_value_invalid */
 function assertFitsCookie(actor: string, scope: string | null): void {
-  const bytes = Buffer.byteLength(actor) + (scope?.length ?? 0)
+  if (scope === null) return
+  const bytes = Buffer.byteLength(actor) + `,"scope":"${scope}"`.length
   if (bytes <= MAX_ACTING_BYTES) return
   throw invalidParam(
     'scopes',

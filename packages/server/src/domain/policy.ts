@@ -168,7 +168,7 @@ export async function unlessUnavailable<T>(call: () => T | Promise<T>): Promise<
  */
 export async function questionAbout(ctx: Context, request: ActingRequest, at: number): Promise<Question | undefined> {
   const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
-  return row && { facts: await factsOf(ctx, row, request, at), access: request.frozen.access ?? 'write' }
+  return row && { facts: await factsOf(ctx, row, request, at), access: request.frozen.access }
 }
 
 async function factsOf(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from typing import Any, overload
 
 from typing_extensions import Unpack
@@ -41,8 +43,9 @@ class ActorTokens:
         Args:
             request: A `models.CreateActorTokenRequestBody`, or a dict of the same, or its members by name: `user_id`;
                 `actor`, any JSON object with a string `sub`; seconds in `expires_in_seconds` (3600) and
-                `session_max_duration_in_seconds` (1800); `reason` for the audit log; `return_url`, where the browser
-                goes when the operator stops acting.
+                `session_max_duration_in_seconds` (1800); `access` (`read` or `write`) and `scopes`, which limit the
+                session; `reason` for the audit log; `return_url`, where the browser goes when the operator stops
+                acting.
             idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Raises:
@@ -171,7 +174,12 @@ class ActorTokens:
         return Call("POST", address, read, body=given(reason=reason))
 
     def accept(
-        self, ticket: str, *, actor_sub: str | None = None, idempotency_key: str | None = None
+        self,
+        ticket: str,
+        *,
+        actor_sub: str | None = None,
+        understands: Sequence[str] | None = None,
+        idempotency_key: str | None = None,
     ) -> models.AcceptedActorToken:
         """Redeems a ticket in a backend, without a browser: for apps that keep their own login.
 
@@ -182,18 +190,20 @@ class ActorTokens:
             ticket: An actor token's `token`.
             actor_sub: The actor you expect, which is the person who is signed in to your app. A ticket for a different
                 actor is refused and stays pending.
+            understands: `["scope"]` if your app enforces `session.access` and `session.scopes`. Without it, a limited
+                token is refused and stays pending.
             idempotency_key: Your own key, to retry in another process. Default: a new key per call.
 
         Returns:
             The new session, and its first session token (60 seconds; get further ones with `sessions.get_token`).
 
         Raises:
-            StagedoorError: `actor_mismatch` (the ticket is for a different actor), `ticket_invalid_code`,
-                `ticket_expired_code`, `actor_token_revoked_code`, `actor_token_already_used_code`,
-                `actor_token_subject_not_found`, `sign_in_token_revoked_code`, `sign_in_token_already_used_code`,
-                `sign_in_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`,
-                `acting_refused`, `sign_in_tokens_off`, `form_param_missing`, `form_param_type_invalid`,
-                `form_param_value_invalid`, `form_param_unknown`
+            StagedoorError: `actor_mismatch` (the ticket is for a different actor), `scope_not_understood` (the session
+                would be limited, and you did not send `understands`), `ticket_invalid_code`, `ticket_expired_code`,
+                `actor_token_revoked_code`, `actor_token_already_used_code`, `actor_token_subject_not_found`,
+                `sign_in_token_revoked_code`, `sign_in_token_already_used_code`, `sign_in_token_subject_not_found`,
+                `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`, `acting_refused`, `sign_in_tokens_off`,
+                `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
 
         `POST /v1/actor_tokens/accept` (Stagedoor only)
 
@@ -204,20 +214,27 @@ class ActorTokens:
             >>> accepted.session.user_id == accepted.user.id
             True
         """
-        return self._http.send(self._accept(ticket, actor_sub, idempotency_key))
+        return self._http.send(self._accept(ticket, actor_sub, understands, idempotency_key))
 
     async def accept_async(
-        self, ticket: str, *, actor_sub: str | None = None, idempotency_key: str | None = None
+        self,
+        ticket: str,
+        *,
+        actor_sub: str | None = None,
+        understands: Sequence[str] | None = None,
+        idempotency_key: str | None = None,
     ) -> models.AcceptedActorToken:
         """As `accept`, asynchronously."""
-        return await self._http.send_async(self._accept(ticket, actor_sub, idempotency_key))
+        return await self._http.send_async(self._accept(ticket, actor_sub, understands, idempotency_key))
 
-    def _accept(self, ticket: str, actor_sub: str | None, key: str | None) -> Call[models.AcceptedActorToken]:
+    def _accept(
+        self, ticket: str, actor_sub: str | None, understands: Sequence[str] | None, key: str | None
+    ) -> Call[models.AcceptedActorToken]:
         read = models.AcceptedActorToken.model_validate
         return Call(
             "POST",
             "/v1/actor_tokens/accept",
             read,
-            body=given(ticket=ticket, actor_sub=actor_sub),
+            body=given(ticket=ticket, actor_sub=actor_sub, understands=understands),
             idempotency_key=new_key(key),
         )
