@@ -65,8 +65,10 @@ describe('the middlewares, on a login of the app’s own', () => {
   it('an operator is refused what only the customer may do, and the customer is not', async () => {
     const [carl, olivia] = [await loggedIn('carl'), await loggedIn('carl/olivia')]
     const auth = { userId: 'carl', sessionId: null, claims: {} }
-    assert.deepEqual(await (await carl('GET', '/me')).json(), { ...auth, actor: null, isActing: false })
-    assert.deepEqual(await (await olivia('GET', '/me')).json(), { ...auth, actor: { sub: 'olivia' }, isActing: true })
+    const own = { actor: null, isActing: false, access: null, scopes: null }
+    assert.deepEqual(await (await carl('GET', '/me')).json(), { ...auth, ...own })
+    const acting = { actor: { sub: 'olivia' }, isActing: true, access: 'write', scopes: null }
+    assert.deepEqual(await (await olivia('GET', '/me')).json(), { ...auth, ...acting })
     for (const [method, path] of [
       ['POST', '/orders/cancel'],
       ['POST', '/store/close'],

@@ -58,7 +58,8 @@ describe('the middlewares behind pages with Clerk’s script', () => {
     await page.waitForFunction("document.cookie.includes('__session=')")
 
     const { claims, ...auth } = (await get(`${app.url}/me`)).body
-    assert.deepEqual(auth, { userId: token.user_id, sessionId: session_id, actor, isActing: true })
+    const limits = { access: 'write', scopes: null }
+    assert.deepEqual(auth, { userId: token.user_id, sessionId: session_id, actor, isActing: true, ...limits })
     assert.equal(claims.azp, pages.url)
     const refused = await get(`${app.url}/account`)
     assert.deepEqual([refused.status, refused.body.errors[0].code], [403, 'forbidden_while_acting'])

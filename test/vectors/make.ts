@@ -512,6 +512,50 @@ group('the claims', 'RFC 7519 §4.1, RFC 8693 §4.1', [
   ['a session that is pending', token({ claims: { sts: 'pending' } }), 'session-not-active'],
 ])
 
+const malformed = (comment: string, scope: unknown): [string, string, string] => [
+  comment,
+  token({ claims: { scope } }),
+  'token-malformed',
+]
+group('the claim scope: never taken for no limit', 'RFC 8693 §4.2', [
+  ['read', token({ claims: { scope: 'act:read' } })],
+  ['read, with a scope', token({ claims: { scope: 'act:read invoices:read' } })],
+  ['write, with scopes', token({ claims: { scope: 'act:write invoices:read invoices:send' } })],
+  ['without an actor it is the app’s own', token({ claims: { act: undefined, scope: ['x'] } })],
+  ...[null, false, true, 0, '', [], ['act:read'], {}, { access: 'read' }].map(scope =>
+    malformed(`${JSON.stringify(scope)}`, scope),
+  ),
+  ...[
+    'act:write',
+    'act:admin',
+    'act:',
+    'read',
+    'invoices:read',
+    'invoices:read act:read',
+    'act:read act:write',
+    'act:write act:read',
+    'act:read act:read',
+    'act:write act:write',
+    'act:write invoices:read act:read',
+    'act:write invoices:read invoices:read',
+    'act:read  invoices:read',
+    ' act:read',
+    'act:read ',
+    'act:read\tinvoices:read',
+    'act:read\n',
+    'act:read,invoices:read',
+    'ACT:READ',
+    'Act:read',
+    'аct:read',
+    'act:write Invoices:read',
+    'act:write ínvoices:read',
+    'act:write 1nvoices',
+    'act:write invoices/read',
+    'act:write *',
+    `act:write ${'x'.repeat(65)}`,
+  ].map(scope => malformed(JSON.stringify(scope), scope)),
+])
+
 const file = {
   about:
     'Session tokens, good and bad, and what a verifier says of each: the whole token, with these keys, at this time. Made by make.ts.',

@@ -10,18 +10,20 @@ import { type Refusal, RefusedError } from './auth/refusal.ts'
 import { isPending } from './maybe-promise.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
-export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export type { AuthOptions, ReadOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
 /** A request handler of Express. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
- * Authenticates each request; read the result with `getAuth(request)` or `request.auth`. It blocks no request: guards do.
+ * Authenticates each request; read the result with `getAuth(request)` or `request.auth`. In a session that may only read, it
+ * refuses methods except GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. Guards refuse everything else.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
- *   `session`, a function of the request, if your app keeps its own login
- * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`. If the request is signed out,
+ *   `session`, a function of the request, if your app keeps its own login. `reads` lists endpoints that only read although
+ *   their method does not say so: `['POST /search']`
+ * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, access, scopes, claims }`. If the request is signed out,
  *   `isActing` is false and the others are null
  * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
@@ -39,20 +41,29 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
 ): Middleware {
   // The cast is safe: the app knows what its earlier middlewares added to the request.
   const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
+  const limit = guards.limitGuard(options)
+  const limited: Middleware = (request, response, next) => apply(limit, request, response, next)
   const keep = (request: IncomingMessage, auth: Auth) => {
     rememberAuth(request, auth)
     Object.assign(request, { auth })
+    return auth.access === 'read'
   }
-  return (request, _response, next) => {
+  return (request, response, next) => {
+    let isLimited: boolean
     try {
       const auth = find(request, name => headerOf(request, name))
-      if (isPending(auth)) return auth.then(auth => keep(request, auth)).then(() => next(), next)
-      keep(request, auth)
+      if (isPending(auth)) {
+        return auth
+          .then(auth => keep(request, auth))
+          .then(isLimited => (isLimited ? limited(request, response, next) : next()), next)
+      }
+      isLimited = keep(request, auth)
     } catch (error) {
       next(error)
       return
     }
-    next()
+    if (isLimited) limited(request, response, next)
+    else next()
   }
 }
 
@@ -117,6 +128,22 @@ export const requireActing = middleware(guards.requireActing)
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
 
 /**
+ * Allows users, and actors whose session has a scope or is not limited to scopes. Others get 403 `forbidden_while_acting`.
+ *
+ * @param scope a word of your app, as in the `scopes` of the actor token
+ * @throws TypeError if it cannot be a scope
+ * @see RFC 8693 §4.2
+ * @example
+ * import { requireScope } from '@stagedoor/sdk/express'
+ * import express from 'express'
+ *
+ * express().post('/invoices/:id/send', requireScope('invoices:send'), (_request, response) => void response.sendStatus(204))
+ */
+export function requireScope(scope: string): Middleware {
+  return middleware(guards.requireScope(scope))
+}
+
+/**
  * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.
  *
  * @param actions names of actions, each with its paths: {@link neverWhileActing}, and your own
@@ -132,25 +159,27 @@ export function forbidActingOn(actions: ActionPatterns): Middleware {
 }
 
 function middleware(guard: guards.Guard): Middleware {
-  return (request, response, next) => {
-    let refused: Refusal | undefined
-    try {
-      const auth = getAuth(request)
-      refused = guard(auth, guardedOf(request))
-      // Guards never block users themselves because of a method.
-      if (!refused && (auth.isActing || auth.userId === null)) guardLaterMethods(request, auth, guard)
-    } catch (error) {
-      next(error)
-      return
-    }
-    if (!refused) {
-      next()
-      return
-    }
-    response.statusCode = refused.status
-    for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
-    response.end(JSON.stringify(refused.body))
+  return (request, response, next) => apply(guard, request, response, next)
+}
+
+function apply(guard: guards.Guard, ...[request, response, next]: Parameters<Middleware>): void {
+  let refused: Refusal | undefined
+  try {
+    const auth = getAuth(request)
+    refused = guard(auth, guardedOf(request))
+    // Guards never block users themselves because of a method.
+    if (!refused && (auth.isActing || auth.userId === null)) guardLaterMethods(request, auth, guard)
+  } catch (error) {
+    next(error)
+    return
   }
+  if (!refused) {
+    next()
+    return
+  }
+  response.statusCode = refused.status
+  for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
+  response.end(JSON.stringify(refused.body))
 }
 
 type AppRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string; originalMethod?: string; body?: unknown }

@@ -8,18 +8,19 @@ import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
-export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export type { AuthOptions, ReadOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
 /** A hook of a route or of an app: `onRequest`, before the body is read, or `preHandler`. */
 export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 /**
- * Fastify plugin that authenticates each request; read the result with `getAuth(request)` or `request.auth`. It blocks no
- * request: guards do. It also applies to routes and plugins that are registered after it in the same app.
+ * Fastify plugin that authenticates each request; read the result with `getAuth(request)` or `request.auth`. In a session that
+ * may only read, it refuses methods except GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. Guards refuse everything else. It also applies to routes and plugins that are registered after it in the same app.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
- *   `session`, a function of the request, if your app keeps its own login
+ *   `session`, a function of the request, if your app keeps its own login. `reads` lists endpoints that only read although
+ *   their method does not say so: `['POST /search']`
  * @throws TypeError if the options make no sense
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example
@@ -33,11 +34,13 @@ export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unk
  */
 export async function authenticate(app: FastifyInstance, options: AuthOptions<FastifyRequest>): Promise<void> {
   const find = createAuthenticate(options)
+  const limited = hook(guards.limitGuard(options))
   app.decorateRequest('auth', null as never)
-  app.addHook('onRequest', async request => {
+  app.addHook('onRequest', async (request, reply) => {
     const auth = await find(request, name => headerOf(request.raw, name) ?? request.headers[name])
     rememberAuth(request, auth)
     Object.assign(request, { auth })
+    return auth.access === 'read' ? limited(request, reply) : undefined
   })
 }
 
@@ -107,6 +110,22 @@ export const requireActing = hook(guards.requireActing)
  * fastify().addHook('onRequest', readOnlyWhileActing)
  */
 export const readOnlyWhileActing = hook(guards.readOnlyWhileActing)
+
+/**
+ * Allows users, and actors whose session has a scope or is not limited to scopes. Others get 403 `forbidden_while_acting`.
+ *
+ * @param scope a word of your app, as in the `scopes` of the actor token
+ * @throws TypeError if it cannot be a scope
+ * @see RFC 8693 §4.2
+ * @example
+ * import { requireScope } from '@stagedoor/sdk/fastify'
+ * import fastify from 'fastify'
+ *
+ * fastify().post('/invoices/:id/send', { onRequest: requireScope('invoices:send') }, async () => 'sent')
+ */
+export function requireScope(scope: string): Hook {
+  return hook(guards.requireScope(scope))
+}
 
 /**
  * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.

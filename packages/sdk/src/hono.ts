@@ -9,7 +9,7 @@ import { authOf, rememberAuth } from './auth/of-request.ts'
 import { responseOf } from './auth/refusal.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
-export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export type { AuthOptions, ReadOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { type ActionPatterns, neverWhileActing } from './auth/never-while-acting.ts'
 
 /** The type of what `authenticate` adds to the context: `new Hono<AuthEnv>()` types `context.get('auth')`. */
@@ -18,12 +18,14 @@ export interface AuthEnv {
 }
 
 /**
- * Authenticates each request; read the result with `getAuth(context)` or `context.get('auth')`. It blocks no request:
- * guards do.
+ * Authenticates each request; read the result with `getAuth(context)` or `context.get('auth')`. In a session
+ * that may only read, it refuses methods except GET, HEAD and OPTIONS: 403 `forbidden_while_acting`. Guards refuse everything
+ * else.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
- *   `session`, a function of the context, if your app keeps its own login
- * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, claims }`. If the request is signed out,
+ *   `session`, a function of the context, if your app keeps its own login. `reads` lists endpoints that only read although
+ *   their method does not say so: `['POST /search']`
+ * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, access, scopes, claims }`. If the request is signed out,
  *   `isActing` is false and the others are null
  * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
@@ -38,10 +40,12 @@ export interface AuthEnv {
  */
 export function authenticate(options: AuthOptions<Context>): MiddlewareHandler<AuthEnv> {
   const find = createAuthenticate(options)
+  const limited = middleware(guards.limitGuard(options))
   return async (context, next) => {
     const auth = await find(context, name => context.req.header(name))
     rememberAuth(context, auth)
     context.set('auth', auth)
+    if (auth.access === 'read') return limited(context, next)
     await next()
   }
 }
@@ -105,6 +109,22 @@ export const requireActing = middleware(guards.requireActing)
  * new Hono().use('/settings/*', readOnlyWhileActing)
  */
 export const readOnlyWhileActing = middleware(guards.readOnlyWhileActing)
+
+/**
+ * Allows users, and actors whose session has a scope or is not limited to scopes. Others get 403 `forbidden_while_acting`.
+ *
+ * @param scope a word of your app, as in the `scopes` of the actor token
+ * @throws TypeError if it cannot be a scope
+ * @see RFC 8693 §4.2
+ * @example
+ * import { requireScope } from '@stagedoor/sdk/hono'
+ * import { Hono } from 'hono'
+ *
+ * new Hono().post('/invoices/:id/send', requireScope('invoices:send'), context => context.text('sent'))
+ */
+export function requireScope(scope: string): MiddlewareHandler {
+  return middleware(guards.requireScope(scope))
+}
 
 /**
  * Refuses certain paths while acting, in every handler: a safety net in addition to {@link forbidActing} at the handlers.

@@ -6,7 +6,7 @@ import { methodsOf } from './auth/methods.ts'
 import { RefusedError, responseOf } from './auth/refusal.ts'
 
 export type { Auth, OwnSession, SignedIn, SignedInActing, SignedOut, SignedOutReason } from './auth/auth.ts'
-export type { AuthOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
+export type { AuthOptions, ReadOptions, SessionOptions, TokenOptions } from './auth/authenticate.ts'
 export { RefusedError } from './auth/refusal.ts'
 
 /** Wraps a handler with a guard. A blocked route handler answers with the refusal; a blocked server action or component throws. */
@@ -26,16 +26,22 @@ export interface NextAuth {
   requireActing: Wrap
   /** Allows users, and actors only with GET, HEAD and OPTIONS. Actors cannot call server actions. */
   readOnlyWhileActing: Wrap
+  /** Allows users, and actors whose session has this scope or is not limited to scopes. */
+  requireScope: (scope: string) => Wrap
 }
 
 /**
  * Creates `auth()` and the guards of an app. Call it once, in a file that your other files import.
  *
+ * In a session that may only read, every guard refuses methods except GET, HEAD and OPTIONS, and `auth()` refuses server
+ * actions. `auth()` alone does not know the method of a route handler, so wrap those that change something.
+ *
  * Wrap the handler itself with a guard. Do not put guards in `proxy.js` (`middleware.js`), which may read a path
  * differently than the router.
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
- *   `session`, a function of the request's headers, if your app keeps its own login
+ *   `session`, a function of the request's headers, if your app keeps its own login. `reads` lists route handlers that only
+ *   read although their method does not say so: `['POST /search']`
  * @returns `auth`, and the guards, which wrap handlers
  * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1
@@ -50,6 +56,7 @@ export interface NextAuth {
  */
 export function authenticate(options: AuthOptions<Headers>): NextAuth {
   const find = createAuthenticate(options)
+  const limit = guards.limitGuard(options)
   const authFrom = (headers: Headers) => find(headers, name => headers.get(name))
 
   const wrap =
@@ -62,18 +69,26 @@ export function authenticate(options: AuthOptions<Headers>): NextAuth {
       const auth = await authFrom(asked?.headers ?? (await headersAtHand()))
       const urls = asked ? [asked.url] : []
       const methods = methodsOf({ actual: [asked?.method ?? 'POST'], header: name => asked?.headers.get(name), urls })
-      const refused = guard(auth, { methods, urls })
+      const refused = limit(auth, { methods, urls }) ?? guard(auth, { methods, urls })
       if (!refused) return (await handler(...args)) as never
       if (asked) return responseOf(refused) as never
       throw new RefusedError(refused)
     }
 
   return {
-    auth: async () => authFrom(await headersAtHand()),
+    auth: async () => {
+      const headers = await headersAtHand()
+      const auth = await authFrom(headers)
+      // Next.js sends this with a server action. Otherwise the method is not known here: guards know it.
+      const refused = headers.has('next-action') && limit(auth, { methods: ['POST'], urls: [] })
+      if (refused) throw new RefusedError(refused)
+      return auth
+    },
     requireUser: wrap(guards.requireUser),
     forbidActing: wrap(guards.forbidActing),
     requireActing: wrap(guards.requireActing),
     readOnlyWhileActing: wrap(guards.readOnlyWhileActing),
+    requireScope: scope => wrap(guards.requireScope(scope)),
   }
 }
 

@@ -10,6 +10,7 @@ const GUARDS = [
   'neverWhileActing',
   'readOnlyWhileActing',
   'requireActing',
+  'requireScope',
   'requireUser',
 ]
 
@@ -25,7 +26,7 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/next': ['RefusedError', 'authenticate'],
   '@stagedoor/sdk/react': ['ActingBanner'],
   '@stagedoor/sdk/record-as': ['recordAs'],
-  '@stagedoor/sdk/request': [...GUARDS, 'createAuthenticator'].sort(),
+  '@stagedoor/sdk/request': [...GUARDS, 'RefusedError', 'createAuthenticator'].sort(),
   '@stagedoor/sdk/testing': ['createTestIssuer', 'signInAs', 'startStagedoor'],
   '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'followRevocations', 'remoteJwks', 'verifySessionToken'],
 }

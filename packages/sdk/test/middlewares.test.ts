@@ -195,7 +195,10 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       it('provides the user and the actor, by bearer token and by cookie', async () => {
         for (const credentials of [bearer(acting), cookie(acting)]) {
           const { claims, ...auth } = (await (await app.fetch('/open', credentials)).json()) as onRequest.Auth
-          assert.deepEqual({ ...auth, sessionId: '' }, { userId, sessionId: '', actor, isActing: true })
+          assert.deepEqual(
+            { ...auth, sessionId: '' },
+            { userId, sessionId: '', actor, isActing: true, access: 'write', scopes: null },
+          )
           assert.deepEqual([claims?.sub, claims?.act, claims?.sid], [userId, actor, auth.sessionId])
         }
         const auth = (await (await app.fetch('/me', cookie(own))).json()) as onRequest.Auth
@@ -208,7 +211,15 @@ for (const [name, start] of Object.entries({ ...apps, next: nextApp })) {
       })
 
       it('is set without a user too, with the reason', async () => {
-        const out = { userId: null, sessionId: null, actor: null, isActing: false, claims: null }
+        const out = {
+          userId: null,
+          sessionId: null,
+          actor: null,
+          isActing: false,
+          access: null,
+          scopes: null,
+          claims: null,
+        }
         for (const [init, reason] of [
           [{}, 'not-signed-in'],
           [{ headers: { cookie: '__session=; a=b' } }, 'not-signed-in'],
@@ -395,10 +406,22 @@ describe('sessions of the app’s own login', () => {
         reason: 'not-signed-in',
       })
       told = { userId: 'carl', sessionId: 's1' }
-      assert.deepEqual(await (await app.fetch('/me')).json(), { ...told, actor: null, isActing: false, claims: {} })
+      assert.deepEqual(await (await app.fetch('/me')).json(), {
+        ...told,
+        actor: null,
+        isActing: false,
+        access: null,
+        scopes: null,
+        claims: {},
+      })
       await passes(await app.fetch('/sensitive', { method: 'POST' }))
       told = { userId: 'carl', sessionId: 's1', actor: { sub: 'olivia' }, claims: { plan: 'pro' } }
-      assert.deepEqual(await (await app.fetch('/me')).json(), { ...told, isActing: true })
+      assert.deepEqual(await (await app.fetch('/me')).json(), {
+        ...told,
+        isActing: true,
+        access: 'write',
+        scopes: null,
+      })
       await refused(await app.fetch('/sensitive', { method: 'POST' }), 403, 'forbidden_while_acting')
       told = { userId: 'carl' }
       assert.equal(((await (await app.fetch('/me')).json()) as onRequest.Auth).sessionId, null)

@@ -13,8 +13,16 @@ import Fastify from 'fastify'
 import { Hono } from 'hono'
 import { promised } from '../../../test/support/time.ts'
 
-const acting: Auth = { userId: 'u', sessionId: 's', actor: { sub: 'a' }, isActing: true, claims: {} }
-const own: Auth = { userId: 'u', sessionId: 's', actor: null, isActing: false, claims: {} }
+const acting: Auth = {
+  userId: 'u',
+  sessionId: 's',
+  actor: { sub: 'a' },
+  isActing: true,
+  access: 'write',
+  scopes: null,
+  claims: {},
+}
+const own: Auth = { userId: 'u', sessionId: 's', actor: null, isActing: false, access: null, scopes: null, claims: {} }
 
 /** Returns the rule that forbids the request; undefined if none does. */
 async function ruleFor(actions: ActionPatterns, method: string, url: string): Promise<string | undefined> {

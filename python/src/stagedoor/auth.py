@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
+from stagedoor._scopes import SAFE_METHODS, Access, Reads, are_scopes, is_scope, only_reads
 from stagedoor.models import Actor
 from stagedoor.token_error import TokenError
 from stagedoor.verify import Auth, Verifier
@@ -18,9 +19,6 @@ RefusalCode: TypeAlias = Literal[
 ]
 
 SESSION_COOKIE = "__session"
-
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""The safe methods (RFC 9110 §9.2.1)."""
 
 _OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 """Headers from which frameworks and middlewares read a method override."""
@@ -49,8 +47,11 @@ class Refusal(Exception):
     code: RefusalCode
     reason: str | None
     """For 401 and 503: `not-signed-in`, or the `TokenError.reason` of the refused token."""
+    rule: str | None
+    """The limit of the session that forbids the request: `read-only`, or `scope`."""
 
-    def __init__(self, code: RefusalCode, cause: TokenError | None = None) -> None:
+    def __init__(self, code: RefusalCode, cause: TokenError | None = None, rule: str | None = None) -> None:
+        self.rule = rule
         self.status, self._message, text = _REFUSALS[code]
         # The text of a 503 is for the HTTP client. The token error is for developers: it mentions `__cause__`.
         self._text = text if cause is None or self.status == 503 else str(cause)
@@ -60,7 +61,8 @@ class Refusal(Exception):
 
     def body(self) -> dict[str, Any]:
         """`{"errors": [{"code", "message", "long_message", "meta"}]}`"""
-        meta = {} if self.reason is None else {"reason": self.reason}
+        known = {"reason": self.reason, "rule": self.rule}
+        meta = {name: value for name, value in known.items() if value is not None}
         error = {"code": self.code, "message": self._message, "long_message": self._text, "meta": meta}
         return {"errors": [error]}
 
@@ -84,6 +86,8 @@ class OwnSession:
         session_id: The session, if it has an id.
         actor: Who is really acting as the user: an object with a `sub`. None in the user's own sessions.
         claims: Anything else the app knows about the session.
+        access: `session.access` of the accepted token. With an actor and without this: `write`.
+        scopes: `session.scopes` of the accepted token. None: unrestricted.
 
     Example:
         >>> OwnSession(user_id="customer-42", actor={"sub": "olivia@support"}).actor
@@ -96,6 +100,10 @@ class OwnSession:
     """Who is really acting as the user; None in the user's own sessions."""
     claims: Mapping[str, Any] = field(default_factory=dict)
     """Anything else the app knows about the session."""
+    access: Access | None = None
+    """`session.access` of the accepted token. With an actor and without this: `write`."""
+    scopes: Sequence[str] | None = None
+    """`session.scopes` of the accepted token. None: unrestricted."""
 
 
 Told: TypeAlias = OwnSession | Mapping[str, Any] | None
@@ -168,13 +176,49 @@ def by_session(told: object) -> Auth | Refusal:
     ids_are_text = _is_id(told.user_id) and (told.session_id is None or _is_id(told.session_id))
     if not ids_are_text or not isinstance(told.claims, Mapping):
         raise TypeError(_OWN_SESSION_HINT)
-    return Auth(told.user_id, told.session_id, _actor_of(told.actor), told.claims)
+    # An unreadable limit is an error: the session must not count as unrestricted. Nobody sets an empty list as a limit.
+    scopes_are_limits = told.scopes is None or (are_scopes(told.scopes) and len(told.scopes) > 0)
+    if told.access not in (None, "read", "write") or not scopes_are_limits:
+        raise TypeError(_OWN_SESSION_HINT)
+    actor = _actor_of(told.actor)
+    if actor is None:
+        return Auth(told.user_id, told.session_id, None, told.claims)
+    scopes = None if told.scopes is None else tuple(told.scopes)
+    return Auth(told.user_id, told.session_id, actor, told.claims, told.access or "write", scopes)
 
 
-_OWN_SESSION_NAMES = {"user_id", "session_id", "actor", "claims"}
+def assert_within_limits(found: Auth | Refusal, methods: Iterable[str], path: str, reads: Reads) -> None:
+    """In a session that may only read, blocks methods except GET, HEAD and OPTIONS. Raises Refusal.
+
+    Args:
+        found: The authentication of the request.
+        methods: All methods as which the request may be handled: see `methods_of`.
+        path: The path of the request.
+        reads: Tells which other requests only read.
+    """
+    if isinstance(found, Auth) and found.access == "read" and not only_reads(methods, path, reads):
+        raise Refusal("forbidden_while_acting", rule="read-only")
+
+
+def assert_scope(scope: object) -> None:
+    """Raises TypeError if a value cannot be a scope."""
+    if not is_scope(scope):
+        raise TypeError(f"require_scope: {scope!r} is not a scope. Write 'invoices:send'.")
+
+
+def require_scope(found: Auth | Refusal, scope: str) -> Auth:
+    """Allows users, and actors whose session has the scope or is not limited to scopes. Raises Refusal."""
+    auth = require_user(found)
+    if auth.scopes is not None and scope not in auth.scopes:
+        raise Refusal("forbidden_while_acting", rule="scope")
+    return auth
+
+
+_OWN_SESSION_NAMES = {"user_id", "session_id", "actor", "claims", "access", "scopes"}
 _OWN_SESSION_HINT = (
-    "`session` must return OwnSession(user_id=…, session_id=…, actor=…, claims=…) or None: ids are non-empty strings, "
-    "an actor has a `sub`. Omit `actor` in the user's own sessions."
+    "`session` must return OwnSession(user_id=…, session_id=…, actor=…, claims=…, access=…, scopes=…) or None: ids are "
+    "non-empty strings, an actor has a `sub`, and access and scopes are those of the accepted token. Omit `actor` in the "
+    "user's own sessions."
 )
 
 
@@ -224,7 +268,7 @@ def read_only_while_acting(found: Auth | Refusal, methods: Iterable[str]) -> Aut
         found: The authentication of the request.
         methods: All methods as which the request may be handled: see `methods_of`.
     """
-    only_reads = all(method.upper() in _SAFE_METHODS for method in methods)
+    only_reads = all(method.upper() in SAFE_METHODS for method in methods)
     return require_user(found) if only_reads else forbid_acting(found)
 
 

@@ -33,7 +33,13 @@ from stagedoor.auth import Refusal, SessionFunction
 from stagedoor.verify import Auth, Verifier
 
 
-def install(app: FastAPI, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
+def install(
+    app: FastAPI,
+    verifier: Verifier | None = None,
+    *,
+    session: SessionFunction[Request] | None = None,
+    reads: Sequence[str] = (),
+) -> None:
     """Sets how an app authenticates requests, and adds the answer to blocked requests.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from stagedoor._scopes import Access, limits_of
 from stagedoor.keys import ALGORITHMS, JwksSource, KeySet, Pem, RemoteJwks, remote_jwks
 from stagedoor.models import Actor, JsonWebKeySet
 from stagedoor.token_error import TokenError, TokenErrorReason
@@ -49,6 +50,11 @@ class Auth:
     actor: a nested `act` is history and must not affect access (RFC 8693 §4.1)."""
     claims: Mapping[str, Any]
     """All claims of the token; times are Unix seconds. For a session of the app's own login: the app's own claims."""
+    access: Access | None = None
+    """What the actor may do: `read`, or `write`, which includes reading. None if there is no actor: users may do in their
+    own sessions whatever your app allows them."""
+    scopes: tuple[str, ...] | None = None
+    """All that the session may do, in words of your app. None: unrestricted. Never empty."""
 
     @property
     def is_acting(self) -> bool:
@@ -154,7 +160,15 @@ class Verifier:
         if claims.get("sts", "active") != "active":
             raise TokenError("session-not-active")
         actor = Actor.model_validate(claims["act"]) if "act" in claims else None
-        return VerifiedSession(user_id=claims["sub"], session_id=claims["sid"], actor=actor, claims=claims)
+        access, scopes = limits_of(claims)
+        return VerifiedSession(
+            user_id=claims["sub"],
+            session_id=claims["sid"],
+            actor=actor,
+            claims=claims,
+            access=access,
+            scopes=scopes,
+        )
 
 
 def verify_token(

@@ -11,6 +11,9 @@ export interface SignedIn {
   sessionId: string | null
   actor: null
   isActing: false
+  /** Null: not acting. The user may do whatever your app allows them. */
+  access: null
+  scopes: null
   /** Claims of the session token, or the app's own claims if the session is the app's own. */
   claims: Partial<SessionClaims>
 }
@@ -23,6 +26,10 @@ export interface SignedInActing {
   /** Who is really acting. Base access decisions only on this outermost actor (RFC 8693 §4.1). */
   actor: Actor
   isActing: true
+  /** What the actor may do: `read`, or `write`, which includes reading. `authenticate` enforces `read`. */
+  access: 'read' | 'write'
+  /** All that the session may do; null: unrestricted. `requireScope` checks it. */
+  scopes: readonly string[] | null
   claims: Partial<SessionClaims>
 }
 
@@ -32,6 +39,8 @@ export interface SignedOut {
   sessionId: null
   actor: null
   isActing: false
+  access: null
+  scopes: null
   claims: null
   reason: SignedOutReason
 }
@@ -45,14 +54,28 @@ export interface OwnSession {
   sessionId?: string | null | undefined
   /** Who is really acting as the user; null or undefined in the user's own sessions. */
   actor?: Actor | null | undefined
+  /** `session.access` of the accepted token. With an actor and without this: `write`. */
+  access?: 'read' | 'write' | null | undefined
+  /** `session.scopes` of the accepted token; null or undefined: unrestricted. */
+  scopes?: readonly string[] | null | undefined
   claims?: Record<string, unknown> | undefined
 }
 
 export function signedOut(reason: SignedOutReason): SignedOut {
-  return { userId: null, sessionId: null, actor: null, isActing: false, claims: null, reason }
+  return {
+    userId: null,
+    sessionId: null,
+    actor: null,
+    isActing: false,
+    access: null,
+    scopes: null,
+    claims: null,
+    reason,
+  }
 }
 
-export function signedIn({ userId, sessionId = null, actor, claims = {} }: OwnSession): SignedIn | SignedInActing {
-  if (actor) return { userId, sessionId, claims, actor, isActing: true }
-  return { userId, sessionId, claims, actor: null, isActing: false }
+export function signedIn(session: OwnSession): SignedIn | SignedInActing {
+  const { userId, sessionId = null, actor, access, scopes, claims = {} } = session
+  if (!actor) return { userId, sessionId, claims, actor: null, isActing: false, access: null, scopes: null }
+  return { userId, sessionId, claims, actor, isActing: true, access: access ?? 'write', scopes: scopes ?? null }
 }

@@ -2,11 +2,21 @@ import { andThen, isPending, type MaybePromise } from '../maybe-promise.ts'
 import { createCheck, type VerifiedSession, type VerifyOptions } from '../verify/check.ts'
 import type { KeyOptions } from '../verify/keys.ts'
 import { remoteJwks } from '../verify/remote-jwks.ts'
+import { areScopes } from '../verify/scopes.ts'
 import { TokenError } from '../verify/token-error.ts'
 import { type Auth, type OwnSession, type SignedOutReason, signedIn, signedOut } from './auth.ts'
 
 /** How requests are authenticated: with a session token, or with a session of the app's own login. */
-export type AuthOptions<Incoming> = TokenOptions | SessionOptions<Incoming>
+export type AuthOptions<Incoming> = (TokenOptions | SessionOptions<Incoming>) & ReadOptions
+
+/** What actors whose session may only read may do. */
+export interface ReadOptions {
+  /**
+   * Endpoints that only read although their method is not GET, HEAD or OPTIONS: `['POST /search']`. The patterns are those of
+   * `forbidActingOn`, without `!`.
+   */
+  reads?: readonly string[] | undefined
+}
 
 /** Session tokens from `Authorization: Bearer`, or else from `__session` cookies. Options as for `createVerifier`, except the keys. */
 export type TokenOptions = Omit<VerifyOptions, keyof KeyOptions> & {
@@ -124,12 +134,16 @@ function bySession<Incoming>({ session }: SessionOptions<Incoming>): Authenticat
 }
 
 /** Checks an app's session. An unreadable actor must be an error: the session must not count as the user's own. */
-function assertOwnSession({ userId, sessionId, actor }: OwnSession): void {
+function assertOwnSession({ userId, sessionId, actor, access, scopes }: OwnSession): void {
   const isText = (id: unknown) => typeof id === 'string' && id !== ''
   const isNone = (value: unknown) => value === undefined || value === null
   const isActor = (value: typeof actor) => typeof value?.sub === 'string'
-  if (isText(userId) && (isNone(sessionId) || isText(sessionId)) && (isNone(actor) || isActor(actor))) return
+  // An unreadable limit must be an error too: the session must not count as unrestricted. An empty list is no limit anybody set.
+  const isLimit =
+    (isNone(access) || access === 'read' || access === 'write') &&
+    (isNone(scopes) || (areScopes(scopes) && scopes.length > 0))
+  if (isText(userId) && (isNone(sessionId) || isText(sessionId)) && (isNone(actor) || isActor(actor)) && isLimit) return
   throw new TypeError(
-    '`session` must return { userId, sessionId, actor }: ids as strings, and an actor with a `sub` or none. It must return undefined if the request is signed out.',
+    '`session` must return { userId, sessionId, actor, access, scopes }: ids as strings, an actor with a `sub` or none, and the access and scopes of the accepted token. It must return undefined if the request is signed out.',
   )
 }

@@ -1,4 +1,6 @@
+import { isScope } from '../verify/scopes.ts'
 import type { Auth } from './auth.ts'
+import { pathMatcher } from './never-while-acting.ts'
 import { type Refusal, refusal, refusedAsSignedOut } from './refusal.ts'
 
 /** The parts of a request that guards check, in addition to its auth. */
@@ -26,6 +28,21 @@ export const requireActing: Guard = auth => {
   if (!auth.isActing) return refusal('acting_required')
 }
 
+/** Returns a guard for sessions that are limited to scopes: without this one, they get 403 `forbidden_while_acting`. */
+export function requireScope(scope: string): Guard {
+  if (!isScope(scope))
+    throw new TypeError(`requireScope: ${JSON.stringify(scope)} is not a scope. Write 'invoices:send'.`)
+  return auth => {
+    if (auth.userId === null) return refusedAsSignedOut(auth.reason)
+    if (auth.scopes !== null && !auth.scopes.includes(scope))
+      return refusal('forbidden_while_acting', {
+        rule: 'scope',
+        scope,
+        action: 'Act with a token that has this scope.',
+      })
+  }
+}
+
 /** The safe methods (RFC 9110 §9.2.1), except TRACE. */
 const READING = ['GET', 'HEAD', 'OPTIONS']
 
@@ -34,3 +51,20 @@ export const readOnlyWhileActing: Guard = (auth, { methods }) => {
   const onlyReads = methods.length > 0 && methods.every(method => READING.includes(method))
   if (auth.isActing && !onlyReads) return refusal('forbidden_while_acting', { rule: 'read-only' })
 }
+
+/**
+ * Creates the guard that `authenticate` applies to every request: in a session that may only read, it refuses methods except GET,
+ * HEAD and OPTIONS. Every other session passes, as do signed-out requests.
+ * @throws TypeError if a pattern is invalid
+ */
+export function limitGuard({ reads = [] }: { reads?: readonly string[] | undefined }): Guard {
+  const isRead = pathMatcher(reads)
+  return (auth, { methods, urls }) => {
+    if (auth.access !== 'read') return
+    const onlyReads = methods.length > 0 && methods.every(method => READING.includes(method) || isRead(method, urls))
+    if (!onlyReads) return refusal('forbidden_while_acting', { rule: 'read-only', action: ASK_FOR_WRITING })
+  }
+}
+
+const ASK_FOR_WRITING =
+  'This session may only read. Act with a token that has `access: "write"`, or ask the user to do it.'

@@ -173,6 +173,20 @@ export function pathGuard(actions: ActionPatterns): Guard {
   }
 }
 
+/**
+ * Returns whether a pattern matches a method and every way in which each URL could be read: a path that a router may read as
+ * another one does not match.
+ * @throws TypeError if a pattern is invalid
+ */
+export function pathMatcher(patterns: readonly string[]): (method: string, urls: readonly string[]) => boolean {
+  const known = patterns.map(compiled)
+  return (method, urls) => {
+    if (known.length === 0 || urls.length === 0) return false
+    const paths = urls.map(readings)
+    return paths.every(each => each?.every(path => known.some(pattern => matches(pattern, method, path))))
+  }
+}
+
 /** Whether the request has a token that cannot be verified now, so it is unknown whether there is an actor. */
 function isUnknown(auth: Auth): auth is SignedOut {
   return auth.userId === null && isPassing(auth.reason)
@@ -192,7 +206,7 @@ function compiled(pattern: string): Pattern {
   const [, methods, path = ''] = /^(?:([A-Z]+(?:\|[A-Z]+)*) )?([/*][^\s?#%\\]*)$/.exec(pattern) ?? []
   if (path === '') {
     throw new TypeError(
-      `forbidActingOn: ${JSON.stringify(pattern)} is not a pattern. Write '/account/email', 'DELETE /users/*' or '**/payouts/**'.`,
+      `${JSON.stringify(pattern)} is not a pattern. Write '/account/email', 'DELETE /users/*' or '**/payouts/**'.`,
     )
   }
   const expression = path

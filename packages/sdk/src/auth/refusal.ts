@@ -41,23 +41,31 @@ const refusals = {
 export class RefusedError extends Error {
   readonly code: RefusalCode
   readonly status: number
+  readonly #refusal: Refusal
 
-  constructor({ status, body }: Refusal) {
+  constructor(refusal: Refusal) {
+    const { status, body } = refusal
     const [{ code, long_message, meta }] = body.errors
     super(`${long_message}. ${meta['action'] ?? ''}`.replace('..', '.'))
     this.name = 'RefusedError'
     this.code = code
     this.status = status
+    this.#refusal = refusal
+  }
+
+  /** Returns the answer to the request, for handlers that return a `Response`. */
+  toResponse(): Response {
+    return responseOf(this.#refusal)
   }
 }
 
-/** Creates a refusal. @param because further details: the reason, or the app's rule that forbids the request */
+/** Creates a refusal. @param because further details: the reason, or the rule that forbids the request; its own `action` */
 export function refusal(code: RefusalCode, because: Record<string, string> = {}): Refusal {
   const { status, message, long_message, action } = refusals[code]
   return {
     status,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headersOf(code, because['reason']) },
-    body: { errors: [{ code, message, long_message, meta: { ...because, action } }] },
+    body: { errors: [{ code, message, long_message, meta: { ...because, action: because['action'] ?? action } }] },
   }
 }
 

@@ -14,6 +14,8 @@ export interface CreateSessionTokenRequestBody {
   expiresInSeconds?: number | undefined
   /** False does not extend the idle timeout of the session. Default: true. Stagedoor only. */
   countsAsUse?: boolean | undefined
+  /** `['scope']` if your app enforces the access and the scopes of the session. A limited session needs it. Stagedoor only. */
+  understands?: 'scope'[] | undefined
 }
 
 /** An event of the stream of revocations. Times are Unix milliseconds. */

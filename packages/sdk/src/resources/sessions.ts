@@ -129,8 +129,9 @@ export class Sessions {
    * Mints a session token. This counts as use of the session, unless `countsAsUse` is false. The token has no page (`azp`).
    *
    * @param id `sess_…`
-   * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`
-   * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found`
+   * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`;
+   *   `understands`: `['scope']` if your app enforces the limits of the session, without which a limited one gets no token
+   * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found`, `scope_not_understood`
    * @see `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk)
    * @example
    * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
@@ -141,7 +142,8 @@ export class Sessions {
    *
    * @param id `sess_…`
    * @param template the name of a JWT template
-   * @param expiresInSeconds default: the template's `lifetime`; at least 30, and never past the end of the session
+   * @param expiresInSeconds default: the template's `lifetime`; at least 30, and never past the end of the session. Or a request,
+   *   as without a template
    * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found` (no such session, or no
    *   such template), `request_invalid` (the token would be too large)
    * @see `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)
@@ -151,13 +153,13 @@ export class Sessions {
   getToken(
     id: string,
     template: string | undefined,
-    expiresInSeconds?: number,
+    expiresInSeconds?: number | CreateSessionTokenRequestBody,
     options?: RequestOptions,
   ): Promise<SessionToken>
   getToken(
     id: string,
     what?: string | CreateSessionTokenRequestBody,
-    more?: number | RequestOptions,
+    more?: number | CreateSessionTokenRequestBody | RequestOptions,
     last?: RequestOptions,
   ): Promise<SessionToken> {
     return getToken(this.#http, id, what as never, more as never, last)

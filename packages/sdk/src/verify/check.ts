@@ -4,6 +4,7 @@ import type { SessionClaims } from './claims.ts'
 import { decodeJwt, jsonOf, MAX_TOKEN_LENGTH } from './jwt.ts'
 import { type FindKey, type KeyName, type KeyOptions, keyFinder, keyNameOf } from './keys.ts'
 import type { RevocationFollower } from './revocations.ts'
+import { type Limits, limitsOf } from './scopes.ts'
 import { signatureMatches } from './signature.ts'
 import { TokenError } from './token-error.ts'
 
@@ -30,7 +31,7 @@ export type VerifyOptions = KeyOptions & {
 }
 
 /** The session of a valid token. With `cacheSize`, it is frozen, because all requests with the same token share it. */
-export interface VerifiedSession {
+export interface VerifiedSession extends Limits {
   userId: string
   sessionId: string
   /**
@@ -107,7 +108,7 @@ function genuineBy(findKey: FindKey, issuer: string): FindGenuine {
 
       assertSessionClaims(claims)
       if (claims.iss !== issuer) throw new TokenError('token-wrong-issuer')
-      return { userId: claims.sub, sessionId: claims.sid, actor: claims.act, claims }
+      return { userId: claims.sub, sessionId: claims.sid, actor: claims.act, ...limitsOf(claims), claims }
     })
   }
 }

@@ -14,5 +14,7 @@ export interface SessionClaims {
   azp?: string
   /** The complete actor payload: who is really acting. */
   act?: Actor
+  /** What the actor may do: `act:read`, or `act:write` and scopes. Absent: everything. */
+  scope?: string
   [claim: string]: unknown
 }

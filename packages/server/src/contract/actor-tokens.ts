@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { Access, Scopes, ShownScopes, Understands } from './access.ts'
+import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 import { ActingSession, SessionToken } from './sessions.ts'
 import { redemptionErrors } from './tickets.ts'

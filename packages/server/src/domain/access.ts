@@ -54,6 +54,8 @@ export function isUnderstoodBy({ settings }: Pick<Context, 'settings'>, limits: 
 export function scopeNotUnderstood({ origin }: Recipient, about: ErrorAbout): ApiError {
   return new ApiError('scope_not_understood', {
     about,
-    ...(origin === undefined ? {} : { action: `If the app at ${origin} applies the claim \`scope\`, add that origin to STAGEDOOR_SCOPE_ORIGINS.` }),
+    ...(origin === undefined
+      ? {}
+      : { action: `If the app at ${origin} applies the claim \`scope\`, add that origin to STAGEDOOR_SCOPE_ORIGINS.` }),
   })
 }

@@ -99,9 +99,9 @@ function frozenLimits(limits: Limits): Pick<FrozenFacts, 'access' | 'scopes'> {
 /** Returns the frozen facts of a token or session. A row of an earlier version has none: they are taken from what it has. */
 export function frozenFactsOf(
   row: Limits & { facts: string | null; actor: string | null; reason?: string | null } & (
-    | { session_max_duration_in_seconds: number }
-    | { expire_at: number; created_at: number }
-  ),
+      | { session_max_duration_in_seconds: number }
+      | { expire_at: number; created_at: number }
+    ),
 ): FrozenFacts {
   const limits = frozenLimits(row)
   if (row.facts !== null) return { ...JSON.parse(row.facts), ...limits }

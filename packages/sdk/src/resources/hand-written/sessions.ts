@@ -7,6 +7,9 @@ import type { CreateSessionTokenRequestBody } from '../../models/operations.ts'
 /** Error codes that mean that the server mints no more tokens for a session. */
 const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
 
+/** For requests whose token is not used. */
+const UNDERSTANDS: CreateSessionTokenRequestBody = { understands: ['scope'] }
+
 /**
  * Returns whether a session is active: it has not ended, and neither its user nor its actor is banned or locked. It does
  * not count as use, so the session still ends at its idle timeout. Use it in a page that polls the status, as the banner
@@ -20,7 +23,7 @@ const OVER = new Set<string>(['authentication_invalid', 'resource_not_found'])
  */
 export function isActive(http: Http, id: string, options?: RequestOptions): Promise<boolean> {
   // Clerk's API has no such member, and no idle timeout that a token would extend.
-  return canMint(http, id, http.isClerk ? {} : { countsAsUse: false }, options)
+  return canMint(http, id, http.isClerk ? {} : { countsAsUse: false, ...UNDERSTANDS }, options)
 }
 
 /**
@@ -35,15 +38,16 @@ export function isActive(http: Http, id: string, options?: RequestOptions): Prom
  * if (!(await stagedoor.sessions.touch('sess_2f8d'))) console.log('The session has ended.')
  */
 export function touch(http: Http, id: string, options?: RequestOptions): Promise<boolean> {
-  return canMint(http, id, {}, options)
+  return canMint(http, id, http.isClerk ? {} : UNDERSTANDS, options)
 }
 
 /**
  * Mints a session token. This counts as use of the session, unless `countsAsUse` is false. The token has no page (`azp`).
  *
  * @param id `sess_…`
- * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`
- * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found`
+ * @param request `expiresInSeconds`: default 60, at least 30, and never past the end of the session; `countsAsUse`;
+ *   `understands`: `['scope']` if your app enforces the limits of the session, without which a limited one gets no token
+ * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found`, `scope_not_understood`
  * @see `POST /v1/sessions/{id}/tokens` (CreateSessionToken, as at Clerk)
  * @example
  * const { jwt } = await stagedoor.sessions.getToken('sess_2f8d', { expiresInSeconds: 120 })
@@ -59,7 +63,8 @@ export function getToken(
  *
  * @param id `sess_…`
  * @param template the name of a JWT template
- * @param expiresInSeconds default: the template's `lifetime`; at least 30, and never past the end of the session
+ * @param expiresInSeconds default: the template's `lifetime`; at least 30, and never past the end of the session. Or a request,
+ *   as without a template
  * @throws StagedoorError `authentication_invalid` (the session has ended), `resource_not_found` (no such session, or no
  *   such template), `request_invalid` (the token would be too large)
  * @see `POST /v1/sessions/{id}/tokens/{template_name}` (CreateSessionTokenFromTemplate, as at Clerk)
@@ -70,20 +75,22 @@ export function getToken(
   http: Http,
   id: string,
   template: string | undefined,
-  expiresInSeconds?: number,
+  expiresInSeconds?: number | CreateSessionTokenRequestBody,
   options?: RequestOptions,
 ): Promise<SessionToken>
 export function getToken(
   http: Http,
   id: string,
   what?: string | CreateSessionTokenRequestBody,
-  more?: number | RequestOptions,
+  more?: number | CreateSessionTokenRequestBody | RequestOptions,
   last?: RequestOptions,
 ): Promise<SessionToken> {
   const tokens = path`/v1/sessions/${id}/tokens`
-  const body = typeof what === 'object' ? what : typeof more === 'number' ? { expiresInSeconds: more } : undefined
-  const address = typeof what === 'string' ? tokens + path`/${what}` : tokens
-  return http.post<SessionToken>(address, body, last ?? (typeof more === 'object' ? more : undefined))
+  const isTemplate = typeof what === 'string'
+  const request = isTemplate ? more : what
+  const body = typeof more === 'number' ? { expiresInSeconds: more } : typeof request === 'object' ? request : undefined
+  const options = last ?? (!isTemplate && typeof more === 'object' ? (more as RequestOptions) : undefined)
+  return http.post<SessionToken>(isTemplate ? tokens + path`/${what}` : tokens, body, options)
 }
 
 /** Returns whether the server still mints a token for a session. */
