@@ -57,7 +57,8 @@ function importsOf(code: string, file: string, bases: string[]): string {
     .join('\n')
 }
 
-const groupOf = (line: string) => (line.startsWith('from stagedoor') ? 2 : line.startsWith('from typing ') ? 0 : 1)
+const groupOf = (line: string) =>
+  line.startsWith('from stagedoor') ? 2 : /^from (typing|collections)[. ]/.test(line) ? 0 : 1
 
 function classOf(resource: Resource, shapes: Shape[]): string {
   const base = handWritten[resource.name] === undefined ? '' : `(HandWritten${resource.name})`

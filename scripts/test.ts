@@ -44,6 +44,7 @@ const ON_BOTH = [
     'idempotency',
     'identifiers',
     'jwt-templates',
+    'limited-sessions',
     'lists',
     'main-job',
     'me',

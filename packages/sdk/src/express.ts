@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { limitGuard } from './auth/limits.ts'
 import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
@@ -41,7 +42,7 @@ export function authenticate<Incoming extends IncomingMessage = IncomingMessage>
 ): Middleware {
   // The cast is safe: the app knows what its earlier middlewares added to the request.
   const find = createAuthenticate(options as AuthOptions<IncomingMessage>)
-  const limit = guards.limitGuard(options)
+  const limit = limitGuard(options)
   const limited: Middleware = (request, response, next) => apply(limit, request, response, next)
   const keep = (request: IncomingMessage, auth: Auth) => {
     rememberAuth(request, auth)

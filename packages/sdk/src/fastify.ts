@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { limitGuard } from './auth/limits.ts'
 import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, headerOf, rememberAuth } from './auth/of-request.ts'
@@ -34,7 +35,7 @@ export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unk
  */
 export async function authenticate(app: FastifyInstance, options: AuthOptions<FastifyRequest>): Promise<void> {
   const find = createAuthenticate(options)
-  const limited = hook(guards.limitGuard(options))
+  const limited = hook(limitGuard(options))
   app.decorateRequest('auth', null as never)
   app.addHook('onRequest', async (request, reply) => {
     const auth = await find(request, name => headerOf(request.raw, name) ?? request.headers[name])

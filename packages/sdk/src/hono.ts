@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { limitGuard } from './auth/limits.ts'
 import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { authOf, rememberAuth } from './auth/of-request.ts'
@@ -40,7 +41,7 @@ export interface AuthEnv {
  */
 export function authenticate(options: AuthOptions<Context>): MiddlewareHandler<AuthEnv> {
   const find = createAuthenticate(options)
-  const limited = middleware(guards.limitGuard(options))
+  const limited = middleware(limitGuard(options))
   return async (context, next) => {
     const auth = await find(context, name => context.req.header(name))
     rememberAuth(context, auth)

@@ -2,6 +2,7 @@
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { limitGuard } from './auth/limits.ts'
 import { methodsOf } from './auth/methods.ts'
 import { RefusedError, responseOf } from './auth/refusal.ts'
 
@@ -56,7 +57,7 @@ export interface NextAuth {
  */
 export function authenticate(options: AuthOptions<Headers>): NextAuth {
   const find = createAuthenticate(options)
-  const limit = guards.limitGuard(options)
+  const limit = limitGuard(options)
   const authFrom = (headers: Headers) => find(headers, name => headers.get(name))
 
   const wrap =

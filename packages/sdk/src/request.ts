@@ -2,6 +2,7 @@
 import type { Auth } from './auth/auth.ts'
 import { type AuthOptions, createAuthenticate } from './auth/authenticate.ts'
 import * as guards from './auth/guards.ts'
+import { limitGuard } from './auth/limits.ts'
 import { methodsOf } from './auth/methods.ts'
 import { type ActionPatterns, pathGuard } from './auth/never-while-acting.ts'
 import { RefusedError, responseOf } from './auth/refusal.ts'
@@ -46,7 +47,7 @@ export function createAuthenticator<Incoming extends Request = Request>(
   options: AuthOptions<Incoming>,
 ): (request: Incoming) => Promise<Auth> {
   const find = createAuthenticate(options)
-  const limit = guards.limitGuard(options)
+  const limit = limitGuard(options)
   return async request => {
     const auth = await find(request, name => request.headers.get(name))
     const refused = auth.access === 'read' && limit(auth, guardedOf(request))

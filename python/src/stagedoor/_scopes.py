@@ -30,8 +30,8 @@ def are_scopes(scopes: object) -> bool:
 def limits_of(claims: Mapping[str, Any]) -> Limits:
     """Reads the claim `scope` of a session token: `act:read` or `act:write`, then scopes, separated by single spaces.
 
-    A token with an actor and without the claim is unrestricted. Anything else in the claim makes the token invalid, never
-    unrestricted.
+    A token with an actor and without the claim is unrestricted. Anything else in the claim makes the token invalid,
+    never unrestricted.
 
     Raises:
         TokenError: `token-malformed`
@@ -56,8 +56,8 @@ Reads: TypeAlias = Callable[[str, str], bool]
 def reads_of(patterns: Sequence[str]) -> Reads:
     """Reads the option `reads`: endpoints that only read although their method does not say so.
 
-    In a pattern such as `POST /search`, `*` is one segment of the path and `**` any number of segments. Without a method
-    it applies to all.
+    In a pattern such as `POST /search`, `*` is one segment of the path and `**` any number of segments. Without a
+    method it applies to all.
 
     Raises:
         TypeError: a pattern is invalid

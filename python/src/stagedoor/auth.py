@@ -217,8 +217,8 @@ def require_scope(found: Auth | Refusal, scope: str) -> Auth:
 _OWN_SESSION_NAMES = {"user_id", "session_id", "actor", "claims", "access", "scopes"}
 _OWN_SESSION_HINT = (
     "`session` must return OwnSession(user_id=…, session_id=…, actor=…, claims=…, access=…, scopes=…) or None: ids are "
-    "non-empty strings, an actor has a `sub`, and access and scopes are those of the accepted token. Omit `actor` in the "
-    "user's own sessions."
+    "non-empty strings, an actor has a `sub`, and access and scopes are those of the accepted token. Omit `actor` in "
+    "the user's own sessions."
 )
 
 

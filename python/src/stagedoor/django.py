@@ -13,6 +13,9 @@ In the settings::
 instead: a function or its dotted name, `async` or not, that takes the request and returns an `OwnSession`, or None if
 no user is signed in.
 
+`reads` lists endpoints that only read although their method is not GET, HEAD or OPTIONS: `["POST /search"]`. Sessions
+that may only read can use them.
+
 Guards decorate function views and class-based views (`require_user(MyView.as_view())`), `async` or not, and methods of
 class-based views, directly or with `method_decorator`.
 
@@ -43,6 +46,7 @@ from django.utils.module_loading import import_string
 from django.views import View as ClassBasedView
 
 from stagedoor import auth as rules
+from stagedoor._scopes import Reads, reads_of
 from stagedoor.auth import Refusal
 from stagedoor.errors import StagedoorError
 from stagedoor.verify import Auth, Verifier
@@ -54,16 +58,24 @@ _KEY_OPTIONS = ("server_url", "jwks", "public_key")
 
 
 class StagedoorMiddleware:
-    """Sets `request.auth`: an `Auth`, or None if no user is signed in."""
+    """Sets `request.auth`: an `Auth`, or None if no user is signed in.
+
+    In a session that may only read, it refuses methods except GET, HEAD and OPTIONS: 403 `forbidden_while_acting`.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._find = _finder(getattr(settings, "STAGEDOOR", None))
+        options, self._reads = _without_reads(getattr(settings, "STAGEDOOR", None))
+        self._find = _finder(options)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         found = self._find(request)
         request.auth = None if isinstance(found, Refusal) else found  # type: ignore[attr-defined]
         request._stagedoor_found = found  # type: ignore[attr-defined]
+        try:
+            rules.assert_within_limits(found, _methods(request), request.path, self._reads)
+        except Refusal as refusal:
+            return _Blocked(refusal.body(), status=refusal.status, headers=refusal.headers())
         return self._get_response(request)
 
 
@@ -91,6 +103,23 @@ def require_acting(view: View) -> View:
 def read_only_while_acting(view: View) -> View:
     """Decorates a view: allows users; actors get 403 `forbidden_while_acting` unless they only read."""
     return _guarded(view, lambda request: rules.read_only_while_acting(_found(request), _methods(request)))
+
+
+def require_scope(scope: str) -> Callable[[View], View]:
+    """Returns a decorator of views: allows users, and actors whose session has the scope or is not limited to scopes.
+
+    Others get 403 `forbidden_while_acting`.
+
+    Raises:
+        TypeError: it cannot be a scope
+
+    Example:
+        >>> @require_scope("invoices:send")
+        ... def send_invoice(request):
+        ...     return {}
+    """
+    rules.assert_scope(scope)
+    return lambda view: _guarded(view, lambda request: rules.require_scope(_found(request), scope))
 
 
 def _methods(request: HttpRequest) -> list[str]:
@@ -142,6 +171,17 @@ def _found(request: HttpRequest) -> Auth | Refusal:
     if found is None:
         raise ImproperlyConfigured('MIDDLEWARE in the settings lacks "stagedoor.django.StagedoorMiddleware".')
     return cast("Auth | Refusal", found)
+
+
+def _without_reads(options: object) -> tuple[object, Reads]:
+    """Returns the setting without its member `reads`, and what that says. Raises ImproperlyConfigured."""
+    if not isinstance(options, dict):
+        return options, reads_of(())
+    rest = dict(options)
+    try:
+        return rest, reads_of(rest.pop("reads", ()))
+    except TypeError as cause:
+        raise ImproperlyConfigured(f'"reads" in the setting STAGEDOOR is not valid. {cause}') from cause
 
 
 def _finder(options: object) -> Callable[[HttpRequest], Auth | Refusal]:

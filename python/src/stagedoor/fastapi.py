@@ -21,6 +21,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from stagedoor import auth as rules
+from stagedoor._scopes import reads_of
 from stagedoor.auth import Refusal, SessionFunction
 from stagedoor.verify import Auth, Verifier
 
@@ -47,16 +49,25 @@ def install(
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
         session: For the app's own login, instead of `verifier`: a function, `async` or not, that takes the request and
             returns an `OwnSession`, or None if no user is signed in.
+        reads: Endpoints that only read although their method is not GET, HEAD or OPTIONS: `["POST /search"]`. Sessions
+            that may only read can use them.
 
     Raises:
-        TypeError: not exactly one of `verifier` and `session` is given
+        TypeError: not exactly one of `verifier` and `session` is given, or a pattern is invalid
     """
     rules.check_one(verifier, session)
     app.state.stagedoor = verifier if session is None else session
+    app.state.stagedoor_reads = reads_of(reads)
     app.add_exception_handler(Refusal, _answer)
 
 
 async def _found(request: Request) -> Auth | Refusal:
+    found = await _find(request)
+    rules.assert_within_limits(found, _methods(request), request.url.path, request.app.state.stagedoor_reads)
+    return found
+
+
+async def _find(request: Request) -> Auth | Refusal:
     installed: Any = getattr(request.app.state, "stagedoor", None)
     if installed is None:
         raise RuntimeError(
@@ -98,8 +109,31 @@ def require_acting(found: Found) -> Auth:
 
 def read_only_while_acting(request: Request, found: Found) -> Auth:
     """Allows users; actors get 403 `forbidden_while_acting` unless they only read."""
-    query = request.query_params.getlist("_method")
-    return rules.read_only_while_acting(found, rules.methods_of([request.method], request.headers.get, query))
+    return rules.read_only_while_acting(found, _methods(request))
+
+
+def require_scope(scope: str) -> Callable[..., Auth]:
+    """Returns a dependency: allows users, and actors whose session has the scope or is not limited to scopes.
+
+    Others get 403 `forbidden_while_acting`.
+
+    Raises:
+        TypeError: it cannot be a scope
+
+    Example:
+        >>> from fastapi import Depends
+        >>> may_send = Depends(require_scope("invoices:send"))
+    """
+    rules.assert_scope(scope)
+
+    def dependency(found: Found) -> Auth:
+        return rules.require_scope(found, scope)
+
+    return dependency
+
+
+def _methods(request: Request) -> list[str]:
+    return rules.methods_of([request.method], request.headers.get, request.query_params.getlist("_method"))
 
 
 def _answer(request: Request, refusal: Exception) -> JSONResponse:

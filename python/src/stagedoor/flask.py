@@ -24,7 +24,7 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -35,16 +35,24 @@ from flask import Flask, Request, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from stagedoor import auth as rules
+from stagedoor._scopes import reads_of
 from stagedoor.auth import Refusal, SessionFunction
 from stagedoor.verify import Auth, Verifier
 
 View = TypeVar("View", bound=Callable[..., object])
 
 _EXTENSION = "stagedoor"
+_READS = "stagedoor_reads"
 _REMEMBERED = "_stagedoor_found"
 
 
-def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFunction[Request] | None = None) -> None:
+def install(
+    app: Flask,
+    verifier: Verifier | None = None,
+    *,
+    session: SessionFunction[Request] | None = None,
+    reads: Sequence[str] = (),
+) -> None:
     """Sets how an app authenticates requests, and adds the answer to blocked requests.
 
     Args:
@@ -52,12 +60,15 @@ def install(app: Flask, verifier: Verifier | None = None, *, session: SessionFun
         verifier: For session tokens: `Verifier(issuer=…, server_url=…, authorized_parties=[…])`
         session: For the app's own login, instead of `verifier`: a function, `async` or not, that takes the request and
             returns an `OwnSession`, or None if no user is signed in.
+        reads: Endpoints that only read although their method is not GET, HEAD or OPTIONS: `["POST /search"]`. Sessions
+            that may only read can use them.
 
     Raises:
-        TypeError: not exactly one of `verifier` and `session` is given
+        TypeError: not exactly one of `verifier` and `session` is given, or a pattern is invalid
     """
     rules.check_one(verifier, session)
     app.extensions[_EXTENSION] = verifier if session is None else session
+    app.extensions[_READS] = reads_of(reads)
     app.register_error_handler(Refusal, _answer)
 
 
@@ -87,6 +98,23 @@ def read_only_while_acting(view: View) -> View:
     return _guarded(view, lambda: rules.read_only_while_acting(_found(), _methods()))
 
 
+def require_scope(scope: str) -> Callable[[View], View]:
+    """Returns a decorator of views: allows users, and actors whose session has the scope or is not limited to scopes.
+
+    Others get 403 `forbidden_while_acting`.
+
+    Raises:
+        TypeError: it cannot be a scope
+
+    Example:
+        >>> @require_scope("invoices:send")
+        ... def send_invoice():
+        ...     return {}
+    """
+    rules.assert_scope(scope)
+    return lambda view: _guarded(view, lambda: rules.require_scope(_found(), scope))
+
+
 def _methods() -> list[str]:
     query = request.args.getlist("_method")
     return rules.methods_of([request.method, request.environ.get("REQUEST_METHOD")], request.headers.get, query)
@@ -114,6 +142,7 @@ def _found() -> Auth | Refusal:
     remembered_for, found = members.get(_REMEMBERED, (None, None))
     if remembered_for is not installed:
         found = _find(installed)
+        rules.assert_within_limits(found, _methods(), request.path, current_app.extensions[_READS])
         members[_REMEMBERED] = (installed, found)
     return cast("Auth | Refusal", found)
 

@@ -51,8 +51,8 @@ class Auth:
     claims: Mapping[str, Any]
     """All claims of the token; times are Unix seconds. For a session of the app's own login: the app's own claims."""
     access: Access | None = None
-    """What the actor may do: `read`, or `write`, which includes reading. None if there is no actor: users may do in their
-    own sessions whatever your app allows them."""
+    """What the actor may do: `read`, or `write`, which includes reading. None if there is no actor: users may do in
+    their own sessions whatever your app allows them."""
     scopes: tuple[str, ...] | None = None
     """All that the session may do, in words of your app. None: unrestricted. Never empty."""
 

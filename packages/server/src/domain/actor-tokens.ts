@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
-import { isUnderstoodBy, limitsOf, type Recipient, scopeClaim, scopeNotUnderstood, UNLIMITED } from './access.ts'
 import { auditEvent } from './audit/event.ts'
 import {
   type ClientToken,
@@ -23,6 +22,7 @@ import {
   rulesOf,
 } from './policy.ts'
 import type { Access } from './policy-engine.ts'
+import { isUnderstoodBy, limitsOf, type Recipient, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { ActorTokenFilter, DecidedVersions, Found, Page } from './store.ts'

@@ -1,5 +1,6 @@
-import type { ActingFacts, AgentFacts, Facts, OperatorFacts, TimeUse, UserFacts } from './policy-engine.ts'
-import type { UserRecord } from './records.ts'
+import { ApiError, type ErrorAbout } from '../contract/errors.ts'
+import type { Access, ActingFacts, AgentFacts, Facts, OperatorFacts, TimeUse, UserFacts } from './policy-engine.ts'
+import type { Limits, UserRecord } from './records.ts'
 
 /** What a decision is computed from: built from records, without a store or a clock. */
 
@@ -311,4 +312,57 @@ function readOffset(time: number, zone: string): number {
   const part = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, Number(value)]))
   const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = part
   return Date.UTC(year, month - 1, day, hour, minute, second) - time
+}
+
+/** The limits of everything that has none. */
+export const UNLIMITED: Limits = { access: 'write', scopes: null }
+
+/** Returns the limits that a request asks for, as they are stored. */
+export function limitsOf(
+  { settings }: { settings: { default_access: Access } },
+  input: { access?: Access | undefined; scopes?: readonly string[] | undefined },
+): Limits {
+  const { access = settings.default_access, scopes } = input
+  return { access, scopes: scopes === undefined ? null : JSON.stringify([...scopes].sort()) }
+}
+
+/** Returns the scopes of a token or session; null if it is unrestricted. */
+export function scopesOf({ scopes }: Limits): string[] | null {
+  return scopes === null ? null : JSON.parse(scopes)
+}
+
+/**
+ * Returns the claim `scope` (RFC 8693 §4.2): the access, then the scopes. Null if nothing is limited.
+ *
+ *     scopeClaim({ access: 'write', scopes: '["invoices:read","invoices:send"]' })   // 'act:write invoices:read invoices:send'
+ */
+export function scopeClaim(limits: Limits): string | null {
+  if (limits.access === 'write' && limits.scopes === null) return null
+  return [`act:${limits.access}`, ...(scopesOf(limits) ?? [])].join(' ')
+}
+
+/** Who gets a session or a token: a browser at an origin, or a backend and what it says that it understands. */
+export interface Recipient {
+  origin?: string | undefined
+  understands?: readonly string[] | undefined
+}
+
+/** Whether a recipient may get a session or token with these limits. Only an app that applies the claim `scope` may. */
+export function isUnderstoodBy(
+  { settings }: { settings: { appliesScope: (origin: string) => boolean } },
+  limits: Limits,
+  recipient: Recipient,
+): boolean {
+  if (scopeClaim(limits) === null || recipient.understands?.includes('scope')) return true
+  return recipient.origin !== undefined && settings.appliesScope(recipient.origin)
+}
+
+/** Returns the error for a recipient that does not understand the limits. */
+export function scopeNotUnderstood({ origin }: Recipient, about: ErrorAbout): ApiError {
+  return new ApiError('scope_not_understood', {
+    about,
+    ...(origin === undefined
+      ? {}
+      : { action: `If the app at ${origin} applies the claim \`scope\`, add that origin to STAGEDOOR_SCOPE_ORIGINS.` }),
+  })
 }

@@ -1,5 +1,4 @@
 import { ApiError } from '../contract/errors.ts'
-import { type Limits, limitsOf, scopesOf } from './access.ts'
 import type { Context } from './context.ts'
 import type {
   Access,
@@ -14,15 +13,18 @@ import type {
 import {
   actorFacts,
   chainLength,
+  limitsOf,
   localTime,
   NEXT_DESIGN,
   type RegisteredActor,
   reasonOf,
+  scopesOf,
   type UserColumns,
   userFacts,
   validUntil,
 } from './policy-facts.ts'
 import { findNeeds } from './policy-needs.ts'
+import type { Limits } from './records.ts'
 import type { DecidedVersions, DecisionRow } from './store.ts'
 
 /**

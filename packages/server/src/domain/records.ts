@@ -1,10 +1,17 @@
 import type { ErrorAbout } from '../contract/errors.ts'
-import type { Limits } from './access.ts'
+import type { Access } from './policy-engine.ts'
 
 /**
  * The stored records. Names are those of the wire; times are Unix milliseconds; JSON is stored as text, so that it is
  * returned value for value by every database.
  */
+
+/** What an actor token or a session may do, as stored. A *limited* session may only read, or has scopes; its tokens have the claim `scope`. */
+export interface Limits {
+  access: Access
+  /** JSON, sorted; null: unrestricted. */
+  scopes: string | null
+}
 
 /** An actor token or a sign-in token. The ticket itself is not stored: it is derived from these facts and a key. */
 export interface ActorTokenRecord extends Limits {

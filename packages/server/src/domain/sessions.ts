@@ -1,11 +1,11 @@
 import { ApiError, type ErrorAbout, notFound } from '../contract/errors.ts'
-import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './access.ts'
 import { auditEvent } from './audit/event.ts'
 import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { assertPassesScope, findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
 import { decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
+import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 

@@ -1,4 +1,4 @@
-import { scopeClaim } from './access.ts'
+import { scopeClaim } from './policy-facts.ts'
 import type { SessionRecord, UserWithIdentifiers } from './records.ts'
 
 /**

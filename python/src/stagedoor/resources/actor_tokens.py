@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import Any, overload
 
 from typing_extensions import Unpack

@@ -10,10 +10,10 @@ import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/s
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
-import { scopesOf } from '../../domain/access.ts'
 import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
+import { scopesOf } from '../../domain/policy-facts.ts'
 import type {
   ActorRecord,
   ActorTokenRecord,
