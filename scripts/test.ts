@@ -86,7 +86,7 @@ const LONGEST_FIRST = [
   'packages/server/test/cli-usage.test.ts',
   'test/openapi/openapi.test.ts',
   'test/faults/nodes.test.ts',
-  'test/faults/policy.test.ts',
+  'test/faults/policy-races.test.ts',
   'packages/server/test/slow-clients.test.ts',
   'packages/server/test/forged-tokens.test.ts',
   'packages/server/test/audit.test.ts',

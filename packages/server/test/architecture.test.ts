@@ -67,8 +67,10 @@ const rules: Record<string, string[]> = {
   'config.ts': ['zod', 'node:net'],
   'config-rules.ts': ['config.ts', 'secret-strength.ts'],
   'secret-strength.ts': [],
+  'policy-file.ts': ['config.ts', 'contract', 'domain', 'pino (types)', 'node:fs'],
   'server.ts': [
     'config.ts',
+    'policy-file.ts',
     'config-rules.ts',
     'domain',
     'http',
