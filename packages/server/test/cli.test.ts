@@ -435,6 +435,35 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     rmSync(folder, { recursive: true })
   })
 
+  it('write an example policy with its tests, and run the tests', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stagedoor-policy-init-'))
+    const file = join(folder, 'mine.cedar')
+    for (const name of ['support-tiers', 'per-organization', 'business-hours', 'read-only', 'agent-scopes']) {
+      const made = await json(['policy', 'init', file, '--template', name, '--force'])
+      assert.deepEqual([made.policy, made.tests], [file, join(folder, 'mine.tests.jsonl')])
+      const example = join(import.meta.dirname, '../../../examples/policies', `${name}.cedar`)
+      assert.equal(readFileSync(file, 'utf8'), readFileSync(example, 'utf8'))
+      const tested = await run(['policy', 'test', file])
+      assert.equal(tested.code, 0, tested.stdout + tested.stderr)
+      assert.match(tested.stdout, /^✓ line 1.*[1-9]\d* of [1-9]\d* tests passed\.\n$/s)
+    }
+    const again = await run(['policy', 'init', file])
+    assert.deepEqual([again.code, /exists\. Replace it with --force/.test(again.stderr)], [2, true], again.stderr)
+    const unknown = await run(['policy', 'init', join(folder, 'x.cedar'), '--template', 'constructor'])
+    assert.deepEqual([unknown.code, /no example “constructor”.*support-tiers/.test(unknown.stderr)], [2, true])
+    assert.equal((await run(['policy', 'init', join(folder, 'none/x.cedar')])).code, 2)
+    writeFileSync(join(folder, 'mine.tests.jsonl'), '{"name":"anybody","actor":{},"expect":"allowed"}\n')
+    const failed = await run(['policy', 'test', file])
+    assert.equal(failed.code, 1)
+    assert.match(failed.stdout, /^✗ line 1, anybody: .+\n0 of 1 tests passed\.\n$/)
+    rmSync(join(folder, 'mine.tests.jsonl'))
+    assert.match(
+      (await run(['policy', 'test', file])).stderr,
+      /There are no tests: .*mine\.tests\.jsonl does not exist/,
+    )
+    rmSync(folder, { recursive: true })
+  })
+
   it('refuse rights and expiries that are invalid, and say which are valid', async () => {
     const before = await json(['keys', 'list'])
     for (const [args, message] of [

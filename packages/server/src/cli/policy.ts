@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type ErrorDetail, StagedoorError } from '@stagedoor/sdk'
 import type { PolicyCheck, PolicyDecision, PolicyWhatIf } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
@@ -14,6 +14,7 @@ import {
   UsageError,
   wholeNumber,
 } from './output.ts'
+import { POLICY_EXAMPLES } from './policy-examples.ts'
 import { seconds } from './units.ts'
 import { userIdOf } from './users-by.ts'
 
@@ -37,10 +38,44 @@ export function addPolicy(program: Command): void {
   const group = program
     .command('policy')
     .description('show, check, apply and explain the rules about who may act as whom')
+  addInit(group)
   addReading(group)
   addChanges(group)
   addExplain(group)
 }
+
+const DEFAULT_EXAMPLE = 'support-tiers'
+
+function addInit(group: Command): void {
+  const names = Object.keys(POLICY_EXAMPLES).join(', ')
+  group
+    .command('init [file]')
+    .description('write an example policy with its tests, to start from (default: policy.cedar)')
+    .option('--template <name>', `the example: ${names}`, DEFAULT_EXAMPLE)
+    .option('--force', 'replace files that exist')
+    .option('--json', 'print JSON')
+    .action((file = 'policy.cedar', options: OutputOptions & { template: string; force?: boolean }) => {
+      const example = Object.hasOwn(POLICY_EXAMPLES, options.template) ? POLICY_EXAMPLES[options.template] : undefined
+      if (!example) throw new UsageError(`There is no example “${options.template}”. Choose one of ${names}.`)
+      if (!file.endsWith('.cedar')) throw new UsageError(`“${file}” must end with .cedar.`)
+      const tests = testsFileOf(file)
+      for (const each of [file, tests])
+        if (!options.force && existsSync(each)) throw new UsageError(`${each} exists. Replace it with --force.`)
+      write(file, example.text)
+      write(tests, example.tests)
+      printOne(options, { policy: file, tests, next: `stagedoor policy check ${file}` })
+    })
+}
+
+function write(file: string, text: string): void {
+  try {
+    writeFileSync(file, text)
+  } catch (cause) {
+    throw new UsageError(`${file} cannot be written: ${(cause as Error).message}`, { cause })
+  }
+}
+
+const testsFileOf = (file: string) => file.replace(/\.cedar$/, '.tests.jsonl')
 
 function addReading(group: Command): void {
   group
@@ -79,6 +114,19 @@ function addReading(group: Command): void {
     const check = await remote().policy.check({ text: read(file), off: options.off ?? [], ...testsOf(file, options) })
     if (options.json) printJson(check)
     else showCheck(file, check)
+    if (!check.valid) process.exitCode = 1
+  })
+
+  withFile(
+    group
+      .command('test <file>')
+      .description('run the tests of a policy and print each result; the exit code is 1 if one fails'),
+  ).action(async (file: string, options: FileOptions) => {
+    const given = testsOf(file, options)
+    if (given.tests === undefined) throw new UsageError(`There are no tests: ${testsFileOf(file)} does not exist.`)
+    const check = await remote().policy.check({ text: read(file), off: options.off ?? [], ...given })
+    if (options.json) printJson(check.tests)
+    else showTests(file, check)
     if (!check.valid) process.exitCode = 1
   })
 }
@@ -212,7 +260,7 @@ function read(file: string): string {
 function testsOf(file: string, { tests }: FileOptions): { tests?: string } {
   if (tests !== undefined) return { tests: read(tests) }
   try {
-    return { tests: readFileSync(file.replace(/\.cedar$/, '.tests.jsonl'), 'utf8') }
+    return { tests: readFileSync(testsFileOf(file), 'utf8') }
   } catch {
     return {}
   }
@@ -220,6 +268,17 @@ function testsOf(file: string, { tests }: FileOptions): { tests?: string } {
 
 const problemAt = (file: string, { line, column, message, help }: PolicyCheck['errors'][number]) =>
   `${file}${line === null ? '' : `:${line}:${column ?? 1}`}  ${message}${help === null ? '' : ` ${help}`}`
+
+function showTests(file: string, check: PolicyCheck): void {
+  // Without results, the policy or the tests cannot be read.
+  if (check.tests.length === 0) {
+    showCheck(file, check)
+    return
+  }
+  for (const { line, name, passed, difference } of check.tests)
+    print(`${passed ? '✓' : '✗'} line ${line}${name === null ? '' : `, ${name}`}${passed ? '' : `: ${difference}`}`)
+  print(`${check.tests.filter(({ passed }) => passed).length} of ${check.tests.length} tests passed.`)
+}
 
 function showCheck(file: string, { errors, warnings, tests, rules, valid }: PolicyCheck): void {
   for (const error of errors) print(problemAt(file, error))
