@@ -420,10 +420,16 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
       /^refused by version 1 .*\n {2}tickets: A ticket is required\.\n.*support\n.*: ticket$/m,
     )
     assert.equal((await explain('--ticket', 'T-1')).code, 0)
+    const limited = await explain('--ticket', 'T-1', '--access', 'read', '--scope', 'b:x', 'a:x', '--json')
+    const { access, scopes } = JSON.parse(limited.stdout).facts.context
+    assert.deepEqual([access, scopes, JSON.parse(limited.stdout).access], [undefined, ['a:x', 'b:x'], 'read'])
+    assert.match((await explain('--access', 'all')).stderr, /--access must be read or write, not “all”/)
     const created = ['actor-tokens', 'create', '--user', 'of-policy', '--actor', 'olivia@support']
     const without = await run(created)
     assert.deepEqual([without.code, /stagedoor policy explain/.test(without.stderr)], [1, true], without.stderr)
     assert.equal((await json([...created, '--ticket', 'T-1'])).status, 'pending')
+    const reading = await json([...created, '--ticket', 'T-1', '--access', 'read', '--scope', 'a:x'])
+    assert.deepEqual([reading.access, reading.scopes], ['read', ['a:x']])
     writeFileSync(file, rules.replace('context.reason has ticket', 'context.resaon has ticket'))
     const wrong = await run(['policy', 'apply', file])
     assert.equal(wrong.code, 2)

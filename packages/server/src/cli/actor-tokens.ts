@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
+import { ACCESS, type LimitOptions, limitsOf, SCOPES } from './limits.ts'
 import { showTimed, type TimedOptions, timed } from './lists.ts'
 import { type OutputOptions, printOne, time, UsageError } from './output.ts'
 import { seconds } from './units.ts'
 import { userIdOf, userOption } from './users-by.ts'
 
-interface CreateOptions extends OutputOptions {
+interface CreateOptions extends OutputOptions, LimitOptions {
   user: string
   actor?: string
   actorJson?: string
@@ -91,6 +92,8 @@ function addCreate(group: Command): void {
     .option('--reason <text>', 'the reason; stored in the audit log')
     .option('--reason-category <name>', 'the kind of reason, like change; policies see it')
     .option('--ticket <text>', 'the support ticket; policies see it')
+    .option(...ACCESS)
+    .option(...SCOPES)
     .option('--json', 'print JSON')
     .action(async (options: CreateOptions) => {
       const actor = actorOf(options)
@@ -105,6 +108,7 @@ function addCreate(group: Command): void {
         ...(options.reason === undefined ? {} : { reason: options.reason }),
         ...(options.reasonCategory === undefined ? {} : { reasonCategory: options.reasonCategory }),
         ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
+        ...limitsOf(options),
       })
       printOne(options, token, {
         id: token.id,

@@ -3,6 +3,7 @@ import { type ErrorDetail, StagedoorError } from '@stagedoor/sdk'
 import type { PolicyCheck, PolicyDecision, PolicyWhatIf } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
+import { ACCESS, type LimitOptions, limitsOf, SCOPES } from './limits.ts'
 import { type ListOptions, paged, showList } from './lists.ts'
 import {
   type OutputOptions,
@@ -23,7 +24,7 @@ interface FileOptions extends OutputOptions {
   off?: string[]
 }
 
-interface ExplainOptions extends OutputOptions {
+interface ExplainOptions extends OutputOptions, LimitOptions {
   user?: string
   actor?: string
   session?: string
@@ -215,6 +216,8 @@ function addExplain(group: Command): void {
     .option('--reason <text>', 'the reason')
     .option('--reason-category <name>', 'the kind of reason')
     .option('--ticket <text>', 'the support ticket')
+    .option(...ACCESS)
+    .option(...SCOPES)
     .option('--json', 'print JSON')
     .action(async (options: ExplainOptions) => {
       const decision = await explained(options)
@@ -238,6 +241,7 @@ async function explained(options: ExplainOptions): Promise<PolicyDecision> {
     reason,
     reasonCategory,
     ticket,
+    ...limitsOf(options),
   })
 }
 
