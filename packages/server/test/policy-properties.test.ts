@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { times } from '../../../test/support/deep.ts'
+import { deep, times } from '../../../test/support/deep.ts'
 import type { Facts } from '../src/domain/policy-engine.ts'
 import { localTime, validUntil } from '../src/domain/policy-facts.ts'
 import { applyRemedy, findNeeds, MAX_EVALUATIONS } from '../src/domain/policy-needs.ts'
@@ -88,7 +88,8 @@ describe('with any policy and any facts', () => {
       }),
       { numRuns: DOCUMENTS },
     )
-    assert.ok(counts.allowed > 20 && counts.refused > 20 && counts.errors > 0, JSON.stringify(counts))
+    // Among a few hundred decisions there may be none with an error.
+    assert.ok(counts.allowed > 20 && counts.refused > 20 && (!deep || counts.errors > 0), JSON.stringify(counts))
   })
 
   it('each remedy turns the refusal into an allow, and few evaluations find it', () => {
