@@ -172,7 +172,7 @@ export const putPolicy = operation({
   path: '/v1/policy',
   summary: 'Apply a policy',
   description:
-    'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. Active sessions that it refuses end within a second; it is not applied if these are more than `expect_refused`.',
+    'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. Active sessions that it refuses end shortly after; it is not applied if these are more than `expect_refused`.',
   action: 'policy.change',
   body: z
     .strictObject({
