@@ -92,12 +92,21 @@ const LONGEST_FIRST = [
   'packages/server/test/audit.test.ts',
 ]
 
+/** Runs several files. Most have few tests: loading the server takes longer. */
+const SHARED_PROCESS = join(root, 'test/support/shared-process.ts')
+const paths = (files: string[]) => files.map(file => join(root, file)).join(',')
+
 /** Imports of a test that starts another program: another Node, a browser, PostgreSQL, nginx. */
 const STARTS_PROGRAM =
   /from '(node:child_process|.*\/support\/(browser|nginx|processes|serving|postgres\/.*)\.ts|.*\/bench\/child\.ts)'/
 
+/** What keeps a test file from running in one process with others: hooks of the whole file, and changes of the process. */
+const NEEDS_OWN_PROCESS = /^(before|after)|\bmock\.|node:inspector|process\.env\.\w+ = |memoryUsage|process\.on/m
+/** Maximum files in one process. */
+const SHARED = 8
+
 interface Job {
-  file: string
+  files: string[]
   database: 'SQLite' | 'PostgreSQL'
 }
 
@@ -112,25 +121,51 @@ function jobs(): Job[] {
   const chosen = files
     .filter(file => words.length === 0 || words.some(word => matches(file, word)))
     .filter(file => !fast || isFast(file))
-  const place = (file: string) => LONGEST_FIRST.indexOf(file) + 1 || LONGEST_FIRST.length + 1
-  const all = chosen.sort().sort((a, b) => place(a) - place(b))
-  return all.flatMap((file): Job[] => {
-    const onBoth = !fast && ON_BOTH.includes(file)
-    return [{ file, database: 'SQLite' }, ...(onBoth ? [{ file, database: 'PostgreSQL' } as const] : [])]
-  })
+  const isLong = (file: string) => LONGEST_FIRST.includes(file)
+  const isAlone = (file: string) => !isLong(file) && !mayShare(file)
+  const shared = chosen.filter(file => !isLong(file) && mayShare(file))
+  const alone = (files: string[]) => files.flatMap(file => onBoth([file]))
+  return [
+    ...alone(chosen.filter(isLong).sort((a, b) => LONGEST_FIRST.indexOf(a) - LONGEST_FIRST.indexOf(b))),
+    ...inGroups(shared).flatMap(onBoth),
+    ...alone(chosen.filter(isAlone)),
+  ]
 }
 
+/** Returns the runs of these files: on SQLite, and those of `ON_BOTH` on PostgreSQL too. */
+function onBoth(files: string[]): Job[] {
+  const again = fast ? [] : files.filter(file => ON_BOTH.includes(file))
+  return [
+    { files, database: 'SQLite' },
+    ...(again.length === 0 ? [] : [{ files: again, database: 'PostgreSQL' } as const]),
+  ]
+}
+
+/** Divides files into groups for one process each. Those that run on both databases come first, so that they meet. */
+function inGroups(files: string[]): string[][] {
+  const ordered = files.toSorted((a, b) => Number(ON_BOTH.includes(b)) - Number(ON_BOTH.includes(a)))
+  const size = deep ? 1 : SHARED
+  return Array.from({ length: Math.ceil(ordered.length / size) }, (_, n) => ordered.slice(n * size, (n + 1) * size))
+}
+
+const sourceOf = (file: string) => readFileSync(join(root, file), 'utf8')
+
 function isFast(file: string): boolean {
-  return file.startsWith('packages/') && !STARTS_PROGRAM.test(readFileSync(join(root, file), 'utf8'))
+  return file.startsWith('packages/') && !STARTS_PROGRAM.test(sourceOf(file))
+}
+
+function mayShare(file: string): boolean {
+  return isFast(file) && !NEEDS_OWN_PROCESS.test(sourceOf(file))
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 const failures: string[] = []
 const durations: { name: string; ms: number }[] = []
 
-/** Runs one test file in its own process, and prints its results when it ends. */
-async function runFile({ file, database }: Job): Promise<void> {
-  const name = database === 'SQLite' ? file : `${file} on ${database}`
+/** Runs test files in a process of their own, and prints their results when it ends. */
+async function runFiles({ files, database }: Job): Promise<void> {
+  const [file = ''] = files
+  const name = `${files.join(', ')}${database === 'SQLite' ? '' : ` on ${database}`}`
   const started = performance.now()
   const env = {
     ...process.env,
@@ -139,7 +174,10 @@ async function runFile({ file, database }: Job): Promise<void> {
     ...(deep ? { TEST_DEEP: '1' } : {}),
     ...(database === 'PostgreSQL' ? { TEST_DATABASE: 'postgres' } : {}),
   }
-  const tests = run({ files: [join(root, file)], timeout: TIMEOUT, env })
+  const tests =
+    files.length === 1
+      ? run({ files: [join(root, file)], timeout: TIMEOUT, env })
+      : run({ files: [SHARED_PROCESS], timeout: TIMEOUT, env: { ...env, TEST_FILES: paths(files) } })
   let failed = false
   tests.on('test:pass', ({ details, skip, todo }) => {
     if (details.type === 'suite') return
@@ -194,15 +232,15 @@ bundleCommand(BUNDLE)
 await Promise.all(
   Array.from({ length: AT_ONCE }, async (_, worker) => {
     if (worker === 0 && words.length === 0) await runChecks()
-    for (let job = left.shift(); job; job = left.shift()) await runFile(job)
+    for (let job = left.shift(); job; job = left.shift()) await runFiles(job)
   }),
 )
 
 const inSeconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
-console.log('\nThe slowest files:')
+console.log('\nThe slowest processes:')
 for (const { name, ms } of durations.sort((a, b) => b.ms - a.ms).slice(0, SLOWEST_SHOWN))
   console.log(`${inSeconds(ms).padStart(8)}  ${name}`)
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map(name => `  ${name}`).join('\n')}`)
-console.log(`\n${total} runs of files, ${inSeconds(performance.now() - started)}`)
+console.log(`\n${total} processes, ${inSeconds(performance.now() - started)}`)
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 if (counts.failed > 0 || failures.length > 0 || counts.passed === 0) process.exitCode = 1
