@@ -4,8 +4,10 @@ import type { SessionRecord } from './records.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Redecision } from './store.ts'
 
-/** How many decisions are made before other work gets its turn. A decision takes up to a millisecond. */
+/** How many sessions are decided about at once, before other work gets its turn. A decision takes up to a millisecond. */
 const SLICE = 5
+/** Each run picks sessions at random from up to this many times its limit, so that nodes rarely pick the same ones. */
+const CHOICE = 4
 
 /**
  * Decides again about acting sessions whose policy, user or actor changed, or whose decision was for a limited time.
@@ -19,17 +21,26 @@ export async function reevaluateSessions(
   ctx: Context,
   input: { limit: number },
 ): Promise<{ decided: number; ended: number }> {
-  const sessions = await ctx.store.reevaluation.due(input.limit)
-  const decisions: Redecision[] = []
+  const due = await ctx.store.reevaluation.due(CHOICE * input.limit)
+  const sessions = shuffled(ctx, due).slice(0, input.limit)
+  let ended = 0
   for (let first = 0; first < sessions.length; first += SLICE) {
     const slice = sessions.slice(first, first + SLICE)
-    decisions.push(...(await Promise.all(slice.map(session => decideAgain(ctx, session)))))
+    const decisions = await Promise.all(slice.map(session => decideAgain(ctx, session)))
+    await Promise.all(decisions.map(decision => ctx.store.reevaluation.write(decision)))
+    ended += decisions.filter(({ refused }) => refused !== undefined).length
     await ctx.nextTurn()
   }
-  // In one order on every node, so that two nodes never wait for each other.
-  decisions.sort((a, b) => (a.session.id < b.session.id ? -1 : 1))
-  await ctx.store.reevaluation.write(decisions)
-  return { decided: decisions.length, ended: decisions.filter(({ refused }) => refused !== undefined).length }
+  return { decided: sessions.length, ended }
+}
+
+/** Returns the items in a random order. */
+function shuffled<T>(ctx: Context, items: T[]): T[] {
+  const bytes = ctx.random.bytes(4 * items.length)
+  return items
+    .map((item, n) => ({ item, place: bytes.readUInt32LE(4 * n) }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item)
 }
 
 async function decideAgain(ctx: Context, session: SessionRecord): Promise<Redecision> {

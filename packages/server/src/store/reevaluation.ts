@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { ActorTokenRecord, SessionRecord } from '../domain/records.ts'
 import type { DecidedVersions, Store } from '../domain/store.ts'
-import { type Database, now, nowOnce, param, prepared, recordEvent, type Step, sqlFor } from './query.ts'
+import { type Database, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { notCoveredByCutoff } from './revocations.ts'
 
 const policyVersion = sqlFor.selectFrom('instance').select('policy_version')
@@ -98,18 +98,12 @@ export function reevaluation(db: Database): Store['reevaluation'] {
     latest: limit => db.all(latest({ limit })),
     latestActs: (limit, before = AFTER_ALL) => db.all(latestActs({ limit, before_id: before })),
 
-    async write(decisions) {
-      const steps = decisions.map((decision): Step => {
-        const { id, decided_policy: seen } = decision.session
-        const { refused } = decision
-        if (decision.blocked) return { query: leave({ id, seen }) }
-        if (refused === undefined) return { query: confirm({ id, seen, until: decision.until, ...decision.versions }) }
-        return { query: end({ id, seen }), next: rows => (rows.length === 0 ? [] : [recordEvent(refused)]) }
-      })
-      const [first, ...more] = steps
-      if (!first) return
-      const revokes = decisions.some(({ refused }) => refused !== undefined)
-      await db.transition({ ...first, ...(revokes && { revokes: true }) }, ...more)
+    async write({ session: { id, decided_policy: seen }, ...decision }) {
+      if (decision.blocked) await db.transition({ query: leave({ id, seen }) })
+      else if (decision.refused === undefined)
+        await db.transition({ query: confirm({ id, seen, until: decision.until, ...decision.versions }) })
+      else
+        await db.transition({ query: end({ id, seen }), required: true, revokes: true }, recordEvent(decision.refused))
     },
   }
 }
