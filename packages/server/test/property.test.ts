@@ -495,25 +495,28 @@ function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Ans
   }
 }
 
+/** Maximum repetitions of a test in which no request has succeeded yet. */
+const ROUNDS = 5
+
 describe('a random request', () => {
   for (const operation of [...bapi, ...fapi]) {
     it(`${operation.id}: gets no 5xx, and only answers that the contract allows`, async () => {
       await using server = await testServer({ env })
       const world = await newWorld(server)
       const statuses = new Set<number>()
-      await fc.assert(
-        fc.asyncProperty(request(operation, world), async sent => {
-          const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
-          statuses.add(answer.status)
-          assertAllowed(sent, answer)
-        }),
-        { numRuns: READS_POLICIES.includes(operation.id) ? times(40, 1_000) : times(120, 5_000) },
-      )
-      // Requests that all fail authentication or validation would test nothing.
-      assert.ok(
-        statuses.has(operation.status ?? 200) || (operation.page && statuses.has(200)),
-        `none succeeded: ${[...statuses]}`,
-      )
+      const hasSucceeded = () => statuses.has(operation.status ?? 200) || (operation.page && statuses.has(200))
+      // Requests that all fail authentication or validation would test nothing. Some operations succeed rarely.
+      for (let round = 0; round < ROUNDS && !hasSucceeded(); round++) {
+        await fc.assert(
+          fc.asyncProperty(request(operation, world), async sent => {
+            const answer = await server.call(operation.method.toUpperCase(), sent.path, sent.body, sent.headers)
+            statuses.add(answer.status)
+            assertAllowed(sent, answer)
+          }),
+          { numRuns: READS_POLICIES.includes(operation.id) ? times(25, 1_000) : times(60, 5_000) },
+        )
+      }
+      assert.ok(hasSucceeded(), `none succeeded: ${[...statuses]}`)
     })
   }
 
@@ -535,7 +538,7 @@ describe('a random request', () => {
         )
         for (const [i, answer] of answers.entries()) assertAllowed(requests[i] as Sent, answer)
       }),
-      { numRuns: times(150, 3_000) },
+      { numRuns: times(80, 3_000) },
     )
     // One of them may have applied a policy that refuses what follows.
     expectOk(await server.call('POST', '/v1/policy/rollback', { version: 0, expect_refused: 1_000_000 }))
