@@ -6,6 +6,7 @@ import { HELP } from './options.ts'
 const BENCHMARKS = {
   speed: ['run.ts', 'the main job, compared with the limits of the machine and with other products (12 minutes)'],
   rows: ['rows.ts', 'the same with 10 thousand and with a million sessions (30 minutes)'],
+  listing: ['listing.ts', 'how long mints take while ten clients list without pause (5 minutes)'],
   observed: ['observed.ts', 'the cost of logs, metrics and traces (5 minutes)'],
   authenticate: ['authenticate.ts', 'what authenticate() of the SDK costs per request (3 minutes)'],
   costs: ['costs.ts', 'CPU time per operation, for sizing machines (5 minutes)'],
