@@ -15,6 +15,7 @@ import { Readable } from 'node:stream'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
+import { preparedData } from '../test/support/postgres/cluster.ts'
 import { bundleCommand, COMMAND } from './bundle.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -171,6 +172,7 @@ async function runFiles({ files, database }: Job): Promise<void> {
     ...process.env,
     NODE_COMPILE_CACHE: COMPILED,
     TEST_COMMAND: join(BUNDLE, COMMAND),
+    ...postgresData.env,
     ...(deep ? { TEST_DEEP: '1' } : {}),
     ...(database === 'PostgreSQL' ? { TEST_DATABASE: 'postgres' } : {}),
   }
@@ -229,6 +231,9 @@ if (total === 0) {
 }
 const started = performance.now()
 bundleCommand(BUNDLE)
+const postgresData = fast ? { env: {}, remove() {} } : preparedData()
+process.on('exit', () => postgresData.remove())
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 await Promise.all(
   Array.from({ length: AT_ONCE }, async (_, worker) => {
     if (worker === 0 && words.length === 0) await runChecks()

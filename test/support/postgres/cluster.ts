@@ -59,6 +59,22 @@ export interface ClusterOptions {
   env?: Record<string, string>
 }
 
+const INITDB = ['-U', 'stagedoor', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--data-checksums', '--no-sync']
+
+/**
+ * Creates the data of a cluster once, for all test files of a run: clusters then start as copies of it, which takes less time.
+ * @returns what the run passes to the files in their environment, and how to delete the data
+ */
+export function preparedData(): { env: Record<string, string>; remove(): void } {
+  if (process.platform === 'win32') return { env: {}, remove() {} }
+  const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
+  const home = mkdtempSync(join(tmpdir(), 'stagedoor-postgres-'))
+  if (user.uid !== undefined) chownSync(home, NOBODY, NOBODY)
+  const data = join(home, 'data')
+  execFileSync(join(programs(home), 'initdb'), ['-D', data, ...INITDB], { ...user, cwd: home, stdio: 'ignore' })
+  return { env: { TEST_POSTGRES_DATA: data }, remove: () => rmSync(home, { recursive: true, force: true }) }
+}
+
 /** Creates a cluster and starts it. It starts fast, and survives no power failure unless the settings make it durable. */
 export async function startPostgres({
   settings = {},
@@ -77,19 +93,9 @@ export async function startPostgres({
     const from = `host=127.0.0.1 port=${primary.port} user=stagedoor application_name=standby`
     run('pg_basebackup', ['-D', data, '-d', from, '-R', '-X', 'stream', '-c', 'fast', '--no-sync'])
   } else if (!existsSync(data)) {
-    run('initdb', [
-      '-D',
-      data,
-      '-U',
-      'stagedoor',
-      '-A',
-      'trust',
-      '-E',
-      'UTF8',
-      '--locale=C.UTF-8',
-      '--data-checksums',
-      '--no-sync',
-    ])
+    const made = process.env.TEST_POSTGRES_DATA
+    if (made === undefined) run('initdb', ['-D', data, ...INITDB])
+    else execFileSync('cp', ['-a', made, data], { ...user, cwd: home })
   }
   const port = await freePort()
   const all = {
