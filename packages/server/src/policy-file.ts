@@ -29,8 +29,10 @@ export async function applyPolicyFile(
     if (digest === digestOf(draft)) return
     try {
       const change = { ...draft, if_version, expect_refused: Number.MAX_SAFE_INTEGER, reason: `from ${SETTING}` }
-      const { version } = await putPolicy(ctx, change)
-      log.info({ version, file: policy_file }, 'applied the policy of the file')
+      const { record, warnings } = await putPolicy(ctx, change)
+      log.info({ version: record.version, file: policy_file }, 'applied the policy of the file')
+      for (const warning of warnings)
+        log.warn({ file: policy_file, ...warning }, 'a rule probably does not do what it should')
       return
     } catch (error) {
       if (!(error instanceof ApiError)) throw error

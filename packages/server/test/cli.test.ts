@@ -462,6 +462,18 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     const failed = await run(['policy', 'test', file])
     assert.equal(failed.code, 1)
     assert.match(failed.stdout, /^✗ line 1, anybody: .+\n0 of 1 tests passed\.\n$/)
+    writeFileSync(
+      file,
+      '@id("a") permit (principal, action in Action::"act", resource)\nunless { principal has teem };',
+    )
+    for (const command of [['test'], ['apply', '--dry-run']]) {
+      const warned = await run(['policy', ...command, file])
+      assert.equal(warned.code, 0, warned.stdout + warned.stderr)
+      assert.match(
+        warned.stderr,
+        /mine\.cedar:2:24 {2}`principal` never has `teem`, .*`principal in Team::"…"`\? \(warning\)/,
+      )
+    }
     rmSync(join(folder, 'mine.tests.jsonl'))
     assert.match(
       (await run(['policy', 'test', file])).stderr,

@@ -86,6 +86,16 @@ describe('STAGEDOOR_POLICY_FILE', () => {
     await assert.rejects(testServer({ env: env() }), /STAGEDOOR_POLICY_FILE: .*support\.cedar cannot be read/)
   })
 
+  it('logs warnings about rules', async () => {
+    writeFileSync(file(), `${ALL}\n@id("b") permit (principal, action, resource) when { principal has teem };`)
+    await using server = await testServer({ env: database.env })
+    const ctx = server.stagedoor.context({ type: 'system', id: null })
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
+    await applyPolicyFile(ctx, { policy_file: file(), policy_off: [] }, log)
+    assert.ok(lines.some(line => /"id":"b","line":2,"column":\d+,"message":"`principal` never has `teem`/.test(line)))
+  })
+
   it('is applied once by servers that start at the same moment', async () => {
     writeFileSync(file(), `${ALL}\n// another`)
     await using server = await testServer({ env: database.env })

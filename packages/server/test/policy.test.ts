@@ -73,6 +73,26 @@ describe('the default policy', () => {
 })
 
 describe('a policy', () => {
+  it('is applied with warnings about what it probably does not do', async () => {
+    await using server = await testServer({ env })
+    const text = `${SUPPORT}@id("odd") permit (principal, action in Action::"act", resource)
+when { principal has teem || context.approvals > 0 };`
+    const expected = [
+      ['odd', 7, 22, '`principal` never has `teem`, so this condition is always false.'],
+      ['odd', 7, 38, 'Nothing provides `context.approvals` yet: it is always 0.'],
+    ]
+    const shown = (warnings: { id: string; line: number; column: number; message: string }[]) =>
+      warnings.map(({ id, line, column, message }) => [id, line, column, message])
+    assert.deepEqual(shown(expectOk(await server.call('POST', '/v1/policy/check', { text })).warnings), expected)
+    assert.deepEqual(shown(expectOk(await put(server, text)).warnings), expected)
+    assert.deepEqual(expectOk(await put(server, SUPPORT)).warnings, [])
+    assert.deepEqual(
+      shown(expectOk(await server.call('POST', '/v1/policy/rollback', { version: 1 })).warnings),
+      expected,
+    )
+    assert.equal('warnings' in expectOk(await server.call('GET', '/v1/policy')), false)
+  })
+
   it('decides when a token is created: by team, by reason; the refusal names the rules and what would help', async () => {
     await using server = await testServer({ env })
     const { id } = await server.createUser()

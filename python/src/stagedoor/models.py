@@ -106,6 +106,24 @@ class ActorToken(Model):
     updated_at: Milliseconds
 
 
+class AppliedPolicy(Model):
+    object: Literal["policy"]
+    version: int
+    """0 is the default policy, which is in force until you apply your own."""
+    text: str
+    """The rules, in Cedar."""
+    off: list[str]
+    """Names of base rules that do not apply, such as `base.operators`."""
+    digest: str
+    """SHA-256 of the rules and the names of the rules that are off, in hex."""
+    reason: str | None
+    created_by: str | None
+    """Who applied it: the id of a secret key, or `command_line`."""
+    created_at: Milliseconds | None
+    warnings: list[PolicyProblem]
+    """What the policy probably does not do as its author expects."""
+
+
 class AuditEventPrincipal(Model):
     """Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself."""
 

@@ -20,6 +20,8 @@ export interface ActorLogin extends schemas.ActorLogin {}
 /** A one-time grant to act as a user. `token` is the ticket; only creation returns it. */
 export interface ActorToken extends schemas.ActorToken {}
 
+export interface AppliedPolicy extends schemas.AppliedPolicy {}
+
 /** One entry of the audit log. */
 export interface AuditEvent extends schemas.AuditEvent {}
 

@@ -98,6 +98,24 @@ export type ActorToken = {
   updatedAt: Milliseconds
 }
 
+export type AppliedPolicy = {
+  object: 'policy'
+  /** 0 is the default policy, which is in force until you apply your own. */
+  version: number
+  /** The rules, in Cedar. */
+  text: string
+  /** Names of base rules that do not apply, such as `base.operators`. */
+  off: string[]
+  /** SHA-256 of the rules and the names of the rules that are off, in hex. */
+  digest: string
+  reason: string | null
+  /** Who applied it: the id of a secret key, or `command_line`. */
+  createdBy: string | null
+  createdAt: Milliseconds | null
+  /** What the policy probably does not do as its author expects. */
+  warnings: PolicyProblem[]
+}
+
 export type AuditEvent = {
   object: 'audit_event'
   id: string

@@ -31,7 +31,7 @@ permit (principal in Team::"support", action in Action::"act", resource);
 @message("Outside business hours only on-call may act as users.")
 forbid (principal is Operator, action in Action::"act", resource)
 unless { (context.time.weekday <= 5 && context.time.minute >= 540 && context.time.minute < 1080)
-         || principal in Team::"on-call" || context.break_glass };
+         || principal in Team::"on-call" };
 `,
     tests: `{"name": "Monday at 9:00", "actor": {"teams": ["support"]}, "time": {"weekday": 1, "minute": 540}, "expect": "allowed", "determined_by": ["support"]}
 {"name": "Monday at 8:59", "actor": {"teams": ["support"]}, "time": {"weekday": 1, "minute": 539}, "expect": "refused", "determined_by": ["business-hours"]}

@@ -128,6 +128,7 @@ function addReading(group: Command): void {
     const check = await remote().policy.check({ text: read(file), off: options.off ?? [], ...given })
     if (options.json) printJson(check.tests)
     else showTests(file, check)
+    if (check.valid) warn(file, check)
     if (!check.valid) process.exitCode = 1
   })
 }
@@ -174,7 +175,7 @@ function addChanges(group: Command): void {
         showCheck(file, check)
         throw new UsageError('The policy was not applied.')
       }
-      for (const warning of check.warnings) printMessage(problemAt(file, warning))
+      warn(file, check)
       if (dryRun) return showWhatIf(options, await client.policy.whatIf({ text: draft.text, off }))
       const policy = await changed(client.policy.put({ ...draft, ifVersion, expectRefused, reason }))
       printOne(options, policy, { version: policy.version, applied: time(policy.createdAt) })
@@ -272,6 +273,11 @@ function testsOf(file: string, { tests }: FileOptions): { tests?: string } {
 
 const problemAt = (file: string, { line, column, message, help }: PolicyCheck['errors'][number]) =>
   `${file}${line === null ? '' : `:${line}:${column ?? 1}`}  ${message}${help === null ? '' : ` ${help}`}`
+
+/** Prints warnings where they do not mix with results. */
+function warn(file: string, { warnings }: PolicyCheck): void {
+  for (const warning of warnings) printMessage(`${problemAt(file, warning)} (warning)`)
+}
 
 function showTests(file: string, check: PolicyCheck): void {
   // Without results, the policy or the tests cannot be read.

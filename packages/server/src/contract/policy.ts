@@ -40,6 +40,10 @@ const Problem = z
   })
   .meta({ id: 'PolicyProblem' })
 
+export const AppliedPolicy = Policy.extend({
+  warnings: z.array(Problem).describe('What the policy probably does not do as its author expects.'),
+}).meta({ id: 'AppliedPolicy' })
+
 const Rule = z
   .strictObject({
     id: z.string(),
@@ -184,7 +188,7 @@ export const putPolicy = operation({
       reason: z.string().min(1).max(500).optional().describe('Why, for the audit log and the history.'),
     })
     .meta({ id: 'PutPolicyRequestBody' }),
-  response: Policy,
+  response: AppliedPolicy,
   errors: [...formErrors, ...refusals, 'policy_changed_meanwhile', 'policy_ends_sessions'],
 })
 
@@ -200,7 +204,7 @@ export const rollbackPolicy = operation({
   body: z
     .strictObject({ version, expect_refused, reason: z.string().min(1).max(500).optional() })
     .meta({ id: 'RollbackPolicyRequestBody' }),
-  response: Policy,
+  response: AppliedPolicy,
   errors: [...formErrors, ...refusals, 'resource_not_found', 'policy_changed_meanwhile', 'policy_ends_sessions'],
 })
 

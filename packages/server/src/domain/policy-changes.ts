@@ -3,13 +3,19 @@ import { findActorToken } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { assertUsable, type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
-import { digestOf, type PolicyCheck } from './policy-engine.ts'
+import { digestOf, type PolicyCheck, type PolicyProblem } from './policy-engine.ts'
 import { wouldEnd } from './policy-what-if.ts'
 import type { ActorTokenRecord, PolicyRecord, SessionRecord } from './records.ts'
 import { getSession } from './sessions.ts'
 import type { Found, Page } from './store.ts'
 
 /** Changes of the policy, its history, and questions about it that change nothing. */
+
+/** A policy that was put in force, with warnings about it. */
+export interface AppliedPolicy {
+  record: PolicyRecord
+  warnings: readonly PolicyProblem[]
+}
 
 export interface PolicyDraft {
   text: string
@@ -42,11 +48,12 @@ export function checkPolicy(ctx: Context, { text, off, tests }: PolicyDraft): Pr
 export async function putPolicy(
   ctx: Context,
   input: PolicyDraft & { if_version?: number | undefined; expect_refused: number; reason?: string | undefined },
-): Promise<PolicyRecord> {
+): Promise<AppliedPolicy> {
   const current = await ctx.store.policies.current()
   const basedOn = input.if_version ?? current
   if (basedOn !== current) throw new ApiError('policy_changed_meanwhile')
-  assertUsable(await checkPolicy(ctx, input))
+  const check = await checkPolicy(ctx, input)
+  assertUsable(check)
   await assertEndsFew(ctx, input)
   const { text, off } = input
   const version = basedOn + 1
@@ -69,14 +76,14 @@ export async function putPolicy(
   if (!(await ctx.store.policies.put(record, basedOn, event))) throw new ApiError('policy_changed_meanwhile')
   // Only now: until the statement has decided, another policy can become this version.
   await unlessUnavailable(() => ctx.policy.load({ version, text, off }))
-  return record
+  return { record, warnings: check.warnings }
 }
 
 /** Puts an earlier version in force again, as a new version. @throws ApiError resource_not_found, and as `putPolicy` */
 export async function rollbackPolicy(
   ctx: Context,
   input: { version: number; expect_refused: number; reason?: string | undefined },
-): Promise<PolicyRecord> {
+): Promise<AppliedPolicy> {
   const { policy_text, off } = await versionOf(ctx, input.version)
   const { version, expect_refused, reason = `rollback to version ${version}` } = input
   return putPolicy(ctx, { text: policy_text, off: JSON.parse(off), expect_refused, reason })

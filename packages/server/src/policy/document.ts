@@ -1,5 +1,6 @@
 import type { PolicyJson, PolicySetTextToPartsAnswer } from '@cedar-policy/cedar-wasm/nodejs'
 import type { PolicyProblem } from '../domain/policy-engine.ts'
+import { type Advice, adviceAbout, writesWithoutRead } from './advice.ts'
 import { ALWAYS_ON } from './base-policy.ts'
 import { BASE_RULES, baseRules, type CedarModule, type CompiledPolicy } from './instance.ts'
 import { SCHEMA } from './schema.ts'
@@ -24,9 +25,8 @@ export interface ReadDocument {
 
 const ID = /^[a-z][a-z0-9._-]{0,63}$/
 const ANNOTATIONS = ['id', 'title', 'message']
-/** Annotations and actions of features that do not exist yet. */
+/** Annotations of features that do not exist yet. */
 const LATER_ANNOTATIONS = ['notify', 'review']
-const LATER_ACTIONS = ['approve', 'review']
 
 interface ReadPolicy {
   span: Span
@@ -70,7 +70,7 @@ function validated(cedar: CedarModule, text: string, read: ReadPolicy[], off: re
     return problem(text, policyId, at ?? null, message, error.help === null ? null : sentence(error.help))
   }
   const errors = distinct(answer.validationErrors.map(problems)).sort(byPosition)
-  const warnings = [...answer.validationWarnings.map(problems), ...read.flatMap(policy => advice(text, policy))]
+  const warnings = [...answer.validationWarnings.map(problems), ...advice(text, read)]
   if (!read.some(({ json }) => json.effect === 'permit')) {
     warnings.push(problem(text, null, null, 'No policy permits anything, so every request is refused.', null))
   }
@@ -178,30 +178,21 @@ function duplicateProblems(text: string, read: ReadPolicy[]): PolicyProblem[] {
   })
 }
 
-/** Policies that are valid, but probably do not do what their author expects. */
-function advice(text: string, policy: ReadPolicy): PolicyProblem[] {
-  const id = idOf(policy)
-  const named = JSON.stringify([policy.json.action, policy.json.conditions])
-  const names = (action: string) => named.includes(`{"type":"Action","id":"${action}"}`)
-  const advised = LATER_ACTIONS.filter(names).map(action =>
-    problem(
-      text,
-      id,
-      policy.span.start,
-      `Stagedoor does not use the action \`${action}\` yet, so this has no effect.`,
-      null,
-    ),
-  )
-  if (policy.json.effect !== 'permit' || JSON.stringify(actionsOf(policy.json)) !== '["write"]') return advised
-  const help =
-    'A request for `write` needs `read` too. Use `action in Action::"act"`, or permit `read` in another policy.'
-  return [...advised, problem(text, id, policy.span.start, 'This policy permits `write` without `read`.', help)]
+/** Returns warnings about policies that are valid, but probably do not do what their author expects. */
+function advice(text: string, read: readonly ReadPolicy[]): PolicyProblem[] {
+  const toProblem = (policy: ReadPolicy, { at, message, help }: Advice) =>
+    problem(text, idOf(policy), policy.span.start + at, message, help)
+  const writes = writesWithoutRead(read).flatMap(index => read[index] ?? [])
+  return [
+    ...read.flatMap(policy => adviceAbout(policy).map(each => toProblem(policy, each))),
+    ...writes.map(policy => toProblem(policy, WRITE_ALONE)),
+  ].sort(byPosition)
 }
 
-function actionsOf({ action }: PolicyJson): string[] {
-  if (action.op === 'All' || !('entity' in action || 'entities' in action)) return []
-  const entities = 'entities' in action ? action.entities : [action.entity]
-  return [...new Set(entities.map(each => ('id' in each ? each.id : each.__entity.id)))]
+const WRITE_ALONE: Advice = {
+  at: 0,
+  message: 'This policy permits `write`, but no policy permits `read`.',
+  help: 'A request for `write` needs `read` too. Use `action in Action::"act"`, or permit `read` in another policy.',
 }
 
 function problem(

@@ -32,8 +32,11 @@ export interface ScannedText {
   exceeded: ExceededLimit | null
 }
 
-/** A comment ends at a carriage return too: the engine reads it so, and nothing may hide in what is one only for us. */
-const TOKEN = /\/\/[^\n\r]*|"(?:\\[\s\S]|[^"\\])*"?|[A-Za-z_]\w*|[()[\]{}]|[!=<>]=|&&|\|\||\S/gu
+/**
+ * The tokens of a text, comments among them. A comment ends at a carriage return too: the engine reads it so, and nothing may
+ * hide in what is one only for us.
+ */
+export const TOKEN = /\/\/[^\n\r]*|"(?:\\[\s\S]|[^"\\])*"?|[A-Za-z_]\w*|[()[\]{}]|[!=<>]=|&&|\|\||\S/gu
 
 /**
  * Splits a text into its policies, and checks its limits. Understands only as much of Cedar as that needs.

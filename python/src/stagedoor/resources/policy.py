@@ -44,7 +44,7 @@ class Policy:
         self,
         request: models.PutPolicyRequestBody | models.PutPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.PutPolicyRequestBodyTypedDict],
-    ) -> models.PolicyVersion:
+    ) -> models.AppliedPolicy:
         """Applies a policy, after checking it and running its tests.
 
         Args:
@@ -73,13 +73,13 @@ class Policy:
         self,
         request: models.PutPolicyRequestBody | models.PutPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.PutPolicyRequestBodyTypedDict],
-    ) -> models.PolicyVersion:
+    ) -> models.AppliedPolicy:
         """As `put`, asynchronously."""
         return await self._http.send_async(self._put(request, {**fields}))
 
-    def _put(self, request: object, fields: dict[str, Any]) -> Call[models.PolicyVersion]:
+    def _put(self, request: object, fields: dict[str, Any]) -> Call[models.AppliedPolicy]:
         body = body_of(models.PutPolicyRequestBody, request, fields)
-        read = models.PolicyVersion.model_validate
+        read = models.AppliedPolicy.model_validate
         return Call("PUT", "/v1/policy", read, body=body)
 
     def list_versions(self, **filters: Unpack[models.ListPolicyVersionsQuery]) -> Page[models.PolicyVersion]:
@@ -112,7 +112,7 @@ class Policy:
         self,
         request: models.RollbackPolicyRequestBody | models.RollbackPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.RollbackPolicyRequestBodyTypedDict],
-    ) -> models.PolicyVersion:
+    ) -> models.AppliedPolicy:
         """Applies an earlier version again, as a new version. 0 is the default policy.
 
         Args:
@@ -137,13 +137,13 @@ class Policy:
         self,
         request: models.RollbackPolicyRequestBody | models.RollbackPolicyRequestBodyTypedDict | None = None,
         **fields: Unpack[models.RollbackPolicyRequestBodyTypedDict],
-    ) -> models.PolicyVersion:
+    ) -> models.AppliedPolicy:
         """As `rollback`, asynchronously."""
         return await self._http.send_async(self._rollback(request, {**fields}))
 
-    def _rollback(self, request: object, fields: dict[str, Any]) -> Call[models.PolicyVersion]:
+    def _rollback(self, request: object, fields: dict[str, Any]) -> Call[models.AppliedPolicy]:
         body = body_of(models.RollbackPolicyRequestBody, request, fields)
-        read = models.PolicyVersion.model_validate
+        read = models.AppliedPolicy.model_validate
         return Call("POST", "/v1/policy/rollback", read, body=body)
 
     def check(

@@ -1,7 +1,8 @@
 import type { z } from 'zod'
-import type { Policy, PolicyCheck, PolicyDecision, PolicyWhatIf } from '../../contract/policy.ts'
+import type { AppliedPolicy, Policy, PolicyCheck, PolicyDecision, PolicyWhatIf } from '../../contract/policy.ts'
 import type { Context } from '../../domain/context.ts'
 import { type Decided, shownDecision } from '../../domain/policy.ts'
+import type { AppliedPolicy as Applied } from '../../domain/policy-changes.ts'
 import type { PolicyCheck as CheckResult } from '../../domain/policy-engine.ts'
 import type { LiveSessions, PastActs } from '../../domain/policy-what-if.ts'
 import type { PolicyRecord } from '../../domain/records.ts'
@@ -20,6 +21,10 @@ export function presentPolicy(record: PolicyRecord): z.input<typeof Policy> {
     created_by: isDefault ? null : record.created_by,
     created_at: isDefault ? null : record.created_at,
   }
+}
+
+export function presentAppliedPolicy({ record, warnings }: Applied): z.input<typeof AppliedPolicy> {
+  return { ...presentPolicy(record), warnings: [...warnings] }
 }
 
 export function presentPolicyCheck(check: CheckResult): z.input<typeof PolicyCheck> {
