@@ -141,6 +141,17 @@ describe('<stagedoor-banner clerk> with clerk-js', () => {
     await page.locator('main[data-status=signed-out]').waitFor({ state: 'attached' })
   })
 
+  test('shows the reason, its kind and the ticket of the actor token', async () => {
+    await using browser = await launchBrowser()
+    const { page } = browser
+    await operator(browser)
+    const ticket = 'https://help.example/T-1'
+    await actAs(page, { reason: 'The export fails', reason_category: 'incident', ticket })
+    await page.getByText('Reason: incident: The export fails').first().waitFor()
+    assert.equal(await page.getByRole('link', { name: 'help.example/T-1' }).getAttribute('href'), ticket)
+    assert.deepEqual(browser.errors, [])
+  })
+
   test('goes to the return URL of the session and shows its reason', async () => {
     await using browser = await launchBrowser()
     const { page } = browser

@@ -33,10 +33,19 @@ describe('<ActingBanner/> on a server', () => {
 
   test('renders the element with its attributes, and a plain sentence until the script runs', () => {
     assert.equal(typeof globalThis.window, 'undefined')
-    const html = render({ ...PROPS, expiresAt: new Date(5), now: 4, leaveUrl: '/l', statusUrl: '/s', returnUrl: '/r' })
+    const why = { reasonCategory: 'incident', ticket: 'T-1' }
+    const html = render({
+      ...PROPS,
+      ...why,
+      expiresAt: new Date(5),
+      now: 4,
+      leaveUrl: '/l',
+      statusUrl: '/s',
+      returnUrl: '/r',
+    })
     assert.equal(
       html,
-      '<div><stagedoor-banner session="sess_1" actor="{&quot;sub&quot;:&quot;olivia@support&quot;,&quot;name&quot;:&quot;Olivia Park&quot;,&quot;email&quot;:&quot;olivia@example.com&quot;}" user="carl@example.com" reason="Ticket 1234" expires-at="5" now="4" leave-url="/l" status-url="/s" return-url="/r">Olivia Park is acting as carl@example.com.</stagedoor-banner></div>',
+      '<div><stagedoor-banner session="sess_1" actor="{&quot;sub&quot;:&quot;olivia@support&quot;,&quot;name&quot;:&quot;Olivia Park&quot;,&quot;email&quot;:&quot;olivia@example.com&quot;}" user="carl@example.com" reason="Ticket 1234" reason-category="incident" ticket="T-1" expires-at="5" now="4" leave-url="/l" status-url="/s" return-url="/r">Olivia Park is acting as carl@example.com.</stagedoor-banner></div>',
     )
   })
 

@@ -26,6 +26,8 @@ const LONG: Attributes = {
   session: 'sess_1',
   actor: { sub: 'x', name: 'Dr. Maximiliane Wolkenstein-Rodenegg von und zu Trostburg (Support, EMEA, on call)' },
   user: 'شركة الأمثلة 🧑‍🚀 carl.friedrich.hieronymus@averyveryveryveryveryveryverylongsubdomain.example.com',
+  'reason-category': 'incident',
+  ticket: `https://help.example.com/projects/${'support-emea/'.repeat(8)}tickets/4711?view=all`,
   reason: `See ${'x'.repeat(200)}. ${'The invoice of October is shown twice and the export to CSV stops after 1000 rows. '.repeat(6)}`,
 }
 
@@ -91,6 +93,50 @@ describe('<stagedoor-banner>', () => {
         await region.ariaSnapshot(),
         /region "Acting as another user":\s+- paragraph: "Olivia Park is acting as carl@example\.com\. Reason: Ticket 1234"\s+- time: 1\d:\d\d left\s+- 'button "Leave: stop acting as carl@example\.com"/,
       )
+    })
+
+    test('shows the kind of reason and the ticket, which is a link if it is the address of a page', async () => {
+      const why = { 'reason-category': 'incident', ticket: 'https://help.example/T-1?a="b"' }
+      await open({ ...ACTING, ...why })
+      assert.match(await text(), /\. Reason: incident: Ticket 1234Ticket: help\.example\/T-1\?a="b"/)
+      const link = page.getByRole('link')
+      const attributes = ['href', 'target', 'rel'].map(name => link.getAttribute(name))
+      assert.deepEqual(await Promise.all(attributes), [
+        'https://help.example/T-1?a=%22b%22',
+        '_blank',
+        'noopener noreferrer',
+      ])
+      await until(async () => (await announced()) !== '')
+      assert.match((await announced()) ?? '', /Reason: incident: Ticket 1234 Ticket: help\.example/)
+
+      await link.focus()
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.reason = null
+        each.lang = 'en'
+      })
+      await page.getByText('Reason: incident', { exact: true }).waitFor()
+      assert.equal(
+        await link.evaluate(each => each.getRootNode() instanceof ShadowRoot && each.matches(':focus')),
+        true,
+      )
+      await banner().evaluate((each: StagedoorBanner) => {
+        each.reasonCategory = null
+        each.lang = 'de'
+      })
+      await page.getByText('handelt als').first().waitFor()
+      assert.match(await text(), /^ Olivia Park handelt als carl@example\.com\. Ticket: help/)
+
+      for (const ticket of [
+        'T-1',
+        'javascript:alert(1)',
+        'http://help.example/T-1',
+        '//help.example/T-1',
+        'https://name:secret@help.example/',
+      ]) {
+        await open({ ...ACTING, ticket })
+        assert.ok((await text()).includes(`Ticket: ${ticket}`), ticket)
+        assert.equal(await link.count(), 0, ticket)
+      }
     })
 
     test('shows the actor’s name, else the e-mail address, else the sub, else “someone”', async () => {
@@ -226,9 +272,9 @@ describe('<stagedoor-banner>', () => {
 
     test('shows markup as text, from every source', async () => {
       const attack = '<img src=x onerror="document.title=1">'
-      await open({ session: attack, actor: { sub: 's', name: attack }, user: attack, reason: attack })
+      await open({ session: attack, actor: { sub: 's', name: attack }, user: attack, reason: attack, ticket: attack })
       await banner().evaluate((each: StagedoorBanner, value) => {
-        each.labels = { acting: `${value}{actor}{user}`, leave: value }
+        each.labels = { acting: `${value}{actor}{user}`, ticket: `${value}{ticket}`, leave: value }
       }, attack)
       assert.ok((await text()).split(attack).length >= 6, await text())
       const made = await page.evaluate(() =>

@@ -10,6 +10,8 @@ export function page(title, req, body) {
     actor: JSON.stringify(acting.actor),
     user: acting.as,
     reason: acting.reason ?? '',
+    'reason-category': acting.reasonCategory ?? '',
+    ticket: acting.ticket ?? '',
     'expires-at': acting.until,
     now: Date.now(),
     'leave-url': '/acting/leave',

@@ -8,8 +8,19 @@ const stagedoor = new Stagedoor() // STAGEDOOR_SERVER_URL, STAGEDOOR_SECRET_KEY
 /** The session of a browser in this app. While an operator acts, `parked` is the operator's own session. */
 export interface ShopSession {
   userId?: string
-  acting?: { id: string; actor: { sub: string }; reason?: string; until: number; as: string; link: string }
+  acting?: Acting
   parked?: { userId?: string }
+}
+
+interface Acting {
+  id: string
+  actor: { sub: string }
+  reason: string | null
+  reasonCategory: string | null
+  ticket: string | null
+  until: number
+  as: string
+  link: string
 }
 
 export interface Shop {
@@ -65,11 +76,13 @@ export function addActing(app: Express, { requireSupport, findUser, startSession
     // A ticket for another actor is refused and stays unused. With the key, a repeated request returns the same session.
     const expected = { ticket, actorSub: operatorOf(req).id }
     const accepted = await stagedoor.actorTokens.accept(expected, { idempotencyKey: nameOf(ticket) })
-    const { session, user, actorToken } = accepted
+    const { session, user } = accepted
     const acting = {
       id: session.id,
       actor: session.actor,
-      reason: actorToken.reason,
+      reason: session.reason,
+      reasonCategory: session.reasonCategory,
+      ticket: session.ticket,
       until: session.expireAt,
       as: findUser(user.externalId ?? '').name,
       link: nameOf(ticket),

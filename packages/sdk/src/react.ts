@@ -12,6 +12,10 @@ export interface ActingBannerProps {
   /** Name of the user that the actor acts as. */
   user?: string | null | undefined
   reason?: string | null | undefined
+  /** The kind of reason, such as `change`. */
+  reasonCategory?: string | null | undefined
+  /** The support ticket. An `https:` address becomes a link. */
+  ticket?: string | null | undefined
   expiresAt?: number | string | Date | null | undefined
   /** The server's time when it rendered, in milliseconds. */
   now?: number | null | undefined
@@ -84,14 +88,18 @@ export function ActingBanner(props: ActingBannerProps): ReactElement {
 function attributesOf(props: ActingBannerProps): Record<string, string | undefined> {
   const { clerk, actor, expiresAt } = props
   if (actor === undefined) {
-    const { reason, returnUrl } = props
-    return withoutNull({ clerk: clerk ? null : 'true', reason, 'return-url': returnUrl, lang: props.lang })
+    return withoutNull({
+      clerk: clerk ? null : 'true',
+      ...reasonOf(props),
+      'return-url': props.returnUrl,
+      lang: props.lang,
+    })
   }
   return withoutNull({
     session: props.session,
     actor: actor && JSON.stringify(actor),
     user: props.user,
-    reason: props.reason,
+    ...reasonOf(props),
     'expires-at': expiresAt instanceof Date ? expiresAt.getTime() : expiresAt,
     now: props.now,
     'leave-url': props.leaveUrl,
@@ -99,6 +107,10 @@ function attributesOf(props: ActingBannerProps): Record<string, string | undefin
     'return-url': props.returnUrl,
     lang: props.lang,
   })
+}
+
+function reasonOf({ reason, reasonCategory, ticket }: ActingBannerProps) {
+  return { reason, 'reason-category': reasonCategory, ticket }
 }
 
 function withoutNull(attributes: Record<string, string | number | null | undefined>): Record<string, string> {

@@ -313,13 +313,18 @@ describe('the session that was active before', () => {
     await using server = await testServer()
     const { cookie, session_id } = await server.signIn({
       reason: 'Ticket 4711',
+      reason_category: 'incident',
+      ticket: 'https://help.example/4711',
       return_url: 'http://localhost:3000/admin',
     })
     const read = (headers: Record<string, string | undefined>) =>
       server.call('GET', `/v1/client/sessions/${session_id}`, undefined, { authorization: undefined, ...headers })
     const { response, client } = expectOk(await read({ cookie }))
-    assert.deepEqual([response.reason, response.return_url], ['Ticket 4711', 'http://localhost:3000/admin'])
-    assert.equal(client.sessions[0].reason, undefined)
+    assert.deepEqual(
+      [response.reason, response.reason_category, response.ticket, response.return_url],
+      ['Ticket 4711', 'incident', 'https://help.example/4711', 'http://localhost:3000/admin'],
+    )
+    for (const name of ['reason', 'reason_category', 'ticket']) assert.equal(name in client.sessions[0], false, name)
     assert.equal((await read({})).status, 401)
   })
 

@@ -56,7 +56,8 @@ describe('/v1/me', () => {
     const own = await signInAs(server, user_id)
     server.clock.advance(1)
     const actor = { sub: 'user_operator', name: 'Olivia', nested: { a: [1, null] } }
-    const acted = await server.signIn({ user_id, actor })
+    const why = { reason: 'of the request', reason_category: 'category', ticket: 'ticket of the request' }
+    const acted = await server.signIn({ user_id, actor, ...why })
     server.clock.advance(1)
     const other = await signInAs(server, user_id)
     await server.signIn()
@@ -71,6 +72,7 @@ describe('/v1/me', () => {
         [own.session_id, 'active', null],
       ],
     )
+    for (const name of Object.keys(why)) assert.equal(name in all[1], false, `the user does not see the ${name}`)
     const active = expectOk(await get(server, '/v1/me/sessions/active', own.cookie))
     assert.deepEqual(active, all.slice(1))
     assert.deepEqual(active[0].latest_activity, {

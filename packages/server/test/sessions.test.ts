@@ -15,6 +15,31 @@ const touch = (
 const read = async (server: TestServer, id: string) => expectOk(await server.call('GET', `/v1/sessions/${id}`))
 
 describe('an actor session', () => {
+  it('shows servers why the actor acts, also in lists, and after a backend redeemed the ticket', async () => {
+    await using server = await testServer()
+    const why = { reason: 'The export fails', reason_category: 'incident', ticket: 'https://help.example/T-1' }
+    const nothing = { reason: null, reason_category: null, ticket: null }
+    const shown = ({ reason, reason_category, ticket }: Record<string, unknown>) => ({
+      reason,
+      reason_category,
+      ticket,
+    })
+    const { session_id, user_id, client_id } = await server.signIn(why)
+    assert.deepEqual(shown(await read(server, session_id)), why)
+    const [listed] = expectOk(await server.call('GET', `/v1/sessions?user_id=${user_id}`))
+    assert.deepEqual(shown(listed), why)
+    const client = expectOk(await server.call('GET', `/v1/clients/${client_id}`))
+    assert.deepEqual(shown(client.sessions[0]), why)
+
+    const { token } = await server.createActorToken({ user_id, actor: { sub: 'a', ticket: 'T-2' } })
+    const { session } = expectOk(await server.call('POST', '/v1/actor_tokens/accept', { ticket: token }))
+    assert.deepEqual(shown(session), { ...nothing, ticket: 'T-2' }, 'of an actor payload, as policies read it')
+    const revoked = expectOk(await server.call('POST', `/v1/sessions/${session_id}/revoke`, { reason: 'Left' }))
+    assert.deepEqual(shown(revoked), why)
+    const own = expectOk(await server.call('POST', '/v1/sessions', { user_id }))
+    assert.deepEqual(shown(own), nothing)
+  })
+
   it('ends exactly at its maximum duration, even if it is used', async () => {
     await using server = await testServer()
     const session = await server.signIn({ session_max_duration_in_seconds: 1_800 })

@@ -881,6 +881,12 @@ class Session(Model):
     """
     scopes: list[str] | None
     """All that the session may do, sorted; null if it is unrestricted. Stagedoor only."""
+    reason: str | None
+    """Why the actor acts as the user, as the actor token says. Null if it says nothing. Stagedoor only."""
+    reason_category: str | None
+    """The kind of reason; null if none was given. Stagedoor only."""
+    ticket: str | None
+    """The support ticket; null if none was given. Stagedoor only."""
     status: Literal["active", "revoked", "ended", "expired", "removed", "abandoned", "replaced", "pending"] | str
     last_active_organization_id: Any
     last_active_at: Milliseconds

@@ -29,6 +29,13 @@ export interface ClerkUser {
   primaryEmailAddress: { emailAddress: string } | null
 }
 
+/** The properties of the banner that say why, and the members of a session and an actor payload that have them. */
+const REASONS = [
+  ['reason', 'reason'],
+  ['reasonCategory', 'reason_category'],
+  ['ticket', 'ticket'],
+] as const
+
 /** Stops following, for each banner that follows clerk-js. */
 export const followed = new WeakMap<FollowingBanner, () => void>()
 
@@ -36,7 +43,7 @@ export const followed = new WeakMap<FollowingBanner, () => void>()
  * Fills the banner from clerk-js. The banner can then end the acting session and restore the operator's own session.
  *
  * The operator returns to the banner's `return-url`, else the session's, else the page they came from, else `/`.
- * @param banner the element; the app's own `reason`, `return-url` and `handlers` are kept
+ * @param banner the element; the app's own `reason`, `reason-category`, `ticket`, `return-url` and `handlers` are kept
  * @param clerk clerk-js, loaded: `window.Clerk`, or the result of `useClerk()`
  * @returns a function that stops following
  * @example
@@ -46,7 +53,9 @@ export const followed = new WeakMap<FollowingBanner, () => void>()
  */
 export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => void {
   followed.get(banner)?.()
-  const { reason: givenReason, handlers: givenHandlers } = banner
+  const { handlers: givenHandlers } = banner
+  // The attributes that the app has set stay.
+  const free = REASONS.filter(([property]) => banner[property] === null)
   let acting: ClerkSession | undefined
   let returnUrl: unknown
   let goingBack = false
@@ -62,8 +71,8 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
       banner.user = userText(session.user)
       banner.expiresAt = session.expireAt
       if (!begins) return
-      const { reason } = session.actor as { reason?: unknown }
-      banner.reason = givenReason ?? (typeof reason === 'string' ? reason : null)
+      for (const [property] of free) banner[property] = null
+      explain(banner, free, session.actor)
       returnUrl = undefined
       void banner.check()
     } else if (acting && session === null) {
@@ -82,7 +91,7 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
     if (!answer) return answer === false ? false : undefined
     if (id !== acting?.id) return undefined
     const session = answer['response'] as Record<string, unknown>
-    if (givenReason === null && typeof session['reason'] === 'string') banner.reason = session['reason']
+    explain(banner, free, session)
     returnUrl = session['return_url']
     return session['status'] === 'active'
   }
@@ -119,9 +128,7 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
     (webUrl(banner.returnUrl) ?? webUrl(returnUrl) ?? pageBefore() ?? new URL('/', location.href)).href
 
   const noteWhereFrom = () => {
-    const isOwn = clerk.session && !clerk.session.actor && !goingBack
-    // Do not store the page that redeems a ticket.
-    if (isOwn && !/[?&]__clerk_/.test(location.search)) remember('stagedoor:from', location.href)
+    if (!goingBack) noteOwnPage(clerk)
   }
 
   banner.handlers = { check, leave, back, ...givenHandlers }
@@ -137,6 +144,20 @@ export function followClerk(banner: FollowingBanner, clerk: ClerkLike): () => vo
   }
   followed.set(banner, stop)
   return stop
+}
+
+/** Shows the reason, as far as an actor payload or a session of Stagedoor says it. */
+function explain(banner: FollowingBanner, free: readonly (typeof REASONS)[number][], source: object): void {
+  for (const [property, member] of free) {
+    const value = (source as Record<string, unknown>)[member]
+    if (typeof value === 'string') banner[property] = value
+  }
+}
+
+/** Stores the page that the operator looks at in their own session, but not the page that redeems a ticket. */
+function noteOwnPage({ session }: ClerkLike): void {
+  const isOwn = session && !session.actor
+  if (isOwn && !/[?&]__clerk_/.test(location.search)) remember('stagedoor:from', location.href)
 }
 
 /** Returns the page of this app from which the operator began to act. */

@@ -8,7 +8,7 @@ import { type Contents, View } from './view.ts'
 
 const CHECK_EVERY = 10_000
 const LEAVING_TAKES_AT_MOST = 15_000
-const TEXTS = ['session', 'user', 'reason', 'leave-url', 'status-url', 'return-url']
+const TEXTS = ['session', 'user', 'reason', 'reason-category', 'ticket', 'leave-url', 'status-url', 'return-url']
 /** Attributes that would hide the banner; they are removed. `:host` styles override the page's style sheets. */
 const HIDING = ['hidden', 'inert', 'aria-hidden']
 /** Distinguishes this page's messages from those of other tabs. */
@@ -38,6 +38,8 @@ export class StagedoorBanner extends Base {
   declare session: string | null
   declare user: string | null
   declare reason: string | null
+  declare reasonCategory: string | null
+  declare ticket: string | null
   declare leaveUrl: string | null
   declare statusUrl: string | null
   declare returnUrl: string | null
@@ -287,8 +289,8 @@ export class StagedoorBanner extends Base {
   }
 
   #contents(actor: BannerActor): Contents {
-    const { user, reason, leaveUrl } = this
-    return { actor, user, reason, leaveUrl, words: this.#words, language: this.#language }
+    const { user, reason, reasonCategory, ticket, leaveUrl } = this
+    return { actor, user, reason, reasonCategory, ticket, leaveUrl, words: this.#words, language: this.#language }
   }
 
   get #view(): View {

@@ -1,5 +1,5 @@
 /**
- * `<stagedoor-banner>`: shows the actor, the user, the reason, the remaining time and a button to leave. A custom element,
+ * `<stagedoor-banner>`: shows the actor, the user, the reason and ticket, the remaining time and a button to leave. A custom element,
  * which the server serves as one script, `/banner.js`.
  *
  *     <script type="module" src="/banner.js"></script>

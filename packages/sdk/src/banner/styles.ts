@@ -41,9 +41,12 @@ export const STYLE = `
 [data-kind=agent] .icon {
   clip-path: path("M10 3l2.3 6.7L19 12l-6.7 2.3L10 21l-2.3-6.7L1 12l6.7-2.3ZM19 2l1.1 2.9L23 6l-2.9 1.1L19 10l-1.1-2.9L15 6l2.9-1.1Z");
 }
-.text { overflow-wrap: anywhere; white-space: pre-line }
+.words { display: flex; flex-wrap: wrap; gap: 0 .75em }
+.words > * { max-width: 100% }
+.text, .ticket { overflow-wrap: anywhere }
+.text { white-space: pre-line }
 [data-text=short] .text { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden }
-[data-text=whole] .text { max-height: 40vh; overflow: auto }
+[data-text=whole] .text { max-height: 30vh; overflow: auto }
 .kind { padding: .1em .5em; border: 1px solid; border-radius: 1em; font-size: .85em; white-space: nowrap }
 .kind:empty { display: none }
 .what bdi { font-weight: 700 }
@@ -51,6 +54,11 @@ export const STYLE = `
   display: inline-block; max-width: min(100% - .5em, 20em); vertical-align: bottom;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
 }
+.ticket:empty { display: none }
+[data-text=short] .ticket:not(:empty) { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 1; overflow: hidden }
+[data-text=whole] .ticket { max-height: 12vh; overflow: auto }
+.link { padding: .15em 0; color: inherit; text-decoration: underline; word-break: break-all }
+.link:focus-visible { background: var(--button); color: var(--on-button); outline: 2px solid var(--button); outline-offset: -2px }
 .time { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap }
 .error { font-weight: 700 }
 .error:empty { display: none }
@@ -71,6 +79,7 @@ button[aria-disabled=true] { cursor: progress; opacity: .85 }
   .time { grid-area: 2 / 2; justify-self: center; font-size: .9em }
   .form { grid-area: 1 / 2; align-self: end }
   [data-text=short] .text { -webkit-line-clamp: 4 }
+  [data-text=short] .ticket:not(:empty) { -webkit-line-clamp: 2 }
 }
 @media print {
   :host { position: static !important }

@@ -21,6 +21,8 @@ export interface FollowingBanner {
   set actor(value: object | string | null)
   user: string | null
   reason: string | null
+  reasonCategory: string | null
+  ticket: string | null
   returnUrl: string | null
   get expiresAt(): number | null
   set expiresAt(value: number | string | Date | null)

@@ -38,6 +38,12 @@ export function arrivedAt(): number {
   return page && document.readyState !== 'complete' ? performance.timeOrigin + page.responseStart : Date.now()
 }
 
+/** Parses a whole `https:` address without a user name, else undefined: the page of a ticket. */
+export function secureUrl(text: string | null): URL | undefined {
+  const url = text !== null && URL.canParse(text) ? new URL(text) : undefined
+  return url?.protocol === 'https:' && url.username === '' && url.password === '' ? url : undefined
+}
+
 /** Parses a URL to which the page may navigate: http or https, never `javascript:`. */
 export function webUrl(text: unknown): URL | undefined {
   if (typeof text !== 'string' || text === '' || !URL.canParse(text, location.href)) return undefined

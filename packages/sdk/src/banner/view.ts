@@ -2,7 +2,7 @@ import { reserve } from './placement.ts'
 import { HIDDEN, STYLE, sheet } from './styles.ts'
 import type { BannerLabels } from './texts.ts'
 import type { BannerActor } from './types.ts'
-import { nameOf, webUrl } from './values.ts'
+import { nameOf, secureUrl, webUrl } from './values.ts'
 
 /** The elements of the banner, and their texts. */
 
@@ -11,6 +11,9 @@ export interface Contents {
   actor: BannerActor
   user: string | null
   reason: string | null
+  reasonCategory: string | null
+  /** The support ticket: an address, which becomes a link, or any other text. */
+  ticket: string | null
   leaveUrl: string | null
   words: BannerLabels
   language: string
@@ -24,6 +27,7 @@ export class View {
   readonly #parts: ReturnType<typeof build>
   /** The texts that are shown. */
   #contents: Contents | undefined
+  #ticket = ''
 
   constructor(root: ShadowRoot) {
     this.#parts = build(root)
@@ -55,7 +59,8 @@ export class View {
   show(contents: Contents, leave: LeaveState): void {
     this.#contents = contents
     const { root, bar, kind, what, why, form, status } = this.#parts
-    const { actor, user, reason, words, language } = contents
+    const { actor, user, words, language } = contents
+    const reason = [contents.reasonCategory, contents.reason].filter(Boolean).join(': ')
     const values = { actor: nameOf(actor) || words.someone, user: user || words.anotherUser, reason }
     const agent = actor['type'] === 'agent'
     root.adoptedStyleSheets = [sheet(STYLE)]
@@ -66,8 +71,27 @@ export class View {
     kind.textContent = agent ? words.agent : ''
     fill(what, words.acting, values)
     fill(why, reason ? words.reason : '', values)
+    this.#showTicket(contents)
     form.action = webUrl(contents.leaveUrl)?.href ?? ''
     this.showLeave(leave)
+  }
+
+  #showTicket({ ticket, words }: Contents): void {
+    const shown = ticket ? `${words.ticket}\n${ticket}` : ''
+    // A link that has the focus keeps it.
+    if (shown === this.#ticket) return
+    this.#ticket = shown
+    const url = secureUrl(ticket)
+    const target = this.#parts.ticket
+    fill(target, ticket ? words.ticket : '', { ticket: url ? (ticket ?? '').replace(/^https:\/\//i, '') : ticket })
+    for (const value of url ? target.querySelectorAll('bdi') : []) {
+      const link = make('a', 'link')
+      link.href = url?.href ?? ''
+      link.target = '_blank'
+      link.rel = 'noopener noreferrer'
+      value.replaceWith(link)
+      link.append(value)
+    }
   }
 
   showLeave(state: LeaveState): void {
@@ -92,12 +116,12 @@ export class View {
   /** Reserves space at the top of the page, and shows the "Show all" button if text is cut off. */
   measure(open = this.more.ariaExpanded === 'true'): void {
     if (!this.#contents) return
-    const { bar, text, more } = this.#parts
+    const { bar, text, ticket, more } = this.#parts
     const { words } = this.#contents
     more.ariaExpanded = String(open)
     more.textContent = open ? words.less : words.more
     bar.dataset['text'] = open ? 'whole' : 'short'
-    const cut = [text, ...text.querySelectorAll('bdi')].some(
+    const cut = [text, ticket, ...text.querySelectorAll('bdi')].some(
       part => part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1,
     )
     more.hidden = !open && !cut
@@ -106,8 +130,8 @@ export class View {
 
   /** Tells screen readers who acts as whom, and why. */
   announceContents(): void {
-    const { kind, what, why } = this.#parts
-    const texts = [kind, what, why].map(part => part.textContent)
+    const { kind, what, why, ticket } = this.#parts
+    const texts = [kind, what, why, ticket].map(part => part.textContent)
     this.announce(texts.join(' ').trim())
   }
 
@@ -129,6 +153,7 @@ function build(root: ShadowRoot) {
   root.adoptedStyleSheets = [sheet(HIDDEN)]
   const [kind, what, why] = [make('strong', 'kind'), make('span', 'what'), make('span', 'why')]
   const text = make('p', 'text', kind, ' ', what, ' ', why)
+  const ticket = make('p', 'ticket')
   const more = make('button', 'more')
   more.type = 'button'
   const time = make('time', 'time')
@@ -140,12 +165,12 @@ function build(root: ShadowRoot) {
   form.target = '_self'
   const icon = make('span', 'icon')
   icon.ariaHidden = 'true'
-  const bar = make('section', 'bar', icon, make('div', 'words', text, error), more, time, form)
+  const bar = make('section', 'bar', icon, make('div', 'words', text, ticket, error), more, time, form)
   bar.role = 'region'
   const status = make('div', 'status')
   status.role = 'status'
   root.append(bar, status)
-  return { root, bar, kind, what, why, text, more, time, error, form, leave, status }
+  return { root, bar, kind, what, why, text, ticket, more, time, error, form, leave, status }
 }
 
 function make<K extends keyof HTMLElementTagNameMap>(tag: K, name: string, ...children: (Node | string)[]) {

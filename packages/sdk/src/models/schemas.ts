@@ -30,6 +30,12 @@ export type ActingSession = {
   access: 'read' | 'write'
   /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
   scopes: string[] | null
+  /** Why the actor acts as the user, as the actor token says. Null if it says nothing. Stagedoor only. */
+  reason: string | null
+  /** The kind of reason; null if none was given. Stagedoor only. */
+  reasonCategory: string | null
+  /** The support ticket; null if none was given. Stagedoor only. */
+  ticket: string | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
   lastActiveOrganizationId: null
   /** Unix time in milliseconds. */
@@ -721,6 +727,12 @@ export type Session = {
   access: 'read' | 'write' | null
   /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
   scopes: string[] | null
+  /** Why the actor acts as the user, as the actor token says. Null if it says nothing. Stagedoor only. */
+  reason: string | null
+  /** The kind of reason; null if none was given. Stagedoor only. */
+  reasonCategory: string | null
+  /** The support ticket; null if none was given. Stagedoor only. */
+  ticket: string | null
   status: 'active' | 'revoked' | 'ended' | 'expired' | 'removed' | 'abandoned' | 'replaced' | 'pending'
   lastActiveOrganizationId: null
   /** Unix time in milliseconds. */

@@ -43,6 +43,12 @@ export const FrontendSession = z
       .nullable()
       .optional()
       .describe('Why the actor acts as the user. Only when a session is read by id.'),
+    reason_category: z
+      .string()
+      .nullable()
+      .optional()
+      .describe('The kind of reason. Only when a session is read by id.'),
+    ticket: z.string().nullable().optional().describe('The support ticket. Only when a session is read by id.'),
     return_url: z
       .string()
       .nullable()

@@ -25,6 +25,12 @@ export const Session = z
       'What the actor may do: `read`, or `write`, which includes reading. Null in the user’s own sessions. Stagedoor only.',
     ),
     scopes: ShownScopes,
+    reason: z
+      .string()
+      .nullable()
+      .describe('Why the actor acts as the user, as the actor token says. Null if it says nothing. Stagedoor only.'),
+    reason_category: z.string().nullable().describe('The kind of reason; null if none was given. Stagedoor only.'),
+    ticket: z.string().nullable().describe('The support ticket; null if none was given. Stagedoor only.'),
     status: SessionStatus,
     last_active_organization_id: z.null(),
     last_active_at: Milliseconds,

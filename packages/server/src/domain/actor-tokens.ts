@@ -266,9 +266,9 @@ function detailsOf(decided: Decided | undefined) {
   return Object.keys(reason).length === 0 ? { policy } : { policy, reason }
 }
 
-/** Returns the category and the ticket of the request that created a token. */
-export function statedReason(token: Pick<ActorTokenRecord, 'facts'>): { category?: string; ticket?: string } {
-  return (JSON.parse(token.facts ?? '{}') as Partial<FrozenFacts>).reason ?? {}
+/** Returns the category and the ticket of the request that created a token, also for the session that it started. */
+export function statedReason(row: Pick<ActorTokenRecord, 'facts'>): { category?: string; ticket?: string } {
+  return (JSON.parse(row.facts ?? '{}') as Partial<FrozenFacts>).reason ?? {}
 }
 
 /**

@@ -92,6 +92,13 @@ export function frozenFacts(
   }
 }
 
+/** Returns the address of the browser that sends the request. Null if a backend or the command line does. */
+export function browserAddress({ caller }: Pick<Context, 'caller'>): string | null {
+  if (caller.principal.type !== 'client' || caller.address === null) return null
+  // A zone (`fe80::1%eth0`) says something only on this machine.
+  return caller.address.replace(/%.*/, '')
+}
+
 /** Returns limits as policies know them. */
 function frozenLimits(limits: Limits): Pick<FrozenFacts, 'access' | 'scopes'> {
   const scopes = scopesOf(limits)

@@ -59,6 +59,9 @@ export interface SessionRecord extends Limits {
   abandon_at: number
   /** Those of its token. */
   facts: string | null
+  reason: string | null
+  /** The address of the browser that redeemed the ticket; null if a backend did, and in the user's own sessions. */
+  ip: string | null
   /** The versions of the policy, the user and the actor of the last decision about the session. */
   decided_policy: number
   decided_user: number

@@ -4,7 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { assertPassesScope, findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
-import { decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
+import { browserAddress, decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
 import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
@@ -34,6 +34,8 @@ export function newSession(
     expire_at: now + token.session_max_duration_in_seconds * SECOND,
     abandon_at: now + idle * SECOND,
     facts: token.facts,
+    reason: token.reason,
+    ip: browserAddress(ctx),
     access: token.access,
     scopes: token.scopes,
   }
@@ -56,6 +58,8 @@ function ownSession(ctx: Context, input: { user_id: string; client_id: string; n
     expire_at: now + OWN_SESSION_LIFETIME,
     abandon_at: now + OWN_SESSION_ABANDONED_AFTER,
     facts: null,
+    reason: null,
+    ip: null,
     decided_policy: 0,
     decided_user: 0,
     decided_actor: 0,

@@ -90,6 +90,8 @@ export const columns = {
     facts: 'text',
     access: 'text',
     scopes: 'text',
+    reason: 'text',
+    ip: 'text',
     decided_policy: 'integer',
     decided_user: 'integer',
     decided_actor: 'integer',

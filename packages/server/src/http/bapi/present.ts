@@ -86,6 +86,7 @@ export function presentActingSession(ctx: Context, stored: SessionRecord): z.inp
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
   const record = ctx.activity.current(stored)
+  const { category = null, ticket = null } = statedReason(record)
   return {
     object: 'session',
     id: record.id,
@@ -94,6 +95,9 @@ export function presentSession(ctx: Context, stored: SessionRecord): z.input<typ
     actor: record.actor === null ? null : JSON.parse(record.actor),
     access: record.actor === null ? null : record.access,
     scopes: scopesOf(record),
+    reason: record.reason,
+    reason_category: category,
+    ticket,
     status: statusAt(record, ctx.clock.now()),
     last_active_organization_id: null,
     last_active_at: record.last_active_at,

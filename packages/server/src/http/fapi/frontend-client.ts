@@ -1,6 +1,6 @@
 import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend-client.ts'
-import { acceptTicket } from '../../domain/actor-tokens.ts'
+import { acceptTicket, statedReason } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken, type ClientWithSessions, currentClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
@@ -63,11 +63,11 @@ export function mountClient(http: Http): void {
 
   mount(http, contract.getFrontendSession, async (ctx, { params, browser }) => {
     const session = await getOwnSession(ctx, { id: params.session_id, presented: browser.presented })
-    const ticket =
-      session.actor_token_id === null ? undefined : await ctx.store.actorTokens.find(session.actor_token_id)
+    const token = session.actor_token_id === null ? undefined : await ctx.store.actorTokens.find(session.actor_token_id)
     const answer = await sessionAndClient(ctx, session, browser)
-    const { reason = null, return_url = null } = ticket ?? {}
-    return { ...answer, response: { ...answer.response, reason, return_url } }
+    const { category: reason_category = null, ticket = null } = statedReason(session)
+    const { reason = null, return_url = null } = token ?? {}
+    return { ...answer, response: { ...answer.response, reason, reason_category, ticket, return_url } }
   })
   mount(http, contract.createFrontendSessionToken, async (ctx, { params, browser: { presented, origin } }) =>
     presentToken(await mintSessionToken(ctx, { id: params.session_id, presented, origin })),

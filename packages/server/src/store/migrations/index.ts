@@ -19,6 +19,7 @@ import { migration as m0016 } from './0016_actors.ts'
 import { migration as m0017 } from './0017_policy.ts'
 import { migration as m0018 } from './0018_access.ts'
 import { migration as m0019 } from './0019_reevaluation.ts'
+import { migration as m0021 } from './0021_session_ip.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the order in which they run. */
@@ -42,6 +43,7 @@ export const migrations: Migration[] = [
   m0017,
   m0018,
   m0019,
+  m0021,
 ]
 
 /** Returns a migration in SQLite's SQL. The tables are strict, so that no column contains a value of another type. */

@@ -221,6 +221,7 @@ export const de: Texts = {
     region: 'Handeln als ein anderer Benutzer',
     acting: '{actor} handelt als {user}.',
     reason: 'Grund: {reason}',
+    ticket: 'Ticket: {ticket}',
     agent: 'KI-Agent',
     someone: 'Jemand',
     anotherUser: 'ein anderer Benutzer',

@@ -226,6 +226,7 @@ export const en = {
     region: 'Acting as another user',
     acting: '{actor} is acting as {user}.',
     reason: 'Reason: {reason}',
+    ticket: 'Ticket: {ticket}',
     agent: 'AI agent',
     someone: 'Someone',
     anotherUser: 'another user',
