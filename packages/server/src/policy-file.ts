@@ -44,7 +44,8 @@ export async function applyPolicyFile(
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    // Some editors begin a file with a byte order mark.
+    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '')
   } catch (cause) {
     throw new ConfigError(`${SETTING}: ${file} cannot be read: ${(cause as Error).message}`, { cause })
   }

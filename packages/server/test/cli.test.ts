@@ -383,7 +383,8 @@ permit (principal in Team::"support", action in Action::"act", resource);
 @id("tickets") @message("A ticket is required.")
 forbid (principal, action in Action::"act", resource) unless { context has reason && context.reason has ticket };
 `
-    writeFileSync(file, rules)
+    writeFileSync(file, `\uFEFF${rules}`)
+    assert.match((await run(['policy', 'check', file])).stdout, /rules, no tests \(\S+support\.tests\.jsonl\)\.$/m)
     writeFileSync(join(folder, 'support.tests.jsonl'), '{"actor":{"teams":[]},"expect":"refused"}\n')
     await json(['users', 'create', '--external-id', 'of-policy'])
     const explain = (...more: string[]) =>

@@ -55,6 +55,24 @@ describe('advice about a policy', () => {
     }
   })
 
+  it('helps with an attribute that does not exist, also if it is a group or the action has no context', () => {
+    const problems = (text: string) => readDocument(cedar, text, []).errors.map(({ help }) => help)
+    const permit = (condition: string, action = 'action in Action::"act"') =>
+      problems(`@id("a") permit (principal, ${action}, resource) when { ${condition} };`)
+    assert.deepEqual(
+      [...new Set(permit('principal.teams.contains("support")'))],
+      ['Did you mean `principal in Team::"…"`?'],
+    )
+    assert.deepEqual(permit('resource.tags.contains("vip")'), ['Did you mean `resource in Tag::"…"`?'])
+    assert.deepEqual(permit('resource.email like "*@acme.com"'), [
+      'It can have protected, operator, blocked, level, external_id.',
+    ])
+    assert.deepEqual(permit('context.durations < 5'), ['Did you mean `duration`?'])
+    const without = permit('context.duration < 5', 'action')
+    assert.equal(without.length, 1)
+    assert.match(without[0] ?? '', /has no context\. Write `action in Action::"act"` instead of `action`\.$/)
+  })
+
   it('finds `has` of names that the schema does not know, and guesses what was meant', () => {
     for (const [condition, expected] of [
       [

@@ -34,7 +34,8 @@ describe('STAGEDOOR_POLICY_FILE', () => {
   })
 
   it('is put in force at the start, once, and again after it was changed', async () => {
-    writeFileSync(file(), ALL)
+    // As some editors save it.
+    writeFileSync(file(), `\uFEFF${ALL}`)
     for (const version of [1, 1]) {
       await using server = await testServer({ env: env() })
       const policy = expectOk(await server.call('GET', '/v1/policy'))

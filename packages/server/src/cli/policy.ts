@@ -255,7 +255,8 @@ function withFile(command: Command): Command {
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    // Some editors begin a file with a byte order mark.
+    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '')
   } catch (cause) {
     throw new UsageError(`${file} cannot be read: ${(cause as Error).message}`, { cause })
   }
@@ -264,11 +265,7 @@ function read(file: string): string {
 /** Returns the tests of a policy: those of the option, or of the file next to it. */
 function testsOf(file: string, { tests }: FileOptions): { tests?: string } {
   if (tests !== undefined) return { tests: read(tests) }
-  try {
-    return { tests: readFileSync(testsFileOf(file), 'utf8') }
-  } catch {
-    return {}
-  }
+  return existsSync(testsFileOf(file)) ? { tests: read(testsFileOf(file)) } : {}
 }
 
 const problemAt = (file: string, { line, column, message, help }: PolicyCheck['errors'][number]) =>
@@ -297,7 +294,8 @@ function showCheck(file: string, { errors, warnings, tests, rules, valid }: Poli
     if (!test.passed)
       print(`test in line ${test.line}${test.name === null ? '' : `, ${test.name}`}: ${test.difference}`)
   const passed = tests.filter(test => test.passed).length
-  if (valid) print(`${file} is valid: ${rules.length} rules, ${passed} of ${tests.length} tests passed.`)
+  const tested = tests.length === 0 ? `no tests (${testsFileOf(file)})` : `${passed} of ${tests.length} tests passed`
+  if (valid) print(`${file} is valid: ${rules.length} rules, ${tested}.`)
 }
 
 function showWhatIf(options: OutputOptions, result: PolicyWhatIf): void {
@@ -314,7 +312,7 @@ function showWhatIf(options: OutputOptions, result: PolicyWhatIf): void {
     `Of ${acts.checked} past actor tokens, ${acts.refused} would have been refused, and ${acts.newlyAllowed} allowed that would be refused now.`,
   )
   for (const [rule, count] of Object.entries(acts.byRule))
-    print(`  ${count} by ${rule === '(none)' ? `none: ${NO_PERMIT}` : rule}`)
+    print(`  ${count} ${rule === '(none)' ? 'because no rule permits them' : `by ${rule}`}`)
   if (!complete) printMessage('There were more than could be decided about.')
 }
 

@@ -162,6 +162,19 @@ function helpFor(name: string, types: readonly string[]): string {
   return `It can have ${[...new Set(types.flatMap(type => Object.keys(MEMBERS[type] ?? {})))].join(', ')}.`
 }
 
+/**
+ * Returns better help than the engine's for an error about an unknown attribute; undefined for any other error.
+ *
+ *     helpForError('attribute `teams` on entity type `Agent` not found')   // 'Did you mean `principal in Team::"…"`?'
+ */
+export function helpForError(message: string): string | undefined {
+  const [, name, type] = /^attribute `([^`]+)` (?:in context|on entity type `(\w+)`) not found/.exec(message) ?? []
+  if (name === undefined) return undefined
+  if (type !== undefined) return helpFor(name, [type])
+  if (!isMemberOf('Acting', name)) return helpFor(name, ['Acting'])
+  return 'The action `review`, which is for later, has no context. Write `action in Action::"act"` instead of `action`.'
+}
+
 /** Maximum difference of the lengths of two names that are compared. */
 const MAX_DIFFERENCE = 4
 

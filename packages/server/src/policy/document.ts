@@ -1,6 +1,6 @@
 import type { PolicyJson, PolicySetTextToPartsAnswer } from '@cedar-policy/cedar-wasm/nodejs'
 import type { PolicyProblem } from '../domain/policy-engine.ts'
-import { type Advice, adviceAbout, writesWithoutRead } from './advice.ts'
+import { type Advice, adviceAbout, helpForError, writesWithoutRead } from './advice.ts'
 import { ALWAYS_ON } from './base-policy.ts'
 import { BASE_RULES, baseRules, type CedarModule, type CompiledPolicy } from './instance.ts'
 import { SCHEMA } from './schema.ts'
@@ -66,8 +66,9 @@ function validated(cedar: CedarModule, text: string, read: ReadPolicy[], off: re
     const policy = read.find(each => idOf(each) === policyId)
     const [place] = error.sourceLocations ?? []
     const at = policy && policy.span.start + indexOfByte(policy.text, place?.start ?? 0)
-    const message = sentence(error.message.replace(/^for policy `[^`]*`, | for Action::"\w+"/g, ''))
-    return problem(text, policyId, at ?? null, message, error.help === null ? null : sentence(error.help))
+    const message = error.message.replace(/^for policy `[^`]*`, | for Action::"\w+"/g, '')
+    const help = helpForError(message) ?? error.help
+    return problem(text, policyId, at ?? null, sentence(message), help === null ? null : sentence(help))
   }
   const errors = distinct(answer.validationErrors.map(problems)).sort(byPosition)
   const warnings = [...answer.validationWarnings.map(problems), ...advice(text, read)]
