@@ -119,6 +119,20 @@ describe('the registry of actors', () => {
     expectOk(await act(server, user_id, 'olivia'))
   })
 
+  it('finds actors that acted lately and are neither registered nor users', async () => {
+    await using server = await testServer({ env })
+    const { id: own } = await server.createUser({ external_id: 'olivia' })
+    const unknown = () => server.stagedoor.services.store.actors.unknown(server.clock.now() - 1_000_000)
+    assert.deepEqual(await unknown(), [])
+    for (const sub of [own, 'olivia', 'registered', 'zed', 'amy', 'zed']) await server.signIn({ actor: { sub } })
+    await server.createActorToken({ actor: { sub: 'never redeemed' } })
+    assert.deepEqual(await unknown(), ['amy', 'registered', 'zed'])
+    expectOk(await put(server, 'registered'))
+    assert.deepEqual(await unknown(), ['amy', 'zed'])
+    server.clock.advance(1_001)
+    assert.deepEqual(await unknown(), [])
+  })
+
   it('gives new versions to those whose facts change, and to no others', async () => {
     await using server = await testServer({ env })
     const users = [

@@ -411,7 +411,15 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     assert.match(tooMany.stderr, new RegExp(session.id))
     const { refused: ends } = (await json(['policy', 'what-if', file])).live
     assert.equal((await json(['policy', 'apply', file, '--reason', 'first', '--expect-refused', ends])).version, 1)
+    const whoActed = async () => (await json(['doctor'])).find(({ check }: { check: string }) => check === 'actors')
+    const unknown = await whoActed()
+    assert.equal(unknown.result, 'warn')
+    assert.match(
+      unknown.detail,
+      /neither registered nor .*“olivia@support”.*\. Rules see .*stagedoor actors set SUB --team/,
+    )
     const actor = await json(['actors', 'set', 'olivia@support', '--team', 'support', '--level', '2'])
+    assert.doesNotMatch((await whoActed()).detail, /olivia/)
     assert.deepEqual([actor.teams, actor.level], [['support'], 2])
     assert.match((await run(['actors', 'list'])).stdout, /^olivia@support +operator +support +2 *$/m)
     const refused = await explain()
@@ -439,6 +447,10 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     assert.equal((await json(['policy', 'rollback', '0'])).version, 2)
     assert.match((await run(['policy', 'history'])).stdout, /^2 .*rollback to version 0.*\n1 .*first/m)
     assert.match((await run(['policy', 'show'])).stdout, /default\.backend/)
+    // In development the default policy asks for no registered actors.
+    await json(['actors', 'remove', 'olivia@support'])
+    const allowed = await whoActed()
+    assert.deepEqual([allowed.result, /olivia@support.*default policy allows/.test(allowed.detail)], ['ok', true])
     rmSync(folder, { recursive: true })
   })
 

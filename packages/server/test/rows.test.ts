@@ -20,7 +20,7 @@ import type { ActorFilter, ActorTokenFilter, AuditFilter, Page, SessionFilter } 
 import { listUsers } from '../src/domain/users.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
-import { actors } from '../src/store/actors.ts'
+import { actors, unknown } from '../src/store/actors.ts'
 import { auditEvents, refusedRequests } from '../src/store/audit-events.ts'
 import { jwtTemplates } from '../src/store/jwt-templates.ts'
 import { policies } from '../src/store/policies.ts'
@@ -292,6 +292,15 @@ for (const [on, filled, explain] of [
         }
         assert.ok(longest.ms < promised(100), `${longest.what}: ${longest.ms} ms of CPU`)
       })
+
+    it('unknown actors are found by indexes, among few rows', async () => {
+      const since = Date.now() - 30 * DAY
+      await assertSearch(there.db, on, unknown({ since }), 'unknown actors')
+      const began = process.cpuUsage()
+      await actors(there.db).unknown(since)
+      const { user, system } = process.cpuUsage(began)
+      assert.ok((user + system) / 1_000 < promised(100))
+    })
 
     it('the purge finds its next rows by an index, for many rows and for few', async () => {
       for (const days of [91, 114]) {

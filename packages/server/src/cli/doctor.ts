@@ -4,13 +4,14 @@ import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { type Config, describeDatabase, loadConfig, remoteServer } from '../config.ts'
 import { assertProduction } from '../config-rules.ts'
+import { unknownActors } from '../domain/actors.ts'
 import type { SecretKeyRecord } from '../domain/records.ts'
 import { allSecretKeys, isUsableAt, rightsOf } from '../domain/secret-keys.ts'
 import { listSigningKeys } from '../domain/signing-keys.ts'
 import type { Stagedoor } from '../server.ts'
 import { commandEnvironment, commandLine, withInstance } from './environment.ts'
 import { causeOf, isTlsMismatch } from './error-text.ts'
-import { EXIT, type OutputOptions, print, printJson } from './output.ts'
+import { EXIT, type OutputOptions, plain, print, printJson } from './output.ts'
 
 interface Finding {
   check: string
@@ -133,7 +134,9 @@ async function examineDatabase(check: Check, findings: Finding[], config: Config
       await check('durability', () => durability(stagedoor), 'warn')
       await check('keys', () => keys(stagedoor), 'warn')
       await check('rights', () => rightsOfKeys(stagedoor, config.environment !== 'development'), 'warn')
-      await check('policy', () => policyInForce(stagedoor, config.environment !== 'development'), 'warn')
+      const inProduction = config.environment !== 'development'
+      await check('policy', () => policyInForce(stagedoor, inProduction), 'warn')
+      await check('actors', () => actorsWhoActed(stagedoor, inProduction), 'warn')
     })
   } catch (error) {
     const { message } = error as Error
@@ -201,15 +204,40 @@ async function usableKeys(stagedoor: Stagedoor): Promise<SecretKeyRecord[]> {
   return (await allSecretKeys(context)).filter(key => isUsableAt(key, context.clock.now()))
 }
 
-/** Warns if the default policy is in force. */
-async function policyInForce({ services }: Stagedoor, inProduction: boolean): Promise<string> {
+/** Returns the version of the policy in force, if it is not the default policy. */
+async function ownPolicy({ services }: Stagedoor): Promise<number | undefined> {
   const version = await services.store.policies.current()
   const record = version === 0 ? undefined : await services.store.policies.find(version)
-  if (record !== undefined && record.policy_text !== services.defaultPolicy.text)
-    return `version ${version} decides who may act as whom`
+  return record !== undefined && record.policy_text !== services.defaultPolicy.text ? version : undefined
+}
+
+/** Warns if the default policy is in force. */
+async function policyInForce(stagedoor: Stagedoor, inProduction: boolean): Promise<string> {
+  const version = await ownPolicy(stagedoor)
+  if (version !== undefined) return `version ${version} decides who may act as whom`
   if (!inProduction) return 'the default policy: any actor that a backend names may act as any user'
   throw new Error(
     'The default policy is in force: any actor that a backend names may act as any user. Write rules and apply them with `stagedoor policy apply` (docs/concepts/policy.md).',
+  )
+}
+
+/** Maximum number of actors that are named. */
+const NAMED = 5
+
+/** Warns about actors of whom only the `sub` is known: for rules they have no team and level 0. */
+async function actorsWhoActed(stagedoor: Stagedoor, inProduction: boolean): Promise<string> {
+  const unknown = await unknownActors(stagedoor.context(commandLine()))
+  const [first] = unknown
+  if (first === undefined) return 'every actor of the last 30 days is registered, or is a user'
+  const named = unknown.slice(0, NAMED).map(sub => `“${plain(sub)}”`)
+  const more = unknown.length > NAMED ? ` and ${unknown.length - NAMED} more` : ''
+  const acted =
+    unknown.length === 1
+      ? `1 actor of the last 30 days is neither registered nor a user: ${named.join()}.`
+      : `${unknown.length} actors of the last 30 days are neither registered nor users: ${named.join(', ')}${more}.`
+  if (!inProduction && (await ownPolicy(stagedoor)) === undefined) return `${acted} The default policy allows that`
+  throw new Error(
+    `${acted} Rules see them without teams and with level 0. Register those you know: \`stagedoor actors set SUB --team …\`. Find out why the others act.`,
   )
 }
 

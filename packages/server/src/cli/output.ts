@@ -76,7 +76,8 @@ export function time(milliseconds: number | null | undefined): string {
   return milliseconds ? `${new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ')}Z` : ''
 }
 
-function plain(value: unknown): string {
+/** Returns a value as text for a terminal. */
+export function plain(value: unknown): string {
   const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '')
   // Escape control characters, so that stored text cannot move the cursor or reverse the line.
   return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -82,6 +82,14 @@ export async function deleteActor(ctx: Context, input: { sub: string }): Promise
     throw notFound('actor', input.sub)
 }
 
+/** How long an actor that acted is of interest, in ms. */
+const LATELY = 30 * 86_400_000
+
+/** Returns the subs of actors that acted in the last 30 days and are neither registered nor users. Some may be missing. */
+export function unknownActors(ctx: Context): Promise<string[]> {
+  return ctx.store.actors.unknown(ctx.clock.now() - LATELY)
+}
+
 function actorEvent(ctx: Context, verb: string, sub: string) {
   return auditEvent(ctx, { action: `actor.${verb}`, about: { actor_sub: sub } })
 }

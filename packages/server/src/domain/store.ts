@@ -93,6 +93,12 @@ export interface Store {
     find(sub: string): Promise<ActorRecord | undefined>
     list(filter: ActorFilter, page: Page): Promise<Found<ActorRecord>>
     delete(sub: string, event: AuditRecord): Promise<boolean>
+    /**
+     * Returns the subs of actors that are neither registered nor a user, by id or external id, and whose actor tokens were
+     * redeemed since. Reads only the actor tokens that were created last, so some may be missing.
+     * @param since Unix ms
+     */
+    unknown(since: number): Promise<string[]>
   }
   policies: {
     find(version: number): Promise<PolicyRecord | undefined>

@@ -40,6 +40,33 @@ const find = prepared<{ sub: string }, ActorRecord>(
   sqlFor.selectFrom('actors').selectAll().where('sub', '=', param('sub')),
 )
 
+/** Maximum number of actor tokens that are searched for unknown actors. */
+const LATEST_TOKENS = 1_000
+
+/** The ids of actor tokens sort by time. Those of other tokens begin differently. */
+const latestTokens = sqlFor
+  .selectFrom('actor_tokens')
+  .select(['actor_sub', 'status', 'created_at'])
+  .where('id', '>', sql.lit('act_'))
+  .where('id', '<', sql.lit('act`'))
+  .orderBy('id', 'desc')
+  .limit(sql.lit(LATEST_TOKENS))
+
+/** Exported for the test of its plan. */
+export const unknown = prepared<{ since: number }, { actor_sub: string }>(
+  sqlFor
+    .selectFrom(latestTokens.as('found'))
+    .select(sql<string>`found.actor_sub`.as('actor_sub'))
+    .where('found.actor_sub', 'is not', null)
+    .where('found.status', '=', 'accepted')
+    .where('found.created_at', '>=', param('since'))
+    .where(eb => eb.not(eb.exists(eb.selectFrom('actors').select('sub').whereRef('sub', '=', 'found.actor_sub'))))
+    .where(eb => eb.not(eb.exists(eb.selectFrom('users').select('id').whereRef('id', '=', 'found.actor_sub'))))
+    .where(eb =>
+      eb.not(eb.exists(eb.selectFrom('users').select('id').whereRef('external_id', '=', 'found.actor_sub'))),
+    ),
+)
+
 const remove = prepared<{ sub: string }, { sub: string }>(
   sqlFor.deleteFrom('actors').where('sub', '=', param('sub')).returning('sub'),
 )
@@ -96,6 +123,11 @@ export function actors(db: Database): Store['actors'] {
     async delete(sub, event) {
       const removed = await db.transition({ query: remove({ sub }), required: true, revokes: true }, recordEvent(event))
       return removed !== undefined
+    },
+
+    async unknown(since) {
+      const found = await db.all(unknown({ since }))
+      return [...new Set(found.map(({ actor_sub }) => actor_sub))].sort()
     },
   }
 }
