@@ -93,6 +93,7 @@ describe('access and scopes', () => {
       for (const path of ['/v1/actor_tokens', '/v1/policy/explain']) {
         const { status, text } = await server.call('POST', path, { user_id, actor: { sub: 'a' }, ...fields })
         assert.equal(status, 422, `${path} ${JSON.stringify(fields)} ${text}`)
+        if (JSON.stringify(fields) === '{"scopes":[]}') assert.match(text, /`scopes` must have at least 1 item\./)
       }
     }
     // What the actor payload contains is no limit, and lifts none.

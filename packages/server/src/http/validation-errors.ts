@@ -37,9 +37,9 @@ function translate(issue: z.core.$ZodIssue, input: unknown): ApiError[] {
       return [new ApiError('form_param_type_invalid', { params: { param, type: issue.message }, meta })]
     }
     case 'too_small':
-      return [invalidParam(param, `\`${param}\` must be at least ${issue.minimum}${unit(issue.origin)}.`)]
+      return [invalidParam(param, `\`${param}\` must ${size('at least', Number(issue.minimum), issue.origin)}.`)]
     case 'too_big':
-      return [invalidParam(param, `\`${param}\` must be at most ${issue.maximum}${unit(issue.origin)}.`)]
+      return [invalidParam(param, `\`${param}\` must ${size('at most', Number(issue.maximum), issue.origin)}.`)]
     case 'invalid_value':
       if (valueAt(input, issue.path) === undefined) return [missing(param)]
       return [
@@ -54,9 +54,9 @@ function missing(param: string): ApiError {
   return new ApiError('form_param_missing', { params: { param }, meta: { param_name: param } })
 }
 
-function unit(origin: string): string {
-  if (origin === 'string') return ' characters long'
-  return origin === 'array' ? ' items' : ''
+function size(bound: 'at least' | 'at most', limit: number, origin: string): string {
+  if (origin === 'array') return `have ${bound} ${limit} ${limit === 1 ? 'item' : 'items'}`
+  return `be ${bound} ${limit}${origin === 'string' ? ` ${limit === 1 ? 'character' : 'characters'} long` : ''}`
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {
