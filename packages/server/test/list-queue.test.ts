@@ -14,7 +14,8 @@ describe('the queue of lists', () => {
         queue.run(async () => {
           most = Math.max(most, ++running)
           order.push(i)
-          await wait(1)
+          // Some take longer than others, so their pauses differ.
+          await wait(i % 4 === 0 ? 10 : 1)
           running--
           return i
         })

@@ -92,10 +92,13 @@ describe('what if another policy were in force', () => {
   it('reads many tokens in pages', async () => {
     await using server = await testServer({ checkResponses: false })
     const { id: user_id } = await server.createUser()
-    const [one] = await Promise.all(Array.from({ length: 1_203 }, () => server.createActorToken({ user_id })))
+    let left = 1_203
+    const create = async () => {
+      while (left-- > 0) await server.createActorToken({ user_id })
+    }
+    await Promise.all(Array.from({ length: 20 }, create))
     const { acts, complete } = expectOk(await whatIf(server, TICKETS))
     assert.deepEqual([acts.checked, acts.refused, complete], [1_203, 1_203, true])
-    assert.ok(one)
   })
 })
 

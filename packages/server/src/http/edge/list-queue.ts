@@ -23,9 +23,16 @@ export class ListQueue {
     try {
       return await work()
     } finally {
-      const next = this.#waiting.shift()
-      if (next) setTimeout(next, Math.min(MAX_PAUSE, performance.now() - began))
-      else this.#running--
+      // Whose turn it is, is decided after the pause: pauses differ.
+      const pause = this.#waiting.length === 0 ? 0 : Math.min(MAX_PAUSE, performance.now() - began)
+      if (pause === 0) this.#next()
+      else setTimeout(() => this.#next(), pause)
     }
+  }
+
+  #next(): void {
+    const next = this.#waiting.shift()
+    if (next) next()
+    else this.#running--
   }
 }
