@@ -73,6 +73,43 @@ describe('the default policy', () => {
 })
 
 describe('a policy', () => {
+  it('says what would help for at most five refusals per key and second; explain always does', async () => {
+    await using server = await testServer({ env })
+    const { id } = await server.createUser()
+    await register(server, 'olivia', { teams: ['support'] })
+    expectOk(await put(server, SUPPORT))
+    const { policy } = server.stagedoor.services
+    const decide = policy.decide.bind(policy)
+    /** Evaluations beyond the decision itself. */
+    let searched = 0
+    policy.decide = (version, facts, access, options) => {
+      if (options === undefined) searched += 1
+      return decide(version, facts, access, options)
+    }
+    const needs = async () => refused(await act(server, id, 'olivia'), ['tickets']).needs
+    const many = async (count: number) => {
+      const found: unknown[] = []
+      while (found.length < count) found.push(...(await Promise.all(Array.from({ length: 20 }, needs))))
+      return found.filter(each => each !== null)
+    }
+    assert.deepEqual(await many(1_000), Array(5).fill([['ticket']]))
+    const per = searched / 5
+    assert.ok(per >= 1 && per <= 10, `${per} decisions for one refusal`)
+    // Another key has its own limit, and so has the next second.
+    const { secret } = expectOk(await server.call('POST', '/v1/secret_keys', { name: 'other', rights: ['act'] }))
+    const other = { authorization: `Bearer ${secret}` }
+    const body = { user_id: id, actor: { sub: 'olivia' } }
+    const second = await server.call('POST', '/v1/actor_tokens', body, other)
+    assert.deepEqual(refused(second, ['tickets']).needs, [['ticket']])
+    assert.equal(searched, 6 * per)
+    const explained = async () => expectOk(await server.call('POST', '/v1/policy/explain', body)).needs
+    for (let n = 0; n < 8; n++) assert.deepEqual(await explained(), [['ticket']])
+    server.clock.advance(0.999)
+    assert.deepEqual(await many(20), [])
+    server.clock.advance(0.001)
+    assert.deepEqual(await many(20), Array(5).fill([['ticket']]))
+  })
+
   it('is applied with warnings about what it probably does not do', async () => {
     await using server = await testServer({ env })
     const text = `${SUPPORT}@id("odd") permit (principal, action in Action::"act", resource)

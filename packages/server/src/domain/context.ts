@@ -3,6 +3,7 @@
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
+import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
@@ -30,6 +31,7 @@ export interface Services {
   /** The policy that is in force until another one is applied. */
   defaultPolicy: PolicyDocument
   decisions: RememberedDecisions
+  needs: NeedsLimit
   /** Gives other work its turn. For work that takes more than some milliseconds. */
   nextTurn(): Promise<void>
   /**

@@ -23,7 +23,7 @@ import {
   userFacts,
   validUntil,
 } from './policy-facts.ts'
-import { findNeeds } from './policy-needs.ts'
+import { findNeeds, type Remedy } from './policy-needs.ts'
 import type { Limits } from './records.ts'
 import type { DecidedVersions, DecisionRow } from './store.ts'
 
@@ -257,7 +257,7 @@ export function actingRefused(ctx: Context, request: ActingRequest, decided: Dec
   const { actor_token_id, session_id, user_id, actor_sub } = request
   const { decision, versions } = decided
   const policy = { version: versions.policy_version, determined_by: decision.determined_by.map(({ id }) => id) }
-  const isServer = ctx.caller.principal.type !== 'client'
+  const { type, id } = ctx.caller.principal
   return new ApiError('acting_refused', {
     about: {
       user_id,
@@ -266,15 +266,23 @@ export function actingRefused(ctx: Context, request: ActingRequest, decided: Dec
       ...(session_id === undefined ? {} : { session_id }),
     },
     details: { policy },
-    ...(isServer ? { meta: { ...shownDecision(ctx, decided) } } : {}),
+    ...(type === 'client'
+      ? {}
+      : { meta: { ...shownDecision(decided), needs: ctx.needs.take(`${type} ${id}`) ? needsOf(ctx, decided) : null } }),
   })
 }
 
-/** Returns a decision as servers see it, with what would turn a refusal into an allow. */
-export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions, facts }: Decided) {
+/** Returns what would turn a refusal into an allow. Evaluates the policy up to ten times. */
+export function needsOf(ctx: Pick<Context, 'policy'>, { decision, versions, facts }: Decided): Remedy[][] {
   const { policy_version } = versions
   const constants = ctx.policy.loaded(policy_version)?.constants
+  if (decision.allowed || !constants) return []
   const again = (other: Facts, access: Access) => ctx.policy.decide(policy_version, other, access)
+  return findNeeds(again, facts, decision.access, constants)
+}
+
+/** Returns a decision as servers see it. */
+export function shownDecision({ decision, versions: { policy_version } }: Decided) {
   return {
     access: decision.access,
     policy_version,
@@ -286,7 +294,6 @@ export function shownDecision(ctx: Pick<Context, 'policy'>, { decision, versions
       line,
     })),
     permitted_by: [...decision.permitted_by],
-    needs: decision.allowed || !constants ? [] : findNeeds(again, facts, decision.access, constants),
     errors: decision.errors.map(({ id, message }) => ({ id, message })),
   }
 }

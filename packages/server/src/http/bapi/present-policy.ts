@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { AppliedPolicy, Policy, PolicyCheck, PolicyDecision, PolicyWhatIf } from '../../contract/policy.ts'
 import type { Context } from '../../domain/context.ts'
-import { type Decided, shownDecision } from '../../domain/policy.ts'
+import { type Decided, needsOf, shownDecision } from '../../domain/policy.ts'
 import type { AppliedPolicy as Applied } from '../../domain/policy-changes.ts'
 import type { PolicyCheck as CheckResult } from '../../domain/policy-engine.ts'
 import type { LiveSessions, PastActs } from '../../domain/policy-what-if.ts'
@@ -44,7 +44,8 @@ export function presentPolicyDecision(ctx: Context, decided: Decided): z.input<t
   return {
     object: 'policy_decision',
     decision: decided.decision.allowed ? 'allowed' : 'refused',
-    ...shownDecision(ctx, decided),
+    ...shownDecision(decided),
+    needs: needsOf(ctx, decided),
     valid_until: decided.until,
     facts: { ...decided.facts },
   }
