@@ -56,6 +56,8 @@ RULES: set[tuple[str, str | None]] = {
     ("form_param_value_invalid", "teams"),
     # Two names can look the same.
     ("form_param_value_invalid", "sub"),
+    # The value must be an IP address.
+    ("form_param_value_invalid", "ip"),
     # A question about a policy names a session, or a user and an actor.
     ("form_param_missing", "user_id"),
     ("form_param_missing", "actor"),

@@ -224,6 +224,10 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     """The support ticket or its address. Policies see it. Stagedoor only."""
     auth: NotRequired[ActorLogin | None]
     """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
+    ip: NotRequired[str | None]
+    """The IPv4 or IPv6 address of the actor, as your backend sees it. Policies see it when the token is created.
+    Stagedoor only.
+    """
     return_url: NotRequired[str | None]
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -254,6 +258,10 @@ class CreateActorTokenRequestBody(RequestModel):
     """The support ticket or its address. Policies see it. Stagedoor only."""
     auth: ActorLogin | None = None
     """The login of the actor, as your backend knows it. Policies see it. Stagedoor only."""
+    ip: str | None = None
+    """The IPv4 or IPv6 address of the actor, as your backend sees it. Policies see it when the token is created.
+    Stagedoor only.
+    """
     return_url: str | None = None
     """Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an
     allowed origin. Stagedoor only.
@@ -475,6 +483,8 @@ class ExplainPolicyRequestBodyTypedDict(TypedDict):
     reason_category: NotRequired[str | None]
     ticket: NotRequired[str | None]
     auth: NotRequired[ActorLogin | None]
+    ip: NotRequired[str | None]
+    """The address of the actor. Default: of a session, the address at which it started; otherwise none."""
 
 
 class ExplainPolicyRequestBody(RequestModel):
@@ -492,6 +502,8 @@ class ExplainPolicyRequestBody(RequestModel):
     reason_category: str | None = None
     ticket: str | None = Field(default=None, repr=False)
     auth: ActorLogin | None = None
+    ip: str | None = None
+    """The address of the actor. Default: of a session, the address at which it started; otherwise none."""
 
 
 class HandshakePayload(Model):

@@ -227,6 +227,8 @@ export type CreateActorTokenRequestBody = {
   ticket?: string | undefined
   /** The login of the actor, as your backend knows it. Policies see it. Stagedoor only. */
   auth?: ActorLogin | undefined
+  /** The IPv4 or IPv6 address of the actor, as your backend sees it. Policies see it when the token is created. Stagedoor only. */
+  ip?: string | undefined
   /** Where the browser goes when the operator stops acting, for example a page of your support tool. Must be on an allowed origin. Stagedoor only. */
   returnUrl?: string | undefined
 }
@@ -370,6 +372,8 @@ export type ExplainPolicyRequestBody = {
   reasonCategory?: string | undefined
   ticket?: string | undefined
   auth?: ActorLogin | undefined
+  /** The address of the actor. Default: of a session, the address at which it started; otherwise none. */
+  ip?: string | undefined
 }
 
 export type HandshakePayload = {

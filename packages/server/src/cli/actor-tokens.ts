@@ -15,6 +15,7 @@ interface CreateOptions extends OutputOptions, LimitOptions {
   reason?: string
   reasonCategory?: string
   ticket?: string
+  ip?: string
 }
 
 export function addActorTokens(program: Command): void {
@@ -92,6 +93,7 @@ function addCreate(group: Command): void {
     .option('--reason <text>', 'the reason; stored in the audit log')
     .option('--reason-category <name>', 'the kind of reason, like change; policies see it')
     .option('--ticket <text>', 'the support ticket; policies see it')
+    .option('--ip <address>', 'the IPv4 or IPv6 address of the actor; policies see it')
     .option(...ACCESS)
     .option(...SCOPES)
     .option('--json', 'print JSON')
@@ -108,6 +110,7 @@ function addCreate(group: Command): void {
         ...(options.reason === undefined ? {} : { reason: options.reason }),
         ...(options.reasonCategory === undefined ? {} : { reasonCategory: options.reasonCategory }),
         ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
+        ...(options.ip === undefined ? {} : { ip: options.ip }),
         ...limitsOf(options),
       })
       printOne(options, token, {

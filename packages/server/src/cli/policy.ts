@@ -33,6 +33,7 @@ interface ExplainOptions extends OutputOptions, LimitOptions {
   reason?: string
   reasonCategory?: string
   ticket?: string
+  ip?: string
 }
 
 export function addPolicy(program: Command): void {
@@ -217,6 +218,7 @@ function addExplain(group: Command): void {
     .option('--reason <text>', 'the reason')
     .option('--reason-category <name>', 'the kind of reason')
     .option('--ticket <text>', 'the support ticket')
+    .option('--ip <address>', 'the IPv4 or IPv6 address of the actor')
     .option(...ACCESS)
     .option(...SCOPES)
     .option('--json', 'print JSON')
@@ -230,8 +232,9 @@ function addExplain(group: Command): void {
 
 async function explained(options: ExplainOptions): Promise<PolicyDecision> {
   const client = remote()
-  if (options.session !== undefined) return client.policy.explain({ sessionId: options.session })
-  if (options.actorToken !== undefined) return client.policy.explain({ actorTokenId: options.actorToken })
+  const { ip } = options
+  if (options.session !== undefined) return client.policy.explain({ sessionId: options.session, ip })
+  if (options.actorToken !== undefined) return client.policy.explain({ actorTokenId: options.actorToken, ip })
   const { user, actor, sessionMaxDuration, reason, reasonCategory, ticket } = options
   if (user === undefined || actor === undefined)
     throw new UsageError('Give --user and --actor, or --session, or --actor-token.')
@@ -242,6 +245,7 @@ async function explained(options: ExplainOptions): Promise<PolicyDecision> {
     reason,
     reasonCategory,
     ticket,
+    ip,
     ...limitsOf(options),
   })
 }

@@ -49,6 +49,15 @@ export const ActorLogin = z
   })
   .meta({ id: 'ActorLogin' })
 
+/** An address of the Internet, version 4 or 6. */
+export const IpAddress = z
+  .string()
+  .max(45)
+  .refine(text => z.union([z.ipv4(), z.ipv6()]).safeParse(text).success, {
+    params: { code: 'value' },
+    error: 'an IPv4 or IPv6 address',
+  })
+
 export const CreateActorTokenRequestBody = z
   .strictObject({
     user_id: Id.meta({ description: 'The ID of the user to act as.', examples: ['user_1a2b3c'] }),
@@ -79,6 +88,9 @@ export const CreateActorTokenRequestBody = z
       .describe('The support ticket or its address. Policies see it. Stagedoor only.'),
     auth: ActorLogin.optional().describe(
       'The login of the actor, as your backend knows it. Policies see it. Stagedoor only.',
+    ),
+    ip: IpAddress.optional().describe(
+      'The IPv4 or IPv6 address of the actor, as your backend sees it. Policies see it when the token is created. Stagedoor only.',
     ),
     return_url: z
       .string()

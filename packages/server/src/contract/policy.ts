@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Access, Scopes } from './access.ts'
 import { Actor } from './actor.ts'
-import { ActorLogin, formErrors } from './actor-tokens.ts'
+import { ActorLogin, formErrors, IpAddress } from './actor-tokens.ts'
 import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 /** The policy: rules, written in Cedar, that decide who may act as whom. docs/concepts/policy.md explains the model. */
@@ -262,6 +262,9 @@ export const explainPolicy = operation({
       reason_category: z.string().min(1).max(64).optional(),
       ticket: z.string().min(1).max(500).optional(),
       auth: ActorLogin.optional(),
+      ip: IpAddress.optional().describe(
+        'The address of the actor. Default: of a session, the address at which it started; otherwise none.',
+      ),
     })
     .meta({ id: 'ExplainPolicyRequestBody' }),
   response: PolicyDecision,

@@ -14,6 +14,7 @@ import type { Once } from './idempotency.ts'
 import {
   type ActingRequest,
   actingRefused,
+  browserAddress,
   type Decided,
   decide,
   type FrozenFacts,
@@ -47,6 +48,7 @@ export interface CreateActorToken {
   reason_category?: string | undefined
   ticket?: string | undefined
   auth?: { at: number; amr: string[] } | undefined
+  ip?: string | undefined
   return_url?: string | undefined
   expires_in_seconds: number
   session_max_duration_in_seconds: number
@@ -93,7 +95,9 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
   }
   const key = once && { ...once, made_id: token.id }
   const why = () => whyNotFor(ctx, token)
-  return whileDecided(ctx, token, why, async decided => {
+  // A backend creates it, so the actor's address is the one that it names.
+  const request = actingRequest(token, frozenFactsOf(token).ip ?? null)
+  return whileDecided(ctx, request, why, async decided => {
     const event = actorTokenEvent(ctx, 'create', token, undefined, decided)
     if (await ctx.store.actorTokens.insert(token, decided?.versions, event, key)) return token
     const other = await why()
@@ -106,19 +110,19 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
 const MAX_ATTEMPTS = 5
 
 /**
- * Decides about a token and writes on that decision. If the decision no longer holds when the statement runs, decides
+ * Decides about a request and writes on that decision. If the decision no longer holds when the statement runs, decides
  * again.
+ * @param request undefined if there is nothing to decide: a sign-in token
  * @param why returns another reason than the policy for which this is refused. It is the one to report
  * @param write returns undefined if the decision no longer holds
  * @throws ApiError acting_refused, policy_unavailable
  */
 async function whileDecided<T>(
   ctx: Context,
-  token: ActorTokenRecord,
+  request: ActingRequest | undefined,
   why: () => Promise<ApiError | undefined>,
   write: (decided: Decided | undefined) => Promise<T | undefined>,
 ): Promise<T> {
-  const request = actingRequest(token)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const decided = request && (await decide(ctx, request))
     if (decided && !decided.decision.allowed) throw (await why()) ?? actingRefused(ctx, request, decided)
@@ -129,13 +133,14 @@ async function whileDecided<T>(
 }
 
 /** Returns the question that policies answer about a token; undefined for a sign-in token. */
-function actingRequest(token: ActorTokenRecord): ActingRequest | undefined {
+function actingRequest(token: ActorTokenRecord, ip: string | null): ActingRequest | undefined {
   if (token.actor_sub === null) return undefined
   return {
     actor_token_id: token.id,
     user_id: token.user_id,
     actor_sub: token.actor_sub,
     frozen: frozenFactsOf(token),
+    ip,
   }
 }
 
@@ -235,7 +240,7 @@ async function acceptWhileDecided(
   accept: (decided: Decided | undefined) => Promise<boolean>,
 ): Promise<boolean> {
   if (token.status !== 'pending') return false
-  return whileDecided(ctx, token, why, async decided => {
+  return whileDecided(ctx, actingRequest(token, browserAddress(ctx)), why, async decided => {
     if (await accept(decided)) return true
     const current = decided && (await ctx.store.actorTokens.findForDecision(token.user_id, token.actor_sub ?? ''))
     // Decide again only if that can be why the statement did nothing.
@@ -341,7 +346,7 @@ export async function previewTicket(
 
 /** @throws ApiError acting_refused, policy_unavailable */
 async function assertAllowed(ctx: Context, token: ActorTokenRecord): Promise<void> {
-  const request = actingRequest(token)
+  const request = actingRequest(token, browserAddress(ctx))
   const decided = request && (await decide(ctx, request))
   if (decided && !decided.decision.allowed) throw actingRefused(ctx, request, decided)
 }

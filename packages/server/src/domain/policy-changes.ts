@@ -99,29 +99,28 @@ export interface Explained {
   reason_category?: string | undefined
   ticket?: string | undefined
   auth?: { at: number; amr: string[] } | undefined
+  ip?: string | undefined
 }
 
 /** Decides about a request, a session or an actor token, and says why. @throws ApiError resource_not_found, form_param_missing */
 export async function explainPolicy(ctx: Context, input: Explained): Promise<Decided> {
-  if (input.session_id !== undefined) return explainRow(ctx, await getSession(ctx, { id: input.session_id }))
+  if (input.session_id !== undefined) return explainRow(ctx, await getSession(ctx, { id: input.session_id }), input.ip)
   if (input.actor_token_id !== undefined)
-    return explainRow(ctx, await findActorToken(ctx, { id: input.actor_token_id, kind: 'actor_token' }))
+    return explainRow(ctx, await findActorToken(ctx, { id: input.actor_token_id, kind: 'actor_token' }), input.ip)
   const { user_id, actor } = input
   if (user_id === undefined) throw missing('user_id')
   if (actor === undefined) throw missing('actor')
-  const decided = await decide(
-    ctx,
-    { user_id, actor_sub: actor.sub, frozen: frozenFacts(ctx, { ...input, actor }) },
-    true,
-  )
+  const frozen = frozenFacts(ctx, { ...input, actor })
+  const decided = await decide(ctx, { user_id, actor_sub: actor.sub, frozen, ip: frozen.ip ?? null }, true)
   if (!decided) throw notFound('user', user_id)
   return decided
 }
 
-async function explainRow(ctx: Context, row: SessionRecord | ActorTokenRecord): Promise<Decided> {
+async function explainRow(ctx: Context, row: SessionRecord | ActorTokenRecord, address?: string): Promise<Decided> {
   const { id, user_id, actor_sub } = row
+  const ip = address ?? ('ip' in row ? row.ip : null)
   if (actor_sub === null) throw notFound('session with an actor', id)
-  const decided = await decide(ctx, { user_id, actor_sub, frozen: frozenFactsOf(row) }, true)
+  const decided = await decide(ctx, { user_id, actor_sub, frozen: frozenFactsOf(row), ip }, true)
   if (!decided) throw notFound('user', user_id)
   return decided
 }

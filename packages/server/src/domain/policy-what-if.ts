@@ -161,7 +161,9 @@ async function questionsAbout<Row>(
 }
 
 function actingOf(row: SessionRecord | ActorTokenRecord) {
-  return { user_id: row.user_id, actor_sub: row.actor_sub ?? '', frozen: frozenFactsOf(row) }
+  const frozen = frozenFactsOf(row)
+  const ip = 'ip' in row ? row.ip : (frozen.ip ?? null)
+  return { user_id: row.user_id, actor_sub: row.actor_sub ?? '', frozen, ip }
 }
 
 async function answersOf(

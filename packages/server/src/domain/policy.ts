@@ -45,6 +45,8 @@ export interface FrozenFacts {
   claimed?: unknown
   reason?: { category?: string; ticket?: string }
   auth?: { age: number; amr: string[] }
+  /** The address that the request to create the token named. It counts only for that request. */
+  ip?: string
 }
 
 /** The question: may this actor act as this user? */
@@ -54,6 +56,8 @@ export interface ActingRequest {
   user_id: string
   actor_sub: string
   frozen: FrozenFacts
+  /** The actor's address; null if it is not known. */
+  ip: string | null
 }
 
 export interface Decided {
@@ -76,6 +80,7 @@ export function frozenFacts(
     reason_category?: string | undefined
     ticket?: string | undefined
     auth?: { at: number; amr: string[] } | undefined
+    ip?: string | undefined
   },
 ): FrozenFacts {
   const reason = reasonOf(input, input.actor)
@@ -89,6 +94,7 @@ export function frozenFacts(
     ...(input.auth
       ? { auth: { age: Math.max(0, Math.floor((ctx.clock.now() - input.auth.at) / 1_000)), amr: input.auth.amr } }
       : {}),
+    ...(input.ip === undefined ? {} : { ip: input.ip }),
   }
 }
 
@@ -145,6 +151,18 @@ export async function decide(ctx: Context, request: ActingRequest, explain = fal
   return { versions, until: validUntil(loaded.time, facts.context.now, ctx.settings.time_zone), facts, decision }
 }
 
+/**
+ * Whether a decision that was made for one address also holds for the address of this request: it is the same, or no rule
+ * asks for it.
+ * @throws ApiError policy_unavailable
+ */
+export async function holdsForAddress(
+  ctx: Context,
+  { policy_version, ip }: { policy_version: number; ip: string | null },
+): Promise<boolean> {
+  return ip === browserAddress(ctx) || !(await readyPolicy(ctx, policy_version)).uses_ip
+}
+
 /** Returns a version of the policy, loaded. @throws ApiError policy_unavailable */
 async function readyPolicy(ctx: Context, version: number): Promise<LoadedPolicy> {
   const loaded = ctx.policy.loaded(version)
@@ -183,16 +201,17 @@ export async function questionAbout(ctx: Context, request: ActingRequest, at: nu
 async function factsOf(
   ctx: Context,
   row: DecisionRow,
-  { actor_sub, frozen }: ActingRequest,
+  { actor_sub, frozen, ip }: ActingRequest,
   now = ctx.clock.now(),
 ): Promise<Facts> {
-  const { access: _access, claimed, ...acting } = frozen
+  const { access: _access, claimed, ip: _created, ...acting } = frozen
   return {
     principal: await principalOf(ctx, row, actor_sub, claimed),
     resource: userFacts(userIn(row, 'users') as UserColumns, { registered: row.user_is_registered === 1 }),
     context: {
       ...NEXT_DESIGN,
       ...acting,
+      ...(ip === null ? {} : { ip }),
       environment: ctx.settings.environment,
       now,
       time: localTime(now, ctx.settings.time_zone),

@@ -47,7 +47,7 @@ async function decideAgain(ctx: Context, session: SessionRecord): Promise<Redeci
   const { id: session_id, user_id } = session
   // Only sessions with an actor are decided about.
   const actor_sub = session.actor_sub ?? ''
-  const decided = await decide(ctx, { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) })
+  const decided = await decide(ctx, { session_id, user_id, actor_sub, frozen: frozenFactsOf(session), ip: session.ip })
   if (!decided) return { session, refused: sessionEvent(ctx, 'session.revoke', session, 'the user was deleted') }
   if (decided.decision.allowed) return { session, versions: decided.versions, until: decided.until }
   if (isOnlyBlocked(rulesOf(decided))) return { session, blocked: true }

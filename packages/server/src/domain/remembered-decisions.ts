@@ -3,18 +3,24 @@ import type { DecidedVersions } from './store.ts'
 /** Maximum number of sessions. A forgotten decision is made again. */
 const MAX_REMEMBERED = 50_000
 
-/** The last decisions of this process about sessions that started on other versions: on which versions, and until when. */
-export class RememberedDecisions {
-  readonly #decisions = new Map<string, DecidedVersions & { until: number | null }>()
+/** A decision that allows a session: on which versions, until when, and for which address. */
+export interface RememberedDecision extends DecidedVersions {
+  until: number | null
+  ip: string | null
+}
 
-  set(sessionId: string, decision: DecidedVersions & { until: number | null }): void {
+/** The last decisions of this process about sessions that started on other versions or from another address. */
+export class RememberedDecisions {
+  readonly #decisions = new Map<string, RememberedDecision>()
+
+  set(sessionId: string, decision: RememberedDecision): void {
     this.#decisions.delete(sessionId)
     const [oldest] = this.#decisions.keys()
     if (this.#decisions.size >= MAX_REMEMBERED && oldest !== undefined) this.#decisions.delete(oldest)
     this.#decisions.set(sessionId, decision)
   }
 
-  get(sessionId: string) {
+  get(sessionId: string): RememberedDecision | undefined {
     return this.#decisions.get(sessionId)
   }
 }

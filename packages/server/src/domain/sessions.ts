@@ -4,9 +4,18 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { assertPassesScope, findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
-import { browserAddress, decide, endedByPolicy, frozenFactsOf, isOnlyBlocked, rulesOf } from './policy.ts'
+import {
+  browserAddress,
+  decide,
+  endedByPolicy,
+  frozenFactsOf,
+  holdsForAddress,
+  isOnlyBlocked,
+  rulesOf,
+} from './policy.ts'
 import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
+import type { RememberedDecision } from './remembered-decisions.ts'
 import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
 
 const SECOND = 1_000
@@ -223,41 +232,46 @@ export async function mintSessionToken(ctx: Context, input: MintInput): Promise<
 }
 
 /**
- * Checks that the policy still allows the session. Decides only if something changed since the last decision, or if its
- * time has passed. A session that is no longer allowed ends.
+ * Checks that the policy still allows the session. Decides only if something changed since the last decision, if its
+ * time has passed, or if a rule asks for the address and it is another one. A session that is no longer allowed ends.
  * @throws ApiError authentication_invalid, policy_unavailable
  */
 async function assertStillAllowed(ctx: Context, facts: MintFacts): Promise<void> {
   if (facts.actor_sub === null) return
-  const { decided_policy, decided_user, decided_actor, decided_until } = facts
-  if (
-    decided_policy === facts.policy_version &&
-    decided_user === facts.user_version &&
-    decided_actor === facts.actor_version &&
-    (decided_until === null || facts.now < decided_until)
-  )
-    return
+  const stored = {
+    policy_version: facts.decided_policy,
+    user_version: facts.decided_user,
+    actor_version: facts.decided_actor,
+    until: facts.decided_until,
+    ip: facts.ip,
+  }
+  if (await stillHolds(ctx, stored, facts)) return
   const remembered = ctx.decisions.get(facts.id)
-  if (
-    remembered?.policy_version === facts.policy_version &&
-    remembered.user_version === facts.user_version &&
-    remembered.actor_version === facts.actor_version &&
-    (remembered.until === null || facts.now < remembered.until)
-  )
-    return
+  if (remembered && (await stillHolds(ctx, remembered, facts))) return
   if ((await decideAgain(ctx, facts)) === 'refused') throw dead(facts)
+}
+
+async function stillHolds(ctx: Context, decision: RememberedDecision, facts: MintFacts): Promise<boolean> {
+  return (
+    decision.policy_version === facts.policy_version &&
+    decision.user_version === facts.user_version &&
+    decision.actor_version === facts.actor_version &&
+    (decision.until === null || facts.now < decision.until) &&
+    (await holdsForAddress(ctx, decision))
+  )
 }
 
 /** Decides about a session. Ends it if the policy no longer allows it. */
 async function decideAgain(ctx: Context, session: SessionRecord): Promise<'allowed' | 'refused'> {
   const { id: session_id, user_id, actor_sub } = session
   if (actor_sub === null) return 'allowed'
-  const request = { session_id, user_id, actor_sub, frozen: frozenFactsOf(session) }
+  const ip = browserAddress(ctx)
+  const request = { session_id, user_id, actor_sub, frozen: frozenFactsOf(session), ip }
   const decided = await decide(ctx, request)
   // Without a user there is nothing to decide: deleting the user ended the session.
   if (!decided) return 'refused'
   if (decided.decision.allowed) {
-    ctx.decisions.set(session_id, { ...decided.versions, until: decided.until })
+    ctx.decisions.set(session_id, { ...decided.versions, until: decided.until, ip })
     return 'allowed'
   }
   if (isOnlyBlocked(rulesOf(decided))) return 'refused'

@@ -64,6 +64,11 @@ export function plainAddress(text: string): string | null {
   return bytes.join('.')
 }
 
+/** Returns a body whose `ip`, if it has one, has the form of `plainAddress`. */
+export function withPlainAddress<T extends { ip?: string | undefined }>(body: T): T {
+  return body.ip === undefined ? body : { ...body, ip: plainAddress(body.ip) ?? undefined }
+}
+
 /**
  * Returns the network that an address counts for: an IPv6 address counts as its /64, which one household or server
  * owns.

@@ -10,6 +10,7 @@ import {
 import { mintSessionToken } from '../../domain/sessions.ts'
 import { getUser } from '../../domain/users.ts'
 import { allowedRedirect } from '../browser/redirect.ts'
+import { withPlainAddress } from '../caller.ts'
 import { presentToken } from '../fapi/present.ts'
 import { type Http, mount } from '../mount.ts'
 import { mountList } from './lists.ts'
@@ -22,7 +23,7 @@ export function mountActorTokens(http: Http): void {
     create(ctx, { body }, once) {
       const return_url =
         body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
-      return createActorToken(ctx, { ...actor, ...body, return_url }, once)
+      return createActorToken(ctx, { ...actor, ...withPlainAddress(body), return_url }, once)
     },
     find: (ctx, id) => findActorToken(ctx, { ...actor, id }),
     present: (ctx, record) => presentActorToken(ctx, record, record.status === 'pending'),

@@ -8,6 +8,7 @@ import {
   rollbackPolicy,
 } from '../../domain/policy-changes.ts'
 import { whatIf } from '../../domain/policy-what-if.ts'
+import { withPlainAddress } from '../caller.ts'
 import { type Http, mount } from '../mount.ts'
 import { mountList } from './lists.ts'
 import {
@@ -26,6 +27,6 @@ export function mountPolicy(http: Http): void {
   mount(http, contract.checkPolicy, async (ctx, { body }) => presentPolicyCheck(await checkPolicy(ctx, body)))
   mount(http, contract.whatIfPolicy, async (ctx, { body }) => presentWhatIf(await whatIf(ctx, body)))
   mount(http, contract.explainPolicy, async (ctx, { body }) =>
-    presentPolicyDecision(ctx, await explainPolicy(ctx, body)),
+    presentPolicyDecision(ctx, await explainPolicy(ctx, withPlainAddress(body))),
   )
 }
