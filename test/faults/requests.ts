@@ -1,4 +1,5 @@
 /** The requests of the tests, in the form for `Connection.request`. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer, Connection, Request } from './connection.ts'
 
 /** Long enough that nothing expires during a test: only requests end things. */
@@ -40,8 +41,23 @@ export function requests(key: string) {
 /** Returns the answer, which must be 200. */
 export async function ok(connection: Connection, request: Request): Promise<Answer> {
   const answer = await connection.request(request)
-  if (answer.status !== 200) throw new Error(`${request.path} answered ${answer.status}: ${answer.text}`)
+  if (answer.status !== 200) throw unexpected(request, answer)
   return answer
+}
+
+const unexpected = ({ path }: Request, { status, text }: Answer) => new Error(`${path} answered ${status}: ${text}`)
+
+/** How often a request is sent that a busy server answers with 503. */
+const ATTEMPTS = 50
+
+/** The same for what a test needs before it begins: a busy machine may make the server refuse it at first. */
+async function prepared(connection: Connection, request: Request): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await connection.request(request)
+    if (answer.status === 200) return answer
+    if (answer.status !== 503 || attempt === ATTEMPTS) throw unexpected(request, answer)
+    await sleep(100)
+  }
 }
 
 export interface Ticket {
@@ -63,8 +79,8 @@ export async function makeTickets(
   await Promise.all(
     connections.map(async connection => {
       while (left-- > 0) {
-        const user_id = user ?? (await ok(connection, ask.createUser())).body.id
-        const { id, token } = (await ok(connection, ask.createActorToken(user_id, fields))).body
+        const user_id = user ?? (await prepared(connection, ask.createUser())).body.id
+        const { id, token } = (await prepared(connection, ask.createActorToken(user_id, fields))).body
         made.push({ id, token, user_id })
       }
     }),

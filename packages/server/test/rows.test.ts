@@ -27,6 +27,7 @@ import { policies } from '../src/store/policies.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
 import type { BoundQuery, Database } from '../src/store/query.ts'
+import { due } from '../src/store/reevaluation.ts'
 import { secretKeys } from '../src/store/secret-keys.ts'
 import { sessions } from '../src/store/sessions.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
@@ -209,14 +210,21 @@ async function assertSearch(db: Database, on: string, query: BoundQuery, what: s
       assert.ok(SUBQUERIES.has(table), `${what}: ${plan}`)
     return
   }
-  const [row] = await explained<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(db, query, 'explain (analyze, format json)')
+  const [row] = await explained<Explained>(db, query, 'explain (analyze, format json)')
   const plan = row?.['QUERY PLAN'][0].Plan as PlanNode
   const nodes = flat(plan)
   for (const node of nodes) {
-    const read = (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops']
+    const read = rowsRead(node)
     assert.ok(read <= MAX_READ, `${what}: ${read} rows: ${JSON.stringify(plan)}`)
   }
 }
+
+interface Explained {
+  'QUERY PLAN': [{ Plan: PlanNode }]
+}
+
+const rowsRead = (node: PlanNode) =>
+  (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops']
 
 interface PlanNode {
   'Node Type': string
@@ -300,6 +308,17 @@ for (const [on, filled, explain] of [
       await actors(there.db).unknown(since)
       const { user, system } = process.cpuUsage(began)
       assert.ok((user + system) / 1_000 < promised(100))
+    })
+
+    it('sessions to decide about are found without reading the others, four times per second', async () => {
+      for (const query of due.map(find => find({ limit: 100 }))) {
+        const plan = await planOf(there.db, query, explain)
+        assert.match(plan, /sessions_by_decided_(policy|until)\b/, plan)
+        if (on === 'PostgreSQL') {
+          const [row] = await explained<Explained>(there.db, query, 'explain (analyze, format json)')
+          for (const node of flat(row?.['QUERY PLAN'][0].Plan as PlanNode)) assert.ok(rowsRead(node) <= 1, plan)
+        }
+      }
     })
 
     it('the purge finds its next rows by an index, for many rows and for few', async () => {

@@ -18,23 +18,30 @@ const acting = sqlFor
 /** Of a session that its next mint decides about: it is not due. */
 const UNDECIDED = sql.lit(-1)
 
-const undecided = prepared<{ limit: number }, SessionRecord>(
+/** A change of the user or the actor marked them. */
+const marked = prepared<{ limit: number }, SessionRecord>(
+  acting.where('decided_policy', '<', UNDECIDED).limit(param('limit')) as never,
+)
+
+/** They were decided about with an earlier version of the policy. */
+const outdated = prepared<{ limit: number }, SessionRecord>(
   acting
-    .where(eb =>
-      eb.or([
-        eb('decided_policy', '<', UNDECIDED),
-        eb.and([eb('decided_policy', '>', UNDECIDED), eb('decided_policy', '<', policyVersion)]),
-      ]),
-    )
+    .where('decided_policy', '>', UNDECIDED)
+    .where('decided_policy', '<', policyVersion)
     .limit(param('limit')) as never,
 )
 
+/** The decision was for a limited time. */
 const overdue = prepared<{ limit: number }, SessionRecord>(
   acting
-    .where('decided_until', 'is not', null)
+    // Without a lower bound PostgreSQL expects a third of all active sessions, and reads all of them.
+    .where('decided_until', '>', sql.lit(0))
     .where(sql<boolean>`decided_until <= ${nowOnce}`)
     .limit(param('limit')) as never,
 )
+
+/** One query for each reason: joined with `or` they would read all active sessions. Exported for the test of their plans. */
+export const due = [marked, outdated, overdue]
 
 const latest = prepared<{ limit: number }, SessionRecord>(acting.orderBy('id', 'desc').limit(param('limit')) as never)
 
@@ -91,7 +98,7 @@ const end = prepared<{ id: string; seen: number }, SessionRecord>(
 export function reevaluation(db: Database): Store['reevaluation'] {
   return {
     async due(limit) {
-      const found = await Promise.all([undecided, overdue].map(find => db.all(find({ limit }))))
+      const found = await Promise.all(due.map(find => db.all(find({ limit }))))
       return [...new Map(found.flat().map(session => [session.id, session])).values()].slice(0, limit)
     },
 
