@@ -42,6 +42,7 @@ const ON_BOTH = [
     'audit',
     'forged-tokens',
     'frontend',
+    'groups',
     'idempotency',
     'identifiers',
     'jwt-templates',

@@ -10,6 +10,8 @@ import type { Resource } from './resource.ts'
 import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
 import { signInTokens } from './sign-in-tokens.ts'
+import { tags } from './tags.ts'
+import { teams } from './teams.ts'
 import { users } from './users.ts'
 
 /** Every resource whose class is generated. */
@@ -18,6 +20,8 @@ export const resources: Resource[] = [
   signInTokens,
   users,
   actors,
+  teams,
+  tags,
   policy,
   sessions,
   jwtTemplates,

@@ -54,6 +54,9 @@ RULES: set[tuple[str, str | None]] = {
     # Python and JavaScript differ in what is a space, and in which characters are assigned.
     ("form_param_value_invalid", "organizations"),
     ("form_param_value_invalid", "teams"),
+    # A group cannot be part of itself, and the path has a name.
+    ("form_param_value_invalid", "name"),
+    ("form_param_value_invalid", "parents"),
     # Two names can look the same.
     ("form_param_value_invalid", "sub"),
     # The value must be an IP address.

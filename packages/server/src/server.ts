@@ -9,6 +9,7 @@ import { Activity } from './domain/activity.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, Random, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
+import { Hierarchies } from './domain/hierarchies.ts'
 import { NeedsLimit } from './domain/needs-limit.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
@@ -226,6 +227,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     defaultPolicy: DEFAULT_POLICY,
     decisions: new RememberedDecisions(),
     needs: new NeedsLimit(clock),
+    hierarchies: new Hierarchies(store),
     nextTurn,
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed: new RevocationFeed(store, clock),

@@ -447,6 +447,18 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     assert.equal((await json(['policy', 'rollback', '0'])).version, 2)
     assert.match((await run(['policy', 'history'])).stdout, /^2 .*rollback to version 0.*\n1 .*first/m)
     assert.match((await run(['policy', 'show'])).stdout, /default\.backend/)
+    for (const [kind, name] of [
+      ['teams', 'tier 2'],
+      ['tags', 'gold'],
+    ] as const) {
+      const stored = await json([kind, 'set', name, '--parent', 'one', 'two'])
+      assert.deepEqual([stored.name, stored.parents], [name, ['one', 'two']])
+      assert.match((await run([kind, 'list'])).stdout, new RegExp(`^${name} +one, two$`, 'm'))
+      const cycle = await run([kind, 'set', 'one', '--parent', name])
+      assert.deepEqual([cycle.code, /cannot be part of itself: "one" → ".*" → "one"/.test(cycle.stderr)], [1, true])
+      assert.equal((await json([kind, 'remove', name])).deleted, true)
+      assert.match((await run([kind, 'list'])).stdout, /^None is part of others\.$/m)
+    }
     // In development the default policy asks for no registered actors.
     await json(['actors', 'remove', 'olivia@support'])
     const allowed = await whoActed()

@@ -11,7 +11,9 @@ const PERMIT_ALL = '@id("all") permit (principal, action in Action::"act", resou
 
 /** The path of the operation, with an id that does not exist. */
 export const unknownPath = (operation: Operation) =>
-  operation.path.replace('{sub}', 'nobody').replace(/\{(\w+)_id\}/g, (_, noun) => `${prefixes[noun]}_${UNKNOWN}`)
+  operation.path
+    .replace(/\{(sub|name)\}/, 'nobody')
+    .replace(/\{(\w+)_id\}/g, (_, noun) => `${prefixes[noun]}_${UNKNOWN}`)
 const prefixes: Record<string, string> = {
   actor_token: 'act',
   sign_in_token: 'sit',
@@ -33,8 +35,10 @@ export async function succeeding(server: TestServer, operation: Operation) {
   ).body
   const key = (await server.call('POST', '/v1/secret_keys', { name: 'of an operation' })).body
   await server.call('PUT', '/v1/actors/registered', { kind: 'operator' })
+  for (const groups of ['teams', 'tags']) await server.call('PUT', `/v1/${groups}/stored`, { parents: ['other'] })
   const ids: Record<string, string> = {
     sub: 'registered',
+    name: 'stored',
     template_id: template.id,
     template_name: template.name,
     actor_token_id: actor.id,
@@ -61,6 +65,8 @@ export async function succeeding(server: TestServer, operation: Operation) {
     WhatIfPolicy: { text: '@id("all") permit (principal, action in Action::"act", resource);' },
     ExplainPolicy: { user_id, actor: { sub: 'a' } },
     PutActor: { kind: 'operator' },
+    PutTeam: { parents: ['another'] },
+    PutTag: { parents: ['another'] },
     CreateSecretKey: { name: 'another' },
     UpdateUser: { first_name: 'x' },
     UpdateUserMetadata: { public_metadata: { x: 1 } },

@@ -86,12 +86,17 @@ async function newWorld(server: TestServer): Promise<World> {
       async sub => (await server.call('PUT', `/v1/actors/${encodeURIComponent(sub)}`, { kind: 'agent' })).body,
     ),
   )
+  const groups = ['support', 'tier 2']
+  for (const name of groups)
+    for (const kind of ['teams', 'tags'])
+      await server.call('PUT', `/v1/${kind}/${encodeURIComponent(name)}`, { parents: ['everyone'] })
   const keys = await Promise.all(
     ['one', 'two'].map(async name => (await server.call('POST', '/v1/secret_keys', { name })).body),
   )
   return {
     ids: {
       sub: actors.map(actor => actor.sub),
+      name: groups,
       secret_key_id: keys.map(key => key.id),
       user_id: users.map(user => user.id),
       session_id: signed.map(session => session.session_id),

@@ -22,6 +22,7 @@ import { migrateDatabase } from '../src/server.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
 import { actors, unknown } from '../src/store/actors.ts'
 import { auditEvents, refusedRequests } from '../src/store/audit-events.ts'
+import { groups } from '../src/store/groups.ts'
 import { jwtTemplates } from '../src/store/jwt-templates.ts'
 import { policies } from '../src/store/policies.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
@@ -135,6 +136,8 @@ const READS: Record<string, Read> = {
   ListJWTTemplates: (db, input: Page) => jwtTemplates(db).list({ counted: true }, input),
   GetSecretKeyList: (db, input: Page) => secretKeys(db).list({ counted: true }, input),
   ListActors: (db, input: ActorFilter & Page) => actors(db).list(input, input),
+  ListTeams: (db, input: Page) => groups(db).list({ kind: 'team', counted: true }, input),
+  ListTags: (db, input: Page) => groups(db).list({ kind: 'tag', counted: true }, input),
   ListPolicyVersions: (db, input: Page) => policies(db).list({ counted: true }, input),
   GetUserList: (db, input: never) => listUsers({ store: { users: users(db) } } as never, input),
 }
@@ -159,6 +162,8 @@ const VALUES: Record<string, string[]> = {
 }
 const POSITIONS: Record<string, string> = {
   ListActors: 'olivia',
+  ListTeams: 'support',
+  ListTags: 'vip',
   ListPolicyVersions: '5',
   GetActorTokenList: `act_${'5'.repeat(27)}`,
   GetSignInTokenList: `sit_${'5'.repeat(27)}`,

@@ -449,6 +449,18 @@ class DeletedObject(Model):
     deleted: bool
 
 
+class DeletedTag(Model):
+    object: Literal["tag"]
+    name: str
+    deleted: bool
+
+
+class DeletedTeam(Model):
+    object: Literal["team"]
+    name: str
+    deleted: bool
+
+
 class EmailAddressVerification(Model):
     object: Literal["verification_admin"]
     status: Literal["verified"] | str
@@ -768,6 +780,26 @@ class PutPolicyRequestBody(RequestModel):
     """Why, for the audit log and the history."""
 
 
+class PutTagRequestBodyTypedDict(TypedDict):
+    parents: list[str]
+    """The tags that it is part of. They need not be stored themselves."""
+
+
+class PutTagRequestBody(RequestModel):
+    parents: list[str]
+    """The tags that it is part of. They need not be stored themselves."""
+
+
+class PutTeamRequestBodyTypedDict(TypedDict):
+    parents: list[str]
+    """The teams that it is part of. They need not be stored themselves."""
+
+
+class PutTeamRequestBody(RequestModel):
+    parents: list[str]
+    """The teams that it is part of. They need not be stored themselves."""
+
+
 class RefusedRequests(Model):
     object: Literal["refused_requests"]
     minute: Milliseconds
@@ -930,6 +962,24 @@ class SignInToken(Model):
     """When the token expires and can no longer be redeemed. In lists."""
     session_id: str | None = None
     """The session that the token started, once accepted. In lists."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
+
+
+class Tag(Model):
+    object: Literal["tag"]
+    name: str
+    parents: list[str]
+    """The tags that it is part of."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
+
+
+class Team(Model):
+    object: Literal["team"]
+    name: str
+    parents: list[str]
+    """The teams that it is part of."""
     created_at: Milliseconds
     updated_at: Milliseconds
 
@@ -1246,6 +1296,26 @@ class ListActorsQuery(TypedDict):
     kind: NotRequired[Literal["operator", "agent"] | None]
     """A person or a program."""
     disabled: NotRequired[bool | None]
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class ListTeamsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class ListTagsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.

@@ -34,6 +34,10 @@ export interface DeletedActor extends schemas.DeletedActor {}
 
 export interface DeletedObject extends schemas.DeletedObject {}
 
+export interface DeletedTag extends schemas.DeletedTag {}
+
+export interface DeletedTeam extends schemas.DeletedTeam {}
+
 export interface EmailAddress extends schemas.EmailAddress {}
 
 /** Cookies to set, as values of `Set-Cookie`. */
@@ -88,6 +92,10 @@ export interface SessionToken extends schemas.SessionToken {}
 
 /** A one-time grant to sign in as a user, without an actor. */
 export interface SignInToken extends schemas.SignInToken {}
+
+export interface Tag extends schemas.Tag {}
+
+export interface Team extends schemas.Team {}
 
 /** A user. Metadata is stored unchanged. */
 export interface User extends schemas.User {}

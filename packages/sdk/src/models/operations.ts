@@ -32,6 +32,10 @@ export interface PutActorRequestBody extends schemas.PutActorRequestBody {}
 
 export interface PutPolicyRequestBody extends schemas.PutPolicyRequestBody {}
 
+export interface PutTagRequestBody extends schemas.PutTagRequestBody {}
+
+export interface PutTeamRequestBody extends schemas.PutTeamRequestBody {}
+
 export interface RollbackPolicyRequestBody extends schemas.RollbackPolicyRequestBody {}
 
 /** Changes of a JWT template; null restores a default. */
@@ -55,6 +59,10 @@ export interface GetUserListQuery extends Omit<schemas.GetUserListQuery, 'pagina
 export interface GetUsersCountQuery extends Omit<schemas.GetUsersCountQuery, 'limit' | 'offset' | 'orderBy'> {}
 
 export interface ListActorsQuery extends Omit<schemas.ListActorsQuery, 'paginated' | 'totalCount'> {}
+
+export interface ListTeamsQuery extends Omit<schemas.ListTeamsQuery, 'paginated' | 'totalCount'> {}
+
+export interface ListTagsQuery extends Omit<schemas.ListTagsQuery, 'paginated' | 'totalCount'> {}
 
 export interface ListPolicyVersionsQuery extends Omit<schemas.ListPolicyVersionsQuery, 'paginated' | 'totalCount'> {}
 

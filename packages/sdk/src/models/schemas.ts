@@ -333,6 +333,18 @@ export type DeletedObject = {
   deleted: true
 }
 
+export type DeletedTag = {
+  object: 'tag'
+  name: string
+  deleted: true
+}
+
+export type DeletedTeam = {
+  object: 'team'
+  name: string
+  deleted: true
+}
+
 export type EmailAddress = {
   object: 'email_address'
   emailAddress: string
@@ -623,6 +635,16 @@ export type PutPolicyRequestBody = {
   reason?: string | undefined
 }
 
+export type PutTagRequestBody = {
+  /** The tags that it is part of. They need not be stored themselves. */
+  parents: string[]
+}
+
+export type PutTeamRequestBody = {
+  /** The teams that it is part of. They need not be stored themselves. */
+  parents: string[]
+}
+
 export type RefusedRequests = {
   object: 'refused_requests'
   /** Start of the minute. */
@@ -770,6 +792,28 @@ export type SignInToken = {
   expiresAt?: Milliseconds | undefined
   /** The session that the token started, once accepted. In lists. */
   sessionId?: string | undefined
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
+}
+
+export type Tag = {
+  object: 'tag'
+  name: string
+  /** The tags that it is part of. */
+  parents: string[]
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
+}
+
+export type Team = {
+  object: 'team'
+  name: string
+  /** The teams that it is part of. */
+  parents: string[]
   /** Unix time in milliseconds. */
   createdAt: Milliseconds
   /** Unix time in milliseconds. */
@@ -992,6 +1036,28 @@ export type ListActorsQuery = {
   /** A person or a program. */
   kind?: 'operator' | 'agent' | undefined
   disabled?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type ListTeamsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type ListTagsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */

@@ -12,6 +12,8 @@ import { Revocations } from './revocations.ts'
 import { SecretKeys } from './secret-keys.ts'
 import { Sessions } from './sessions.ts'
 import { SignInTokens } from './sign-in-tokens.ts'
+import { Tags } from './tags.ts'
+import { Teams } from './teams.ts'
 import { Users } from './users.ts'
 
 /** The resources of the client. */
@@ -20,6 +22,8 @@ export class Resources {
   readonly signInTokens: SignInTokens
   readonly users: Users
   readonly actors: Actors
+  readonly teams: Teams
+  readonly tags: Tags
   readonly policy: Policy
   readonly sessions: Sessions
   readonly revocations: Revocations
@@ -36,6 +40,8 @@ export class Resources {
     this.signInTokens = new SignInTokens(http)
     this.users = new Users(http)
     this.actors = new Actors(http)
+    this.teams = new Teams(http)
+    this.tags = new Tags(http)
     this.policy = new Policy(http)
     this.sessions = new Sessions(http)
     this.revocations = new Revocations(http)

@@ -9,6 +9,7 @@ import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
 import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
+import { addGroups } from './groups.ts'
 import { addMigrate } from './migrate.ts'
 import { lostToNpm } from './npm-options.ts'
 import { reportError, UsageError } from './output.ts'
@@ -43,6 +44,7 @@ for (const add of [
   addUsers,
   addSessions,
   addActors,
+  addGroups,
   addPolicy,
   addKeys,
   addSigningKeys,

@@ -2,6 +2,7 @@ import * as actorTokens from './actor-tokens.ts'
 import * as actors from './actors.ts'
 import * as audit from './audit.ts'
 import * as clients from './clients.ts'
+import * as groups from './groups.ts'
 import * as instance from './instance.ts'
 import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
@@ -38,6 +39,14 @@ export const bapi: Operation[] = [
   actors.getActor,
   actors.putActor,
   actors.deleteActor,
+  groups.listTeams,
+  groups.getTeam,
+  groups.putTeam,
+  groups.deleteTeam,
+  groups.listTags,
+  groups.getTag,
+  groups.putTag,
+  groups.deleteTag,
   policy.getPolicy,
   policy.putPolicy,
   policy.listPolicyVersions,

@@ -3,6 +3,7 @@
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
+import type { Hierarchies } from './hierarchies.ts'
 import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Principal, SigningAlg } from './records.ts'
@@ -32,6 +33,7 @@ export interface Services {
   defaultPolicy: PolicyDocument
   decisions: RememberedDecisions
   needs: NeedsLimit
+  hierarchies: Hierarchies
   /** Gives other work its turn. For work that takes more than some milliseconds. */
   nextTurn(): Promise<void>
   /**

@@ -63,7 +63,7 @@ export async function putPolicy(
     off: JSON.stringify([...off].sort()),
     digest: digestOf(input),
     reason: input.reason ?? null,
-    created_by: ctx.caller.principal.id ?? ctx.caller.principal.type,
+    created_by: createdBy(ctx),
     created_at: ctx.clock.now(),
   }
   const event = auditEvent(ctx, {
@@ -137,6 +137,17 @@ async function assertEndsFew(ctx: Context, draft: PolicyDraft & { expect_refused
   const meta = { expect_refused: draft.expect_refused, refused, sessions: sessions.slice(0, NAMED) }
   throw new ApiError('policy_ends_sessions', { meta })
 }
+
+/**
+ * Returns the next version of the policy with the same rules: something else changed that decisions depend on.
+ * @param version the version in force
+ */
+export async function nextVersion(ctx: Context, version: number, reason: string): Promise<PolicyRecord> {
+  const current = await versionOf(ctx, version)
+  return { ...current, version: version + 1, reason, created_by: createdBy(ctx), created_at: ctx.clock.now() }
+}
+
+const createdBy = ({ caller: { principal } }: Context) => principal.id ?? principal.type
 
 async function versionOf(ctx: Context, version: number): Promise<PolicyRecord> {
   if (version > 0) {

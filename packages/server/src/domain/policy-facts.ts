@@ -38,7 +38,7 @@ export type ParentsOf = (name: string) => readonly string[]
 /** The columns of a user that are facts. */
 export type UserColumns = Pick<UserRecord, 'id' | 'external_id' | 'private_metadata' | 'banned_at' | 'locked_at'>
 
-const NO_PARENTS: ParentsOf = () => []
+export const NO_PARENTS: ParentsOf = () => []
 
 /**
  * Returns what is wrong with the `stagedoor` member of private metadata, or undefined if nothing is. For the check of a write.

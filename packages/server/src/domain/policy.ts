@@ -13,9 +13,11 @@ import type {
 import {
   actorFacts,
   chainLength,
+  type KnownActor,
   limitsOf,
   localTime,
   NEXT_DESIGN,
+  NO_PARENTS,
   type RegisteredActor,
   reasonOf,
   scopesOf,
@@ -198,6 +200,9 @@ export async function questionAbout(ctx: Context, request: ActingRequest, at: nu
   return row && { facts: await factsOf(ctx, row, request, at), access: request.frozen.access }
 }
 
+/** The first change of a team or tag puts version 1 in force. */
+const NO_GROUPS = { team: NO_PARENTS, tag: NO_PARENTS }
+
 async function factsOf(
   ctx: Context,
   row: DecisionRow,
@@ -205,9 +210,16 @@ async function factsOf(
   now = ctx.clock.now(),
 ): Promise<Facts> {
   const { access: _access, claimed, ip: _created, ...acting } = frozen
+  const parents = row.policy_version === 0 ? NO_GROUPS : await ctx.hierarchies.of(row.policy_version)
+  const about = { registered: row.user_is_registered === 1, parentsOf: parents.tag }
   return {
-    principal: await principalOf(ctx, row, actor_sub, claimed),
-    resource: userFacts(userIn(row, 'users') as UserColumns, { registered: row.user_is_registered === 1 }),
+    principal: await principalOf(ctx, row, {
+      sub: actor_sub,
+      claimed,
+      teamParents: parents.team,
+      tagParents: parents.tag,
+    }),
+    resource: userFacts(userIn(row, 'users') as UserColumns, about),
     context: {
       ...NEXT_DESIGN,
       ...acting,
@@ -219,28 +231,32 @@ async function factsOf(
   }
 }
 
-async function principalOf(ctx: Context, row: DecisionRow, sub: string, claimed: unknown): Promise<Facts['principal']> {
+async function principalOf(ctx: Context, row: DecisionRow, actor: KnownActor): Promise<Facts['principal']> {
   const registered = registeredIn(row)
   const user = userIn(row, 'own') ?? (registered ? undefined : userIn(row, 'own_by_external_id'))
   const ownerSub = row['actors owner_sub']
   // Read after the versions: a change of the owner in between changes the agent's version, so the decision is not used.
-  const owner = ownerSub === null ? undefined : await ownerOf(ctx, row['users id'], ownerSub)
+  const owner = ownerSub === null ? undefined : await ownerOf(ctx, row['users id'], { ...actor, sub: ownerSub })
   return actorFacts({
-    sub,
-    claimed,
+    ...actor,
     ...(registered ? { row: registered } : {}),
     ...(user ? { user } : {}),
     ...(owner ? { owner } : {}),
   })
 }
 
-async function ownerOf(ctx: Context, userId: string, sub: string): Promise<OperatorFacts | undefined> {
-  const row = await ctx.store.actorTokens.findForDecision(userId, sub)
+async function ownerOf(ctx: Context, userId: string, owner: KnownActor): Promise<OperatorFacts | undefined> {
+  const row = await ctx.store.actorTokens.findForDecision(userId, owner.sub)
   const registered = row && registeredIn(row)
   if (registered?.kind === 'agent') return undefined
   const user = row && (userIn(row, 'own') ?? (registered ? undefined : userIn(row, 'own_by_external_id')))
   if (!registered && !user) return undefined
-  const facts = actorFacts({ sub, ...(registered ? { row: registered } : {}), ...(user ? { user } : {}) })
+  const facts = actorFacts({
+    ...owner,
+    claimed: undefined,
+    ...(registered ? { row: registered } : {}),
+    ...(user ? { user } : {}),
+  })
   return facts.kind === 'operator' ? facts : undefined
 }
 

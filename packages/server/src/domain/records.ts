@@ -112,6 +112,16 @@ export interface UserRecord {
 }
 
 /** A registered actor: an operator or an agent, and what policies know about it. */
+/** A team or a tag that is part of others. */
+export interface GroupRecord {
+  kind: 'team' | 'tag'
+  name: string
+  /** Names of groups of the same kind, JSON. */
+  parents: string
+  created_at: number
+  updated_at: number
+}
+
 export interface ActorRecord {
   sub: string
   /** The `sub` without differences that people do not see. */

@@ -6,6 +6,7 @@ import type {
   ClientRecord,
   CutoffRecord,
   EndedStatus,
+  GroupRecord,
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
@@ -107,6 +108,24 @@ export interface Store {
     list(filter: Countable, page: Page): Promise<Found<PolicyRecord>>
     /** Puts a version in force, if the version in force is the one that it was based on. */
     put(policy: PolicyRecord, basedOn: number, event: AuditRecord): Promise<boolean>
+  }
+  groups: {
+    /** Returns all teams and tags: few have parents. */
+    all(): Promise<GroupRecord[]>
+    find(kind: GroupRecord['kind'], name: string): Promise<GroupRecord | undefined>
+    list(filter: Pick<GroupRecord, 'kind'> & Countable, page: Page): Promise<Found<GroupRecord>>
+    /**
+     * Adds a group or replaces its parents, and puts a version of the policy in force with it: only if the version that the
+     * change was based on is still in force.
+     */
+    put(group: GroupRecord, policy: PolicyRecord, basedOn: number, event: AuditRecord): Promise<boolean>
+    /** Removes a group, in the same way. */
+    delete(
+      group: Pick<GroupRecord, 'kind' | 'name'>,
+      policy: PolicyRecord,
+      basedOn: number,
+      event: AuditRecord,
+    ): Promise<boolean>
   }
   reevaluation: {
     /** Returns active acting sessions whose decision has to be made again. */

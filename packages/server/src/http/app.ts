@@ -4,6 +4,7 @@ import { answerError, standardHeaders } from './answer.ts'
 import { mountActorTokens } from './bapi/actor-tokens.ts'
 import { mountActors } from './bapi/actors.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
+import { mountGroups } from './bapi/groups.ts'
 import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountPolicy } from './bapi/policy.ts'
@@ -43,6 +44,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountSignInTokens(http)
   mountUsers(http)
   mountActors(http)
+  mountGroups(http)
   mountPolicy(http)
   mountHandshake(http)
   mountRevocations(http)

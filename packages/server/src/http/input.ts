@@ -58,10 +58,13 @@ function emptyBody(schema: z.ZodType, type: 'json' | 'form', sent: unknown): unk
   return sent === null && schema.safeParse({}).success ? null : {}
 }
 
-/** Returns the form of a path parameter. Names are printable ASCII; the `sub` of an actor is any text. */
+/** Path parameters that are any text: the `sub` of an actor, the name of a team or tag. */
+const ANY_TEXT = ['sub', 'name']
+
+/** Returns the form of a path parameter. Other names are printable ASCII. */
 function formOf(name: string): RegExp {
   if (name.endsWith('_id')) return /^[a-z]+_[0-9A-Za-z]{1,27}$/
-  return name === 'sub' ? /^[^\p{Cc}\p{Cs}]{1,1024}$/u : /^[\x21-\x7e]{1,255}$/
+  return ANY_TEXT.includes(name) ? /^[^\p{Cc}\p{Cs}]{1,1024}$/u : /^[\x21-\x7e]{1,255}$/
 }
 
 function pathParam(http: HonoContext<Env>, name: string): string {

@@ -16,6 +16,7 @@ const TABLES: Record<string, string> = {
   users: 'id',
   identifiers: 'id',
   actors: 'sub',
+  groups: 'kind, name',
   policies: 'version',
   actor_tokens: 'id',
   clients: 'id',

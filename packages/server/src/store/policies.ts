@@ -27,6 +27,13 @@ const insert = prepared<PolicyRecord>(
     .values(Object.fromEntries(Object.keys(columns.policies).map(column => [column, param(column)])) as never),
 )
 
+/** The steps that put a version in force. The first decides: only the version that the change was based on is replaced. */
+export const putVersion = (policy: PolicyRecord, basedOn: number) =>
+  [
+    { query: advance({ version: policy.version, based_on: basedOn }), required: true, revokes: true },
+    { query: insert(policy) },
+  ] as const
+
 export function policies(db: Database): Store['policies'] {
   return {
     find: version => db.get(find({ version })),
@@ -45,12 +52,7 @@ export function policies(db: Database): Store['policies'] {
     },
 
     async put(policy, basedOn, event) {
-      const changed = await db.transition(
-        { query: advance({ version: policy.version, based_on: basedOn }), required: true, revokes: true },
-        { query: insert(policy) },
-        recordEvent(event),
-      )
-      return changed !== undefined
+      return (await db.transition(...putVersion(policy, basedOn), recordEvent(event))) !== undefined
     },
   }
 }

@@ -5,6 +5,7 @@ import type {
   AuditRecord,
   ClientRecord,
   CutoffRecord,
+  GroupRecord,
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
@@ -25,6 +26,7 @@ export interface Tables {
   clients: ClientRecord
   users: UserRow
   actors: ActorRecord
+  groups: GroupRecord
   identifiers: IdentifierRecord
   jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
@@ -130,6 +132,13 @@ export const columns = {
     first_email_address: 'text',
     first_phone_number: 'text',
     facts_version: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  groups: {
+    kind: 'text',
+    name: 'text',
+    parents: 'text',
     created_at: 'integer',
     updated_at: 'integer',
   },

@@ -7,6 +7,7 @@ import { actorTokens } from './actor-tokens.ts'
 import { actors } from './actors.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
+import { groups } from './groups.ts'
 import { idempotencyKeys } from './idempotency-keys.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import { policies } from './policies.ts'
@@ -71,6 +72,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     clients: clients(db),
     users: users(db),
     actors: actors(db),
+    groups: groups(db),
     policies: policies(db),
     reevaluation: reevaluation(db),
     jwtTemplates: jwtTemplates(db),

@@ -16,6 +16,8 @@ from stagedoor.resources.revocations import Revocations
 from stagedoor.resources.secret_keys import SecretKeys
 from stagedoor.resources.sessions import Sessions
 from stagedoor.resources.sign_in_tokens import SignInTokens
+from stagedoor.resources.tags import Tags
+from stagedoor.resources.teams import Teams
 from stagedoor.resources.users import Users
 
 
@@ -26,6 +28,8 @@ class Resources:
     sign_in_tokens: SignInTokens
     users: Users
     actors: Actors
+    teams: Teams
+    tags: Tags
     policy: Policy
     sessions: Sessions
     revocations: Revocations
@@ -43,6 +47,8 @@ class Resources:
         self.sign_in_tokens = SignInTokens(http)
         self.users = Users(http)
         self.actors = Actors(http)
+        self.teams = Teams(http)
+        self.tags = Tags(http)
         self.policy = Policy(http)
         self.sessions = Sessions(http)
         self.revocations = Revocations(http)

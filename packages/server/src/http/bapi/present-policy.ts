@@ -1,11 +1,12 @@
 import type { z } from 'zod'
+import type { Tag, Team } from '../../contract/groups.ts'
 import type { AppliedPolicy, Policy, PolicyCheck, PolicyDecision, PolicyWhatIf } from '../../contract/policy.ts'
 import type { Context } from '../../domain/context.ts'
 import { type Decided, needsOf, shownDecision } from '../../domain/policy.ts'
 import type { AppliedPolicy as Applied } from '../../domain/policy-changes.ts'
 import type { PolicyCheck as CheckResult } from '../../domain/policy-engine.ts'
 import type { LiveSessions, PastActs } from '../../domain/policy-what-if.ts'
-import type { PolicyRecord } from '../../domain/records.ts'
+import type { GroupRecord, PolicyRecord } from '../../domain/records.ts'
 
 /** Presents the policy to servers, in the wire format. */
 
@@ -49,6 +50,14 @@ export function presentPolicyDecision(ctx: Context, decided: Decided): z.input<t
     valid_until: decided.until,
     facts: { ...decided.facts },
   }
+}
+
+export function presentTeam({ kind: _kind, parents, ...group }: GroupRecord): z.input<typeof Team> {
+  return { object: 'team', ...group, parents: JSON.parse(parents) }
+}
+
+export function presentTag({ kind: _kind, parents, ...group }: GroupRecord): z.input<typeof Tag> {
+  return { object: 'tag', ...group, parents: JSON.parse(parents) }
 }
 
 export function presentWhatIf(result: {

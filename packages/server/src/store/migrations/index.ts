@@ -19,6 +19,7 @@ import { migration as m0016 } from './0016_actors.ts'
 import { migration as m0017 } from './0017_policy.ts'
 import { migration as m0018 } from './0018_access.ts'
 import { migration as m0019 } from './0019_reevaluation.ts'
+import { migration as m0020 } from './0020_groups.ts'
 import { migration as m0021 } from './0021_session_ip.ts'
 import type { Migration } from './migration.ts'
 
@@ -43,6 +44,7 @@ export const migrations: Migration[] = [
   m0017,
   m0018,
   m0019,
+  m0020,
   m0021,
 ]
 

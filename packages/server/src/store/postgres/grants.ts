@@ -10,6 +10,7 @@ export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string>
   users: ALL,
   identifiers: ALL,
   actors: ALL,
+  groups: ALL,
   actor_tokens: ALL,
   clients: ALL,
   sessions: ALL,
