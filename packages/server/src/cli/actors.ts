@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
+import { addActorImport } from './import-actors.ts'
 import { type ListOptions, paged, showList } from './lists.ts'
 import { type OutputOptions, printOne, UsageError, wholeNumber } from './output.ts'
 import { userOption } from './users-by.ts'
@@ -36,6 +37,8 @@ export function addActors(program: Command): void {
       empty: 'No actors are registered.',
     })
   })
+
+  addActorImport(group)
 
   group
     .command('set <sub>')

@@ -237,7 +237,7 @@ async function actorsWhoActed(stagedoor: Stagedoor, inProduction: boolean): Prom
       : `${unknown.length} actors of the last 30 days are neither registered nor users: ${named.join(', ')}${more}.`
   if (!inProduction && (await ownPolicy(stagedoor)) === undefined) return `${acted} The default policy allows that`
   throw new Error(
-    `${acted} Rules see them without teams and with level 0. Register those you know: \`stagedoor actors set SUB --team …\`. Find out why the others act.`,
+    `${acted} Rules see them without teams and with level 0. Register those you know: \`stagedoor actors set SUB --team …\`, or \`stagedoor actors import FILE\`. Find out why the others act.`,
   )
 }
 

@@ -1,15 +1,31 @@
 import { createReadStream, type ReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parse } from 'csv-parse/sync'
-import { CreateUserRequestBody } from '../contract/users.ts'
 import { UsageError } from './output.ts'
 
 /** Maximum number of lines of one CSV record: a quoted value may have line breaks. */
 const RECORD_LINES = 1_000
 const DELIMITERS = [',', ';', '\t'] as const
 
-/** One record of the file: a user in the form of POST /v1/users, or the reason why the record is invalid. */
-export type Row = { line: number; text: string } & ({ user: Record<string, unknown> } | { reason: string })
+/** What the rows of a file describe, and how values in CSV are read. */
+export interface RowFormat {
+  /** What a row describes: `user`. */
+  noun: string
+  /** The names of all columns. */
+  fields: readonly string[]
+  /** Columns with several values, and what separates these. */
+  lists: readonly string[]
+  separator: RegExp
+  /** Columns with `true` or `false`. */
+  booleans: readonly string[]
+  /** Columns with a whole number. */
+  numbers?: readonly string[]
+  /** Columns with JSON. */
+  json?: RegExp
+}
+
+/** One record of the file: its fields as the API takes them, or the reason why the record is invalid. */
+export type Row = { line: number; text: string } & ({ fields: Record<string, unknown> } | { reason: string })
 
 export interface ImportFile {
   input: ReadStream
@@ -19,10 +35,10 @@ export interface ImportFile {
 }
 
 /**
- * Reads users from JSON lines or CSV, record by record. An invalid record does not affect the next one.
+ * Reads rows from JSON lines or CSV, record by record. An invalid record does not affect the next one.
  * @throws UsageError while reading, if the file has another format or an invalid header
  */
-export function openImport(file: string): ImportFile {
+export function openImport(file: string, format: RowFormat): ImportFile {
   const kind = /\.(csv|tsv|txt|jsonl|ndjson|json)$/i.exec(file)?.[1]?.toLowerCase()
   if (kind === undefined || kind === 'txt')
     throw new UsageError('The file must be JSON lines (.jsonl) or CSV (.csv). Rename it if it is one of them.')
@@ -31,10 +47,10 @@ export function openImport(file: string): ImportFile {
   let header: string | undefined
   const rows =
     kind === 'csv' || kind === 'tsv'
-      ? csvRows(lines, text => {
+      ? csvRows(lines, format, text => {
           header = text
         })
-      : jsonRows(lines)
+      : jsonRows(lines, format)
   return { input, rows, header: () => header }
 }
 
@@ -48,18 +64,22 @@ async function* linesOf(input: ReadStream): AsyncGenerator<string> {
   }
 }
 
-async function* jsonRows(lines: AsyncIterable<string>): AsyncGenerator<Row> {
+async function* jsonRows(lines: AsyncIterable<string>, format: RowFormat): AsyncGenerator<Row> {
   let line = 0
   for await (const text of lines) {
     line += 1
     if (text.trim() === '') continue
     try {
       if (text.includes('\ufffd')) throw new Error('it has characters that are not UTF-8')
-      const user: unknown = JSON.parse(text)
-      if (typeof user !== 'object' || user === null || Array.isArray(user)) throw new Error('not a JSON object')
-      yield { line, text, user: withLists(user as Record<string, unknown>) }
+      const fields: unknown = JSON.parse(text)
+      if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new Error('not a JSON object')
+      yield { line, text, fields: withLists(fields as Record<string, unknown>, format) }
     } catch (error) {
-      yield { line, text, reason: `not a user: ${(error as Error).message}` }
+      yield {
+        line,
+        text,
+        reason: `not ${format.noun === 'actor' ? 'an' : 'a'} ${format.noun}: ${(error as Error).message}`,
+      }
     }
   }
 }
@@ -68,7 +88,11 @@ async function* jsonRows(lines: AsyncIterable<string>): AsyncGenerator<Row> {
  * The quotes decide where a record ends: with an odd number of quotes it continues on the next line. If the lines then
  * form no valid record, the quote was a stray one: the first line is invalid, and reading continues with the second.
  */
-async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) => void): AsyncGenerator<Row> {
+async function* csvRows(
+  lines: AsyncIterable<string>,
+  format: RowFormat,
+  onHeader: (text: string) => void,
+): AsyncGenerator<Row> {
   const reader = new LineReader(lines)
   let header: Header | undefined
   for (let text = await reader.next(); text !== undefined; text = await reader.next()) {
@@ -76,13 +100,13 @@ async function* csvRows(lines: AsyncIterable<string>, onHeader: (text: string) =
     const line = reader.line
     if (header === undefined) {
       onHeader(text)
-      header = headerOf(text)
+      header = headerOf(text, format)
       continue
     }
     const whole = await reader.record(text)
     const values = valuesOf(whole, header)
     if (typeof values !== 'string') {
-      yield { line, text: whole, ...userOf(header.columns, values) }
+      yield { line, text: whole, ...fieldsOf(format, header.columns, values) }
       continue
     }
     // If the record has several lines, only the first is reported as invalid.
@@ -145,17 +169,17 @@ interface Header {
   columns: string[]
 }
 
-/** Parses the header. @throws UsageError if a column is not a field of a user, because the server would refuse every record */
-function headerOf(text: string): Header {
+/** Parses the header. @throws UsageError if a column is unknown, because the server would refuse every record */
+function headerOf(text: string, { fields }: RowFormat): Header {
   const plain = text.replace(/"[^"]*"/g, '')
   const counts = DELIMITERS.map(each => plain.split(each).length)
   const delimiter = DELIMITERS[counts.indexOf(Math.max(...counts))] ?? ','
   const columns = split(text, delimiter)?.map(name => name.toLowerCase())
   if (columns === undefined) throw new UsageError('Line 1: the header has a stray quote (").')
-  const unknown = columns.filter(name => !FIELDS.includes(name))
+  const unknown = columns.filter(name => !fields.includes(name))
   if (unknown.length > 0)
     throw new UsageError(
-      `Line 1: the header has unknown columns: ${unknown.map(name => `“${name}”`).join(', ')}. Valid columns are ${FIELDS.join(', ')}.`,
+      `Line 1: the header has unknown columns: ${unknown.map(name => `“${name}”`).join(', ')}. Valid columns are ${fields.join(', ')}.`,
     )
   const twice = columns.find((name, i) => columns.indexOf(name) !== i)
   if (twice !== undefined) throw new UsageError(`Line 1: the header names ${twice} twice.`)
@@ -182,39 +206,36 @@ function split(text: string, delimiter: string): string[] | undefined {
   }
 }
 
-const LISTS = ['email_address', 'phone_number']
-const FIELDS = Object.keys(CreateUserRequestBody.shape)
-/** Fields that accept only `true` and `false`, according to the contract. */
-const BOOLEANS = FIELDS.filter(name => {
-  const type = CreateUserRequestBody.shape[name as keyof typeof CreateUserRequestBody.shape]
-  return type.safeParse(true).success && !type.safeParse('true').success
-})
 const TRUE = ['true', 'yes', 'y', '1', 't']
 const FALSE = ['false', 'no', 'n', '0', 'f']
 
-function userOf(columns: string[], values: string[]): { user: Record<string, unknown> } | { reason: string } {
+function fieldsOf(
+  format: RowFormat,
+  columns: string[],
+  values: string[],
+): { fields: Record<string, unknown> } | { reason: string } {
   try {
     const filled = columns.map((name, i) => [name, values[i] ?? ''] as const).filter(([, value]) => value !== '')
     if (filled.length === 0) return { reason: 'it has no value' }
-    return { user: Object.fromEntries(filled.map(([name, value]) => [name, typed(name, value)])) }
+    return { fields: Object.fromEntries(filled.map(([name, value]) => [name, typed(format, name, value)])) }
   } catch (error) {
     return { reason: (error as Error).message }
   }
 }
 
-function typed(name: string, value: string): unknown {
-  if (LISTS.includes(name))
-    return value
-      .split(/[;,\n]/)
-      .map(each => each.trim())
-      .filter(each => each !== '')
-  if (BOOLEANS.includes(name)) {
+function typed({ lists, separator, booleans, numbers, json }: RowFormat, name: string, value: string): unknown {
+  if (lists.includes(name)) return partsOf(value, separator)
+  if (booleans.includes(name)) {
     const word = value.toLowerCase()
     if (TRUE.includes(word)) return true
     if (FALSE.includes(word)) return false
     throw new Error(`${name} is neither true nor false`)
   }
-  if (!name.endsWith('_metadata')) return value
+  if (numbers?.includes(name)) {
+    if (!/^-?\d{1,15}$/.test(value)) throw new Error(`${name} is not a whole number`)
+    return Number(value)
+  }
+  if (!json?.test(name)) return value
   try {
     return JSON.parse(value)
   } catch {
@@ -222,12 +243,19 @@ function typed(name: string, value: string): unknown {
   }
 }
 
-/** Converts an address that is a plain string into a list. */
-function withLists(user: Record<string, unknown>): Record<string, unknown> {
+function partsOf(value: string, separator: RegExp): string[] {
+  return value
+    .split(separator)
+    .map(each => each.trim())
+    .filter(each => each !== '')
+}
+
+/** Converts a plain string into a list, where the API takes a list. */
+function withLists(fields: Record<string, unknown>, { lists }: RowFormat): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(user).map(([name, value]) => [
+    Object.entries(fields).map(([name, value]) => [
       name,
-      LISTS.includes(name) && typeof value === 'string' ? [value] : value,
+      lists.includes(name) && typeof value === 'string' ? [value] : value,
     ]),
   )
 }
