@@ -4,6 +4,9 @@ import { builtinModules } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { bapi } from '../src/contract/bapi.ts'
+import { fapi } from '../src/contract/fapi.ts'
+import { isForUsersOnly } from '../src/contract/operation.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const files = globSync(['packages/server/src/**/*.ts', 'packages/sdk/src/**/*.ts'], { cwd: root })
@@ -145,6 +148,35 @@ describe('architecture', () => {
       .filter(file => /src\/(contract|domain|store|jobs|http)\//.test(file) && !sources.includes(file))
       .filter(file => pattern.test(codeOf(file)))
     assert.deepEqual(offenders, [])
+  })
+
+  it('lets a browser change state while it acts as a user only with these operations', () => {
+    const changing = fapi.filter(each => each.auth === 'client' && (each.method !== 'get' || each.action !== undefined))
+    assert.deepEqual(
+      changing.filter(each => each.whileActing).map(each => each.id),
+      [
+        // Begin to act as somebody else.
+        'confirmTicket',
+        'createSignIn',
+        // Leave.
+        'removeClientSessionsAndRetainCookie',
+        'deleteClientSessions',
+        // Mint.
+        'createSessionToken',
+        'createSessionTokenWithTemplate',
+        // Touch and select; leave.
+        'touchSession',
+        'endSession',
+        'removeSession',
+      ],
+    )
+    // One that is for users only is refused while acting, and needs a test of that.
+    assert.deepEqual(
+      changing.filter(isForUsersOnly).map(each => each.id),
+      [],
+    )
+    const unneeded = [...bapi, ...fapi].filter(each => each.whileActing && !changing.includes(each))
+    assert.deepEqual(unneeded, [])
   })
 
   it('reads the environment in one place', () => {

@@ -1414,6 +1414,7 @@ ErrorCode: TypeAlias = Literal[
     "clerk_key_invalid",
     "key_not_allowed",
     "authentication_invalid",
+    "forbidden_while_acting",
     "origin_invalid",
     "origin_authorization_headers_conflict",
     "third_party_cookies_blocked",

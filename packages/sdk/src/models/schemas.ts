@@ -1165,6 +1165,7 @@ export type ErrorCode =
   | 'clerk_key_invalid'
   | 'key_not_allowed'
   | 'authentication_invalid'
+  | 'forbidden_while_acting'
   | 'origin_invalid'
   | 'origin_authorization_headers_conflict'
   | 'third_party_cookies_blocked'

@@ -39,6 +39,12 @@ const definitions = {
     message: 'Invalid authentication',
     long_message: 'Unable to authenticate the request, you need to supply an active session',
   },
+  forbidden_while_acting: {
+    status: 403,
+    message: 'Not allowed while acting as a user',
+    long_message: 'Only the user can do this, in their own session. This browser is acting as the user.',
+    action: 'Leave the acting session, and ask the user to do it.',
+  },
   origin_invalid: {
     status: 400,
     message: 'Invalid origin',

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type ErrorCode, errors } from './errors.ts'
-import type { Operation } from './operation.ts'
+import { isForUsersOnly, type Operation } from './operation.ts'
 
 /** The part of JSON Schema that this contract needs. */
 export type JsonSchema = { [keyword: string]: unknown }
@@ -83,6 +83,7 @@ export function errorCodesOf(operation: Operation): ErrorCode[] {
       ...(operation.query ? WITH_QUERY : []),
       ...(operation.idempotent ? MAKING : []),
       ...(operation.errors ?? []),
+      ...(isForUsersOnly(operation) ? (['forbidden_while_acting'] as const) : []),
       ...(operation.path.includes('{') ? (['resource_not_found'] as const) : []),
       ...ALWAYS,
       ...(operation.action ? WITH_ACTION : []),

@@ -44,6 +44,11 @@ export interface Operation<
   action?: string
   /** A `client` operation that can also be called without a client. */
   anonymous?: true
+  /**
+   * A `client` operation that changes state, and that is also for actors while they act as a user. Every other one is
+   * refused in an acting session.
+   */
+  whileActing?: true
   /** If absent, the server does not read a body. */
   body?: Body
   /** Default `json`; browsers post forms. */
@@ -73,6 +78,16 @@ export function operation<B extends z.ZodType, Q extends z.ZodType, R extends z.
   description: Operation<B, Q, R, P>,
 ): Operation<B, Q, R, P> {
   return description
+}
+
+/** Whether a browser may call an operation only in a session of the user's own. */
+export function isForUsersOnly({
+  auth,
+  method,
+  action,
+  whileActing,
+}: Pick<Operation, 'auth' | 'method' | 'action' | 'whileActing'>): boolean {
+  return auth === 'client' && (method !== 'get' || action !== undefined) && !whileActing
 }
 
 /** The names of the parameters in a path: `'user_id'` for `/v1/users/{user_id}`. */

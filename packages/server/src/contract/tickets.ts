@@ -50,6 +50,7 @@ export const confirmTicket = operation({
     'The button of that page. Redirects the browser to the sign-in page of the app with the ticket in the query parameter `__clerk_ticket`. The app redeems it.',
   auth: 'client',
   anonymous: true,
+  whileActing: true,
   bodyType: 'form',
   body: z.looseObject({ ticket: z.string().min(1).max(8_192) }),
   response: z.null(),

@@ -1,7 +1,7 @@
 import { ApiError } from '../contract/errors.ts'
 import { MAX_LIMIT } from '../contract/operation.ts'
-import { withSessions } from './clients.ts'
-import type { Context } from './context.ts'
+import { findCurrentClient, withSessions } from './clients.ts'
+import type { ClientClaims, Context } from './context.ts'
 import type { ClientRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 
 /** The client, session and user that “me” means for a browser. */
@@ -27,6 +27,26 @@ export async function readMe(
   const user = facts?.blocked === 0 ? await ctx.store.users.find(facts.user_id) : undefined
   if (!client || !session || !user) throw new ApiError('authentication_invalid')
   return { client: client.record, session, user }
+}
+
+/**
+ * Refuses a browser that acts as a user: in its selected session, or in the one that the request names. Neither counts
+ * alone, because a handler may use either.
+ * @throws ApiError forbidden_while_acting
+ */
+export async function assertNotActing(
+  ctx: Context,
+  input: { presented: readonly ClientClaims[]; session_ids: readonly (string | undefined)[] },
+): Promise<void> {
+  const found = await findCurrentClient(ctx, input.presented)
+  const client = found && (await withSessions(ctx, found))
+  const ids = [client?.record.last_active_session_id, ...input.session_ids]
+  const acting = client?.sessions.find(({ id, actor_sub }) => actor_sub !== null && ids.includes(id))
+  if (!acting) return
+  const { id: session_id, user_id, actor_sub } = acting
+  throw new ApiError('forbidden_while_acting', {
+    about: { session_id, user_id, ...(actor_sub === null ? {} : { actor_sub }) },
+  })
 }
 
 /** Lists the user's sessions on all devices, newest first; only active ones if `active` is set. */

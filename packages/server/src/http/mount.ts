@@ -1,11 +1,12 @@
 import type { BlockList } from 'node:net'
-import type { Hono, Handler as HonoHandler } from 'hono'
+import type { Hono, Handler as HonoHandler, HonoRequest } from 'hono'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import type { Operation, ParamsOf } from '../contract/operation.ts'
+import { isForUsersOnly, type Operation, type ParamsOf } from '../contract/operation.ts'
 import { recordRefusal } from '../domain/audit/refusals.ts'
 import type { Context, Services } from '../domain/context.ts'
 import { findCreated, type Once, onceOf } from '../domain/idempotency.ts'
+import { assertNotActing } from '../domain/me.ts'
 import { AlreadyCreated, OutcomeUnknown, StoreUnavailable } from '../domain/store.ts'
 import { type AnswerHeaders, answerError, answerJson, standardHeaders } from './answer.ts'
 import { authenticators } from './auth/authenticators.ts'
@@ -99,6 +100,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     try {
       const answer = await requestLog.run(async () => {
         const browser = await authenticate(call)
+        if (browser && isForUsersOnly(operation))
+          await assertNotActing(ctx, { ...browser, session_ids: namedIn(http.req) })
         const { sent, ...input } = await read(http, header)
         return run(handler, call, { ...input, browser: browser as Browser, header, headers }, sent)
       })
@@ -115,6 +118,9 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   app.on(method.toUpperCase(), path, handle)
   if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
 }
+
+/** Returns the sessions that a browser's request names: in the path, and as Clerk's scripts do in the query. */
+const namedIn = (request: HonoRequest) => [request.param('session_id'), ...(request.queries('_clerk_session_id') ?? [])]
 
 async function authenticate(call: Call): Promise<Browser | undefined> {
   try {
