@@ -74,7 +74,8 @@ export const policy: Resource = {
     WhatIfPolicy: {
       name: 'what_if',
       does: 'Says what would change if a policy were in force, without applying it.',
-      request: '`text` and `off`, as for `put`; `days` to look back for actor tokens (default: 30)',
+      request:
+        'at least one of `text` (and `off`, as for `put`), `registration` of an actor, and `user`; `days` to look back for actor tokens (default: 30)',
       examples: {
         typescript: `
           const { live, acts } = await stagedoor.policy.whatIf({ text: 'permit (principal, action, resource);' })

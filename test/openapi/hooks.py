@@ -59,6 +59,10 @@ RULES: set[tuple[str, str | None]] = {
     ("form_param_value_invalid", "parents"),
     # Two names can look the same.
     ("form_param_value_invalid", "sub"),
+    # What is supposed about an actor and a user, by the rules of the registry and of metadata.
+    ("form_param_value_invalid", "registration"),
+    ("form_param_value_invalid", "user"),
+    ("form_param_missing", "text"),
     # The value must be an IP address.
     ("form_param_value_invalid", "ip"),
     # A question about a policy names a session, or a user and an actor.

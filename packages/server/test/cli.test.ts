@@ -405,6 +405,21 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
     assert.match(whatIf.stdout, new RegExp(`^  ${session.id}  olivia@support as user_\\w+: tickets$`, 'm'))
     assert.match(whatIf.stdout, /^Of \d+ past actor tokens, [1-9]\d* would have been refused, and 0 allowed/m)
     assert.equal((await run(['policy', 'apply', file, '--dry-run'])).stdout, whatIf.stdout)
+    const facts = ['--user', 'of-policy', '--metadata', '{"protected":true}']
+    const supposed = await run(['policy', 'what-if', ...facts])
+    assert.match(supposed.stdout, new RegExp(`^  ${session.id}  .*: base.protected$`, 'm'), supposed.stderr)
+    const agent = ['--actor', 'olivia@support', '--registration', '{"kind":"operator","disabled":true}']
+    assert.match((await run(['policy', 'what-if', ...agent, '--days', '1'])).stdout, /^ {2}[1-9]\d* by base\.blocked$/m)
+    for (const [wrong, message] of [
+      [[], /Name a file/],
+      [['--actor', 'a'], /--actor and --registration together/],
+      [['--metadata', '{}'], /--user and --metadata together/],
+      [['--actor', 'a', '--registration', '[]'], /--registration is not a JSON object/],
+    ] as const) {
+      const { code, stderr } = await run(['policy', 'what-if', ...wrong])
+      assert.notEqual(code, 0)
+      assert.match(stderr, message)
+    }
     const tooMany = await run(['policy', 'apply', file])
     assert.equal(tooMany.code, 1)
     assert.match(tooMany.stderr, /--expect-refused \d+/)
@@ -429,6 +444,8 @@ forbid (principal, action in Action::"act", resource) unless { context has reaso
       /^refused by version 1 .*\n {2}tickets: A ticket is required\.\n.*support\n.*: ticket$/m,
     )
     assert.equal((await explain('--ticket', 'T-1')).code, 0)
+    const at = JSON.parse((await explain('--ip', '::ffff:203.0.113.7', '--json')).stdout)
+    assert.equal(at.facts.context.ip, '203.0.113.7')
     const limited = await explain('--ticket', 'T-1', '--access', 'read', '--scope', 'b:x', 'a:x', '--json')
     const { access, scopes } = JSON.parse(limited.stdout).facts.context
     assert.deepEqual([access, scopes, JSON.parse(limited.stdout).access], [undefined, ['a:x', 'b:x'], 'read'])

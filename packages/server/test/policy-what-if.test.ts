@@ -130,3 +130,99 @@ describe('a change that would end active sessions', () => {
     expectOk(await server.call('POST', '/v1/policy/rollback', { version: 1, expect_refused: 1 }))
   })
 })
+
+describe('what if the facts were others', () => {
+  const ask = (server: TestServer, fields: object) => server.call('POST', '/v1/policy/what_if', fields)
+  const TEAM = `@id("team") permit (principal in Team::"support", action in Action::"act", resource);`
+  const refusedBy = (live: { sessions: { session_id: string; determined_by: string[] }[] }) =>
+    live.sessions.map(({ session_id, determined_by }) => [session_id, ...determined_by])
+
+  it('names the sessions and counts the tokens that another registration of an actor would refuse', async () => {
+    await using server = await testServer()
+    const register = (sub: string, fields: object) =>
+      server.call('PUT', `/v1/actors/${sub}`, { kind: 'operator', ...fields })
+    for (const sub of ['olivia', 'nina']) expectOk(await register(sub, { teams: ['support'] }))
+    expectOk(await put(server, TEAM))
+    const { session_id } = await server.signIn({ actor: { sub: 'olivia' } })
+    await server.signIn({ actor: { sub: 'nina' } })
+    const nobody = { sub: 'olivia', kind: 'operator' }
+    const answer = expectOk(await ask(server, { registration: nobody }))
+    assert.deepEqual(refusedBy(answer.live), [[session_id]])
+    assert.deepEqual([answer.live.checked, answer.live.refused, answer.policy_version], [2, 1, 1])
+    assert.deepEqual(answer.acts, { checked: 2, refused: 1, newly_allowed: 0, by_rule: { '(none)': 1 } })
+    // Together with another policy, which alone would end both sessions.
+    const tier2 = TEAM.replace('support', 'tier-2')
+    assert.equal(expectOk(await ask(server, { text: tier2, off })).live.refused, 2)
+    const both = expectOk(await ask(server, { text: tier2, off, registration: { ...nobody, teams: ['tier-2'] } }))
+    assert.deepEqual([both.live.refused, both.acts.refused], [1, 1])
+    // A disabled actor gets no tokens, but their sessions do not end by a policy.
+    const disabled = { ...nobody, teams: ['support'], disabled: true }
+    const { live, acts } = expectOk(await ask(server, { registration: disabled }))
+    assert.deepEqual([live.refused, acts.by_rule], [0, { 'base.blocked': 1 }])
+    // Nothing has changed, and what was supposed is what happens.
+    assert.deepEqual(expectOk(await server.call('GET', '/v1/actors/olivia')).teams, ['support'])
+    assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session_id}`)).status, 'active')
+    expectOk(await register('olivia', {}))
+    assert.equal((await server.call('POST', `/v1/sessions/${session_id}/tokens`)).status, 401)
+  })
+
+  it('sees that the user becomes an operator, that actors lose their owner, and that an actor has an own user', async () => {
+    await using server = await testServer()
+    expectOk(await put(server, ALL, { off: ['base.reason', 'base.upward'] }))
+    const acted = await server.signIn({ actor: { sub: 'olivia' } })
+    const registration = { sub: 'somebody', kind: 'operator', user_id: acted.user_id }
+    const operator = expectOk(await ask(server, { registration }))
+    assert.deepEqual(refusedBy(operator.live), [[acted.session_id, 'base.operators']])
+    const self = expectOk(await ask(server, { registration: { ...registration, sub: 'olivia' } }))
+    assert.deepEqual(self.live.sessions[0].determined_by.sort(), ['base.operators', 'base.self'])
+
+    const owned = `@id("owned") permit (principal is Agent, action in Action::"act", resource)
+when { principal has owner && principal.owner in Team::"support" };`
+    expectOk(await server.call('PUT', '/v1/actors/nina', { kind: 'operator', teams: ['support'] }))
+    expectOk(await server.call('PUT', '/v1/actors/robot', { kind: 'agent', owner_sub: 'nina' }))
+    expectOk(await put(server, owned, { expect_refused: 1 }))
+    const agent = await server.signIn({ actor: { sub: 'robot' } })
+    const without = expectOk(await ask(server, { registration: { sub: 'nina', kind: 'operator' } }))
+    assert.ok(refusedBy(without.live).some(([id]) => id === agent.session_id))
+    const same = expectOk(await ask(server, { registration: { sub: 'nina', kind: 'operator', teams: ['support'] } }))
+    assert.ok(!refusedBy(same.live).some(([id]) => id === agent.session_id))
+  })
+
+  it('names what other metadata of a user would refuse, of the one who is acted as and of the one who acts', async () => {
+    await using server = await testServer()
+    const acted = await server.signIn({ actor: { sub: 'olivia' } })
+    await server.signIn()
+    const suppose = (id: string, stagedoor: unknown) =>
+      ask(server, { user: { id, private_metadata: { stagedoor } }, days: 1 })
+    const { live, acts } = expectOk(await suppose(acted.user_id, { protected: true }))
+    assert.deepEqual(refusedBy(live), [[acted.session_id, 'base.protected']])
+    assert.deepEqual([acts.checked, acts.refused, acts.by_rule], [2, 1, { 'base.protected': 1 }])
+    assert.equal(expectOk(await suppose(acted.user_id, {})).live.refused, 0)
+
+    const { id: sub } = await server.createUser({ private_metadata: { stagedoor: { teams: ['support'] } } })
+    expectOk(await put(server, TEAM, { expect_refused: 2 }))
+    const own = await server.signIn({ actor: { sub } })
+    const demoted = expectOk(await suppose(sub, { teams: [] }))
+    assert.ok(refusedBy(demoted.live).some(([id]) => id === own.session_id))
+    assert.deepEqual([demoted.acts.refused, demoted.acts.newly_allowed], [1, 0])
+  })
+
+  it('needs a policy, an actor or a user, in the right form', async () => {
+    await using server = await testServer()
+    const { id } = await server.createUser()
+    const user = (fields: object) => ({ user: { id, private_metadata: {}, ...fields } })
+    for (const [fields, status, param] of [
+      [{}, 422, 'text'],
+      [{ days: 1 }, 422, 'text'],
+      [{ registration: { sub: 'a' } }, 422, 'registration.kind'],
+      [{ registration: { sub: '', kind: 'operator' } }, 422, 'registration.sub'],
+      [{ registration: { sub: 'a', kind: 'operator', user_id: 'user_x' } }, 422, 'registration.user_id'],
+      [user({ private_metadata: { stagedoor: { level: 'x' } } }), 422, 'user.private_metadata'],
+      [user({ private_metadata: [] }), 422, 'user.private_metadata'],
+      [user({ id: 'user_unknown' }), 404, undefined],
+    ] as const) {
+      const answer = await ask(server, fields)
+      assert.deepEqual([answer.status, answer.body.errors[0].meta.param_name], [status, param], JSON.stringify(fields))
+    }
+  })
+})

@@ -966,6 +966,34 @@ class SignInToken(Model):
     updated_at: Milliseconds
 
 
+class SupposedActor(Model):
+    kind: Literal["operator", "agent"] | str
+    """A person or a program."""
+    name: str | None = None
+    """A name for people. Default: none."""
+    teams: list[str] | None = []
+    organizations: list[str] | None = []
+    """The customers that the actor looks after."""
+    level: int | None = 0
+    """Privilege level: 0 is an ordinary actor."""
+    user_id: str | None = None
+    """The operator’s own user, as whom the operator cannot act."""
+    owner_sub: str | None = None
+    """The operator who is responsible for the agent. Only for agents."""
+    disabled: bool | None = False
+    """A disabled actor cannot act."""
+    sub: str
+    """The `sub` of the actor."""
+
+
+class SupposedUser(Model):
+    id: str
+    private_metadata: Any
+    """The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true }
+    }`.
+    """
+
+
 class Tag(Model):
     object: Literal["tag"]
     name: str
@@ -1167,19 +1195,27 @@ class VerifyClientRequestBody(RequestModel):
 
 
 class WhatIfPolicyRequestBodyTypedDict(TypedDict):
-    text: str
-    """The rules, in Cedar."""
+    text: NotRequired[str | None]
+    """The rules. Default: the policy in force."""
     off: NotRequired[list[str] | None]
-    """Names of base rules that do not apply, such as `base.operators`."""
+    """Base rules that do not apply. Only with `text`."""
+    registration: NotRequired[SupposedActor | None]
+    """An actor, registered like this."""
+    user: NotRequired[SupposedUser | None]
+    """A user, with this private metadata."""
     days: NotRequired[int | None]
     """Days to look back for actor tokens; 0: none."""
 
 
 class WhatIfPolicyRequestBody(RequestModel):
-    text: str
-    """The rules, in Cedar."""
+    text: str | None = None
+    """The rules. Default: the policy in force."""
     off: list[str] | None = []
-    """Names of base rules that do not apply, such as `base.operators`."""
+    """Base rules that do not apply. Only with `text`."""
+    registration: SupposedActor | None = None
+    """An actor, registered like this."""
+    user: SupposedUser | None = None
+    """A user, with this private metadata."""
     days: int | None = 30
     """Days to look back for actor tokens; 0: none."""
 

@@ -93,6 +93,10 @@ export interface SessionToken extends schemas.SessionToken {}
 /** A one-time grant to sign in as a user, without an actor. */
 export interface SignInToken extends schemas.SignInToken {}
 
+export interface SupposedActor extends schemas.SupposedActor {}
+
+export interface SupposedUser extends schemas.SupposedUser {}
+
 export interface Tag extends schemas.Tag {}
 
 export interface Team extends schemas.Team {}

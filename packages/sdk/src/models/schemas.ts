@@ -798,6 +798,42 @@ export type SignInToken = {
   updatedAt: Milliseconds
 }
 
+export type SupposedActor = {
+  /** A person or a program. */
+  kind: 'operator' | 'agent'
+  /** A name for people. Default: none. */
+  name?: string | null | undefined
+  /** @default [] */
+  teams?: string[] | undefined
+  /**
+   * The customers that the actor looks after.
+   * @default []
+   */
+  organizations?: string[] | undefined
+  /**
+   * Privilege level: 0 is an ordinary actor.
+   * @default 0
+   */
+  level?: number | undefined
+  /** The operator’s own user, as whom the operator cannot act. */
+  userId?: string | null | undefined
+  /** The operator who is responsible for the agent. Only for agents. */
+  ownerSub?: string | null | undefined
+  /**
+   * A disabled actor cannot act.
+   * @default false
+   */
+  disabled?: boolean | undefined
+  /** The `sub` of the actor. */
+  sub: string
+}
+
+export type SupposedUser = {
+  id: string
+  /** The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true } }`. */
+  privateMetadata: unknown
+}
+
 export type Tag = {
   object: 'tag'
   name: string
@@ -928,13 +964,17 @@ export type VerifyClientRequestBody = {
 }
 
 export type WhatIfPolicyRequestBody = {
-  /** The rules, in Cedar. */
-  text: string
+  /** The rules. Default: the policy in force. */
+  text?: string | undefined
   /**
-   * Names of base rules that do not apply, such as `base.operators`.
+   * Base rules that do not apply. Only with `text`.
    * @default []
    */
   off?: string[] | undefined
+  /** An actor, registered like this. */
+  registration?: SupposedActor | undefined
+  /** A user, with this private metadata. */
+  user?: SupposedUser | undefined
   /**
    * Days to look back for actor tokens; 0: none.
    * @default 30

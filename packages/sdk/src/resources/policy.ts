@@ -103,9 +103,10 @@ export class Policy {
   /**
    * Says what would change if a policy were in force, without applying it.
    *
-   * @param request `text` and `off`, as for {@link put}; `days` to look back for actor tokens (default: 30)
-   * @throws StagedoorError `policy_invalid`, `policy_too_large`, `policy_too_slow`, `form_param_missing`,
-   *   `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+   * @param request at least one of `text` (and `off`, as for {@link put}), `registration` of an actor, and `user`;
+   *   `days` to look back for actor tokens (default: 30)
+   * @throws StagedoorError `resource_not_found`, `policy_invalid`, `policy_too_large`, `policy_too_slow`,
+   *   `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
    * @see `POST /v1/policy/what_if` (Stagedoor only)
    * @example
    * const { live, acts } = await stagedoor.policy.whatIf({ text: 'permit (principal, action, resource);' })

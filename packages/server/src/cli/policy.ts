@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type ErrorDetail, StagedoorError } from '@stagedoor/sdk'
-import type { PolicyCheck, PolicyDecision, PolicyWhatIf } from '@stagedoor/sdk/models/components'
+import type { PolicyCheck, PolicyDecision, PolicyWhatIf, SupposedActor } from '@stagedoor/sdk/models/components'
+import type { WhatIfPolicyRequestBody } from '@stagedoor/sdk/models/operations'
 import type { Command } from 'commander'
 import { remote } from './environment.ts'
 import { ACCESS, type LimitOptions, limitsOf, SCOPES } from './limits.ts'
@@ -22,6 +23,15 @@ import { userIdOf } from './users-by.ts'
 interface FileOptions extends OutputOptions {
   tests?: string
   off?: string[]
+}
+
+interface WhatIfOptions extends OutputOptions {
+  off?: string[]
+  days: number
+  actor?: string
+  registration?: string
+  user?: string
+  metadata?: string
 }
 
 interface ExplainOptions extends OutputOptions, LimitOptions {
@@ -197,14 +207,17 @@ function addChanges(group: Command): void {
 
 function addExplain(group: Command): void {
   group
-    .command('what-if <file>')
-    .description('say what would change if a policy were in force: for active sessions, and for past actor tokens')
-    .option('--off <rule...>', 'base rules that do not apply, like base.operators')
+    .command('what-if [file]')
+    .description('say what another policy, actor or user would change: for active sessions, and for past actor tokens')
+    .option('--off <rule...>', 'base rules that do not apply, like base.operators; with a file')
+    .option('--actor <sub>', 'an actor, as --registration says')
+    .option('--registration <json>', 'how the actor would be registered: {"kind":"operator","teams":["support"]}')
+    .option('--user <id>', 'a user, as --metadata says: an id, e-mail address or external id')
+    .option('--metadata <json>', 'what private_metadata.stagedoor of the user would be: {"protected":true}')
     .option('--days <number>', 'days to look back for actor tokens', wholeNumber, 30)
     .option('--json', 'print JSON')
-    .action(async (file: string, options: FileOptions & { days: number }) => {
-      const { off = [], days } = options
-      showWhatIf(options, await remote().policy.whatIf({ text: read(file), off, days }))
+    .action(async (file: string | undefined, options: WhatIfOptions) => {
+      showWhatIf(options, await remote().policy.whatIf(await supposed(file, options)))
     })
 
   group
@@ -228,6 +241,39 @@ function addExplain(group: Command): void {
       else showDecision(decision)
       if (decision.decision === 'refused') process.exitCode = 1
     })
+}
+
+async function supposed(file: string | undefined, options: WhatIfOptions): Promise<WhatIfPolicyRequestBody> {
+  const { off = [], days, actor, registration, user, metadata } = options
+  if ((actor === undefined) !== (registration === undefined))
+    throw new UsageError('Use --actor and --registration together.')
+  if ((user === undefined) !== (metadata === undefined)) throw new UsageError('Use --user and --metadata together.')
+  if (file === undefined && actor === undefined && user === undefined)
+    throw new UsageError('Name a file, or use --actor and --registration, or --user and --metadata.')
+  return {
+    days,
+    ...(file === undefined ? {} : { text: read(file), off }),
+    ...(actor === undefined
+      ? {}
+      : { registration: { ...objectIn('--registration', registration), sub: actor } as SupposedActor }),
+    ...(user === undefined
+      ? {}
+      : {
+          user: {
+            id: await userIdOf(remote(), user),
+            privateMetadata: { stagedoor: objectIn('--metadata', metadata) },
+          },
+        }),
+  }
+}
+
+/** Reads a JSON object. Its members are as in the API: `user_id`. */
+function objectIn(option: string, text = ''): Record<string, unknown> {
+  try {
+    const value = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch {}
+  throw new UsageError(`${option} is not a JSON object.`)
 }
 
 async function explained(options: ExplainOptions): Promise<PolicyDecision> {

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { Access, Scopes } from './access.ts'
-import { Actor } from './actor.ts'
+import { Actor, MAX_SUB_LENGTH } from './actor.ts'
 import { ActorLogin, formErrors, IpAddress } from './actor-tokens.ts'
-import { Id, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
+import { PutActorRequestBody } from './actors.ts'
+import { Id, JsonObject, listOf, Milliseconds, operation, pagedQuery } from './operation.ts'
 
 /** The policy: rules, written in Cedar, that decide who may act as whom. docs/concepts/policy.md explains the model. */
 
@@ -220,24 +221,41 @@ export const checkPolicy = operation({
   errors: [...formErrors],
 })
 
+/** What if this actor were registered like this? */
+export const SupposedActor = PutActorRequestBody.extend({
+  sub: z.string().min(1).max(MAX_SUB_LENGTH).describe('The `sub` of the actor.'),
+}).meta({ id: 'SupposedActor' })
+
+/** What if this user had this metadata? */
+export const SupposedUser = z
+  .strictObject({
+    id: Id,
+    private_metadata: JsonObject.describe(
+      'The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true } }`.',
+    ),
+  })
+  .meta({ id: 'SupposedUser' })
+
 export const whatIfPolicy = operation({
   ...shared,
   ...writers,
   id: 'WhatIfPolicy',
   method: 'post',
   path: '/v1/policy/what_if',
-  summary: 'Say what would change if a policy were in force, without applying it',
+  summary: 'Say what another policy, actor or user would change, without changing anything',
   description:
-    'Decides about active sessions and about the actor tokens of the last days, with the policy in force and with this one. It takes at most 20 seconds.',
+    'Decides about active sessions and about the actor tokens of the last days: with the policy and the facts as they are, and with the `text`, the `registration` of an actor and the metadata of a `user` that you send. Send at least one of these. It takes at most 20 seconds.',
   body: z
     .strictObject({
-      text,
-      off: off.default([]),
+      text: text.optional().describe('The rules. Default: the policy in force.'),
+      off: off.default([]).describe('Base rules that do not apply. Only with `text`.'),
+      registration: SupposedActor.optional().describe('An actor, registered like this.'),
+      user: SupposedUser.optional().describe('A user, with this private metadata.'),
       days: z.int().min(0).max(3_650).default(30).describe('Days to look back for actor tokens; 0: none.'),
     })
     .meta({ id: 'WhatIfPolicyRequestBody' }),
   response: PolicyWhatIf,
-  errors: [...formErrors, 'policy_invalid', 'policy_too_large', 'policy_too_slow'],
+  errors: [...formErrors, 'resource_not_found', 'policy_invalid', 'policy_too_large', 'policy_too_slow'],
 })
 
 export const explainPolicy = operation({

@@ -1,9 +1,11 @@
+import { ApiError } from '../contract/errors.ts'
 import type { Context } from './context.ts'
 import { assertUsable, documentOf, frozenFactsOf, isOnlyBlocked, questionAbout, unlessUnavailable } from './policy.ts'
 import type { Question, WhatIf } from './policy-engine.ts'
+import { type Supposed, supposing } from './policy-supposed.ts'
 import type { ActorTokenRecord, SessionRecord } from './records.ts'
 
-/** What would change if another policy were in force. */
+/** What would change if another policy were in force, an actor were registered otherwise, or a user had other metadata. */
 
 export interface OtherPolicy {
   text: string
@@ -49,25 +51,41 @@ export async function wouldEnd(ctx: Context, policy: OtherPolicy): Promise<LiveS
 }
 
 /**
- * Decides about active sessions and about the actor tokens of the last days, with the policy in force and with another one.
- * @throws ApiError policy_invalid, policy_too_large, policy_too_slow, policy_unavailable
+ * Decides about active sessions and about the actor tokens of the last days, as everything is and as it is supposed.
+ * @throws ApiError form_param_missing, resource_not_found, form_param_value_invalid, policy_invalid, policy_too_large,
+ *   policy_too_slow, policy_unavailable
  */
 export async function whatIf(
   ctx: Context,
-  input: OtherPolicy & { days: number },
+  input: Supposed & { text?: string | undefined; off?: string[]; days: number },
 ): Promise<{ policy_version: number; live: LiveSessions; acts: PastActs }> {
+  const { text, off = [], registration, user, days } = input
+  if (text === undefined && !registration && !user)
+    throw new ApiError('form_param_missing', { params: { param: 'text' }, meta: { param_name: 'text' } })
+  const other = await supposing(ctx, { registration, user })
   const policy_version = await ctx.store.policies.current()
-  const live = await liveSessions(ctx)
-  const { rows, complete } = await actsSince(ctx, ctx.clock.now() - input.days * DAY)
-  const acts = await questionsAbout(ctx, rows, token => ({ request: actingOf(token), at: token.created_at }))
+  const current = await documentOf(ctx, policy_version)
+  const policy = text === undefined ? current : { text, off }
+  const live = await liveSessions(other)
+  const { rows, complete } = await actsSince(ctx, ctx.clock.now() - days * DAY)
+  const asking = (token: ActorTokenRecord) => ({ request: actingOf(token), at: token.created_at })
+  const asSupposed = await questionsAbout(other, rows, asking)
+  const acts = asSupposed.map(({ row }) => row)
+  const asIs = registration || user ? await questionsAbout(ctx, acts, asking) : asSupposed
   // Also without questions: an invalid policy is an error.
-  const { answers, sampled } = await answersOf(ctx, input, [...live.asked, ...acts])
-  const before = acts.length === 0 ? undefined : await answersOf(ctx, await documentOf(ctx, policy_version), acts)
-  const then = answers.slice(live.asked.length)
+  const { answers, sampled } = await answersOf(ctx, policy, [...live.asked, ...asSupposed])
+  const before = asIs.length === 0 ? undefined : await answersOf(ctx, current, asIs)
+  const answersBefore = new Map(asIs.map(({ row }, n) => [row, before?.answers[n]]))
   return {
     policy_version,
     live: ended(live, { answers: answers.slice(0, live.asked.length), sampled }),
-    acts: { ...compared(before?.answers ?? [], then), complete: complete && !sampled && !before?.sampled },
+    acts: {
+      ...compared(
+        acts.map(row => answersBefore.get(row)),
+        answers.slice(live.asked.length),
+      ),
+      complete: complete && !sampled && !before?.sampled,
+    },
   }
 }
 
@@ -104,12 +122,16 @@ function ended({ asked, complete }: Live, { answers, sampled }: Answers): LiveSe
   }
 }
 
-function compared(before: Answers['answers'], after: Answers['answers']): Omit<PastActs, 'complete'> {
+function compared(
+  before: (Answers['answers'][number] | undefined)[],
+  after: Answers['answers'],
+): Omit<PastActs, 'complete'> {
   const acts = { checked: 0, refused: 0, newly_allowed: 0 }
   const byRule = new Map<string, number>()
   for (const [n, then] of after.entries()) {
     const now = before[n]
-    if (!now) break
+    // The answers stopped before it, or its user has just been deleted.
+    if (!now) continue
     acts.checked += 1
     if (!now.allowed && then.allowed) acts.newly_allowed += 1
     if (!now.allowed || then.allowed) continue

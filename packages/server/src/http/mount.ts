@@ -83,6 +83,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   const { action, auth, method, page, status = 200 } = operation
   if ((operation.idempotent ?? false) !== 'create' in handler)
     throw new Error(`${operation.id}: an idempotent operation needs a creator, and no other operation may have one`)
+  const forUsersOnly = isForUsersOnly(operation)
   const read = inputReader(operation)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
 
@@ -100,8 +101,7 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     try {
       const answer = await requestLog.run(async () => {
         const browser = await authenticate(call)
-        if (browser && isForUsersOnly(operation))
-          await assertNotActing(ctx, { ...browser, session_ids: namedIn(http.req) })
+        if (browser && forUsersOnly) await assertNotActing(ctx, { ...browser, session_ids: namedIn(http.req) })
         const { sent, ...input } = await read(http, header)
         return run(handler, call, { ...input, browser: browser as Browser, header, headers }, sent)
       })

@@ -190,12 +190,13 @@ class Policy:
         """Says what would change if a policy were in force, without applying it.
 
         Args:
-            request: A `models.WhatIfPolicyRequestBody`, or a dict of the same, or its members by name: `text` and
-                `off`, as for `put`; `days` to look back for actor tokens (default: 30).
+            request: A `models.WhatIfPolicyRequestBody`, or a dict of the same, or its members by name: at least one of
+                `text` (and `off`, as for `put`), `registration` of an actor, and `user`; `days` to look back for actor
+                tokens (default: 30).
 
         Raises:
-            StagedoorError: `policy_invalid`, `policy_too_large`, `policy_too_slow`, `form_param_missing`,
-                `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+            StagedoorError: `resource_not_found`, `policy_invalid`, `policy_too_large`, `policy_too_slow`,
+                `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
 
         `POST /v1/policy/what_if` (Stagedoor only)
 
