@@ -28,7 +28,7 @@ const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 const KINDS = ['mint', 'revoke_session', 'health'] as const satisfies Kind[]
 const RATES = { mint: 100, revoke_session: 20, health: 100 }
-/** Maximum p99 beside lists, relative to the p99 without. */
+/** Maximum p99 during lists, relative to the p99 without. */
 const AIM = 2
 
 const folder = options.folder ?? mkdtempSync(join(workFolder(), 'listing-'))
@@ -47,7 +47,7 @@ async function measureOn(on: string): Promise<void> {
   const { port, authorization } = subject
   const users = subject.users.slice(0, 1_000)
   const secretKey = secrets.STAGEDOOR_SECRET_KEY
-  const p99 = { without: [] as Kept['kinds'][], beside: [] as Kept['kinds'][] }
+  const p99 = { without: [] as Kept['kinds'][], during: [] as Kept['kinds'][] }
   let lists = 0
   try {
     await probes.ask({ prepare: { port, secretKey, users: 200, sessions: 1_000, toRevoke: 200 } })
@@ -57,17 +57,17 @@ async function measureOn(on: string): Promise<void> {
         throw new Error(`some requests were not answered: ${JSON.stringify({ ...kept, timeline: undefined })}`)
       return kept.kinds
     }
-    const beside = async () => {
+    const during = async () => {
       const listing = listers.ask<number>({ port, users, authorization, seconds })
       const kinds = await probe()
       lists += await listing
       return kinds
     }
-    await beside()
+    await during()
     lists = 0
     for (let round = 0; round < rounds; round++) {
       p99.without.push(await probe())
-      p99.beside.push(await beside())
+      p99.during.push(await during())
     }
   } finally {
     await probes.end()
@@ -78,11 +78,11 @@ async function measureOn(on: string): Promise<void> {
     `\n${on}, ${size.toLocaleString('en')} sessions; ${Math.round(lists / rounds / seconds)} lists per second`,
   )
   for (const kind of KINDS) {
-    const [without, with_] = [p99.without, p99.beside].map(all => all.map(kinds => kinds[kind].p99))
+    const [without, with_] = [p99.without, p99.during].map(all => all.map(kinds => kinds[kind].p99))
     const ratio = ratioOf(with_ ?? [], without ?? [])
     const verdict = ratio ? verdictOf(ratio, { most: AIM }, rounds) : ''
     const cells = [spreadOf(without ?? []), spreadOf(with_ ?? []), ratio].map(text)
-    console.log(`${kind.padEnd(16)}p99 ${cells[0]} ms; beside lists ${cells[1]} ms; ${cells[2]} times: ${verdict}`)
+    console.log(`${kind.padEnd(16)}p99 ${cells[0]} ms; during lists ${cells[1]} ms; ${cells[2]} times: ${verdict}`)
   }
 }
 

@@ -85,7 +85,7 @@ console.log(
   stale.length === 0 ? `All ${Object.keys(files).length} generated files are current.` : `Wrote ${stale.join(', ')}.`,
 )
 
-/** Returns the example policies as a module, so that the command has them wherever it is installed. */
+/** Returns the example policies as a module, so that every installation of the command has them. */
 function policyExamples(): string {
   const folder = join(root, 'examples/policies')
   const quoted = (text: string) => `\`${text.replace(/[\\`$]/g, '\\$&')}\``

@@ -1,4 +1,4 @@
-/** What a server knows and examples/clerk-express must be told. */
+/** Settings of a server that examples/clerk-express needs. */
 interface Place {
   serverURL: string
   secretKey: string

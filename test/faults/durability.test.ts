@@ -15,7 +15,7 @@ const CYCLES = times(10, 1_000)
 const CYCLES_A_DATABASE = 50
 const CONNECTIONS = 12
 const READY_WITHIN = 2_000
-/** A kill comes at the earliest after so many acknowledged writes. */
+/** Minimum acknowledged writes before a kill. */
 const WRITES_BEFORE_KILL = 3
 
 for (const kind of databases) {

@@ -23,7 +23,7 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login. `reads` lists endpoints that only read although
- *   their method does not say so: `['POST /search']`
+ *   their method is not `GET`: `['POST /search']`
  * @returns a middleware; its auth is `{ userId, sessionId, actor, isActing, access, scopes, claims }`. If the request is signed out,
  *   `isActing` is false and the others are null
  * @throws TypeError if the options are invalid

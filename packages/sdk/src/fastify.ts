@@ -21,7 +21,7 @@ export type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<unk
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login. `reads` lists endpoints that only read although
- *   their method does not say so: `['POST /search']`
+ *   their method is not `GET`: `['POST /search']`
  * @throws TypeError if the options make no sense
  * @see RFC 6750 §2.1, RFC 8693 §4.1
  * @example

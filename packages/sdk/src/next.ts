@@ -42,7 +42,7 @@ export interface NextAuth {
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request's headers, if your app keeps its own login. `reads` lists route handlers that only
- *   read although their method does not say so: `['POST /search']`
+ *   read although their method is not `GET`: `['POST /search']`
  * @returns `auth`, and the guards, which wrap handlers
  * @throws TypeError if the options are invalid
  * @see RFC 6750 §2.1, RFC 8693 §4.1

@@ -23,7 +23,7 @@ export type RequestGuard = (
  *
  * @param options `issuer`, the server's STAGEDOOR_PUBLIC_URL, and `authorizedParties`, your app's origins; or
  *   `session`, a function of the request, if your app keeps its own login. `reads` lists endpoints that only read although
- *   their method does not say so: `['POST /search']`
+ *   their method is not `GET`: `['POST /search']`
  * @returns a function from a `Request` to `{ userId, sessionId, actor, isActing, access, scopes, claims }`. If the request is signed out,
  *   `isActing` is false and the others are null. In a session that may only read it throws {@link RefusedError} for methods
  *   except GET, HEAD and OPTIONS; `error.toResponse()` is the answer

@@ -155,7 +155,7 @@ describe('architecture', () => {
     assert.deepEqual(
       changing.filter(each => each.whileActing).map(each => each.id),
       [
-        // Begin to act as somebody else.
+        // Begin to act as another user.
         'confirmTicket',
         'createSignIn',
         // Leave.

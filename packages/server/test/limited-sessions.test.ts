@@ -5,7 +5,7 @@ import { verifyToken } from '@clerk/backend'
 import { claimsOf } from '../../../test/support/jwt.ts'
 import { type Answer, cookieOf, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 
-/** Sessions that may only read, or have scopes: no app gets them, or their tokens, unless it says that it understands them. */
+/** Sessions that may only read, or have scopes: an app gets them and their tokens only if it declares that it understands them. */
 
 const APP = 'https://app.example.com'
 const OTHER = 'https://other.example.com'

@@ -105,7 +105,7 @@ describe('context.ip', () => {
     assert.equal(expectOk(await server.call('POST', '/v1/policy/explain', question)).decision, 'refused')
   })
 
-  it('is the address of the browser that opens the link and redeems it, whatever the token named', async () => {
+  it('is the address of the browser that opens the link and redeems it, not the one that the token named', async () => {
     await using server = await testServer({ env })
     await apply(server, FROM_OFFICE)
     const send = await browserOf(server)
@@ -141,7 +141,7 @@ describe('context.ip', () => {
     assert.equal((await session.mint(OFFICE)).status, 401)
   })
 
-  it('is decided about wherever a token is minted: when a page loads, and by a backend', async () => {
+  it('is decided about at each mint: when a page loads, and by a backend', async () => {
     await using server = await testServer({ env })
     await apply(server, FROM_OFFICE)
     const send = await browserOf(server)

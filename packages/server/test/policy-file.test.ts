@@ -45,7 +45,7 @@ describe('STAGEDOOR_POLICY_FILE', () => {
     }
     {
       await using server = await testServer({ env: env() })
-      // Somebody changes it by hand: the file wins at the next start.
+      // A person changes it: the file wins at the next start.
       expectOk(await server.call('PUT', '/v1/policy', { text: TICKETS }))
     }
     await using server = await testServer({ env: env() })

@@ -159,7 +159,7 @@ describe('what if the facts were others', () => {
     const disabled = { ...nobody, teams: ['support'], disabled: true }
     const { live, acts } = expectOk(await ask(server, { registration: disabled }))
     assert.deepEqual([live.refused, acts.by_rule], [0, { 'base.blocked': 1 }])
-    // Nothing has changed, and what was supposed is what happens.
+    // Nothing has changed yet. The real change has the result that was predicted.
     assert.deepEqual(expectOk(await server.call('GET', '/v1/actors/olivia')).teams, ['support'])
     assert.equal(expectOk(await server.call('GET', `/v1/sessions/${session_id}`)).status, 'active')
     expectOk(await register('olivia', {}))

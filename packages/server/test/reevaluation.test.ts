@@ -102,7 +102,7 @@ describe('sessions whose tokens are out', () => {
     await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
   })
 
-  it('go on through a lock, and get no tokens meanwhile', async () => {
+  it('stay active through a lock, and get no tokens until it ends', async () => {
     await using server = await testServer()
     const account = await server.createUser()
     await register(server, 'olivia', { user_id: account.id })

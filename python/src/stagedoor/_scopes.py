@@ -54,7 +54,7 @@ Reads: TypeAlias = Callable[[str, str], bool]
 
 
 def reads_of(patterns: Sequence[str]) -> Reads:
-    """Reads the option `reads`: endpoints that only read although their method does not say so.
+    """Reads the option `reads`: endpoints that only read although their method is not GET.
 
     In a pattern such as `POST /search`, `*` is one segment of the path and `**` any number of segments. Without a
     method it applies to all.
@@ -86,7 +86,7 @@ def _compiled(pattern: object) -> tuple[list[str] | None, re.Pattern[str]]:
 
 
 def only_reads(methods: Iterable[str], path: str, reads: Reads) -> bool:
-    """Returns whether a request only reads, whichever of its methods counts."""
+    """Returns whether a request only reads, by each of its methods."""
     return all(method.upper() in SAFE_METHODS or reads(method.upper(), path) for method in methods)
 
 

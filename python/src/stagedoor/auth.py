@@ -176,7 +176,7 @@ def by_session(told: object) -> Auth | Refusal:
     ids_are_text = _is_id(told.user_id) and (told.session_id is None or _is_id(told.session_id))
     if not ids_are_text or not isinstance(told.claims, Mapping):
         raise TypeError(_OWN_SESSION_HINT)
-    # An unreadable limit is an error: the session must not count as unrestricted. Nobody sets an empty list as a limit.
+    # An unreadable limit is an error: the session must not count as unrestricted. An empty list is never a valid limit.
     scopes_are_limits = told.scopes is None or (are_scopes(told.scopes) and len(told.scopes) > 0)
     if told.access not in (None, "read", "write") or not scopes_are_limits:
         raise TypeError(_OWN_SESSION_HINT)

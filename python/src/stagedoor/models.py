@@ -213,7 +213,7 @@ class CreateActorTokenRequestBodyTypedDict(TypedDict):
     STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.
     """
     scopes: NotRequired[list[str] | None]
-    """All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
+    """All that the session may do, as scopes of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
     only.
     """
     reason: NotRequired[str | None]
@@ -247,7 +247,7 @@ class CreateActorTokenRequestBody(RequestModel):
     STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.
     """
     scopes: list[str] | None = None
-    """All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
+    """All that the session may do, as scopes of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor
     only.
     """
     reason: str | None = None

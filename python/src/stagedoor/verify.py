@@ -54,7 +54,7 @@ class Auth:
     """What the actor may do: `read`, or `write`, which includes reading. None if there is no actor: users may do in
     their own sessions whatever your app allows them."""
     scopes: tuple[str, ...] | None = None
-    """All that the session may do, in words of your app. None: unrestricted. Never empty."""
+    """All that the session may do, as scopes of your app. None: unrestricted. Never empty."""
 
     @property
     def is_acting(self) -> bool:

@@ -217,7 +217,7 @@ export type CreateActorTokenRequestBody = {
   sessionMaxDurationInSeconds?: number | undefined
   /** What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or STAGEDOOR_DEFAULT_ACCESS. Stagedoor only. */
   access?: 'read' | 'write' | undefined
-  /** All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only. */
+  /** All that the session may do, as scopes of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only. */
   scopes?: string[] | undefined
   /** The reason, for the audit log and its readers. Stagedoor only. */
   reason?: string | undefined

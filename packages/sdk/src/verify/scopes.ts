@@ -8,7 +8,7 @@ export interface Limits {
    * allows them.
    */
   access: 'read' | 'write' | null
-  /** All that the session may do, in words of your app. Null: unrestricted. Never an empty list. */
+  /** All that the session may do, as scopes of your app. Null: unrestricted. Never an empty list. */
   scopes: readonly string[] | null
 }
 

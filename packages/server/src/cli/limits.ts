@@ -7,7 +7,7 @@ export interface LimitOptions {
 }
 
 export const ACCESS = ['--access <access>', 'what the session may do: read or write', accessOf] as const
-export const SCOPES = ['--scope <scope...>', 'all that the session may do, in words of your app'] as const
+export const SCOPES = ['--scope <scope...>', 'all that the session may do, as scopes of your app'] as const
 
 /** Returns the limits as the API takes them. */
 export function limitsOf({ access, scope }: LimitOptions) {

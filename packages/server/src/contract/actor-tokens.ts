@@ -72,7 +72,7 @@ export const CreateActorTokenRequestBody = z
       'What the session may do. `read` limits it to reading; `write` includes reading. Default: `write`, or STAGEDOOR_DEFAULT_ACCESS. Stagedoor only.',
     ),
     scopes: Scopes.optional().describe(
-      'All that the session may do, in words of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only.',
+      'All that the session may do, as scopes of your app, such as `invoices:read`. Omitted: unrestricted. Stagedoor only.',
     ),
     reason: reason.optional(),
     reason_category: z

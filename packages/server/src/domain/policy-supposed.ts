@@ -8,7 +8,7 @@ import type { DecisionRow } from './store.ts'
 
 /** Decisions on facts that are not stored: what if an actor were registered otherwise, or a user had other metadata. */
 
-/** What is supposed. What is left out is as it is stored. */
+/** The supposed changes. Everything else is read from the database. */
 export interface Supposed {
   registration?: z.output<typeof SupposedActor> | undefined
   user?: z.output<typeof SupposedUser> | undefined

@@ -331,7 +331,7 @@ export type Redecision = { session: SessionRecord } & (
   | { versions: DecidedVersions; until: number | null; refused?: undefined; blocked?: undefined }
   /** The event of its end. */
   | { refused: AuditRecord; blocked?: undefined }
-  /** It gets no tokens, but goes on. */
+  /** It gets no tokens, but stays active. */
   | { refused?: undefined; blocked: true }
 )
 
