@@ -988,7 +988,7 @@ class SupposedActor(Model):
 
 class SupposedUser(Model):
     id: str
-    private_metadata: Any
+    private_metadata: dict[str, Any]
     """The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true }
     }`.
     """

@@ -831,7 +831,9 @@ export type SupposedActor = {
 export type SupposedUser = {
   id: string
   /** The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true } }`. */
-  privateMetadata: unknown
+  privateMetadata: {
+    [member: string]: unknown
+  }
 }
 
 export type Tag = {

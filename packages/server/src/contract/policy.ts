@@ -230,7 +230,7 @@ export const SupposedActor = PutActorRequestBody.extend({
 export const SupposedUser = z
   .strictObject({
     id: Id,
-    private_metadata: JsonObject.describe(
+    private_metadata: JsonObject.meta({ type: 'object', additionalProperties: true }).describe(
       'The complete private metadata. Policies read `stagedoor` in it, such as `{ "stagedoor": { "protected": true } }`.',
     ),
   })
