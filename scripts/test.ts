@@ -52,6 +52,7 @@ const ON_BOTH = [
     'me',
     'payload',
     'policy',
+    'policy-address',
     'policy-what-if',
     'property',
     'purge',
@@ -64,6 +65,7 @@ const ON_BOTH = [
     'sign-in-tokens',
     'signing-keys',
     'users',
+    'while-acting',
   ].map(name => `packages/server/test/${name}.test.ts`),
   'test/faults/redemption-races.test.ts',
 ]
