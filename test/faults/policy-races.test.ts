@@ -35,6 +35,12 @@ function policyRequests(key: string) {
       json: { kind: 'operator', teams },
       key,
     }),
+    team: (name: string, parents: string[]): Request => ({
+      method: 'PUT',
+      path: `/v1/teams/${name}`,
+      json: { parents },
+      key,
+    }),
     protect: (user: string): Request => ({
       method: 'PATCH',
       path: `/v1/users/${user}/metadata`,
@@ -44,6 +50,28 @@ function policyRequests(key: string) {
     session: (id: string): Request => ({ method: 'GET', path: `/v1/sessions/${id}`, key }),
   }
 }
+
+/** Changes that refuse every session, and are taken back. */
+const CHANGES: {
+  id: string
+  what: string
+  changes: (policy: ReturnType<typeof policyRequests>) => { before: Request; allow: Request; refuse: Request }
+}[] = [
+  {
+    id: 'P2',
+    what: 'the policy',
+    changes: ({ put }) => ({ before: put(NOBODY), allow: put(SUPPORT), refuse: put(NOBODY) }),
+  },
+  {
+    id: 'P4',
+    what: 'the teams that a team is part of',
+    changes: ({ put, team }) => ({
+      before: put('@id("all") permit (principal in Team::"everyone", action in Action::"act", resource);'),
+      allow: team('tier-2', ['technicians', 'everyone']),
+      refuse: team('tier-2', ['technicians']),
+    }),
+  },
+]
 
 for (const kind of databases) {
   /** Two nodes where the database allows it. A change goes to one, mints go to the other. */
@@ -78,49 +106,52 @@ for (const kind of databases) {
       goal('P1', value, '0', wrong.length === 0, () => ({ seed, wrong }))
     })
 
-    it('P2 mints nothing for what an acknowledged change of the policy refuses', async () => {
-      await using database = await kind.open()
-      await using servers = await cluster(database, nodes)
-      const key = servers.secretKey
-      const [ask, policy] = [requests(key), policyRequests(key)]
-      using changing = new Connection(() => servers.servers[0] as never)
-      const minting = Array.from({ length: 3 }, () => new Connection(() => servers.servers.at(-1) as never))
-      await ok(changing, policy.register('olivia@support', ['support']))
-      const { id: user } = (await ok(changing, ask.createUser())).body
-      let [before, after] = [0, 0]
-      for (let round = 0; round < POLICY_RACES; round++) {
-        await ok(changing, policy.put(SUPPORT))
-        const live = await Promise.all(
-          minting.map(async connection => {
-            const token = (
-              await ok(connection, ask.createActorToken(user, { ...SHORT, actor: { sub: 'olivia@support' } }))
-            ).body
-            const redeemed = await ok(connection, ask.redeem(token.token))
-            return { connection, id: redeemed.body.response.created_session_id, cookie: redeemed.cookie ?? '' }
-          }),
-        )
-        let changed = false
-        const load = live.map(async ({ connection, id, cookie }) => {
-          for (;;) {
-            const late = changed
-            const { status } = await connection.request(ask.mint(id, cookie))
-            if (late) {
-              after += 1
-              assertKept('P2', `a mint after the change answered ${status}`, status === 401, () => ({ round }))
-              return
+    for (const { id, what, changes } of CHANGES)
+      it(`${id} mints nothing for what an acknowledged change of ${what} refuses`, async () => {
+        await using database = await kind.open()
+        await using servers = await cluster(database, nodes)
+        const key = servers.secretKey
+        const [ask, policy] = [requests(key), policyRequests(key)]
+        using changing = new Connection(() => servers.servers[0] as never)
+        const minting = Array.from({ length: 3 }, () => new Connection(() => servers.servers.at(-1) as never))
+        await ok(changing, policy.register('olivia@support', ['support', 'tier-2']))
+        const { before: setUp, allow, refuse } = changes(policy)
+        await ok(changing, setUp)
+        const { id: user } = (await ok(changing, ask.createUser())).body
+        let [before, after] = [0, 0]
+        for (let round = 0; round < POLICY_RACES; round++) {
+          await ok(changing, allow)
+          const live = await Promise.all(
+            minting.map(async connection => {
+              const token = (
+                await ok(connection, ask.createActorToken(user, { ...SHORT, actor: { sub: 'olivia@support' } }))
+              ).body
+              const redeemed = await ok(connection, ask.redeem(token.token))
+              return { connection, session: redeemed.body.response.created_session_id, cookie: redeemed.cookie ?? '' }
+            }),
+          )
+          let changed = false
+          const load = live.map(async ({ connection, session, cookie }) => {
+            for (;;) {
+              const late = changed
+              const { status } = await connection.request(ask.mint(session, cookie))
+              if (late) {
+                after += 1
+                assertKept(id, `a mint after the change answered ${status}`, status === 401, () => ({ round }))
+                return
+              }
+              if (status === 200) before += 1
             }
-            if (status === 200) before += 1
-          }
-        })
-        await sleep(20)
-        await ok(changing, policy.put(NOBODY))
-        changed = true
-        await Promise.all(load)
-      }
-      for (const connection of minting) connection[Symbol.dispose]()
-      assert.ok(before > 0 && after === 3 * POLICY_RACES)
-      goal('P2', `0 of ${after} mints after a change gave a token; ${before} came before it`, '0', true)
-    })
+          })
+          await sleep(20)
+          await ok(changing, refuse)
+          changed = true
+          await Promise.all(load)
+        }
+        for (const connection of minting) connection[Symbol.dispose]()
+        assert.ok(before > 0 && after === 3 * POLICY_RACES)
+        goal(id, `0 of ${after} mints after a change gave a token; ${before} came before it`, '0', true)
+      })
 
     it('P3 ends every live session that a change refuses, soon', async () => {
       await using database = await kind.open()
