@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import BetterSqlite3 from 'better-sqlite3'
 import { pino } from 'pino'
 import { times } from '../../../test/support/deep.ts'
@@ -194,9 +195,12 @@ async function onPostgres(): Promise<Searched> {
         .filter(file => times(0, 1) === 1 || statSync(file).mtimeMs >= started)
         .map(bytesOf),
     )
-  const dump = () => {
+  // Not in one synchronous call: PostgreSQL waits until its log is read.
+  const dump = async () => {
     const command = join(postgres.bin, 'pg_dump')
-    return existsSync(command) ? execFileSync(command, [postgres.url()], { maxBuffer: 1e9 }) : undefined
+    if (!existsSync(command)) return undefined
+    const { stdout } = await promisify(execFile)(command, [postgres.url()], { maxBuffer: 1e9, encoding: 'buffer' })
+    return stdout
   }
   return {
     url: postgres.url(),
@@ -209,7 +213,7 @@ async function onPostgres(): Promise<Searched> {
     },
     async sources(when, sure) {
       await postgres.query('checkpoint')
-      const dumped = dump()
+      const dumped = await dump()
       return [
         ...(dumped ? [{ name: `the database, dumped ${when}`, bytes: dumped, sure }] : []),
         { name: `its files, ${when}`, bytes: filesIn(postgres.directory), sure },
