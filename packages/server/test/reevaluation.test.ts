@@ -202,9 +202,9 @@ describe('sessions whose tokens are out', () => {
     const { reevaluation } = server.stagedoor.services.store
     const { write } = reevaluation
     let changes = 0
-    reevaluation.write = async decision => {
-      if (changes++ === 0) await setFacts(server, session.user_id, { protected: true })
-      return write(decision)
+    reevaluation.write = async decisions => {
+      if (decisions.length > 0 && changes++ === 0) await setFacts(server, session.user_id, { protected: true })
+      return write(decisions)
     }
     await setFacts(server, session.user_id, { level: 0 })
     await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')

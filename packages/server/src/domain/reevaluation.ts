@@ -23,15 +23,14 @@ export async function reevaluateSessions(
 ): Promise<{ decided: number; ended: number }> {
   const due = await ctx.store.reevaluation.due(CHOICE * input.limit)
   const sessions = shuffled(ctx, due).slice(0, input.limit)
-  let ended = 0
+  const decisions: Redecision[] = []
   for (let first = 0; first < sessions.length; first += SLICE) {
     const slice = sessions.slice(first, first + SLICE)
-    const decisions = await Promise.all(slice.map(session => decideAgain(ctx, session)))
-    await Promise.all(decisions.map(decision => ctx.store.reevaluation.write(decision)))
-    ended += decisions.filter(({ refused }) => refused !== undefined).length
+    decisions.push(...(await Promise.all(slice.map(session => decideAgain(ctx, session)))))
     await ctx.nextTurn()
   }
-  return { decided: sessions.length, ended }
+  await ctx.store.reevaluation.write(decisions)
+  return { decided: sessions.length, ended: decisions.filter(({ refused }) => refused !== undefined).length }
 }
 
 /** Returns the items in a random order. */

@@ -135,10 +135,10 @@ export interface Store {
     /** Returns actor tokens, those that were created last first. @param before the id of the last one of the previous page */
     latestActs(limit: number, before?: string): Promise<ActorTokenRecord[]>
     /**
-     * Stores a decision: active → revoked if it was refused. Does nothing if something changed since the session was read:
-     * it is still due. A blocked one is due again when its user or actor changes.
+     * Stores decisions: active → revoked for those that were refused. Skips a session if something changed since it was
+     * read, or if another server is writing it: it is still due. A blocked one is due again when its user or actor changes.
      */
-    write(decision: Redecision): Promise<void>
+    write(decisions: Redecision[]): Promise<void>
   }
   users: {
     /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import type { ActorTokenRecord, SessionRecord } from '../domain/records.ts'
-import type { DecidedVersions, Store } from '../domain/store.ts'
-import { type Database, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
+import type { ActorTokenRecord, AuditRecord, SessionRecord } from '../domain/records.ts'
+import type { Redecision, Store } from '../domain/store.ts'
+import { type Database, dynamic, now, nowOnce, param, prepared, recordEvents, sqlFor } from './query.ts'
 import { notCoveredByCutoff } from './revocations.ts'
 
 const policyVersion = sqlFor.selectFrom('instance').select('policy_version')
@@ -58,42 +58,58 @@ const latestActs = prepared<{ limit: number; before_id: string }, ActorTokenReco
 )
 const AFTER_ALL = 'act`'
 
-type Decided = DecidedVersions & { id: string; seen: number; until: number | null }
-
-/** `seen` is what was read before the facts were. If a later change marked the session, the statement does nothing. */
-const confirm = prepared<Decided>(
+/**
+ * Those that are still as they were read before the facts were: no later change has marked them. PostgreSQL skips sessions
+ * that another server is writing, so that two servers never wait for each other.
+ */
+const unchanged = (sessions: readonly SessionRecord[]) =>
   sqlFor
-    .updateTable('sessions')
-    .set({
-      decided_policy: param('policy_version'),
-      decided_user: param('user_version'),
-      decided_actor: param('actor_version'),
-      decided_until: param('until'),
-    })
-    .where('id', '=', param('id'))
-    .where('status', '=', 'active')
-    .where('decided_policy', '=', param('seen')),
-)
+    .selectFrom('sessions as read')
+    .select('read.id')
+    .where(
+      'read.id',
+      'in',
+      sessions.map(({ id }) => id),
+    )
+    .where('read.status', '=', 'active')
+    .where(
+      sql<boolean>`(read.id, read.decided_policy) in
+        (values ${sql.join(sessions.map(({ id, decided_policy }) => sql`(${id}, ${decided_policy})`))})`,
+    )
+    .forUpdate()
+    .skipLocked()
 
-const leave = prepared<{ id: string; seen: number }>(
-  sqlFor
-    .updateTable('sessions')
-    .set({ decided_policy: UNDECIDED as never, decided_until: null })
-    .where('id', '=', param('id'))
-    .where('status', '=', 'active')
-    .where('decided_policy', '=', param('seen')),
-)
+type Allowed = Extract<Redecision, { until: number | null }>
 
-const end = prepared<{ id: string; seen: number }, SessionRecord>(
-  sqlFor
-    .updateTable('sessions')
-    .set({ status: 'revoked', updated_at: now })
-    .where('id', '=', param('id'))
-    .where('status', '=', 'active')
-    .where('decided_policy', '=', param('seen'))
-    .where(notCoveredByCutoff('sessions'))
-    .returningAll(),
-)
+function confirm(decisions: readonly Allowed[]) {
+  const rows = decisions.map(({ session, until, versions }) => {
+    const { policy_version, user_version, actor_version } = versions
+    return sql`(${session.id}, ${policy_version}, ${user_version}, ${actor_version}, ${until ?? 0})`
+  })
+  return dynamic(sql`
+    update sessions set decided_policy = decided.column2, decided_user = decided.column3, decided_actor = decided.column4,
+      decided_until = nullif(decided.column5, 0)
+    from (values ${sql.join(rows)}) as decided
+    where id = decided.column1 and id in (${unchanged(decisions.map(({ session }) => session))})`)
+}
+
+const leave = (sessions: readonly SessionRecord[]) =>
+  dynamic(
+    sqlFor
+      .updateTable('sessions')
+      .set({ decided_policy: UNDECIDED as never, decided_until: null })
+      .where('id', 'in', unchanged(sessions)),
+  )
+
+const end = (sessions: readonly SessionRecord[]) =>
+  dynamic<SessionRecord>(
+    sqlFor
+      .updateTable('sessions')
+      .set({ status: 'revoked', updated_at: now })
+      .where('id', 'in', unchanged(sessions))
+      .where(notCoveredByCutoff('sessions'))
+      .returningAll() as never,
+  )
 
 export function reevaluation(db: Database): Store['reevaluation'] {
   return {
@@ -105,12 +121,20 @@ export function reevaluation(db: Database): Store['reevaluation'] {
     latest: limit => db.all(latest({ limit })),
     latestActs: (limit, before = AFTER_ALL) => db.all(latestActs({ limit, before_id: before })),
 
-    async write({ session: { id, decided_policy: seen }, ...decision }) {
-      if (decision.blocked) await db.transition({ query: leave({ id, seen }) })
-      else if (decision.refused === undefined)
-        await db.transition({ query: confirm({ id, seen, until: decision.until, ...decision.versions }) })
-      else
-        await db.transition({ query: end({ id, seen }), required: true, revokes: true }, recordEvent(decision.refused))
+    async write(decisions) {
+      const events = new Map<string, AuditRecord>()
+      for (const { session, refused } of decisions) if (refused) events.set(session.id, refused)
+      const refused = decisions.flatMap(decision => (decision.refused ? [decision.session] : []))
+      const blocked = decisions.flatMap(decision => (decision.blocked ? [decision.session] : []))
+      const allowed = decisions.filter(decision => 'until' in decision)
+      if (allowed.length > 0) await db.transition({ query: confirm(allowed) })
+      if (blocked.length > 0) await db.transition({ query: leave(blocked) })
+      if (refused.length === 0) return
+      await db.transition<SessionRecord>({
+        query: end(refused),
+        revokes: true,
+        next: ended => recordEvents(ended.flatMap(({ id }) => events.get(id) ?? [])),
+      })
     },
   }
 }
