@@ -19,29 +19,26 @@ const acting = sqlFor
 const UNDECIDED = sql.lit(-1)
 
 /** A change of the user or the actor marked them. */
-const marked = prepared<{ limit: number }, SessionRecord>(
-  acting.where('decided_policy', '<', UNDECIDED).limit(param('limit')) as never,
-)
+const marked = acting.where('decided_policy', '<', UNDECIDED)
 
 /** They were decided about with an earlier version of the policy. */
-const outdated = prepared<{ limit: number }, SessionRecord>(
-  acting
-    .where('decided_policy', '>', UNDECIDED)
-    .where('decided_policy', '<', policyVersion)
-    .limit(param('limit')) as never,
-)
+const outdated = acting.where('decided_policy', '>', UNDECIDED).where('decided_policy', '<', policyVersion)
 
 /** The decision was for a limited time. */
-const overdue = prepared<{ limit: number }, SessionRecord>(
-  acting
-    // Without a lower bound PostgreSQL expects a third of all active sessions, and reads all of them.
-    .where('decided_until', '>', sql.lit(0))
-    .where(sql<boolean>`decided_until <= ${nowOnce}`)
-    .limit(param('limit')) as never,
-)
+const overdue = acting
+  // Without a lower bound PostgreSQL expects a third of all active sessions, and reads all of them.
+  .where('decided_until', '>', sql.lit(0))
+  .where(sql<boolean>`decided_until <= ${nowOnce}`)
 
-/** One query for each reason: joined with `or` they would read all active sessions. Exported for the test of their plans. */
-export const due = [marked, outdated, overdue]
+/**
+ * One query for each reason: joined with `or` they would read all active sessions. They are not prepared: PostgreSQL would
+ * keep the plan that it made for an empty table, which reads all of it. Exported for the test of their plans.
+ */
+export const due = [marked, outdated, overdue].map(
+  query =>
+    ({ limit }: { limit: number }) =>
+      dynamic<SessionRecord>(query.limit(limit) as never),
+)
 
 const latest = prepared<{ limit: number }, SessionRecord>(acting.orderBy('id', 'desc').limit(param('limit')) as never)
 
