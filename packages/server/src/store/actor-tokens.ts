@@ -4,17 +4,28 @@ import type { DecidedVersions, DecisionRow, Store } from '../domain/store.ts'
 import { disabledActorLocked, lockedActor } from './actors.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { readList } from './lists.ts'
-import { columnValue, type Database, insertInto, now, nowOnce, param, prepared, recordEvent, sqlFor } from './query.ts'
+import {
+  columnValue,
+  type Database,
+  insertInto,
+  instanceRow,
+  now,
+  nowOnce,
+  param,
+  prepared,
+  recordEvent,
+  sqlFor,
+} from './query.ts'
 import { notCoveredByCutoff, statusOf } from './revocations.ts'
 import { columns } from './schema.ts'
 import { blockedActorLocked, selfAsActor } from './users.ts'
 
 const actorTokenColumns = Object.keys(columns.actor_tokens) as (keyof typeof columns.actor_tokens)[]
 
-/** Everything that a decision depends on, with the versions of it, in one read. */
-const findForDecision = prepared<{ user_id: string; actor_sub: string }, DecisionRow>(
+/** Everything that a decision depends on, with the versions of it, in one read. Exported for the test of its plan. */
+export const findForDecision = prepared<{ user_id: string; actor_sub: string }, DecisionRow>(
   sqlFor
-    .selectFrom('instance')
+    .selectFrom(instanceRow)
     .innerJoin('users', join => join.on('users.id', '=', param('user_id')))
     .leftJoin('actors', join => join.on('actors.sub', '=', param('actor_sub')))
     // The actor's own user: the registered one, or the one whose id or external id is the sub.

@@ -100,6 +100,16 @@ function nodeOf(query: Compilable<unknown> | RawBuilder<unknown>): RootOperation
   return (query as unknown as { toOperationNode(): RootOperationNode }).toOperationNode()
 }
 
+/**
+ * The row of the instance, to join with. The limit tells PostgreSQL that it is one row: it never analyzes a table of one row,
+ * and would expect a thousand.
+ */
+export const instanceRow = sqlFor
+  .selectFrom('instance')
+  .select(['keyring_version', 'policy_version'])
+  .limit(sql.lit(1))
+  .as('instance')
+
 /** Returns the values that are sent for the parameters of a compiled query. */
 export function bindAll(parameters: readonly unknown[], args: Record<string, unknown>, time: () => number): unknown[] {
   return parameters.map(value =>

@@ -8,6 +8,7 @@ import {
   type Database,
   dynamic,
   insertInto,
+  instanceRow,
   now,
   nowOnce,
   param,
@@ -48,11 +49,12 @@ const find = prepared<{ id: string }, SessionRecord>(
     .where('id', '=', param('id')) as never,
 )
 
-const findForMint = prepared<{ id: string }, MintFacts>(
+/** Exported for the test of its plan. */
+export const findForMint = prepared<{ id: string }, MintFacts>(
   sqlFor
     .selectFrom('sessions')
     .innerJoin('clients', 'clients.id', 'sessions.client_id')
-    .innerJoin('instance', join => join.onTrue())
+    .innerJoin(instanceRow, join => join.onTrue())
     .leftJoin('users', 'users.id', 'sessions.user_id')
     // The actor by id and by external id: one lookup in an index each.
     .leftJoin('users as actor_users', 'actor_users.id', 'sessions.actor_sub')
