@@ -135,7 +135,7 @@ function statements(size: number, now: number, dialect: Dialect): string[] {
     `insert into identifiers (id, user_id, kind, value, position, created_at, updated_at)
       select replace(id, 'user_', 'idn_'), id, 'email_address', external_id || '@example.com', 0, created_at, updated_at from users where external_id is not null`,
     // Materialized, so that each expression is calculated once.
-    `insert into sessions (id, client_id, user_id, status, actor, actor_sub, actor_token_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at)
+    `insert into sessions (id, client_id, user_id, status, actor, actor_sub, actor_token_id, idle_timeout_seconds, last_active_at, expire_at, abandon_at, created_at, updated_at, written_at, decided_policy, decided_user, decided_actor)
       with s as materialized (select n, ${timeOf('n', size)} as made, ${ofUser} as of_user, ${actorSub} as actor_sub,
         case when n > ${Math.floor(size * (1 - LIVE))} then 'active' when n % 20 < 12 then 'expired' when n % 20 < 16 then 'ended'
           when n % 20 < 18 then 'revoked' else 'abandoned' end as status from ${dialect.series(size)})
@@ -143,7 +143,7 @@ function statements(size: number, now: number, dialect: Dialect): string[] {
         ${id('act', requested('made'))}, 86400, made, ${lives('made + 1800000')},
         ${lives(`made + case status when 'abandoned' then 600000 else 1800000 end`)}, made,
         case status when 'active' then made when 'expired' then made + 1800000 + ${scattered('n', 5_000)}
-          when 'abandoned' then made + 600000 + ${scattered('n', 5_000)} else made + 60000 + ${scattered('n', 1_700_000)} end, made
+          when 'abandoned' then made + 600000 + ${scattered('n', 5_000)} else made + 60000 + ${scattered('n', 1_700_000)} end, made, 0, 0, 0
       from s`,
     `insert into clients (id, rotating_token_hash, last_active_session_id, created_at, updated_at)
       select client_id, '${hash('sha256', ROTATING_TOKEN)}', id, created_at, created_at from sessions`,

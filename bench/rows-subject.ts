@@ -17,6 +17,8 @@ export type Operation = (typeof OPERATIONS)[number]
 
 export const CONNECTIONS = 8
 const SAMPLE = 20_000
+/** Sessions that mints use in turn, in databases of all sizes: those that 10 thousand sessions have. */
+const SESSIONS = 500
 /** Sessions and users are sampled from this many of the newest. */
 const NEWEST = 200_000
 /** Kills per measurement. Each revokes one pending token of an actor with very many past sessions. */
@@ -133,6 +135,7 @@ export async function subjectOn(database: Database, secrets: Record<string, stri
   const live = await sampled(
     database,
     `select id, client_id from sessions where status = 'active' and idle_timeout_seconds = 86400 and actor_sub not like 'nightly-agent-%' order by id desc limit ${Math.min(NEWEST, Math.floor(database.size * LIVE))}`,
+    SESSIONS,
   )
   const sessions = live.map(({ id, client_id }) => ({
     id,
@@ -151,10 +154,10 @@ export async function subjectOn(database: Database, secrets: Record<string, stri
 }
 
 /** Returns a pseudo-random sample. */
-async function sampled(database: Database, sql: string) {
+async function sampled(database: Database, sql: string, count = SAMPLE) {
   const rows = await database.rows(sql)
-  const step = Math.max(1, rows.length / SAMPLE)
-  return Array.from({ length: Math.min(SAMPLE, rows.length) }, (_, i) => rows[Math.floor(i * step)])
+  const step = Math.max(1, rows.length / count)
+  return Array.from({ length: Math.min(count, rows.length) }, (_, i) => rows[Math.floor(i * step)])
 }
 
 const some = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * values.length)] as T

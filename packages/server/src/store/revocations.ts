@@ -108,7 +108,8 @@ export function revocations(db: Database): Store['revocations'] {
           .select('id')
           .where('status', '=', sql.lit(usable) as never)
           .where('written_at', '<=', at)
-        if (column) due = due.where(column, '=', subject)
+        // In the order of its index, so that PostgreSQL does not read the active rows of all others.
+        if (column) due = due.where(column, '=', subject).orderBy('id')
         return dynamic(
           sqlFor
             .updateTable(table)
