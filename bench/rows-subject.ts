@@ -49,7 +49,7 @@ async function filledOnce(mark: string, size: number, fill: () => Promise<void>)
 export async function sqliteOf(folder: string, size: number): Promise<Database> {
   const path = join(folder, `rows-${size}.db`)
   await filledOnce(`${path}.filled`, size, async () => {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
+    for (const suffix of ['', '-wal', '-shm', '-acknowledged']) rmSync(path + suffix, { force: true })
     await migrateDatabase(`sqlite:${path}`)
     fillSqlite(path, size)
   })
