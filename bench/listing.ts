@@ -1,11 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { loadavg } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startChild, workFolder } from './child.ts'
+import { startChild } from './child.ts'
 import type { Kept, Kind } from './rate.ts'
-import { postgresOf, sqliteOf, subjectOn } from './rows-subject.ts'
+import { databasesIn, postgresOf, sqliteOf, subjectOn } from './rows-subject.ts'
 import { ratioOf, type Spread, spreadOf, verdictOf } from './stats.ts'
 
 /**
@@ -31,13 +28,7 @@ const RATES = { mint: 100, revoke_session: 20, health: 100 }
 /** Maximum p99 during lists, relative to the p99 without. */
 const AIM = 2
 
-const folder = options.folder ?? mkdtempSync(join(workFolder(), 'listing-'))
-mkdirSync(folder, { recursive: true })
-if (options.folder === undefined) process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-const secrets = {
-  STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
-  STAGEDOOR_SECRET_KEY: `sk_live_${randomBytes(24).toString('hex')}`,
-}
+const { folder, secrets } = databasesIn(options.folder)
 
 async function measureOn(on: string): Promise<void> {
   await using database = on === 'postgres' ? await postgresOf(folder, size) : await sqliteOf(folder, size)

@@ -1,5 +1,17 @@
-import { chownSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import BetterSqlite3 from 'better-sqlite3'
 import { loadConfig } from '../packages/server/src/config.ts'
@@ -37,6 +49,26 @@ export interface Database extends AsyncDisposable {
   bytes(): Promise<number>
   // biome-ignore lint/suspicious/noExplicitAny: rows of any query
   rows(sql: string): Promise<any[]>
+}
+
+/**
+ * Prepares the folder of the databases. The secrets stay the same for databases that are kept.
+ * @param given the folder; without it a temporary one, which is deleted at the end
+ */
+export function databasesIn(given: string | undefined): { folder: string; secrets: Record<string, string> } {
+  const folder = given ?? mkdtempSync(join(tmpdir(), 'stagedoor-rows-'))
+  mkdirSync(folder, { recursive: true })
+  // PostgreSQL runs as another account if this is root.
+  if (process.getuid?.() === 0) chmodSync(folder, 0o711)
+  if (given === undefined) process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+  const file = join(folder, 'secrets.json')
+  const made = {
+    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
+    STAGEDOOR_SECRET_KEY: `sk_live_${randomBytes(24).toString('hex')}`,
+  }
+  if (!existsSync(file)) writeFileSync(file, JSON.stringify(made), { mode: 0o600 })
+  return { folder, secrets: JSON.parse(readFileSync(file, 'utf8')) }
 }
 
 /** Fills a database unless an earlier run did. */

@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, loadavg, type as osType, release, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { cpus, loadavg, type as osType, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { canPin } from './child.ts'
 import {
   CONNECTIONS,
   type Database,
+  databasesIn,
   measured,
   OPERATIONS,
   type Operation,
@@ -44,23 +43,7 @@ const seconds = Number(options.seconds)
 const FLAT = 1.3
 const WARM_UPS = 3
 
-const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'stagedoor-rows-'))
-mkdirSync(folder, { recursive: true })
-// PostgreSQL runs as another account if this is root.
-if (process.getuid?.() === 0) chmodSync(folder, 0o711)
-if (options.folder === undefined) process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-
-/** The secrets stay the same for databases that are kept. */
-const secrets: Record<string, string> = (() => {
-  const file = join(folder, 'secrets.json')
-  const made = {
-    STAGEDOOR_MASTER_KEY: randomBytes(32).toString('base64'),
-    STAGEDOOR_SECRET_KEY: `sk_live_${randomBytes(24).toString('hex')}`,
-  }
-  if (!existsSync(file)) writeFileSync(file, JSON.stringify(made), { mode: 0o600 })
-  return JSON.parse(readFileSync(file, 'utf8'))
-})()
+const { folder, secrets } = databasesIn(options.folder)
 
 interface Figure {
   on: string

@@ -19,7 +19,7 @@ const ENDED_WITHIN = 1_000
 const SHORT = { expires_in_seconds: 3_600, session_max_duration_in_seconds: 3_600 }
 
 const SUPPORT = '@id("support") permit (principal in Team::"support", action in Action::"act", resource);'
-const NOBODY = '@id("support") permit (principal in Team::"nobody", action in Action::"act", resource);'
+const OTHERS = '@id("support") permit (principal in Team::"other", action in Action::"act", resource);'
 
 function policyRequests(key: string) {
   return {
@@ -60,7 +60,7 @@ const CHANGES: {
   {
     id: 'P2',
     what: 'the policy',
-    changes: ({ put }) => ({ before: put(NOBODY), allow: put(SUPPORT), refuse: put(NOBODY) }),
+    changes: ({ put }) => ({ before: put(OTHERS), allow: put(SUPPORT), refuse: put(OTHERS) }),
   },
   {
     id: 'P4',
@@ -176,7 +176,7 @@ for (const kind of databases) {
       )
       const told = new Map<string, number>()
       const feed = await followed(`${servers.servers.at(-1)?.url}/v1/revocations`, key, told)
-      await ok(changing, policy.put(NOBODY))
+      await ok(changing, policy.put(OTHERS))
       const from = performance.now()
       await until(
         () => ids.every(id => told.has(id)),

@@ -99,7 +99,7 @@ describe('sessions whose tokens are out', () => {
     await settled(server)
     assert.equal(await statusOf(server, session), 'active')
     await register(server, 'olivia', { disabled: true })
-    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
+    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session is still active')
   })
 
   it('stay active through a lock, and get no tokens until it ends', async () => {
@@ -130,7 +130,7 @@ describe('sessions whose tokens are out', () => {
       await settled(server)
       await setFacts(server, session.user_id, { protected: true })
       // Another rule refuses it too.
-      await until(async () => (await statusOf(server, session)) === 'revoked', `the session of ${sub} goes on`)
+      await until(async () => (await statusOf(server, session)) === 'revoked', `the session of ${sub} is still active`)
       expectOk(await server.call('POST', `${path}/unlock`))
     }
   })
@@ -144,7 +144,7 @@ describe('sessions whose tokens are out', () => {
     await settled(server)
     assert.equal(await statusOf(server, session), 'active')
     server.clock.advance(1)
-    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
+    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session is still active')
   })
 
   it('are on the revocation feed', async () => {
@@ -207,7 +207,7 @@ describe('sessions whose tokens are out', () => {
       return write(decisions)
     }
     await setFacts(server, session.user_id, { level: 0 })
-    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
+    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session is still active')
     assert.equal(changes, 2)
   })
 
@@ -224,7 +224,7 @@ describe('sessions whose tokens are out', () => {
     assert.equal((await mint()).status, 503)
     assert.equal(await statusOf(server, session), 'active')
     policy.decide = decide
-    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session goes on')
+    await until(async () => (await statusOf(server, session)) === 'revoked', 'the session is still active')
   })
 })
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RawNode } from 'kysely'
 import { z } from 'zod'
-import { fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
+import { AGENTS, fillPostgres, fillSqlite } from '../../../bench/rows-fill.ts'
 import { COMMAND } from '../../../test/support/command.ts'
 import { testDatabase } from '../../../test/support/database.ts'
 import { times } from '../../../test/support/deep.ts'
@@ -29,6 +29,7 @@ import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
 import type { BoundQuery, Database } from '../src/store/query.ts'
 import { due } from '../src/store/reevaluation.ts'
+import { revocations } from '../src/store/revocations.ts'
 import { secretKeys } from '../src/store/secret-keys.ts'
 import { sessions } from '../src/store/sessions.ts'
 import { Sqlite } from '../src/store/sqlite/sqlite.ts'
@@ -323,6 +324,21 @@ for (const [on, filled, explain] of [
           const [row] = await explained<Explained>(there.db, query, 'explain (analyze, format json)')
           for (const node of flat(row?.['QUERY PLAN'][0].Plan as PlanNode)) assert.ok(rowsRead(node) <= 1, plan)
         }
+      }
+    })
+
+    it('a kill switch finds what it ends by its actor or user', async () => {
+      const queries: BoundQuery[] = []
+      const transition = async (first: { query: BoundQuery }) => void queries.push(first.query)
+      const { applyCutoff } = revocations(Object.assign(Object.create(there.db), { transition }))
+      for (const [scope, subject, index] of [
+        ['actor', AGENTS[0], 'by_actor'],
+        ['user', 'user_1', 'by_user'],
+      ] as const) {
+        const none = { actorToken: () => assert.fail(), session: () => assert.fail() }
+        // Few of very many: PostgreSQL would expect to find them soon among all.
+        await applyCutoff({ scope, subject, at: Date.now() } as never, 1, none)
+        for (const query of queries.splice(0)) assert.match(await planOf(there.db, query, explain), new RegExp(index))
       }
     })
 

@@ -96,7 +96,7 @@ export async function createActorToken(ctx: Context, input: CreateActorToken, on
   const key = once && { ...once, made_id: token.id }
   const why = () => whyNotFor(ctx, token)
   // A backend creates it, so the actor's address is the one that it names.
-  const request = actingRequest(token, frozenFactsOf(token).ip ?? null)
+  const request = actingRequest(token, input.ip ?? null)
   return whileDecided(ctx, request, why, async decided => {
     const event = actorTokenEvent(ctx, 'create', token, undefined, decided)
     if (await ctx.store.actorTokens.insert(token, decided?.versions, event, key)) return token

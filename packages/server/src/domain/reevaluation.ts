@@ -14,13 +14,13 @@ const CHOICE = 4
  * Sessions that are no longer allowed end. A mint does the same for its own session; this reaches the sessions whose tokens
  * are already out.
  * @param input.limit maximum number of sessions
- * @returns how many were decided about, and how many ended
+ * @returns how many were decided about, and how many of these decisions were stored
  * @throws ApiError policy_unavailable
  */
 export async function reevaluateSessions(
   ctx: Context,
   input: { limit: number },
-): Promise<{ decided: number; ended: number }> {
+): Promise<{ decided: number; stored: number }> {
   const due = await ctx.store.reevaluation.due(CHOICE * input.limit)
   const sessions = shuffled(ctx, due).slice(0, input.limit)
   const decisions: Redecision[] = []
@@ -29,8 +29,7 @@ export async function reevaluateSessions(
     decisions.push(...(await Promise.all(slice.map(session => decideAgain(ctx, session)))))
     await ctx.nextTurn()
   }
-  await ctx.store.reevaluation.write(decisions)
-  return { decided: sessions.length, ended: decisions.filter(({ refused }) => refused !== undefined).length }
+  return { decided: sessions.length, stored: await ctx.store.reevaluation.write(decisions) }
 }
 
 /** Returns the items in a random order. */

@@ -137,8 +137,9 @@ export interface Store {
     /**
      * Stores decisions: active → revoked for those that were refused. Skips a session if something changed since it was
      * read, or if another server is writing it: it is still due. A blocked one is due again when its user or actor changes.
+     * @returns how many were stored
      */
-    write(decisions: Redecision[]): Promise<void>
+    write(decisions: Redecision[]): Promise<number>
   }
   users: {
     /** Fails with `UniqueValueTaken` if an identifier, username or external id belongs to another user. */

@@ -19,10 +19,11 @@ export function reevaluation(metrics: Pick<Metrics, 'reevaluated'> | undefined):
       const start = performance.now()
       try {
         let decided = 0
-        let last = BATCH
-        while (last === BATCH && !ctx.stopping.aborted) {
-          last = (await reevaluateSessions(ctx, { limit: BATCH })).decided
-          decided += last
+        let last = { decided: BATCH, stored: BATCH }
+        // If nothing can be stored, another transaction has locked the rows: the next run comes soon enough.
+        while (last.decided === BATCH && last.stored > 0 && !ctx.stopping.aborted) {
+          last = await reevaluateSessions(ctx, { limit: BATCH })
+          decided += last.decided
         }
         if (decided > 0) metrics?.reevaluated((performance.now() - start) / 1_000)
       } catch (error) {

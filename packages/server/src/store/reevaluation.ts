@@ -83,11 +83,12 @@ function confirm(decisions: readonly Allowed[]) {
     const { policy_version, user_version, actor_version } = versions
     return sql`(${session.id}, ${policy_version}, ${user_version}, ${actor_version}, ${until ?? 0})`
   })
-  return dynamic(sql`
+  return dynamic<{ id: string }>(sql`
     update sessions set decided_policy = decided.column2, decided_user = decided.column3, decided_actor = decided.column4,
       decided_until = nullif(decided.column5, 0)
     from (values ${sql.join(rows)}) as decided
-    where id = decided.column1 and id in (${unchanged(decisions.map(({ session }) => session))})`)
+    where id = decided.column1 and id in (${unchanged(decisions.map(({ session }) => session))})
+    returning id`)
 }
 
 const leave = (sessions: readonly SessionRecord[]) =>
@@ -95,7 +96,8 @@ const leave = (sessions: readonly SessionRecord[]) =>
     sqlFor
       .updateTable('sessions')
       .set({ decided_policy: UNDECIDED as never, decided_until: null })
-      .where('id', 'in', unchanged(sessions)),
+      .where('id', 'in', unchanged(sessions))
+      .returning('id'),
   )
 
 const end = (sessions: readonly SessionRecord[]) =>
@@ -124,14 +126,18 @@ export function reevaluation(db: Database): Store['reevaluation'] {
       const refused = decisions.flatMap(decision => (decision.refused ? [decision.session] : []))
       const blocked = decisions.flatMap(decision => (decision.blocked ? [decision.session] : []))
       const allowed = decisions.filter(decision => 'until' in decision)
-      if (allowed.length > 0) await db.transition({ query: confirm(allowed) })
-      if (blocked.length > 0) await db.transition({ query: leave(blocked) })
-      if (refused.length === 0) return
-      await db.transition<SessionRecord>({
-        query: end(refused),
-        revokes: true,
-        next: ended => recordEvents(ended.flatMap(({ id }) => events.get(id) ?? [])),
-      })
+      const stored = [
+        allowed.length > 0 ? await db.transition({ query: confirm(allowed) }) : [],
+        blocked.length > 0 ? await db.transition({ query: leave(blocked) }) : [],
+        refused.length > 0
+          ? await db.transition<SessionRecord>({
+              query: end(refused),
+              revokes: true,
+              next: ended => recordEvents(ended.flatMap(({ id }) => events.get(id) ?? [])),
+            })
+          : [],
+      ]
+      return stored.reduce((sum, rows) => sum + (rows?.length ?? 0), 0)
     },
   }
 }
