@@ -13,7 +13,7 @@ import { Hierarchies } from './domain/hierarchies.ts'
 import { NeedsLimit } from './domain/needs-limit.ts'
 import { systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
-import { RememberedDecisions } from './domain/remembered-decisions.ts'
+import { RecentReads, RememberedDecisions } from './domain/remembered-decisions.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
 import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
@@ -226,6 +226,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     policy: createPolicyEngine(),
     defaultPolicy: DEFAULT_POLICY,
     decisions: new RememberedDecisions(),
+    recentReads: new RecentReads(clock),
     needs: new NeedsLimit(clock),
     hierarchies: new Hierarchies(store),
     nextTurn,

@@ -251,6 +251,61 @@ when { principal has teem || context.approvals > 0 };`
     assert.equal((await mint(server, session)).status, 401)
   })
 
+  it('decides on what it read in the last minute, and reads again whenever that has changed', async () => {
+    await using server = await testServer({ env })
+    await register(server, 'olivia', { teams: ['support'] })
+    await register(server, 'norbert')
+    expectOk(await put(server, '@id("s") permit (principal in Team::"support", action in Action::"act", resource);'))
+    const { id } = await server.createUser()
+    const { actorTokens } = server.stagedoor.services.store
+    const find = actorTokens.findForDecision
+    let reads = 0
+    actorTokens.findForDecision = async (user_id, actor_sub) => {
+      reads += 1
+      return find(user_id, actor_sub)
+    }
+    const readsOf = async (work: () => Promise<unknown>) => {
+      const before = reads
+      await work()
+      return reads - before
+    }
+    const create = async (sub = 'olivia') => expectOk(await act(server, id, sub)).token
+    const redeem = async (ticket: string) =>
+      expectOk(await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket }))
+    const createAndRedeem = async () => redeem(await create())
+    assert.equal(await readsOf(createAndRedeem), 1)
+    assert.equal(await readsOf(createAndRedeem), 0)
+    server.clock.advance(61)
+    assert.equal(await readsOf(createAndRedeem), 1)
+    // A refusal is never decided on an earlier read.
+    assert.equal(await readsOf(async () => refused(await act(server, id, 'norbert'), [])), 1)
+    assert.equal(await readsOf(async () => refused(await act(server, id, 'norbert'), [])), 1)
+    await register(server, 'norbert', { teams: ['support'] })
+    assert.equal(await readsOf(() => create('norbert')), 1)
+    const changes: [narrow: () => Promise<unknown>, widen: () => Promise<unknown>, rules: string[]][] = [
+      [
+        () => setMetadata(server, id, { protected: true }),
+        () => setMetadata(server, id, { protected: false }),
+        ['base.protected'],
+      ],
+      [() => register(server, 'olivia', { teams: [] }), () => register(server, 'olivia', { teams: ['support'] }), []],
+      [
+        async () => expectOk(await put(server, `${ALL} @id("no") forbid (principal, action, resource);`)),
+        async () => expectOk(await put(server, ALL)),
+        ['no'],
+      ],
+    ]
+    for (const [narrow, widen, rules] of changes) {
+      const ticket = await create()
+      await narrow()
+      refused(await act(server, id, 'olivia'), rules)
+      const answer = await server.post('/v1/client/sign_ins', { strategy: 'ticket', ticket })
+      assert.deepEqual([answer.status, answer.codes], [403, ['acting_refused']], answer.text)
+      await widen()
+      await redeem(ticket)
+    }
+  })
+
   it('gives no token for what it refuses, although users and actors change at the same time', async () => {
     await using server = await testServer({ env })
     await register(server, 'olivia', { teams: ['support'] })

@@ -17,6 +17,7 @@ import {
   browserAddress,
   type Decided,
   decide,
+  decideForWrite,
   type FrozenFacts,
   frozenFacts,
   frozenFactsOf,
@@ -124,7 +125,8 @@ async function whileDecided<T>(
   write: (decided: Decided | undefined) => Promise<T | undefined>,
 ): Promise<T> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const decided = request && (await decide(ctx, request))
+    // What was read before holds in most cases. If the write says that it does not, everything is read again.
+    const decided = request && (await (attempt === 0 ? decideForWrite(ctx, request) : decide(ctx, request)))
     if (decided && !decided.decision.allowed) throw (await why()) ?? actingRefused(ctx, request, decided)
     const written = await write(decided)
     if (written !== undefined) return written

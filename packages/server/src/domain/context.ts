@@ -8,7 +8,7 @@ import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
-import type { RememberedDecisions } from './remembered-decisions.ts'
+import type { RecentReads, RememberedDecisions } from './remembered-decisions.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
 import type { Store } from './store.ts'
 
@@ -32,6 +32,7 @@ export interface Services {
   /** The policy that is in force until another one is applied. */
   defaultPolicy: PolicyDocument
   decisions: RememberedDecisions
+  recentReads: RecentReads
   needs: NeedsLimit
   hierarchies: Hierarchies
   /** Gives other work its turn. For work that takes more than some milliseconds. */

@@ -144,9 +144,26 @@ export function frozenFactsOf(
 export async function decide(ctx: Context, request: ActingRequest, explain = false): Promise<Decided | undefined> {
   const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
   if (!row) return undefined
-  const loaded = await readyPolicy(ctx, row.policy_version)
-  const facts = await factsOf(ctx, row, request)
+  ctx.recentReads.set(request, row)
+  return decideOn(ctx, row, request, explain)
+}
+
+/**
+ * Decides on what was read in the last minute, if that allows the request; otherwise on what is stored now. Only for
+ * callers whose write checks the versions: if anything has changed since, it writes nothing.
+ * @returns undefined if there is no such user
+ * @throws ApiError policy_unavailable
+ */
+export async function decideForWrite(ctx: Context, request: ActingRequest): Promise<Decided | undefined> {
+  const recent = ctx.recentReads.get(request)
+  const decided = recent && (await decideOn(ctx, recent, request))
+  return decided?.decision.allowed ? decided : decide(ctx, request)
+}
+
+async function decideOn(ctx: Context, row: DecisionRow, request: ActingRequest, explain = false): Promise<Decided> {
   const { policy_version, user_version, actor_version } = row
+  const loaded = await readyPolicy(ctx, policy_version)
+  const facts = await factsOf(ctx, row, request)
   const versions = { policy_version, user_version, actor_version }
   const { access } = request.frozen
   const decision = await unlessUnavailable(() => ctx.policy.decide(policy_version, facts, access, { explain }))
