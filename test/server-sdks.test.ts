@@ -96,6 +96,11 @@ async function clerkPage(page: Page, app: App): Promise<void> {
   assert.equal(await page.evaluate('missing'), 0)
 }
 
+/** Signs out. clerk-js then navigates to the app's start page. */
+async function signOut(page: Page): Promise<void> {
+  await Promise.all([page.waitForURL(url => url.pathname !== '/sign-in'), clerk(page, 'signOut()')])
+}
+
 /** Returns an expired session token. */
 async function oldToken({ server, clock }: Setting, sessionId: string): Promise<string> {
   clock.advance(-120)
@@ -315,7 +320,7 @@ for (const sdk of SDKS) {
 
         await clerkPage(page, app)
         assert.equal((await clerk(page, 'session.actor')).sub, actor.sub)
-        await clerk(page, 'signOut()')
+        await signOut(page)
         await page.goto(`${app.url}/`)
         assert.deepEqual(said({ text: await page.content() }), NOBODY)
         assert.equal(expectOk(await server.call('GET', `/v1/sessions/${first.sessionId}`)).status, 'ended')
@@ -426,7 +431,7 @@ for (const [sdk, kind] of [
       assert.deepEqual(said({ text: await page.content() }), first)
       assert.equal(page.url(), `${app.url}/?tab=1`)
       await clerkPage(page, app)
-      await clerk(page, 'signOut()')
+      await signOut(page)
       await page.goto(`${app.url}/`)
       assert.deepEqual(said({ text: await page.content() }), NOBODY)
       assert.deepEqual([...new Set(asked)], [app.url])
