@@ -41,11 +41,13 @@ export class TextRejected extends Error {
   }
 }
 
+/** The thread that waits for another job. Engines of one process share it. */
+let idle: { thread: Worker; jobs: number; stop: () => void } | undefined
+
 export class PolicyWorker {
   readonly #limits: WorkerLimits
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
-  #idle: { thread: Worker; jobs: number; stop: () => void } | undefined
 
   constructor(limits: WorkerLimits) {
     this.#limits = limits
@@ -104,12 +106,12 @@ export class PolicyWorker {
 
   /** Returns the thread that waits, or a new one. */
   #take(): { thread: Worker; jobs: number } {
-    const idle = this.#idle
-    this.#idle = undefined
-    if (idle) {
-      idle.stop()
-      idle.thread.ref()
-      return idle
+    const waiting = idle
+    idle = undefined
+    if (waiting) {
+      waiting.stop()
+      waiting.thread.ref()
+      return waiting
     }
     const thread = new Worker(FILE, {
       // The text gets no secrets and little memory, even if it should find a way to run code.
@@ -120,10 +122,14 @@ export class PolicyWorker {
     return { thread, jobs: 0 }
   }
 
-  /** Lets a thread wait for another job. It does not keep the process alive. */
+  /** Lets a thread wait for another job, unless one does already. It does not keep the process alive. */
   #keep(thread: Worker, jobs: number): void {
+    if (idle) {
+      void thread.terminate()
+      return
+    }
     const end = () => {
-      this.#idle = undefined
+      idle = undefined
       void thread.terminate()
     }
     const timer = setTimeout(end, IDLE_MS).unref()
@@ -133,6 +139,6 @@ export class PolicyWorker {
       thread.off('error', end).off('exit', end)
     }
     thread.unref()
-    this.#idle = { thread, jobs, stop }
+    idle = { thread, jobs, stop }
   }
 }
