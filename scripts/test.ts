@@ -37,6 +37,7 @@ const BUNDLE = join(root, 'packages/server/bin/for-tests')
 const ON_BOTH = [
   ...[
     'access',
+    'acting',
     'actors',
     'actor-tokens',
     'audit',

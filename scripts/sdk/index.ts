@@ -1,3 +1,4 @@
+import { acting } from './acting.ts'
 import { actorTokens } from './actor-tokens.ts'
 import { actors } from './actors.ts'
 import { auditEvents, refusedRequests } from './audit.ts'
@@ -23,6 +24,7 @@ export const resources: Resource[] = [
   teams,
   tags,
   policy,
+  acting,
   sessions,
   jwtTemplates,
   clients,

@@ -16,9 +16,17 @@ import { bapi } from '../src/contract/bapi.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { cursorOf } from '../src/domain/cursor.ts'
 import { systemClock } from '../src/domain/random.ts'
-import type { ActorFilter, ActorTokenFilter, AuditFilter, Page, SessionFilter } from '../src/domain/store.ts'
+import type {
+  ActingFilter,
+  ActorFilter,
+  ActorTokenFilter,
+  AuditFilter,
+  Page,
+  SessionFilter,
+} from '../src/domain/store.ts'
 import { listUsers } from '../src/domain/users.ts'
 import { migrateDatabase } from '../src/server.ts'
+import { acting } from '../src/store/acting.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
 import { actors, unknown } from '../src/store/actors.ts'
 import { auditEvents, refusedRequests } from '../src/store/audit-events.ts'
@@ -131,6 +139,7 @@ const READS: Record<string, Read> = {
     actorTokens(db).list({ ...input, kind: 'actor_token' }, input),
   GetSignInTokenList: (db, input: ActorTokenFilter & Page) =>
     actorTokens(db).list({ ...input, kind: 'sign_in_token' }, input),
+  ListActing: (db, input: ActingFilter & Page) => acting(db).list(input, input),
   GetSessionList: (db, input: SessionFilter & Page) => sessions(db).list(input, input),
   GetAuditEventList: (db, input: AuditFilter & Page) => auditEvents(db).list(input, input),
   GetRefusedRequestsList: (db, input: Page) => refusedRequests(db).list({ counted: true }, input),
@@ -168,6 +177,7 @@ const POSITIONS: Record<string, string> = {
   ListPolicyVersions: '5',
   GetActorTokenList: `act_${'5'.repeat(27)}`,
   GetSignInTokenList: `sit_${'5'.repeat(27)}`,
+  ListActing: `sess_${'5'.repeat(27)}`,
   GetSessionList: `sess_${'5'.repeat(27)}`,
   ListJWTTemplates: `jtmp_${'5'.repeat(27)}`,
   GetSecretKeyList: `key_${'5'.repeat(27)}`,

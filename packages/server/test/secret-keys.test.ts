@@ -59,6 +59,7 @@ const MAY_CALL: Record<string, Right[]> = {
   CheckPolicy: ['policy'],
   WhatIfPolicy: ['policy'],
   ExplainPolicy: ['act', 'policy'],
+  ListActing: ['act', 'audit'],
   GetSessionList: ['act', 'audit'],
   // So does this.
   createSession: [],

@@ -61,6 +61,41 @@ class AcceptedActorToken(Model):
     """The first session token."""
 
 
+class Acting(Model):
+    object: Literal["acting"]
+    id: str
+    """The id of the session."""
+    session_id: str
+    user_id: str
+    user: ActingUser
+    """The user as whom the actor acts."""
+    actor: Actor
+    """The actor payload."""
+    actor_sub: str
+    kind: Literal["operator", "agent"] | str
+    """A person or a program, as the actor is registered; otherwise as the payload says."""
+    reason: str | None
+    reason_category: str | None
+    ticket: str | None
+    """The support ticket."""
+    access: Literal["read", "write"] | str
+    scopes: list[str] | None
+    """All that the session may do, sorted; null if it is unrestricted. Stagedoor only."""
+    began_at: Milliseconds
+    expire_at: Milliseconds
+    """When the session expires, even if it is in use. Never extended."""
+    actor_token_id: str | None
+    """The actor token that started the session."""
+
+
+class ActingUser(Model):
+    id: str
+    name: str | None
+    """First and last name, or the username; null if the user has none of them."""
+    email: str | None
+    """The primary e-mail address."""
+
+
 class Actor(Model):
     """The actor payload: who is really acting. It must have a `sub`. All other members are yours and are stored
     unchanged. The whole object becomes the `act` claim of the session tokens.
@@ -1362,6 +1397,22 @@ class ListPolicyVersionsQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
     """Rows to skip. To read further than that, use `starting_after`."""
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class ListActingQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    actor_sub: NotRequired[str | None]
+    """Only sessions of this actor, byte for byte."""
+    user_id: NotRequired[str | None]
+    """Only sessions as this user."""
+    access: NotRequired[Literal["read", "write"] | None]
+    """Only sessions with exactly this access."""
     starting_after: NotRequired[str | None]
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.

@@ -12,8 +12,12 @@ export type { Actor, Claims, ErrorCode, JsonWebKey, JsonWebKeySet, Metadata, Mil
 /** Result of redeeming a ticket: the session, and its first session token. */
 export interface AcceptedActorToken extends schemas.AcceptedActorToken {}
 
+export interface Acting extends schemas.Acting {}
+
 /** A session that an actor token started: it always has an `actor`. */
 export interface ActingSession extends schemas.ActingSession {}
+
+export interface ActingUser extends schemas.ActingUser {}
 
 export interface ActorLogin extends schemas.ActorLogin {}
 

@@ -66,6 +66,8 @@ export interface ListTagsQuery extends Omit<schemas.ListTagsQuery, 'paginated' |
 
 export interface ListPolicyVersionsQuery extends Omit<schemas.ListPolicyVersionsQuery, 'paginated' | 'totalCount'> {}
 
+export interface ListActingQuery extends Omit<schemas.ListActingQuery, 'paginated' | 'totalCount'> {}
+
 export interface GetSessionListQuery extends Omit<schemas.GetSessionListQuery, 'paginated' | 'totalCount'> {}
 
 export interface FollowRevocationsQuery extends schemas.FollowRevocationsQuery {}

@@ -16,6 +16,37 @@ export type AcceptedActorToken = {
   token: SessionToken
 }
 
+export type Acting = {
+  object: 'acting'
+  /** The id of the session. */
+  id: string
+  sessionId: string
+  userId: string
+  /** The user as whom the actor acts. */
+  user: ActingUser
+  /**
+   * The actor payload.
+   * @example {"sub":"user_2OEpKhcCN1Lat9NQ0G6puh7q5Rb"}
+   */
+  actor: Actor
+  actorSub: string
+  /** A person or a program, as the actor is registered; otherwise as the payload says. */
+  kind: 'operator' | 'agent'
+  reason: string | null
+  reasonCategory: string | null
+  /** The support ticket. */
+  ticket: string | null
+  access: 'read' | 'write'
+  /** All that the session may do, sorted; null if it is unrestricted. Stagedoor only. */
+  scopes: string[] | null
+  /** Unix time in milliseconds. */
+  beganAt: Milliseconds
+  /** When the session expires, even if it is in use. Never extended. */
+  expireAt: Milliseconds
+  /** The actor token that started the session. */
+  actorTokenId: string | null
+}
+
 export type ActingSession = {
   object: 'session'
   id: string
@@ -50,6 +81,14 @@ export type ActingSession = {
   /** Unix time in milliseconds. */
   updatedAt: Milliseconds
   tasks: null
+}
+
+export type ActingUser = {
+  id: string
+  /** First and last name, or the username; null if the user has none of them. */
+  name: string | null
+  /** The primary e-mail address. */
+  email: string | null
 }
 
 /**
@@ -1111,6 +1150,23 @@ export type ListPolicyVersionsQuery = {
   /** Rows to skip. To read further than that, use `starting_after`. */
   offset?: number | undefined
   paginated?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type ListActingQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Only sessions of this actor, byte for byte. */
+  actorSub?: string | undefined
+  /** Only sessions as this user. */
+  userId?: string | undefined
+  /** Only sessions with exactly this access. */
+  access?: 'read' | 'write' | undefined
   /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */

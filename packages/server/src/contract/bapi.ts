@@ -1,3 +1,4 @@
+import * as acting from './acting.ts'
 import * as actorTokens from './actor-tokens.ts'
 import * as actors from './actors.ts'
 import * as audit from './audit.ts'
@@ -54,6 +55,7 @@ export const bapi: Operation[] = [
   policy.checkPolicy,
   policy.whatIfPolicy,
   policy.explainPolicy,
+  acting.listActing,
   sessions.listSessions,
   sessions.createSession,
   sessions.getSession,

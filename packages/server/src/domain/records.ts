@@ -72,6 +72,17 @@ export interface SessionRecord extends Limits {
   updated_at: number
 }
 
+/** An active session in which an actor acts as a user, with what is known about both. Null: the user is not stored any more. */
+export interface ActingRecord extends SessionRecord {
+  actor: string
+  actor_sub: string
+  user: Pick<UserRecord, 'first_name' | 'last_name' | 'username'> & { email_address: string | null }
+  /** The kind with which the actor is registered. */
+  registered_kind: ActorRecord['kind'] | null
+  /** Whether the actor is a stored user, by id or external id. */
+  actor_is_user: 0 | 1
+}
+
 export interface ClientRecord {
   id: string
   /** SHA-256 of the token in the browser's cookie. Each sign-in replaces it. */

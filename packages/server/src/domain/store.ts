@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts'
 import type {
+  ActingRecord,
   ActorRecord,
   ActorTokenRecord,
   AuditRecord,
@@ -75,6 +76,10 @@ export interface Store {
     finishOverdue(limit: number, event: EventOf<SessionRecord>): Promise<number>
     /** Writes the time of last activity, which never decreases. */
     recordActivity(activity: { id: string; at: number }[]): Promise<void>
+  }
+  acting: {
+    /** Lists active sessions in which an actor acts as a user, the one that began last first. */
+    list(filter: ActingFilter, page: Page): Promise<Found<ActingRecord>>
   }
   clients: {
     find(id: string): Promise<ClientRecord | undefined>
@@ -439,6 +444,12 @@ export interface SessionFilter extends Countable {
   user_id?: string | undefined
   actor_sub?: string | undefined
   status?: string | undefined
+}
+
+export interface ActingFilter extends Countable {
+  actor_sub?: string | undefined
+  user_id?: string | undefined
+  access?: SessionRecord['access'] | undefined
 }
 
 export interface AuditFilter extends Countable {

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Services } from '../domain/context.ts'
 import { answerError, standardHeaders } from './answer.ts'
+import { mountActing } from './bapi/acting.ts'
 import { mountActorTokens } from './bapi/actor-tokens.ts'
 import { mountActors } from './bapi/actors.ts'
 import { mountAudit, mountJwks } from './bapi/audit.ts'
@@ -47,6 +48,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountGroups(http)
   mountPolicy(http)
   mountHandshake(http)
+  mountActing(http)
   mountRevocations(http)
   mountSessions(http)
   mountJwtTemplates(http)

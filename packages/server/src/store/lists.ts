@@ -50,6 +50,7 @@ const stillUsable = {
   actor_tokens: notCoveredByCutoff('actor_tokens'),
   sessions: sql<boolean>`${notCoveredByCutoff('sessions')} and expire_at > ${now} and abandon_at > ${now}`,
 }
+export const isUsableSession = stillUsable.sessions
 
 /**
  * Whether a bulk revocation covers a row that it has not marked yet. Searches only while there is such a revocation: as

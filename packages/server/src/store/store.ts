@@ -3,6 +3,7 @@
 import type { Clock } from '../domain/clock.ts'
 import { systemClock } from '../domain/random.ts'
 import type { Store } from '../domain/store.ts'
+import { acting } from './acting.ts'
 import { actorTokens } from './actor-tokens.ts'
 import { actors } from './actors.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
@@ -69,6 +70,7 @@ function storeOn(db: Sqlite | Postgres): Store {
   return {
     actorTokens: actorTokens(db),
     sessions: sessions(db),
+    acting: acting(db),
     clients: clients(db),
     users: users(db),
     actors: actors(db),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from stagedoor._http import Http
+from stagedoor.resources.acting import Acting
 from stagedoor.resources.actor_tokens import ActorTokens
 from stagedoor.resources.actors import Actors
 from stagedoor.resources.audit import AuditEvents, RefusedRequests
@@ -31,6 +32,7 @@ class Resources:
     teams: Teams
     tags: Tags
     policy: Policy
+    acting: Acting
     sessions: Sessions
     revocations: Revocations
     jwt_templates: JwtTemplates
@@ -50,6 +52,7 @@ class Resources:
         self.teams = Teams(http)
         self.tags = Tags(http)
         self.policy = Policy(http)
+        self.acting = Acting(http)
         self.sessions = Sessions(http)
         self.revocations = Revocations(http)
         self.jwt_templates = JwtTemplates(http)

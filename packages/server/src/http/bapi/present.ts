@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { Acting } from '../../contract/acting.ts'
 import type { ActorToken } from '../../contract/actor-tokens.ts'
 import type { RegisteredActor } from '../../contract/actors.ts'
 import type { AuditEvent, RefusedRequests } from '../../contract/audit.ts'
@@ -10,11 +11,13 @@ import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/s
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
+import { kindOf } from '../../domain/acting.ts'
 import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import { scopesOf } from '../../domain/policy-facts.ts'
 import type {
+  ActingRecord,
   ActorRecord,
   ActorTokenRecord,
   AuditRecord,
@@ -82,6 +85,32 @@ function ticketAndUrl(ctx: Context, record: ActorTokenRecord): { token: string; 
 /** A session that an actor token started. */
 export function presentActingSession(ctx: Context, stored: SessionRecord): z.input<typeof ActingSession> {
   return { ...presentSession(ctx, stored), actor: JSON.parse(stored.actor ?? 'null'), access: stored.access }
+}
+
+export function presentActing(record: ActingRecord): z.input<typeof Acting> {
+  const { category = null, ticket = null } = statedReason(record)
+  return {
+    object: 'acting',
+    id: record.id,
+    session_id: record.id,
+    user_id: record.user_id,
+    user: { id: record.user_id, name: nameOf(record.user), email: record.user.email_address },
+    actor: JSON.parse(record.actor),
+    actor_sub: record.actor_sub,
+    kind: kindOf(record),
+    reason: record.reason,
+    reason_category: category,
+    ticket,
+    access: record.access,
+    scopes: scopesOf(record),
+    began_at: record.created_at,
+    expire_at: record.expire_at,
+    actor_token_id: record.actor_token_id,
+  }
+}
+
+function nameOf({ first_name, last_name, username }: ActingRecord['user']): string | null {
+  return [first_name, last_name].filter(Boolean).join(' ') || username
 }
 
 export function presentSession(ctx: Context, stored: SessionRecord): z.input<typeof Session> {
