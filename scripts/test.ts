@@ -38,6 +38,7 @@ const ON_BOTH = [
   ...[
     'access',
     'acting',
+    'acting-stream',
     'actors',
     'actor-tokens',
     'audit',

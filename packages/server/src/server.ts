@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
 import { masterKeyBytes } from './config-rules.ts'
+import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, Random, Services } from './domain/context.ts'
@@ -198,6 +199,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
   const { clock } = database
   const store = instrumentedStore(database, { metrics, tracing })
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
+  const revocationFeed = new RevocationFeed(store, clock)
   return {
     clock,
     random,
@@ -231,7 +233,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     hierarchies: new Hierarchies(store),
     nextTurn,
     refusedRequests: new RefusedRequestCounter(),
-    revocationFeed: new RevocationFeed(store, clock),
+    revocationFeed,
+    actingFeed: new ActingFeed(store, clock, revocationFeed),
     eventStreams: new EventStreams(config.max_streams_per_key),
     stopping,
   }

@@ -6,6 +6,7 @@ import { type AuditEventBody, expectOk, SECRET_KEY, type TestServer, testServer 
 import { promised, until } from '../../../test/support/time.ts'
 import { auditEvent } from '../src/domain/audit/event.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
+import { followEvents } from './follow-events.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const everything = { everything: true }
@@ -174,69 +175,9 @@ describe('the kill switch', () => {
   })
 })
 
-interface FeedEvent {
-  event: string
-  id: string | undefined
-  data: Record<string, unknown>
-}
-
 /** Follows the feed over HTTP, as a verifier does. */
-async function follow(server: TestServer, headers: Record<string, string> = {}, query = '') {
-  const abort = new AbortController()
-  const response = await server.stagedoor.fetch(
-    new Request(`http://127.0.0.1:4100/v1/revocations${query}`, {
-      headers: { authorization: `Bearer ${SECRET_KEY}`, ...headers },
-      signal: abort.signal,
-    }),
-  )
-  assert.equal(response.status, 200)
-  assert.equal(response.headers.get('content-type'), 'text/event-stream')
-  const events: FeedEvent[] = []
-  let wake = () => {}
-  let ended = false
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  const reading = (async () => {
-    const decoder = new TextDecoder()
-    let text = ''
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) break
-      text += decoder.decode(value, { stream: true })
-      const blocks = text.split('\n\n')
-      text = blocks.pop() ?? ''
-      for (const block of blocks) {
-        const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1]
-        const event = field('event')
-        if (event) events.push({ event, id: field('id'), data: JSON.parse(field('data') ?? '{}') })
-      }
-      wake()
-    }
-    ended = true
-    wake()
-  })()
-  return {
-    events,
-    /** Waits for an event that matches. */
-    async until(fits: (event: FeedEvent) => boolean): Promise<FeedEvent> {
-      const deadline = Date.now() + 10_000
-      for (;;) {
-        const found = events.find(fits)
-        if (found) return found
-        assert.ok(!ended && Date.now() < deadline, `not told: ${JSON.stringify(events)}`)
-        await new Promise<void>(resolve => {
-          wake = resolve
-          setTimeout(resolve, 100)
-        })
-      }
-    },
-    async ended() {
-      await reading
-    },
-    async stop() {
-      await reader.cancel()
-    },
-  }
-}
+const follow = (server: TestServer, headers: Record<string, string> = {}, query = '') =>
+  followEvents(server, `/v1/revocations${query}`, headers)
 
 describe('the revocation feed', () => {
   it('sends recent revocations, then reports that it is current, then sends new revocations', async () => {

@@ -15,6 +15,7 @@ import { promised } from '../../../test/support/time.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { cursorOf } from '../src/domain/cursor.ts'
+import { ksuid } from '../src/domain/ksuid.ts'
 import { systemClock } from '../src/domain/random.ts'
 import type {
   ActingFilter,
@@ -26,7 +27,7 @@ import type {
 } from '../src/domain/store.ts'
 import { listUsers } from '../src/domain/users.ts'
 import { migrateDatabase } from '../src/server.ts'
-import { acting } from '../src/store/acting.ts'
+import { acting, newsSince } from '../src/store/acting.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
 import { actors, unknown } from '../src/store/actors.ts'
 import { auditEvents, refusedRequests } from '../src/store/audit-events.ts'
@@ -324,6 +325,15 @@ for (const [on, filled, explain] of [
       await actors(there.db).unknown(since)
       const { user, system } = process.cpuUsage(began)
       assert.ok((user + system) / 1_000 < promised(100))
+    })
+
+    it('what began and changed lately is found by indexes, once per second', async () => {
+      const since = Date.now() - 10_000
+      const query = newsSince({ since, since_id: `sess_${ksuid(since, Buffer.alloc(16))}` })
+      await assertSearch(there.db, on, query, 'news of acting sessions')
+      const plan = await planOf(there.db, query, explain)
+      for (const index of ['sessions_acting', 'users_updated_at', 'actors_updated_at'])
+        assert.ok(plan.includes(index) || (on === 'PostgreSQL' && index === 'actors_updated_at'), `${index}: ${plan}`)
     })
 
     it('sessions to decide about are found without reading the others, four times per second', async () => {

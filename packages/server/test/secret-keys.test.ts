@@ -60,6 +60,7 @@ const MAY_CALL: Record<string, Right[]> = {
   WhatIfPolicy: ['policy'],
   ExplainPolicy: ['act', 'policy'],
   ListActing: ['act', 'audit'],
+  FollowActing: ['act', 'audit'],
   GetSessionList: ['act', 'audit'],
   // So does this.
   createSession: [],

@@ -7,6 +7,7 @@ from stagedoor.errors import ErrorDetail as ErrorDetail
 from stagedoor.errors import StagedoorError as StagedoorError
 from stagedoor.paging import AsyncPage as AsyncPage
 from stagedoor.paging import Page as Page
+from stagedoor.resources.hand_written.acting import ActingEvent as ActingEvent
 from stagedoor.resources.revocations import RevocationEvent as RevocationEvent
 from stagedoor.verify import Auth as Auth
 from stagedoor.verify import RemoteJwks as RemoteJwks

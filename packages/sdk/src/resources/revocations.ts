@@ -1,6 +1,4 @@
-import { camelOf } from '../camel.ts'
-import { StagedoorError } from '../errors.ts'
-import { eventsOf } from '../event-stream.ts'
+import { followStream } from '../follow.ts'
 import type { Http } from '../http.ts'
 import type { RevocationEvent } from '../models/components.ts'
 import type { FollowRevocationsQuery } from '../models/operations.ts'
@@ -31,17 +29,13 @@ export class Revocations {
     { lastEventId, ...query }: FollowRevocationsQuery & { lastEventId?: string | undefined } = {},
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<RevocationEvent, void, undefined> {
-    const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': lastEventId }
-    const body = await this.#http.stream('/v1/revocations', query, headers, signal)
-    try {
-      for await (const { event, id, data } of eventsOf(body))
-        yield { event, id, data: camelOf(JSON.parse(data)) } as RevocationEvent
-    } catch (cause) {
-      const [code, message] = signal?.aborted
-        ? (['aborted', 'The stream of revocations was aborted by its `signal`'] as const)
-        : (['connection_failed', 'The connection of the stream of revocations was lost'] as const)
-      const action = 'Follow it again, with the last `id` as `lastEventId`.'
-      throw new StagedoorError(0, [{ code, message, action, paramName: undefined }], { cause })
-    }
+    yield* followStream<RevocationEvent>(this.#http, {
+      path: '/v1/revocations',
+      query,
+      headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
+      signal,
+      of: 'revocations',
+      action: 'Follow it again, with the last `id` as `lastEventId`.',
+    })
   }
 }

@@ -59,3 +59,15 @@ export const listActing = operation({
   ),
   response: listOf(Acting),
 })
+
+export const followActing = operation({
+  ...shared,
+  id: 'FollowActing',
+  path: '/v1/acting/stream',
+  summary: 'Follow who is acting as server-sent events',
+  description:
+    'For screens that show who is acting now. Events: `ready` (at the start: read `GET /v1/acting` after it, and apply later events to that list), `begun` and `changed` (data: an object as in `GET /v1/acting`), `ended` (data: `session_id`, `status`, `ended_at`), `heartbeat` (every 5 seconds). A caller may have 5 streams on each server. The server ends the stream within a second after the secret key is revoked or expires. An event may be sent twice. After an interruption, start again.',
+  response: z.string().meta({ description: 'text/event-stream' }),
+  stream: true,
+  errors: ['too_many_streams'],
+})

@@ -56,6 +56,7 @@ export const bapi: Operation[] = [
   policy.whatIfPolicy,
   policy.explainPolicy,
   acting.listActing,
+  acting.followActing,
   sessions.listSessions,
   sessions.createSession,
   sessions.getSession,

@@ -1,5 +1,6 @@
 /** `domain/` has the rules of Stagedoor as plain functions `(ctx, input)`, without HTTP and SQL. */
 
+import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
@@ -27,6 +28,7 @@ export interface Services {
   activity: Activity
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
+  actingFeed: ActingFeed
   eventStreams: EventStreams
   policy: PolicyEngine
   /** The policy that is in force until another one is applied. */

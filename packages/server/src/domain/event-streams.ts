@@ -1,10 +1,16 @@
 import { ApiError } from '../contract/errors.ts'
 import type { Store } from './store.ts'
 
+interface OpenStream {
+  /** The kind of stream: each kind has its own maximum. */
+  kind: string
+  end: () => void
+}
+
 /** The open event streams of this process, by the secret key that opened them. */
 export class EventStreams {
   readonly #maxPerKey: number
-  readonly #byKey = new Map<string, Set<() => void>>()
+  readonly #byKey = new Map<string, Set<OpenStream>>()
 
   constructor(maxPerKey: number) {
     this.#maxPerKey = maxPerKey
@@ -19,15 +25,19 @@ export class EventStreams {
   /**
    * Registers a stream.
    * @param end ends the stream; called when the key is revoked or expires
+   * @param limit the kind of stream, and the maximum of this kind per key. Default: the setting
    * @returns a function that removes the stream from the register
    * @throws ApiError too_many_streams
    */
-  add(keyId: string, end: () => void): () => void {
+  add(keyId: string, end: () => void, limit: { kind: string; max?: number }): () => void {
+    const { kind, max = this.#maxPerKey } = limit
     const streams = this.#byKey.get(keyId) ?? new Set()
-    if (streams.size >= this.#maxPerKey) throw new ApiError('too_many_streams', { params: { max: this.#maxPerKey } })
-    this.#byKey.set(keyId, streams.add(end))
+    const ofKind = [...streams].filter(stream => stream.kind === kind).length
+    if (ofKind >= max) throw new ApiError('too_many_streams', { params: { max } })
+    const stream = { kind, end }
+    this.#byKey.set(keyId, streams.add(stream))
     return () => {
-      streams.delete(end)
+      streams.delete(stream)
       if (streams.size === 0) this.#byKey.delete(keyId)
     }
   }
@@ -37,7 +47,7 @@ export class EventStreams {
     if (this.#byKey.size === 0) return
     const usable = new Set(await store.secretKeys.usableIds())
     for (const [keyId, streams] of this.#byKey) {
-      if (!usable.has(keyId)) for (const end of [...streams]) end()
+      if (!usable.has(keyId)) for (const { end } of [...streams]) end()
     }
   }
 }

@@ -72,10 +72,18 @@ export interface SessionRecord extends Limits {
   updated_at: number
 }
 
+/** What a follower has to remember of an active session in which an actor acts as a user. */
+export type KnownActing = Pick<SessionRecord, 'id' | 'user_id' | 'expire_at'> & {
+  actor_sub: string
+  /** When the row was written, by the store's clock, Unix ms. */
+  written_at: number
+}
+
 /** An active session in which an actor acts as a user, with what is known about both. Null: the user is not stored any more. */
 export interface ActingRecord extends SessionRecord {
   actor: string
   actor_sub: string
+  written_at: number
   user: Pick<UserRecord, 'first_name' | 'last_name' | 'username'> & { email_address: string | null }
   /** The kind with which the actor is registered. */
   registered_kind: ActorRecord['kind'] | null

@@ -11,6 +11,7 @@ import type {
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  KnownActing,
   PolicyRecord,
   RefusedRequestsRecord,
   RevokedSession,
@@ -80,6 +81,12 @@ export interface Store {
   acting: {
     /** Lists active sessions in which an actor acts as a user, the one that began last first. */
     list(filter: ActingFilter, page: Page): Promise<Found<ActingRecord>>
+    /** Returns those of these sessions that are active. */
+    find(ids: string[]): Promise<ActingRecord[]>
+    /** Returns a page of all sessions, ordered by id. @param after the id of the last one of the previous page */
+    known(limit: number, after?: string): Promise<KnownActing[]>
+    /** Returns what began or changed lately: the latest thousand of each. @param since Unix ms */
+    news(from: { since: number; since_id: string }): Promise<ActingNews>
   }
   clients: {
     find(id: string): Promise<ClientRecord | undefined>
@@ -444,6 +451,14 @@ export interface SessionFilter extends Countable {
   user_id?: string | undefined
   actor_sub?: string | undefined
   status?: string | undefined
+}
+
+/** What is new about acting sessions. */
+export interface ActingNews {
+  /** The ids of active sessions that are after an id: those that began since. */
+  sessions: string[]
+  /** Users and registered actors that have changed, and when. Not all of them act, or are acted as. */
+  changes: { kind: 'user' | 'actor'; id: string; at: number }[]
 }
 
 export interface ActingFilter extends Countable {

@@ -1,6 +1,7 @@
 /** `jobs/` has the work that a server does periodically: one file per job, with its name, its interval and one run. */
 
 import type { Metrics } from '../telemetry/metrics.ts'
+import { actingFeed } from './acting-feed.ts'
 import { due } from './due.ts'
 import { eventStreams } from './event-streams.ts'
 import { type PurgeOptions, purge } from './purge.ts'
@@ -18,6 +19,7 @@ import type { Job } from './runner.ts'
 export function serverJobs(purging: PurgeOptions | undefined, metrics?: Metrics): Job[] {
   return [
     revocationFeed,
+    actingFeed,
     eventStreams,
     refusedRequests,
     due,

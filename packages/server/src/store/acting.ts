@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import type { ActingRecord, SessionRecord } from '../domain/records.ts'
+import type { ActingRecord, KnownActing, SessionRecord } from '../domain/records.ts'
 import type { ActingFilter, Page, Store } from '../domain/store.ts'
 import { isUsableSession, listOf } from './lists.ts'
 import { type Condition, type List, type Query, readPage } from './paging.ts'
-import { type Database, long, sqlFor } from './query.ts'
+import { type Database, dynamic, long, sqlFor } from './query.ts'
 
 /**
  * Who is acting as a user now. The index `sessions_acting` has only active sessions with an actor; a filter by user or by
@@ -77,8 +77,53 @@ async function withDetails(db: Database, sessions: SessionRecord[]): Promise<Act
   })
 }
 
+/** Maximum sessions that are new, and the same for changes of users and of actors. */
+const MAX_NEWS = 1_000
+
+type News = { kind: 'session' | 'user' | 'actor'; id: string; at: number }
+
+/** One range of an index each, the latest first. Exported for the test of its plan. */
+export const newsSince = ({ since, since_id }: { since: number; since_id: string }) => {
+  const sessions = active.where(position, '>', since_id).select(['id', 'created_at as at']).orderBy(position, 'desc')
+  const changed = (table: 'users' | 'actors', id: string) =>
+    (sqlFor.selectFrom(table) as Query)
+      .select([`${id} as id`, 'updated_at as at'])
+      .where('updated_at', '>=', since)
+      .orderBy('updated_at', 'desc')
+  const parts = [
+    sql`select 'session' as kind, id, at from ${sessions.limit(MAX_NEWS)} as found`,
+    sql`select 'user' as kind, id, at from ${changed('users', 'id').limit(MAX_NEWS)} as found`,
+    sql`select 'actor' as kind, id, at from ${changed('actors', 'sub').limit(MAX_NEWS)} as found`,
+  ]
+  return dynamic<News>(sql<News>`${sql.join(parts, sql` union all `)}`)
+}
+
+const knownAfter = (limit: number, after: string) =>
+  long<KnownActing>(
+    active
+      .select(['id', 'user_id', 'actor_sub', 'expire_at', 'written_at'])
+      .where(position, '>', after)
+      .orderBy(position)
+      .limit(limit),
+  )
+
 export function acting(db: Database): Store['acting'] {
   return {
+    async find(ids) {
+      const sessions = await db.all(long<SessionRecord>(active.selectAll().where('id', 'in', ids).orderBy('id')))
+      return withDetails(db, sessions)
+    },
+
+    known: (limit, after = '') => db.all(knownAfter(limit, after)),
+
+    async news(from) {
+      const found = await db.all(newsSince(from))
+      return {
+        sessions: found.filter(({ kind }) => kind === 'session').map(({ id }) => id),
+        changes: found.flatMap(({ kind, id, at }) => (kind === 'session' ? [] : [{ kind, id, at }])),
+      }
+    },
+
     async list(filter, page) {
       const found = await readPage(db, { ...page, counted: filter.counted }, actingList(filter, page))
       return { ...found, rows: await withDetails(db, found.rows) }

@@ -8,9 +8,10 @@ from typing_extensions import Unpack
 from stagedoor import models
 from stagedoor._http import Http
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
+from stagedoor.resources.hand_written.acting import HandWrittenActing
 
 
-class Acting:
+class Acting(HandWrittenActing):
     """Who is acting as a user right now."""
 
     def __init__(self, http: Http) -> None:

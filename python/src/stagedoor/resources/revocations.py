@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
-from stagedoor._http import Call, Http, refusal
+from stagedoor._events import follow_stream, follow_stream_async
+from stagedoor._http import Http
 
 
 @dataclass(frozen=True)
@@ -56,71 +53,19 @@ class Revocations:
             >>> event.data["reason"]
             'revoked'
         """
-        call, request = self._follow(since, last_event_id)
-        reader = _Reader()
-        try:
-            response = self._http.client().send(request, stream=True, auth=None, follow_redirects=False)
-            try:
-                if response.headers.get("content-type") != "text/event-stream":
-                    response.read()
-                    raise refusal(self._what(call), response, _json(response))
-                for line in response.iter_lines():
-                    if (event := reader.read(line)) is not None:
-                        yield event
-            finally:
-                response.close()
-        except httpx.RequestError as cause:
-            raise self._http.no_answer(self._what(call), cause, safe=True) from cause
+        for event in follow_stream(self._http, _PATH, {"since": since}, _headers(last_event_id)):
+            yield RevocationEvent(*event)
 
     async def follow_async(
         self, *, since: int | None = None, last_event_id: str | None = None
     ) -> AsyncIterator[RevocationEvent]:
         """As `follow`, asynchronously."""
-        call, request = self._follow(since, last_event_id)
-        reader = _Reader()
-        try:
-            response = await self._http.async_client().send(request, stream=True, auth=None, follow_redirects=False)
-            try:
-                if response.headers.get("content-type") != "text/event-stream":
-                    await response.aread()
-                    raise refusal(self._what(call), response, _json(response))
-                async for line in response.aiter_lines():
-                    if (event := reader.read(line)) is not None:
-                        yield event
-            finally:
-                await response.aclose()
-        except httpx.RequestError as cause:
-            raise self._http.no_answer(self._what(call), cause, safe=True) from cause
-
-    def _follow(self, since: int | None, last_event_id: str | None) -> tuple[Call[None], httpx.Request]:
-        call = Call("GET", "/v1/revocations", lambda _: None, query={"since": since})
-        headers = {"accept": "text/event-stream"}
-        if last_event_id is not None:
-            headers["last-event-id"] = last_event_id
-        return call, self._http.request(call, headers)
-
-    def _what(self, call: Call[None]) -> str:
-        return f"{call.method} {self._http.origin}{call.path}"
+        async for event in follow_stream_async(self._http, _PATH, {"since": since}, _headers(last_event_id)):
+            yield RevocationEvent(*event)
 
 
-class _Reader:
-    """Parses events (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)."""
-
-    def __init__(self) -> None:
-        self._fields: dict[str, str] = {}
-
-    def read(self, line: str) -> RevocationEvent | None:
-        if line != "":
-            name, _, value = line.partition(":")
-            self._fields[name] = value.removeprefix(" ")
-            return None
-        fields, self._fields = self._fields, {}
-        if "event" not in fields or "data" not in fields:
-            return None
-        return RevocationEvent(fields["event"], fields.get("id"), json.loads(fields["data"]))
+_PATH = "/v1/revocations"
 
 
-def _json(response: httpx.Response) -> object:
-    with suppress(ValueError):
-        return response.json()
-    return None
+def _headers(last_event_id: str | None) -> dict[str, str]:
+    return {} if last_event_id is None else {"last-event-id": last_event_id}

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { promised, until } from '../../../test/support/time.ts'
+import { createSecretKey } from '../src/domain/secret-keys.ts'
+import { followEvents } from './follow-events.ts'
+
+const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
+const options = { env, realTime: true }
+
+async function follow(server: TestServer, headers: Record<string, string> = {}) {
+  const stream = await followEvents(server, '/v1/acting/stream', headers)
+  const [first] = [await stream.until(() => true)]
+  assert.equal(first.event, 'ready')
+  return {
+    ...stream,
+    begun: (id: string) => stream.until(({ event, data }) => event === 'begun' && data.session_id === id),
+    ended: (id: string) => stream.until(({ event, data }) => event === 'ended' && data.session_id === id),
+    over: stream.ended,
+  }
+}
+
+const revoke = async (server: TestServer, id: string) =>
+  expectOk(await server.call('POST', `/v1/sessions/${id}/revoke`))
+
+describe('the stream of acting sessions', () => {
+  it('reports what began as the list shows it, and how each session ended', async () => {
+    await using server = await testServer(options)
+    const { id: user_id } = await server.createUser({ first_name: 'Carl' })
+    const before = await server.signIn({ user_id })
+    const stream = await follow(server)
+    const as = (sub: string, fields = {}) => server.signIn({ user_id, actor: { sub }, ...fields })
+    const sessions = {
+      revoked: await as('a'),
+      ended: await as('b'),
+      switched: await as('c'),
+      expired: await as('d', { session_max_duration_in_seconds: 2 }),
+    }
+    expectOk(await server.call('POST', '/v1/sessions', { user_id }))
+    const listed = expectOk(await server.call('GET', '/v1/acting?limit=50'))
+    for (const { session_id } of Object.values(sessions)) {
+      const { data } = await stream.begun(session_id)
+      assert.deepEqual(
+        data,
+        listed.find(({ id }: { id: string }) => id === session_id),
+      )
+    }
+    await revoke(server, sessions.revoked.session_id)
+    await server.post(`/v1/client/sessions/${sessions.ended.session_id}/end`, {}, { cookie: sessions.ended.cookie })
+    expectOk(await server.call('POST', '/v1/sessions/revoke_all', { actor_sub: 'c' }))
+    await revoke(server, before.session_id)
+    for (const [of, status] of [
+      [sessions.revoked, 'revoked'],
+      [sessions.ended, 'ended'],
+      [sessions.switched, 'revoked'],
+      [before, 'revoked'],
+      [sessions.expired, 'expired'],
+    ] as const) {
+      const { ended_at, ...data } = (await stream.ended(of.session_id)).data
+      assert.deepEqual(data, { session_id: of.session_id, status })
+      assert.ok(Math.abs(Date.now() - Number(ended_at)) < 10_000)
+    }
+    await sleep(1_500)
+    const told = stream.events.filter(({ event }) => event !== 'heartbeat')
+    assert.equal(told.length, 1 + 4 + 5, JSON.stringify(told))
+    await stream.stop()
+  })
+
+  it('reports that the user or the actor of a session has another name or kind', async () => {
+    await using server = await testServer(options)
+    const { id: user_id } = await server.createUser({ first_name: 'Carl' })
+    const { session_id } = await server.signIn({ user_id, actor: { sub: 'nightly' } })
+    const other = await server.createUser()
+    const stream = await follow(server)
+    expectOk(await server.call('PATCH', `/v1/users/${other.id}`, { first_name: 'Nobody acts as me' }))
+    expectOk(await server.call('PATCH', `/v1/users/${user_id}`, { first_name: 'Karl' }))
+    const renamed = await stream.until(({ event }) => event === 'changed')
+    assert.deepEqual([renamed.data.id, (renamed.data.user as { name: string }).name], [session_id, 'Karl'])
+    expectOk(await server.call('PUT', '/v1/actors/nightly', { kind: 'agent' }))
+    await stream.until(({ event, data }) => event === 'changed' && data.kind === 'agent')
+    assert.equal(stream.events.filter(({ event }) => event === 'changed').length, 2)
+    await stream.stop()
+  })
+
+  it('reports each of 100 ends within a second', async t => {
+    await using server = await testServer(options)
+    const { id: user_id } = await server.createUser()
+    const sessions: string[] = []
+    for (let i = 0; i < 100; i++) sessions.push((await server.signIn({ user_id })).session_id)
+    const stream = await follow(server)
+    const took: number[] = []
+    for (const id of sessions) {
+      const start = performance.now()
+      await revoke(server, id)
+      await stream.ended(id)
+      took.push(performance.now() - start)
+    }
+    took.sort((a, b) => a - b)
+    t.diagnostic(`100 ends: median ${took[50]?.toFixed(0)} ms, longest ${took[99]?.toFixed(0)} ms`)
+    assert.ok((took[99] ?? Number.NaN) < promised(1_000), `${took[99]} ms`)
+    await stream.stop()
+  })
+
+  it('reads the database once per second for all followers, and not at all for none', async () => {
+    await using server = await testServer(options)
+    const { store, actingFeed } = server.stagedoor.services
+    const news = store.acting.news.bind(store.acting)
+    let reads = 0
+    store.acting.news = from => {
+      reads++
+      return news(from)
+    }
+    await sleep(2_500)
+    assert.equal(reads, 0)
+    const ctx = server.stagedoor.context({ type: 'system', id: null })
+    const keys = [await createSecretKey(ctx, { name: 'a' }), await createSecretKey(ctx, { name: 'b' })]
+    const streams = await Promise.all(
+      keys.flatMap(({ secret }) => [1, 2, 3, 4, 5].map(() => follow(server, { authorization: `Bearer ${secret}` }))),
+    )
+    assert.equal(reads, 1)
+    await sleep(5_000)
+    assert.ok(reads >= 2 && reads <= 7, `${reads} reads`)
+    for (const stream of streams) await stream.stop()
+    assert.equal(actingFeed.followers, 0)
+    const last = reads
+    await sleep(1_500)
+    assert.equal(reads, last)
+    // It starts again, and knows what began in the meantime.
+    const { session_id } = await server.signIn()
+    const again = await follow(server)
+    await revoke(server, session_id)
+    await again.ended(session_id)
+    await again.stop()
+  })
+
+  it('is open five times per caller, apart from the revocation feed', async () => {
+    await using server = await testServer(options)
+    const streams: { stop(): Promise<void> }[] = [await followEvents(server, '/v1/revocations')]
+    for (let i = 0; i < 5; i++) streams.push(await follow(server))
+    const refused = await server.call('GET', '/v1/acting/stream')
+    assert.deepEqual([refused.status, refused.codes], [429, ['too_many_streams']])
+    streams.push(await followEvents(server, '/v1/revocations'))
+    await streams[1]?.stop()
+    streams.push(await follow(server))
+    for (const stream of streams) await stream.stop()
+    assert.equal(server.stagedoor.services.eventStreams.size, 0)
+  })
+
+  it('ends when the key is revoked and when the server stops, and frees followers that left', async () => {
+    await using server = await testServer(options)
+    const ctx = server.stagedoor.context({ type: 'system', id: null })
+    const { record, secret } = await createSecretKey(ctx, { name: 'console', rights: ['audit'] })
+    const revoked = await follow(server, { authorization: `Bearer ${secret}` })
+    const kept = await follow(server)
+    expectOk(await server.call('POST', `/v1/secret_keys/${record.id}/revoke`))
+    const start = performance.now()
+    await revoked.over()
+    assert.ok(performance.now() - start < promised(1_000))
+    for (let i = 0; i < 10; i++) expectOk(await server.call('HEAD', '/v1/acting/stream'))
+    const { actingFeed, revocationFeed } = server.stagedoor.services
+    await until(
+      () => actingFeed.followers === 1 && revocationFeed.followers === 1,
+      () => `${actingFeed.followers} and ${revocationFeed.followers} followers`,
+    )
+    await server.stagedoor.close()
+    await kept.over()
+  })
+})
