@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { errors } from '../src/contract/errors.ts'
-import { ksuid } from '../src/domain/ksuid.ts'
-import { systemRandom } from '../src/domain/random.ts'
+import { ksuid, systemRandom } from '../src/domain/random.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 

@@ -15,8 +15,7 @@ import { promised } from '../../../test/support/time.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { cursorOf } from '../src/domain/cursor.ts'
-import { ksuid } from '../src/domain/ksuid.ts'
-import { systemClock } from '../src/domain/random.ts'
+import { ksuid, systemClock } from '../src/domain/random.ts'
 import type {
   ActingFilter,
   ActorFilter,

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { ksuid } from './ksuid.ts'
+import { ksuid } from './random.ts'
 import type { ActingRecord, EndedStatus, KnownActing } from './records.ts'
 import type { Revocation, RevocationFeed } from './revocation-feed.ts'
 import type { ActingNews, Store } from './store.ts'

@@ -7,6 +7,7 @@ import type { EventStreams } from './event-streams.ts'
 import type { Hierarchies } from './hierarchies.ts'
 import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
+import type { Random } from './random.ts'
 import type { Principal, SigningAlg } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RecentReads, RememberedDecisions } from './remembered-decisions.ts'
@@ -56,12 +57,6 @@ export interface Caller {
   /** The name of the secret key that made the request. */
   key_name?: string
   trace_id: string
-}
-
-export interface Random {
-  bytes(count: number): Buffer
-  /** Creates an id: `id('act', now)` → `act_2EL6mQKzeUtoRwGuLZsznyfkIsH`. Ids sort by time of creation. */
-  id(prefix: string, now: number): string
 }
 
 /** The settings that rules depend on. */
