@@ -61,6 +61,7 @@ const ON_BOTH = [
     'redemption',
     'reevaluation',
     'revocations',
+    'search',
     'secret-keys',
     'session-tokens',
     'sessions',

@@ -8,6 +8,7 @@ import { jwks } from './jwks.ts'
 import { jwtTemplates } from './jwt-templates.ts'
 import { policy } from './policy.ts'
 import type { Resource } from './resource.ts'
+import { search } from './search.ts'
 import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
 import { signInTokens } from './sign-in-tokens.ts'
@@ -31,6 +32,7 @@ export const resources: Resource[] = [
   jwks,
   auditEvents,
   refusedRequests,
+  search,
   secretKeys,
   instance,
 ]

@@ -71,6 +71,7 @@ const MAY_CALL: Record<string, Right[]> = {
   CreateSessionToken: ['act'],
   GetHandshakePayload: ['act'],
   CreateSessionTokenFromTemplate: ['act'],
+  Search: ['act', 'audit', 'users'],
   ListJWTTemplates: [],
   CreateJWTTemplate: [],
   GetJWTTemplate: [],

@@ -933,6 +933,13 @@ class RollbackPolicyRequestBody(RequestModel):
     reason: str | None = None
 
 
+class Search(Model):
+    object: Literal["search"]
+    users: list[User]
+    sessions: list[Session]
+    actor_tokens: list[ActorToken]
+
+
 class SecretKey(Model):
     object: Literal["secret_key"]
     id: str

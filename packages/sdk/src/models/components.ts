@@ -86,6 +86,8 @@ export interface RegisteredActor extends schemas.RegisteredActor {}
 /** Result of the kill switch: everything that was created up to `notBefore` is revoked. */
 export interface Revocation extends schemas.Revocation {}
 
+export interface Search extends schemas.Search {}
+
 export interface SecretKey extends schemas.SecretKey {}
 
 /** A session. `actor` is who is really acting; null in the user's own sessions. */

@@ -766,6 +766,13 @@ export type RollbackPolicyRequestBody = {
   reason?: string | undefined
 }
 
+export type Search = {
+  object: 'search'
+  users: User[]
+  sessions: Session[]
+  actorTokens: ActorToken[]
+}
+
 export type SecretKey = {
   object: 'secret_key'
   id: string
@@ -1196,6 +1203,11 @@ export type FollowRevocationsQuery = {
 
 export type GetHandshakePayloadQuery = {
   nonce: string
+}
+
+export type SearchQuery = {
+  /** What to search for. One or two characters match the beginning of a field. */
+  query: string
 }
 
 export type ListJWTTemplatesQuery = {

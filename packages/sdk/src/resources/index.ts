@@ -10,6 +10,7 @@ import { Jwks } from './jwks.ts'
 import { JwtTemplates } from './jwt-templates.ts'
 import { Policy } from './policy.ts'
 import { Revocations } from './revocations.ts'
+import { Search } from './search.ts'
 import { SecretKeys } from './secret-keys.ts'
 import { Sessions } from './sessions.ts'
 import { SignInTokens } from './sign-in-tokens.ts'
@@ -34,6 +35,7 @@ export class Resources {
   readonly jwks: Jwks
   readonly auditEvents: AuditEvents
   readonly refusedRequests: RefusedRequests
+  readonly search: Search
   readonly secretKeys: SecretKeys
   readonly instance: Instance
 
@@ -53,6 +55,7 @@ export class Resources {
     this.jwks = new Jwks(http)
     this.auditEvents = new AuditEvents(http)
     this.refusedRequests = new RefusedRequests(http)
+    this.search = new Search(http)
     this.secretKeys = new SecretKeys(http)
     this.instance = new Instance(http)
   }

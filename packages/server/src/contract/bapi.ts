@@ -10,6 +10,7 @@ import * as jwtTemplates from './jwt-templates.ts'
 import type { Operation } from './operation.ts'
 import * as policy from './policy.ts'
 import * as revocations from './revocations.ts'
+import * as search from './search.ts'
 import * as secretKeys from './secret-keys.ts'
 import * as sessions from './sessions.ts'
 import * as signInTokens from './sign-in-tokens.ts'
@@ -66,6 +67,7 @@ export const bapi: Operation[] = [
   sessions.createSessionToken,
   clients.getHandshakePayload,
   sessions.createSessionTokenFromTemplate,
+  search.search,
   jwtTemplates.listJwtTemplates,
   jwtTemplates.createJwtTemplate,
   jwtTemplates.getJwtTemplate,

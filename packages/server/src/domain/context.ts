@@ -1,5 +1,6 @@
 /** `domain/` has the rules of Stagedoor as plain functions `(ctx, input)`, without HTTP and SQL. */
 
+import type { Right } from '../contract/operation.ts'
 import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
@@ -56,6 +57,8 @@ export interface Caller {
   user_agent: string | null
   /** The name of the secret key that made the request. */
   key_name?: string
+  /** What the caller may do. Absent: nothing that depends on rights. */
+  rights?: readonly Right[]
   trace_id: string
 }
 

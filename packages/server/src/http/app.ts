@@ -10,6 +10,7 @@ import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
 import { mountPolicy } from './bapi/policy.ts'
 import { mountRevocations } from './bapi/revocations.ts'
+import { mountSearch } from './bapi/search.ts'
 import { mountSecretKeys } from './bapi/secret-keys.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
@@ -52,6 +53,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountRevocations(http)
   mountSessions(http)
   mountJwtTemplates(http)
+  mountSearch(http)
   mountSecretKeys(http)
   mountInstance(http)
   mountAudit(http)

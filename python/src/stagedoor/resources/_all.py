@@ -14,6 +14,7 @@ from stagedoor.resources.jwks import Jwks
 from stagedoor.resources.jwt_templates import JwtTemplates
 from stagedoor.resources.policy import Policy
 from stagedoor.resources.revocations import Revocations
+from stagedoor.resources.search import Search
 from stagedoor.resources.secret_keys import SecretKeys
 from stagedoor.resources.sessions import Sessions
 from stagedoor.resources.sign_in_tokens import SignInTokens
@@ -40,6 +41,7 @@ class Resources:
     jwks: Jwks
     audit_events: AuditEvents
     refused_requests: RefusedRequests
+    search: Search
     secret_keys: SecretKeys
     instance: Instance
 
@@ -60,5 +62,6 @@ class Resources:
         self.jwks = Jwks(http)
         self.audit_events = AuditEvents(http)
         self.refused_requests = RefusedRequests(http)
+        self.search = Search(http)
         self.secret_keys = SecretKeys(http)
         self.instance = Instance(http)

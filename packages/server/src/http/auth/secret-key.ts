@@ -1,5 +1,5 @@
 import { ApiError } from '../../contract/errors.ts'
-import { assertMayCall, authenticateSecretKey } from '../../domain/secret-keys.ts'
+import { assertMayCall, authenticateSecretKey, rightsOf } from '../../domain/secret-keys.ts'
 import type { Call } from '../call.ts'
 
 /**
@@ -20,6 +20,7 @@ export async function authenticateKey({ operation, ctx, url, header, incoming, h
   const key = await authenticateSecretKey(ctx, secret)
   ctx.caller.principal = { type: 'secret_key', id: key.id }
   ctx.caller.key_name = key.name
+  ctx.caller.rights = rightsOf(key)
   if (!operation.neverShed) limits.countKey(key.id, authorization, ctx.caller.network, headers)
   assertMayCall(operation, key)
   return undefined
