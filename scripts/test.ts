@@ -42,6 +42,7 @@ const ON_BOTH = [
     'actors',
     'actor-tokens',
     'audit',
+    'audit-export',
     'forged-tokens',
     'frontend',
     'groups',

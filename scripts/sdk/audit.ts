@@ -4,6 +4,7 @@ export const auditEvents: Resource = {
   name: 'AuditEvents',
   file: 'audit',
   about: 'The audit log: what was done or refused, by whom, and as which user.',
+  id: 'evt',
   methods: {
     GetAuditEventList: {
       name: 'list',
@@ -12,7 +13,7 @@ export const auditEvents: Resource = {
         python: 'Reads the audit log, newest first. Iterate over the page to get all events.',
       },
       filters:
-        '`action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `actor_token_id`, `actor_sub`, `principal_id`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`',
+        '`action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `actor_token_id`, `actor_sub`, `principal_id`, `principal_type`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`',
       examples: {
         typescript: `
           for await (const { at, action, userId } of stagedoor.auditEvents.list({ actorSub: 'user_2OEpK' })) {
@@ -21,6 +22,17 @@ export const auditEvents: Resource = {
         python: `
           >>> [event.action for event in stagedoor.audit_events.list(actor_token_id=token.id)]
           ['actor_token.create']`,
+      },
+    },
+    GetAuditEvent: {
+      name: 'get',
+      does: 'Reads one audit event.',
+      examples: {
+        typescript: "const { action, reason } = await stagedoor.auditEvents.get('evt_2f8d')",
+        python: `
+          >>> [event] = stagedoor.audit_events.list(actor_token_id=token.id)
+          >>> stagedoor.audit_events.get(event.id).seq == event.seq
+          True`,
       },
     },
   },

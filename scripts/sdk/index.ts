@@ -39,7 +39,7 @@ export const resources: Resource[] = [
 
 /**
  * What is written by hand, because it is not one request with one answer: the methods, and the operations of the contract
- * that have no other method. `Users`, `Sessions` and `Acting` are generated and take these methods from `resources/hand-written/` and
+ * that have no other method. `Users`, `Sessions`, `Acting` and `AuditEvents` are generated and take these methods from `resources/hand-written/` and
  * `resources/hand_written/`. `Revocations` is written by hand as a whole.
  */
 export const handWritten: Record<string, { methods: string[]; operations: string[] }> = {
@@ -48,6 +48,7 @@ export const handWritten: Record<string, { methods: string[]; operations: string
     methods: ['is_active', 'touch', 'get_token'],
     operations: ['CreateSessionToken', 'CreateSessionTokenFromTemplate'],
   },
+  AuditEvents: { methods: ['download'], operations: ['ExportAuditEvents'] },
   Acting: { methods: ['follow'], operations: ['FollowActing'] },
   Revocations: { methods: ['follow'], operations: ['FollowRevocations'] },
 }

@@ -141,7 +141,17 @@ export class Http {
     headers: Record<string, string>,
     signal: AbortSignal | undefined,
   ): Promise<ReadableStream<Uint8Array>> {
-    const sent = { query, headers: { ...headers, accept: 'text/event-stream' } }
+    return (await this.open(path, query, { accept: 'text/event-stream', ...headers }, signal)).body
+  }
+
+  /** Returns a successful answer whose body has not been read. Does not retry. */
+  async open(
+    path: string,
+    query: object | undefined,
+    headers: Record<string, string>,
+    signal: AbortSignal | undefined,
+  ): Promise<{ body: ReadableStream<Uint8Array>; headers: Headers }> {
+    const sent = { query, headers }
     const url = this.#url(path, sent)
     const request = this.#request('GET', url, sent, signal)
     let response: Response
@@ -151,7 +161,7 @@ export class Http {
       if (signal?.aborted) throw aborted('GET', url, cause)
       throw notConnected('GET', url, this.#origin, cause)
     }
-    if (response.status === 200 && response.body) return response.body
+    if (response.status === 200 && response.body) return { body: response.body, headers: response.headers }
     throw refusal('GET', url, response, parsed(await response.text()))
   }
 

@@ -22,6 +22,7 @@ const prefixes: Record<string, string> = {
   client: 'client',
   template: 'jtmp',
   secret_key: 'key',
+  audit_event: 'evt',
 }
 export const bodyOf = (operation: Operation) => (operation.body === undefined ? undefined : BODY)
 
@@ -47,6 +48,7 @@ export async function succeeding(server: TestServer, operation: Operation) {
     session_id,
     client_id,
     secret_key_id: key.id,
+    audit_event_id: (await server.auditEvents({ limit: '1' }))[0]?.id ?? '',
   }
   const path = operation.path.replace(/\{(\w+)\}/g, (_, id) => ids[id] ?? '')
   const bodies: Record<string, object> = {

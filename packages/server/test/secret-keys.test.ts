@@ -88,6 +88,8 @@ const MAY_CALL: Record<string, Right[]> = {
   // The settings of the server.
   GetInstance: [],
   GetAuditEventList: ['audit'],
+  ExportAuditEvents: ['audit'],
+  GetAuditEvent: ['audit'],
   GetRefusedRequestsList: ['audit'],
 }
 

@@ -33,7 +33,7 @@ def follow_stream(http: Http, path: str, query: dict[str, Any], headers: dict[st
         try:
             if response.headers.get("content-type") != "text/event-stream":
                 response.read()
-                raise refusal(_what(http, call), response, _json(response))
+                raise refusal(_what(http, call), response, json_of(response))
             for line in response.iter_lines():
                 if (event := reader.read(line)) is not None:
                     yield event
@@ -54,7 +54,7 @@ async def follow_stream_async(
         try:
             if response.headers.get("content-type") != "text/event-stream":
                 await response.aread()
-                raise refusal(_what(http, call), response, _json(response))
+                raise refusal(_what(http, call), response, json_of(response))
             async for line in response.aiter_lines():
                 if (event := reader.read(line)) is not None:
                     yield event
@@ -90,7 +90,8 @@ class _Reader:
         return ServerSentEvent(fields["event"], fields.get("id"), json.loads(fields["data"]))
 
 
-def _json(response: httpx.Response) -> object:
+def json_of(response: httpx.Response) -> object:
+    """Returns the body of an answer that is read; None if it is not JSON."""
     with suppress(ValueError):
         return response.json()
     return None

@@ -1480,6 +1480,8 @@ class GetAuditEventListQuery(TypedDict):
     actor_token_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
     principal_id: NotRequired[str | None]
+    principal_type: NotRequired[Literal["secret_key", "client", "command_line", "system"] | None]
+    """Only requests of keys, of clients, of the command line, or of the server itself."""
     trace_id: NotRequired[str | None]
     after: NotRequired[int | None]
     """Only events at or after this time (ms)."""
@@ -1491,6 +1493,28 @@ class GetAuditEventListQuery(TypedDict):
     """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
     deleted between two requests do not shift the pages. Cannot be combined with `offset`.
     """
+
+
+class ExportAuditEventsQuery(TypedDict):
+    action: NotRequired[str | None]
+    outcome: NotRequired[Literal["done", "refused"] | None]
+    code: NotRequired[str | None]
+    user_id: NotRequired[str | None]
+    session_id: NotRequired[str | None]
+    actor_token_id: NotRequired[str | None]
+    actor_sub: NotRequired[str | None]
+    principal_id: NotRequired[str | None]
+    principal_type: NotRequired[Literal["secret_key", "client", "command_line", "system"] | None]
+    """Only requests of keys, of clients, of the command line, or of the server itself."""
+    trace_id: NotRequired[str | None]
+    after: NotRequired[int | None]
+    """Only events at or after this time (ms)."""
+    before: NotRequired[int | None]
+    """Only events before this time (ms)."""
+    format: NotRequired[Literal["jsonl", "csv"] | None]
+    """JSON Lines: each line is one event as in the list."""
+    starting_after: NotRequired[str | None]
+    """Only older events: the `Stagedoor-Next-Cursor` of the previous answer, or the `seq` of its last event."""
 
 
 class GetRefusedRequestsListQuery(TypedDict):

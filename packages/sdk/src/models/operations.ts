@@ -78,5 +78,7 @@ export interface GetSecretKeyListQuery extends Omit<schemas.GetSecretKeyListQuer
 
 export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQuery, 'paginated' | 'totalCount'> {}
 
+export interface ExportAuditEventsQuery extends schemas.ExportAuditEventsQuery {}
+
 export interface GetRefusedRequestsListQuery
   extends Omit<schemas.GetRefusedRequestsListQuery, 'paginated' | 'totalCount'> {}

@@ -1245,6 +1245,8 @@ export type GetAuditEventListQuery = {
   actorTokenId?: string | undefined
   actorSub?: string | undefined
   principalId?: string | undefined
+  /** Only requests of keys, of clients, of the command line, or of the server itself. */
+  principalType?: 'secret_key' | 'client' | 'command_line' | 'system' | undefined
   traceId?: string | undefined
   /** Only events at or after this time (ms). */
   after?: number | undefined
@@ -1256,6 +1258,31 @@ export type GetAuditEventListQuery = {
   startingAfter?: string | undefined
   /** `false` omits `total_count` from the answer, so the server does not count rows. */
   totalCount?: boolean | undefined
+}
+
+export type ExportAuditEventsQuery = {
+  action?: string | undefined
+  outcome?: 'done' | 'refused' | undefined
+  code?: string | undefined
+  userId?: string | undefined
+  sessionId?: string | undefined
+  actorTokenId?: string | undefined
+  actorSub?: string | undefined
+  principalId?: string | undefined
+  /** Only requests of keys, of clients, of the command line, or of the server itself. */
+  principalType?: 'secret_key' | 'client' | 'command_line' | 'system' | undefined
+  traceId?: string | undefined
+  /** Only events at or after this time (ms). */
+  after?: number | undefined
+  /** Only events before this time (ms). */
+  before?: number | undefined
+  /**
+   * JSON Lines: each line is one event as in the list.
+   * @default "jsonl"
+   */
+  format?: 'jsonl' | 'csv' | undefined
+  /** Only older events: the `Stagedoor-Next-Cursor` of the previous answer, or the `seq` of its last event. */
+  startingAfter?: string | undefined
 }
 
 export type GetRefusedRequestsListQuery = {

@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, JsonObject, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
 
+const PrincipalType = z.enum(['secret_key', 'client', 'command_line', 'system'])
+
 /** One event of the audit log. docs/concepts/audit.md describes its canonical bytes and its hash. */
 export const AuditEvent = z
   .strictObject({
@@ -13,7 +15,7 @@ export const AuditEvent = z
     outcome: z.enum(['done', 'refused']),
     code: z.string().nullable().describe('The error code of a refusal.'),
     principal: z
-      .strictObject({ type: z.enum(['secret_key', 'client', 'command_line', 'system']), id: z.string().nullable() })
+      .strictObject({ type: PrincipalType, id: z.string().nullable() })
       .describe(
         'Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself.',
       ),
@@ -41,6 +43,24 @@ const seqCursor = z
   .string()
   .regex(/^\d{1,16}$/, { error: 'the `next_cursor` of the previous page, or the `seq` of its last event' })
 
+/** The filters of the list and of the export. */
+const filters = {
+  action: z.string().min(1).max(64).optional(),
+  outcome: z.enum(['done', 'refused']).optional(),
+  code: z.string().min(1).max(64).optional(),
+  user_id: Id.optional(),
+  session_id: Id.optional(),
+  actor_token_id: Id.optional(),
+  actor_sub: Id.max(256).optional(),
+  principal_id: Id.optional(),
+  principal_type: PrincipalType.optional().describe(
+    'Only requests of keys, of clients, of the command line, or of the server itself.',
+  ),
+  trace_id: Id.optional(),
+  after: milliseconds.optional().describe('Only events at or after this time (ms).'),
+  before: milliseconds.optional().describe('Only events before this time (ms).'),
+}
+
 export const listAuditEvents = operation({
   id: 'GetAuditEventList',
   method: 'get',
@@ -52,17 +72,7 @@ export const listAuditEvents = operation({
   roles: ['viewer', 'support', 'approver', 'admin'],
   query: pagedQuery(
     {
-      action: z.string().min(1).max(64).optional(),
-      outcome: z.enum(['done', 'refused']).optional(),
-      code: z.string().min(1).max(64).optional(),
-      user_id: Id.optional(),
-      session_id: Id.optional(),
-      actor_token_id: Id.optional(),
-      actor_sub: Id.max(256).optional(),
-      principal_id: Id.optional(),
-      trace_id: Id.optional(),
-      after: milliseconds.optional().describe('Only events at or after this time (ms).'),
-      before: milliseconds.optional().describe('Only events before this time (ms).'),
+      ...filters,
       before_seq: milliseconds
         .optional()
         .describe('Only events after this one in the list, which are older. The same as `starting_after`.'),
@@ -70,6 +80,47 @@ export const listAuditEvents = operation({
     seqCursor,
   ),
   response: listOf(AuditEvent),
+  stagedoorOnly: true,
+})
+
+/** Maximum events that one export reads. */
+export const MAX_EXPORTED = 10_000
+
+export const exportAuditEvents = operation({
+  id: 'ExportAuditEvents',
+  method: 'get',
+  path: '/v1/audit_events/export',
+  tag: 'Audit',
+  summary: 'Download audit events as JSON Lines or CSV, newest first',
+  description: `One request reads at most ${MAX_EXPORTED.toLocaleString('en')} events. If there are older ones, the answer has the header \`Stagedoor-Next-Cursor\`: send it as \`starting_after\` to get them. With a filter that no index covers, an answer can have fewer events, or none, and still have that header. In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.`,
+  auth: 'secret_key',
+  rights: ['audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
+  query: z.strictObject({
+    ...filters,
+    format: z.enum(['jsonl', 'csv']).default('jsonl').describe('JSON Lines: each line is one event as in the list.'),
+    starting_after: seqCursor
+      .optional()
+      .describe(
+        'Only older events: the `Stagedoor-Next-Cursor` of the previous answer, or the `seq` of its last event.',
+      ),
+  }),
+  response: z.string(),
+  downloads: ['application/x-ndjson', 'text/csv'],
+  stagedoorOnly: true,
+})
+
+export const getAuditEvent = operation({
+  id: 'GetAuditEvent',
+  method: 'get',
+  path: '/v1/audit_events/{audit_event_id}',
+  tag: 'Audit',
+  summary: 'Read one audit event',
+  auth: 'secret_key',
+  rights: ['audit'],
+  roles: ['viewer', 'support', 'approver', 'admin'],
+  response: AuditEvent,
+  errors: ['resource_not_found'],
   stagedoorOnly: true,
 })
 

@@ -81,5 +81,7 @@ export const bapi: Operation[] = [
   secretKeys.revokeSecretKey,
   instance.getInstance,
   audit.listAuditEvents,
+  audit.exportAuditEvents,
+  audit.getAuditEvent,
   audit.listRefusedRequests,
 ]

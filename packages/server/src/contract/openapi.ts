@@ -165,10 +165,11 @@ function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): Json
 /** Additional fields of a form are text. */
 const ofTexts = (schema: JsonSchema): JsonSchema => ({ ...schema, additionalProperties: { type: 'string' } })
 
-function success({ response, status = 200, summary, stream }: Operation, refer: Refer): JsonSchema {
+function success({ response, status = 200, summary, stream, downloads }: Operation, refer: Refer): JsonSchema {
   if (status !== 200) return { description: 'A redirect.', headers: { Location: { schema: { type: 'string' } } } }
-  const type = stream ? 'text/event-stream' : 'application/json'
-  return { description: summary, content: { [type]: { schema: refer(response, 'output') } } }
+  const types = downloads ?? [stream ? 'text/event-stream' : 'application/json']
+  const media = { schema: refer(response, 'output') }
+  return { description: summary, content: Object.fromEntries(types.map(type => [type, media])) }
 }
 
 function failures(operation: Operation): Record<string, JsonSchema> {

@@ -59,6 +59,8 @@ export interface Operation<
   status?: 200 | 303 | 307
   /** A person opens this URL in a browser: the answer may be a page, and browsers get errors as pages. */
   page?: true
+  /** The content types of an answer that is a file instead of JSON. */
+  downloads?: readonly string[]
   /** Answers with server-sent events until the caller disconnects. */
   stream?: true
   /** Error codes of this operation, in addition to those that every operation has. */

@@ -34,6 +34,20 @@ function bytes(count: number): Buffer {
   return taken
 }
 
+/**
+ * Returns the time of an id, Unix ms.
+ * @returns undefined if the text is not an id with this prefix
+ * @example timeOf('evt_37dGbm8U8xOEnUIa9Ae5c0rthj9', 'evt')
+ */
+export function timeOf(id: string, prefix: string): number | undefined {
+  const [, text] = new RegExp(`^${prefix}_([0-9A-Za-z]{${LENGTH}})$`).exec(id) ?? []
+  if (text === undefined) return undefined
+  let value = 0n
+  for (const digit of text) value = value * 62n + BigInt(DIGITS.indexOf(digit))
+  const [seconds, ms] = [Number(value >> 128n), Number((value >> 118n) & 1_023n)]
+  return (seconds + EPOCH_SECONDS) * 1_000 + ms
+}
+
 const EPOCH_SECONDS = 1_400_000_000
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const LENGTH = 27

@@ -261,6 +261,14 @@ export interface Store {
      */
     appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
     list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
+    /** Finds an event. @param at its time, which its id begins with, Unix ms: events have no index by id */
+    find(id: string, at: number): Promise<(AuditRecord & { seq: number }) | undefined>
+    /**
+     * Returns the number of the last event of a range of a list; undefined if the list ends before. Filters that no index
+     * covers do not count.
+     * @param maximum how many events the range has
+     */
+    endOfRange(filter: AuditFilter, page: Pick<Page, 'starting_after'>, maximum: number): Promise<number | undefined>
     /** Returns the time of the latest event, Unix ms; undefined if there is none. */
     lastTime(): Promise<number | undefined>
   }
@@ -476,10 +484,13 @@ export interface AuditFilter extends Countable {
   actor_token_id?: string | undefined
   actor_sub?: string | undefined
   principal_id?: string | undefined
+  principal_type?: string | undefined
   trace_id?: string | undefined
   after?: number | undefined
   before?: number | undefined
   before_seq?: number | undefined
+  /** Only up to the event with this number in the order of the list, inclusive. */
+  last_seq?: number | undefined
 }
 
 export interface UserPage extends Omit<Page, 'starting_after'> {

@@ -3,7 +3,7 @@ import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
 import type { AuditFilter, Page, Store } from '../domain/store.ts'
 import { type List, type Query, readPage } from './paging.ts'
-import { columnValue, type Database, param, prepared, recordEvent, sqlFor } from './query.ts'
+import { columnValue, type Database, long, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
 const auditColumns = Object.keys(columns.audit_events) as (keyof typeof columns.audit_events)[]
@@ -51,7 +51,16 @@ export function auditEvents(db: Database): Store['audit'] {
     },
 
     async list(filter, page) {
-      return readPage(db, { ...page, counted: filter.counted }, auditList(filter, await positionOf(db, filter, page)))
+      const list = auditList(filter, await positionOf(db, filter, page), await endOf(db, filter))
+      return readPage(db, { ...page, counted: filter.counted }, list)
+    },
+
+    find: (id, at) => db.get(findEvent({ id, at })),
+
+    async endOfRange(filter, page, maximum) {
+      const { rows } = auditList(filter, await positionOf(db, filter, { limit: 1, offset: 0, ...page }))
+      const [last, next] = await db.all<{ seq: number }>(long(rows(2, maximum - 1)))
+      return next && last?.seq
     },
 
     lastTime: async () => (await db.get(findLast({})))?.at,
@@ -73,6 +82,22 @@ async function positionOf(db: Database, { before_seq }: AuditFilter, { starting_
   return { at: found?.at ?? 0, seq }
 }
 
+/** Returns where a range ends. */
+async function endOf(db: Database, { last_seq: seq }: AuditFilter): Promise<Position | undefined> {
+  const found = seq === undefined ? undefined : await db.get(eventUpTo({ seq }))
+  return found && seq !== undefined ? { at: found.at, seq } : undefined
+}
+
+/** Exported for the test of its plan. */
+export const findEvent = prepared<{ id: string; at: number }, AuditRecord & { seq: number }>(
+  sqlFor
+    .selectFrom('audit_events')
+    .selectAll()
+    .where('outcome', 'in', [sql.lit('done' as const), sql.lit('refused' as const)])
+    .where('at', '=', param('at'))
+    .where('id', '=', param('id')),
+)
+
 const findLast = prepared<object, { at: number }>(
   sqlFor.selectFrom('audit_events').select('at').orderBy('at', 'desc').orderBy('seq', 'desc').limit(1),
 )
@@ -86,7 +111,11 @@ const RARE = ['trace_id', 'session_id', 'actor_token_id', 'code'] as const
 const FREQUENT = ['user_id', 'actor_sub', 'principal_id', 'action'] as const
 
 /** Returns the queries of a list of events. One index serves it: of the first filter that is given, or of the time. */
-export function auditList(filter: AuditFilter, position?: Position): List<AuditRecord & { seq: number }> {
+export function auditList(
+  filter: AuditFilter,
+  position?: Position,
+  end?: Position,
+): List<AuditRecord & { seq: number }> {
   const indexed = [...RARE, ...FREQUENT].find(column => filter[column] !== undefined)
   const rest = [...RARE, ...FREQUENT]
     .filter(column => column !== indexed && filter[column] !== undefined)
@@ -95,6 +124,8 @@ export function auditList(filter: AuditFilter, position?: Position): List<AuditR
   if (indexed) all = all.where(indexed, '=', filter[indexed])
   if (filter.after !== undefined) all = all.where('at', '>=', filter.after)
   if (filter.before !== undefined) all = all.where('at', '<', filter.before)
+  if (end !== undefined) all = all.where(sql<boolean>`(at, seq) >= (${end.at}, ${end.seq})`)
+  if (filter.principal_type !== undefined) rest.push(sql<boolean>`principal_type = ${filter.principal_type}`)
   const hasOutcome = !RARE.some(column => column === indexed)
   if (!hasOutcome && filter.outcome !== undefined) rest.push(sql<boolean>`outcome = ${filter.outcome}`)
   const outcomes = filter.outcome === undefined ? ['done', 'refused'] : [filter.outcome]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing_extensions import Unpack
 
 from stagedoor import models
-from stagedoor._http import Http
+from stagedoor._http import Call, Http, path
 from stagedoor.paging import AsyncPage, Listing, Page, read_page, read_page_async
+from stagedoor.resources.hand_written.audit import HandWrittenAuditEvents
 
 
-class AuditEvents:
+class AuditEvents(HandWrittenAuditEvents):
     """The audit log: what was done or refused, by whom, and as which user."""
 
     def __init__(self, http: Http) -> None:
@@ -21,8 +22,8 @@ class AuditEvents:
 
         Args:
             filters: `action`, `outcome` (`done`, `refused`), `code`, `user_id`, `session_id`, `actor_token_id`,
-                `actor_sub`, `principal_id`, `trace_id`; `after` and `before` in Unix milliseconds; `before_seq`;
-                `limit` 1 to 500 (10); `starting_after` (the `next_cursor` of a page) or `offset` (0).
+                `actor_sub`, `principal_id`, `principal_type`, `trace_id`; `after` and `before` in Unix milliseconds;
+                `before_seq`; `limit` 1 to 500 (10); `starting_after` (the `next_cursor` of a page) or `offset` (0).
 
         Raises:
             StagedoorError: `form_param_value_invalid`
@@ -41,6 +42,33 @@ class AuditEvents:
 
     def _list(self, filters: models.GetAuditEventListQuery) -> Listing[models.AuditEvent]:
         return Listing("/v1/audit_events", {**filters}, models.AuditEvent.model_validate)
+
+    def get(self, audit_event_id: str) -> models.AuditEvent:
+        """Reads one audit event.
+
+        Args:
+            audit_event_id: `evt_…`
+
+        Raises:
+            StagedoorError: `resource_not_found`
+
+        `GET /v1/audit_events/{id}` (Stagedoor only)
+
+        Example:
+            >>> [event] = stagedoor.audit_events.list(actor_token_id=token.id)
+            >>> stagedoor.audit_events.get(event.id).seq == event.seq
+            True
+        """
+        return self._http.send(self._get(audit_event_id))
+
+    async def get_async(self, audit_event_id: str) -> models.AuditEvent:
+        """As `get`, asynchronously."""
+        return await self._http.send_async(self._get(audit_event_id))
+
+    def _get(self, audit_event_id: str) -> Call[models.AuditEvent]:
+        address = path("/v1/audit_events/{}", audit_event_id)
+        read = models.AuditEvent.model_validate
+        return Call("GET", address, read)
 
 
 class RefusedRequests:

@@ -1,8 +1,9 @@
 /** `domain/audit/` creates the events of the audit log, with the bytes that are hashed, and decides which refusals become events. */
 
 import { hash } from 'node:crypto'
-import type { ErrorAbout } from '../../contract/errors.ts'
+import { type ErrorAbout, notFound } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'
+import { timeOf } from '../random.ts'
 import type { AuditRecord } from '../records.ts'
 import type { AuditFilter, Found, Page } from '../store.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -76,6 +77,14 @@ export function leafHash(event: string): string {
 }
 
 const LEAF = Buffer.from([0x00])
+
+/** Finds an audit event. @throws ApiError resource_not_found */
+export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promise<AuditRecord & { seq: number }> {
+  const at = timeOf(id, 'evt')
+  const found = at === undefined ? undefined : await ctx.store.audit.find(id, at)
+  if (!found) throw notFound('audit event', id)
+  return found
+}
 
 /** Lists audit events, newest first. */
 export function listAuditEvents(
