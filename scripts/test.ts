@@ -68,6 +68,7 @@ const ON_BOTH = [
     'sessions',
     'sign-in-tokens',
     'signing-keys',
+    'stats',
     'users',
     'while-acting',
   ].map(name => `packages/server/test/${name}.test.ts`),

@@ -12,6 +12,8 @@ import { search } from './search.ts'
 import { secretKeys } from './secret-keys.ts'
 import { sessions } from './sessions.ts'
 import { signInTokens } from './sign-in-tokens.ts'
+import { signingKeys } from './signing-keys.ts'
+import { stats } from './stats.ts'
 import { tags } from './tags.ts'
 import { teams } from './teams.ts'
 import { users } from './users.ts'
@@ -33,7 +35,9 @@ export const resources: Resource[] = [
   auditEvents,
   refusedRequests,
   search,
+  stats,
   secretKeys,
+  signingKeys,
   instance,
 ]
 

@@ -86,13 +86,17 @@ function assertComplete(operations: readonly Operation[]): void {
   }
 }
 
+/** Operations that do something without any member of the body. */
+const DOES = new Set(['RotateSigningKeys', 'RemoveSigningKey'])
+
 function shapeOf(document: OpenApiDocument, operation: Operation, resource: Resource, method: Method): Shape {
   const { id, path, method: verb, stagedoorOnly } = operation
   const described = document.paths[path]?.[verb] as unknown as Described
   const parameters = described.parameters ?? []
   const shown = `\`${verb.toUpperCase()} ${path.replace(/\{\w*id\}/, '{id}')}\``
   const isIdempotent = parameters.some(({ name }) => name === 'Idempotency-Key')
-  const body = bodyOf(document, id, described, isIdempotent)
+  // A change of nothing makes no sense, so only what creates or does something can omit all members.
+  const body = bodyOf(document, id, described, isIdempotent || DOES.has(id))
   const ids = parameters.filter(parameter => parameter.in === 'path').map(({ name }) => name)
   if (ids.length === 1 && resource.id === undefined) throw new Error(`scripts/sdk/: ${resource.name} has no \`id\`.`)
   return {
@@ -117,15 +121,14 @@ interface Described {
   responses: Record<string, { content?: { 'application/json'?: { schema: JsonSchema } } }>
 }
 
-function bodyOf(document: OpenApiDocument, id: string, described: Described, isIdempotent: boolean): Body | undefined {
+function bodyOf(document: OpenApiDocument, id: string, described: Described, mayBeEmpty: boolean): Body | undefined {
   if (described.requestBody === undefined) return undefined
   const { required, content } = described.requestBody
   const { schema } = content['application/json']
   const model = nameOf(schema)
   if (model !== undefined) {
     const members = membersOf(document.components.schemas[model] ?? {})
-    // A change of nothing makes no sense, so only a creation can omit all members.
-    return { model, members, optional: isIdempotent && !required ? 'empty' : 'no' }
+    return { model, members, optional: mayBeEmpty && !required ? 'empty' : 'no' }
   }
   const [object = {}] = (schema.anyOf ?? [schema]) as JsonSchema[]
   const members = membersOf(object)

@@ -8,7 +8,7 @@ import { masterKeyBytes } from './config-rules.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
-import type { Caller, Context, Services } from './domain/context.ts'
+import type { Caller, Context, MakeKey, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
 import { Hierarchies } from './domain/hierarchies.ts'
 import { NeedsLimit } from './domain/needs-limit.ts'
@@ -17,7 +17,8 @@ import { RefusedRequestCounter } from './domain/refused-requests.ts'
 import { RecentReads, RememberedDecisions } from './domain/remembered-decisions.ts'
 import { RevocationFeed } from './domain/revocation-feed.ts'
 import { ensureSecretKey } from './domain/secret-keys.ts'
-import { ensureSigningKeys, type MakeKey } from './domain/signing-keys.ts'
+import { ensureSigningKeys } from './domain/signing-keys.ts'
+import { Stats } from './domain/stats.ts'
 import type { Store } from './domain/store.ts'
 import { createApp } from './http/app.ts'
 import { readLogo } from './http/browser/brand.ts'
@@ -102,7 +103,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
   })
   const system = () => context({ type: 'system', id: null })
-  const makeKey = keyMaker(masterKey, random)
+  const makeKey = services.makeSigningKey
   machineClock.persistDue = () => persistDue(system())
   try {
     await advanceClock(machineClock, services.store)
@@ -231,10 +232,12 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     recentReads: new RecentReads(clock),
     needs: new NeedsLimit(clock),
     hierarchies: new Hierarchies(store),
+    makeSigningKey: keyMaker(masterKey, random),
     nextTurn,
     refusedRequests: new RefusedRequestCounter(),
     revocationFeed,
     actingFeed: new ActingFeed(store, clock, revocationFeed),
+    stats: new Stats(store, clock),
     eventStreams: new EventStreams(config.max_streams_per_key),
     stopping,
   }

@@ -23,6 +23,7 @@ const prefixes: Record<string, string> = {
   template: 'jtmp',
   secret_key: 'key',
   audit_event: 'evt',
+  signing_key: 'kid',
 }
 export const bodyOf = (operation: Operation) => (operation.body === undefined ? undefined : BODY)
 
@@ -48,6 +49,7 @@ export async function succeeding(server: TestServer, operation: Operation) {
     session_id,
     client_id,
     secret_key_id: key.id,
+    signing_key_id: (await server.call('GET', '/v1/signing_keys')).body.data.at(-1).id,
     audit_event_id: (await server.auditEvents({ limit: '1' }))[0]?.id ?? '',
   }
   const path = operation.path.replace(/\{(\w+)\}/g, (_, id) => ids[id] ?? '')
@@ -70,6 +72,8 @@ export async function succeeding(server: TestServer, operation: Operation) {
     PutTeam: { parents: ['another'] },
     PutTag: { parents: ['another'] },
     CreateSecretKey: { name: 'another' },
+    RotateSigningKeys: { at_once: true },
+    RemoveSigningKey: { emergency: true },
     UpdateUser: { first_name: 'x' },
     UpdateUserMetadata: { public_metadata: { x: 1 } },
   }

@@ -29,7 +29,7 @@ import { migrateDatabase } from '../src/server.ts'
 import { acting, newsSince } from '../src/store/acting.ts'
 import { actorTokens } from '../src/store/actor-tokens.ts'
 import { actors, unknown } from '../src/store/actors.ts'
-import { auditEvents, findEvent, refusedRequests } from '../src/store/audit-events.ts'
+import { auditEvents, countsSince, findEvent, refusedRequests } from '../src/store/audit-events.ts'
 import { groups } from '../src/store/groups.ts'
 import { jwtTemplates } from '../src/store/jwt-templates.ts'
 import { policies } from '../src/store/policies.ts'
@@ -335,6 +335,13 @@ for (const [on, filled, explain] of [
     it('one audit event is found by its time, without an index by id', async () => {
       const query = findEvent({ id: `evt_${'5'.repeat(27)}`, at: Date.now() - 50 * DAY })
       await assertSearch(there.db, on, query, 'one audit event')
+    })
+
+    it('events of the last hour are counted by ranges of indexes', async () => {
+      const query = countsSince(Date.now() - 3_600_000)
+      const plan = await planOf(there.db, query, explain)
+      for (const index of ['audit_events_by_action', 'audit_events_by_time']) assert.ok(plan.includes(index), plan)
+      await assertSearch(there.db, on, query, 'counts per minute')
     })
 
     it('what began and changed lately is found by indexes, once per second', async () => {

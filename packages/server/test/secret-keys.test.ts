@@ -85,12 +85,17 @@ const MAY_CALL: Record<string, Right[]> = {
   GetSecretKeyList: [],
   CreateSecretKey: [],
   RevokeSecretKey: [],
+  // A key that could remove signing keys could end all sessions.
+  ListSigningKeys: [],
+  RotateSigningKeys: [],
+  RemoveSigningKey: [],
   // The settings of the server.
   GetInstance: [],
   GetAuditEventList: ['audit'],
   ExportAuditEvents: ['audit'],
   GetAuditEvent: ['audit'],
   GetRefusedRequestsList: ['audit'],
+  GetStats: ['audit'],
 }
 
 /** Creates a key. @returns its id, and the header that sends it */

@@ -212,3 +212,77 @@ describe('J20 the published keys', () => {
     })
   }
 })
+
+describe('signing keys over the API', () => {
+  interface Key {
+    id: string
+    status: string
+    alg: string
+    retired_at: number | null
+  }
+  const statuses = (data: Key[]) => data.map(({ status }) => status)
+
+  it('are listed without private parts, rotated and removed; each change is an event', async () => {
+    await using server = await testServer()
+    const { session_id } = await server.signIn()
+    const mint = async () => expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`)).jwt
+    const listed = await server.call('GET', '/v1/signing_keys')
+    const [active, next]: Key[] = expectOk(listed).data
+    assert.deepEqual(Object.keys(active ?? {}), ['object', 'id', 'alg', 'status', 'created_at', 'retired_at'])
+    assert.deepEqual([active?.status, next?.status, active?.alg], ['active', 'next', 'EdDSA'])
+    assert.deepEqual(
+      (await keySet(server)).map(({ kid }) => kid),
+      [active?.id, next?.id],
+    )
+    const early = await server.call('POST', '/v1/signing_keys/rotate')
+    assert.deepEqual([early.status, early.codes], [400, ['request_invalid']])
+    assert.match(early.text, /at_once/)
+    server.clock.advance(300)
+    const rotated: Key[] = expectOk(await server.call('POST', '/v1/signing_keys/rotate')).data
+    assert.deepEqual(statuses(rotated), ['retiring', 'active', 'next'])
+    assert.equal(rotated[0]?.retired_at, server.clock.now())
+    const before = await keySet(server)
+    assert.ok(isSignedBy(await mint(), before))
+    const remove = (id: string, body?: object) => server.call('POST', `/v1/signing_keys/${id}/remove`, body)
+    const used = await remove(active?.id ?? '')
+    assert.deepEqual([used.status, used.codes], [400, ['request_invalid']])
+    server.clock.advance(121)
+    assert.deepEqual(statuses(expectOk(await remove(active?.id ?? '')).data), ['removed', 'active', 'next'])
+    assert.equal((await remove(active?.id ?? '')).status, 404)
+    assert.equal((await remove('kid_nobody', {})).status, 404)
+    expectOk(await remove(next?.id ?? '', { emergency: true }))
+    const after = await keySet(server)
+    assert.equal(after.length, 2)
+    assert.ok(after.every(({ kid }) => kid !== next?.id))
+    assert.ok(isSignedBy(await mint(), after))
+    const events = [
+      ...(await server.auditEvents({ action: 'signing_key.rotate' })),
+      ...(await server.auditEvents({ action: 'signing_key.remove' })),
+    ]
+    assert.deepEqual(
+      events.map(({ outcome, principal }) => [outcome, principal.type]),
+      [
+        ['done', 'secret_key'],
+        ['refused', 'secret_key'],
+        ['done', 'secret_key'],
+        ['refused', 'secret_key'],
+        ['refused', 'secret_key'],
+        ['done', 'secret_key'],
+        ['refused', 'secret_key'],
+      ],
+    )
+  })
+
+  it('are rotated once if ten requests arrive at the same time', async () => {
+    await using server = await testServer()
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => server.call('POST', '/v1/signing_keys/rotate', { at_once: true })),
+    )
+    const done = answers.filter(({ status }) => status === 200).length
+    assert.ok(done >= 1)
+    assert.ok(answers.every(({ status, codes }) => status === 200 || codes[0] === 'request_invalid'))
+    const keys: Key[] = expectOk(await server.call('GET', '/v1/signing_keys')).data
+    assert.equal(keys.filter(({ status }) => status === 'retiring').length, done)
+    for (const status of ['active', 'next']) assert.equal(keys.filter(key => key.status === status).length, 1)
+  })
+})

@@ -613,6 +613,23 @@ Milliseconds: TypeAlias = int
 """Unix time in milliseconds."""
 
 
+class MinuteStats(Model):
+    at: Milliseconds
+    """Start of the minute."""
+    created: int
+    """Actor tokens that were created."""
+    redeemed: int
+    """Actor tokens that were redeemed: sessions in which an actor began to act."""
+    refused: int
+    """Requests that were refused and are events of the audit log."""
+    ended: int
+    """Sessions of actors that ended, for any reason."""
+    acting: int
+    """Sessions in which an actor acted at the end of the minute, or now. Counted up to 5,000 now, and back from
+    there with the events.
+    """
+
+
 class PhoneNumberVerification(Model):
     object: Literal["verification_admin"]
     status: Literal["verified"] | str
@@ -874,6 +891,16 @@ class RegisteredActor(Model):
     updated_at: Milliseconds
 
 
+class RemoveSigningKeyRequestBodyTypedDict(TypedDict):
+    emergency: NotRequired[bool | None]
+    """Remove the key at once, in any state."""
+
+
+class RemoveSigningKeyRequestBody(RequestModel):
+    emergency: bool | None = False
+    """Remove the key at once, in any state."""
+
+
 class Revocation(Model):
     object: Literal["revocation"]
     user_id: str | None
@@ -931,6 +958,16 @@ class RollbackPolicyRequestBody(RequestModel):
     expect_refused: int | None = 0
     """How many active sessions the change may end at most. With more, it is refused."""
     reason: str | None = None
+
+
+class RotateSigningKeysRequestBodyTypedDict(TypedDict):
+    at_once: NotRequired[bool | None]
+    """Do not wait until every verifier knows the next key, which takes 5 minutes after it was published."""
+
+
+class RotateSigningKeysRequestBody(RequestModel):
+    at_once: bool | None = False
+    """Do not wait until every verifier knows the next key, which takes 5 minutes after it was published."""
 
 
 class Search(Model):
@@ -1006,6 +1043,29 @@ class SignInToken(Model):
     """The session that the token started, once accepted. In lists."""
     created_at: Milliseconds
     updated_at: Milliseconds
+
+
+class SigningKey(Model):
+    object: Literal["signing_key"]
+    id: str
+    """The `kid` in the header of tokens and in the key set."""
+    alg: Literal["RS256", "ES256", "EdDSA"] | str
+    status: Literal["next", "active", "retiring", "removed"] | str
+    """`next` is published and signs nothing yet; `retiring` is published until its last token has expired."""
+    created_at: Milliseconds
+    retired_at: Milliseconds | None
+    """When the key signed for the last time."""
+
+
+class SigningKeys(Model):
+    object: Literal["signing_keys"]
+    data: list[SigningKey]
+
+
+class Stats(Model):
+    object: Literal["stats"]
+    minutes: list[MinuteStats]
+    """The last 60 minutes, oldest first. The last one is not over yet."""
 
 
 class SupposedActor(Model):

@@ -54,6 +54,8 @@ export interface InstanceSetting extends schemas.InstanceSetting {}
 /** Defines the claims of tokens that are requested by its `name`. `claims` is stored unchanged. */
 export interface JwtTemplate extends schemas.JWTTemplate {}
 
+export interface MinuteStats extends schemas.MinuteStats {}
+
 export interface PhoneNumber extends schemas.PhoneNumber {}
 
 export interface PolicyCheck extends schemas.PolicyCheck {}
@@ -98,6 +100,12 @@ export interface SessionToken extends schemas.SessionToken {}
 
 /** A one-time grant to sign in as a user, without an actor. */
 export interface SignInToken extends schemas.SignInToken {}
+
+export interface SigningKey extends schemas.SigningKey {}
+
+export interface SigningKeys extends schemas.SigningKeys {}
+
+export interface Stats extends schemas.Stats {}
 
 export interface SupposedActor extends schemas.SupposedActor {}
 

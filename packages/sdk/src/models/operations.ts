@@ -36,7 +36,11 @@ export interface PutTagRequestBody extends schemas.PutTagRequestBody {}
 
 export interface PutTeamRequestBody extends schemas.PutTeamRequestBody {}
 
+export interface RemoveSigningKeyRequestBody extends schemas.RemoveSigningKeyRequestBody {}
+
 export interface RollbackPolicyRequestBody extends schemas.RollbackPolicyRequestBody {}
+
+export interface RotateSigningKeysRequestBody extends schemas.RotateSigningKeysRequestBody {}
 
 /** Changes of a JWT template; null restores a default. */
 export interface UpdateJwtTemplateRequestBody extends schemas.UpdateJWTTemplateRequestBody {}

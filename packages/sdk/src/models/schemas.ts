@@ -490,6 +490,21 @@ export type Metadata = {
 /** Unix time in milliseconds. */
 export type Milliseconds = number
 
+export type MinuteStats = {
+  /** Start of the minute. */
+  at: Milliseconds
+  /** Actor tokens that were created. */
+  created: number
+  /** Actor tokens that were redeemed: sessions in which an actor began to act. */
+  redeemed: number
+  /** Requests that were refused and are events of the audit log. */
+  refused: number
+  /** Sessions of actors that ended, for any reason. */
+  ended: number
+  /** Sessions in which an actor acted at the end of the minute, or now. Counted up to 5,000 now, and back from there with the events. */
+  acting: number
+}
+
 export type PhoneNumber = {
   object: 'phone_number'
   phoneNumber: string
@@ -725,6 +740,14 @@ export type RegisteredActor = {
   updatedAt: Milliseconds
 }
 
+export type RemoveSigningKeyRequestBody = {
+  /**
+   * Remove the key at once, in any state.
+   * @default false
+   */
+  emergency?: boolean | undefined
+}
+
 export type Revocation = {
   object: 'revocation'
   userId: string | null
@@ -764,6 +787,14 @@ export type RollbackPolicyRequestBody = {
    */
   expectRefused?: number | undefined
   reason?: string | undefined
+}
+
+export type RotateSigningKeysRequestBody = {
+  /**
+   * Do not wait until every verifier knows the next key, which takes 5 minutes after it was published.
+   * @default false
+   */
+  atOnce?: boolean | undefined
 }
 
 export type Search = {
@@ -842,6 +873,30 @@ export type SignInToken = {
   createdAt: Milliseconds
   /** Unix time in milliseconds. */
   updatedAt: Milliseconds
+}
+
+export type SigningKey = {
+  object: 'signing_key'
+  /** The `kid` in the header of tokens and in the key set. */
+  id: string
+  alg: 'RS256' | 'ES256' | 'EdDSA'
+  /** `next` is published and signs nothing yet; `retiring` is published until its last token has expired. */
+  status: 'next' | 'active' | 'retiring' | 'removed'
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** When the key signed for the last time. */
+  retiredAt: Milliseconds | null
+}
+
+export type SigningKeys = {
+  object: 'signing_keys'
+  data: SigningKey[]
+}
+
+export type Stats = {
+  object: 'stats'
+  /** The last 60 minutes, oldest first. The last one is not over yet. */
+  minutes: MinuteStats[]
 }
 
 export type SupposedActor = {

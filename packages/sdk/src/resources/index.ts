@@ -14,6 +14,8 @@ import { Search } from './search.ts'
 import { SecretKeys } from './secret-keys.ts'
 import { Sessions } from './sessions.ts'
 import { SignInTokens } from './sign-in-tokens.ts'
+import { SigningKeys } from './signing-keys.ts'
+import { Stats } from './stats.ts'
 import { Tags } from './tags.ts'
 import { Teams } from './teams.ts'
 import { Users } from './users.ts'
@@ -36,7 +38,9 @@ export class Resources {
   readonly auditEvents: AuditEvents
   readonly refusedRequests: RefusedRequests
   readonly search: Search
+  readonly stats: Stats
   readonly secretKeys: SecretKeys
+  readonly signingKeys: SigningKeys
   readonly instance: Instance
 
   constructor(http: Http) {
@@ -56,7 +60,9 @@ export class Resources {
     this.auditEvents = new AuditEvents(http)
     this.refusedRequests = new RefusedRequests(http)
     this.search = new Search(http)
+    this.stats = new Stats(http)
     this.secretKeys = new SecretKeys(http)
+    this.signingKeys = new SigningKeys(http)
     this.instance = new Instance(http)
   }
 }

@@ -14,6 +14,8 @@ import * as search from './search.ts'
 import * as secretKeys from './secret-keys.ts'
 import * as sessions from './sessions.ts'
 import * as signInTokens from './sign-in-tokens.ts'
+import * as signingKeys from './signing-keys.ts'
+import * as stats from './stats.ts'
 import * as users from './users.ts'
 
 /** Every operation of the Backend API, in the order of the reference. */
@@ -79,9 +81,13 @@ export const bapi: Operation[] = [
   secretKeys.listSecretKeys,
   secretKeys.createSecretKey,
   secretKeys.revokeSecretKey,
+  signingKeys.listSigningKeys,
+  signingKeys.rotateSigningKeys,
+  signingKeys.removeSigningKey,
   instance.getInstance,
   audit.listAuditEvents,
   audit.exportAuditEvents,
   audit.getAuditEvent,
   audit.listRefusedRequests,
+  stats.getStats,
 ]

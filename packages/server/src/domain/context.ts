@@ -9,10 +9,11 @@ import type { Hierarchies } from './hierarchies.ts'
 import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { Random } from './random.ts'
-import type { Principal, SigningAlg } from './records.ts'
+import type { Principal, SigningAlg, SigningKeyRecord } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RecentReads, RememberedDecisions } from './remembered-decisions.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
+import type { Stats } from './stats.ts'
 import type { Store } from './store.ts'
 
 /** What a rule needs of the outside world. Every rule is a plain function `(ctx, input)` that uses nothing else. */
@@ -32,6 +33,7 @@ export interface Services {
   revocationFeed: RevocationFeed
   actingFeed: ActingFeed
   eventStreams: EventStreams
+  stats: Stats
   policy: PolicyEngine
   /** The policy that is in force until another one is applied. */
   defaultPolicy: PolicyDocument
@@ -39,6 +41,8 @@ export interface Services {
   recentReads: RecentReads
   needs: NeedsLimit
   hierarchies: Hierarchies
+  /** Creates a key pair for `rotateSigningKeys` and `removeSigningKey`. */
+  makeSigningKey: MakeKey
   /** Gives other work its turn. For work that takes more than some milliseconds. */
   nextTurn(): Promise<void>
   /**
@@ -92,6 +96,9 @@ export interface Settings {
   actor_token_max_seconds: number
   actor_session_max_seconds: number
 }
+
+/** Creates a key pair whose private part is sealed. */
+export type MakeKey = (alg: SigningAlg, status: SigningKeyRecord['status'], now: number) => Promise<SigningKeyRecord>
 
 /** The port to the keys. */
 export interface Signing {

@@ -1,6 +1,6 @@
 import { ApiError, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
-import type { Context } from './context.ts'
+import type { Context, MakeKey } from './context.ts'
 import type { SigningAlg, SigningKeyRecord } from './records.ts'
 import type { SigningKeyChange } from './store.ts'
 
@@ -14,9 +14,6 @@ import type { SigningKeyChange } from './store.ts'
 export const KEY_SET_CACHE = 300_000
 /** Time after its expiry for which a token may still be accepted, in ms: the leeway of verifiers, with a margin. */
 const LEEWAY = 60_000
-
-/** Creates a key pair whose private part is sealed. */
-export type MakeKey = (alg: SigningAlg, status: SigningKeyRecord['status'], now: number) => Promise<SigningKeyRecord>
 
 export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]> {
   return (await ctx.store.signingKeys.keyring()).keys
@@ -58,7 +55,7 @@ export async function rotateSigningKeys(
   const wait = next.created_at + KEY_SET_CACHE - now
   if (wait > 0 && !input.atOnce) {
     throw refuse(
-      `The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once: then verifiers that do not look up unknown keys may refuse tokens for that time.`,
+      `The next key was published ${Math.floor((now - next.created_at) / 1_000)} s ago; verifiers may cache the key set for 5 minutes. Rotate in ${Math.ceil(wait / 1_000)} s, or now with --at-once (\`at_once\`): then verifiers that do not look up unknown keys may refuse tokens for that time.`,
     )
   }
   const changed = await change(ctx, version, 'rotate', {
@@ -104,13 +101,15 @@ export async function removeSigningKey(
 
 function assertDone({ settings }: Context, key: SigningKeyRecord, now: number): void {
   if (key.status !== 'retiring') {
-    throw refuse(`The key is ${key.status}. Rotate first. If it leaked, remove it at once with --emergency.`)
+    throw refuse(
+      `The key is ${key.status}. Rotate first. If it leaked, remove it at once with --emergency (\`emergency\`).`,
+    )
   }
   const ordinary = (key.retired_at ?? now) + settings.session_token_lifetime_seconds * 1_000
   const until = Math.max(ordinary, key.signs_until) + LEEWAY
   if (until > now) {
     throw refuse(
-      `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that. If it leaked, remove it at once with --emergency.`,
+      `Tokens it signed are valid until ${new Date(until).toISOString()}. Remove it after that. If it leaked, remove it at once with --emergency (\`emergency\`).`,
     )
   }
 }

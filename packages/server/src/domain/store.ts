@@ -269,6 +269,8 @@ export interface Store {
      * @param maximum how many events the range has
      */
     endOfRange(filter: AuditFilter, page: Pick<Page, 'starting_after'>, maximum: number): Promise<number | undefined>
+    /** Counts events per minute. Minutes without events are not returned. @param since Unix ms */
+    countByMinute(since: number): Promise<MinuteCounts[]>
     /** Returns the time of the latest event, Unix ms; undefined if there is none. */
     lastTime(): Promise<number | undefined>
   }
@@ -473,6 +475,19 @@ export interface ActingFilter extends Countable {
   actor_sub?: string | undefined
   user_id?: string | undefined
   access?: SessionRecord['access'] | undefined
+}
+
+/** What happened in a minute. */
+export interface MinuteCounts {
+  /** Start of the minute, Unix ms. */
+  at: number
+  /** Actor tokens that were created and redeemed. */
+  created: number
+  redeemed: number
+  /** Refused requests. */
+  refused: number
+  /** Sessions of actors that ended. */
+  ended: number
 }
 
 export interface AuditFilter extends Countable {

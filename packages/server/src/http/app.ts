@@ -14,6 +14,8 @@ import { mountSearch } from './bapi/search.ts'
 import { mountSecretKeys } from './bapi/secret-keys.ts'
 import { mountSessions } from './bapi/sessions.ts'
 import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
+import { mountSigningKeys } from './bapi/signing-keys.ts'
+import { mountStats } from './bapi/stats.ts'
 import { mountUsers } from './bapi/users.ts'
 import { mountBanner } from './fapi/banner.ts'
 import { mountEnvironment } from './fapi/environment.ts'
@@ -55,8 +57,10 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountJwtTemplates(http)
   mountSearch(http)
   mountSecretKeys(http)
+  mountSigningKeys(http)
   mountInstance(http)
   mountAudit(http)
+  mountStats(http)
   mountJwks(http)
   mountTickets(http)
   mountClient(http)

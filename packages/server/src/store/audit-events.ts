@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
-import type { AuditFilter, Page, Store } from '../domain/store.ts'
-import { type List, type Query, readPage } from './paging.ts'
+import type { AuditFilter, MinuteCounts, Page, Store } from '../domain/store.ts'
+import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { columnValue, type Database, long, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
 
@@ -55,6 +55,16 @@ export function auditEvents(db: Database): Store['audit'] {
       return readPage(db, { ...page, counted: filter.counted }, list)
     },
 
+    async countByMinute(since) {
+      const minutes = new Map<number, MinuteCounts>()
+      for (const { minute, kind, count } of await db.all(countsSince(since))) {
+        const at = Number(minute) * 60_000
+        const counts = minutes.get(at) ?? { at, created: 0, redeemed: 0, refused: 0, ended: 0 }
+        minutes.set(at, { ...counts, [kind]: Number(count) })
+      }
+      return [...minutes.values()]
+    },
+
     find: (id, at) => db.get(findEvent({ id, at })),
 
     async endOfRange(filter, page, maximum) {
@@ -97,6 +107,24 @@ export const findEvent = prepared<{ id: string; at: number }, AuditRecord & { se
     .where('at', '=', param('at'))
     .where('id', '=', param('id')),
 )
+
+/** What the events of a minute say, as conditions that the indexes of events by action and by time begin with. */
+const COUNTED: Record<Exclude<keyof MinuteCounts, 'at'>, Condition> = {
+  created: sql`action = 'actor_token.create' and outcome = 'done'`,
+  redeemed: sql`action = 'actor_token.accept' and outcome = 'done'`,
+  refused: sql`outcome = 'refused'`,
+  ended: sql`action in ('session.end', 'session.remove', 'session.revoke', 'session.expire', 'session.abandon')
+    and outcome = 'done' and actor_sub is not null`,
+}
+
+/** One range of an index for each count. Exported for the test of its plan. */
+export const countsSince = (since: number) => {
+  const parts = Object.entries(COUNTED).map(
+    ([kind, condition]) => sql`select at / 60000 as minute, ${sql.lit(kind)} as kind, count(*) as count
+      from audit_events where ${condition} and at >= ${since} group by at / 60000`,
+  )
+  return long<{ minute: number; kind: keyof typeof COUNTED; count: number }>(sql`${sql.join(parts, sql` union all `)}`)
+}
 
 const findLast = prepared<object, { at: number }>(
   sqlFor.selectFrom('audit_events').select('at').orderBy('at', 'desc').orderBy('seq', 'desc').limit(1),

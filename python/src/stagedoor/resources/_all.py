@@ -18,6 +18,8 @@ from stagedoor.resources.search import Search
 from stagedoor.resources.secret_keys import SecretKeys
 from stagedoor.resources.sessions import Sessions
 from stagedoor.resources.sign_in_tokens import SignInTokens
+from stagedoor.resources.signing_keys import SigningKeys
+from stagedoor.resources.stats import Stats
 from stagedoor.resources.tags import Tags
 from stagedoor.resources.teams import Teams
 from stagedoor.resources.users import Users
@@ -42,7 +44,9 @@ class Resources:
     audit_events: AuditEvents
     refused_requests: RefusedRequests
     search: Search
+    stats: Stats
     secret_keys: SecretKeys
+    signing_keys: SigningKeys
     instance: Instance
 
     def __init__(self, http: Http) -> None:
@@ -63,5 +67,7 @@ class Resources:
         self.audit_events = AuditEvents(http)
         self.refused_requests = RefusedRequests(http)
         self.search = Search(http)
+        self.stats = Stats(http)
         self.secret_keys = SecretKeys(http)
+        self.signing_keys = SigningKeys(http)
         self.instance = Instance(http)

@@ -10,6 +10,7 @@ import type { revokeAllSessions } from '../../contract/revocations.ts'
 import type { CreatedSecretKey as CreatedKey, SecretKey } from '../../contract/secret-keys.ts'
 import type { ActingSession, Session } from '../../contract/sessions.ts'
 import type { SignInToken } from '../../contract/sign-in-tokens.ts'
+import type { SigningKeys } from '../../contract/signing-keys.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
 import { kindOf } from '../../domain/acting.ts'
 import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
@@ -25,6 +26,7 @@ import type {
   RefusedRequestsRecord,
   SecretKeyRecord,
   SessionRecord,
+  SigningKeyRecord,
   UserWithIdentifiers,
 } from '../../domain/records.ts'
 import type { RevokedAll } from '../../domain/revocations.ts'
@@ -264,4 +266,16 @@ export function presentSecretKey(_ctx: Context, record: SecretKeyRecord): z.inpu
 
 export function presentCreatedSecretKey(ctx: Context, created: CreatedSecretKey): z.input<typeof CreatedKey> {
   return { ...presentSecretKey(ctx, created.record), secret: created.secret }
+}
+
+export function presentSigningKeys(records: SigningKeyRecord[]): z.input<typeof SigningKeys> {
+  const data = records.map(({ id, alg, status, created_at, retired_at }) => ({
+    object: 'signing_key' as const,
+    id,
+    alg,
+    status,
+    created_at,
+    retired_at,
+  }))
+  return { object: 'signing_keys', data }
 }
