@@ -109,6 +109,9 @@ def accepts_what_its_schema_allows(ctx: CheckContext, response: Response, case: 
     for error in response.json()["errors"]:
         if error["meta"].get("action") in IN_EVERY_TEXT:
             continue
+        # Verifiers may not know the next signing key yet, or still need the old one.
+        if error["code"] == "request_invalid" and case.path.startswith("/v1/signing_keys"):
+            continue
         param = error["meta"].get("param_name")
         name = None if param is None else param.split(".")[0]
         allowed = (error["code"], name) in RULES or (error["code"], None) in RULES

@@ -15,8 +15,12 @@ export const KEY_SET_CACHE = 300_000
 /** Time after its expiry for which a token may still be accepted, in ms: the leeway of verifiers, with a margin. */
 const LEEWAY = 60_000
 
+/** Returns the keys in the order of their lives: the retiring ones first, then the active and the next. */
 export async function listSigningKeys(ctx: Context): Promise<SigningKeyRecord[]> {
-  return (await ctx.store.signingKeys.keyring()).keys
+  const { keys } = await ctx.store.signingKeys.keyring()
+  const age = ({ status }: SigningKeyRecord) => ['retiring', 'active', 'next'].indexOf(status)
+  // Keys that were created together differ in nothing but their status and a random id.
+  return keys.toSorted((a, b) => a.created_at - b.created_at || age(a) - age(b))
 }
 
 /**

@@ -26,7 +26,8 @@ import { PolicyWorker, TextRejected, type WorkerLimits } from './worker.ts'
 const MAX_VERSIONS = 4
 /** Maximum time for the questions of a what-if, in ms. */
 const WHAT_IF_MS = 20_000
-const LIMITS: WorkerLimits = { readMs: 5_000, restMs: WHAT_IF_MS + 5_000 }
+/** A text is read in some 20 ms, and the thread starts in 0.3 s. A busy machine may need many times as long. */
+const LIMITS: WorkerLimits = { readMs: 20_000, restMs: WHAT_IF_MS + 5_000 }
 
 /** Maximum number of decisions that are kept for each version. */
 const MAX_DECISIONS = 1_000
