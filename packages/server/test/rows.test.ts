@@ -124,6 +124,7 @@ function recording(db: Database): { db: Database; queries: BoundQuery[] } {
     queries,
     db: Object.assign(Object.create(db), {
       usersWithText: db.usersWithText,
+      isProtected: db.isProtected,
       get: <R>(query: BoundQuery<R>) => db.get(recorded(query)),
       all: <R>(query: BoundQuery<R>) => db.all(recorded(query)),
     }),
@@ -170,6 +171,8 @@ const PAGING = ['format', 'limit', 'offset', 'paginated', 'starting_after', 'tot
 /** Values for filters that are not any text, and for positions. */
 const VALUES: Record<string, string[]> = {
   banned: ['true', 'false'],
+  locked: ['true', 'false'],
+  protected: ['true', 'false'],
   disabled: ['true', 'false'],
   before_seq: ['5000'],
   query: ['customer-5', 'zz', 'nobody has this'],

@@ -171,6 +171,47 @@ describe('users', () => {
     }
   })
 
+  it('are listed by state: banned, locked, protected', async () => {
+    await using server = await testServer()
+    const user = async (fields: object) => {
+      server.clock.advance(1)
+      return (await server.createUser(fields)).id
+    }
+    const stagedoor = { protected: true, level: 3 }
+    const locked = await user({ locked: true })
+    const guarded = await user({ private_metadata: { note: 'x', stagedoor } })
+    const both = await user({ locked: true, private_metadata: { stagedoor }, first_name: 'Both' })
+    // None of these is protected.
+    const others = [
+      await user({ private_metadata: { protected: true, stagedoor: { level: 1 } } }),
+      await user({ private_metadata: { stagedoor: { protected: false }, other: { protected: true } } }),
+      await user({ private_metadata: { text: '"stagedoor":{"protected":true}' } }),
+      await user({ private_metadata: { text: '"protected":true', stagedoor: [] } }).catch(() => user({})),
+      await user({ public_metadata: { stagedoor } }),
+    ]
+    for (const [query, expected] of [
+      ['locked=true', [locked, both]],
+      ['protected=true', [guarded, both]],
+      ['protected=true&locked=true', [both]],
+      ['protected=true&locked=false', [guarded]],
+      ['protected=true&query=Both', [both]],
+      ['protected=false', [locked, ...others]],
+      ['locked=false&protected=false', others],
+      ['locked=false&banned=false', [guarded, ...others]],
+    ] as const) {
+      assert.deepEqual(await ids(server, `${query}&order_by=created_at`), expected, query)
+      const counted = expectOk(await server.call('GET', `/v1/users/count?${query}`)).total_count
+      assert.equal(counted, expected.length, query)
+    }
+    // The filter says what the policy decides.
+    for (const user_id of [guarded, both])
+      assert.equal((await server.call('POST', '/v1/actor_tokens', { user_id, actor: { sub: 'a' } })).status, 403)
+    expectOk(await server.call('PATCH', `/v1/users/${guarded}/metadata`, { private_metadata: { stagedoor: null } }))
+    expectOk(await server.call('POST', `/v1/users/${locked}/unlock`))
+    assert.deepEqual(await ids(server, 'protected=true'), [both])
+    assert.deepEqual(await ids(server, 'locked=true'), [both])
+  })
+
   it('are found by what they are called now, and no longer when they are deleted', async () => {
     await using server = await testServer()
     const { id } = await server.createUser({ first_name: 'Caroline', email_address: ['caro@example.com'] })

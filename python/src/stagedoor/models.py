@@ -1387,6 +1387,10 @@ class GetUserListQuery(TypedDict):
     username_query: NotRequired[str | None]
     name_query: NotRequired[str | None]
     banned: NotRequired[bool | None]
+    locked: NotRequired[bool | None]
+    """Stagedoor only."""
+    protected: NotRequired[bool | None]
+    """Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only."""
     last_active_at_before: NotRequired[int | None]
     last_active_at_after: NotRequired[int | None]
     last_active_at_since: NotRequired[int | None]
@@ -1414,6 +1418,10 @@ class GetUsersCountQuery(TypedDict):
     username_query: NotRequired[str | None]
     name_query: NotRequired[str | None]
     banned: NotRequired[bool | None]
+    locked: NotRequired[bool | None]
+    """Stagedoor only."""
+    protected: NotRequired[bool | None]
+    """Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only."""
     last_active_at_before: NotRequired[int | None]
     last_active_at_after: NotRequired[int | None]
     last_active_at_since: NotRequired[int | None]

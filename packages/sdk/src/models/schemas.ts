@@ -1129,6 +1129,10 @@ export type GetUserListQuery = {
   usernameQuery?: string | undefined
   nameQuery?: string | undefined
   banned?: boolean | undefined
+  /** Stagedoor only. */
+  locked?: boolean | undefined
+  /** Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
+  protected?: boolean | undefined
   lastActiveAtBefore?: number | undefined
   lastActiveAtAfter?: number | undefined
   lastActiveAtSince?: number | undefined
@@ -1157,6 +1161,10 @@ export type GetUsersCountQuery = {
   usernameQuery?: string | undefined
   nameQuery?: string | undefined
   banned?: boolean | undefined
+  /** Stagedoor only. */
+  locked?: boolean | undefined
+  /** Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
+  protected?: boolean | undefined
   lastActiveAtBefore?: number | undefined
   lastActiveAtAfter?: number | undefined
   lastActiveAtSince?: number | undefined

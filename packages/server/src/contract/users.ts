@@ -166,6 +166,10 @@ const filters = {
   username_query: z.string().max(255).optional(),
   name_query: z.string().max(255).optional(),
   banned: flag.optional(),
+  locked: flag.optional().describe('Stagedoor only.'),
+  protected: flag
+    .optional()
+    .describe('Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only.'),
   last_active_at_before: milliseconds.optional(),
   last_active_at_after: milliseconds.optional(),
   last_active_at_since: milliseconds.optional(),

@@ -522,6 +522,8 @@ export type UserFilter = {
 } & { [K in `${Span}_before` | `${Span}_after`]?: number | undefined } & {
   last_active_at_since?: number | undefined
   banned?: boolean | undefined
+  locked?: boolean | undefined
+  protected?: boolean | undefined
 }
 
 /** The object for this idempotency key was created before, or is being created right now. Nothing was changed. */

@@ -211,6 +211,8 @@ export interface Database {
    * at least three characters. `limit` is the maximum number of users: those that were added last.
    */
   usersWithText(texts: string[], limit: number): RawBuilder<unknown>
+  /** SQL for whether the private metadata of a user says that the user is protected. Null: it says nothing. */
+  readonly isProtected: RawBuilder<boolean>
   /** Runs the steps in one transaction. @returns the rows of the first one; undefined if a required one found nothing */
   transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined>
   /**

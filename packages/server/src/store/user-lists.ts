@@ -84,6 +84,8 @@ const users = expressionBuilder<Tables, 'users'>()
 interface Range {
   column: keyof UserRow
   condition: Condition
+  /** Nearly all users match it. */
+  matchesMost?: boolean
 }
 
 /** Maximum users that a filter may match so that they are found by the filter, and then sorted. */
@@ -95,12 +97,12 @@ const MAX_SORTED = 2_000
  */
 async function conditionsOf(db: Database, filter: UserFilter): Promise<{ selective: Condition[]; ranges: Range[] }> {
   const selective = [...equalities(filter), ...(await textConditions(db, filter))]
-  const ranges = [...bannedCondition(filter), ...timeConditions(filter)]
+  const ranges = [...stateConditions(db, filter), ...timeConditions(filter)]
   if (selective.length > 0) return { selective, ranges }
   const columns = Map.groupBy(ranges, range => range.column)
-  for (const [column, ofColumn] of columns) {
-    // Nearly all users are not banned: no index finds them faster than that of the order.
-    if (filter.banned === false && column === 'banned_at') continue
+  for (const ofColumn of columns.values()) {
+    // No index finds nearly all users faster than that of the order.
+    if (ofColumn.some(({ matchesMost }) => matchesMost)) continue
     const found = matching(ofColumn.map(range => range.condition))
     const { isMinimum } = await count(db, [found], [], MAX_SORTED)
     if (!isMinimum) return { selective: [users('users.id', 'in', found.select('users.id'))], ranges }
@@ -136,10 +138,27 @@ function textConditions(db: Database, filter: UserFilter): Promise<Condition[]> 
   return Promise.all(searches.flatMap(([text, search]) => (text ? [containing(db, text, search)] : [])))
 }
 
-function bannedCondition({ banned }: UserFilter): Range[] {
-  if (banned === undefined) return []
-  return [{ column: 'banned_at', condition: banned ? sql`banned_at is not null` : sql`banned_at is null` }]
+function stateConditions(db: Database, filter: UserFilter): Range[] {
+  const ranges: Range[] = []
+  for (const [state, column] of [
+    ['banned', 'banned_at'],
+    ['locked', 'locked_at'],
+  ] as const) {
+    const value = filter[state]
+    if (value === undefined) continue
+    const is = value ? sql<boolean>`${sql.ref(column)} is not null` : sql<boolean>`${sql.ref(column)} is null`
+    ranges.push({ column, condition: is, matchesMost: !value })
+  }
+  if (filter.protected !== undefined) {
+    const isProtected = sql<boolean>`(${MENTIONS_PROTECTED} and ${db.isProtected})`
+    const condition = filter.protected ? isProtected : sql<boolean>`not coalesce(${isProtected}, false)`
+    ranges.push({ column: 'private_metadata', condition, matchesMost: !filter.protected })
+  }
+  return ranges
 }
+
+/** The condition of the index `users_protected`. */
+const MENTIONS_PROTECTED = sql`replace(private_metadata, '"protected":true', '') <> private_metadata`
 
 function timeConditions(filter: UserFilter): Range[] {
   const conditions: Range[] = []

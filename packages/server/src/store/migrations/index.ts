@@ -22,6 +22,7 @@ import { migration as m0019 } from './0019_reevaluation.ts'
 import { migration as m0020 } from './0020_groups.ts'
 import { migration as m0021 } from './0021_session_ip.ts'
 import { migration as m0024 } from './0024_acting.ts'
+import { migration as m0025 } from './0025_user_states.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the order in which they run. */
@@ -48,6 +49,7 @@ export const migrations: Migration[] = [
   m0020,
   m0021,
   m0024,
+  m0025,
 ]
 
 /** Returns a migration in SQLite's SQL. The tables are strict, so that no column contains a value of another type. */

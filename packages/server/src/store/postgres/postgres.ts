@@ -22,7 +22,7 @@ import { failoverRisks, problemsOf } from './health.ts'
 import { RevocationNotifications } from './listen.ts'
 import { migratePostgres } from './migrate.ts'
 import { type Args, ReadBatcher, type Send } from './read-batch.ts'
-import { usersWithText } from './search.ts'
+import { isProtected, usersWithText } from './search.ts'
 import { type Statement, Statements } from './statements.ts'
 
 /** Timeout of a statement, in ms. */
@@ -189,6 +189,7 @@ export class Postgres implements Database {
   }
 
   readonly usersWithText = usersWithText
+  readonly isProtected = isProtected
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
     const steps = [first as Step, ...more]

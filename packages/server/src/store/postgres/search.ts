@@ -9,3 +9,6 @@ export function usersWithText(texts: string[], limit: number): RawBuilder<unknow
 }
 
 const pattern = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+
+/** `Database.isProtected`. */
+export const isProtected: RawBuilder<boolean> = sql<boolean>`(private_metadata::json #> '{stagedoor,protected}')::text = 'true'`

@@ -7,3 +7,6 @@ export function usersWithText(texts: string[], limit: number): RawBuilder<unknow
   return sql`(select user_id as id from user_search where n in (select rowid from user_search_index
     where user_search_index match ${phrases} order by rowid desc limit ${limit}))`
 }
+
+/** `Database.isProtected`. */
+export const isProtected: RawBuilder<boolean> = sql<boolean>`json_extract(private_metadata, '$.stagedoor.protected') = 1`

@@ -24,7 +24,7 @@ import { HostLock } from './host-lock.ts'
 import { assertSchema, migrateSqlite } from './migrate.ts'
 import { assertNotMoved } from './moved.ts'
 import { Reader } from './reader.ts'
-import { usersWithText } from './search.ts'
+import { isProtected, usersWithText } from './search.ts'
 import { ServerLock } from './server-lock.ts'
 
 /** Bytes of the file that are memory-mapped: the maximum that SQLite maps (docs/decisions/0014). */
@@ -143,6 +143,7 @@ export class Sqlite implements Database {
   }
 
   readonly usersWithText = usersWithText
+  readonly isProtected = isProtected
 
   async transition<R>(first: Step<R>, ...more: Step[]): Promise<R[] | undefined> {
     try {
