@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
 import { masterKeyBytes } from './config-rules.ts'
+import { examineServer } from './diagnosis.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
@@ -233,6 +234,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     recentReads: new RecentReads(clock),
     needs: new NeedsLimit(clock),
     hierarchies: new Hierarchies(store),
+    examine: ctx => examineServer(ctx, config),
     makeSigningKey: keyMaker(masterKey, random),
     nextTurn,
     refusedRequests: new RefusedRequestCounter(),

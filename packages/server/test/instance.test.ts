@@ -26,6 +26,33 @@ describe('GET /v1/instance', () => {
     for (const secret of [SECRET_KEY, server.masterKey]) ok(!text.includes(secret))
   })
 
+  it('has the findings of the doctor, without a secret', async () => {
+    await using server = await testServer()
+    const findings = async (): Promise<{ check: string; result: string; detail: string }[]> =>
+      (await server.call('GET', '/v1/instance')).body.findings
+    const found = new Map((await findings()).map(finding => [finding.check, finding]))
+    for (const check of [
+      'Node',
+      'secrets',
+      'algorithm',
+      'database',
+      'durability',
+      'keys',
+      'rights',
+      'policy',
+      'actors',
+    ])
+      equal(found.get(check)?.result, 'ok', JSON.stringify([check, found.get(check)]))
+    await server.call('POST', '/v1/secret_keys', { name: 'both', rights: ['act', 'users'] })
+    const rights = (await findings()).find(({ check }) => check === 'rights')
+    equal(rights?.result, 'warn')
+    ok(rights?.detail.includes('“both”'), rights?.detail)
+    const { store } = server.stagedoor.services
+    store.policies.current = () => Promise.reject(new Error('cannot be read'))
+    const policy = (await findings()).find(({ check }) => check === 'policy')
+    deepEqual([policy?.result, policy?.detail], ['warn', 'cannot be read'])
+  })
+
   it('needs a secret key', async () => {
     await using server = await testServer()
     equal((await server.call('GET', '/v1/instance', undefined, { authorization: undefined })).status, 401)

@@ -568,6 +568,17 @@ class Instance(Model):
     """The issuer of session tokens."""
     settings: list[InstanceSetting]
     """The settings that are not at their defaults."""
+    findings: list[InstanceFinding]
+    """The checks of `stagedoor doctor`, except that of the whole database."""
+
+
+class InstanceFinding(Model):
+    check: str
+    """What was checked: `keys`, `policy`, …"""
+    result: Literal["ok", "warn", "fail"] | str
+    """`warn` works, but an operator should know."""
+    detail: str
+    """What was found, and what to do about it."""
 
 
 class InstanceSetting(Model):

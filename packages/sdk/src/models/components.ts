@@ -49,6 +49,8 @@ export interface HandshakePayload extends schemas.HandshakePayload {}
 
 export interface Instance extends schemas.Instance {}
 
+export interface InstanceFinding extends schemas.InstanceFinding {}
+
 export interface InstanceSetting extends schemas.InstanceSetting {}
 
 /** Defines the claims of tokens that are requested by its `name`. `claims` is stored unchanged. */

@@ -442,6 +442,17 @@ export type Instance = {
   publicUrl: string
   /** The settings that are not at their defaults. */
   settings: InstanceSetting[]
+  /** The checks of `stagedoor doctor`, except that of the whole database. */
+  findings: InstanceFinding[]
+}
+
+export type InstanceFinding = {
+  /** What was checked: `keys`, `policy`, … */
+  check: string
+  /** `warn` works, but an operator should know. */
+  result: 'ok' | 'warn' | 'fail'
+  /** What was found, and what to do about it. */
+  detail: string
 }
 
 export type InstanceSetting = {

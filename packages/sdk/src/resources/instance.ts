@@ -12,7 +12,8 @@ export class Instance {
   }
 
   /**
-   * Reads the version of the server, and the settings that are not at their defaults. It never returns a secret.
+   * Reads the version of the server, the settings that are not at their defaults, and the findings of `stagedoor
+   * doctor`. It never returns a secret.
    *
    * @throws StagedoorError `clerk_key_invalid`
    * @see `GET /v1/instance` (Stagedoor only)

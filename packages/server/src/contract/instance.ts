@@ -21,6 +21,17 @@ export const Instance = z
           .meta({ id: 'InstanceSetting' }),
       )
       .describe('The settings that are not at their defaults.'),
+    findings: z
+      .array(
+        z
+          .strictObject({
+            check: z.string().describe('What was checked: `keys`, `policy`, …'),
+            result: z.enum(['ok', 'warn', 'fail']).describe('`warn` works, but an operator should know.'),
+            detail: z.string().describe('What was found, and what to do about it.'),
+          })
+          .meta({ id: 'InstanceFinding' }),
+      )
+      .describe('The checks of `stagedoor doctor`, except that of the whole database.'),
   })
   .meta({ id: 'Instance' })
 
@@ -29,7 +40,7 @@ export const getInstance = operation({
   method: 'get',
   path: '/v1/instance',
   tag: 'Instance',
-  summary: 'Read the version of the server, and the settings that are not at their defaults',
+  summary: 'Read the version of the server, the settings that are not at their defaults, and what to fix',
   auth: 'secret_key',
   rights: [],
   roles: ['admin'],

@@ -42,6 +42,8 @@ export interface Services {
   recentReads: RecentReads
   needs: NeedsLimit
   hierarchies: Hierarchies
+  /** Checks the settings and what is stored. */
+  examine(ctx: Context): Promise<Finding[]>
   /** Creates a key pair for `rotateSigningKeys` and `removeSigningKey`. */
   makeSigningKey: MakeKey
   /** Gives other work its turn. For work that takes more than some milliseconds. */
@@ -96,6 +98,14 @@ export interface Settings {
   actor_max_bytes: number
   actor_token_max_seconds: number
   actor_session_max_seconds: number
+}
+
+/** What a check of the server found. */
+export interface Finding {
+  check: string
+  /** `warn` works, but an operator should know. */
+  result: 'ok' | 'warn' | 'fail'
+  detail: string
 }
 
 /** Creates a key pair whose private part is sealed. */

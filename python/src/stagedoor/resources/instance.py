@@ -14,7 +14,9 @@ class Instance:
         self._http = http
 
     def get(self) -> models.Instance:
-        """Reads the version of the server, and the settings that are not at their defaults. It never returns a secret.
+        """Reads the version of the server, the settings that are not at their defaults, and the findings of `stagedoor doctor`.
+
+        It never returns a secret.
 
         Raises:
             StagedoorError: `clerk_key_invalid`

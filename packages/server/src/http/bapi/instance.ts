@@ -2,12 +2,13 @@ import { getInstance } from '../../contract/instance.ts'
 import { type Http, mount } from '../mount.ts'
 
 export function mountInstance(http: Http): void {
-  mount(http, getInstance, async ({ settings }) => ({
+  mount(http, getInstance, async ctx => ({
     object: 'instance' as const,
-    id: settings.instance_id,
-    version: settings.version,
-    environment: settings.environment,
-    public_url: settings.public_url,
-    settings: settings.changed.map(setting => ({ ...setting })),
+    id: ctx.settings.instance_id,
+    version: ctx.settings.version,
+    environment: ctx.settings.environment,
+    public_url: ctx.settings.public_url,
+    settings: ctx.settings.changed.map(setting => ({ ...setting })),
+    findings: await ctx.examine(ctx),
   }))
 }
