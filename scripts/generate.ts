@@ -14,7 +14,7 @@ import {
   type OpenApiDocument,
   openApi,
 } from '../packages/server/src/contract/openapi.ts'
-import type { Operation } from '../packages/server/src/contract/operation.ts'
+import { type Operation, ROLES } from '../packages/server/src/contract/operation.ts'
 import { catalogue } from '../packages/server/src/http/browser/texts/index.ts'
 import { Metrics } from '../packages/server/src/telemetry/metrics.ts'
 import { pythonModels } from './python-models.ts'
@@ -58,6 +58,7 @@ const files: Record<string, string | (() => string)> = {
   ...sdkClients(),
   'packages/server/src/cli/policy-examples.ts': policyExamples(),
   'docs/reference/api.md': apiReference(),
+  'docs/reference/roles.md': rolesReference(),
   'docs/reference/errors.md': errorReference(),
   'docs/reference/config.md': configReference(),
   'docs/reference/metrics.md': metricsReference(),
@@ -277,6 +278,36 @@ function section(title: string, text: string, operations: Operation[]): string {
     return [`### ${tag}`, ...rows].join('\n\n')
   })
   return [`## ${title}`, text, ...parts].join('\n\n')
+}
+
+function rolesReference(): string {
+  const row = (cells: string[]) => `| ${cells.join(' | ')} |`
+  const nameOf = ({ method, path }: Operation) => `\`${method.toUpperCase()} ${path}\``
+  const mounted = bapi.filter(({ roles = [] }) => roles.length > 0)
+  const never = bapi.filter(({ roles = [] }) => roles.length === 0)
+  return page(
+    'Roles of operators',
+    'Operators are people who use the console. The role of an operator decides which operations of the Backend API the console may call for that person. Secret keys have [rights](../concepts/secret-keys.md) instead.',
+    [
+      row(['role', 'may']),
+      row(['---', '---']),
+      row(['`viewer`', 'read']),
+      row(['`support`', 'also act as users, and end their own acting sessions']),
+      row(['`approver`', 'also end every acting session, and use the kill switch']),
+      row(['`admin`', 'everything that an operator may do: policy, keys, users, actors']),
+    ].join('\n'),
+    '## Operations of each role',
+    [
+      row(['operation', ...ROLES.map(role => `\`${role}\``)]),
+      row(['---', ...ROLES.map(() => ':-:')]),
+      ...mounted.map(operation =>
+        row([nameOf(operation), ...ROLES.map(role => (operation.roles?.includes(role) ? '✓' : ''))]),
+      ),
+    ].join('\n'),
+    '## Operations that no operator may call',
+    'With these, an operator could act as a user without being named as the actor, or get session tokens or a key to the API.',
+    never.map(operation => `- ${nameOf(operation)}`).join('\n'),
+  )
 }
 
 function errorTextsForTypeScript(): string {

@@ -15,6 +15,55 @@ import { RateLimits } from '../src/http/edge/rate-limits.ts'
 import { type Http, mount } from '../src/http/mount.ts'
 import { logged } from '../src/http/request-log.ts'
 
+/**
+ * The operations of each role, written by hand to check the contract: an operation that is added there fails this test until
+ * this table says which operators may call it.
+ */
+const MAY_DO: Record<string, string[]> = {
+  'viewer support approver admin': [
+    ...['GetActorTokenList', 'GetActorToken', 'GetUserList', 'GetUsersCount', 'GetUser', 'ListActors', 'GetActor'],
+    ...['ListTeams', 'GetTeam', 'ListTags', 'GetTag', 'GetPolicy', 'ListPolicyVersions', 'ListActing', 'FollowActing'],
+    ...['GetSessionList', 'GetSession', 'Search', 'GetJWKS', 'GetAuditEventList', 'ExportAuditEvents', 'GetAuditEvent'],
+    ...['GetRefusedRequestsList', 'GetStats'],
+  ],
+  'support approver admin': ['CreateActorToken', 'RevokeActorToken', 'ExplainPolicy', 'RevokeSession'],
+  'approver admin': ['RevokeSignInToken', 'RevokeAllSessions'],
+  admin: [
+    ...[
+      'CreateUser',
+      'UpdateUser',
+      'UpdateUserMetadata',
+      'DeleteUser',
+      'BanUser',
+      'UnbanUser',
+      'LockUser',
+      'UnlockUser',
+    ],
+    ...['PutActor', 'DeleteActor', 'PutTeam', 'DeleteTeam', 'PutTag', 'DeleteTag'],
+    ...['PutPolicy', 'RollbackPolicy', 'CheckPolicy', 'WhatIfPolicy', 'GetSignInTokenList'],
+    ...['ListJWTTemplates', 'CreateJWTTemplate', 'GetJWTTemplate', 'UpdateJWTTemplate', 'DeleteJWTTemplate'],
+    ...[
+      'GetSecretKeyList',
+      'RevokeSecretKey',
+      'ListSigningKeys',
+      'RotateSigningKeys',
+      'RemoveSigningKey',
+      'GetInstance',
+    ],
+  ],
+  // With these, an operator could act as a user without being named as the actor, or get session tokens or a key to the API.
+  '': [
+    ...[
+      'AcceptActorToken',
+      'CreateSignInToken',
+      'createSession',
+      'CreateSessionToken',
+      'CreateSessionTokenFromTemplate',
+    ],
+    ...['GetHandshakePayload', 'GetClient', 'VerifyClient', 'FollowRevocations', 'CreateSecretKey'],
+  ],
+}
+
 describe('rights and roles of the contract', () => {
   it('every operation for secret keys states them, and no other operation does', () => {
     const wrong = [...bapi, ...fapi].filter(
@@ -55,6 +104,25 @@ describe('rights and roles of the contract', () => {
     )
   })
 
+  it('gives each role the operations of this table, and no others', () => {
+    const roles = Object.fromEntries(bapi.map(({ id, roles = [] }) => [id, roles.join(' ')]))
+    deepEqual(roles, Object.fromEntries(Object.entries(MAY_DO).flatMap(([who, ids]) => ids.map(id => [id, who]))))
+  })
+
+  it('a role may do everything that a lesser one may', () => {
+    for (const { id, roles = [] } of bapi) deepEqual(roles, roles.length === 0 ? [] : ROLES.slice(-roles.length), id)
+  })
+
+  it('a viewer changes nothing', () => {
+    const changes = bapi.filter(
+      ({ action, method, roles }) => roles?.includes('viewer') && (action || method !== 'get'),
+    )
+    deepEqual(
+      changes.map(({ id }) => id),
+      [],
+    )
+  })
+
   it('no operator can start a session without an actor, or take a session token', () => {
     const open = [
       'CreateSignInToken',
@@ -62,6 +130,11 @@ describe('rights and roles of the contract', () => {
       'CreateSessionToken',
       'CreateSessionTokenFromTemplate',
       'AcceptActorToken',
+      'GetHandshakePayload',
+      'GetClient',
+      'VerifyClient',
+      // A key could do all of this.
+      'CreateSecretKey',
     ]
     for (const id of open) deepEqual(bapi.find(each => each.id === id)?.roles, [], id)
   })

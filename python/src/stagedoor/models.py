@@ -1401,7 +1401,9 @@ class GetUserListQuery(TypedDict):
     locked: NotRequired[bool | None]
     """Stagedoor only."""
     protected: NotRequired[bool | None]
-    """Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only."""
+    """Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true.
+    Stagedoor only.
+    """
     last_active_at_before: NotRequired[int | None]
     last_active_at_after: NotRequired[int | None]
     last_active_at_since: NotRequired[int | None]
@@ -1432,7 +1434,9 @@ class GetUsersCountQuery(TypedDict):
     locked: NotRequired[bool | None]
     """Stagedoor only."""
     protected: NotRequired[bool | None]
-    """Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only."""
+    """Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true.
+    Stagedoor only.
+    """
     last_active_at_before: NotRequired[int | None]
     last_active_at_after: NotRequired[int | None]
     last_active_at_since: NotRequired[int | None]

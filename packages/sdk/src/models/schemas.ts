@@ -1142,7 +1142,7 @@ export type GetUserListQuery = {
   banned?: boolean | undefined
   /** Stagedoor only. */
   locked?: boolean | undefined
-  /** Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
+  /** Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
   protected?: boolean | undefined
   lastActiveAtBefore?: number | undefined
   lastActiveAtAfter?: number | undefined
@@ -1174,7 +1174,7 @@ export type GetUsersCountQuery = {
   banned?: boolean | undefined
   /** Stagedoor only. */
   locked?: boolean | undefined
-  /** Whether nobody may act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
+  /** Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only. */
   protected?: boolean | undefined
   lastActiveAtBefore?: number | undefined
   lastActiveAtAfter?: number | undefined

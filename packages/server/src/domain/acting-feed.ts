@@ -26,7 +26,7 @@ interface Follower {
 /**
  * Tells followers which acting sessions began, changed or ended, on any node. One query per interval finds what began and
  * changed, however many followers there are. The revocation feed reports what ended early, and the times of expiry are
- * known. While nobody follows, the feed reads nothing.
+ * known. Without followers, the feed reads nothing.
  *
  * An event may be reported twice, and the end of a session whose beginning was not.
  */

@@ -14,7 +14,7 @@ export interface MinuteStats extends MinuteCounts {
 }
 
 /**
- * Counts what happened in the last minutes. A minute that is over is counted once per process, so that a screen that asks
+ * Counts what happened in the last minutes. A past minute is counted once per process, so that a screen that asks
  * every few seconds costs one short range of an index.
  */
 export class Stats {
