@@ -36,7 +36,7 @@ export function bundleCommand(folder: string, sources?: string, command = 'packa
   try {
     const inputs = Object.entries(THREADS).flatMap(([file, entry]) => bundle(entry, join(scratch, file)))
     inputs.push(...bundle(command, join(scratch, COMMAND), sources))
-    writeFileSync(join(scratch, LICENCES), licences(inputs))
+    writeFileSync(join(scratch, LICENCES), licencesOf(inputs, COMMAND))
     // The command last: what it starts is there before it.
     for (const file of [LICENCES, ...Object.keys(THREADS), COMMAND]) renameSync(join(scratch, file), join(folder, file))
   } finally {
@@ -69,14 +69,17 @@ function bundle(entry: string, outfile: string, sources?: string): string[] {
   return Object.keys(metafile.inputs)
 }
 
-/** @returns the licence texts of the npm packages that these files belong to */
-function licences(files: string[]): string {
+/**
+ * Returns the licence texts of the npm packages that these files belong to.
+ * @param what names the file that contains the packages
+ */
+export function licencesOf(files: string[], what: string): string {
   const folders = new Set(files.flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []))
   const texts = [...folders].sort().map(folder => {
     const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
     return `${name} ${version}: ${license}\n\n${licenceText(join(root, folder))}`
   })
-  return `${COMMAND} contains these packages.\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+  return `${what} contains these packages.\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }
 
 /** Returns the licence of a package from its own file, or from the end of its README. */

@@ -10,6 +10,7 @@ const checks: [string, string, string[]][] = [
   ['lint and format', bin('biome'), ['check', '--error-on-warnings']],
   ['types', bin('tsc'), ['-p', 'tsconfig.json']],
   ['browser types', bin('tsc'), ['-p', 'tsconfig.browser.json']],
+  ['console types', bin('tsc'), ['-p', 'packages/console/tsconfig.json']],
   ['generated files', process.execPath, ['scripts/generate.ts', '--check']],
 ]
 

@@ -1,0 +1,96 @@
+/** Who is acting now: the list once, then the server’s stream of what changes. */
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { api } from './api.ts'
+import type { Acting, Page, Stats } from './wire.ts'
+
+/** An acting session, and when it ended if it did while the page showed it. */
+export interface LiveSession extends Acting {
+  ended?: { at: number; status: string }
+}
+
+const KEY = ['acting']
+/** How long an ended row stays, in ms. */
+const LINGER = 6_000
+
+async function readActing(signal: AbortSignal): Promise<LiveSession[]> {
+  const page = await api.get<Page<Acting>>('/v1/acting', { limit: 500, paginated: true }, signal)
+  return page.data
+}
+
+export type StreamState = { live: true } | { live: false; since: number | undefined }
+
+export function useActing() {
+  const client = useQueryClient()
+  const query = useQuery({ queryKey: KEY, queryFn: ({ signal }) => readActing(signal) })
+  const [stream, setStream] = useState<StreamState>({ live: false, since: undefined })
+  useEffect(() => {
+    const change = (edit: (rows: LiveSession[]) => LiveSession[]) =>
+      client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
+    const follow = followActing({
+      ready() {
+        setStream({ live: true })
+        void client.invalidateQueries({ queryKey: KEY })
+      },
+      lost: () => setStream(now => (now.live ? { live: false, since: Date.now() } : now)),
+      put: session => change(rows => [session, ...rows.filter(({ id }) => id !== session.id)].sort(byBegin)),
+      ended({ session_id, status, ended_at }) {
+        change(rows => rows.map(row => (row.id === session_id ? { ...row, ended: { at: ended_at, status } } : row)))
+        setTimeout(change, LINGER, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
+      },
+    })
+    return () => follow.close()
+  }, [client])
+  return { ...query, stream }
+}
+
+const byBegin = (a: Acting, b: Acting) => b.began_at - a.began_at
+
+interface Listener {
+  ready(): void
+  lost(): void
+  put(session: Acting): void
+  ended(event: { session_id: string; status: string; ended_at: number }): void
+}
+
+/** Follows the stream, and opens it again after it broke: soon at first, then less often. */
+function followActing(listener: Listener): { close(): void } {
+  let source: EventSource | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let failures = 0
+  const open = () => {
+    source = new EventSource('/console/api/v1/acting/stream')
+    const on = (name: string, run: (data: unknown) => void) =>
+      source?.addEventListener(name, event => run(JSON.parse((event as MessageEvent<string>).data || 'null')))
+    on('ready', () => {
+      failures = 0
+      listener.ready()
+    })
+    on('begun', data => listener.put(data as Acting))
+    on('changed', data => listener.put(data as Acting))
+    on('ended', data => listener.ended(data as Parameters<Listener['ended']>[0]))
+    source.onerror = () => {
+      source?.close()
+      listener.lost()
+      failures += 1
+      timer = setTimeout(open, Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2))
+    }
+  }
+  open()
+  return {
+    close() {
+      clearTimeout(timer)
+      source?.close()
+    },
+  }
+}
+
+/** Counts of the last hour, for the small curve. Not shown if they cannot be read. */
+export function useStats() {
+  return useQuery({
+    queryKey: ['stats'],
+    queryFn: ({ signal }) => api.get<Stats>('/v1/stats', {}, signal),
+    refetchInterval: 60_000,
+    retry: false,
+  })
+}

@@ -1,0 +1,170 @@
+/** Ends everything of an actor, of a user, or of everybody. Says first how much that is. */
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { actingName, actorName } from '../format.ts'
+import { api } from '../api.ts'
+import { Button, Choices, Facts, Field, Note } from '../parts/controls.tsx'
+import { Dialog } from '../parts/popups.tsx'
+import { Wrong } from '../parts/states.tsx'
+import type { LiveSession } from '../live.ts'
+import { useSession } from '../session.tsx'
+import { count } from '../text/en.ts'
+import type { ActorToken, Page, Revocation, Session } from '../wire.ts'
+
+type Scope = 'actor' | 'user' | 'everything'
+
+export default function KillSwitch(props: {
+  rows: LiveSession[]
+  onClose(): void
+  /** The user whose sessions end; the dialog then offers nothing else. */
+  user?: { id: string; name: string }
+}) {
+  const { me, withStepUp } = useSession()
+  const [scope, setScope] = useState<Scope>(props.user ? 'user' : 'actor')
+  const [chosen, setChosen] = useState(props.user?.id ?? '')
+  const [reason, setReason] = useState('')
+  const [typed, setTyped] = useState('')
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const [done, setDone] = useState<Revocation>()
+  const filter = scope === 'actor' ? { actor_sub: chosen } : scope === 'user' ? { user_id: chosen } : {}
+  const ready = scope === 'everything' ? typed === me.settings.instance_id : chosen !== ''
+  const end = async () => {
+    setBusy(true)
+    setError(undefined)
+    const what = scope === 'everything' ? { everything: true } : filter
+    try {
+      const body = { ...what, ...(reason.trim() === '' ? {} : { reason: reason.trim() }) }
+      setDone(await withStepUp(() => api.post<Revocation>('/v1/sessions/revoke_all', body)))
+    } catch (failed) {
+      setError(failed)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog
+      title={props.user ? `End all sessions of ${props.user.name}` : 'End all…'}
+      lead="Once the server answers, no further token is issued for any of these sessions."
+      open
+      onClose={props.onClose}
+    >
+      {done ? (
+        <div className="stack">
+          <Note tone="ok" icon="check">
+            {count(done.revoked_sessions, 'session')} and {count(done.revoked_tokens, 'pending token')} ended
+            {done.complete ? '.' : ' so far; the rest is already refused.'}
+          </Note>
+          <Button look="primary" onClick={props.onClose}>
+            Close
+          </Button>
+        </div>
+      ) : (
+        <form
+          className="stack"
+          onSubmit={event => {
+            event.preventDefault()
+            if (ready) void end()
+          }}
+        >
+          {!props.user && (
+            <Choices
+              legend="What ends"
+              choices={[
+                { value: 'actor', label: 'All of one actor' },
+                { value: 'user', label: 'All of one user' },
+                { value: 'everything', label: 'Everything' },
+              ]}
+              value={scope}
+              onChange={next => {
+                setScope(next)
+                setChosen('')
+              }}
+            />
+          )}
+          {!props.user && scope !== 'everything' && (
+            <Field label={scope === 'actor' ? 'Actor' : 'User'} hint={scope === 'actor' ? 'The exact sub of the actor.' : 'The ID of the user.'}>
+              {control => (
+                <>
+                  <input
+                    {...control}
+                    className="input"
+                    list={`${control.id}-known`}
+                    value={chosen}
+                    autoComplete="off"
+                    onChange={event => setChosen(event.target.value.trim())}
+                  />
+                  <datalist id={`${control.id}-known`}>
+                    {known(props.rows, scope).map(([value, label]) => (
+                      <option key={value} value={value} label={label} />
+                    ))}
+                  </datalist>
+                </>
+              )}
+            </Field>
+          )}
+          <Counts scope={scope} filter={filter} ready={scope === 'everything' || chosen !== ''} />
+          <Field label="Reason">
+            {control => (
+              <input {...control} className="input" maxLength={500} value={reason} onChange={event => setReason(event.target.value)} />
+            )}
+          </Field>
+          {scope === 'everything' && (
+            <Field label="Type the name of this instance" hint={<code>{me.settings.instance_id}</code>}>
+              {control => (
+                <input {...control} className="input mono" autoComplete="off" value={typed} onChange={event => setTyped(event.target.value)} />
+              )}
+            </Field>
+          )}
+          <Wrong error={error} />
+          <div className="bar end">
+            <Button onClick={props.onClose}>Cancel</Button>
+            <Button look="stop" type="submit" busy={busy} disabled={!ready || busy}>
+              {scope === 'everything' ? 'End everything' : 'End all'}
+            </Button>
+          </div>
+        </form>
+      )}
+    </Dialog>
+  )
+}
+
+function known(rows: LiveSession[], scope: Scope): [string, string][] {
+  return [
+    ...new Map(
+      rows.map(row =>
+        scope === 'actor' ? [row.actor_sub, actorName(row.actor)] : [row.user_id, actingName(row)],
+      ) as [string, string][],
+    ),
+  ]
+}
+
+/** How much ends: acting sessions, the users’ own sessions, and tokens that nobody has used yet. */
+function Counts({ scope, filter, ready }: { scope: Scope; filter: Record<string, string>; ready: boolean }) {
+  const page = { limit: 1, paginated: true }
+  const { data, error } = useQuery({
+    queryKey: ['kill-switch', scope, filter],
+    enabled: ready,
+    queryFn: async ({ signal }) => {
+      const [acting, sessions, tokens] = await Promise.all([
+        api.get<Page<unknown>>('/v1/acting', { ...filter, ...page }, signal),
+        api.get<Page<Session>>('/v1/sessions', { ...filter, status: 'active', ...page }, signal),
+        api.get<Page<ActorToken>>('/v1/actor_tokens', { ...filter, status: 'pending', ...page }, signal),
+      ])
+      return { acting: acting.total_count ?? 0, sessions: sessions.total_count ?? 0, tokens: tokens.total_count ?? 0 }
+    },
+  })
+  const shown = (value: number | undefined) => (value === undefined ? (error ? '?' : '…') : value.toLocaleString('en'))
+  if (!ready) return null
+  return (
+    <div className="card padded counts" aria-live="polite">
+      <Facts
+        facts={[
+          ['Acting sessions', shown(data?.acting)],
+          scope !== 'actor' && ['Users’ own sessions', shown(data && data.sessions - data.acting)],
+          ['Pending tokens', shown(data?.tokens)],
+        ]}
+      />
+    </div>
+  )
+}

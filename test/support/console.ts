@@ -1,0 +1,90 @@
+/** A server with data as support teams have it, and the console in front of it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startConsole } from '../../packages/console/dev/serve.ts'
+import type { Role } from '../../packages/server/src/contract/operation.ts'
+import { buildConsole } from '../../scripts/build-console.ts'
+import { type ListeningServer, SECRET_KEY, startServer } from './server.ts'
+
+export interface ConsoleSite extends AsyncDisposable {
+  server: ListeningServer
+  /** The address of the console: `http://127.0.0.1:4180/console`. */
+  url: string
+  /** The `sub` of the operator who is signed in. */
+  operatorSub: string
+}
+
+/** Builds the console, starts a server, and shows the console to a browser that is signed in as an operator. */
+export async function startConsoleSite(options: { role?: Role; settings?: object } = {}): Promise<ConsoleSite> {
+  const folder = mkdtempSync(join(tmpdir(), 'stagedoor-console-'))
+  const build = join(folder, 'console')
+  buildConsole(build)
+  const server = await startServer({
+    env: {
+      STAGEDOOR_SIGNING_ALG: 'EdDSA',
+      STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
+      STAGEDOOR_SCOPE_ORIGINS: 'http://127.0.0.1:4101',
+    },
+    checkResponses: false,
+  })
+  const shown = await startConsole({ serverURL: server.url, secretKey: SECRET_KEY, build, ...options })
+  return {
+    server,
+    url: shown.url,
+    operatorSub: shown.operatorSub,
+    async [Symbol.asyncDispose]() {
+      await shown[Symbol.asyncDispose]()
+      await server[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The users and actors of the seed. */
+export const PEOPLE = {
+  carl: { first_name: 'Carl', last_name: 'Customer', email_address: ['carl@customer.example'], external_id: 'customer-42' },
+  dana: { first_name: 'Dana', last_name: 'Reyes', email_address: ['dana@globex.example'], external_id: 'customer-7' },
+  mei: { first_name: '美', last_name: '林', email_address: ['mei@initech.example'] },
+  root: {
+    first_name: 'Ruth',
+    last_name: 'Admin',
+    email_address: ['ruth@customer.example'],
+    private_metadata: { stagedoor: { protected: true } },
+  },
+  bob: { first_name: 'Bob', last_name: 'Banned', email_address: ['bob@old.example'], banned: true },
+  lou: { first_name: 'Lou', last_name: 'Locked', email_address: ['lou@old.example'], locked: true },
+} as const
+
+export type Person = keyof typeof PEOPLE
+
+/** Creates users, sessions in which people and an agent act, refusals, and a policy. @returns the users’ ids */
+export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record<Person, string>> {
+  const ids = {} as Record<Person, string>
+  for (const [name, fields] of Object.entries(PEOPLE)) ids[name as Person] = (await server.createUser(fields)).id
+  const olivia = { sub: operatorSub, name: 'Olivia Park', email: 'olivia@support.example' }
+  const sam = { sub: 'sam@support.example', name: 'Sam Okafor' }
+  const agent = { sub: 'billing-agent', type: 'agent', name: 'Billing agent', act: { sub: 'sam@support.example', name: 'Sam Okafor' } }
+  await server.signIn({
+    user_id: ids.carl,
+    actor: olivia,
+    reason: 'Cannot download the invoice of May',
+    ticket: 'https://support.example/tickets/1234',
+    access: 'write',
+    session_max_duration_in_seconds: 900,
+  })
+  await server.signIn({ user_id: ids.dana, actor: sam, reason_category: 'incident', session_max_duration_in_seconds: 1_800 })
+  await server.signIn({
+    user_id: ids.mei,
+    actor: agent,
+    reason: 'Sends the reminder for invoice 2026-0417, which the customer asked for by phone, and checks the address',
+    ticket: 'T-8812',
+    scopes: ['invoices:read', 'invoices:send'],
+    session_max_duration_in_seconds: 600,
+  })
+  const create = (fields: object) => server.call('POST', '/v1/actor_tokens', fields)
+  await create({ user_id: ids.root, actor: sam, reason: 'Wants to see the settings' })
+  await create({ user_id: ids.bob, actor: sam })
+  await create({ user_id: ids.carl, actor: olivia, reason: 'Second look' })
+  return ids
+}
