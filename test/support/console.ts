@@ -24,7 +24,6 @@ export async function startConsoleSite(options: { role?: Role; settings?: object
     env: {
       STAGEDOOR_SIGNING_ALG: 'EdDSA',
       STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
-      STAGEDOOR_SCOPE_ORIGINS: 'http://127.0.0.1:4101',
     },
     checkResponses: false,
   })
@@ -45,7 +44,7 @@ export async function startConsoleSite(options: { role?: Role; settings?: object
 export const PEOPLE = {
   carl: { first_name: 'Carl', last_name: 'Customer', email_address: ['carl@customer.example'], external_id: 'customer-42' },
   dana: { first_name: 'Dana', last_name: 'Reyes', email_address: ['dana@globex.example'], external_id: 'customer-7' },
-  mei: { first_name: '美', last_name: '林', email_address: ['mei@initech.example'] },
+  mei: { first_name: 'Zoë', last_name: 'Nakamura', email_address: ['mei@initech.example'] },
   root: {
     first_name: 'Ruth',
     last_name: 'Admin',
@@ -74,7 +73,7 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
     session_max_duration_in_seconds: 900,
   })
   await server.signIn({ user_id: ids.dana, actor: sam, reason_category: 'incident', session_max_duration_in_seconds: 1_800 })
-  await server.signIn({
+  const { token: ticket } = await server.createActorToken({
     user_id: ids.mei,
     actor: agent,
     reason: 'Sends the reminder for invoice 2026-0417, which the customer asked for by phone, and checks the address',
@@ -82,6 +81,7 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
     scopes: ['invoices:read', 'invoices:send'],
     session_max_duration_in_seconds: 600,
   })
+  await server.call('POST', '/v1/actor_tokens/accept', { ticket, understands: ['scope'] })
   const create = (fields: object) => server.call('POST', '/v1/actor_tokens', fields)
   await create({ user_id: ids.root, actor: sam, reason: 'Wants to see the settings' })
   await create({ user_id: ids.bob, actor: sam })

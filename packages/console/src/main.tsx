@@ -29,7 +29,8 @@ addEventListener('pageshow', event => event.persisted && location.reload())
 
 const place = document.getElementById('console')
 if (place)
-  createRoot(place).render(
+  // A screen that catches an error shows it; the browser’s console need not have it too.
+  createRoot(place, { onCaughtError: () => {} }).render(
     <StrictMode>
       <QueryClientProvider client={client}>
         <RouterProvider router={createConsoleRouter(client)} />

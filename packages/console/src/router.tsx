@@ -74,7 +74,7 @@ export function createConsoleRouter(client: QueryClient) {
     basepath: '/console',
     defaultPreload: 'intent',
     defaultPendingMs: 100,
-    scrollRestoration: false,
+    defaultOnCatch: () => {},
     defaultNotFoundComponent: NotFound,
   })
 }

@@ -163,11 +163,12 @@ function OperatorMenu({ onHelp }: { onHelp(): void }) {
       className="menu"
       label="You and this page"
       trigger={
-        <button type="button" className="button quiet operator" aria-label={`${name}: menu`}>
+        <button type="button" className="button quiet operator">
           <span className="avatar" aria-hidden="true">
             {name.charAt(0).toUpperCase()}
           </span>
           <span className="operator-name">{name}</span>
+          <span className="hidden">: menu</span>
           <Icon name="down" size={14} />
         </button>
       }
@@ -286,13 +287,13 @@ function Keys({ open, onClose, places }: { open: boolean; onClose(): void; place
 
 export function NotFound() {
   return (
-    <div className="alone">
+    <main className="alone">
       <h1>This page does not exist</h1>
       <p className="dim">The link may be old, or part of it is missing.</p>
       <Link to={'/live' as never} className={buttonClass('primary')}>
         Go to Live
       </Link>
-    </div>
+    </main>
   )
 }
 

@@ -129,16 +129,16 @@ export function Who({ name, detail, agent }: { name: string; detail?: string | u
   return (
     <span className="who">
       <span className="who-name">
-        <bdi>{name}</bdi>
-        {agent && (
-          <Tag tone="agent" icon="agent">
-            Agent
-          </Tag>
-        )}
+        <bdi title={name}>{name}</bdi>
       </span>
-      {detail && (
+      {(detail || agent) && (
         <span className="who-detail">
-          <bdi>{detail}</bdi>
+          {agent && (
+            <Tag tone="agent" icon="agent">
+              Agent
+            </Tag>
+          )}
+          {detail && <bdi title={detail}>{detail}</bdi>}
         </span>
       )}
     </span>

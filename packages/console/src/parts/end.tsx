@@ -64,7 +64,7 @@ function EndForm({ sessions, label, onDone }: { sessions: readonly Acting[]; lab
         void end()
       }}
     >
-      <h3>{sessions.length === 1 ? 'Why does it end?' : `Why do these ${sessions.length} sessions end?`}</h3>
+      <h2>{sessions.length === 1 ? 'Why does it end?' : `Why do these ${sessions.length} sessions end?`}</h2>
       <Choices
         legend="Reason"
         hideLegend

@@ -41,6 +41,10 @@ function Modal({ title, lead, onClose, children, className }: Omit<DialogProps, 
     // React does not give the focus back to what opened it when it removes the element.
     const before = document.activeElement
     dialog.showModal()
+    // The button that closes comes first in the order, but is seldom what a person wants.
+    const content = dialog.querySelector('.dialog-inside > :not(.dialog-title)')
+    const first = content?.querySelector<HTMLElement>('input:checked, input:not([type=hidden]), textarea, select, button')
+    if (dialog.classList.contains('dialog')) first?.focus()
     return () => {
       dialog.close()
       if (before instanceof HTMLElement && before.isConnected) before.focus()
@@ -168,5 +172,6 @@ function place(popup: HTMLElement, button: HTMLElement | null | undefined): void
   const below = at.bottom + GAP + height <= innerHeight || at.top < innerHeight - at.bottom
   const top = below ? at.bottom + GAP : at.top - GAP - height
   popup.style.top = `${Math.max(8, Math.min(top, innerHeight - height - 8))}px`
-  popup.style.left = `${Math.max(8, Math.min(at.right - width, innerWidth - width - 8))}px`
+  const left = at.left < innerWidth / 2 ? at.left : at.right - width
+  popup.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`
 }

@@ -58,13 +58,20 @@ export function Failed({ what, error, again }: { what: string; error: unknown; a
 }
 
 /** Says which role may do this. */
-export function Forbidden({ roles }: { roles: readonly string[] }) {
+export function Forbidden({ roles, title }: { roles: readonly string[]; title?: string }) {
   const { me } = useSession()
   const needed = leastRole(roles)
-  return (
+  const card = (
     <Empty icon="lock" title={needed ? `This needs the role ${roleNames[needed]}.` : 'Your role may not see this.'}>
       <p className="dim">Your role is {roleNames[me.role]}. Ask a person who manages roles in your identity provider.</p>
     </Empty>
+  )
+  if (title === undefined) return card
+  return (
+    <div className="stack">
+      <Title title={title} />
+      {card}
+    </div>
   )
 }
 

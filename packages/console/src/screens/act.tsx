@@ -29,7 +29,10 @@ const LONGEST_REASON = 500
 
 export default function Act() {
   const { may, me } = useSession()
-  if (!may('CreateActorToken')) return <Forbidden roles={['support', 'approver', 'admin']} />
+  if (!may('CreateActorToken'))
+    return (
+      <Forbidden title="Act as a user" roles={['support', 'approver', 'admin']} />
+    )
   return (
     <div className="stack">
       <Title
@@ -395,7 +398,7 @@ function Answer({ answer, onFix }: Pick<WhatProps, 'answer' | 'onFix'>) {
   const rules = data.determined_by.map(({ id }) => id)
   const message = data.determined_by.map(rule => rule.message).find(Boolean)
   return (
-    <div className={answer.isPlaceholderData ? 'answer old' : 'answer'} aria-live="polite">
+    <div className="answer" aria-live="polite" aria-busy={answer.isPlaceholderData}>
       <Note tone={allowed ? 'ok' : 'stop'} icon={allowed ? 'allowed' : 'refused'}>
         <p className="strong">{allowed ? 'Allowed' : 'Refused'}</p>
         <p>

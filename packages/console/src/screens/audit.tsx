@@ -60,7 +60,7 @@ const CHOICES: Partial<Record<Filter, readonly (readonly [value: string, label: 
 
 export default function Audit() {
   const { may } = useSession()
-  if (!may('GetAuditEventList')) return <Forbidden roles={['viewer', 'support', 'approver', 'admin']} />
+  if (!may('GetAuditEventList')) return <Forbidden title="Audit" roles={['viewer', 'support', 'approver', 'admin']} />
   return <Events />
 }
 

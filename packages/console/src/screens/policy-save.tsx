@@ -154,12 +154,12 @@ function differences(before: string[], after: string[]): Line[] {
       add(' ', before[row])
       row += 1
       column += 1
-    } else if (column < columns && (row === rows || at(row, column + 1) >= at(row + 1, column))) {
-      add('+', after[column])
-      column += 1
-    } else {
+    } else if (row < rows && (column === columns || at(row + 1, column) >= at(row, column + 1))) {
       add('-', before[row])
       row += 1
+    } else {
+      add('+', after[column])
+      column += 1
     }
   }
   const near = (index: number) => all.slice(Math.max(0, index - 2), index + 3).some(({ sign }) => sign !== ' ')

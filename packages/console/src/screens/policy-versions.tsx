@@ -4,7 +4,7 @@ import { useState } from 'react'
 import { ApiError, api } from '../api.ts'
 import { Button, Field, Note } from '../parts/controls.tsx'
 import { Dialog } from '../parts/popups.tsx'
-import { Failed, Loading, Wrong } from '../parts/states.tsx'
+import { Empty, Failed, Loading, Wrong } from '../parts/states.tsx'
 import { Table } from '../parts/table.tsx'
 import { Ago } from '../parts/time.tsx'
 import { useSession } from '../session.tsx'
@@ -19,6 +19,12 @@ export function Versions({ current, onRestored }: { current: number; onRestored(
     queryFn: ({ signal }) => api.get<Page<Policy>>('/v1/policy/versions', { limit: 50, paginated: true }, signal),
   })
   if (!data) return error ? <Failed what="The versions could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} />
+  if (data.data.length === 0)
+    return (
+      <Empty icon="undo" title="Nobody has changed the policy yet.">
+        <p className="dim">Each version that you save is kept here, and can be restored.</p>
+      </Empty>
+    )
   const inForce = data.data.find(({ version }) => version === current)
   return (
     <>

@@ -26,6 +26,8 @@ const TABS = [
   ['versions', 'Versions'],
 ] as const
 
+/** The rule of the default policy. */
+const DEFAULT_RULE = 'default.backend'
 /** The rule that no policy can switch off. */
 const ALWAYS_ON = 'base.blocked'
 
@@ -42,7 +44,7 @@ export default function PolicyScreen() {
     refetchInterval: false,
     queryFn: ({ signal }) => api.get<Policy>('/v1/policy', {}, signal),
   })
-  if (!may('GetPolicy')) return <Forbidden roles={['viewer', 'support', 'approver', 'admin']} />
+  if (!may('GetPolicy')) return <Forbidden title="Policy" roles={['viewer', 'support', 'approver', 'admin']} />
   if (!data)
     return (
       <div className="stack">
@@ -170,10 +172,9 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
           <h2>Your rules</h2>
           {own.length === 0 && (
             <p className="dim">
-              {readOnly ? 'Only admins see the rules as sentences.' : 'None yet. Write one on the right, or start from an example:'}
+              {readOnly ? 'Only admins see the rules as sentences.' : 'None yet. Write one in Cedar.'}
             </p>
           )}
-          {own.length === 0 && !readOnly && <Examples onChoose={text => onDraft({ ...draft, text })} />}
           <ul className="rules">
             {own.map(rule => (
               <li key={rule.id}>
@@ -187,6 +188,12 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
               </li>
             ))}
           </ul>
+          {!readOnly && (own.length === 0 || own.some(({ id }) => id === DEFAULT_RULE)) && (
+            <>
+              <p className="meta">Start from an example:</p>
+              <Examples onChoose={text => onDraft({ ...draft, text })} />
+            </>
+          )}
         </section>
         {base.length > 0 && (
           <section className="card padded stack-tight" aria-label="Base rules">
@@ -264,7 +271,7 @@ function Problems({ check, failed }: { check: PolicyCheck | undefined; failed: u
     return (
       <p className="fine" role="status">
         <Icon name="check" />
-        {count(check.rules.length, 'rule')}, no problems
+        {count(check.rules.filter(({ line }) => line !== null).length, 'rule')} of your own, no problems
         {check.time_dependent ? '. Decisions can change with the time of day.' : ''}
       </p>
     )

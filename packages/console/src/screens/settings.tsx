@@ -19,10 +19,7 @@ export default function Settings() {
   const { tab = 'keys' } = useSearch({ strict: false }) as Search
   if (!may('GetSecretKeyList'))
     return (
-      <div className="stack">
-        <Title title="Settings" />
-        <Forbidden roles={['admin']} />
-      </div>
+      <Forbidden title="Settings" roles={['admin']} />
     )
   return (
     <div className="stack">

@@ -32,7 +32,7 @@ export default function UserScreen() {
     enabled: may('GetUser'),
     queryFn: ({ signal }) => api.get<User>(`/v1/users/${encodeURIComponent(id)}`, {}, signal),
   })
-  if (!may('GetUser')) return <Forbidden roles={['viewer', 'support', 'approver', 'admin']} />
+  if (!may('GetUser')) return <Forbidden title="User" roles={['viewer', 'support', 'approver', 'admin']} />
   const gone = error instanceof ApiError && error.status === 404
   return (
     <div className="stack">

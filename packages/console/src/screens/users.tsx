@@ -27,7 +27,7 @@ const STATES = [
 
 export default function Users() {
   const { may } = useSession()
-  if (!may('GetUserList')) return <Forbidden roles={['viewer', 'support', 'approver', 'admin']} />
+  if (!may('GetUserList')) return <Forbidden title="Users" roles={['viewer', 'support', 'approver', 'admin']} />
   return <UserList />
 }
 
