@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildConsole } from './build-console.ts'
 import { bundleCommand, COMMAND } from './bundle.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -18,6 +19,7 @@ export function buildPackages(): void {
   for (const name of PACKAGES) build(name)
   bundleSdk()
   bundleCommand(join(root, 'packages/server/dist', BIN))
+  buildConsole(join(root, 'packages/server/dist/console'))
 }
 
 /**

@@ -3,7 +3,8 @@
 //   node scripts/setup.mjs                    install what is missing
 //   node scripts/setup.mjs run FILE [ARG...]  the same, then run FILE
 //   node scripts/setup.mjs stagedoor [ARG...] the same, then run the command from its bundle (scripts/bundle.ts), which is
-//                                             made again after a change of the sources
+//                                             made again after a change of the sources. `dev` and `serve` also build
+//                                             the console (scripts/build-console.ts) after a change of its sources
 //   node scripts/setup.mjs --for=test …       also installs what the tests need; --for=bench also the products that the
 //                                             benchmarks compare; --for=deep also Next.js, strace and libfaketime
 //   node scripts/setup.mjs --for=build …      installs only what building the packages needs
@@ -22,7 +23,7 @@ const OLDEST_NODE = [22, 18]
 
 /** Workspaces that each kind of command needs, in addition to those of the scopes before it. */
 const SCOPES = {
-  start: ['packages/server', 'packages/sdk'],
+  start: ['packages/server', 'packages/sdk', 'packages/console'],
   build: ['scripts'],
   test: [
     'test',
@@ -299,7 +300,7 @@ const BUNDLED = [
 /** Returns the file that runs the `stagedoor` command: a bundle of the current sources, or the sources if bundling fails. */
 function findCommand() {
   const file = join(BUNDLE, 'stagedoor.mjs')
-  const sources = sourcesFingerprint()
+  const sources = sourcesFingerprint(BUNDLED)
   if (existsSync(file) && readFileSync(file, 'utf8').includes(`\n// Sources: ${sources}\n`)) return file
   const done = spawnSync(findNode(), [...QUIET, join(root, 'scripts/bundle.ts'), BUNDLE, sources], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -311,15 +312,39 @@ function findCommand() {
   return COMMAND_SOURCE
 }
 
+/** The folder with the built console, and what it is built from. */
+const CONSOLE = join(root, 'packages/server/console')
+const CONSOLE_SOURCES = [
+  'packages/console/src',
+  'packages/console/index.html',
+  'packages/console/package.json',
+  'scripts/build-console.ts',
+  'node_modules/.package-lock.json',
+]
+
+/** Builds the console if its sources have changed. Without it the server starts all the same, and says so at /console. */
+function findConsole() {
+  const stamp = join(CONSOLE, '.sources')
+  const sources = sourcesFingerprint(CONSOLE_SOURCES)
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return
+  const done = spawnSync(findNode(), [...QUIET, join(root, 'scripts/build-console.ts'), CONSOLE, sources], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  })
+  if (done.status === 0) return
+  console.error('The console could not be built:')
+  console.error(done.stderr?.trim() || done.error?.message || `the bundler ended with ${done.status ?? done.signal}`)
+}
+
 /** Returns a hash of the names, sizes and times of the sources. Reading these is much faster than reading the sources. */
-function sourcesFingerprint() {
+function sourcesFingerprint(sources) {
   const hash = createHash('sha256')
   const add = path => {
     const found = statSync(join(root, path), { bigint: true, throwIfNoEntry: false })
     if (found?.isDirectory()) for (const name of readdirSync(join(root, path)).sort()) add(`${path}/${name}`)
     else hash.update(`${path} ${found?.size} ${found?.mtimeNs}\n`)
   }
-  BUNDLED.forEach(add)
+  sources.forEach(add)
   return hash.digest('hex').slice(0, 16)
 }
 
@@ -364,5 +389,7 @@ if (scope === 'deep') {
   installJava()
 }
 if (command === 'run') run(join(root, rest[0]), rest.slice(1))
-else if (command === 'stagedoor') run(findCommand(), rest)
-else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')
+else if (command === 'stagedoor') {
+  if (rest[0] === 'dev' || rest[0] === 'serve') findConsole()
+  run(findCommand(), rest)
+} else console.error('Ready. `npm start` starts Stagedoor; `npm test` runs every test.')

@@ -66,7 +66,8 @@ describe('the build of the console', () => {
     const entry = Object.keys(files).find(name => files[name]?.entry) ?? ''
     const styles = Object.keys(files).filter(name => name.endsWith('.css'))
     const first = withImports(files, [entry, ...styles])
-    const size = (names: Iterable<string>) => [...names].reduce((sum, name) => sum + (files[name]?.gzip ?? 0), 0) / 1_024
+    const size = (names: Iterable<string>) =>
+      [...names].reduce((sum, name) => sum + (files[name]?.gzip ?? 0), 0) / 1_024
 
     it('the first screen: 150', () => {
       assert.ok(size(first) <= 150, `${size(first).toFixed(1)}`)

@@ -13,7 +13,7 @@ export interface State {
   /** Prepares what the server answers. */
   before?(page: Page): Promise<unknown>
   /** What a person does then. */
-  then?(page: Page): Promise<unknown>
+  act?(page: Page): Promise<unknown>
 }
 
 const API = '**/console/api/v1/**'
@@ -78,18 +78,23 @@ export function statesOf(ids: Record<Person, string>): State[] {
 function liveStates(): State[] {
   return [
     { name: 'live', path: '/live', text: '3 acting sessions now' },
-    { name: 'live, grouped', path: '/live', text: '3 acting sessions', then: page => page.getByLabel('Group by actor').check() },
-    { name: 'live, a row', path: '/live', text: '3 acting', then: page => page.locator('.row-open').first().click() },
-    { name: 'live, end', path: '/live', text: '3 acting', then: press('End session') },
-    { name: 'live, end all', path: '/live', text: '3 acting', then: press('End all…') },
-    { name: 'live, the menu', path: '/live', text: '3 acting', then: press(/: menu$/) },
-    { name: 'live, keys', path: '/live', text: '3 acting', then: page => page.keyboard.press('?') },
+    {
+      name: 'live, grouped',
+      path: '/live',
+      text: '3 acting sessions',
+      act: page => page.getByLabel('Group by actor').check(),
+    },
+    { name: 'live, a row', path: '/live', text: '3 acting', act: page => page.locator('.row-open').first().click() },
+    { name: 'live, end', path: '/live', text: '3 acting', act: press('End session') },
+    { name: 'live, end all', path: '/live', text: '3 acting', act: press('End all…') },
+    { name: 'live, the menu', path: '/live', text: '3 acting', act: press(/: menu$/) },
+    { name: 'live, keys', path: '/live', text: '3 acting', act: page => page.keyboard.press('?') },
     {
       name: 'live, sign in again',
       path: '/live',
       text: '3 acting',
       before: stepUp,
-      async then(page) {
+      async act(page) {
         await press('End session')(page)
         await page.locator('.popover').getByRole('button', { name: 'End session' }).click()
         await page.getByRole('heading', { name: 'Sign in again' }).waitFor()
@@ -99,7 +104,7 @@ function liveStates(): State[] {
       name: 'search',
       path: '/live',
       text: '3 acting',
-      async then(page) {
+      async act(page) {
         await page.keyboard.press('/')
         await page.keyboard.type('carl')
         await page.getByRole('option').first().waitFor()
@@ -121,13 +126,13 @@ function actStates(ids: Record<Person, string>): State[] {
       name: 'act, scopes',
       path: `/act?user=${ids.carl}`,
       text: 'Allowed',
-      then: page => page.locator('.segment', { hasText: 'Scopes' }).click(),
+      act: page => page.locator('.segment', { hasText: 'Scopes' }).click(),
     },
     {
       name: 'act, no user matches',
       path: '/act',
       text: 'What will happen',
-      async then(page) {
+      async act(page) {
         await page.getByPlaceholder('Name, e-mail or ID').fill('nobody has this name')
         await page.getByText('No user matches').waitFor()
       },
@@ -150,9 +155,9 @@ function peopleStates(ids: Record<Person, string>): State[] {
     { name: 'users, error', path: '/users', text: 'The users could not be read.', before: overloaded },
     { name: 'users, forbidden', path: '/users', text: 'This needs the role', before: only('viewer', []) },
     { name: 'user', path: `/users/${ids.carl}`, text: 'Olivia Park' },
-    { name: 'user, ban', path: `/users/${ids.carl}`, text: 'Olivia Park', then: press('Ban') },
+    { name: 'user, ban', path: `/users/${ids.carl}`, text: 'Olivia Park', act: press('Ban') },
     { name: 'user, own sessions', path: `/users/${ids.carl}?tab=own`, text: 'no session of their own' },
-    { name: 'user, metadata', path: `/users/${ids.root}?tab=metadata`, text: 'Private', then: press('Show') },
+    { name: 'user, metadata', path: `/users/${ids.root}?tab=metadata`, text: 'Private', act: press('Show') },
     { name: 'user, gone', path: '/users/user_0000', text: 'does not know this user' },
   ]
 }
@@ -164,9 +169,9 @@ function auditStates(): State[] {
       name: 'audit, a row',
       path: '/audit',
       text: 'may not act as',
-      then: page => page.locator('.row-open').nth(1).click(),
+      act: page => page.locator('.row-open').nth(1).click(),
     },
-    { name: 'audit, filter', path: '/audit?outcome=refused', text: 'may not act as', then: press('Filter') },
+    { name: 'audit, filter', path: '/audit?outcome=refused', text: 'may not act as', act: press('Filter') },
     { name: 'audit, nothing matches', path: '/audit?action=user.delete', text: 'No event matches.' },
     { name: 'audit, error', path: '/audit', text: 'The audit log could not be read.', before: overloaded },
     { name: 'audit, forbidden', path: '/audit', text: 'This needs the role', before: only('viewer', []) },
@@ -183,16 +188,19 @@ function policyStates(ids: Record<Person, string>): State[] {
       name: 'policy, errors',
       path: '/policy',
       text: 'no problems',
-      async then(page) {
+      async act(page) {
         await write(page, '@id("a")\npermit (principal;')
-        await page.getByText(/^Line 2/).first().waitFor()
+        await page
+          .getByText(/^Line 2/)
+          .first()
+          .waitFor()
       },
     },
     {
       name: 'policy, save',
       path: '/policy',
       text: 'no problems',
-      async then(page) {
+      async act(page) {
         await press('Support only looks')(page)
         await page.getByRole('button', { name: 'Save policy' }).click()
         await page.getByText('This ends 3 acting sessions at once.').waitFor()
@@ -202,7 +210,7 @@ function policyStates(ids: Record<Person, string>): State[] {
       name: 'policy, explain',
       path: '/policy?tab=explain',
       text: 'The decision appears here',
-      async then(page) {
+      async act(page) {
         await page.getByLabel('User', { exact: true }).fill(ids.root)
         await page.getByRole('button', { name: 'Explain' }).click()
         await page.getByText('base.protected').first().waitFor()
@@ -218,7 +226,7 @@ function policyStates(ids: Record<Person, string>): State[] {
 function settingsStates(): State[] {
   return [
     { name: 'settings', path: '/settings', text: 'STAGEDOOR_SECRET_KEY' },
-    { name: 'settings, create a key', path: '/settings', text: 'Secret keys', then: press('Create key') },
+    { name: 'settings, create a key', path: '/settings', text: 'Secret keys', act: press('Create key') },
     { name: 'settings, empty', path: '/settings', text: 'There are no secret keys yet.', before: empty },
     { name: 'settings, operators', path: '/settings?tab=operators', text: 'Sam Okafor' },
     { name: 'settings, instance', path: '/settings?tab=instance', text: 'STAGEDOOR_PUBLIC_URL' },
@@ -270,7 +278,7 @@ export async function checkState(state: State, site: ConsoleSite, browser: Brows
     await page.goto(site.url + state.path)
     await page.locator('h1, .skeleton').first().waitFor()
     if (state.text !== '') await page.getByText(state.text).first().waitFor()
-    await state.then?.(page)
+    await state.act?.(page)
     const wide = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'))
     assert.ok(wide <= 0, `${wide} px too wide`)
     assert.deepEqual(errorsOf(browser), [])

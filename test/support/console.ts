@@ -42,7 +42,12 @@ export async function startConsoleSite(options: { role?: Role; settings?: object
 
 /** The users and actors of the seed. */
 export const PEOPLE = {
-  carl: { first_name: 'Carl', last_name: 'Customer', email_address: ['carl@customer.example'], external_id: 'customer-42' },
+  carl: {
+    first_name: 'Carl',
+    last_name: 'Customer',
+    email_address: ['carl@customer.example'],
+    external_id: 'customer-42',
+  },
   dana: { first_name: 'Dana', last_name: 'Reyes', email_address: ['dana@globex.example'], external_id: 'customer-7' },
   mei: { first_name: 'Zoë', last_name: 'Nakamura', email_address: ['mei@initech.example'] },
   root: {
@@ -63,7 +68,12 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
   for (const [name, fields] of Object.entries(PEOPLE)) ids[name as Person] = (await server.createUser(fields)).id
   const olivia = { sub: operatorSub, name: 'Olivia Park', email: 'olivia@support.example' }
   const sam = { sub: 'sam@support.example', name: 'Sam Okafor' }
-  const agent = { sub: 'billing-agent', type: 'agent', name: 'Billing agent', act: { sub: 'sam@support.example', name: 'Sam Okafor' } }
+  const agent = {
+    sub: 'billing-agent',
+    type: 'agent',
+    name: 'Billing agent',
+    act: { sub: 'sam@support.example', name: 'Sam Okafor' },
+  }
   await server.signIn({
     user_id: ids.carl,
     actor: olivia,
@@ -72,7 +82,12 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
     access: 'write',
     session_max_duration_in_seconds: 900,
   })
-  await server.signIn({ user_id: ids.dana, actor: sam, reason_category: 'incident', session_max_duration_in_seconds: 1_800 })
+  await server.signIn({
+    user_id: ids.dana,
+    actor: sam,
+    reason_category: 'incident',
+    session_max_duration_in_seconds: 1_800,
+  })
   const { token: ticket } = await server.createActorToken({
     user_id: ids.mei,
     actor: agent,

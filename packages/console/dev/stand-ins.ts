@@ -202,7 +202,8 @@ function sessionsOf({ id }: { id: string }): object[] {
     {
       ...row,
       id: 'ops_2',
-      user_agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Safari/604.1',
+      user_agent:
+        'Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Safari/604.1',
       address: '198.51.100.23',
       created_at: started - 5 * 3_600_000,
       last_seen_at: started - 1_500_000,

@@ -44,7 +44,10 @@ export function actorDetail(actor: { sub: string; [member: string]: unknown }): 
 }
 
 /** Returns the actors that are behind an actor, nearest first. */
-export function chainOf(actor: { sub: string; [member: string]: unknown }): { sub: string; [member: string]: unknown }[] {
+export function chainOf(actor: {
+  sub: string
+  [member: string]: unknown
+}): { sub: string; [member: string]: unknown }[] {
   const act = actor['act']
   const next = typeof act === 'object' && act !== null && typeof (act as { sub?: unknown }).sub === 'string'
   return next ? [actor, ...chainOf(act as { sub: string })] : [actor]

@@ -11,7 +11,7 @@ export interface LiveSession extends Acting {
 
 const KEY = ['acting']
 /** How long an ended row stays, in ms. */
-const LINGER = 6_000
+const LINGER = 4_000
 
 async function readActing(signal: AbortSignal): Promise<LiveSession[]> {
   const page = await api.get<Page<Acting>>('/v1/acting', { limit: 500, paginated: true }, signal)

@@ -14,7 +14,8 @@ const client = new QueryClient({
   defaultOptions: {
     queries: {
       // Another try helps when the server restarts, not when it says no.
-      retry: (failures, error) => failures < 2 && error instanceof ApiError && (error.status === 0 || error.status >= 500),
+      retry: (failures, error) =>
+        failures < 2 && error instanceof ApiError && (error.status === 0 || error.status >= 500),
       retryDelay: failures => 300 * 2 ** failures,
       refetchOnWindowFocus: false,
       staleTime: 5_000,

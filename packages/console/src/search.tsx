@@ -71,7 +71,13 @@ export function Search() {
         text={text}
         onText={setText}
         options={options}
-        state={error ? 'The search failed.' : query.length > 1 && !isFetching && data ? `Nothing matches “${query}”.` : undefined}
+        state={
+          error
+            ? 'The search failed.'
+            : query.length > 1 && !isFetching && data
+              ? `Nothing matches “${query}”.`
+              : undefined
+        }
         inputRef={input}
         onChoose={({ go }) => {
           setText('')

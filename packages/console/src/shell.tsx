@@ -7,10 +7,10 @@ import { Button, buttonClass, Check, Choices, Tag } from './parts/controls.tsx'
 import { Icon, type IconName } from './parts/icon.tsx'
 import { Dialog, Popover, useClosePopover } from './parts/popups.tsx'
 import { Failed } from './parts/states.tsx'
+import { useNow } from './parts/time.tsx'
 import { Search } from './search.tsx'
 import { SessionProvider, useSession } from './session.tsx'
 import { role } from './text/en.ts'
-import { useNow } from './parts/time.tsx'
 
 const SignInAgain = lazy(() => import('./screens/sign-in-again.tsx'))
 

@@ -62,6 +62,24 @@ export function Field(props: {
   )
 }
 
+/** A field for one line of text. */
+export function TextField(props: { label: string; hint?: ReactNode; value: string; onChange(value: string): void }) {
+  return (
+    <Field label={props.label} hint={props.hint}>
+      {control => (
+        <input
+          {...control}
+          className="input"
+          maxLength={500}
+          autoComplete="off"
+          value={props.value}
+          onChange={event => props.onChange(event.target.value)}
+        />
+      )}
+    </Field>
+  )
+}
+
 export interface Choice<T extends string> {
   value: T
   label: string
@@ -220,7 +238,15 @@ export function Note({ tone, icon, children }: { tone: Tone; icon: IconName; chi
 }
 
 /** Links that switch between parts of one screen. The part is in the URL. */
-export function Tabs({ label, tabs, current }: { label: string; tabs: readonly (readonly [string, string])[]; current: string }) {
+export function Tabs({
+  label,
+  tabs,
+  current,
+}: {
+  label: string
+  tabs: readonly (readonly [string, string])[]
+  current: string
+}) {
   return (
     <nav className="tabs" aria-label={label}>
       {tabs.map(([value, text]) => (

@@ -4,11 +4,12 @@
  */
 import {
   type ComponentProps,
+  cloneElement,
   createContext,
   type ReactElement,
   type ReactNode,
-  cloneElement,
   use,
+  useCallback,
   useEffect,
   useId,
   useLayoutEffect,
@@ -28,7 +29,13 @@ interface DialogProps {
   wide?: boolean
 }
 
-function Modal({ title, lead, onClose, children, className }: Omit<DialogProps, 'open' | 'wide'> & { className: string }) {
+function Modal({
+  title,
+  lead,
+  onClose,
+  children,
+  className,
+}: Omit<DialogProps, 'open' | 'wide'> & { className: string }) {
   const element = useRef<HTMLDialogElement>(null)
   const id = useId()
   const close = useRef(onClose)
@@ -43,7 +50,9 @@ function Modal({ title, lead, onClose, children, className }: Omit<DialogProps, 
     dialog.showModal()
     // The button that closes comes first in the order, but is seldom what a person wants.
     const content = dialog.querySelector('.dialog-inside > :not(.dialog-title)')
-    const first = content?.querySelector<HTMLElement>('input:checked, input:not([type=hidden]), textarea, select, button')
+    const first = content?.querySelector<HTMLElement>(
+      'input:checked, input:not([type=hidden]), textarea, select, button',
+    )
     if (dialog.classList.contains('dialog')) first?.focus()
     return () => {
       dialog.close()
@@ -93,9 +102,9 @@ export function Drawer({ open, children, ...rest }: Omit<DialogProps, 'wide'>) {
   return (
     <Modal {...rest} className="drawer">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with the keyboard */}
-      <div className="drawer-body stack" tabIndex={0} role="group" aria-label={rest.title}>
+      <section className="drawer-body stack" tabIndex={0} aria-label={rest.title}>
         {children}
-      </div>
+      </section>
     </Modal>
   )
 }
@@ -107,12 +116,22 @@ export const useClosePopover = () => use(ClosePopover)
 type Trigger = ReactElement<ComponentProps<'button'> & { 'data-open'?: boolean }>
 
 /** Something next to the button that opens it. `children` exist only while it is open. */
-export function Popover({ trigger, label, className, children }: { trigger: Trigger; label: string; className: string; children: ReactNode }) {
+export function Popover({
+  trigger,
+  label,
+  className,
+  children,
+}: {
+  trigger: Trigger
+  label: string
+  className: string
+  children: ReactNode
+}) {
   const [open, setOpen] = useState(false)
   const id = useId()
   const popup = useRef<HTMLDivElement>(null)
   const anchor = useRef<HTMLSpanElement>(null)
-  const button = () => anchor.current?.querySelector('button')
+  const button = useCallback(() => anchor.current?.querySelector('button'), [])
   useLayoutEffect(() => {
     const element = popup.current
     if (!open || !element) return
@@ -126,7 +145,7 @@ export function Popover({ trigger, label, className, children }: { trigger: Trig
       removeEventListener('resize', move)
       removeEventListener('scroll', move, true)
     }
-  }, [open])
+  }, [open, button])
   const close = () => {
     setOpen(false)
     button()?.focus()

@@ -63,7 +63,9 @@ export function Forbidden({ roles, title }: { roles: readonly string[]; title?: 
   const needed = leastRole(roles)
   const card = (
     <Empty icon="lock" title={needed ? `This needs the role ${roleNames[needed]}.` : 'Your role may not see this.'}>
-      <p className="dim">Your role is {roleNames[me.role]}. Ask a person who manages roles in your identity provider.</p>
+      <p className="dim">
+        Your role is {roleNames[me.role]}. Ask a person who manages roles in your identity provider.
+      </p>
     </Empty>
   )
   if (title === undefined) return card

@@ -61,7 +61,7 @@ export function Table<T>(props: TableProps<T>) {
 
 function Space({ height }: { height: number }) {
   return (
-    <tr aria-hidden="true" className="space">
+    <tr className="space">
       <td style={{ height }} />
     </tr>
   )

@@ -4,8 +4,8 @@ import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type RefObject, useEffect, useMemo, useRef, useState } from 'react'
 import { ApiError, api } from '../api.ts'
 import { isProtected, shortName, userDetail, userName } from '../format.ts'
-import { Button, Choices, Copy, Field, IconButton, Note, Who } from '../parts/controls.tsx'
 import { Combo, type Option, useLater } from '../parts/combo.tsx'
+import { Button, Choices, Copy, Field, IconButton, Note, Who } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Forbidden, Title, Wrong } from '../parts/states.tsx'
 import type { Search } from '../router.tsx'
@@ -29,10 +29,7 @@ const LONGEST_REASON = 500
 
 export default function Act() {
   const { may, me } = useSession()
-  if (!may('CreateActorToken'))
-    return (
-      <Forbidden title="Act as a user" roles={['support', 'approver', 'admin']} />
-    )
+  if (!may('CreateActorToken')) return <Forbidden title="Act as a user" roles={['support', 'approver', 'admin']} />
   return (
     <div className="stack">
       <Title
@@ -94,7 +91,13 @@ function ActForm() {
         <section className="card padded stack" aria-label="What will happen">
           <h2>What will happen</h2>
           <WhatHappens user={user} form={form} answer={answer} onFix={fix} />
-          <Button className="large whole" look="primary" type="submit" disabled={!allowed || creation.busy} busy={creation.busy}>
+          <Button
+            className="large whole"
+            look="primary"
+            type="submit"
+            disabled={!allowed || creation.busy}
+            busy={creation.busy}
+          >
             {user ? `Act as ${shortName(user)} for ${minutes(form.seconds)}` : 'Act as a user'}
           </Button>
           <Wrong error={creation.error} />
@@ -245,7 +248,9 @@ function Recent({ onUser }: { onUser(user: User): void }) {
       const filter = { actor_sub: me.operator.sub, limit: 30, paginated: true, total_count: false }
       const tokens = await api.get<Page<ActorToken>>('/v1/actor_tokens', filter, signal)
       const ids = [...new Set(tokens.data.map(({ user_id }) => user_id))].slice(0, 5)
-      const users = await Promise.all(ids.map(id => api.get<User>(`/v1/users/${id}`, {}, signal).catch(() => undefined)))
+      const users = await Promise.all(
+        ids.map(id => api.get<User>(`/v1/users/${id}`, {}, signal).catch(() => undefined)),
+      )
       return users.filter(user => user !== undefined)
     },
   })
@@ -254,7 +259,13 @@ function Recent({ onUser }: { onUser(user: User): void }) {
     <div className="bar">
       <span className="meta">Lately:</span>
       {data.map(user => (
-        <button key={user.id} type="button" className="chip" disabled={user.banned || user.locked} onClick={() => onUser(user)}>
+        <button
+          key={user.id}
+          type="button"
+          className="chip"
+          disabled={user.banned || user.locked}
+          onClick={() => onUser(user)}
+        >
           <bdi>{userName(user)}</bdi>
         </button>
       ))}
@@ -282,7 +293,11 @@ function ReasonFields(
         value={form.category}
         onChange={category => change({ category })}
       />
-      <Field label="In a sentence" aside={`${form.reason.length} of ${LONGEST_REASON}`} hint="The user may read it, in the banner and in the audit log.">
+      <Field
+        label="In a sentence"
+        aside={`${form.reason.length} of ${LONGEST_REASON}`}
+        hint="The user may read it, in the banner and in the audit log."
+      >
         {control => (
           <textarea
             {...control}
@@ -350,8 +365,8 @@ function Limits({ form, change }: Part) {
       )}
       {form.access !== 'write' && !scope_understood && (
         <Note tone="acting" icon="alert">
-          The sign-in page of your app is not in <code>STAGEDOOR_SCOPE_ORIGINS</code>. It will refuse this session, because
-          it may not apply the limit.
+          The sign-in page of your app is not in <code>STAGEDOOR_SCOPE_ORIGINS</code>. It will refuse this session,
+          because it may not apply the limit.
         </Note>
       )}
     </>
@@ -385,7 +400,8 @@ function WhatHappens({ user, form, answer, onFix }: WhatProps) {
 function Answer({ answer, onFix }: Pick<WhatProps, 'answer' | 'onFix'>) {
   const { data, error } = answer
   if (error) {
-    const why = error instanceof ApiError ? `${error.message} ${error.action ?? ''}` : 'Something went wrong in this page.'
+    const why =
+      error instanceof ApiError ? `${error.message} ${error.action ?? ''}` : 'Something went wrong in this page.'
     return (
       <Note tone="stop" icon="alert">
         <p className="strong">The policy did not answer</p>

@@ -70,7 +70,9 @@ function useFilters() {
   const names = (Object.keys(FILTERS) as Filter[]).filter(name => search[name])
   const set = (part: Search) =>
     void navigate({ to: '.', search: ((before: Search) => ({ ...before, ...part })) as never, replace: true })
-  const { since, ...rest } = Object.fromEntries(names.map(name => [name, search[name]])) as Partial<Record<Filter, string>>
+  const { since, ...rest } = Object.fromEntries(names.map(name => [name, search[name]])) as Partial<
+    Record<Filter, string>
+  >
   // Whole minutes, so that the list is not a new one with each paint.
   const after = since && SINCE[since] ? Math.floor(Date.now() / 60_000) * 60_000 - SINCE[since][1] : undefined
   return { names, values: search, set, query: { ...rest, after } }
@@ -105,7 +107,9 @@ function Events() {
         <Export query={filters.query} />
       </Title>
       <FilterBar {...filters} />
-      {rows && error && <Stale again={() => void refetch()}>The log could not be read again. These rows may be old.</Stale>}
+      {rows && error && (
+        <Stale again={() => void refetch()}>The log could not be read again. These rows may be old.</Stale>
+      )}
       {!rows &&
         (error ? (
           <Failed what="The audit log could not be read." error={error} again={() => void refetch()} />
@@ -123,7 +127,11 @@ function Events() {
           }}
         />
       )}
-      <Drawer title={opened ? `Event #${opened.seq}` : 'Event'} open={opened !== undefined} onClose={() => setOpened(undefined)}>
+      <Drawer
+        title={opened ? `Event #${opened.seq}` : 'Event'}
+        open={opened !== undefined}
+        onClose={() => setOpened(undefined)}
+      >
         {opened && <Details event={opened} names={names} />}
       </Drawer>
     </div>
@@ -141,7 +149,11 @@ function useNames(rows: readonly AuditEvent[]): ReadonlyMap<string, string> {
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
       const query = ids.map(id => `user_id=${encodeURIComponent(id)}`).join('&')
-      const page = await api.get<Page<User>>(`/v1/users?limit=100&paginated=true&total_count=false&${query}`, undefined, signal)
+      const page = await api.get<Page<User>>(
+        `/v1/users?limit=100&paginated=true&total_count=false&${query}`,
+        undefined,
+        signal,
+      )
       return new Map(page.data.map(user => [user.id, userName(user)]))
     },
   })
@@ -161,22 +173,18 @@ function shownValue(name: Filter, value: string): string {
 function FilterBar({ names, values, set }: FilterProps) {
   return (
     <div className="bar">
-      <Popover
-        className="popover"
-        label="Add a filter"
-        trigger={
-          <Button icon="filter">
-            Filter
-          </Button>
-        }
-      >
+      <Popover className="popover" label="Add a filter" trigger={<Button icon="filter">Filter</Button>}>
         <FilterForm set={set} />
       </Popover>
       {names.map(name => (
         <span key={name} className="filter-chip">
           <span className="dim">{FILTERS[name]}</span>
           <span className="filter-value">{shownValue(name, values[name] ?? '')}</span>
-          <button type="button" aria-label={`Remove the filter ${FILTERS[name]}`} onClick={() => set({ [name]: undefined })}>
+          <button
+            type="button"
+            aria-label={`Remove the filter ${FILTERS[name]}`}
+            onClick={() => set({ [name]: undefined })}
+          >
             <Icon name="cross" size={14} />
           </button>
         </span>
@@ -251,15 +259,7 @@ function Export({ query }: { query: Record<string, string | number | undefined> 
   const { may } = useSession()
   if (!may('ExportAuditEvents')) return null
   return (
-    <Popover
-      className="menu"
-      label="Export"
-      trigger={
-        <Button icon="download">
-          Export
-        </Button>
-      }
-    >
+    <Popover className="menu" label="Export" trigger={<Button icon="download">Export</Button>}>
       {(['jsonl', 'csv'] as const).map(format => (
         <a
           key={format}
@@ -384,7 +384,10 @@ function Details({ event, names }: { event: AuditEvent; names: ReadonlyMap<strin
           event.code !== null && ['Error code', <code key="code">{event.code}</code>],
           ['Time', absolute(event.at)],
           event.reason !== null && ['Reason', event.reason],
-          actor !== null && ['Actor', <Who key="actor" name={actorName(actor)} detail={actorDetail(actor)} agent={isAgent(actor)} />],
+          actor !== null && [
+            'Actor',
+            <Who key="actor" name={actorName(actor)} detail={actorDetail(actor)} agent={isAgent(actor)} />,
+          ],
           event.user_id !== null && ['User', <Id key="user" id={event.user_id} />],
           event.session_id !== null && ['Session', <Id key="session" id={event.session_id} />],
           event.actor_token_id !== null && ['Actor token', <Id key="token" id={event.actor_token_id} />],
@@ -394,9 +397,16 @@ function Details({ event, names }: { event: AuditEvent; names: ReadonlyMap<strin
           version !== undefined && ['Policy version', String(version)],
           rules.length > 0 && [
             'Decided by',
-            <code key="rules">{rules.map(rule => (typeof rule === 'string' ? rule : String((rule as { id?: unknown }).id))).join(', ')}</code>,
+            <code key="rules">
+              {rules.map(rule => (typeof rule === 'string' ? rule : String((rule as { id?: unknown }).id))).join(', ')}
+            </code>,
           ],
-          ['Leaf hash', <span key="hash" className="id">{event.leaf_hash}</span>],
+          [
+            'Leaf hash',
+            <span key="hash" className="id">
+              {event.leaf_hash}
+            </span>,
+          ],
         ]}
       />
       <details>

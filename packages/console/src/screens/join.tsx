@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react'
 import { ApiError, postOwn } from '../api.ts'
 import { Button } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { hasPasskeys, localhostLink, usePasskeyFor } from '../passkey.ts'
+import { askPasskey, hasPasskeys, localhostLink } from '../passkey.ts'
 
 type State = 'ready' | 'busy' | 'used' | 'retry'
 
@@ -27,7 +27,7 @@ export default function Join() {
         joined.current = true
         if (answer.signed_in) return location.replace('/console/live')
       }
-      await usePasskeyFor('register')
+      await askPasskey('register')
       location.replace('/console/live')
     } catch (failed) {
       const refused = failed instanceof ApiError && failed.status >= 400 && failed.status < 500
@@ -55,7 +55,14 @@ export default function Join() {
                 Passkeys need a host name. <a href={local}>Open this page on localhost</a>
               </p>
             ) : (
-              <Button look="primary" className="large whole" icon="passkey" busy={state === 'busy'} disabled={state === 'busy' || !hasPasskeys()} onClick={() => void join()}>
+              <Button
+                look="primary"
+                className="large whole"
+                icon="passkey"
+                busy={state === 'busy'}
+                disabled={state === 'busy' || !hasPasskeys()}
+                onClick={() => void join()}
+              >
                 Create a passkey
               </Button>
             )}

@@ -1,47 +1,27 @@
 /** Ends everything of an actor, of a user, or of everybody. Says first how much that is. */
-import { useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { actingName, actorName } from '../format.ts'
 import { api } from '../api.ts'
-import { Button, Choices, Facts, Field, Note } from '../parts/controls.tsx'
+import { actingName, actorName } from '../format.ts'
+import type { LiveSession } from '../live.ts'
+import { Button, Choices, Facts, Field, Note, TextField } from '../parts/controls.tsx'
 import { Dialog } from '../parts/popups.tsx'
 import { Wrong } from '../parts/states.tsx'
-import type { LiveSession } from '../live.ts'
 import { useSession } from '../session.tsx'
 import { count } from '../text/en.ts'
 import type { ActorToken, Page, Revocation, Session } from '../wire.ts'
 
 type Scope = 'actor' | 'user' | 'everything'
 
-export default function KillSwitch(props: {
+interface Props {
   rows: LiveSession[]
   onClose(): void
   /** The user whose sessions end; the dialog then offers nothing else. */
   user?: { id: string; name: string }
-}) {
-  const { me, withStepUp } = useSession()
-  const [scope, setScope] = useState<Scope>(props.user ? 'user' : 'actor')
-  const [chosen, setChosen] = useState(props.user?.id ?? '')
-  const [reason, setReason] = useState('')
-  const [typed, setTyped] = useState('')
-  const [busy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
+}
+
+export default function KillSwitch(props: Props) {
   const [done, setDone] = useState<Revocation>()
-  const filter = scope === 'actor' ? { actor_sub: chosen } : scope === 'user' ? { user_id: chosen } : {}
-  const ready = scope === 'everything' ? typed === me.settings.instance_id : chosen !== ''
-  const end = async () => {
-    setBusy(true)
-    setError(undefined)
-    const what = scope === 'everything' ? { everything: true } : filter
-    try {
-      const body = { ...what, ...(reason.trim() === '' ? {} : { reason: reason.trim() }) }
-      setDone(await withStepUp(() => api.post<Revocation>('/v1/sessions/revoke_all', body)))
-    } catch (failed) {
-      setError(failed)
-    } finally {
-      setBusy(false)
-    }
-  }
   return (
     <Dialog
       title={props.user ? `End all sessions of ${props.user.name}` : 'End all…'}
@@ -60,81 +40,111 @@ export default function KillSwitch(props: {
           </Button>
         </div>
       ) : (
-        <form
-          className="stack"
-          onSubmit={event => {
-            event.preventDefault()
-            if (ready) void end()
-          }}
-        >
-          {!props.user && (
-            <Choices
-              legend="What ends"
-              choices={[
-                { value: 'actor', label: 'All of one actor' },
-                { value: 'user', label: 'All of one user' },
-                { value: 'everything', label: 'Everything' },
-              ]}
-              value={scope}
-              onChange={next => {
-                setScope(next)
-                setChosen('')
-              }}
-            />
-          )}
-          {!props.user && scope !== 'everything' && (
-            <Field label={scope === 'actor' ? 'Actor' : 'User'} hint={scope === 'actor' ? 'The exact sub of the actor.' : 'The ID of the user.'}>
-              {control => (
-                <>
-                  <input
-                    {...control}
-                    className="input"
-                    list={`${control.id}-known`}
-                    value={chosen}
-                    autoComplete="off"
-                    onChange={event => setChosen(event.target.value.trim())}
-                  />
-                  <datalist id={`${control.id}-known`}>
-                    {known(props.rows, scope).map(([value, label]) => (
-                      <option key={value} value={value} label={label} />
-                    ))}
-                  </datalist>
-                </>
-              )}
-            </Field>
-          )}
-          <Counts scope={scope} filter={filter} ready={scope === 'everything' || chosen !== ''} />
-          <Field label="Reason">
-            {control => (
-              <input {...control} className="input" maxLength={500} value={reason} onChange={event => setReason(event.target.value)} />
-            )}
-          </Field>
-          {scope === 'everything' && (
-            <Field label="Type the name of this instance" hint={<code>{me.settings.instance_id}</code>}>
-              {control => (
-                <input {...control} className="input mono" autoComplete="off" value={typed} onChange={event => setTyped(event.target.value)} />
-              )}
-            </Field>
-          )}
-          <Wrong error={error} />
-          <div className="bar end">
-            <Button onClick={props.onClose}>Cancel</Button>
-            <Button look="stop" type="submit" busy={busy} disabled={!ready || busy}>
-              {scope === 'everything' ? 'End everything' : 'End all'}
-            </Button>
-          </div>
-        </form>
+        <KillForm {...props} onDone={setDone} />
       )}
     </Dialog>
+  )
+}
+
+function KillForm({ rows, onClose, user, onDone }: Props & { onDone(done: Revocation): void }) {
+  const { me, withStepUp } = useSession()
+  const [scope, setScope] = useState<Scope>(user ? 'user' : 'actor')
+  const [chosen, setChosen] = useState(user?.id ?? '')
+  const [reason, setReason] = useState('')
+  const [typed, setTyped] = useState('')
+  const filter = filterOf(scope, chosen)
+  const ready = scope === 'everything' ? typed === me.settings.instance_id : chosen !== ''
+  const end = useMutation({
+    mutationFn: () => {
+      const what = scope === 'everything' ? { everything: true } : filter
+      const body = { ...what, ...(reason.trim() === '' ? {} : { reason: reason.trim() }) }
+      return withStepUp(() => api.post<Revocation>('/v1/sessions/revoke_all', body))
+    },
+    onSuccess: onDone,
+  })
+  return (
+    <form
+      className="stack"
+      onSubmit={event => {
+        event.preventDefault()
+        if (ready) end.mutate()
+      }}
+    >
+      {!user && (
+        <Choices
+          legend="What ends"
+          choices={[
+            { value: 'actor', label: 'All of one actor' },
+            { value: 'user', label: 'All of one user' },
+            { value: 'everything', label: 'Everything' },
+          ]}
+          value={scope}
+          onChange={next => {
+            setScope(next)
+            setChosen('')
+          }}
+        />
+      )}
+      {!user && scope !== 'everything' && <Whose scope={scope} rows={rows} chosen={chosen} onChosen={setChosen} />}
+      <Counts scope={scope} filter={filter} ready={scope === 'everything' || chosen !== ''} />
+      <TextField label="Reason" value={reason} onChange={setReason} />
+      {scope === 'everything' && (
+        <TextField
+          label="Type the name of this instance"
+          hint={<code>{me.settings.instance_id}</code>}
+          value={typed}
+          onChange={setTyped}
+        />
+      )}
+      <Wrong error={end.error} />
+      <div className="bar end">
+        <Button onClick={onClose}>Cancel</Button>
+        <Button look="stop" type="submit" busy={end.isPending} disabled={!ready || end.isPending}>
+          {scope === 'everything' ? 'End everything' : 'End all'}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+function filterOf(scope: Scope, chosen: string): Record<string, string> {
+  if (scope === 'actor') return { actor_sub: chosen }
+  return scope === 'user' ? { user_id: chosen } : {}
+}
+
+/** The actor or the user whose sessions end. Those that act now are suggested. */
+function Whose(props: { scope: Scope; rows: LiveSession[]; chosen: string; onChosen(chosen: string): void }) {
+  const actor = props.scope === 'actor'
+  return (
+    <Field label={actor ? 'Actor' : 'User'} hint={actor ? 'The exact sub of the actor.' : 'The ID of the user.'}>
+      {control => (
+        <>
+          <input
+            {...control}
+            className="input"
+            list={`${control.id}-known`}
+            value={props.chosen}
+            autoComplete="off"
+            onChange={event => props.onChosen(event.target.value.trim())}
+          />
+          <datalist id={`${control.id}-known`}>
+            {known(props.rows, props.scope).map(([value, label]) => (
+              <option key={value} value={value} label={label} />
+            ))}
+          </datalist>
+        </>
+      )}
+    </Field>
   )
 }
 
 function known(rows: LiveSession[], scope: Scope): [string, string][] {
   return [
     ...new Map(
-      rows.map(row =>
-        scope === 'actor' ? [row.actor_sub, actorName(row.actor)] : [row.user_id, actingName(row)],
-      ) as [string, string][],
+      rows.map(row => (scope === 'actor' ? [row.actor_sub, actorName(row.actor)] : [row.user_id, actingName(row)])) as [
+        string,
+        string,
+      ][],
     ),
   ]
 }

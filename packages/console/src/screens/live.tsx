@@ -3,20 +3,20 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { api } from '../api.ts'
-import { EndSession, endedHere } from '../parts/end.tsx'
+import { absolute, actingDetail, actingName, actorDetail, actorName, chainOf, clock, isAgent } from '../format.ts'
+import { type LiveSession, useActing, useStats } from '../live.ts'
 import { Button, buttonClass, Check, Facts, Id, Tag, Ticket, Who } from '../parts/controls.tsx'
+import { EndSession, endedHere } from '../parts/end.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Drawer } from '../parts/popups.tsx'
+import { eventSentence } from '../parts/sentence.tsx'
 import { Sparkline } from '../parts/sparkline.tsx'
 import { Empty, Failed, Loading, Stale, Title } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { TimeLeft } from '../parts/time.tsx'
-import { absolute, actingDetail, actingName, actorDetail, actorName, chainOf, clock, isAgent } from '../format.ts'
-import { type LiveSession, useActing, useStats } from '../live.ts'
 import { useSession } from '../session.tsx'
 import { access, categoryName, count } from '../text/en.ts'
 import type { AuditEvent, Page } from '../wire.ts'
-import { eventSentence } from '../parts/sentence.tsx'
 
 const KillSwitch = lazy(() => import('./kill-switch.tsx'))
 
@@ -63,10 +63,21 @@ export function Live() {
           <Check label="Group by actor" checked={grouped} onChange={() => setGrouped(!grouped)} />
         </div>
       )}
-      {!rows && (error ? <Failed what="The acting sessions could not be read." error={error} again={() => void refetch()} /> : <Loading what="Loading the acting sessions" />)}
+      {!rows &&
+        (error ? (
+          <Failed what="The acting sessions could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading what="Loading the acting sessions" />
+        ))}
       {rows && rows.length === 0 && <Nobody />}
       {rows && rows.length > 0 && (
-        <Sessions rows={rows} grouped={grouped} selected={selected} onSelect={toggle} onOpen={row => setOpened(row.id)} />
+        <Sessions
+          rows={rows}
+          grouped={grouped}
+          selected={selected}
+          onSelect={toggle}
+          onOpen={row => setOpened(row.id)}
+        />
       )}
       <Drawer
         title={shown ? `${actorName(shown.actor)} as ${actingName(shown)}` : 'Session'}
@@ -81,9 +92,7 @@ export function Live() {
 
 function Headline({ number }: { number: number }) {
   return (
-    <span aria-live="polite">
-      {number === 0 ? 'No acting sessions now' : `${count(number, 'acting session')} now`}
-    </span>
+    <span aria-live="polite">{number === 0 ? 'No acting sessions now' : `${count(number, 'acting session')} now`}</span>
   )
 }
 
@@ -98,13 +107,21 @@ const columns = (mayEnd: (row: LiveSession) => boolean): Column<LiveSession>[] =
     head: 'Actor',
     className: 'who-cell',
     cell: row => (
-      <Who name={actorName(row.actor)} detail={actorDetail(row.actor)} agent={row.kind === 'agent' || isAgent(row.actor)} />
+      <Who
+        name={actorName(row.actor)}
+        detail={actorDetail(row.actor)}
+        agent={row.kind === 'agent' || isAgent(row.actor)}
+      />
     ),
   },
   { head: 'User', className: 'who-cell', cell: row => <Who name={actingName(row)} detail={actingDetail(row)} /> },
   { head: 'Reason', className: 'wide-cell', cell: row => <Reason session={row} /> },
   { head: 'Access', cell: row => <AccessTag session={row} /> },
-  { head: 'Time left', className: 'number', cell: row => (row.ended ? <span className="dim">–</span> : <TimeLeft until={row.expire_at} />) },
+  {
+    head: 'Time left',
+    className: 'number',
+    cell: row => (row.ended ? <span className="dim">–</span> : <TimeLeft until={row.expire_at} />),
+  },
   {
     head: 'End session',
     hideHead: true,
@@ -150,7 +167,8 @@ function Sessions({ rows, grouped, selected, onSelect, onOpen }: SessionsProps) 
 
 export function Reason({ session }: { session: Pick<LiveSession, 'reason' | 'reason_category' | 'ticket'> }) {
   const { reason, reason_category, ticket } = session
-  if (reason === null && ticket === null && reason_category === null) return <span className="dim">No reason given</span>
+  if (reason === null && ticket === null && reason_category === null)
+    return <span className="dim">No reason given</span>
   return (
     <span className="reason">
       <span className="reason-text" title={reason ?? undefined}>
@@ -182,11 +200,12 @@ function Ended({ session }: { session: LiveSession }) {
   return (
     <span className="ended" role="status">
       <Icon name="check" />
-      {took === undefined ? `Ended at ${clock(session.ended?.at ?? 0)}` : `Ended ${(took / 1_000).toFixed(1)} s after the click`}
+      {took === undefined
+        ? `Ended at ${clock(session.ended?.at ?? 0)}`
+        : `Ended ${(took / 1_000).toFixed(1)} s after the click`}
     </span>
   )
 }
-
 
 function Details({ session }: { session: LiveSession }) {
   const chain = chainOf(session.actor)
@@ -206,7 +225,14 @@ function Details({ session }: { session: LiveSession }) {
           ['Access', <AccessTag key="access" session={session} />],
           session.scopes !== null && ['Scopes', session.scopes.join(', ')],
           ['Began', absolute(session.began_at)],
-          ['Ends', session.ended ? `Ended at ${clock(session.ended.at)}` : <TimeLeft key="left" until={session.expire_at} suffix=" left" />],
+          [
+            'Ends',
+            session.ended ? (
+              `Ended at ${clock(session.ended.at)}`
+            ) : (
+              <TimeLeft key="left" until={session.expire_at} suffix=" left" />
+            ),
+          ],
           ['Session', <Id key="id" id={session.session_id} />],
           session.actor_token_id !== null && ['Began with', <Id key="token" id={session.actor_token_id} />],
         ]}
@@ -258,7 +284,9 @@ function Nobody() {
   return (
     <>
       <Empty icon="live" title="Nobody is acting as a user.">
-        <p className="dim">When somebody does, a row appears here at once. It says who, as whom, why, and for how long.</p>
+        <p className="dim">
+          When somebody does, a row appears here at once. It says who, as whom, why, and for how long.
+        </p>
         {may('CreateActorToken') && (
           <Link to="/act" className={buttonClass('primary')}>
             Act as a user

@@ -22,7 +22,11 @@ export default function MySessions() {
   const { data, error, refetch } = useQuery({
     queryKey: ['operator-sessions'],
     queryFn: ({ signal }) =>
-      api.get<Page<OperatorSession>>('/v1/operator_sessions', { operator_id: me.operator.id, limit: 100, paginated: true }, signal),
+      api.get<Page<OperatorSession>>(
+        '/v1/operator_sessions',
+        { operator_id: me.operator.id, limit: 100, paginated: true },
+        signal,
+      ),
   })
   const end = useMutation({
     mutationFn: (id: string) => api.post(`/v1/operator_sessions/${id}/end`),
@@ -32,7 +36,12 @@ export default function MySessions() {
     <div className="stack">
       <Title title="My sessions" count="Where you are signed in to this console" />
       <Wrong error={end.error} />
-      {!data && (error ? <Failed what="Your sessions could not be read." error={error} again={() => void refetch()} /> : <Loading rows={2} />)}
+      {!data &&
+        (error ? (
+          <Failed what="Your sessions could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading rows={2} />
+        ))}
       {data?.data.length === 0 && <Empty icon="monitor" title="There are no sessions." />}
       {data && data.data.length > 0 && (
         <Table

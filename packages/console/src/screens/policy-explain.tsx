@@ -47,12 +47,24 @@ export function Explain() {
       >
         <Field label="Actor" hint={others ? 'The sub of any actor.' : 'Only admins may ask about others.'}>
           {control => (
-            <input {...control} className="input" readOnly={!others} value={actor} onChange={event => setActor(event.target.value)} />
+            <input
+              {...control}
+              className="input"
+              readOnly={!others}
+              value={actor}
+              onChange={event => setActor(event.target.value)}
+            />
           )}
         </Field>
         <Field label="User" hint="The ID of the user.">
           {control => (
-            <input {...control} className="input mono" autoComplete="off" value={user} onChange={event => setUser(event.target.value)} />
+            <input
+              {...control}
+              className="input mono"
+              autoComplete="off"
+              value={user}
+              onChange={event => setUser(event.target.value)}
+            />
           )}
         </Field>
         <Choices<'read' | 'write'>

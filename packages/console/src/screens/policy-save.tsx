@@ -67,8 +67,8 @@ export function SavePolicy({ base, draft, onSaved, onClose }: Props) {
         )}
         {theirs && (
           <Note tone="acting" icon="alert">
-            Somebody else saved version {theirs.version} meanwhile. The lines above compare your text with theirs. Saving
-            replaces it.
+            Somebody else saved version {theirs.version} meanwhile. The lines above compare your text with theirs.
+            Saving replaces it.
           </Note>
         )}
         {effect.isPending && <p className="dim">Counting the sessions that would end…</p>}
@@ -81,21 +81,36 @@ export function SavePolicy({ base, draft, onSaved, onClose }: Props) {
                 {effect.data?.live.sessions.slice(0, 8).map(session => (
                   <li key={session.session_id}>
                     {session.actor_sub} as <code>{session.user_id}</code>
-                    {session.determined_by.length > 0 ? `, by ${session.determined_by.join(', ')}` : ', no rule permits it'}
+                    {session.determined_by.length > 0
+                      ? `, by ${session.determined_by.join(', ')}`
+                      : ', no rule permits it'}
                   </li>
                 ))}
               </ul>
             </Note>
             <Field label={`Type ${ends} to confirm`}>
               {control => (
-                <input {...control} className="input" inputMode="numeric" autoComplete="off" value={typed} onChange={event => setTyped(event.target.value)} />
+                <input
+                  {...control}
+                  className="input"
+                  inputMode="numeric"
+                  autoComplete="off"
+                  value={typed}
+                  onChange={event => setTyped(event.target.value)}
+                />
               )}
             </Field>
           </>
         )}
         <Field label="Reason" hint="For the history and the audit log.">
           {control => (
-            <input {...control} className="input" maxLength={500} value={reason} onChange={event => setReason(event.target.value)} />
+            <input
+              {...control}
+              className="input"
+              maxLength={500}
+              value={reason}
+              onChange={event => setReason(event.target.value)}
+            />
           )}
         </Field>
         <Wrong error={error} />
@@ -116,7 +131,7 @@ export function Differences({ before, after }: { before: string; after: string }
   if (lines.length === 0) return <p className="dim">The text is the same.</p>
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with the keyboard
-    <div className="diff" tabIndex={0} role="region" aria-label="What differs">
+    <section className="diff" tabIndex={0} aria-label="What differs">
       {lines.map(({ sign, text, key }) => (
         <div key={key} className={sign === '+' ? 'added' : sign === '-' ? 'removed' : ''}>
           <span aria-hidden="true">{sign}</span>
@@ -124,7 +139,7 @@ export function Differences({ before, after }: { before: string; after: string }
           {text}
         </div>
       ))}
-    </div>
+    </section>
   )
 }
 

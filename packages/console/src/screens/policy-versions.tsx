@@ -18,7 +18,12 @@ export function Versions({ current, onRestored }: { current: number; onRestored(
     queryKey: ['policy-versions'],
     queryFn: ({ signal }) => api.get<Page<Policy>>('/v1/policy/versions', { limit: 50, paginated: true }, signal),
   })
-  if (!data) return error ? <Failed what="The versions could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} />
+  if (!data)
+    return error ? (
+      <Failed what="The versions could not be read." error={error} again={() => void refetch()} />
+    ) : (
+      <Loading rows={3} />
+    )
   if (data.data.length === 0)
     return (
       <Empty icon="undo" title="Nobody has changed the policy yet.">
@@ -45,7 +50,11 @@ export function Versions({ current, onRestored }: { current: number; onRestored(
           },
           { head: 'Reason', className: 'wide-cell', cell: ({ reason }) => reason ?? <span className="dim">–</span> },
           { head: 'Saved by', cell: ({ created_by }) => <span className="id">{created_by ?? '–'}</span> },
-          { head: 'Saved', className: 'nowrap', cell: ({ created_at }) => created_at !== null && <Ago at={created_at} /> },
+          {
+            head: 'Saved',
+            className: 'nowrap',
+            cell: ({ created_at }) => created_at !== null && <Ago at={created_at} />,
+          },
         ]}
       />
       {opened && (
@@ -97,7 +106,15 @@ function Restore({ version, onRestored }: { version: number; onRestored(policy: 
       }}
     >
       <Field label="Reason">
-        {control => <input {...control} className="input" maxLength={500} value={reason} onChange={event => setReason(event.target.value)} />}
+        {control => (
+          <input
+            {...control}
+            className="input"
+            maxLength={500}
+            value={reason}
+            onChange={event => setReason(event.target.value)}
+          />
+        )}
       </Field>
       {(endsSessions || ends !== '') && (
         <>
@@ -108,7 +125,13 @@ function Restore({ version, onRestored }: { version: number; onRestored(policy: 
           )}
           <Field label="Type the number of sessions that may end">
             {control => (
-              <input {...control} className="input" inputMode="numeric" value={ends} onChange={event => setEnds(event.target.value.replaceAll(/\D/g, ''))} />
+              <input
+                {...control}
+                className="input"
+                inputMode="numeric"
+                value={ends}
+                onChange={event => setEnds(event.target.value.replaceAll(/\D/g, ''))}
+              />
             )}
           </Field>
         </>

@@ -20,13 +20,20 @@ export function WhatIf({ draft, changed }: { draft: Draft; changed: boolean }) {
   if (!changed && !asked)
     return (
       <Empty icon="policy" title="There is no draft.">
-        <p className="dim">Change a rule first. Then this says which live sessions would end, and what the last 30 days would have been.</p>
+        <p className="dim">
+          Change a rule first. Then this says which live sessions would end, and what the last 30 days would have been.
+        </p>
       </Empty>
     )
   return (
     <div className="stack">
       <div className="bar">
-        <Button look="primary" busy={isFetching} disabled={isFetching} onClick={() => (asked === draft ? void refetch() : setAsked(draft))}>
+        <Button
+          look="primary"
+          busy={isFetching}
+          disabled={isFetching}
+          onClick={() => (asked === draft ? void refetch() : setAsked(draft))}
+        >
           Run the draft
         </Button>
         <span className="dim">Over live sessions and the last 30 days. It changes nothing.</span>
@@ -44,12 +51,16 @@ function Result({ result }: { result: PolicyWhatIf }) {
   const changes = acts.refused + acts.newly_allowed
   return (
     <>
-      <Note tone={live.refused + acts.refused > 0 ? 'acting' : 'ok'} icon={live.refused + acts.refused > 0 ? 'alert' : 'check'}>
+      <Note
+        tone={live.refused + acts.refused > 0 ? 'acting' : 'ok'}
+        icon={live.refused + acts.refused > 0 ? 'alert' : 'check'}
+      >
         <p>
           {live.refused} of {count(live.checked, 'live session')} would end.
         </p>
         <p>
-          {changes} of {count(acts.checked, 'decision')} change: {acts.refused} now refused, {acts.newly_allowed} now allowed.
+          {changes} of {count(acts.checked, 'decision')} change: {acts.refused} now refused, {acts.newly_allowed} now
+          allowed.
         </p>
         {!result.complete && <p>There were more than could be decided about in 20 seconds.</p>}
       </Note>

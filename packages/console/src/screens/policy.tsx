@@ -4,8 +4,8 @@ import { useBlocker, useSearch } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
 import { ApiError, api } from '../api.ts'
 import { day } from '../format.ts'
-import { Button, Note, Tabs, Tag } from '../parts/controls.tsx'
 import { useLater } from '../parts/combo.tsx'
+import { Button, Note, Tabs, Tag } from '../parts/controls.tsx'
 import { Editor } from '../parts/editor.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Dialog } from '../parts/popups.tsx'
@@ -49,7 +49,11 @@ export default function PolicyScreen() {
     return (
       <div className="stack">
         <Title title="Policy" />
-        {error ? <Failed what="The policy could not be read." error={error} again={() => void refetch()} /> : <Loading what="Loading the policy" />}
+        {error ? (
+          <Failed what="The policy could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading what="Loading the policy" />
+        )}
       </div>
     )
   return <Known policy={data} />
@@ -92,7 +96,9 @@ function Known({ policy }: { policy: Policy }) {
       </Title>
       <Leaving changed={changed} />
       <Tabs label="Policy" tabs={TABS.filter(([name]) => name !== 'what-if' || mayChange)} current={tab} />
-      {tab === 'rules' && <Rules draft={draft} onDraft={setDraft} check={check.data} readOnly={!mayChange} failed={check.error} />}
+      {tab === 'rules' && (
+        <Rules draft={draft} onDraft={setDraft} check={check.data} readOnly={!mayChange} failed={check.error} />
+      )}
       {tab === 'explain' && <Explain />}
       {tab === 'what-if' && <WhatIf draft={draft} changed={changed} />}
       {tab === 'versions' && <Versions current={base.version} onRestored={adopt} />}
@@ -136,7 +142,12 @@ function Leaving({ changed }: { changed: boolean }) {
   })
   const blocked = blocker.status === 'blocked'
   return (
-    <Dialog title="Leave without saving?" lead="The change of the policy is lost." open={blocked} onClose={() => blocker.reset?.()}>
+    <Dialog
+      title="Leave without saving?"
+      lead="The change of the policy is lost."
+      open={blocked}
+      onClose={() => blocker.reset?.()}
+    >
       <div className="bar end">
         <Button onClick={() => blocker.reset?.()}>Stay</Button>
         <Button look="stop" onClick={() => blocker.proceed?.()}>
@@ -163,7 +174,9 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
     ],
     [check],
   )
-  const base = [...new Set([...(check?.rules ?? []).filter(({ line }) => line === null).map(({ id }) => id), ...draft.off])].sort()
+  const base = [
+    ...new Set([...(check?.rules ?? []).filter(({ line }) => line === null).map(({ id }) => id), ...draft.off]),
+  ].sort()
   const own = (check?.rules ?? []).filter(({ line }) => line !== null)
   return (
     <div className="policy">
@@ -180,7 +193,9 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
               <li key={rule.id}>
                 <Icon name={rule.effect === 'permit' ? 'allowed' : 'refused'} />
                 <div>
-                  <p>{rule.title ?? rule.message ?? (rule.effect === 'permit' ? 'Permits acting.' : 'Forbids acting.')}</p>
+                  <p>
+                    {rule.title ?? rule.message ?? (rule.effect === 'permit' ? 'Permits acting.' : 'Forbids acting.')}
+                  </p>
                   <p className="meta">
                     <code>{rule.id}</code>, line {rule.line}
                   </p>
@@ -206,6 +221,7 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
                     <input
                       type="checkbox"
                       role="switch"
+                      aria-checked={!draft.off.includes(id)}
                       checked={!draft.off.includes(id)}
                       disabled={readOnly || id === ALWAYS_ON}
                       onChange={event =>
@@ -280,7 +296,12 @@ function Problems({ check, failed }: { check: PolicyCheck | undefined; failed: u
       {problems.map(({ tone, line, column, message, help }) => (
         <li key={`${line} ${column} ${message}`}>
           <Note tone={tone} icon="alert">
-            {line !== null && <span className="strong">Line {line}{column === null ? '' : `, column ${column}`}: </span>}
+            {line !== null && (
+              <span className="strong">
+                Line {line}
+                {column === null ? '' : `, column ${column}`}:{' '}
+              </span>
+            )}
             {message} {help}
           </Note>
         </li>

@@ -24,7 +24,12 @@ export function InstanceSettings() {
     queryKey: ['instance'],
     queryFn: ({ signal }) => api.get<Instance & { findings?: Finding[] }>('/v1/instance', {}, signal),
   })
-  if (!data) return error ? <Failed what="The settings could not be read." error={error} again={() => void refetch()} /> : <Loading />
+  if (!data)
+    return error ? (
+      <Failed what="The settings could not be read." error={error} again={() => void refetch()} />
+    ) : (
+      <Loading />
+    )
   return (
     <div className="stack sections">
       <section className="card padded">
@@ -63,7 +68,8 @@ export function InstanceSettings() {
               {
                 head: 'Value',
                 className: 'wide-cell',
-                cell: ({ value }) => (value === null ? <span className="dim">Secret</span> : <code className="wrap">{value}</code>),
+                cell: ({ value }) =>
+                  value === null ? <span className="dim">Secret</span> : <code className="wrap">{value}</code>,
               },
               { head: 'From', cell: ({ source }) => <Tag>{source === 'dev' ? 'stagedoor dev' : source}</Tag> },
             ]}

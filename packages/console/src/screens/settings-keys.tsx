@@ -40,7 +40,12 @@ export function Keys() {
             </Button>
           )}
         </div>
-        {!data && (error ? <Failed what="The keys could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} what="Loading the keys" />)}
+        {!data &&
+          (error ? (
+            <Failed what="The keys could not be read." error={error} again={() => void refetch()} />
+          ) : (
+            <Loading rows={3} what="Loading the keys" />
+          ))}
         {data && data.data.length === 0 && (
           <Empty icon="key" title="There are no secret keys yet.">
             <p className="dim">Create one for each backend, with the rights that it needs.</p>
@@ -66,7 +71,8 @@ function KeyTable({ keys }: { keys: SecretKey[] }) {
       return client.invalidateQueries({ queryKey: ['secret-keys'] })
     },
   })
-  const isOver = ({ revoked_at, expires_at }: SecretKey) => revoked_at !== null || (expires_at !== null && expires_at < now)
+  const isOver = ({ revoked_at, expires_at }: SecretKey) =>
+    revoked_at !== null || (expires_at !== null && expires_at < now)
   return (
     <>
       <Table
@@ -75,10 +81,33 @@ function KeyTable({ keys }: { keys: SecretKey[] }) {
         idOf={key => key.id}
         classOf={key => (isOver(key) ? 'gone' : undefined)}
         columns={[
-          { head: 'Name', className: 'name-cell', cell: ({ name, hint }) => <span className="who"><span className="who-name">{name}</span><span className="id">{hint}</span></span> },
-          { head: 'Rights', cell: ({ rights }) => <span className="bar tight">{rights.map(right => <Tag key={right}>{right}</Tag>)}</span> },
+          {
+            head: 'Name',
+            className: 'name-cell',
+            cell: ({ name, hint }) => (
+              <span className="who">
+                <span className="who-name">{name}</span>
+                <span className="id">{hint}</span>
+              </span>
+            ),
+          },
+          {
+            head: 'Rights',
+            cell: ({ rights }) => (
+              <span className="bar tight">
+                {rights.map(right => (
+                  <Tag key={right}>{right}</Tag>
+                ))}
+              </span>
+            ),
+          },
           { head: 'Created', className: 'nowrap', cell: ({ created_at }) => <Ago at={created_at} /> },
-          { head: 'Expires', className: 'nowrap', cell: ({ expires_at }) => (expires_at === null ? <span className="dim">Never</span> : <Ago at={expires_at} />) },
+          {
+            head: 'Expires',
+            className: 'nowrap',
+            cell: ({ expires_at }) =>
+              expires_at === null ? <span className="dim">Never</span> : <Ago at={expires_at} />,
+          },
           {
             head: 'Revoke',
             hideHead: true,
@@ -107,7 +136,12 @@ function KeyTable({ keys }: { keys: SecretKey[] }) {
         <Wrong error={revoke.error} />
         <div className="bar end">
           <Button onClick={() => setAsked(undefined)}>Cancel</Button>
-          <Button look="stop" busy={revoke.isPending} disabled={revoke.isPending} onClick={() => asked && revoke.mutate(asked)}>
+          <Button
+            look="stop"
+            busy={revoke.isPending}
+            disabled={revoke.isPending}
+            onClick={() => asked && revoke.mutate(asked)}
+          >
             Revoke key
           </Button>
         </div>
@@ -142,7 +176,13 @@ function CreateKey({ onClose }: { onClose(): void }) {
     return (
       <Dialog title="The new key" lead="It is shown only now: the server stores a hash of it." open onClose={onClose}>
         <div className="copy-field">
-          <input className="input mono" readOnly aria-label="Secret key" value={create.data.secret} onFocus={event => event.target.select()} />
+          <input
+            className="input mono"
+            readOnly
+            aria-label="Secret key"
+            value={create.data.secret}
+            onFocus={event => event.target.select()}
+          />
           <Copy text={create.data.secret} look="primary" />
         </div>
         <div className="bar end">
@@ -160,7 +200,16 @@ function CreateKey({ onClose }: { onClose(): void }) {
         }}
       >
         <Field label="Name" hint="What the key is for.">
-          {control => <input {...control} className="input" maxLength={255} autoComplete="off" value={name} onChange={event => setName(event.target.value)} />}
+          {control => (
+            <input
+              {...control}
+              className="input"
+              maxLength={255}
+              autoComplete="off"
+              value={name}
+              onChange={event => setName(event.target.value)}
+            />
+          )}
         </Field>
         <fieldset className="choices">
           <legend>Rights</legend>
@@ -175,13 +224,24 @@ function CreateKey({ onClose }: { onClose(): void }) {
         )}
         <Field label="Expires after" hint="Days. Empty: never.">
           {control => (
-            <input {...control} className="input" inputMode="numeric" value={days} onChange={event => setDays(event.target.value.replaceAll(/\D/g, '').slice(0, 4))} />
+            <input
+              {...control}
+              className="input"
+              inputMode="numeric"
+              value={days}
+              onChange={event => setDays(event.target.value.replaceAll(/\D/g, '').slice(0, 4))}
+            />
           )}
         </Field>
         <Wrong error={create.error} />
         <div className="bar end">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="primary" type="submit" busy={create.isPending} disabled={name.trim() === '' || rights.length === 0 || create.isPending}>
+          <Button
+            look="primary"
+            type="submit"
+            busy={create.isPending}
+            disabled={name.trim() === '' || rights.length === 0 || create.isPending}
+          >
             Create key
           </Button>
         </div>
@@ -226,7 +286,12 @@ function SigningKeys() {
           </Button>
         )}
       </div>
-      {!keys && (error ? <Failed what="The signing keys could not be read." error={error} again={() => void refetch()} /> : <Loading rows={1} />)}
+      {!keys &&
+        (error ? (
+          <Failed what="The signing keys could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading rows={1} />
+        ))}
       {keys && (
         <ol className="key-line">
           {STEPS.map(([status, label, what]) => {

@@ -31,7 +31,12 @@ export function Operators() {
           </Button>
         )}
       </div>
-      {!data && (error ? <Failed what="The operators could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} />)}
+      {!data &&
+        (error ? (
+          <Failed what="The operators could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading rows={3} />
+        ))}
       {data && data.data.length === 0 && (
         <Empty icon="users" title="There are no operators yet.">
           <p className="dim">Set up your identity provider, or invite the first person.</p>
@@ -80,7 +85,8 @@ function OperatorTable({ operators }: { operators: Operator[] }) {
           {
             head: 'Last sign-in',
             className: 'nowrap',
-            cell: ({ last_sign_in_at }) => (last_sign_in_at === null ? <span className="dim">Never</span> : <Ago at={last_sign_in_at} />),
+            cell: ({ last_sign_in_at }) =>
+              last_sign_in_at === null ? <span className="dim">Never</span> : <Ago at={last_sign_in_at} />,
           },
           {
             head: 'State',
@@ -122,7 +128,12 @@ function OperatorTable({ operators }: { operators: Operator[] }) {
         <Wrong error={change.error} />
         <div className="bar end">
           <Button onClick={() => setAsked(undefined)}>Cancel</Button>
-          <Button look={verb === 'Disable' ? 'stop' : 'primary'} busy={change.isPending} disabled={change.isPending} onClick={() => asked && change.mutate(asked)}>
+          <Button
+            look={verb === 'Disable' ? 'stop' : 'primary'}
+            busy={change.isPending}
+            disabled={change.isPending}
+            onClick={() => asked && change.mutate(asked)}
+          >
             {verb}
           </Button>
         </div>
@@ -136,13 +147,25 @@ function Invite({ onClose }: { onClose(): void }) {
   const [email, setEmail] = useState('')
   const [role, setRole] = useState<Role>('support')
   const invite = useMutation({
-    mutationFn: () => withStepUp(() => api.post<{ url: string }>('/v1/operators/invite', { email: email.trim(), role })),
+    mutationFn: () =>
+      withStepUp(() => api.post<{ url: string }>('/v1/operators/invite', { email: email.trim(), role })),
   })
   if (invite.data)
     return (
-      <Dialog title="The invitation" lead="This link works once, within an hour. It is shown only now." open onClose={onClose}>
+      <Dialog
+        title="The invitation"
+        lead="This link works once, within an hour. It is shown only now."
+        open
+        onClose={onClose}
+      >
         <div className="copy-field">
-          <input className="input mono" readOnly aria-label="Link" value={invite.data.url} onFocus={event => event.target.select()} />
+          <input
+            className="input mono"
+            readOnly
+            aria-label="Link"
+            value={invite.data.url}
+            onFocus={event => event.target.select()}
+          />
           <Copy text={invite.data.url} label="Copy link" look="primary" />
         </div>
         <div className="bar end">
@@ -151,7 +174,12 @@ function Invite({ onClose }: { onClose(): void }) {
       </Dialog>
     )
   return (
-    <Dialog title="Invite an operator" lead="For people without an account at your identity provider. They sign in with a passkey." open onClose={onClose}>
+    <Dialog
+      title="Invite an operator"
+      lead="For people without an account at your identity provider. They sign in with a passkey."
+      open
+      onClose={onClose}
+    >
       <form
         className="stack"
         onSubmit={event => {
@@ -160,7 +188,16 @@ function Invite({ onClose }: { onClose(): void }) {
         }}
       >
         <Field label="E-mail">
-          {control => <input {...control} className="input" type="email" required value={email} onChange={event => setEmail(event.target.value)} />}
+          {control => (
+            <input
+              {...control}
+              className="input"
+              type="email"
+              required
+              value={email}
+              onChange={event => setEmail(event.target.value)}
+            />
+          )}
         </Field>
         <Choices<Role>
           legend="Role"
@@ -171,7 +208,12 @@ function Invite({ onClose }: { onClose(): void }) {
         <Wrong error={invite.error} />
         <div className="bar end">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="primary" type="submit" busy={invite.isPending} disabled={email.trim() === '' || invite.isPending}>
+          <Button
+            look="primary"
+            type="submit"
+            busy={invite.isPending}
+            disabled={email.trim() === '' || invite.isPending}
+          >
             Create link
           </Button>
         </div>

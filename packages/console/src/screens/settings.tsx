@@ -17,10 +17,7 @@ const TABS = [
 export default function Settings() {
   const { may } = useSession()
   const { tab = 'keys' } = useSearch({ strict: false }) as Search
-  if (!may('GetSecretKeyList'))
-    return (
-      <Forbidden title="Settings" roles={['admin']} />
-    )
+  if (!may('GetSecretKeyList')) return <Forbidden title="Settings" roles={['admin']} />
   return (
     <div className="stack">
       <Title title="Settings" />

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'react'
 import { Button } from '../parts/controls.tsx'
 import { Dialog } from '../parts/popups.tsx'
-import { hasPasskeys, usePasskeyFor } from '../passkey.ts'
+import { askPasskey, hasPasskeys } from '../passkey.ts'
 import { type Asked, useSession } from '../session.tsx'
 import { CHANNEL } from './signed-in.tsx'
 
@@ -19,7 +19,7 @@ export default function SignInAgain({ why, done }: Asked) {
   const withPasskey = async () => {
     setError(undefined)
     try {
-      await usePasskeyFor(why === 'step-up' ? 'step_up' : 'sign_in')
+      await askPasskey(why === 'step-up' ? 'step_up' : 'sign_in')
       done(true)
     } catch (failed) {
       setError((failed as Error).message)
@@ -45,7 +45,13 @@ export default function SignInAgain({ why, done }: Asked) {
           </Button>
         </form>
       ) : (
-        <Button look="primary" className="large whole" icon="passkey" disabled={!hasPasskeys()} onClick={() => void withPasskey()}>
+        <Button
+          look="primary"
+          className="large whole"
+          icon="passkey"
+          disabled={!hasPasskeys()}
+          onClick={() => void withPasskey()}
+        >
           Use your passkey
         </Button>
       )}

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react'
 import { ApiError, api } from '../api.ts'
 import { Button } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { hasPasskeys, localhostLink, usePasskeyFor } from '../passkey.ts'
+import { askPasskey, hasPasskeys, localhostLink } from '../passkey.ts'
 import type { Search } from '../router.tsx'
 import type { Me } from '../wire.ts'
 
@@ -19,7 +19,10 @@ interface Ways {
 const ERRORS: Record<string, [title: string, text: string]> = {
   cancelled: ['You cancelled the sign-in', 'Nothing has changed. Try again when you like.'],
   no_role: ['You have no role here', 'None of your groups has a role in this console. Ask a person who manages them.'],
-  clock: ['The clocks differ', 'The clock of this server and of your identity provider differ too much. Ask the person who runs this server.'],
+  clock: [
+    'The clocks differ',
+    'The clock of this server and of your identity provider differ too much. Ask the person who runs this server.',
+  ],
   idp_unavailable: ['Your identity provider does not answer', 'Acting sessions continue. Try again in a moment.'],
   expired: ['The sign-in took too long', 'Try again.'],
   failed: ['The sign-in failed', 'Try again. If it fails again, ask the person who runs this server.'],
@@ -79,7 +82,8 @@ function useWays(returnTo: string): Ways | undefined {
 
 function waysOf({ idp_host, passkeys, operators }: Record<string, unknown>): Ways {
   const host = typeof idp_host === 'string' ? idp_host : null
-  if (host === null && passkeys === undefined) return { idp_host: 'your identity provider', passkeys: false, operators: true }
+  if (host === null && passkeys === undefined)
+    return { idp_host: 'your identity provider', passkeys: false, operators: true }
   return { idp_host: host, passkeys: passkeys === true, operators: operators !== false }
 }
 
@@ -93,7 +97,7 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
     setBusy(true)
     setError(undefined)
     try {
-      await usePasskeyFor('sign_in')
+      await askPasskey('sign_in')
       location.replace(returnTo)
     } catch (failed) {
       setError((failed as Error).message)
@@ -128,7 +132,9 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
           Use your passkey
         </Button>
       )}
-      {ways.passkeys && !local && !hasPasskeys() && <p className="wrong">This browser has no passkeys. Use a newer one.</p>}
+      {ways.passkeys && !local && !hasPasskeys() && (
+        <p className="wrong">This browser has no passkeys. Use a newer one.</p>
+      )}
       {error && (
         <p className="wrong" role="alert">
           <Icon name="alert" />

@@ -27,7 +27,11 @@ const TABS = [
 export default function UserScreen() {
   const { may } = useSession()
   const { id = '' } = useParams({ strict: false }) as { id?: string }
-  const { data: user, error, refetch } = useQuery({
+  const {
+    data: user,
+    error,
+    refetch,
+  } = useQuery({
     queryKey: ['user', id],
     enabled: may('GetUser'),
     queryFn: ({ signal }) => api.get<User>(`/v1/users/${encodeURIComponent(id)}`, {}, signal),
@@ -41,7 +45,13 @@ export default function UserScreen() {
       </Link>
       {user && <Known user={user} />}
       {gone && <Gone id={id} />}
-      {!user && !gone && (error ? <Failed what="The user could not be read." error={error} again={() => void refetch()} /> : <Loading what="Loading the user" />)}
+      {!user &&
+        !gone &&
+        (error ? (
+          <Failed what="The user could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading what="Loading the user" />
+        ))}
     </div>
   )
 }
@@ -62,8 +72,20 @@ function Known({ user }: { user: User }) {
       <div className="card padded">
         <Facts
           facts={[
-            ['E-mail', emailOf(user) ?? <span key="none" className="dim">None</span>],
-            user.external_id !== null && ['External ID', <span key="external" className="id">{user.external_id}</span>],
+            [
+              'E-mail',
+              emailOf(user) ?? (
+                <span key="none" className="dim">
+                  None
+                </span>
+              ),
+            ],
+            user.external_id !== null && [
+              'External ID',
+              <span key="external" className="id">
+                {user.external_id}
+              </span>,
+            ],
             ['ID', <Id key="id" id={user.id} />],
             ['Created', <Ago key="created" at={user.created_at} />],
             user.last_sign_in_at !== null && ['Last sign-in', <Ago key="last" at={user.last_sign_in_at} />],
@@ -102,10 +124,20 @@ function changesFor(user: User): Change[] {
   return [
     user.locked
       ? { verb: 'unlock', operation: 'UnlockUser', label: 'Unlock', effect: 'Existing sessions can be used again.' }
-      : { verb: 'lock', operation: 'LockUser', label: 'Lock', effect: 'While the user is locked, nobody can start a session as them, and no token is issued.' },
+      : {
+          verb: 'lock',
+          operation: 'LockUser',
+          label: 'Lock',
+          effect: 'While the user is locked, nobody can start a session as them, and no token is issued.',
+        },
     user.banned
       ? { verb: 'unban', operation: 'UnbanUser', label: 'Lift the ban', effect: 'The user can sign in again.' }
-      : { verb: 'ban', operation: 'BanUser', label: 'Ban', effect: 'All sessions of the user end, and those in which the user acts.' },
+      : {
+          verb: 'ban',
+          operation: 'BanUser',
+          label: 'Ban',
+          effect: 'All sessions of the user end, and those in which the user acts.',
+        },
   ]
 }
 
@@ -136,11 +168,21 @@ function Actions({ user }: { user: User }) {
           <KillSwitch rows={[]} user={{ id: user.id, name: userName(user) }} onClose={() => setEnding(false)} />
         </Suspense>
       )}
-      <Dialog title={`${asked?.label}: ${userName(user)}`} lead={asked?.effect} open={asked !== undefined} onClose={() => setAsked(undefined)}>
+      <Dialog
+        title={`${asked?.label}: ${userName(user)}`}
+        lead={asked?.effect}
+        open={asked !== undefined}
+        onClose={() => setAsked(undefined)}
+      >
         <Wrong error={change.error} />
         <div className="bar end">
           <Button onClick={() => setAsked(undefined)}>Cancel</Button>
-          <Button look="stop" busy={change.isPending} disabled={change.isPending} onClick={() => asked && change.mutate(asked)}>
+          <Button
+            look="stop"
+            busy={change.isPending}
+            disabled={change.isPending}
+            onClick={() => asked && change.mutate(asked)}
+          >
             {asked?.label}
           </Button>
         </div>
@@ -177,7 +219,12 @@ function Status({ status }: { status: string }) {
 
 function History({ id }: { id: string }) {
   const { data, error, refetch } = useSessions(id)
-  if (!data) return error ? <Failed what="The sessions could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} />
+  if (!data)
+    return error ? (
+      <Failed what="The sessions could not be read." error={error} again={() => void refetch()} />
+    ) : (
+      <Loading rows={3} />
+    )
   const rows = data.data.filter(({ actor }) => actor !== null)
   if (rows.length === 0)
     return (
@@ -194,10 +241,14 @@ function History({ id }: { id: string }) {
         {
           head: 'Actor',
           className: 'who-cell',
-          cell: ({ actor }) => actor && <Who name={actorName(actor)} detail={actorDetail(actor)} agent={isAgent(actor)} />,
+          cell: ({ actor }) =>
+            actor && <Who name={actorName(actor)} detail={actorDetail(actor)} agent={isAgent(actor)} />,
         },
         { head: 'Reason', className: 'wide-cell', cell: row => <Reason session={row} /> },
-        { head: 'Access', cell: row => row.access && <AccessTag session={{ access: row.access, scopes: row.scopes }} /> },
+        {
+          head: 'Access',
+          cell: row => row.access && <AccessTag session={{ access: row.access, scopes: row.scopes }} />,
+        },
         { head: 'Status', cell: row => <Status status={row.status} /> },
         { head: 'Began', className: 'nowrap', cell: row => <Ago at={row.created_at} /> },
       ]}
@@ -207,7 +258,12 @@ function History({ id }: { id: string }) {
 
 function OwnSessions({ id }: { id: string }) {
   const { data, error, refetch } = useSessions(id)
-  if (!data) return error ? <Failed what="The sessions could not be read." error={error} again={() => void refetch()} /> : <Loading rows={3} />
+  if (!data)
+    return error ? (
+      <Failed what="The sessions could not be read." error={error} again={() => void refetch()} />
+    ) : (
+      <Loading rows={3} />
+    )
   const rows = data.data.filter(({ actor }) => actor === null)
   if (rows.length === 0)
     return (
@@ -236,22 +292,20 @@ function OwnSessions({ id }: { id: string }) {
 
 function Metadata({ user }: { user: User }) {
   const [shown, setShown] = useState(false)
-  const block = (value: object, label: string) => (
+  const block = (value: object) => (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with the keyboard
-    <pre tabIndex={0} role="region" aria-label={label}>
-      {JSON.stringify(value, null, 2)}
-    </pre>
+    <pre tabIndex={0}>{JSON.stringify(value, null, 2)}</pre>
   )
   return (
     <div className="stack">
       <section className="stack-tight">
         <h2>Public</h2>
-        {block(user.public_metadata, 'Public metadata')}
+        {block(user.public_metadata)}
       </section>
       <section className="stack-tight">
         <h2>Private</h2>
         {shown ? (
-          block(user.private_metadata, 'Private metadata')
+          block(user.private_metadata)
         ) : (
           <div className="card padded spread">
             <span className="dim">Only your backend reads these.</span>

@@ -4,8 +4,8 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useState } from 'react'
 import { api } from '../api.ts'
 import { isProtected, userDetail, userName } from '../format.ts'
-import { Button, buttonClass, Choices, Tag, Who } from '../parts/controls.tsx'
 import { useLater } from '../parts/combo.tsx'
+import { Button, buttonClass, Choices, Tag, Who } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Empty, Failed, Forbidden, Loading, Stale, Title } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
@@ -47,11 +47,7 @@ function UserList() {
     queryKey: ['users', query],
     initialPageParam: undefined as string | undefined,
     queryFn: ({ signal, pageParam }) =>
-      api.get<Page<User>>(
-        '/v1/users',
-        { ...query, limit: SHOWN, paginated: true, starting_after: pageParam },
-        signal,
-      ),
+      api.get<Page<User>>('/v1/users', { ...query, limit: SHOWN, paginated: true, starting_after: pageParam }, signal),
     getNextPageParam: page => page.next_cursor,
     placeholderData: keepPreviousData,
   })
@@ -81,8 +77,15 @@ function UserList() {
           onChange={value => set({ state: value === 'all' ? undefined : value })}
         />
       </div>
-      {rows && error && <Stale again={() => void refetch()}>The list could not be read again. These rows may be old.</Stale>}
-      {!rows && (error ? <Failed what="The users could not be read." error={error} again={() => void refetch()} /> : <Loading what="Loading users" />)}
+      {rows && error && (
+        <Stale again={() => void refetch()}>The list could not be read again. These rows may be old.</Stale>
+      )}
+      {!rows &&
+        (error ? (
+          <Failed what="The users could not be read." error={error} again={() => void refetch()} />
+        ) : (
+          <Loading what="Loading users" />
+        ))}
       {rows?.length === 0 &&
         (filtered ? (
           <Empty icon="users" title="No user matches.">
@@ -170,7 +173,12 @@ export function States({ user }: { user: User }) {
 function ActAs({ user }: { user: User }) {
   if (user.banned || user.locked) return null
   return (
-    <Link to={'/act' as never} search={{ user: user.id } as never} className={buttonClass()} aria-label={`Act as ${userName(user)}`}>
+    <Link
+      to={'/act' as never}
+      search={{ user: user.id } as never}
+      className={buttonClass()}
+      aria-label={`Act as ${userName(user)}`}
+    >
       Act as
     </Link>
   )

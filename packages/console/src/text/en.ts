@@ -52,7 +52,10 @@ const actions: Record<string, [done: string, refused: string]> = {
   'tag.delete': ['A tag was removed', 'A tag was not removed'],
   'session.expire': ['The session of {actor} as {user} expired', 'The session of {actor} as {user} did not expire'],
   'session.create': ['A session of {user} was started', 'A session of {user} was not started'],
-  'session.mint': ['A session token for {actor} as {user} was issued', 'A session token for {actor} as {user} was refused'],
+  'session.mint': [
+    'A session token for {actor} as {user} was issued',
+    'A session token for {actor} as {user} was refused',
+  ],
   'user.create': ['The user {user} was created', 'A user was not created'],
   'user.update': ['The user {user} was changed', 'The user {user} was not changed'],
   'user.update_metadata': ['The metadata of {user} was changed', 'The metadata of {user} was not changed'],
