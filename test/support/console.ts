@@ -49,7 +49,7 @@ export const PEOPLE = {
     external_id: 'customer-42',
   },
   dana: { first_name: 'Dana', last_name: 'Reyes', email_address: ['dana@globex.example'], external_id: 'customer-7' },
-  mei: { first_name: 'Zoë', last_name: 'Nakamura', email_address: ['mei@initech.example'] },
+  zoe: { first_name: 'Zoë', last_name: 'Nakamura', email_address: ['zoe@initech.example'] },
   root: {
     first_name: 'Ruth',
     last_name: 'Admin',
@@ -89,7 +89,7 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
     session_max_duration_in_seconds: 1_800,
   })
   const { token: ticket } = await server.createActorToken({
-    user_id: ids.mei,
+    user_id: ids.zoe,
     actor: agent,
     reason: 'Sends the reminder for invoice 2026-0417, which the customer asked for by phone, and checks the address',
     ticket: 'T-8812',

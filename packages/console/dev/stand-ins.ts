@@ -141,8 +141,9 @@ async function stream(read: () => Promise<Any[]>, request: IncomingMessage, resp
       if (!now.has(id)) send('ended', { session_id: id, status: 'revoked', ended_at: Date.now() })
     known = now
   }, 200)
-  request.on('close', () => clearInterval(timer))
-  response.on('close', () => clearInterval(timer))
+  const stop = () => clearInterval(timer)
+  response.on('close', stop)
+  if (request.destroyed || response.destroyed) stop()
 }
 
 const DAY = 86_400_000

@@ -1,12 +1,12 @@
 /** Who is acting now: the list once, then the server’s stream of what changes. */
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { type QueryClient, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { api } from './api.ts'
 import type { Acting, Page, Stats } from './wire.ts'
 
 /** An acting session, and when it ended if it did while the page showed it. */
 export interface LiveSession extends Acting {
-  ended?: { at: number; status: string }
+  ended?: { at: number; status: string; seen: number }
 }
 
 const KEY = ['acting']
@@ -34,14 +34,21 @@ export function useActing() {
       },
       lost: () => setStream(now => (now.live ? { live: false, since: Date.now() } : now)),
       put: session => change(rows => [session, ...rows.filter(({ id }) => id !== session.id)].sort(byBegin)),
-      ended({ session_id, status, ended_at }) {
-        change(rows => rows.map(row => (row.id === session_id ? { ...row, ended: { at: ended_at, status } } : row)))
-        setTimeout(change, LINGER, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
-      },
+      ended: ({ session_id, status, ended_at }) => showEnded(client, session_id, status, ended_at),
     })
     return () => follow.close()
   }, [client])
   return { ...query, stream }
+}
+
+/** Shows a session as ended, and removes its row a moment later. */
+export function showEnded(client: QueryClient, session_id: string, status: string, at: number): void {
+  const change = (edit: (rows: LiveSession[]) => LiveSession[]) =>
+    client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
+  const ended = { at, status, seen: performance.now() }
+  // The stream and the answer to the button both say it: the first counts.
+  change(rows => rows.map(row => (row.id === session_id && !row.ended ? { ...row, ended } : row)))
+  setTimeout(change, LINGER, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
 }
 
 const byBegin = (a: Acting, b: Acting) => b.began_at - a.began_at

@@ -1,4 +1,4 @@
-/** The addresses of the console. Screens other than Live load when they are opened. */
+/** The addresses of the console. Live loads with the console; the other screens load when they are opened. */
 import type { QueryClient } from '@tanstack/react-query'
 import {
   createRootRoute,

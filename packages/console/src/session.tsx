@@ -21,7 +21,7 @@ const SessionContext = createContext<Session | undefined>(undefined)
 
 export function useSession(): Session {
   const session = use(SessionContext)
-  if (!session) throw new Error('Nobody is signed in.')
+  if (!session) throw new Error('No operator is signed in.')
   return session
 }
 

@@ -297,7 +297,7 @@ export function NotFound() {
   )
 }
 
-/** The page when nobody knows who is signed in, because the server does not answer. */
+/** The page when the server does not say who is signed in. */
 export function ShellError({ error }: { error: unknown }) {
   const router = useRouter()
   return (

@@ -32,7 +32,7 @@ export interface Page<T> {
   next_cursor?: string
 }
 
-/** A session in which somebody acts as a user now. */
+/** An active session in which an actor acts as a user. */
 export interface Acting {
   object: 'acting'
   id: string

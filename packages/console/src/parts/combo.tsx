@@ -7,7 +7,7 @@ export interface Option {
   label: string
   detail?: string
   group?: string
-  /** Why it cannot be chosen. It is shown all the same. */
+  /** Why it cannot be chosen, although it is shown. */
   blocked?: string
 }
 
@@ -87,7 +87,6 @@ export function Combo<T extends Option>(props: ComboProps<T>) {
       />
       {props.hint && text === '' && <kbd className="combo-hint">{props.hint}</kbd>}
       <div className={shown ? 'combo-list' : 'combo-list hidden'}>
-        {/* biome-ignore lint/a11y/useSemanticElements: a select cannot show names and details */}
         <div id={list} role="listbox" aria-label={props.label}>
           {shown &&
             options.map((option, index) => (
@@ -97,7 +96,6 @@ export function Combo<T extends Option>(props: ComboProps<T>) {
                     {option.group}
                   </p>
                 )}
-                {/* biome-ignore lint/a11y/useSemanticElements: see above; biome-ignore lint/a11y/useFocusableInteractive: the focus stays in the field */}
                 <div
                   id={optionId(option)}
                   role="option"

@@ -176,7 +176,7 @@ export function Ticket({ ticket }: { ticket: string }) {
   )
 }
 
-/** Copies a text, and says so. */
+/** Copies a text. */
 export function Copy({ text, label = 'Copy', look = 'plain' }: { text: string; label?: string; look?: Look }) {
   const [copied, setCopied] = useState(false)
   return (

@@ -1,15 +1,17 @@
 /** The button that ends acting sessions, with the reason that it asks for. */
+import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api } from '../api.ts'
+import { showEnded } from '../live.ts'
 import { useSession } from '../session.tsx'
 import { count, endReasons } from '../text/en.ts'
-import type { Acting } from '../wire.ts'
+import type { Acting, Session } from '../wire.ts'
 import { Button, Choices } from './controls.tsx'
 import { Popover, useClosePopover } from './popups.tsx'
 import { Wrong } from './states.tsx'
 
-/** How long it took from the click to the server’s answer, in ms, by the id of the session. */
-export const endedHere = new Map<string, number>()
+/** When this page asked to end a session, on the clock of `performance.now`, by the id of the session. */
+export const endClicks = new Map<string, number>()
 
 export function EndSession({ sessions, onDone }: { sessions: readonly Acting[]; onDone?: () => void }) {
   const label = sessions.length === 1 ? 'End session' : `End ${count(sessions.length, 'session')}`
@@ -31,6 +33,7 @@ export function EndSession({ sessions, onDone }: { sessions: readonly Acting[]; 
 function EndForm({ sessions, label, onDone }: { sessions: readonly Acting[]; label: string; onDone?: () => void }) {
   const { withStepUp } = useSession()
   const close = useClosePopover()
+  const client = useQueryClient()
   const [chip, setChip] = useState<string>(endReasons[0])
   const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
@@ -44,8 +47,9 @@ function EndForm({ sessions, label, onDone }: { sessions: readonly Acting[]; lab
       await withStepUp(() =>
         Promise.all(
           sessions.map(async ({ session_id }) => {
-            await api.post(`/v1/sessions/${session_id}/revoke`, { reason })
-            endedHere.set(session_id, performance.now() - clicked)
+            endClicks.set(session_id, clicked)
+            const ended = await api.post<Session>(`/v1/sessions/${session_id}/revoke`, { reason })
+            showEnded(client, session_id, ended.status, ended.updated_at)
           }),
         ),
       )

@@ -11,7 +11,7 @@ export function Loading({ rows = 6, what = 'Loading' }: { rows?: number; what?: 
   return (
     <div className="card skeleton" role="status" aria-label={what}>
       {Array.from({ length: rows }, (_, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the rows are all the same
+        // biome-ignore lint/suspicious/noArrayIndexKey: the rows are identical
         <div key={index} className="skeleton-row">
           <span />
           <span />
@@ -94,7 +94,7 @@ export function Stale({ children, again }: { children: ReactNode; again?: () => 
   )
 }
 
-/** Says what is wrong with a request, below the button that sent it. */
+/** Shows why a request failed, below the button that sent it. */
 export function Wrong({ error }: { error: unknown }) {
   if (!error) return null
   const known = error instanceof ApiError ? error : undefined

@@ -71,7 +71,6 @@ function Row<T>({ row, ...props }: TableProps<T> & { row: T }) {
   const id = props.idOf(row)
   const chosen = props.selected?.has(id)
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the button in the first cell does the same
     <tr
       ref={props.measure}
       data-index={props.indexOf?.(row)}

@@ -74,7 +74,6 @@ function ActForm() {
     if (name === 'ticket') ticketField.current?.focus()
   }
   return (
-    // biome-ignore lint/a11y/noNoninteractiveElementInteractions: Ctrl Enter sends a form, as elsewhere
     <form
       className="act"
       onSubmit={submit}

@@ -149,7 +149,7 @@ function known(rows: LiveSession[], scope: Scope): [string, string][] {
   ]
 }
 
-/** How much ends: acting sessions, the users’ own sessions, and tokens that nobody has used yet. */
+/** How much ends: acting sessions, the users’ own sessions, and pending tokens. */
 function Counts({ scope, filter, ready }: { scope: Scope; filter: Record<string, string>; ready: boolean }) {
   const page = { limit: 1, paginated: true }
   const { data, error } = useQuery({

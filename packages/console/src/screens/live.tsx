@@ -6,7 +6,7 @@ import { api } from '../api.ts'
 import { absolute, actingDetail, actingName, actorDetail, actorName, chainOf, clock, isAgent } from '../format.ts'
 import { type LiveSession, useActing, useStats } from '../live.ts'
 import { Button, buttonClass, Check, Facts, Id, Tag, Ticket, Who } from '../parts/controls.tsx'
-import { EndSession, endedHere } from '../parts/end.tsx'
+import { EndSession, endClicks } from '../parts/end.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Drawer } from '../parts/popups.tsx'
 import { eventSentence } from '../parts/sentence.tsx'
@@ -196,13 +196,14 @@ export function AccessTag({ session }: { session: Pick<LiveSession, 'access' | '
 
 /** How a session ended: how soon after the click, if this page ended it. */
 function Ended({ session }: { session: LiveSession }) {
-  const took = endedHere.get(session.id)
+  const clicked = endClicks.get(session.id)
+  const { at = 0, seen = 0 } = session.ended ?? {}
   return (
     <span className="ended" role="status">
       <Icon name="check" />
-      {took === undefined
-        ? `Ended at ${clock(session.ended?.at ?? 0)}`
-        : `Ended ${(took / 1_000).toFixed(1)} s after the click`}
+      {clicked === undefined
+        ? `Ended at ${clock(at)}`
+        : `Ended ${((seen - clicked) / 1_000).toFixed(1)} s after the click`}
     </span>
   )
 }
@@ -285,7 +286,7 @@ function Nobody() {
     <>
       <Empty icon="live" title="Nobody is acting as a user.">
         <p className="dim">
-          When somebody does, a row appears here at once. It says who, as whom, why, and for how long.
+          Each acting session appears here at once: who acts as whom, why, and for how long.
         </p>
         {may('CreateActorToken') && (
           <Link to="/act" className={buttonClass('primary')}>

@@ -1,7 +1,7 @@
 /** The policy: rules as sentences, their text, and what a change would do before it is saved. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useBlocker, useSearch } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
+import { Fragment, useMemo, useState } from 'react'
 import { ApiError, api } from '../api.ts'
 import { day } from '../format.ts'
 import { useLater } from '../parts/combo.tsx'
@@ -211,7 +211,7 @@ function Rules({ draft, onDraft, check, readOnly, failed }: RulesProps) {
           )}
         </section>
         {base.length > 0 && (
-          <section className="card padded stack-tight" aria-label="Base rules">
+          <section className="card padded stack-tight base-rules" aria-label="Base rules">
             <h2>Base rules</h2>
             <p className="dim">Part of every policy.</p>
             <ul className="rules">
@@ -302,12 +302,20 @@ function Problems({ check, failed }: { check: PolicyCheck | undefined; failed: u
                 {column === null ? '' : `, column ${column}`}:{' '}
               </span>
             )}
-            {message} {help}
+            <WithCode text={[message, help].filter(Boolean).join(' ')} />
           </Note>
         </li>
       ))}
     </ul>
   )
+}
+
+/** Shows what is between backticks as code. */
+function WithCode({ text }: { text: string }) {
+  return text.split('`').map((part, index) => {
+    const key = `${index} ${part}`
+    return index % 2 === 0 ? <Fragment key={key}>{part}</Fragment> : <code key={key}>{part}</code>
+  })
 }
 
 const EXAMPLES = [

@@ -68,7 +68,7 @@ export default function SignIn() {
   )
 }
 
-/** Asks who is signed in. The refusal says how to sign in; without that, the page offers the identity provider. */
+/** Asks who is signed in. The refusal names the ways to sign in; by default that is the identity provider. */
 function useWays(returnTo: string): Ways | undefined {
   const [ways, setWays] = useState<Ways>()
   useEffect(() => {
@@ -109,7 +109,6 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
       {ways.idp_host !== null && (
         <form method="post" action="/console/login">
           <input type="hidden" name="return_to" value={returnTo} />
-          {/* biome-ignore lint/a11y/noAutofocus: the only thing to do on this page */}
           <Button look="primary" className="large whole" type="submit" autoFocus>
             Continue with {ways.idp_host}
           </Button>

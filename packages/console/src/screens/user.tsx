@@ -128,7 +128,7 @@ function changesFor(user: User): Change[] {
           verb: 'lock',
           operation: 'LockUser',
           label: 'Lock',
-          effect: 'While the user is locked, nobody can start a session as them, and no token is issued.',
+          effect: 'While the user is locked, no session can be started as them, and no token is issued.',
         },
     user.banned
       ? { verb: 'unban', operation: 'UnbanUser', label: 'Lift the ban', effect: 'The user can sign in again.' }
@@ -234,7 +234,7 @@ function History({ id }: { id: string }) {
     )
   return (
     <Table
-      caption="Sessions in which somebody acted as this user"
+      caption="Sessions of actors who acted as this user"
       rows={rows}
       idOf={row => row.id}
       columns={[
