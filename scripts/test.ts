@@ -43,6 +43,7 @@ const ON_BOTH = [
     'actor-tokens',
     'audit',
     'audit-export',
+    'console-guard',
     'forged-tokens',
     'frontend',
     'groups',

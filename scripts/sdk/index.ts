@@ -6,6 +6,7 @@ import { clients } from './clients.ts'
 import { instance } from './instance.ts'
 import { jwks } from './jwks.ts'
 import { jwtTemplates } from './jwt-templates.ts'
+import { operatorSessions, operators } from './operators.ts'
 import { policy } from './policy.ts'
 import type { Resource } from './resource.ts'
 import { search } from './search.ts'
@@ -38,6 +39,8 @@ export const resources: Resource[] = [
   stats,
   secretKeys,
   signingKeys,
+  operators,
+  operatorSessions,
   instance,
 ]
 

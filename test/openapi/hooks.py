@@ -76,6 +76,8 @@ RULES: set[tuple[str, str | None]] = {
     # An object that has ended cannot be changed.
     ("actor_token_cannot_be_revoked_code", None),
     ("sign_in_token_cannot_be_revoked_code", None),
+    # Only some texts are addresses.
+    ("form_param_value_invalid", "email"),
     # The key was used for another body.
     ("idempotency_key_reused", None),
 }

@@ -63,6 +63,8 @@ function pointer(path: string): string {
  */
 export function assertInContract(method: string, path: string, status: number, body: unknown, isPage = false): void {
   const plain = path.split('?')[0] ?? ''
+  // The console is in no document. Its own tests check its answers, and the server does so against the contract.
+  if (plain === '/console' || plain.startsWith('/console/')) return
   const override =
     method === 'POST' && !plain.startsWith('/v1/users')
       ? /[?&]_method=(PATCH|PUT|DELETE)(&|$)/.exec(path)?.[1]

@@ -21,6 +21,7 @@ export function assertProduction(config: Config): void {
     ...missingAddresses(config),
     ...unencryptedAddresses(config),
     ...reusePortProblems(config),
+    ...consoleProblems(config),
   ]
   if (problems.length > 0) throw new ConfigError(problemList(problems))
 }
@@ -60,7 +61,7 @@ function missingAddresses({ public_url, sign_in_url }: Config): string[] {
 
 function unencryptedAddresses(config: Config): string[] {
   if (config.allow_http === 'on') return []
-  return (['public_url', 'sign_in_url'] as const)
+  return (['public_url', 'sign_in_url', 'console_url', 'operator_issuer'] as const)
     .filter(field => isUnencrypted(config[field]))
     .map(
       field =>
@@ -80,6 +81,47 @@ function reusePortProblems(config: Config): string[] {
   return [
     'STAGEDOOR_REUSE_PORT is true, but a SQLite file has one server at a time. Remove the setting, or move to PostgreSQL (`stagedoor migrate --from … --to …`).',
   ]
+}
+
+/** Problems of the console's settings. Some of them together mean nothing. */
+function consoleProblems(config: Config): string[] {
+  const { operator_issuer, operator_client_id, operator_client_secret, operator_roles, console_url, public_url } =
+    config
+  const problems: string[] = []
+  const needed = { operator_client_id, operator_client_secret }
+  if (operator_issuer !== undefined) {
+    for (const [field, value] of Object.entries(needed))
+      if (value === undefined) problems.push(`${envName(field)} is missing: STAGEDOOR_OPERATOR_ISSUER needs it.`)
+    if (operator_roles.length === 0)
+      problems.push(
+        'STAGEDOOR_OPERATOR_ROLES is missing: without it nobody can sign in to the console. Set the group of each role, like admin:sd-admins.',
+      )
+  }
+  if (config.console !== 'off' && operator_issuer !== undefined && console_url === undefined && hasPath(public_url))
+    problems.push(
+      'STAGEDOOR_CONSOLE_URL is missing: the console needs an origin of its own, because STAGEDOOR_PUBLIC_URL has a path.',
+    )
+  return problems
+}
+
+const hasPath = (address: string | undefined) => address !== undefined && new URL(address).pathname !== '/'
+
+/** Whether there is a console. It needs an origin whose root is this server. */
+export function hasConsole({ console, console_url, public_url }: Config): boolean {
+  return console !== 'off' && (console_url !== undefined || !hasPath(public_url))
+}
+
+/**
+ * Returns the origin of the console. In development it is `localhost`: browsers refuse passkeys on 127.0.0.1.
+ * @example consoleUrl({ public_url: 'http://127.0.0.1:4100', environment: 'development', … }) // 'http://localhost:4100'
+ */
+export function consoleUrl(
+  config: Pick<Config, 'console_url' | 'public_url' | 'environment' | 'host' | 'port'>,
+): string {
+  if (config.console_url !== undefined) return config.console_url
+  const address = new URL(config.public_url ?? `http://${config.host}:${config.port}`)
+  if (config.environment === 'development' && address.hostname === '127.0.0.1') address.hostname = 'localhost'
+  return address.origin
 }
 
 /** Minimum length of a master key, in bytes. */

@@ -1,5 +1,6 @@
-import { isIP } from 'node:net'
 import { z } from 'zod'
+import { consoleSettings } from './config-console.ts'
+import { commaList, limit, network, number, originOfPages, publicURL, signInURL, wholeNumber } from './config-forms.ts'
 
 /** The only code that reads the environment. Each setting has a description, unit and default; docs/reference/config.md is generated from them. */
 
@@ -8,81 +9,6 @@ export const DEV_SIGN_IN_URL = 'http://127.0.0.1:3000/sign-in'
 
 /** Languages that http/browser/texts has. */
 const LANGUAGES = ['en', 'de'] as const
-
-/** Accepts digits only: `1e3`, `0x10` and ` 5` are errors. */
-const wholeNumber = (from: number, to: number) =>
-  z
-    .string()
-    .refine(text => /^\d{1,9}$/.test(text) && Number(text) >= from && Number(text) <= to, {
-      error: `must be a whole number from ${from} to ${to}`,
-    })
-    .transform(Number)
-
-const number = (from: number, to: number, fallback: number) => wholeNumber(from, to).default(fallback)
-
-const limit = z
-  .string()
-  .regex(/^(none|[1-9]\d{0,5}\/s burst [1-9]\d{0,6})$/, { error: 'must be `none`, or a limit like `100/s burst 1000`' })
-  .optional()
-
-const commaList = z
-  .string()
-  .default('')
-  .transform(text =>
-    text
-      .split(',')
-      .map(item => item.trim())
-      .filter(item => item !== ''),
-  )
-
-const url = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-
-/** The URL at which browsers reach this server. It may have a path, which a proxy strips. */
-const publicURL = url.transform((text, context) => {
-  const address = new URL(text)
-  const path = address.pathname.replace(/\/+$/, '')
-  const given = `${address.origin}${path}`
-  if (hasMore(address)) return refuse(context, `must have no user name, query or fragment. Use ${given}`)
-  if (path.endsWith('/v1')) return refuse(context, `must not end with /v1. Use ${given.slice(0, -'/v1'.length)}`)
-  if (!/^(\/[\w.~-]+)*$/.test(path))
-    return refuse(context, 'may have a path only of letters, digits and . _ ~ - between single slashes')
-  return given
-})
-
-const signInURL = url.refine(text => !hasUserInfo(new URL(text)), {
-  error: 'must have no user name or password, because browsers are redirected there with tickets',
-})
-
-/** An origin as browsers send it. Rejects values that can never match one, because they would silently allow nothing. */
-const originOfPages = z.string().transform((text, context) => {
-  if (/^(chrome|moz)-extension:\/\/[a-z0-9-]+$/.test(text)) return text
-  if (text.includes('*'))
-    return refuse(context, `${text} has a wildcard, but wildcards match nothing. List each origin`)
-  const address = /^https?:\/\//i.test(text) ? URL.parse(text) : null
-  if (!address) return refuse(context, 'must be origins like https://app.example.com, or origins of browser extensions')
-  if (hasMore(address) || address.pathname !== '/')
-    return refuse(context, `an origin has no user name, path, query or fragment. Use ${address.origin}`)
-  return address.origin
-})
-
-const network = z.string().refine(
-  entry => {
-    const [address = '', prefix, ...more] = entry.split('/')
-    const bits = isIP(address) === 6 ? 128 : 32
-    const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
-    return isIP(address) > 0 && isNetwork && more.length === 0
-  },
-  { error: 'must be IP addresses or networks, like 10.0.0.0/8' },
-)
-
-const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== ''
-/** Tests `href`, because `search` and `hash` do not show an empty query or fragment. */
-const hasMore = (address: URL) => hasUserInfo(address) || /[?#]/.test(address.href)
-
-function refuse(context: z.core.$RefinementCtx<string>, message: string) {
-  context.issues.push({ code: 'custom', message, input: context.value })
-  return z.NEVER
-}
 
 const schema = z.object({
   database_url: z
@@ -186,6 +112,7 @@ const schema = z.object({
     .describe(
       'Origins of the apps that apply the claim `scope`, comma-separated. Only they get tokens of sessions that are limited to reading or to scopes. In development the default is all pages on this machine; in production it is none.',
     ),
+  ...consoleSettings,
   brand_name: z
     .string()
     .trim()
@@ -241,12 +168,15 @@ const schema = z.object({
       'Maximum time that work waits, in milliseconds: for the event loop, for signing, or for a database connection. If waits stay longer than this, not just briefly, the server answers further requests with 503. Raise it for a few clients that send many requests at once. Default: 25; 1000 in development.',
     ),
   rate_limit_key: limit.describe(
-    'Maximum requests of one secret key: per second, and in one burst after a pause. Revocations do not count. Default: `1000/s burst 2000`; `none` in development, which also applies to the other three limits.',
+    'Maximum requests of one secret key: per second, and in one burst after a pause. Revocations do not count. Default: `1000/s burst 2000`; `none` in development, which also applies to the other limits.',
   ),
   rate_limit_address: limit.describe(
     'Maximum requests of one IP address (an IPv6 /64 counts as one) to the Frontend API. Set STAGEDOOR_TRUSTED_PROXIES first; otherwise all requests through your proxy count as one address. Default: `200/s burst 2000`.',
   ),
   rate_limit_redeem: limit.describe('Maximum redemptions of tickets from one IP address. Default: `5/s burst 100`.'),
+  rate_limit_operator: limit.describe(
+    'Maximum requests of one operator in the console. Ending sessions does not count. Default: `50/s burst 500`.',
+  ),
   rate_limit_failures: limit.describe(
     'Maximum requests with an invalid secret key from one IP address. Further ones are answered 429; a valid key always works. Default: `1/s burst 100`.',
   ),
@@ -298,7 +228,7 @@ export interface ChangedSetting {
 export type SettingSource = 'environment' | 'dev'
 
 /** Settings whose values are never shown. */
-const SECRETS = new Set(['master_key', 'secret_key'])
+const SECRETS = new Set(['master_key', 'secret_key', 'operator_client_secret'])
 
 /** Name, description and default of every setting, for `stagedoor --help` and the reference. */
 export const settings = Object.entries(schema.shape).map(([field, type]) => ({
@@ -361,6 +291,7 @@ function withoutPassword(field: string, value: string): string {
 /** Default rate limits in production. Each setting's description repeats its default. */
 const USUAL_LIMITS = {
   key: '1000/s burst 2000',
+  operator: '50/s burst 500',
   address: '200/s burst 2000',
   redeem: '5/s burst 100',
   failures: '1/s burst 100',
@@ -388,7 +319,13 @@ export function rateLimits(
     const [per_second, burst] = (text.match(/\d+/g) ?? []).map(Number)
     return per_second === undefined || burst === undefined ? undefined : { per_second, burst }
   }
-  return { key: limitOf('key'), address: limitOf('address'), redeem: limitOf('redeem'), failures: limitOf('failures') }
+  return {
+    key: limitOf('key'),
+    operator: limitOf('operator'),
+    address: limitOf('address'),
+    redeem: limitOf('redeem'),
+    failures: limitOf('failures'),
+  }
 }
 
 /** Default server of the commands. */

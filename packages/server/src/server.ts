@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
-import { masterKeyBytes } from './config-rules.ts'
+import { consoleUrl, hasConsole, masterKeyBytes } from './config-rules.ts'
 import { examineServer } from './diagnosis.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
@@ -27,6 +27,8 @@ import { readLogo } from './http/browser/brand.ts'
 import { isAllowed, LOOPBACK } from './http/browser/origin.ts'
 import type { PageOptions } from './http/browser/pages.ts'
 import { trustedProxies } from './http/caller.ts'
+import { findBuild } from './http/console/assets.ts'
+import type { ConsoleOptions } from './http/console/options.ts'
 import { ListQueue } from './http/edge/list-queue.ts'
 import { type NodeServer, nodeServer } from './http/edge/node-server.ts'
 import { RateLimits } from './http/edge/rate-limits.ts'
@@ -122,6 +124,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     {
       ...edge,
       pages,
+      console: consoleOptions(config),
       trustedProxies: trustedProxies(config.trusted_proxies),
       checkResponses: options.checkResponses ?? services.settings.environment === 'development',
       packagesDirectory: config.packages_directory,
@@ -214,6 +217,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       changed: config.changed,
       environment: config.environment ?? 'production',
       public_url: config.public_url ?? `http://${config.host}:${config.port}`,
+      console_url: consoleUrl(config),
+      console_checks_host: config.console_url !== undefined || config.environment === 'development',
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
       sign_in_tokens: config.sign_in_tokens,
@@ -300,6 +305,26 @@ function appliesScopeOf({ scope_origins, environment }: Config): (origin: string
   const local = environment === 'development' && scope_origins.length === 0 ? [LOOPBACK] : []
   const origins = new Set([...scope_origins, ...local])
   return origin => isAllowed(origin, origins)
+}
+
+/** Returns the settings of the console; undefined if there is none. */
+function consoleOptions(config: Config): ConsoleOptions | undefined {
+  if (!hasConsole(config)) return undefined
+  const { operator_issuer: issuer, operator_client_id: client_id, operator_client_secret: client_secret } = config
+  const provider =
+    issuer === undefined || client_id === undefined || client_secret === undefined
+      ? undefined
+      : {
+          issuer,
+          client_id,
+          client_secret,
+          scopes: config.operator_scopes,
+          role_claim: config.operator_role_claim,
+          roles: config.operator_roles,
+          actor_sub: config.operator_actor_sub,
+        }
+  const isAlwaysOn = config.console === 'on' || config.environment === 'development' || provider !== undefined
+  return { isAlwaysOn, provider, folder: findBuild() }
 }
 
 function purging({ retention_days }: Config, { metrics, log }: Telemetry): PurgeOptions | undefined {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { operatorOf } from '../../../test/support/operators.ts'
 import type { TestServer } from '../../../test/support/server.ts'
 import type { Operation } from '../src/contract/operation.ts'
 
@@ -24,6 +25,8 @@ const prefixes: Record<string, string> = {
   secret_key: 'key',
   audit_event: 'evt',
   signing_key: 'kid',
+  operator: 'opr',
+  operator_session: 'ops',
 }
 export const bodyOf = (operation: Operation) => (operation.body === undefined ? undefined : BODY)
 
@@ -38,6 +41,8 @@ export async function succeeding(server: TestServer, operation: Operation) {
   const key = (await server.call('POST', '/v1/secret_keys', { name: 'of an operation' })).body
   await server.call('PUT', '/v1/actors/registered', { kind: 'operator' })
   for (const groups of ['teams', 'tags']) await server.call('PUT', `/v1/${groups}/stored`, { parents: ['other'] })
+  const operator = (await server.call('POST', '/v1/operators', { email: `${user_id}@example.com`, role: 'viewer' }))
+    .body
   const ids: Record<string, string> = {
     sub: 'registered',
     name: 'stored',
@@ -51,6 +56,8 @@ export async function succeeding(server: TestServer, operation: Operation) {
     secret_key_id: key.id,
     signing_key_id: (await server.call('GET', '/v1/signing_keys')).body.data.at(-1).id,
     audit_event_id: (await server.auditEvents({ limit: '1' }))[0]?.id ?? '',
+    operator_id: operator.id,
+    operator_session_id: (await operatorOf(server, 'viewer')).session_id,
   }
   const path = operation.path.replace(/\{(\w+)\}/g, (_, id) => ids[id] ?? '')
   const bodies: Record<string, object> = {
@@ -74,6 +81,7 @@ export async function succeeding(server: TestServer, operation: Operation) {
     CreateSecretKey: { name: 'another' },
     RotateSigningKeys: { at_once: true },
     RemoveSigningKey: { emergency: true },
+    InviteOperator: { email: 'another@example.com', role: 'viewer' },
     UpdateUser: { first_name: 'x' },
     UpdateUserMetadata: { public_metadata: { x: 1 } },
   }

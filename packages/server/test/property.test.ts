@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { z } from 'zod'
 import { times } from '../../../test/support/deep.ts'
+import { operatorOf } from '../../../test/support/operators.ts'
 import { type Answer, expectOk, SECRET_KEY, type TestServer, testServer } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { type ErrorCode, errors } from '../src/contract/errors.ts'
@@ -93,8 +94,17 @@ async function newWorld(server: TestServer): Promise<World> {
   const keys = await Promise.all(
     ['one', 'two'].map(async name => (await server.call('POST', '/v1/secret_keys', { name })).body),
   )
+  const operators = await Promise.all(
+    ['one', 'two'].map(async name => {
+      const invitation = { email: `${name}@example.com`, role: 'viewer' }
+      return (await server.call('POST', '/v1/operators', invitation)).body
+    }),
+  )
+  const operatorSessions = [await operatorOf(server, 'viewer'), await operatorOf(server, 'admin')]
   return {
     ids: {
+      operator_id: operators.map(operator => operator.id),
+      operator_session_id: operatorSessions.map(session => session.session_id),
       sub: actors.map(actor => actor.sub),
       name: groups,
       secret_key_id: keys.map(key => key.id),

@@ -32,6 +32,8 @@ import { actors, unknown } from '../src/store/actors.ts'
 import { auditEvents, countsSince, findEvent, refusedRequests } from '../src/store/audit-events.ts'
 import { groups } from '../src/store/groups.ts'
 import { jwtTemplates } from '../src/store/jwt-templates.ts'
+import { operatorSessions } from '../src/store/operator-sessions.ts'
+import { operators } from '../src/store/operators.ts'
 import { policies } from '../src/store/policies.ts'
 import { Postgres } from '../src/store/postgres/postgres.ts'
 import { purgeQueries } from '../src/store/purge.ts'
@@ -151,6 +153,9 @@ const READS: Record<string, Read> = {
   GetRefusedRequestsList: (db, input: Page) => refusedRequests(db).list({ counted: true }, input),
   ListJWTTemplates: (db, input: Page) => jwtTemplates(db).list({ counted: true }, input),
   GetSecretKeyList: (db, input: Page) => secretKeys(db).list({ counted: true }, input),
+  ListOperators: (db, input: Page) => operators(db).list({ counted: true }, input),
+  ListOperatorSessions: (db, input: { operator_id?: string } & Page) =>
+    operatorSessions(db).list({ ...input, counted: true }, input),
   ListActors: (db, input: ActorFilter & Page) => actors(db).list(input, input),
   ListTeams: (db, input: Page) => groups(db).list({ kind: 'team', counted: true }, input),
   ListTags: (db, input: Page) => groups(db).list({ kind: 'tag', counted: true }, input),
@@ -179,6 +184,8 @@ const VALUES: Record<string, string[]> = {
   outcome: ['done', 'refused'],
 }
 const POSITIONS: Record<string, string> = {
+  ListOperators: `opr_${'5'.repeat(27)}`,
+  ListOperatorSessions: `ops_${'5'.repeat(27)}`,
   ListActors: 'olivia',
   ListTeams: 'support',
   ListTags: 'vip',

@@ -89,6 +89,14 @@ const MAY_CALL: Record<string, Right[]> = {
   ListSigningKeys: [],
   RotateSigningKeys: [],
   RemoveSigningKey: [],
+  // Who may use the console, where an admin may do everything that operators may.
+  ListOperators: [],
+  GetOperator: [],
+  InviteOperator: [],
+  DisableOperator: [],
+  EnableOperator: [],
+  ListOperatorSessions: [],
+  EndOperatorSession: [],
   // The settings of the server.
   GetInstance: [],
   GetAuditEventList: ['audit'],

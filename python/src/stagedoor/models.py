@@ -160,9 +160,11 @@ class AppliedPolicy(Model):
 
 
 class AuditEventPrincipal(Model):
-    """Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself."""
+    """Who made the request: a secret key (its id, never the key), an operator of the console, a client, the command
+    line, or the server itself.
+    """
 
-    type: Literal["secret_key", "client", "command_line", "system"] | str
+    type: Literal["secret_key", "operator", "client", "command_line", "system"] | str
     id: str | None
 
 
@@ -178,7 +180,9 @@ class AuditEvent(Model):
     code: str | None
     """The error code of a refusal."""
     principal: AuditEventPrincipal
-    """Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself."""
+    """Who made the request: a secret key (its id, never the key), an operator of the console, a client, the command
+    line, or the server itself.
+    """
     actor_sub: str | None
     actor: Actor | None
     """The whole actor payload."""
@@ -590,6 +594,47 @@ class InstanceSetting(Model):
     """The environment of the process, or `stagedoor dev`, which fills in what is missing."""
 
 
+class InviteOperatorRequestBodyTypedDict(TypedDict):
+    email: str
+    """Identifies the operator. No e-mail is sent."""
+    role: Literal["viewer", "support", "approver", "admin"]
+    """What the operator may do in the console: docs/guides/console.md lists it."""
+    name: NotRequired[str | None]
+
+
+class InviteOperatorRequestBody(RequestModel):
+    email: str
+    """Identifies the operator. No e-mail is sent."""
+    role: Literal["viewer", "support", "approver", "admin"]
+    """What the operator may do in the console: docs/guides/console.md lists it."""
+    name: str | None = None
+
+
+class InvitedOperator(Model):
+    object: Literal["operator"]
+    id: str
+    iss: str
+    """The identity provider, or the public URL for an operator without one."""
+    sub: str
+    """The id of the operator at the identity provider."""
+    actor_sub: str
+    """The `sub` with which the operator acts."""
+    role: Literal["viewer", "support", "approver", "admin"] | str
+    """What the operator may do in the console: docs/guides/console.md lists it."""
+    role_source: Literal["claim", "link", "development"] | str
+    """Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`."""
+    name: str | None
+    email: str | None
+    disabled_at: Milliseconds | None
+    last_sign_in_at: Milliseconds | None
+    """Null: the operator has been invited and has not signed in yet."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    link: str
+    """Lets the operator register a passkey, once. Only this answer has it."""
+    link_expires_at: Milliseconds
+
+
 class JWTTemplate(Model):
     object: Literal["jwt_template"]
     id: str
@@ -639,6 +684,51 @@ class MinuteStats(Model):
     """Sessions in which an actor acted at the end of the minute, or now. Counted up to 5,000 now, and back from
     there with the events.
     """
+
+
+class Operator(Model):
+    object: Literal["operator"]
+    id: str
+    iss: str
+    """The identity provider, or the public URL for an operator without one."""
+    sub: str
+    """The id of the operator at the identity provider."""
+    actor_sub: str
+    """The `sub` with which the operator acts."""
+    role: Literal["viewer", "support", "approver", "admin"] | str
+    """What the operator may do in the console: docs/guides/console.md lists it."""
+    role_source: Literal["claim", "link", "development"] | str
+    """Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`."""
+    name: str | None
+    email: str | None
+    disabled_at: Milliseconds | None
+    last_sign_in_at: Milliseconds | None
+    """Null: the operator has been invited and has not signed in yet."""
+    created_at: Milliseconds
+    updated_at: Milliseconds
+
+
+class OperatorSession(Model):
+    object: Literal["operator_session"]
+    id: str
+    operator_id: str
+    role: Literal["viewer", "support", "approver", "admin"] | str
+    """What the operator may do in the console: docs/guides/console.md lists it."""
+    is_current: bool
+    """Whether the request came from this session."""
+    auth_at: Milliseconds | None
+    """When the operator proved who they are, if that is known."""
+    amr: list[str]
+    """How the operator proved it (RFC 8176)."""
+    user_agent: str | None
+    address: str | None
+    created_at: Milliseconds
+    last_seen_at: Milliseconds
+    expires_at: Milliseconds
+    idle_expires_at: Milliseconds
+    """When the session ends if it is not used until then."""
+    ended_at: Milliseconds | None
+    """When the session was ended, before it expired."""
 
 
 class PhoneNumberVerification(Model):
@@ -1551,6 +1641,27 @@ class GetSecretKeyListQuery(TypedDict):
     """
 
 
+class ListOperatorsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
+class ListOperatorSessionsQuery(TypedDict):
+    limit: NotRequired[int | None]
+    offset: NotRequired[int | None]
+    """Rows to skip. To read further than that, use `starting_after`."""
+    operator_id: NotRequired[str | None]
+    starting_after: NotRequired[str | None]
+    """Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or
+    deleted between two requests do not shift the pages. Cannot be combined with `offset`.
+    """
+
+
 class GetAuditEventListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
@@ -1563,8 +1674,8 @@ class GetAuditEventListQuery(TypedDict):
     actor_token_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
     principal_id: NotRequired[str | None]
-    principal_type: NotRequired[Literal["secret_key", "client", "command_line", "system"] | None]
-    """Only requests of keys, of clients, of the command line, or of the server itself."""
+    principal_type: NotRequired[Literal["secret_key", "operator", "client", "command_line", "system"] | None]
+    """Only requests of keys, of operators, of clients, of the command line, or of the server itself."""
     trace_id: NotRequired[str | None]
     after: NotRequired[int | None]
     """Only events at or after this time (ms)."""
@@ -1587,8 +1698,8 @@ class ExportAuditEventsQuery(TypedDict):
     actor_token_id: NotRequired[str | None]
     actor_sub: NotRequired[str | None]
     principal_id: NotRequired[str | None]
-    principal_type: NotRequired[Literal["secret_key", "client", "command_line", "system"] | None]
-    """Only requests of keys, of clients, of the command line, or of the server itself."""
+    principal_type: NotRequired[Literal["secret_key", "operator", "client", "command_line", "system"] | None]
+    """Only requests of keys, of operators, of clients, of the command line, or of the server itself."""
     trace_id: NotRequired[str | None]
     after: NotRequired[int | None]
     """Only events at or after this time (ms)."""
@@ -1615,6 +1726,18 @@ ErrorCode: TypeAlias = Literal[
     "clerk_key_invalid",
     "key_not_allowed",
     "authentication_invalid",
+    "console_request_invalid",
+    "operator_session_invalid",
+    "operator_not_allowed",
+    "operator_actor_mismatch",
+    "step_up_required",
+    "operator_disabled",
+    "operator_without_role",
+    "operator_sign_in_invalid",
+    "operator_sign_in_refused",
+    "identity_provider_unavailable",
+    "operator_link_invalid",
+    "passkey_invalid",
     "forbidden_while_acting",
     "origin_invalid",
     "origin_authorization_headers_conflict",

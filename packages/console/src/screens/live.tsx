@@ -285,9 +285,7 @@ function Nobody() {
   return (
     <>
       <Empty icon="live" title="Nobody is acting as a user.">
-        <p className="dim">
-          Each acting session appears here at once: who acts as whom, why, and for how long.
-        </p>
+        <p className="dim">Each acting session appears here at once: who acts as whom, why, and for how long.</p>
         {may('CreateActorToken') && (
           <Link to="/act" className={buttonClass('primary')}>
             Act as a user

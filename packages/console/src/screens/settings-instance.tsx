@@ -6,23 +6,16 @@ import { Empty, Failed, Loading } from '../parts/states.tsx'
 import { Table } from '../parts/table.tsx'
 import type { Instance } from '../wire.ts'
 
-/** A finding of `stagedoor doctor`. */
-interface Finding {
-  level: 'ok' | 'warning' | 'error'
-  what: string
-  fix?: string | null
-}
-
 const LEVELS = {
   ok: ['ok', 'check'],
-  warning: ['acting', 'alert'],
-  error: ['stop', 'refused'],
+  warn: ['acting', 'alert'],
+  fail: ['stop', 'refused'],
 } as const
 
 export function InstanceSettings() {
   const { data, error, refetch } = useQuery({
     queryKey: ['instance'],
-    queryFn: ({ signal }) => api.get<Instance & { findings?: Finding[] }>('/v1/instance', {}, signal),
+    queryFn: ({ signal }) => api.get<Instance>('/v1/instance', {}, signal),
   })
   if (!data)
     return error ? (
@@ -43,12 +36,12 @@ export function InstanceSettings() {
           ]}
         />
       </section>
-      {data.findings && (
+      {data.findings.length > 0 && (
         <section className="stack-tight">
           <h2>What the doctor found</h2>
-          {data.findings.map(({ level, what, fix }) => (
-            <Note key={what} tone={LEVELS[level][0]} icon={LEVELS[level][1]}>
-              {what} {fix}
+          {data.findings.map(({ check, result, detail }) => (
+            <Note key={`${check} ${detail}`} tone={LEVELS[result][0]} icon={LEVELS[result][1]}>
+              {detail}
             </Note>
           ))}
         </section>

@@ -53,10 +53,16 @@ export interface InstanceFinding extends schemas.InstanceFinding {}
 
 export interface InstanceSetting extends schemas.InstanceSetting {}
 
+export interface InvitedOperator extends schemas.InvitedOperator {}
+
 /** Defines the claims of tokens that are requested by its `name`. `claims` is stored unchanged. */
 export interface JwtTemplate extends schemas.JWTTemplate {}
 
 export interface MinuteStats extends schemas.MinuteStats {}
+
+export interface Operator extends schemas.Operator {}
+
+export interface OperatorSession extends schemas.OperatorSession {}
 
 export interface PhoneNumber extends schemas.PhoneNumber {}
 

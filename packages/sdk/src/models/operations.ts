@@ -28,6 +28,8 @@ export interface CreateUserRequestBody extends schemas.CreateUserRequestBody {}
 
 export interface ExplainPolicyRequestBody extends schemas.ExplainPolicyRequestBody {}
 
+export interface InviteOperatorRequestBody extends schemas.InviteOperatorRequestBody {}
+
 export interface PutActorRequestBody extends schemas.PutActorRequestBody {}
 
 export interface PutPolicyRequestBody extends schemas.PutPolicyRequestBody {}
@@ -79,6 +81,11 @@ export interface FollowRevocationsQuery extends schemas.FollowRevocationsQuery {
 export interface ListJwtTemplatesQuery extends Omit<schemas.ListJWTTemplatesQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetSecretKeyListQuery extends Omit<schemas.GetSecretKeyListQuery, 'paginated' | 'totalCount'> {}
+
+export interface ListOperatorsQuery extends Omit<schemas.ListOperatorsQuery, 'paginated' | 'totalCount'> {}
+
+export interface ListOperatorSessionsQuery
+  extends Omit<schemas.ListOperatorSessionsQuery, 'paginated' | 'totalCount'> {}
 
 export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQuery, 'paginated' | 'totalCount'> {}
 

@@ -173,9 +173,9 @@ export type AuditEvent = {
   outcome: 'done' | 'refused'
   /** The error code of a refusal. */
   code: string | null
-  /** Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself. */
+  /** Who made the request: a secret key (its id, never the key), an operator of the console, a client, the command line, or the server itself. */
   principal: {
-    type: 'secret_key' | 'client' | 'command_line' | 'system'
+    type: 'secret_key' | 'operator' | 'client' | 'command_line' | 'system'
     id: string | null
   }
   actorSub: string | null
@@ -464,6 +464,42 @@ export type InstanceSetting = {
   source: 'environment' | 'dev'
 }
 
+export type InviteOperatorRequestBody = {
+  /** Identifies the operator. No e-mail is sent. */
+  email: string
+  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  role: 'viewer' | 'support' | 'approver' | 'admin'
+  name?: string | undefined
+}
+
+export type InvitedOperator = {
+  object: 'operator'
+  id: string
+  /** The identity provider, or the public URL for an operator without one. */
+  iss: string
+  /** The id of the operator at the identity provider. */
+  sub: string
+  /** The `sub` with which the operator acts. */
+  actorSub: string
+  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  role: 'viewer' | 'support' | 'approver' | 'admin'
+  /** Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`. */
+  roleSource: 'claim' | 'link' | 'development'
+  name: string | null
+  email: string | null
+  disabledAt: Milliseconds | null
+  /** Null: the operator has been invited and has not signed in yet. */
+  lastSignInAt: Milliseconds | null
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
+  /** Lets the operator register a passkey, once. Only this answer has it. */
+  link: string
+  /** Unix time in milliseconds. */
+  linkExpiresAt: Milliseconds
+}
+
 export type JWTTemplate = {
   object: 'jwt_template'
   id: string
@@ -514,6 +550,56 @@ export type MinuteStats = {
   ended: number
   /** Sessions in which an actor acted at the end of the minute, or now. Counted up to 5,000 now, and back from there with the events. */
   acting: number
+}
+
+export type Operator = {
+  object: 'operator'
+  id: string
+  /** The identity provider, or the public URL for an operator without one. */
+  iss: string
+  /** The id of the operator at the identity provider. */
+  sub: string
+  /** The `sub` with which the operator acts. */
+  actorSub: string
+  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  role: 'viewer' | 'support' | 'approver' | 'admin'
+  /** Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`. */
+  roleSource: 'claim' | 'link' | 'development'
+  name: string | null
+  email: string | null
+  disabledAt: Milliseconds | null
+  /** Null: the operator has been invited and has not signed in yet. */
+  lastSignInAt: Milliseconds | null
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  updatedAt: Milliseconds
+}
+
+export type OperatorSession = {
+  object: 'operator_session'
+  id: string
+  operatorId: string
+  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  role: 'viewer' | 'support' | 'approver' | 'admin'
+  /** Whether the request came from this session. */
+  isCurrent: boolean
+  /** When the operator proved who they are, if that is known. */
+  authAt: Milliseconds | null
+  /** How the operator proved it (RFC 8176). */
+  amr: string[]
+  userAgent: string | null
+  address: string | null
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  /** Unix time in milliseconds. */
+  lastSeenAt: Milliseconds
+  /** Unix time in milliseconds. */
+  expiresAt: Milliseconds
+  /** When the session ends if it is not used until then. */
+  idleExpiresAt: Milliseconds
+  /** When the session was ended, before it expired. */
+  endedAt: Milliseconds | null
 }
 
 export type PhoneNumber = {
@@ -1306,6 +1392,29 @@ export type GetSecretKeyListQuery = {
   totalCount?: boolean | undefined
 }
 
+export type ListOperatorsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
+export type ListOperatorSessionsQuery = {
+  limit?: number | undefined
+  /** Rows to skip. To read further than that, use `starting_after`. */
+  offset?: number | undefined
+  paginated?: boolean | undefined
+  operatorId?: string | undefined
+  /** Return only rows after this position: the `next_cursor` of the previous page. Rows that are added, changed or deleted between two requests do not shift the pages. Cannot be combined with `offset`. */
+  startingAfter?: string | undefined
+  /** `false` omits `total_count` from the answer, so the server does not count rows. */
+  totalCount?: boolean | undefined
+}
+
 export type GetAuditEventListQuery = {
   limit?: number | undefined
   /** Rows to skip. To read further than that, use `starting_after`. */
@@ -1319,8 +1428,8 @@ export type GetAuditEventListQuery = {
   actorTokenId?: string | undefined
   actorSub?: string | undefined
   principalId?: string | undefined
-  /** Only requests of keys, of clients, of the command line, or of the server itself. */
-  principalType?: 'secret_key' | 'client' | 'command_line' | 'system' | undefined
+  /** Only requests of keys, of operators, of clients, of the command line, or of the server itself. */
+  principalType?: 'secret_key' | 'operator' | 'client' | 'command_line' | 'system' | undefined
   traceId?: string | undefined
   /** Only events at or after this time (ms). */
   after?: number | undefined
@@ -1343,8 +1452,8 @@ export type ExportAuditEventsQuery = {
   actorTokenId?: string | undefined
   actorSub?: string | undefined
   principalId?: string | undefined
-  /** Only requests of keys, of clients, of the command line, or of the server itself. */
-  principalType?: 'secret_key' | 'client' | 'command_line' | 'system' | undefined
+  /** Only requests of keys, of operators, of clients, of the command line, or of the server itself. */
+  principalType?: 'secret_key' | 'operator' | 'client' | 'command_line' | 'system' | undefined
   traceId?: string | undefined
   /** Only events at or after this time (ms). */
   after?: number | undefined
@@ -1376,6 +1485,18 @@ export type ErrorCode =
   | 'clerk_key_invalid'
   | 'key_not_allowed'
   | 'authentication_invalid'
+  | 'console_request_invalid'
+  | 'operator_session_invalid'
+  | 'operator_not_allowed'
+  | 'operator_actor_mismatch'
+  | 'step_up_required'
+  | 'operator_disabled'
+  | 'operator_without_role'
+  | 'operator_sign_in_invalid'
+  | 'operator_sign_in_refused'
+  | 'identity_provider_unavailable'
+  | 'operator_link_invalid'
+  | 'passkey_invalid'
   | 'forbidden_while_acting'
   | 'origin_invalid'
   | 'origin_authorization_headers_conflict'

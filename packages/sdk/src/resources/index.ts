@@ -8,6 +8,8 @@ import { Clients } from './clients.ts'
 import { Instance } from './instance.ts'
 import { Jwks } from './jwks.ts'
 import { JwtTemplates } from './jwt-templates.ts'
+import { OperatorSessions } from './operator-sessions.ts'
+import { Operators } from './operators.ts'
 import { Policy } from './policy.ts'
 import { Revocations } from './revocations.ts'
 import { Search } from './search.ts'
@@ -41,6 +43,8 @@ export class Resources {
   readonly stats: Stats
   readonly secretKeys: SecretKeys
   readonly signingKeys: SigningKeys
+  readonly operators: Operators
+  readonly operatorSessions: OperatorSessions
   readonly instance: Instance
 
   constructor(http: Http) {
@@ -63,6 +67,8 @@ export class Resources {
     this.stats = new Stats(http)
     this.secretKeys = new SecretKeys(http)
     this.signingKeys = new SigningKeys(http)
+    this.operators = new Operators(http)
+    this.operatorSessions = new OperatorSessions(http)
     this.instance = new Instance(http)
   }
 }

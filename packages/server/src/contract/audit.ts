@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Actor } from './actor.ts'
 import { Id, JsonObject, listOf, Milliseconds, milliseconds, opaqueCursor, operation, pagedQuery } from './operation.ts'
 
-const PrincipalType = z.enum(['secret_key', 'client', 'command_line', 'system'])
+const PrincipalType = z.enum(['secret_key', 'operator', 'client', 'command_line', 'system'])
 
 /** One event of the audit log. docs/concepts/audit.md describes its canonical bytes and its hash. */
 export const AuditEvent = z
@@ -17,7 +17,7 @@ export const AuditEvent = z
     principal: z
       .strictObject({ type: PrincipalType, id: z.string().nullable() })
       .describe(
-        'Who made the request: a secret key (its id, never the key), a client, the command line, or the server itself.',
+        'Who made the request: a secret key (its id, never the key), an operator of the console, a client, the command line, or the server itself.',
       ),
     actor_sub: z.string().nullable(),
     actor: Actor.nullable().describe('The whole actor payload.'),
@@ -54,7 +54,7 @@ const filters = {
   actor_sub: Id.max(256).optional(),
   principal_id: Id.optional(),
   principal_type: PrincipalType.optional().describe(
-    'Only requests of keys, of clients, of the command line, or of the server itself.',
+    'Only requests of keys, of operators, of clients, of the command line, or of the server itself.',
   ),
   trace_id: Id.optional(),
   after: milliseconds.optional().describe('Only events at or after this time (ms).'),

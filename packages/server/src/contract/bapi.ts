@@ -8,6 +8,7 @@ import * as instance from './instance.ts'
 import * as jwks from './jwks.ts'
 import * as jwtTemplates from './jwt-templates.ts'
 import type { Operation } from './operation.ts'
+import * as operators from './operators.ts'
 import * as policy from './policy.ts'
 import * as revocations from './revocations.ts'
 import * as search from './search.ts'
@@ -84,6 +85,13 @@ export const bapi: Operation[] = [
   signingKeys.listSigningKeys,
   signingKeys.rotateSigningKeys,
   signingKeys.removeSigningKey,
+  operators.listOperators,
+  operators.getOperator,
+  operators.inviteOperator,
+  operators.disableOperator,
+  operators.enableOperator,
+  operators.listOperatorSessions,
+  operators.endOperatorSession,
   instance.getInstance,
   audit.listAuditEvents,
   audit.exportAuditEvents,

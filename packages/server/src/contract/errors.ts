@@ -39,6 +39,84 @@ const definitions = {
     message: 'Invalid authentication',
     long_message: 'Unable to authenticate the request, you need to supply an active session',
   },
+
+  // The console
+  console_request_invalid: {
+    status: 403,
+    message: 'Not a request of the console',
+    long_message: 'Only the pages of the console itself, at {url}, may send this request.',
+    action:
+      'Open the console at its own address. A proxy in front of it must pass on the headers Host, Origin and Sec-Fetch-Site.',
+  },
+  operator_session_invalid: {
+    status: 401,
+    message: 'Not signed in to the console',
+    long_message: 'This browser has no session in the console, or its session has ended.',
+    action: 'Sign in again.',
+  },
+  operator_not_allowed: {
+    status: 403,
+    message: 'Not allowed in your role',
+    long_message: 'Your role in the console is {role}. This is for {roles}.',
+    action: 'Ask an operator with the role, or the people who assign the roles.',
+  },
+  operator_actor_mismatch: {
+    status: 403,
+    message: 'Another actor',
+    long_message: 'In the console you act in your own name. The request names another actor.',
+    action: 'Omit `actor`: the server adds it.',
+  },
+  step_up_required: {
+    status: 403,
+    message: 'Sign in again first',
+    long_message: 'This needs a sign-in that is at most 5 minutes old.',
+    action: 'Sign in again, then repeat the request.',
+  },
+  operator_disabled: {
+    status: 403,
+    message: 'Operator disabled',
+    long_message: 'This operator is disabled.',
+    action: 'Ask an admin. `stagedoor operators enable` lets the operator sign in again.',
+  },
+  operator_without_role: {
+    status: 403,
+    message: 'No role in the console',
+    long_message:
+      'You are signed in at your identity provider, but none of your groups has a role here. Your groups: {groups}.',
+    action: 'Ask the people who manage your groups. STAGEDOOR_OPERATOR_ROLES says which group has which role.',
+  },
+  operator_sign_in_invalid: {
+    status: 400,
+    message: 'Sign-in expired',
+    long_message: 'This sign-in was already used, is older than 10 minutes, or began in another browser.',
+    action: 'Start again from the sign-in page.',
+  },
+  operator_sign_in_refused: {
+    status: 403,
+    message: 'Sign-in refused',
+    long_message: 'The sign-in at your identity provider did not succeed: {why}.',
+    action: 'Try again. If it fails again, look into the log of the server.',
+  },
+  identity_provider_unavailable: {
+    status: 503,
+    message: 'Identity provider unavailable',
+    long_message:
+      'The identity provider does not answer, so nobody can sign in to the console now. Acting sessions continue.',
+    action: 'Try again shortly. `stagedoor sessions revoke` works without the console.',
+  },
+  operator_link_invalid: {
+    status: 400,
+    message: 'Link invalid',
+    long_message: 'This link was used, has expired, or never existed.',
+    action: 'Ask for another link: `stagedoor operators invite`.',
+  },
+  passkey_invalid: {
+    status: 400,
+    message: 'Passkey invalid',
+    long_message: 'This passkey does not prove who you are: {why}.',
+    action: 'Try again. After a lost passkey, ask for a link: `stagedoor operators invite`.',
+  },
+
   forbidden_while_acting: {
     status: 403,
     message: 'Not allowed while acting as a user',

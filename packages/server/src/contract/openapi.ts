@@ -31,6 +31,9 @@ const ANYWHERE: Record<Operation['auth'], ErrorCode[]> = {
     'too_many_requests',
   ],
   none: [],
+  // The operations of the console are in no document.
+  operator: [],
+  console: [],
 }
 const WITH_BODY: ErrorCode[] = [
   'request_body_invalid',

@@ -32,12 +32,26 @@ export interface Operation<
   tag: string
   summary: string
   description?: string
-  /** Who may call: a secret key, the browser's client cookie (checked by the handler), or anyone. */
-  auth: 'secret_key' | 'client' | 'none'
+  /**
+   * Who may call: a secret key, the browser's client cookie (checked by the handler), anyone, an operator of the console,
+   * or any page of the console.
+   */
+  auth: 'secret_key' | 'client' | 'none' | 'operator' | 'console'
   /** The rights of which a secret key needs one. Absent or empty: only keys with `everything` may call. */
   rights?: readonly Right[]
   /** The roles of which an operator of the console needs one. Absent or empty: no operator may call. */
   roles?: readonly Role[]
+  /**
+   * The roles that may call it only about what is their own: acting sessions in which they are the actor, and their sessions
+   * in the console.
+   */
+  own?: readonly Role[]
+  /** For lists: the filter that the server sets for these roles. */
+  ownFilter?: 'operator_id' | 'actor_sub'
+  /** Whether an operator must have proved who they are in the last 5 minutes. It can depend on the body. */
+  stepUp?: true | ((body: never) => boolean)
+  /** The operator who calls becomes the `actor` of the body. `except`: the roles that may name another one. */
+  actorIsOperator?: { except: readonly Role[] }
   /** The form of its errors. Default: `clerk`. */
   errorFormat?: ErrorFormat
   /** The action in the audit log. Set on every operation that changes state; its refusals are logged under it too. */

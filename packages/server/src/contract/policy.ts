@@ -179,6 +179,7 @@ export const putPolicy = operation({
   description:
     'The policy is checked and its tests are run before it is in force. It decides about every request that arrives after the answer. Active sessions that it refuses end shortly after; it is not applied if these are more than `expect_refused`.',
   action: 'policy.change',
+  stepUp: true,
   body: z
     .strictObject({
       text,
@@ -202,6 +203,7 @@ export const rollbackPolicy = operation({
   summary: 'Apply an earlier version of the policy again',
   description: 'The earlier text gets a new version. 0 is the default policy.',
   action: 'policy.change',
+  stepUp: true,
   body: z
     .strictObject({ version, expect_refused, reason: z.string().min(1).max(500).optional() })
     .meta({ id: 'RollbackPolicyRequestBody' }),
@@ -262,6 +264,7 @@ export const explainPolicy = operation({
   ...shared,
   rights: ['act', 'policy'],
   roles: ['support', 'approver', 'admin'],
+  actorIsOperator: { except: ['admin'] },
   id: 'ExplainPolicy',
   method: 'post',
   path: '/v1/policy/explain',

@@ -14,6 +14,7 @@ export const revokeAllSessions = operation({
   auth: 'secret_key',
   rights: ['act'],
   roles: ['approver', 'admin'],
+  stepUp: ({ everything }: { everything?: true }) => everything === true,
   neverShed: true,
   action: 'session.revoke_all',
   body: z

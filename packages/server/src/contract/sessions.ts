@@ -116,6 +116,7 @@ export const revokeSession = operation({
   auth: 'secret_key',
   rights: ['act'],
   roles: ['support', 'approver', 'admin'],
+  own: ['support'],
   neverShed: true,
   action: 'session.revoke',
   body: z

@@ -169,7 +169,9 @@ const filters = {
   locked: flag.optional().describe('Stagedoor only.'),
   protected: flag
     .optional()
-    .describe('Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only.'),
+    .describe(
+      'Whether the policy refuses to let anyone act as the user: `private_metadata.stagedoor.protected` is true. Stagedoor only.',
+    ),
   last_active_at_before: milliseconds.optional(),
   last_active_at_after: milliseconds.optional(),
   last_active_at_since: milliseconds.optional(),

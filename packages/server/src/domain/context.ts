@@ -1,6 +1,6 @@
 /** `domain/` has the rules of Stagedoor as plain functions `(ctx, input)`, without HTTP and SQL. */
 
-import type { Right } from '../contract/operation.ts'
+import type { Right, Role } from '../contract/operation.ts'
 import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
 import type { Clock } from './clock.ts'
@@ -10,7 +10,7 @@ import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { RecentReads } from './policy-facts.ts'
 import type { Random } from './random.ts'
-import type { Principal, SigningAlg, SigningKeyRecord } from './records.ts'
+import type { OperatorRecord, Principal, SigningAlg, SigningKeyRecord } from './records.ts'
 import type { RefusedRequestCounter } from './refused-requests.ts'
 import type { RememberedDecisions } from './remembered-decisions.ts'
 import type { RevocationFeed } from './revocation-feed.ts'
@@ -66,7 +66,27 @@ export interface Caller {
   key_name?: string
   /** What the caller may do. Absent: nothing that depends on rights. */
   rights?: readonly Right[]
+  /** The operator of the console who made the request. */
+  operator?: OperatorCaller
   trace_id: string
+}
+
+/** An operator in a session of the console. */
+export interface OperatorCaller {
+  id: string
+  session_id: string
+  /** What the operator may do now. */
+  role: Role
+  role_source: OperatorRecord['role_source']
+  sub: string
+  /** The actor that the operator is whenever they act as a user. */
+  actor: { sub: string; iss: string; name?: string; email?: string }
+  /** When and how they proved who they are. */
+  auth: { at: number; amr: string[] }
+  /** Until when they may do what is dangerous, Unix ms; null if they have to sign in again for it. */
+  step_up_until: number | null
+  expires_at: number
+  idle_expires_at: number
 }
 
 /** The settings that rules depend on. */
@@ -79,6 +99,10 @@ export interface Settings {
   environment: 'development' | 'production'
   /** Issuer of session tokens and origin of the Frontend API, without a trailing slash. */
   public_url: string
+  /** The origin of the console. */
+  console_url: string
+  /** Whether the console answers only there: a proxy passes on the header Host. */
+  console_checks_host: boolean
   /** The app's page that receives tickets. */
   sign_in_url: string
   /** Whether opening a ticket shows a confirmation page or redirects the browser at once. */

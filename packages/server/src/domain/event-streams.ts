@@ -7,7 +7,7 @@ interface OpenStream {
   end: () => void
 }
 
-/** The open event streams of this process, by the secret key that opened them. */
+/** The open event streams of this process, by the secret key or the operator's session that opened them. */
 export class EventStreams {
   readonly #maxPerKey: number
   readonly #byKey = new Map<string, Set<OpenStream>>()
@@ -24,7 +24,8 @@ export class EventStreams {
 
   /**
    * Registers a stream.
-   * @param end ends the stream; called when the key is revoked or expires
+   * @param keyId of the key, or of the session: `streamOwner`
+   * @param end ends the stream; called when the key is revoked or expires, or the session ends
    * @param limit the kind of stream, and the maximum of this kind per key. Default: the setting
    * @returns a function that removes the stream from the register
    * @throws ApiError too_many_streams
@@ -42,10 +43,10 @@ export class EventStreams {
     }
   }
 
-  /** Ends the streams of every key that has expired or that any node has revoked. */
+  /** Ends the streams of every key and session that has expired or that any node has revoked or ended. */
   async endUnusable(store: Store): Promise<void> {
     if (this.#byKey.size === 0) return
-    const usable = new Set(await store.secretKeys.usableIds())
+    const usable = new Set([...(await store.secretKeys.usableIds()), ...(await store.operatorSessions.usableIds())])
     for (const [keyId, streams] of this.#byKey) {
       if (!usable.has(keyId)) for (const { end } of [...streams]) end()
     }

@@ -1,4 +1,5 @@
 import type { ErrorAbout } from '../contract/errors.ts'
+import type { Role } from '../contract/operation.ts'
 import type { Access } from './policy-engine.ts'
 
 /**
@@ -292,9 +293,92 @@ export interface RevokedSession {
   updated_at: number
 }
 
+/** A person who uses the console. Identified by `(iss, sub)`. */
+export interface OperatorRecord {
+  id: string
+  /** The identity provider; the public URL for an operator without one. */
+  iss: string
+  sub: string
+  /** The `sub` with which the operator acts. */
+  actor_sub: string
+  /** An e-mail address, or `development`: identifies an operator without an identity provider. */
+  local_name: string | null
+  role: Role
+  /** The claim of the identity provider, the one-time link of an invitation, or the link of a development server. */
+  role_source: 'claim' | 'link' | 'development'
+  name: string | null
+  email: string | null
+  disabled_at: number | null
+  last_sign_in_at: number | null
+  created_at: number
+  updated_at: number
+}
+
+/** An operator's session in the console. */
+export interface OperatorSessionRecord {
+  id: string
+  operator_id: string
+  /** SHA-256 of the secret in the browser's cookie. */
+  secret_hash: string
+  /** The role at the sign-in. If the operator's role is lower now, that one counts. */
+  role: Role
+  /** When the operator proved who they are; null if the identity provider does not say it. */
+  auth_at: number | null
+  /** How (RFC 8176), JSON. */
+  amr: string
+  user_agent: string | null
+  address: string | null
+  last_seen_at: number
+  idle_expires_at: number
+  expires_at: number
+  ended_at: number | null
+  created_at: number
+}
+
+/** A sign-in that has begun. */
+export interface OperatorSignInRecord {
+  /** SHA-256 of the secret in the cookie of the browser that began it. */
+  secret_hash: string
+  kind: 'provider' | 'join' | 'passkey'
+  /** Where the browser goes afterwards: a path of the console. */
+  return_to: string
+  /** The session that the step-up renews, or that the sign-in replaces. */
+  session_id: string | null
+  is_step_up: 0 | 1
+  /** The operator who joins, and the role of the link. */
+  operator_id: string | null
+  role: Role | null
+  expires_at: number
+}
+
+/** A one-time link that lets an operator join. */
+export interface OperatorLinkRecord {
+  secret_hash: string
+  operator_id: string
+  role: Role
+  kind: 'invite' | 'development'
+  expires_at: number
+  used_at: number | null
+  created_at: number
+}
+
+export interface OperatorPasskeyRecord {
+  /** The credential's own id, base64url. */
+  id: string
+  operator_id: string
+  /** COSE, base64url. */
+  public_key: string
+  use_count: number
+  /** JSON. */
+  transports: string
+  last_used_at: number | null
+  created_at: number
+}
+
 /** Who made the request. */
 export type Principal =
   | { type: 'secret_key'; id: string | null }
+  | { type: 'operator'; id: string | null }
   | { type: 'client'; id: string | null }
   | { type: 'command_line'; id: string | null }
   | { type: 'system'; id: null }

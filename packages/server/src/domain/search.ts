@@ -4,7 +4,7 @@ import { MAX_RESULTS } from '../contract/search.ts'
 import { listSessions as sessionsOperation } from '../contract/sessions.ts'
 import { listUsers as usersOperation } from '../contract/users.ts'
 import { auditEvent } from './audit/event.ts'
-import type { Context } from './context.ts'
+import type { Caller, Context } from './context.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { mayCall } from './secret-keys.ts'
 import type { Found, Page, UserPage } from './store.ts'
@@ -24,7 +24,7 @@ export async function search(ctx: Context, { query }: { query: string }): Promis
   await recordSearch(ctx, query)
   const { store, caller } = ctx
   const ifMay = async <T>(operation: Operation, find: () => Promise<T[]>): Promise<T[]> =>
-    mayCall(operation, caller.rights ?? []) ? find() : []
+    mayRead(operation, caller) ? find() : []
   const [users, sessions, actor_tokens] = await Promise.all([
     ifMay(usersOperation, async () => (await store.users.list({ query }, NEWEST)).rows),
     ifMay(sessionsOperation, () =>
@@ -43,6 +43,10 @@ export async function search(ctx: Context, { query }: { query: string }): Promis
     ),
   ])
   return { users, sessions, actor_tokens }
+}
+
+function mayRead(operation: Operation, { operator, rights = [] }: Caller): boolean {
+  return operator ? operation.roles?.includes(operator.role) === true : mayCall(operation, rights)
 }
 
 interface Kind<T> {
@@ -74,6 +78,6 @@ const isId = (text: string, prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z
  */
 async function recordSearch(ctx: Context, query: string): Promise<void> {
   // Searches of programs are not recorded: they are part of their work.
-  if ((ctx.caller.principal.type as string) !== 'operator') return
+  if (ctx.caller.principal.type !== 'operator') return
   await ctx.store.audit.append(auditEvent(ctx, { action: 'console.search', about: {}, reason: query }))
 }

@@ -8,6 +8,7 @@ import { mountAudit, mountJwks } from './bapi/audit.ts'
 import { mountGroups } from './bapi/groups.ts'
 import { mountInstance } from './bapi/instance.ts'
 import { mountJwtTemplates } from './bapi/jwt-templates.ts'
+import { mountOperators } from './bapi/operators.ts'
 import { mountPolicy } from './bapi/policy.ts'
 import { mountRevocations } from './bapi/revocations.ts'
 import { mountSearch } from './bapi/search.ts'
@@ -17,6 +18,8 @@ import { mountSignInTokens } from './bapi/sign-in-tokens.ts'
 import { mountSigningKeys } from './bapi/signing-keys.ts'
 import { mountStats } from './bapi/stats.ts'
 import { mountUsers } from './bapi/users.ts'
+import { mountConsole } from './console/console.ts'
+import { isForConsole } from './console/headers.ts'
 import { mountBanner } from './fapi/banner.ts'
 import { mountEnvironment } from './fapi/environment.ts'
 import { mountClient } from './fapi/frontend-client.ts'
@@ -38,7 +41,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   const app = new Hono<Env>({ strict: true, getPath: routedPath })
   const http = { app, services, options, log: observer.log }
   const refuse = (error: unknown, request: Request, requestLog: RequestLog) => {
-    const origin = request.headers.get('origin') ?? undefined
+    const origin = isForConsole(request) ? undefined : (request.headers.get('origin') ?? undefined)
     return answerError(error, standardHeaders(requestLog.traceId, origin, options.allowedOrigins), requestLog)
   }
   const unmatched = new Unmatched(app, options)
@@ -58,6 +61,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountSearch(http)
   mountSecretKeys(http)
   mountSigningKeys(http)
+  mountOperators(http)
   mountInstance(http)
   mountAudit(http)
   mountStats(http)
@@ -70,6 +74,7 @@ export function createApp(services: Services, options: HttpOptions, observer: Ob
   mountHealth(http)
   mountNpm(http)
   mountBanner(http)
+  mountConsole(http)
 
   app.notFound(({ req, env }) => unmatched.refuse(req.raw, env.requestLog))
   app.onError((error, { req, env }) => refuse(error, req.raw, env.requestLog))

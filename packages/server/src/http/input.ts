@@ -24,11 +24,12 @@ export function inputReader<B extends z.ZodType, Q extends z.ZodType, R extends 
   const readQuery = querySchema && queryReader(querySchema)
   const names = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
 
-  return async (http: HonoContext<Env>, header: HeaderReader) => {
+  /** @param complete returns what is validated instead of the body that was sent */
+  return async (http: HonoContext<Env>, header: HeaderReader, complete: (sent: unknown) => unknown = sent => sent) => {
     const query = querySchema && readQuery && validate(querySchema, readQuery(new URL(http.req.url).searchParams))
     const read = bodySchema && (await readBody(http.req.raw, header, bodyType))
     const sent = bodySchema && (read ?? emptyBody(bodySchema, bodyType, read))
-    const body = bodySchema && validate(bodySchema, sent)
+    const body = bodySchema && validate(bodySchema, complete(sent))
     const params = Object.fromEntries(names.map(name => [name, pathParam(http, name)]))
     return {
       params: params as Record<ParamsOf<P>, string>,

@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net'
 import type { Hono, Handler as HonoHandler, HonoRequest } from 'hono'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
+import { forOperators } from '../contract/console.ts'
 import { isForUsersOnly, type Operation, type ParamsOf } from '../contract/operation.ts'
 import { recordRefusal } from '../domain/audit/refusals.ts'
 import type { Context, Services } from '../domain/context.ts'
@@ -14,6 +15,9 @@ import type { Browser } from './browser/browser.ts'
 import { errorPage, type PageOptions, pageStyle, wantsPage } from './browser/pages.ts'
 import type { Call } from './call.ts'
 import { callerOf, type HeaderReader, headerReader } from './caller.ts'
+import { assertInput, assertMayName, inOwnName } from './console/api.ts'
+import { CONSOLE_HEADERS, isConsolePath } from './console/headers.ts'
+import type { ConsoleOptions } from './console/options.ts'
 import type { ListQueue } from './edge/list-queue.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
 import { inputReader } from './input.ts'
@@ -33,6 +37,8 @@ export interface HttpOptions {
   packagesDirectory: string
   /** Languages and brand of the pages. */
   pages: PageOptions
+  /** Undefined if there is no console. */
+  console?: ConsoleOptions | undefined
 }
 
 export interface Http {
@@ -51,9 +57,12 @@ export interface Input<B extends z.ZodType, Q extends z.ZodType, P extends strin
   query: z.output<Q>
   /** Set only in operations of browsers. */
   browser: Browser
+  url: string
   header: HeaderReader
   /** Headers of the answer. */
   headers: AnswerHeaders
+  /** Cookies of the answer. */
+  cookies: string[]
 }
 
 /** Does the work of an operation. @returns what the contract promises, or a whole answer (a page, a stream) */
@@ -74,8 +83,21 @@ interface Creator<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType,
   present(ctx: Context, created: T): z.input<NoInfer<R>> | Promise<z.input<NoInfer<R>>>
 }
 
-/** Connects an operation to its handler: authenticate → validate → run → answer. */
+/**
+ * Connects an operation to its handler: authenticate → validate → run → answer. An operation of the Backend API that has
+ * roles is also connected for the operators of the console, at its path there.
+ */
 export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T>(
+  http: Http,
+  operation: Operation<B, Q, R, P>,
+  handler: Handler<B, Q, R, P> | Creator<B, Q, R, P, T>,
+): void {
+  mountAt(http, operation, handler)
+  const { auth, roles = [] } = operation
+  if (http.options.console && auth === 'secret_key' && roles.length > 0) mountAt(http, forOperators(operation), handler)
+}
+
+function mountAt<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, P extends string, T>(
   { app, services, options }: Http,
   operation: Operation<B, Q, R, P>,
   handler: Handler<B, Q, R, P> | Creator<B, Q, R, P, T>,
@@ -86,24 +108,31 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
   const forUsersOnly = isForUsersOnly(operation)
   const read = inputReader(operation)
   const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
+  const ofConsole = isConsolePath(operation.path)
 
   const handle: HonoHandler<Env> = async http => {
     const { raw: request } = http.req
     const { incoming, requestLog } = http.env
     const header = headerReader(request, incoming)
     const traceId = requestLog.start(operation, header)
-    const headers = standardHeaders(traceId, header('origin'), options.allowedOrigins)
+    const headers = standardHeaders(traceId, ofConsole ? undefined : header('origin'), options.allowedOrigins)
+    if (ofConsole) Object.assign(headers, CONSOLE_HEADERS)
     const ctx: Context = { ...services, caller: callerOf(header, incoming, options.trustedProxies, traceId) }
     requestLog.caller = ctx.caller
     const { url } = request
+    const cookies: string[] = []
+    const common = { url, header, headers, cookies }
     const { allowedOrigins, limits } = options
-    const call: Call = { operation, ctx, url, header, incoming, headers, cookies: [], allowedOrigins, limits }
+    const call: Call = { ...common, operation, ctx, incoming, allowedOrigins, limits }
     try {
       const answer = await requestLog.run(async () => {
         const browser = await authenticate(call)
         if (browser && forUsersOnly) await assertNotActing(ctx, { ...browser, session_ids: namedIn(http.req) })
-        const { sent, ...input } = await read(http, header)
-        return run(handler, call, { ...input, browser: browser as Browser, header, headers }, sent)
+        const { operator } = ctx.caller
+        if (operator) await assertMayName(ctx, operation, operator, http.req.param())
+        const { sent, ...input } = await read(http, header, operator && (it => inOwnName(ctx, operation, operator, it)))
+        if (operator) input.query = await assertInput(ctx, operation, operator, input)
+        return run(handler, call, { ...input, ...common, browser: browser as Browser }, sent)
       })
       if (answer instanceof Response) return request.method === 'HEAD' ? withoutBody(answer) : answer
       if (options.checkResponses) operation.response.parse(answer)
@@ -116,7 +145,8 @@ export function mount<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodT
     }
   }
   app.on(method.toUpperCase(), path, handle)
-  if (auth !== 'secret_key' && method !== 'get' && method !== 'post') app.post(overridePath(method, path), handle)
+  if (auth !== 'secret_key' && !ofConsole && method !== 'get' && method !== 'post')
+    app.post(overridePath(method, path), handle)
 }
 
 /** Returns the sessions that a browser's request names: in the path, and as Clerk's scripts do in the query. */

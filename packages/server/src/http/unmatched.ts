@@ -1,12 +1,15 @@
 import type { Hono } from 'hono'
 import { getPath } from 'hono/utils/url'
 import { bapi } from '../contract/bapi.ts'
+import { CONSOLE_API, consoleOperations } from '../contract/console.ts'
 import { ApiError } from '../contract/errors.ts'
 import { fapi } from '../contract/fapi.ts'
+import type { Operation } from '../contract/operation.ts'
 import { answerError, standardHeaders } from './answer.ts'
 import { isAllowed } from './browser/origin.ts'
 import { errorPage, homePage, pageStyle, wantsPage } from './browser/pages.ts'
 import type { HeaderReader } from './caller.ts'
+import { isForConsole } from './console/headers.ts'
 import { isInRoom, requestedMethod } from './method-override.ts'
 import type { HttpOptions } from './mount.ts'
 import type { Env, RequestLog } from './request-log.ts'
@@ -14,14 +17,14 @@ import type { Env, RequestLog } from './request-log.ts'
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Methods of the paths without parameters. For no method is `/v1/users/count` a user with the id `count`. */
-const OF_LITERAL_PATHS = new Map(
-  [
-    ...Map.groupBy(
-      [...bapi, ...fapi].filter(({ path }) => !path.includes('{')),
-      ({ path }) => path,
-    ),
-  ].map(([path, operations]) => [path, operations.map(({ method }) => method.toUpperCase())] as const),
-)
+function literalPaths(operations: readonly Operation[]): Map<string, string[]> {
+  const literal = operations.filter(({ path }) => !path.includes('{'))
+  const byPath = Map.groupBy(literal, ({ path }) => path)
+  return new Map([...byPath].map(([path, of]) => [path, of.map(({ method }) => method.toUpperCase())]))
+}
+
+/** The pages of the console have any other path. */
+const inConsole = consoleOperations.filter(({ path }) => path.startsWith(`${CONSOLE_API}/`))
 
 /** Methods and headers of cross-origin requests. Browser extensions send their client token in Authorization. */
 const PREFLIGHT = {
@@ -35,16 +38,19 @@ export class Unmatched {
   readonly #app: Hono<Env>
   readonly #origins: ReadonlySet<string>
   readonly #pages: HttpOptions['pages']
+  readonly #literalPaths: Map<string, string[]>
 
-  constructor(app: Hono<Env>, { allowedOrigins, pages }: Pick<HttpOptions, 'allowedOrigins' | 'pages'>) {
+  constructor(app: Hono<Env>, options: Pick<HttpOptions, 'allowedOrigins' | 'pages' | 'console'>) {
+    const { allowedOrigins, pages } = options
     this.#app = app
     this.#origins = allowedOrigins
     this.#pages = pages
+    this.#literalPaths = literalPaths([...bapi, ...fapi, ...(options.console ? inConsole : [])])
   }
 
   /** Called before anything is mounted. For a literal path, prevents routes with parameters from matching its other methods. */
   keepLiteralPaths(): void {
-    for (const [path, methods] of OF_LITERAL_PATHS) {
+    for (const [path, methods] of this.#literalPaths) {
       const others = METHODS.filter(method => !methods.includes(method))
       this.#app.on(others, path, ({ req, env }) => this.refuse(req.raw, env.requestLog))
     }
@@ -78,7 +84,8 @@ export class Unmatched {
    * simple form. Pages of origins that are not allowed are refused.
    */
   options(request: Request, requestLog: RequestLog): Response {
-    const origin = request.headers.get('origin')
+    // No page of another origin may use the console.
+    const origin = isForConsole(request) ? null : request.headers.get('origin')
     const path = plainPath(request)
     const allow = this.#allow(path)
     // A preflight for an unknown path is answered like any other, so that the page can read the 404 that follows.
@@ -91,14 +98,15 @@ export class Unmatched {
   }
 
   #headers(request: Request, requestLog: RequestLog) {
-    return standardHeaders(requestLog.traceId, request.headers.get('origin') ?? undefined, this.#origins)
+    const origin = isForConsole(request) ? undefined : (request.headers.get('origin') ?? undefined)
+    return standardHeaders(requestLog.traceId, origin, this.#origins)
   }
 
   /** Returns the `Allow` header of a path (RFC 9110 §10.2.1), or undefined if the path has no operation. */
   #allow(path: string | undefined): string | undefined {
     if (path === undefined) return undefined
     const matched = (method: string) => this.#app.router.match(method, path)[0].length > 0
-    const methods = OF_LITERAL_PATHS.get(path) ?? METHODS.filter(matched)
+    const methods = this.#literalPaths.get(path) ?? METHODS.filter(matched)
     if (methods.length === 0) return undefined
     const sorted = METHODS.filter(method => methods.includes(method))
     return [...sorted.flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])), 'OPTIONS'].join(', ')

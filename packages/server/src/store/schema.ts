@@ -9,6 +9,11 @@ import type {
   IdempotencyKeyRecord,
   IdentifierRecord,
   JwtTemplateRecord,
+  OperatorLinkRecord,
+  OperatorPasskeyRecord,
+  OperatorRecord,
+  OperatorSessionRecord,
+  OperatorSignInRecord,
   PolicyRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
@@ -30,6 +35,11 @@ export interface Tables {
   identifiers: IdentifierRecord
   jwt_templates: JwtTemplateRecord
   secret_keys: SecretKeyRecord
+  operators: OperatorRecord
+  operator_sessions: OperatorSessionRecord
+  operator_sign_ins: OperatorSignInRecord
+  operator_links: OperatorLinkRecord
+  operator_passkeys: OperatorPasskeyRecord
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
   refused_requests: RefusedRequestsRecord
@@ -194,6 +204,64 @@ export const columns = {
     rights: 'text',
     expires_at: 'integer',
   },
+  operators: {
+    id: 'text',
+    iss: 'text',
+    sub: 'text',
+    actor_sub: 'text',
+    local_name: 'text',
+    role: 'text',
+    role_source: 'text',
+    name: 'text',
+    email: 'text',
+    disabled_at: 'integer',
+    last_sign_in_at: 'integer',
+    created_at: 'integer',
+    updated_at: 'integer',
+  },
+  operator_sessions: {
+    id: 'text',
+    operator_id: 'text',
+    secret_hash: 'text',
+    role: 'text',
+    auth_at: 'integer',
+    amr: 'text',
+    user_agent: 'text',
+    address: 'text',
+    last_seen_at: 'integer',
+    idle_expires_at: 'integer',
+    expires_at: 'integer',
+    ended_at: 'integer',
+    created_at: 'integer',
+  },
+  operator_sign_ins: {
+    secret_hash: 'text',
+    kind: 'text',
+    return_to: 'text',
+    session_id: 'text',
+    is_step_up: 'integer',
+    operator_id: 'text',
+    role: 'text',
+    expires_at: 'integer',
+  },
+  operator_links: {
+    secret_hash: 'text',
+    operator_id: 'text',
+    role: 'text',
+    kind: 'text',
+    expires_at: 'integer',
+    used_at: 'integer',
+    created_at: 'integer',
+  },
+  operator_passkeys: {
+    id: 'text',
+    operator_id: 'text',
+    public_key: 'text',
+    use_count: 'integer',
+    transports: 'text',
+    last_used_at: 'integer',
+    created_at: 'integer',
+  },
   signing_keys: {
     id: 'text',
     alg: 'text',
@@ -249,5 +317,5 @@ export const integers: ReadonlySet<string> = new Set([
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
   ...['policy_version', 'user_version', 'actor_version', 'based_on', 'seen'],
-  ...['most', 'since', 'before', 'seq'],
+  ...['most', 'since', 'before', 'seq', 'idle', 'known_count'],
 ])

@@ -11,6 +11,8 @@ import { clients } from './clients.ts'
 import { groups } from './groups.ts'
 import { idempotencyKeys } from './idempotency-keys.ts'
 import { jwtTemplates } from './jwt-templates.ts'
+import { operatorSessions } from './operator-sessions.ts'
+import { operators } from './operators.ts'
 import { policies } from './policies.ts'
 import { Postgres } from './postgres/postgres.ts'
 import { purge } from './purge.ts'
@@ -79,6 +81,8 @@ function storeOn(db: Sqlite | Postgres): Store {
     reevaluation: reevaluation(db),
     jwtTemplates: jwtTemplates(db),
     secretKeys: secretKeys(db),
+    operators: operators(db),
+    operatorSessions: operatorSessions(db),
     signingKeys: signingKeys(db),
     revocations: revocations(db),
     idempotencyKeys: idempotencyKeys(db),

@@ -12,6 +12,8 @@ from stagedoor.resources.clients import Clients
 from stagedoor.resources.instance import Instance
 from stagedoor.resources.jwks import Jwks
 from stagedoor.resources.jwt_templates import JwtTemplates
+from stagedoor.resources.operator_sessions import OperatorSessions
+from stagedoor.resources.operators import Operators
 from stagedoor.resources.policy import Policy
 from stagedoor.resources.revocations import Revocations
 from stagedoor.resources.search import Search
@@ -47,6 +49,8 @@ class Resources:
     stats: Stats
     secret_keys: SecretKeys
     signing_keys: SigningKeys
+    operators: Operators
+    operator_sessions: OperatorSessions
     instance: Instance
 
     def __init__(self, http: Http) -> None:
@@ -70,4 +74,6 @@ class Resources:
         self.stats = Stats(http)
         self.secret_keys = SecretKeys(http)
         self.signing_keys = SigningKeys(http)
+        self.operators = Operators(http)
+        self.operator_sessions = OperatorSessions(http)
         self.instance = Instance(http)

@@ -2,6 +2,7 @@ import type { Operation } from '../../contract/operation.ts'
 import type { Browser } from '../browser/browser.ts'
 import type { Call } from '../call.ts'
 import { authenticateClient } from './client.ts'
+import { authenticateConsole, authenticatePage } from './operator.ts'
 import { authenticateKey } from './secret-key.ts'
 
 /** How callers prove who they are: one entry for each value of `auth` in the contract. */
@@ -16,4 +17,6 @@ export const authenticators: Record<Operation['auth'], Authenticator> = {
   secret_key: authenticateKey,
   client: authenticateClient,
   none: async () => undefined,
+  operator: authenticateConsole,
+  console: authenticatePage,
 }

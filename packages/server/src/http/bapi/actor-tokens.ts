@@ -21,8 +21,10 @@ const actor = { kind: 'actor_token' } as const
 export function mountActorTokens(http: Http): void {
   mount(http, contract.createActorToken, {
     create(ctx, { body }, once) {
-      const return_url =
-        body.return_url === undefined ? undefined : allowedRedirect(body.return_url, http.options.allowedOrigins).href
+      const { allowedOrigins } = http.options
+      // An operator comes back to the console.
+      const origins = ctx.caller.operator ? new Set([...allowedOrigins, ctx.settings.console_url]) : allowedOrigins
+      const return_url = body.return_url === undefined ? undefined : allowedRedirect(body.return_url, origins).href
       return createActorToken(ctx, { ...actor, ...withPlainAddress(body), return_url }, once)
     },
     find: (ctx, id) => findActorToken(ctx, { ...actor, id }),

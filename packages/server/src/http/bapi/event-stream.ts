@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Context } from '../../domain/context.ts'
+import { streamOwner } from '../../domain/operators.ts'
 import type { AnswerHeaders } from '../answer.ts'
 
 /** Interval between heartbeats, in ms. A client that receives nothing for longer has lost the stream. */
@@ -28,7 +29,7 @@ export interface EventSource {
  */
 export function eventStream(ctx: Context, log: Logger, headers: AnswerHeaders, source: EventSource): Response {
   let end = () => {}
-  const remove = ctx.eventStreams.add(ctx.caller.principal.id ?? '', () => end(), source)
+  const remove = ctx.eventStreams.add(streamOwner(ctx.caller), () => end(), source)
   const body = new ReadableStream<Uint8Array>(
     {
       async start(controller) {

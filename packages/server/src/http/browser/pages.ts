@@ -142,6 +142,22 @@ export function homePage(headers: AnswerHeaders, style: PageStyle): Response {
   return answerPage({ title, body, status: 404, forms: "'none'" }, headers, style)
 }
 
+/** Creates a page that says why the console is not here. @param values the address of the console, if it is elsewhere */
+export function noticePage(
+  what: keyof Texts['console'],
+  status: number,
+  { url }: { url?: string },
+  headers: AnswerHeaders,
+  style: PageStyle,
+): Response {
+  const { title, text } = style.texts.console[what]
+  const link = url === undefined ? '' : html`<p><a href="${url}">${url}</a></p>`
+  const body = html`<h1>${title}</h1>
+<p>${withCode(text)}</p>
+${link}`
+  return answerPage({ title, body, status, forms: "'none'" }, headers, style)
+}
+
 function errorTexts(code: ErrorCode, { errors, error }: Texts): { title: string; text: string; fix?: string } {
   return errors[code] ?? error.other
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import { ApiError, type ErrorCode, errors } from '../../contract/errors.ts'
 import { type AnswerHeaders, standardHeaders } from '../answer.ts'
+import { isConsolePath } from '../console/headers.ts'
 
 export interface EarlyRejectionsOptions {
   allowedOrigins: ReadonlySet<string>
@@ -53,7 +54,7 @@ export class EarlyRejections {
     }
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1)
     this.#options.rejected(refusal)
-    const { origin } = request.headers
+    const origin = isConsolePath((request.url ?? '').split('?')[0] ?? '') ? undefined : request.headers.origin
     // CORS headers allow the page to read Retry-After.
     const headers = origin === undefined ? ready.headers : this.#headers(ready.body, refusal, origin)
     response.sendDate = false

@@ -9,6 +9,7 @@ import { Server as NetServer, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { bapi } from '../../contract/bapi.ts'
+import { consoleOperations } from '../../contract/console.ts'
 import { fapi } from '../../contract/fapi.ts'
 import { MAX_BODY_BYTES } from '../input.ts'
 import { EarlyRejections, type EarlyRejectionsOptions, type Rejection } from './early-rejections.ts'
@@ -61,7 +62,7 @@ export interface NodeServer {
 /** Creates the server between the network and the app: connection limits, timeouts, load shedding and graceful stop. */
 export function nodeServer(handle: RequestListener, options: NodeServerOptions): NodeServer {
   const loadShedder = new LoadShedder(options.maxWait, options.queues)
-  const isNeverShed = neverShedRequests([...bapi, ...fapi])
+  const isNeverShed = neverShedRequests([...bapi, ...fapi, ...consoleOperations])
   const earlyRejections = new EarlyRejections(options)
   const inFlight = new RequestsInFlight()
   const connections = new Set<Socket>()

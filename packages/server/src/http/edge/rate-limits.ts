@@ -65,6 +65,8 @@ export class RateLimiter {
 
 /** The limits. A missing limit means no limit. */
 export interface Limits {
+  /** Requests of one operator to the console. */
+  operator?: RateLimit | undefined
   /** Requests of one secret key to the Backend API. */
   key?: RateLimit | undefined
   /** Requests of one address to the Frontend API. */
@@ -106,6 +108,15 @@ export class RateLimits {
       policy: answer['ratelimit-policy'] ?? '',
     })
     throw tooMany(wait)
+  }
+
+  /**
+   * Counts a request of an operator of the console, over all their sessions.
+   * @throws ApiError too_many_requests
+   */
+  countOperator(id: string, answer: AnswerHeaders): void {
+    const wait = this.#take('operator', id, answer)
+    if (wait > 0) throw tooMany(wait)
   }
 
   /**
@@ -157,7 +168,8 @@ export class RateLimits {
     const now = performance.now()
     if (!limit || (limit.warned !== undefined && now - limit.warned < WARN_INTERVAL)) return
     limit.warned = now
-    const proxy = what === 'key' ? '' : '. If that is your proxy, name it in STAGEDOOR_TRUSTED_PROXIES'
+    const proxy =
+      what === 'key' || what === 'operator' ? '' : '. If that is your proxy, name it in STAGEDOOR_TRUSTED_PROXIES'
     this.#log.warn({ limit: what, of: name }, `too many requests are answered 429${proxy}`)
   }
 

@@ -21,6 +21,8 @@ import { migration as m0018 } from './0018_access.ts'
 import { migration as m0019 } from './0019_reevaluation.ts'
 import { migration as m0020 } from './0020_groups.ts'
 import { migration as m0021 } from './0021_session_ip.ts'
+import { migration as m0022 } from './0022_operators.ts'
+import { migration as m0023 } from './0023_operator_passkeys.ts'
 import { migration as m0024 } from './0024_acting.ts'
 import { migration as m0025 } from './0025_user_states.ts'
 import type { Migration } from './migration.ts'
@@ -48,6 +50,8 @@ export const migrations: Migration[] = [
   m0019,
   m0020,
   m0021,
+  m0022,
+  m0023,
   m0024,
   m0025,
 ]

@@ -38,7 +38,44 @@ export const de: Texts = {
     title: 'Sie brauchen einen Link',
     text: 'Dieser Server öffnet Links, mit denen eine Person als eine andere handelt oder ein Benutzer sich anmeldet. Öffnen Sie den Link, den Sie bekommen haben. Sonst gibt es hier nichts zu sehen.',
   },
+  console: {
+    elsewhere: { title: 'Die Konsole hat eine andere Adresse', text: 'Öffnen Sie sie dort:' },
+    notBuilt: {
+      title: 'Die Konsole wurde noch nicht gebaut',
+      text: 'Diese Kopie von Stagedoor hat keine gebaute Konsole. Bauen Sie sie mit `npm run build:console`, und starten Sie den Server neu. Das veröffentlichte Paket enthält sie.',
+    },
+  },
   errors: {
+    console_request_invalid: {
+      title: 'Keine Seite der Konsole',
+      text: 'Nur die Konsole selbst darf das senden. Öffnen Sie die Konsole, und versuchen Sie es dort noch einmal.',
+      fix: 'Browser müssen die Konsole unter STAGEDOOR_CONSOLE_URL oder STAGEDOOR_PUBLIC_URL erreichen, und Ihr Proxy muss die Header Host, Origin und Sec-Fetch-Site weitergeben.',
+    },
+    operator_session_invalid: { title: 'Sie sind nicht angemeldet', text: 'Melden Sie sich neu an der Konsole an.' },
+    operator_without_role: {
+      title: 'Sie haben keine Rolle in der Konsole',
+      text: 'Ihre Anmeldung war erfolgreich, aber keine Ihrer Gruppen hat hier eine Rolle. Ihre Gruppen: {groups}. Fragen Sie die Personen, die Ihre Gruppen verwalten.',
+      fix: 'STAGEDOOR_OPERATOR_ROLES legt fest, welche Gruppe welche Rolle hat, und STAGEDOOR_OPERATOR_ROLE_CLAIM, welcher Claim die Gruppen enthält.',
+    },
+    operator_disabled: {
+      title: 'Sie dürfen sich nicht anmelden',
+      text: 'Ein Admin hat Sie auf diesem Server gesperrt. Fragen Sie einen Admin.',
+      fix: '`stagedoor operators enable` hebt die Sperre auf.',
+    },
+    operator_sign_in_invalid: {
+      title: 'Beginnen Sie neu',
+      text: 'Diese Anmeldung wurde schon benutzt, hat länger als 10 Minuten gedauert oder in einem anderen Browser begonnen. Öffnen Sie die Konsole, und melden Sie sich neu an.',
+    },
+    operator_sign_in_refused: {
+      title: 'Die Anmeldung ist nicht gelungen',
+      text: 'Sie sind nicht angemeldet: {why}. Öffnen Sie die Konsole, und versuchen Sie es noch einmal.',
+      fix: 'Die Ursache steht im Log des Servers, unter der Trace-ID.',
+    },
+    identity_provider_unavailable: {
+      title: 'Ihr Anmeldedienst antwortet nicht',
+      text: 'Im Moment kann sich niemand an der Konsole anmelden. Laufende Sitzungen gehen weiter. Versuchen Sie es bald noch einmal.',
+      fix: 'Prüfen Sie, ob der Server STAGEDOOR_OPERATOR_ISSUER erreicht. `stagedoor sessions revoke` beendet Sitzungen ohne die Konsole.',
+    },
     origin_invalid: {
       title: 'Das ist nicht die Adresse dieses Servers',
       text: 'Sie haben diese Seite unter einer anderen Adresse geöffnet als der, die der Server kennt. Öffnen Sie den Link genau so, wie Sie ihn bekommen haben. Der Link ist noch unbenutzt.',

@@ -48,7 +48,45 @@ export const en = {
     title: 'You need a link',
     text: 'This server opens links with which one person acts as another, or with which a user signs in. Open the link that you were given. There is nothing else to see here.',
   },
+  /** Pages instead of the console. */
+  console: {
+    elsewhere: { title: 'The console is at another address', text: 'Open it there:' },
+    notBuilt: {
+      title: 'The console has not been built',
+      text: 'This copy of Stagedoor has no built console. Make it with `npm run build:console`, and start the server again. The published package has it.',
+    },
+  },
   errors: {
+    console_request_invalid: {
+      title: 'Not a page of the console',
+      text: 'Only the console itself may send this. Open the console, and try again there.',
+      fix: 'Browsers must reach the console at STAGEDOOR_CONSOLE_URL or STAGEDOOR_PUBLIC_URL, and your proxy must pass on the headers Host, Origin and Sec-Fetch-Site.',
+    },
+    operator_session_invalid: { title: 'You are not signed in', text: 'Sign in to the console again.' },
+    operator_without_role: {
+      title: 'You have no role in the console',
+      text: 'Your sign-in worked, but none of your groups has a role here. Your groups: {groups}. Ask the people who manage your groups.',
+      fix: 'STAGEDOOR_OPERATOR_ROLES says which group has which role, and STAGEDOOR_OPERATOR_ROLE_CLAIM which claim has the groups.',
+    },
+    operator_disabled: {
+      title: 'You may not sign in',
+      text: 'An admin has disabled you as an operator of this server. Ask an admin.',
+      fix: '`stagedoor operators enable` lets the operator sign in again.',
+    },
+    operator_sign_in_invalid: {
+      title: 'Start again',
+      text: 'This sign-in was already used, took longer than 10 minutes, or began in another browser. Open the console and sign in again.',
+    },
+    operator_sign_in_refused: {
+      title: 'The sign-in did not succeed',
+      text: 'You are not signed in: {why}. Open the console and try again.',
+      fix: 'The log of the server has the cause, under the trace id.',
+    },
+    identity_provider_unavailable: {
+      title: 'Your identity provider does not answer',
+      text: 'Nobody can sign in to the console right now. Acting sessions continue. Try again shortly.',
+      fix: 'Check that the server reaches STAGEDOOR_OPERATOR_ISSUER. `stagedoor sessions revoke` ends sessions without the console.',
+    },
     origin_invalid: {
       title: 'This is not the address of this server',
       text: 'You opened this page at another address than the one the server knows. Open the link exactly as you were given it. The link is still unused.',
