@@ -5,9 +5,11 @@ import { verifySessionToken } from '@stagedoor/sdk/verify'
 import type { Command } from 'commander'
 import { pino } from 'pino'
 import { loadConfig } from '../config.ts'
+import { hasConsole } from '../config-rules.ts'
 import { publishableKeys } from '../domain/handshakes.ts'
+import { developmentLink } from '../domain/operators.ts'
 import { createStagedoor } from '../server.ts'
-import { announceDevServer, DEV_DIRECTORY, devEnvironment, runningDevServer } from './environment.ts'
+import { announceDevServer, commandLine, DEV_DIRECTORY, devEnvironment, runningDevServer } from './environment.ts'
 import { print, printMessage, time, UsageError } from './output.ts'
 import { stopOnSignal } from './serving.ts'
 
@@ -53,6 +55,10 @@ export function addDev(program: Command): void {
         else print('The main job was shown here before. `--demo` shows it again.\n')
         printAddresses(here, serverURL, secretKey, config.sign_in_url)
         if (options.once) return
+        if (hasConsole(config)) {
+          print('The console for operators. This link opens it, signed in as an admin, once:')
+          print(`  ${await developmentLink(stagedoor.context(commandLine()))}\n`)
+        }
         print('Serving. Ctrl+C stops it; data is kept.')
         await stopOnSignal()
         print('\nStopped.')

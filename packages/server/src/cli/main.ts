@@ -12,6 +12,7 @@ import { addDoctor } from './doctor.ts'
 import { addGroups } from './groups.ts'
 import { addMigrate } from './migrate.ts'
 import { lostToNpm } from './npm-options.ts'
+import { addOperators } from './operators.ts'
 import { reportError, UsageError } from './output.ts'
 import { addPolicy } from './policy.ts'
 import { addPurge } from './purge.ts'
@@ -47,6 +48,7 @@ for (const add of [
   addGroups,
   addPolicy,
   addKeys,
+  addOperators,
   addSigningKeys,
   addAudit,
   addToken,
