@@ -7,7 +7,7 @@ export const instance: Resource = {
   methods: {
     GetInstance: {
       name: 'get',
-      does: 'Reads the version of the server, the settings that are not at their defaults, and the findings of `stagedoor doctor`. It never returns a secret.',
+      does: 'Reads the version and the settings of the server, and the findings of `stagedoor doctor`. Settings at their defaults are left out. It never returns a secret.',
       examples: {
         typescript: 'const { version, settings } = await stagedoor.instance.get()',
         python: `

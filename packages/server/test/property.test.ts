@@ -101,6 +101,7 @@ async function newWorld(server: TestServer): Promise<World> {
     }),
   )
   const operatorSessions = [await operatorOf(server, 'viewer'), await operatorOf(server, 'admin')]
+  const signingKeys = (await server.call('POST', '/v1/signing_keys/rotate', { at_once: true })).body.data
   return {
     ids: {
       operator_id: operators.map(operator => operator.id),
@@ -108,6 +109,8 @@ async function newWorld(server: TestServer): Promise<World> {
       sub: actors.map(actor => actor.sub),
       name: groups,
       secret_key_id: keys.map(key => key.id),
+      audit_event_id: (await server.auditEvents({ limit: '5' })).map(event => event.id),
+      signing_key_id: signingKeys.map(({ id }: { id: string }) => id),
       user_id: users.map(user => user.id),
       session_id: signed.map(session => session.session_id),
       identification_id: users.map(user => user['primary_email_address_id']),
@@ -486,6 +489,11 @@ function assertAllowed({ operation: id, path, body, headers }: Sent, answer: Ans
   }
   if (operation.stream && answer.status === 200) {
     assert.equal(answer.headers.get('content-type'), 'text/event-stream', what)
+    return
+  }
+  if (operation.downloads && answer.status === 200) {
+    const [type = ''] = answer.headers.get('content-type')?.split(';') ?? []
+    assert.ok(operation.downloads.includes(type), what)
     return
   }
   if (answer.status === (operation.status ?? 200)) {

@@ -12,8 +12,8 @@ export class Instance {
   }
 
   /**
-   * Reads the version of the server, the settings that are not at their defaults, and the findings of `stagedoor
-   * doctor`. It never returns a secret.
+   * Reads the version and the settings of the server, and the findings of `stagedoor doctor`. Settings at their
+   * defaults are left out. It never returns a secret.
    *
    * @throws StagedoorError `clerk_key_invalid`
    * @see `GET /v1/instance` (Stagedoor only)

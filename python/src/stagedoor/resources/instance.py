@@ -14,9 +14,9 @@ class Instance:
         self._http = http
 
     def get(self) -> models.Instance:
-        """Reads the version of the server, the settings that are not at their defaults, and the findings of `stagedoor doctor`.
+        """Reads the version and the settings of the server, and the findings of `stagedoor doctor`.
 
-        It never returns a secret.
+        Settings at their defaults are left out. It never returns a secret.
 
         Raises:
             StagedoorError: `clerk_key_invalid`
