@@ -38,15 +38,22 @@ const empty = (page: Page) =>
 /** No request to the API is answered. */
 const silent = (page: Page) => page.route(API, () => {})
 
-/** The operator has a role that may do nothing but these operations. */
-const only = (role: string, operations: string[]) => async (page: Page) => {
-  const change = async (route: Route) => {
-    const answer = await route.fetch()
-    const me = (await answer.json()) as { role: string; operations: string[] }
-    await route.fulfill({ json: { ...me, role, operations } })
-  }
-  await page.route(ME, change)
+interface Me {
+  role: string
+  operations: string[]
 }
+
+const changeMe = (change: (me: Me) => Me) => (page: Page) =>
+  page.route(ME, async (route: Route) => {
+    const answer = await route.fetch()
+    await route.fulfill({ json: change((await answer.json()) as Me) })
+  })
+
+/** The operator has a role that may do nothing but these operations. */
+const only = (role: string, operations: string[]) => changeMe(me => ({ ...me, role, operations }))
+
+/** The operator may do one operation more. */
+const also = (operation: string) => changeMe(me => ({ ...me, operations: [...me.operations, operation] }))
 
 const signedOut = (meta: object) => (page: Page) =>
   page.route(ME, route => route.fulfill({ status: 401, json: errorBody('operator_session_invalid', 'Sign in.', meta) }))
@@ -226,7 +233,13 @@ function policyStates(ids: Record<Person, string>): State[] {
 function settingsStates(): State[] {
   return [
     { name: 'settings', path: '/settings', text: 'STAGEDOOR_SECRET_KEY' },
-    { name: 'settings, create a key', path: '/settings', text: 'Secret keys', act: press('Create key') },
+    {
+      name: 'settings, create a key',
+      path: '/settings',
+      text: 'Secret keys',
+      before: also('CreateSecretKey'),
+      act: press('Create key'),
+    },
     { name: 'settings, empty', path: '/settings', text: 'There are no secret keys yet.', before: empty },
     { name: 'settings, operators', path: '/settings?tab=operators', text: 'Sam Okafor' },
     { name: 'settings, instance', path: '/settings?tab=instance', text: 'STAGEDOOR_PUBLIC_URL' },
@@ -239,18 +252,12 @@ function outsideStates(): State[] {
   return [
     { name: 'sign in', path: '/sign-in', text: 'Continue with accounts.example.com', before: signedOut(WITH_IDP) },
     {
-      name: 'sign in, no role',
-      path: '/sign-in?error=no_role&groups=staff',
-      text: 'Your groups: staff',
-      before: signedOut(WITH_IDP),
-    },
-    {
       name: 'sign in, nobody can',
       path: '/live',
       text: 'Ask the person who runs this server for access',
       before: signedOut({ idp_host: null, passkeys: false, operators: false }),
     },
-    { name: 'join', path: '/join#token', text: 'Create a passkey' },
+    { name: 'join', path: '/join#token', text: 'This link works once' },
     { name: 'nowhere', path: '/nowhere', text: 'This page does not exist' },
     { name: 'offline', path: '/live', text: 'The server does not answer', before: offline },
   ]

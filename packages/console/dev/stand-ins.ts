@@ -57,7 +57,7 @@ export function standIns(call: Call, operator: { id: string; sub: string; name: 
     'POST /v1/signing_keys/rotate': async () => signingKeys,
     'GET /v1/operators': async () => ({ data: operatorsOf(operator), total_count: 3 }),
     'GET /v1/operator_sessions': async () => ({ data: sessionsOf(operator), total_count: 2 }),
-    'POST /v1/operators/invite': async () => ({ url: 'https://console.example.com/console/join#bBOl7XcQ3lkT2aXn0Q1z' }),
+    'POST /v1/operators': async () => ({ link: 'https://console.example.com/console/join#bBOl7XcQ3lkT2aXn0Q1z' }),
   }
   return async (method, path, body, request, response) => {
     const { pathname, searchParams } = new URL(path, 'http://api')
@@ -161,7 +161,7 @@ const signingKeys = {
 }
 
 function operatorsOf(own: object): object[] {
-  const row = { object: 'operator', role_source: 'Group sd-admins', created_at: started - 90 * DAY, disabled_at: null }
+  const row = { object: 'operator', role_source: 'claim', created_at: started - 90 * DAY, disabled_at: null }
   return [
     { ...row, ...own, role: 'admin', last_sign_in_at: started - 600_000 },
     {
@@ -171,7 +171,6 @@ function operatorsOf(own: object): object[] {
       email: 'sam@support.example',
       sub: 'sam@support.example',
       role: 'support',
-      role_source: 'Group sd-support',
       last_sign_in_at: started - 2 * DAY,
     },
     {
@@ -181,7 +180,7 @@ function operatorsOf(own: object): object[] {
       email: 'lee@support.example',
       sub: 'lee@support.example',
       role: 'viewer',
-      role_source: 'Invitation',
+      role_source: 'link',
       last_sign_in_at: null,
       disabled_at: started - DAY,
     },
@@ -189,12 +188,18 @@ function operatorsOf(own: object): object[] {
 }
 
 function sessionsOf({ id }: { id: string }): object[] {
-  const row = { object: 'operator_session', operator_id: id, expires_at: started + 7 * 3_600_000 }
+  const row = {
+    object: 'operator_session',
+    operator_id: id,
+    expires_at: started + 7 * 3_600_000,
+    is_current: false,
+    ended_at: null,
+  }
   return [
     {
       ...row,
       id: 'ops_1',
-      current: true,
+      is_current: true,
       user_agent: 'Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
       address: '203.0.113.7',
       created_at: started - 3_600_000,

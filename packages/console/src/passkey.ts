@@ -16,8 +16,8 @@ export function localhostLink(): string | undefined {
 
 /** Signs in, steps up, or registers a passkey. @throws ApiError if the server refuses, or `passkey_cancelled` */
 export async function askPasskey(purpose: Purpose): Promise<void> {
-  const options = await postOwn<{ publicKey?: unknown }>('/passkey/options', { purpose })
-  const publicKey = (options.publicKey ?? options) as never
+  const { options } = await postOwn<{ options: unknown }>('/passkey/options', { purpose })
+  const publicKey = options as never
   try {
     const credential =
       purpose === 'register'

@@ -79,7 +79,7 @@ export interface Operator {
   name: string | null
   email: string | null
   role: Role
-  role_source: string
+  role_source: 'claim' | 'link' | 'development'
   sub: string
   disabled_at: number | null
   last_sign_in_at: number | null
@@ -95,7 +95,8 @@ export interface OperatorSession {
   created_at: number
   last_seen_at: number
   expires_at: number
-  current?: boolean
+  is_current: boolean
+  ended_at: number | null
 }
 
 /** The answer of `GET /console/api/me`. */

@@ -49,7 +49,7 @@ function ActForm() {
     category: undefined,
     reason: '',
     ticket: '',
-    seconds: Math.min(900, me.settings.max_duration),
+    seconds: Math.min(me.settings.default_duration, me.settings.max_duration),
     access: me.settings.scope_understood ? 'read' : 'write',
     scopes: '',
   }))

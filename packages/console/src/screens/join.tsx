@@ -3,73 +3,73 @@ import { useEffect, useRef, useState } from 'react'
 import { ApiError, postOwn } from '../api.ts'
 import { Button } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { askPasskey, hasPasskeys, localhostLink } from '../passkey.ts'
+import { askPasskey, hasPasskeys } from '../passkey.ts'
 
-type State = 'ready' | 'busy' | 'used' | 'retry'
+/** `link`: the link is not used yet. `passkey`: it is, and a passkey comes next. `used`: it does not work. */
+type State = 'link' | 'passkey' | 'used'
 
 export default function Join() {
-  const [state, setState] = useState<State>('ready')
+  const [state, setState] = useState<State>('link')
+  const [busy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
   const token = useRef('')
-  const joined = useRef(false)
   useEffect(() => {
     document.title = 'Join · Stagedoor'
     // The link works once, and must not stay in the address or in the history.
     if (location.hash.length > 1) token.current = location.hash.slice(1)
-    if (localhostLink() === undefined) history.replaceState(history.state, '', '/console/join')
+    history.replaceState(history.state, '', '/console/join')
   }, [])
-  const join = async () => {
-    setState('busy')
-    setError(undefined)
-    try {
-      if (!joined.current) {
-        const answer = await postOwn<{ signed_in?: boolean }>('/join', { token: token.current })
-        joined.current = true
-        if (answer.signed_in) return location.replace('/console/live')
-      }
-      await askPasskey('register')
-      location.replace('/console/live')
-    } catch (failed) {
-      const refused = failed instanceof ApiError && failed.status >= 400 && failed.status < 500
-      setState(refused && !joined.current ? 'used' : 'retry')
-      setError((failed as Error).message)
-    }
+  const register = async () => {
+    await askPasskey('register')
+    location.replace('/console/live')
   }
-  const local = localhostLink()
+  const openLink = async () => {
+    try {
+      const { next } = await postOwn<{ next: 'console' | 'passkey' }>('/join', { token: token.current })
+      if (next === 'console') return location.replace('/console/live')
+    } catch (failed) {
+      if (failed instanceof ApiError && failed.status >= 400 && failed.status < 500) return setState('used')
+      throw failed
+    }
+    setState('passkey')
+    if (hasPasskeys()) await register()
+  }
+  const proceed = (run: () => Promise<void>) => {
+    setBusy(true)
+    setError(undefined)
+    run()
+      .catch((failed: unknown) => setError((failed as Error).message))
+      .finally(() => setBusy(false))
+  }
   return (
     <main className="sign-in">
       <div className="card sign-in-card">
         <div className="sign-in-logo">
-          <Icon name="passkey" size={40} />
+          <Icon name={state === 'used' ? 'link' : 'passkey'} size={40} />
           <h1>{state === 'used' ? 'This link does not work' : 'Welcome'}</h1>
         </div>
-        {state === 'used' ? (
-          <p className="center-text dim">
-            It was used, it is older than an hour, or it is incomplete. Ask the person who sent it for another one.
-          </p>
-        ) : (
-          <>
-            <p className="center-text dim">Create a passkey. You sign in with it from now on; there is no password.</p>
-            {local ? (
-              <p className="center-text">
-                Passkeys need a host name. <a href={local}>Open this page on localhost</a>
-              </p>
-            ) : (
-              <Button
-                look="primary"
-                className="large whole"
-                icon="passkey"
-                busy={state === 'busy'}
-                disabled={state === 'busy' || !hasPasskeys()}
-                onClick={() => void join()}
-              >
-                Create a passkey
-              </Button>
-            )}
-            {!local && !hasPasskeys() && <p className="wrong">This browser has no passkeys. Use a newer one.</p>}
-          </>
+        <p className="center-text dim">{TEXTS[state]}</p>
+        {state === 'link' && (
+          <Button look="primary" className="large whole" busy={busy} disabled={busy} onClick={() => proceed(openLink)}>
+            Continue
+          </Button>
         )}
-        {state === 'retry' && error && (
+        {state === 'passkey' && hasPasskeys() && (
+          <Button
+            look="primary"
+            className="large whole"
+            icon="passkey"
+            busy={busy}
+            disabled={busy}
+            onClick={() => proceed(register)}
+          >
+            Create a passkey
+          </Button>
+        )}
+        {state === 'passkey' && !hasPasskeys() && (
+          <p className="wrong">This browser has no passkeys, or this address cannot use them. Use another browser.</p>
+        )}
+        {error && (
           <p className="wrong" role="alert">
             <Icon name="alert" />
             {error}
@@ -78,4 +78,10 @@ export default function Join() {
       </div>
     </main>
   )
+}
+
+const TEXTS: Record<State, string> = {
+  link: 'This link works once, in this browser.',
+  passkey: 'Create a passkey. You sign in with it from now on; there is no password.',
+  used: 'It was used, it is older than an hour, or it is incomplete. Ask the person who sent it for another one.',
 }

@@ -32,6 +32,7 @@ export default function MySessions() {
     mutationFn: (id: string) => api.post(`/v1/operator_sessions/${id}/end`),
     onSuccess: () => client.invalidateQueries({ queryKey: ['operator-sessions'] }),
   })
+  const rows = data?.data.filter(({ ended_at }) => ended_at === null)
   return (
     <div className="stack">
       <Title title="My sessions" count="Where you are signed in to this console" />
@@ -42,20 +43,20 @@ export default function MySessions() {
         ) : (
           <Loading rows={2} />
         ))}
-      {data?.data.length === 0 && <Empty icon="monitor" title="There are no sessions." />}
-      {data && data.data.length > 0 && (
+      {rows?.length === 0 && <Empty icon="monitor" title="There are no sessions." />}
+      {rows && rows.length > 0 && (
         <Table
           caption="My sessions"
-          rows={data.data}
+          rows={rows}
           idOf={row => row.id}
           columns={[
             {
               head: 'Device',
               className: 'name-cell',
-              cell: ({ user_agent, current }) => (
+              cell: ({ user_agent, is_current }) => (
                 <span className="bar tight strong">
                   {deviceOf(user_agent)}
-                  {current && (
+                  {is_current && (
                     <Tag tone="ok" icon="check">
                       This one
                     </Tag>
@@ -70,8 +71,8 @@ export default function MySessions() {
               head: 'End',
               hideHead: true,
               className: 'actions',
-              cell: ({ id, current }) =>
-                !current && (
+              cell: ({ id, is_current }) =>
+                !is_current && (
                   <Button look="stop-quiet" icon="stop" disabled={end.isPending} onClick={() => end.mutate(id)}>
                     End session
                   </Button>

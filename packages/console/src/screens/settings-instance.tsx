@@ -6,6 +6,13 @@ import { Empty, Failed, Loading } from '../parts/states.tsx'
 import { Table } from '../parts/table.tsx'
 import type { Instance } from '../wire.ts'
 
+/** A finding of `stagedoor doctor`. */
+interface Finding {
+  check: string
+  result: 'ok' | 'warn' | 'fail'
+  detail: string
+}
+
 const LEVELS = {
   ok: ['ok', 'check'],
   warn: ['acting', 'alert'],
@@ -15,7 +22,7 @@ const LEVELS = {
 export function InstanceSettings() {
   const { data, error, refetch } = useQuery({
     queryKey: ['instance'],
-    queryFn: ({ signal }) => api.get<Instance>('/v1/instance', {}, signal),
+    queryFn: ({ signal }) => api.get<Instance & { findings?: Finding[] }>('/v1/instance', {}, signal),
   })
   if (!data)
     return error ? (
@@ -36,12 +43,12 @@ export function InstanceSettings() {
           ]}
         />
       </section>
-      {data.findings.length > 0 && (
+      {data.findings && (
         <section className="stack-tight">
           <h2>What the doctor found</h2>
           {data.findings.map(({ check, result, detail }) => (
             <Note key={`${check} ${detail}`} tone={LEVELS[result][0]} icon={LEVELS[result][1]}>
-              {detail}
+              <span className="strong">{check}</span> {detail}
             </Note>
           ))}
         </section>

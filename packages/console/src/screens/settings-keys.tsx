@@ -32,7 +32,15 @@ export function Keys() {
         <div className="spread">
           <div>
             <h2>Secret keys</h2>
-            <p className="dim">Your backends call the API with them.</p>
+            <p className="dim">
+              Your backends call the API with them.
+              {!may('CreateSecretKey') && (
+                <>
+                  {' '}
+                  Create one next to the server: <code>stagedoor keys create</code>
+                </>
+              )}
+            </p>
           </div>
           {may('CreateSecretKey') && (
             <Button look="primary" icon="plus" onClick={() => setCreating(true)}>
@@ -48,7 +56,7 @@ export function Keys() {
           ))}
         {data && data.data.length === 0 && (
           <Empty icon="key" title="There are no secret keys yet.">
-            <p className="dim">Create one for each backend, with the rights that it needs.</p>
+            <p className="dim">Create one for each backend, with the rights that it needs: stagedoor keys create.</p>
           </Empty>
         )}
         {data && data.data.length > 0 && <KeyTable keys={data.data} />}

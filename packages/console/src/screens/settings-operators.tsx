@@ -48,6 +48,13 @@ export function Operators() {
   )
 }
 
+/** Where a role comes from. */
+const SOURCES: Record<Operator['role_source'], string> = {
+  claim: 'From the identity provider',
+  link: 'Invited',
+  development: 'Link of stagedoor dev',
+}
+
 function OperatorTable({ operators }: { operators: Operator[] }) {
   const { may, me, withStepUp } = useSession()
   const client = useQueryClient()
@@ -78,7 +85,7 @@ function OperatorTable({ operators }: { operators: Operator[] }) {
             cell: ({ role, role_source }) => (
               <span className="who">
                 <span>{roleNames[role]}</span>
-                <span className="who-detail">{role_source}</span>
+                <span className="who-detail">{SOURCES[role_source]}</span>
               </span>
             ),
           },
@@ -147,8 +154,7 @@ function Invite({ onClose }: { onClose(): void }) {
   const [email, setEmail] = useState('')
   const [role, setRole] = useState<Role>('support')
   const invite = useMutation({
-    mutationFn: () =>
-      withStepUp(() => api.post<{ url: string }>('/v1/operators/invite', { email: email.trim(), role })),
+    mutationFn: () => withStepUp(() => api.post<{ link: string }>('/v1/operators', { email: email.trim(), role })),
   })
   if (invite.data)
     return (
@@ -163,10 +169,10 @@ function Invite({ onClose }: { onClose(): void }) {
             className="input mono"
             readOnly
             aria-label="Link"
-            value={invite.data.url}
+            value={invite.data.link}
             onFocus={event => event.target.select()}
           />
-          <Copy text={invite.data.url} label="Copy link" look="primary" />
+          <Copy text={invite.data.link} label="Copy link" look="primary" />
         </div>
         <div className="bar end">
           <Button onClick={onClose}>Close</Button>

@@ -36,22 +36,17 @@ export default function SignInAgain({ why, done }: Asked) {
       open
       onClose={() => done(false)}
     >
-      {host !== null ? (
+      {(host !== null || me.settings.environment === 'development') && (
         <form method="post" action="/console/login" target="_blank" rel="noopener" onSubmit={() => setWaiting(true)}>
           <input type="hidden" name="return_to" value="/console/signed-in" />
           {why === 'step-up' && <input type="hidden" name="step_up" value="1" />}
           <Button look="primary" className="large whole" type="submit">
-            Continue with {host}
+            {host === null ? 'Continue without a passkey' : `Continue with ${host}`}
           </Button>
         </form>
-      ) : (
-        <Button
-          look="primary"
-          className="large whole"
-          icon="passkey"
-          disabled={!hasPasskeys()}
-          onClick={() => void withPasskey()}
-        >
+      )}
+      {host === null && (
+        <Button className="large whole" icon="passkey" disabled={!hasPasskeys()} onClick={() => void withPasskey()}>
           Use your passkey
         </Button>
       )}

@@ -16,31 +16,18 @@ interface Ways {
   operators: boolean
 }
 
-const ERRORS: Record<string, [title: string, text: string]> = {
-  cancelled: ['You cancelled the sign-in', 'Nothing has changed. Try again when you like.'],
-  no_role: ['You have no role here', 'None of your groups has a role in this console. Ask a person who manages them.'],
-  clock: [
-    'The clocks differ',
-    'The clock of this server and of your identity provider differ too much. Ask the person who runs this server.',
-  ],
-  idp_unavailable: ['Your identity provider does not answer', 'Acting sessions continue. Try again in a moment.'],
-  expired: ['The sign-in took too long', 'Try again.'],
-  failed: ['The sign-in failed', 'Try again. If it fails again, ask the person who runs this server.'],
-}
-
 /** Only paths of the console: a link must not lead elsewhere. */
 export function safeReturn(path: string | undefined): string {
   return path !== undefined && /^\/console(\/[\w\-./~%]*)?(\?[^#\\]*)?$/.test(path) ? path : '/console/live'
 }
 
 export default function SignIn() {
-  const { return_to, error, groups } = useSearch({ strict: false }) as Search
+  const { return_to } = useSearch({ strict: false }) as Search
   const returnTo = safeReturn(return_to)
   const ways = useWays(returnTo)
   useEffect(() => {
     document.title = 'Sign in · Stagedoor'
   }, [])
-  const [title, text] = (error && (ERRORS[error] ?? ERRORS['failed'])) || []
   return (
     <main className="sign-in">
       <div className="card sign-in-card">
@@ -52,23 +39,13 @@ export default function SignIn() {
           </svg>
           <h1>Stagedoor</h1>
         </div>
-        {title && (
-          <div className="note stop" role="alert">
-            <Icon name="alert" />
-            <div>
-              <p className="strong">{title}</p>
-              <p>{text}</p>
-              {groups && <p>Your groups: {groups}</p>}
-            </div>
-          </div>
-        )}
         {ways && <Choose ways={ways} returnTo={returnTo} />}
       </div>
     </main>
   )
 }
 
-/** Asks who is signed in. The refusal names the ways to sign in; by default that is the identity provider. */
+/** Asks who is signed in. The refusal names the ways to sign in; if it names none, the page offers both. */
 function useWays(returnTo: string): Ways | undefined {
   const [ways, setWays] = useState<Ways>()
   useEffect(() => {
@@ -83,7 +60,7 @@ function useWays(returnTo: string): Ways | undefined {
 function waysOf({ idp_host, passkeys, operators }: Record<string, unknown>): Ways {
   const host = typeof idp_host === 'string' ? idp_host : null
   if (host === null && passkeys === undefined)
-    return { idp_host: 'your identity provider', passkeys: false, operators: true }
+    return { idp_host: 'your identity provider', passkeys: true, operators: true }
   return { idp_host: host, passkeys: passkeys === true, operators: operators !== false }
 }
 
