@@ -73,8 +73,6 @@ RULES: set[tuple[str, str | None]] = {
     ("policy_test_failed", None),
     ("policy_changed_meanwhile", None),
     ("policy_ends_sessions", None),
-    # A signing key is rotated or removed only when no verifier needs the old one.
-    ("request_invalid", None),
     # An object that has ended cannot be changed.
     ("actor_token_cannot_be_revoked_code", None),
     ("sign_in_token_cannot_be_revoked_code", None),
