@@ -77,7 +77,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     if (!pathname.startsWith('/console/api/v1/')) return json(response, 404, notFound)
     const path = `${pathname.slice('/console/api'.length)}${url.search}`
     const method = request.method ?? 'GET'
-    if (await answers(method, path, body, request, response)) return
+    if (await answers(method, path, body, response)) return
     const answer = await call(method, path, namedActor(path, body))
     json(response, answer.status, answer.body)
   }

@@ -1,18 +1,12 @@
 /** Answers, from existing operations, what the server’s own operations for the console answer in the same shape. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Call } from './serve.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: any object of the API
 type Any = any
 
 /** Answers a request, if it is one of those. @returns false if the request is for the server */
-type Answers = (
-  method: string,
-  path: string,
-  body: Any,
-  request: IncomingMessage,
-  response: ServerResponse,
-) => Promise<boolean>
+type Answers = (method: string, path: string, body: Any, response: ServerResponse) => Promise<boolean>
 
 export function standIns(call: Call, operator: { id: string; sub: string; name: string; email: string }): Answers {
   const get = async (path: string): Promise<Any> => (await call<Any>('GET', path)).body
@@ -59,10 +53,10 @@ export function standIns(call: Call, operator: { id: string; sub: string; name: 
     'GET /v1/operator_sessions': async () => ({ data: sessionsOf(operator), total_count: 2 }),
     'POST /v1/operators': async () => ({ link: 'https://console.example.com/console/join#bBOl7XcQ3lkT2aXn0Q1z' }),
   }
-  return async (method, path, body, request, response) => {
+  return async (method, path, body, response) => {
     const { pathname, searchParams } = new URL(path, 'http://api')
     if (pathname === '/v1/acting/stream') {
-      await stream(() => acting(new URLSearchParams()), request, response)
+      await stream(() => acting(new URLSearchParams()), response).catch(() => response.destroy())
       return true
     }
     const event = /^\/v1\/audit_events\/(aev\w*_\w+|evt_\w+)$/.exec(pathname)?.[1]
@@ -128,22 +122,21 @@ function statsOf(events: Any[]): object {
   return { object: 'stats', minutes }
 }
 
-/** Compares the list with itself every fifth of a second. */
-async function stream(read: () => Promise<Any[]>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Compares the list with itself, five times a second. */
+async function stream(read: () => Promise<Any[]>, response: ServerResponse): Promise<void> {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   const send = (event: string, data: unknown) => response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
-  let known = new Map((await read()).map(row => [row.id, row]))
+  const byId = async () => new Map((await read()).map(row => [row.id, row]))
+  let known = await byId()
   send('ready', {})
-  const timer = setInterval(async () => {
-    const now = new Map((await read().catch(() => [...known.values()])).map(row => [row.id, row]))
+  while (!response.destroyed) {
+    await new Promise(resolve => setTimeout(resolve, 200))
+    const now = await byId()
     for (const [id, row] of now) if (!known.has(id)) send('begun', row)
     for (const id of known.keys())
       if (!now.has(id)) send('ended', { session_id: id, status: 'revoked', ended_at: Date.now() })
     known = now
-  }, 200)
-  const stop = () => clearInterval(timer)
-  response.on('close', stop)
-  if (request.destroyed || response.destroyed) stop()
+  }
 }
 
 const DAY = 86_400_000
