@@ -113,6 +113,8 @@ export interface TestServerOptions {
   realTime?: boolean
   /** Whether every answer is checked against the contract. Default: `true`. */
   checkResponses?: boolean
+  /** The folder with the built files of a console. */
+  consoleFolder?: string
 }
 
 /** Starts a real server on a real database file, called in process or, after `listen`, over HTTP on a free port. */
@@ -137,6 +139,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     ...(options.realTime ? {} : { clock }),
     log,
     checkResponses: options.checkResponses ?? true,
+    consoleFolder: options.consoleFolder,
   })
 
   const call: TestServer['call'] = async (method, path, body, headers = {}) => {

@@ -60,6 +60,8 @@ export interface ServerOptions {
    * settings leave no trace in the database. Default: `true`.
    */
   serves?: boolean
+  /** The folder with the built files of the console. Default: the build of this copy, if there is one. */
+  consoleFolder?: string | undefined
 }
 
 /**
@@ -124,7 +126,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     {
       ...edge,
       pages,
-      console: consoleOptions(config),
+      console: consoleOptions(config, options),
       trustedProxies: trustedProxies(config.trusted_proxies),
       checkResponses: options.checkResponses ?? services.settings.environment === 'development',
       packagesDirectory: config.packages_directory,
@@ -219,6 +221,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       public_url: config.public_url ?? `http://${config.host}:${config.port}`,
       console_url: consoleUrl(config),
       console_checks_host: config.console_url !== undefined || config.environment === 'development',
+      idp_host: config.operator_issuer === undefined ? null : new URL(config.operator_issuer).host,
       sign_in_url: config.sign_in_url,
       accept_page: config.accept_page,
       sign_in_tokens: config.sign_in_tokens,
@@ -308,7 +311,7 @@ function appliesScopeOf({ scope_origins, environment }: Config): (origin: string
 }
 
 /** Returns the settings of the console; undefined if there is none. */
-function consoleOptions(config: Config): ConsoleOptions | undefined {
+function consoleOptions(config: Config, options: ServerOptions): ConsoleOptions | undefined {
   if (!hasConsole(config)) return undefined
   const { operator_issuer: issuer, operator_client_id: client_id, operator_client_secret: client_secret } = config
   const provider =
@@ -324,7 +327,7 @@ function consoleOptions(config: Config): ConsoleOptions | undefined {
           actor_sub: config.operator_actor_sub,
         }
   const isAlwaysOn = config.console === 'on' || config.environment === 'development' || provider !== undefined
-  return { isAlwaysOn, provider, folder: findBuild() }
+  return { isAlwaysOn, provider, folder: options.consoleFolder ?? findBuild() }
 }
 
 function purging({ retention_days }: Config, { metrics, log }: Telemetry): PurgeOptions | undefined {

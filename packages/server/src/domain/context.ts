@@ -103,6 +103,8 @@ export interface Settings {
   console_url: string
   /** Whether the console answers only there: a proxy passes on the header Host. */
   console_checks_host: boolean
+  /** The host of the identity provider with which operators sign in; null if there is none. */
+  idp_host: string | null
   /** The app's page that receives tickets. */
   sign_in_url: string
   /** Whether opening a ticket shows a confirmation page or redirects the browser at once. */

@@ -1,6 +1,7 @@
+import { getConsoleMe } from '../../contract/console.ts'
 import { ApiError } from '../../contract/errors.ts'
 import type { Operation } from '../../contract/operation.ts'
-import type { Settings } from '../../domain/context.ts'
+import type { Context, Settings } from '../../domain/context.ts'
 import { authenticateOperator } from '../../domain/operator-sessions.ts'
 import { assertRole } from '../../domain/operators.ts'
 import type { Call } from '../call.ts'
@@ -60,9 +61,19 @@ export async function authenticateConsole(call: Call): Promise<undefined> {
   const { operation, ctx, url, header, headers, limits } = call
   ctx.caller.principal = { type: 'operator', id: null }
   assertFromConsole(ctx.settings, header, url, operation)
-  const operator = await authenticateOperator(ctx, sessionSecret(header), !operation.stream)
+  const operator = await authenticateOperator(ctx, sessionSecret(header), !operation.stream).catch(async error => {
+    throw operation.id === getConsoleMe.id ? await withWayIn(ctx, error) : error
+  })
   if (!operation.neverShed) limits.countOperator(operator.id, headers)
   assertRole(operation, operator.role)
+}
+
+/** Adds how operators sign in, for the sign-in page: it has no session, and asks for it. */
+async function withWayIn({ settings, store }: Context, error: unknown): Promise<unknown> {
+  if (!(error instanceof ApiError) || error.code !== 'operator_session_invalid') return error
+  const { idp_host } = settings
+  const sign_in = idp_host !== null ? 'provider' : (await store.operators.exist()) ? 'passkey' : 'none'
+  return new ApiError(error.code, { meta: { sign_in, idp_host } })
 }
 
 /** Checks a request of a page of the console that needs no session. @throws ApiError as `assertFromConsole`, and too_many_requests */

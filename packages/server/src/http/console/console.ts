@@ -15,6 +15,6 @@ export function mountConsole(http: Http): void {
     settings && new IdentityProvider(settings, `${console_url}/console/callback`, () => services.clock.now())
   mountLogin(http, provider)
   mountPasskeys(http)
-  mountMe(http, provider)
+  mountMe(http)
   mountAssets(http, provider)
 }

@@ -4,12 +4,11 @@ import { roleMayCall } from '../../domain/operators.ts'
 import { reasonCategories } from '../../domain/policy-categories.ts'
 import { getPolicy } from '../../domain/policy-changes.ts'
 import { type Http, mount } from '../mount.ts'
-import type { IdentityProvider } from './provider.ts'
 
 /** Default duration of acting, in seconds. */
 const DEFAULT_DURATION = 900
 
-export function mountMe(http: Http, provider: IdentityProvider | undefined): void {
+export function mountMe(http: Http): void {
   mount(http, getConsoleMe, async ctx => {
     const { operator, principal } = ctx.caller
     if (!operator) throw new ApiError('operator_session_invalid')
@@ -31,7 +30,7 @@ export function mountMe(http: Http, provider: IdentityProvider | undefined): voi
         default_duration: Math.min(DEFAULT_DURATION, settings.actor_session_max_seconds),
         max_duration: settings.actor_session_max_seconds,
         reason_categories: reasonCategories(policy.policy_text),
-        idp_host: provider?.host ?? null,
+        idp_host: settings.idp_host,
         scope_understood: settings.appliesScope(new URL(settings.sign_in_url).origin),
       },
     }

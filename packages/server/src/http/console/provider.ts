@@ -30,10 +30,6 @@ export class IdentityProvider {
     this.#origins = new Set([new URL(options.issuer).origin])
   }
 
-  get host(): string {
-    return new URL(this.#options.issuer).host
-  }
-
   /** The origins to which a sign-in redirects the browser. */
   get origins(): string[] {
     return [...this.#origins]
