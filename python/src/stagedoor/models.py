@@ -596,17 +596,17 @@ class InstanceSetting(Model):
 
 class InviteOperatorRequestBodyTypedDict(TypedDict):
     email: str
-    """Identifies the operator. No e-mail is sent."""
+    """An e-mail address: it identifies the operator. No e-mail is sent."""
     role: Literal["viewer", "support", "approver", "admin"]
-    """What the operator may do in the console: docs/guides/console.md lists it."""
+    """What the operator may do in the console: docs/guides/console-sign-in.md lists it."""
     name: NotRequired[str | None]
 
 
 class InviteOperatorRequestBody(RequestModel):
     email: str
-    """Identifies the operator. No e-mail is sent."""
+    """An e-mail address: it identifies the operator. No e-mail is sent."""
     role: Literal["viewer", "support", "approver", "admin"]
-    """What the operator may do in the console: docs/guides/console.md lists it."""
+    """What the operator may do in the console: docs/guides/console-sign-in.md lists it."""
     name: str | None = None
 
 
@@ -620,7 +620,7 @@ class InvitedOperator(Model):
     actor_sub: str
     """The `sub` with which the operator acts."""
     role: Literal["viewer", "support", "approver", "admin"] | str
-    """What the operator may do in the console: docs/guides/console.md lists it."""
+    """What the operator may do in the console: docs/guides/console-sign-in.md lists it."""
     role_source: Literal["claim", "link", "development"] | str
     """Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`."""
     name: str | None
@@ -696,7 +696,7 @@ class Operator(Model):
     actor_sub: str
     """The `sub` with which the operator acts."""
     role: Literal["viewer", "support", "approver", "admin"] | str
-    """What the operator may do in the console: docs/guides/console.md lists it."""
+    """What the operator may do in the console: docs/guides/console-sign-in.md lists it."""
     role_source: Literal["claim", "link", "development"] | str
     """Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`."""
     name: str | None
@@ -713,7 +713,7 @@ class OperatorSession(Model):
     id: str
     operator_id: str
     role: Literal["viewer", "support", "approver", "admin"] | str
-    """What the operator may do in the console: docs/guides/console.md lists it."""
+    """What the operator may do in the console: docs/guides/console-sign-in.md lists it."""
     is_current: bool
     """Whether the request came from this session."""
     auth_at: Milliseconds | None

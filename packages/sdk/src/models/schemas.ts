@@ -465,9 +465,9 @@ export type InstanceSetting = {
 }
 
 export type InviteOperatorRequestBody = {
-  /** Identifies the operator. No e-mail is sent. */
+  /** An e-mail address: it identifies the operator. No e-mail is sent. */
   email: string
-  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  /** What the operator may do in the console: docs/guides/console-sign-in.md lists it. */
   role: 'viewer' | 'support' | 'approver' | 'admin'
   name?: string | undefined
 }
@@ -481,7 +481,7 @@ export type InvitedOperator = {
   sub: string
   /** The `sub` with which the operator acts. */
   actorSub: string
-  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  /** What the operator may do in the console: docs/guides/console-sign-in.md lists it. */
   role: 'viewer' | 'support' | 'approver' | 'admin'
   /** Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`. */
   roleSource: 'claim' | 'link' | 'development'
@@ -561,7 +561,7 @@ export type Operator = {
   sub: string
   /** The `sub` with which the operator acts. */
   actorSub: string
-  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  /** What the operator may do in the console: docs/guides/console-sign-in.md lists it. */
   role: 'viewer' | 'support' | 'approver' | 'admin'
   /** Where the role comes from: the identity provider, an invitation, or the link of `stagedoor dev`. */
   roleSource: 'claim' | 'link' | 'development'
@@ -580,7 +580,7 @@ export type OperatorSession = {
   object: 'operator_session'
   id: string
   operatorId: string
-  /** What the operator may do in the console: docs/guides/console.md lists it. */
+  /** What the operator may do in the console: docs/guides/console-sign-in.md lists it. */
   role: 'viewer' | 'support' | 'approver' | 'admin'
   /** Whether the request came from this session. */
   isCurrent: boolean

@@ -101,7 +101,7 @@ const definitions = {
     status: 503,
     message: 'Identity provider unavailable',
     long_message:
-      'The identity provider does not answer, so nobody can sign in to the console now. Acting sessions continue.',
+      'The identity provider does not answer, so operators cannot sign in to the console now. Acting sessions continue.',
     action: 'Try again shortly. `stagedoor sessions revoke` works without the console.',
   },
   operator_link_invalid: {

@@ -7,7 +7,7 @@ import { cursorOf, Id, listOf, Milliseconds, operation, pagedQuery, ROLES } from
 
 export const OperatorRole = z
   .enum(ROLES)
-  .describe('What the operator may do in the console: docs/guides/console.md lists it.')
+  .describe('What the operator may do in the console: docs/guides/console-sign-in.md lists it.')
 
 export const Operator = z
   .strictObject({
@@ -88,11 +88,12 @@ export const inviteOperator = operation({
   body: z
     .strictObject({
       email: z
-        .email()
+        .string()
         .max(254)
+        .refine(text => z.email().safeParse(text).success, { params: { code: 'value' }, error: 'an e-mail address' })
         .transform(text => normalEmail(text))
-        .meta({ type: 'string', format: 'email' })
-        .describe('Identifies the operator. No e-mail is sent.'),
+        .meta({ type: 'string' })
+        .describe('An e-mail address: it identifies the operator. No e-mail is sent.'),
       role: OperatorRole,
       name: z.string().min(1).max(200).optional(),
     })

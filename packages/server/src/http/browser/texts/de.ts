@@ -68,7 +68,7 @@ export const de: Texts = {
     },
     operator_sign_in_refused: {
       title: 'Die Anmeldung ist nicht gelungen',
-      text: 'Sie sind nicht angemeldet: {why}. Öffnen Sie die Konsole, und versuchen Sie es noch einmal.',
+      text: 'Die Anmeldung wurde abgebrochen oder nicht anerkannt. Öffnen Sie die Konsole, und versuchen Sie es noch einmal.',
       fix: 'Die Ursache steht im Log des Servers, unter der Trace-ID.',
     },
     identity_provider_unavailable: {

@@ -84,7 +84,7 @@ export const en = {
     },
     identity_provider_unavailable: {
       title: 'Your identity provider does not answer',
-      text: 'Nobody can sign in to the console right now. Acting sessions continue. Try again shortly.',
+      text: 'Operators cannot sign in to the console right now. Acting sessions continue. Try again shortly.',
       fix: 'Check that the server reaches STAGEDOOR_OPERATOR_ISSUER. `stagedoor sessions revoke` ends sessions without the console.',
     },
     origin_invalid: {
