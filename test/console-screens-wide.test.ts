@@ -11,6 +11,7 @@ describe('the console on a wide screen, in each state, in light and dark', () =>
     site = await startConsoleSite()
     states = statesOf(await seed(site))
     browser = await launchBrowser()
+    await site.signIn(browser.page)
     await browser.page.setViewportSize({ width: 1_280, height: 800 })
     await reportViolations(browser)
   })

@@ -1,6 +1,6 @@
 /** Every screen of the console in every state, and what a test looks at in each. */
 import assert from 'node:assert/strict'
-import type { Page, Route } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import type { Browser } from './support/browser.ts'
 import type { ConsoleSite, Person } from './support/console.ts'
 import { patience } from './support/time.ts'
@@ -11,7 +11,7 @@ export interface State {
   /** Shown when the state is there. */
   text: string | RegExp
   /** Prepares what the server answers. */
-  before?(page: Page): Promise<unknown>
+  before?(page: Page, site: ConsoleSite): Promise<unknown>
   /** What a person does then. */
   act?(page: Page): Promise<unknown>
 }
@@ -43,11 +43,10 @@ interface Me {
   operations: string[]
 }
 
-const changeMe = (change: (me: Me) => Me) => (page: Page) =>
-  page.route(ME, async (route: Route) => {
-    const answer = await route.fetch()
-    await route.fulfill({ json: change((await answer.json()) as Me) })
-  })
+const changeMe = (change: (me: Me) => Me) => async (page: Page, site: ConsoleSite) => {
+  const json = change((await site.me()) as Me)
+  await page.route(ME, route => route.fulfill({ json }))
+}
 
 /** The operator has a role that may do nothing but these operations. */
 const only = (role: string, operations: string[]) => changeMe(me => ({ ...me, role, operations }))
@@ -281,7 +280,7 @@ export async function checkState(state: State, site: ConsoleSite, browser: Brows
   browser.errors.length = 0
   try {
     await page.emulateMedia({ colorScheme: 'light' })
-    await state.before?.(page)
+    await state.before?.(page, site)
     await page.goto(site.url + state.path)
     await page.locator('h1, .skeleton').first().waitFor()
     if (state.text !== '') await page.getByText(state.text).first().waitFor()

@@ -17,6 +17,7 @@ describe('the console, at work', () => {
   after(() => site?.[Symbol.asyncDispose]())
   beforeEach(async () => {
     browser = await launchBrowser()
+    await site.signIn(browser.page)
     await reportViolations(browser)
   })
   afterEach(() => browser?.[Symbol.asyncDispose]())

@@ -1,39 +1,52 @@
-/** A server with data as support teams have it, and the console in front of it. */
+/** A server with data as support teams have it, and its console. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startConsole } from '../../packages/console/dev/serve.ts'
+import type { Page } from 'playwright-core'
 import type { Role } from '../../packages/server/src/contract/operation.ts'
 import { buildConsole } from '../../scripts/build-console.ts'
-import { type ListeningServer, SECRET_KEY, startServer } from './server.ts'
+import { FROM_CONSOLE, operatorOf } from './operators.ts'
+import { expectOk, type ListeningServer, startServer } from './server.ts'
 
 export interface ConsoleSite extends AsyncDisposable {
   server: ListeningServer
-  /** The address of the console: `http://127.0.0.1:4180/console`. */
+  /** The address of the console: `http://localhost:4180/console`. */
   url: string
   /** The `sub` of the operator who is signed in. */
   operatorSub: string
+  /** Signs the operator in, in the browser of a page. */
+  signIn(page: Page): Promise<void>
+  /** Returns the answer of `GET /console/api/me`. */
+  me(): Promise<object>
 }
 
-/** Builds the console, starts a server, and shows the console to a browser that is signed in as an operator. */
-export async function startConsoleSite(options: { role?: Role; settings?: object } = {}): Promise<ConsoleSite> {
+const OLIVIA = { sub: 'olivia@support.example', name: 'Olivia Park', email: 'olivia@support.example' }
+
+/** Builds the console, and starts a server that serves it, with an operator who is signed in. */
+export async function startConsoleSite(role: Role = 'admin'): Promise<ConsoleSite> {
   const folder = mkdtempSync(join(tmpdir(), 'stagedoor-console-'))
-  const build = join(folder, 'console')
-  buildConsole(build)
+  const consoleFolder = join(folder, 'console')
+  buildConsole(consoleFolder)
   const server = await startServer({
-    env: {
-      STAGEDOOR_SIGNING_ALG: 'EdDSA',
-      STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in',
-    },
-    checkResponses: false,
+    env: { STAGEDOOR_SIGNING_ALG: 'EdDSA', STAGEDOOR_SIGN_IN_URL: 'http://127.0.0.1:4101/sign-in' },
+    consoleFolder,
   })
-  const shown = await startConsole({ serverURL: server.url, secretKey: SECRET_KEY, build, ...options })
+  const { cookie } = await operatorOf(server, role, OLIVIA)
+  const [name = '', value = ''] = cookie.split('=')
+  const origin = server.url.replace('127.0.0.1', 'localhost')
   return {
     server,
-    url: shown.url,
-    operatorSub: shown.operatorSub,
+    url: `${origin}/console`,
+    operatorSub: OLIVIA.sub,
+    async signIn(page) {
+      const session = { domain: 'localhost', path: '/', secure: true, httpOnly: true, sameSite: 'Strict' as const }
+      await page.context().addCookies([{ name, value, ...session }])
+    },
+    async me() {
+      const headers = { ...FROM_CONSOLE, origin, host: new URL(origin).host, cookie }
+      return expectOk(await server.call('GET', '/console/api/me', undefined, headers))
+    },
     async [Symbol.asyncDispose]() {
-      await shown[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },
