@@ -1,9 +1,4 @@
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from '@simplewebauthn/server'
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simplewebauthn/server'
 import * as contract from '../../contract/console.ts'
 import { ApiError } from '../../contract/errors.ts'
 import type { Context } from '../../domain/context.ts'
@@ -23,6 +18,9 @@ import { currentOperator, forgetSignIn, keepSession, keepSignIn, pathOf, signInS
 
 /** How operators without an identity provider register a passkey, sign in and step up with it (WebAuthn Level 3). */
 
+/** Loaded when it is first used: it takes longer to load than most of the command. */
+const webauthn = () => import('@simplewebauthn/server')
+
 /** How long the dialog of the browser stays open, in ms. */
 const DIALOG = 300_000
 /** EdDSA, ES256, RS256. */
@@ -38,6 +36,7 @@ export function mountPasskeys(http: Http): void {
     const secret = await beginSignIn(ctx, { kind: 'passkey', return_to, session, step_up })
     cookies.push(keepSignIn(secret))
     const known = step_up && session ? await ctx.store.operators.passkeysOf(session.id) : []
+    const { generateAuthenticationOptions } = await webauthn()
     const options = await generateAuthenticationOptions({
       rpID: rpOf(ctx),
       challenge: new Uint8Array(challengeOf(secret)),
@@ -76,6 +75,7 @@ async function registration(ctx: Context, header: HeaderReader) {
   const { operator_id } = await findSignIn(ctx, secret, 'join')
   const operator = await getOperator(ctx, { id: operator_id ?? '' })
   const name = operator.email ?? operator.id
+  const { generateRegistrationOptions } = await webauthn()
   return generateRegistrationOptions({
     rpName: 'Stagedoor',
     rpID: rpOf(ctx),
@@ -91,9 +91,10 @@ async function registration(ctx: Context, header: HeaderReader) {
 }
 
 async function register(ctx: Context, signIn: OperatorSignInRecord, challenge: Buffer, response: object) {
+  const { verifyRegistrationResponse } = await webauthn()
   const { verified, registrationInfo } = await checked(
     verifyRegistrationResponse({
-      response: response as never,
+      response: response as RegistrationResponseJSON,
       expectedChallenge: encoded(challenge),
       expectedOrigin: ctx.settings.console_url,
       expectedRPID: rpOf(ctx),
@@ -121,9 +122,10 @@ async function use(ctx: Context, signIn: OperatorSignInRecord, challenge: Buffer
   const id = (response as { id?: unknown }).id
   const passkey = typeof id === 'string' ? await ctx.store.operators.findPasskey(id) : undefined
   if (!passkey) throw invalid('it is not registered here')
+  const { verifyAuthenticationResponse } = await webauthn()
   const { verified, authenticationInfo } = await checked(
     verifyAuthenticationResponse({
-      response: response as never,
+      response: response as AuthenticationResponseJSON,
       expectedChallenge: encoded(challenge),
       expectedOrigin: ctx.settings.console_url,
       expectedRPID: rpOf(ctx),
