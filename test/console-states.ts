@@ -66,7 +66,7 @@ const stepUp = (page: Page) =>
 
 const press = (name: string | RegExp) => (page: Page) => page.getByRole('button', { name }).first().click()
 
-const WITH_IDP = { idp_host: 'accounts.example.com', passkeys: false, operators: true }
+const WITH_IDP = { sign_in: 'provider', idp_host: 'accounts.example.com' }
 
 /** Returns the states, for users with these ids. */
 export function statesOf(ids: Record<Person, string>): State[] {
@@ -240,7 +240,7 @@ function settingsStates(): State[] {
       act: press('Create key'),
     },
     { name: 'settings, empty', path: '/settings', text: 'There are no secret keys yet.', before: empty },
-    { name: 'settings, operators', path: '/settings?tab=operators', text: 'Sam Okafor' },
+    { name: 'settings, operators', path: '/settings?tab=operators', text: 'From the identity provider' },
     { name: 'settings, instance', path: '/settings?tab=instance', text: 'STAGEDOOR_PUBLIC_URL' },
     { name: 'settings, forbidden', path: '/settings', text: 'This needs the role Admin.', before: only('support', []) },
     { name: 'my sessions', path: '/sessions', text: 'This one' },
@@ -254,7 +254,7 @@ function outsideStates(): State[] {
       name: 'sign in, nobody can',
       path: '/live',
       text: 'Ask the person who runs this server for access',
-      before: signedOut({ idp_host: null, passkeys: false, operators: false }),
+      before: signedOut({ sign_in: 'none', idp_host: null }),
     },
     { name: 'join', path: '/join#token', text: 'This link works once' },
     { name: 'nowhere', path: '/nowhere', text: 'This page does not exist' },

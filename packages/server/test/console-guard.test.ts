@@ -351,7 +351,10 @@ describe('step-up', () => {
     'RevokeAllSessions',
     'PutPolicy',
     'RollbackPolicy',
+    'CreateSecretKey',
     'RevokeSecretKey',
+    'RotateSigningKeys',
+    'RemoveSigningKey',
     'InviteOperator',
     'DisableOperator',
     'EnableOperator',
@@ -366,6 +369,9 @@ describe('step-up', () => {
       PutPolicy: { text: '' },
       RollbackPolicy: { version: 0 },
       InviteOperator: { email: 'a@example.com', role: 'viewer' },
+      CreateSecretKey: { name: 'another' },
+      RotateSigningKeys: {},
+      RemoveSigningKey: {},
     }
     const needing = new Set<string>()
     for (const operation of forAnyOperator.filter(({ method }) => method !== 'get')) {

@@ -24,7 +24,7 @@ const MAY_DO: Record<string, string[]> = {
     ...['GetActorTokenList', 'GetActorToken', 'GetUserList', 'GetUsersCount', 'GetUser', 'ListActors', 'GetActor'],
     ...['ListTeams', 'GetTeam', 'ListTags', 'GetTag', 'GetPolicy', 'ListPolicyVersions', 'ListActing', 'FollowActing'],
     ...['GetSessionList', 'GetSession', 'Search', 'GetJWKS', 'GetAuditEventList', 'ExportAuditEvents', 'GetAuditEvent'],
-    ...['GetRefusedRequestsList', 'GetStats'],
+    ...['GetRefusedRequestsList', 'GetStats', 'ListOperatorSessions', 'EndOperatorSession'],
   ],
   'support approver admin': ['CreateActorToken', 'RevokeActorToken', 'ExplainPolicy', 'RevokeSession'],
   'approver admin': ['RevokeSignInToken', 'RevokeAllSessions'],
@@ -44,14 +44,16 @@ const MAY_DO: Record<string, string[]> = {
     ...['ListJWTTemplates', 'CreateJWTTemplate', 'GetJWTTemplate', 'UpdateJWTTemplate', 'DeleteJWTTemplate'],
     ...[
       'GetSecretKeyList',
+      'CreateSecretKey',
       'RevokeSecretKey',
       'ListSigningKeys',
       'RotateSigningKeys',
       'RemoveSigningKey',
       'GetInstance',
     ],
+    ...['ListOperators', 'GetOperator', 'InviteOperator', 'DisableOperator', 'EnableOperator'],
   ],
-  // With these, an operator could act as a user without being named as the actor, or get session tokens or a key to the API.
+  // With these, an operator could act as a user without being named as the actor, or get session tokens.
   '': [
     ...[
       'AcceptActorToken',
@@ -60,7 +62,7 @@ const MAY_DO: Record<string, string[]> = {
       'CreateSessionToken',
       'CreateSessionTokenFromTemplate',
     ],
-    ...['GetHandshakePayload', 'GetClient', 'VerifyClient', 'FollowRevocations', 'CreateSecretKey'],
+    ...['GetHandshakePayload', 'GetClient', 'VerifyClient', 'FollowRevocations'],
   ],
 }
 
@@ -113,13 +115,13 @@ describe('rights and roles of the contract', () => {
     for (const { id, roles = [] } of bapi) deepEqual(roles, roles.length === 0 ? [] : ROLES.slice(-roles.length), id)
   })
 
-  it('a viewer changes nothing', () => {
+  it('a viewer changes nothing, except that they end their own sessions of the console', () => {
     const changes = bapi.filter(
       ({ action, method, roles }) => roles?.includes('viewer') && (action || method !== 'get'),
     )
     deepEqual(
       changes.map(({ id }) => id),
-      [],
+      ['EndOperatorSession'],
     )
   })
 
@@ -133,8 +135,6 @@ describe('rights and roles of the contract', () => {
       'GetHandshakePayload',
       'GetClient',
       'VerifyClient',
-      // A key could do all of this.
-      'CreateSecretKey',
     ]
     for (const id of open) deepEqual(bapi.find(each => each.id === id)?.roles, [], id)
   })

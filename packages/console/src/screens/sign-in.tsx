@@ -8,12 +8,10 @@ import { askPasskey, hasPasskeys, localhostLink } from '../passkey.ts'
 import type { Search } from '../router.tsx'
 import type { Me } from '../wire.ts'
 
-/** How people sign in to this server. */
+/** How people sign in to this server. `none`: nobody can yet. */
 interface Ways {
+  sign_in: 'provider' | 'passkey' | 'none'
   idp_host: string | null
-  passkeys: boolean
-  /** Whether anybody can sign in at all. */
-  operators: boolean
 }
 
 /** Only paths of the console: a link must not lead elsewhere. */
@@ -39,36 +37,40 @@ export default function SignIn() {
           </svg>
           <h1>Stagedoor</h1>
         </div>
-        {ways && <Choose ways={ways} returnTo={returnTo} />}
+        {ways instanceof Error && (
+          <p className="wrong" role="alert">
+            <Icon name="alert" />
+            {ways.message}
+          </p>
+        )}
+        {ways && !(ways instanceof Error) && <Choose ways={ways} returnTo={returnTo} />}
       </div>
     </main>
   )
 }
 
-/** Asks who is signed in. The refusal names the ways to sign in; if it names none, the page offers both. */
-function useWays(returnTo: string): Ways | undefined {
-  const [ways, setWays] = useState<Ways>()
+/** Asks who is signed in. The refusal says how to sign in. */
+function useWays(returnTo: string): Ways | Error | undefined {
+  const [ways, setWays] = useState<Ways | Error>()
   useEffect(() => {
     api.get<Me>('/me').then(
       () => location.replace(returnTo),
-      (error: unknown) => setWays(waysOf(error instanceof ApiError ? error.meta : {})),
+      (error: unknown) => setWays(waysOf(error)),
     )
   }, [returnTo])
   return ways
 }
 
-function waysOf({ idp_host, passkeys, operators }: Record<string, unknown>): Ways {
-  const host = typeof idp_host === 'string' ? idp_host : null
-  if (host === null && passkeys === undefined)
-    return { idp_host: 'your identity provider', passkeys: true, operators: true }
-  return { idp_host: host, passkeys: passkeys === true, operators: operators !== false }
+function waysOf(error: unknown): Ways | Error {
+  const { sign_in, idp_host = null } = (error instanceof ApiError ? error.meta : {}) as Partial<Ways>
+  return sign_in === undefined ? (error as Error) : { sign_in, idp_host }
 }
 
 function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
-  if (!ways.operators && ways.idp_host === null)
-    return <p className="center-text">Ask the person who runs this server for access.</p>
+  if (ways.sign_in === 'none') return <p className="center-text">Ask the person who runs this server for access.</p>
+  const passkeys = ways.sign_in === 'passkey'
   const local = localhostLink()
   const signIn = async () => {
     setBusy(true)
@@ -83,7 +85,7 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
   }
   return (
     <div className="stack-tight">
-      {ways.idp_host !== null && (
+      {ways.sign_in === 'provider' && (
         <form method="post" action="/console/login">
           <input type="hidden" name="return_to" value={returnTo} />
           <Button look="primary" className="large whole" type="submit" autoFocus>
@@ -91,14 +93,14 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
           </Button>
         </form>
       )}
-      {ways.passkeys && local && (
+      {passkeys && local && (
         <p className="center-text">
           Passkeys need a host name. <a href={local}>Open this page on localhost</a>
         </p>
       )}
-      {ways.passkeys && !local && hasPasskeys() && (
+      {passkeys && !local && hasPasskeys() && (
         <Button
-          look={ways.idp_host === null ? 'primary' : 'plain'}
+          look="primary"
           icon="passkey"
           className="large whole"
           busy={busy}
@@ -108,9 +110,7 @@ function Choose({ ways, returnTo }: { ways: Ways; returnTo: string }) {
           Use your passkey
         </Button>
       )}
-      {ways.passkeys && !local && !hasPasskeys() && (
-        <p className="wrong">This browser has no passkeys. Use a newer one.</p>
-      )}
+      {passkeys && !local && !hasPasskeys() && <p className="wrong">This browser has no passkeys. Use a newer one.</p>}
       {error && (
         <p className="wrong" role="alert">
           <Icon name="alert" />

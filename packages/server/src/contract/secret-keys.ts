@@ -65,7 +65,7 @@ export const createSecretKey = operation({
     'The answer has the key in `secret`; no later request returns it. If a request repeats an Idempotency-Key, it creates nothing and is refused with `secret_key_shown_before`, which names the key that exists.',
   auth: 'secret_key',
   rights: [],
-  roles: [],
+  roles: ['admin'],
   idempotent: true,
   action: 'secret_key.create',
   stepUp: true,

@@ -46,6 +46,7 @@ export const rotateSigningKeys = operation({
   path: '/v1/signing_keys/rotate',
   summary: 'Activate the next signing key, retire the active one, and create a new next key',
   action: 'signing_key.rotate',
+  stepUp: true,
   body: z
     .strictObject({
       at_once: z
@@ -67,6 +68,7 @@ export const removeSigningKey = operation({
     'Deletes the private part of the key; it is no longer published. With `emergency`, any key is removed at once: its tokens become invalid, except for verifiers that still have the key set in their cache.',
   neverShed: true,
   action: 'signing_key.remove',
+  stepUp: true,
   body: z
     .strictObject({ emergency: z.boolean().default(false).describe('Remove the key at once, in any state.') })
     .meta({ id: 'RemoveSigningKeyRequestBody' }),
