@@ -322,7 +322,7 @@ const CONSOLE_SOURCES = [
   'node_modules/.package-lock.json',
 ]
 
-/** Builds the console if its sources have changed. Without it the server starts all the same, and says so at /console. */
+/** Builds the console if its sources have changed. If that fails, the server starts without it. */
 function findConsole() {
   const stamp = join(CONSOLE, '.sources')
   const sources = sourcesFingerprint(CONSOLE_SOURCES)

@@ -51,7 +51,7 @@ export function roleOfGroups(
   return ROLES.findLast(role => mapping.some(([of, group]) => of === role && groups.includes(group)))
 }
 
-/** The address of a one-time link. The secret is in the fragment, which browsers send to nobody. */
+/** The address of a one-time link. The secret is in the fragment, which browsers do not send. */
 export const linkOf = (ctx: Pick<Context, 'settings'>, token: string): string =>
   `${ctx.settings.console_url}/console/join#${token}`
 
@@ -199,7 +199,7 @@ export function isLimitedToOwn({ own = [] }: Pick<Operation, 'own'>, { role }: O
 
 /**
  * Checks that what a request names is the operator's own: an acting session or a token in which the operator is the actor,
- * or a session in the console. Denies what it does not know. What does not exist is left to the operation.
+ * or a session in the console. Denies what it does not know. The operation answers for an object that does not exist.
  * @param params the parameters of the path
  * @throws ApiError operator_not_allowed
  */
