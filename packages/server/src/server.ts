@@ -8,11 +8,11 @@ import { consoleUrl, hasConsole, masterKeyBytes } from './config-rules.ts'
 import { examineServer } from './diagnosis.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
+import { CallerLimit, NEEDS_LIMIT, SEARCH_LIMIT } from './domain/caller-limit.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, MakeKey, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
 import { Hierarchies } from './domain/hierarchies.ts'
-import { NeedsLimit } from './domain/needs-limit.ts'
 import { RecentReads } from './domain/policy-facts.ts'
 import { type Random, systemClock, systemRandom } from './domain/random.ts'
 import { RefusedRequestCounter } from './domain/refused-requests.ts'
@@ -240,7 +240,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     defaultPolicy: DEFAULT_POLICY,
     decisions: new RememberedDecisions(),
     recentReads: new RecentReads(clock),
-    needs: new NeedsLimit(clock),
+    needs: new CallerLimit(clock, NEEDS_LIMIT),
+    searches: new CallerLimit(clock, SEARCH_LIMIT),
     hierarchies: new Hierarchies(store),
     examine: ctx => examineServer(ctx, config),
     makeSigningKey: keyMaker(masterKey, random),

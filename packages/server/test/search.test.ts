@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { expectOk, sharedServer, type TestServer } from '../../../test/support/server.ts'
+import { operatorOf } from '../../../test/support/operators.ts'
+import { expectOk, sharedServer, type TestServer, testServer } from '../../../test/support/server.ts'
 import { search } from '../src/domain/search.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
 
@@ -87,6 +88,28 @@ describe('search', () => {
     const server = shared()
     for (const query of ['', '?query=', '?query=%20%20', `?query=${'x'.repeat(256)}`, '?query=x&kind=users'])
       assert.equal((await server.call('GET', `/v1/search${query}`)).status, 422, query)
+  })
+
+  it('C12: an operator may search 60 times per minute, and each search for people is an event', async () => {
+    await using server = await testServer()
+    const operator = await operatorOf(server, 'viewer')
+    const { id } = await server.createUser({ first_name: 'Zaphod', email_address: ['beeblebrox@example.com'] })
+    const ways = ['/v1/search?query=zaphod', '/v1/users?query=zaphod', '/v1/users/count?query=zaphod']
+    ways.push('/v1/users?email_address=beeblebrox@example.com', '/v1/users?name_query=zaph')
+    for (let n = 0; n < 60; n++) expectOk(await operator.call('GET', ways[n % ways.length] ?? ''))
+    for (const way of ways) {
+      const { status, codes } = await operator.call('GET', way)
+      assert.deepEqual([status, codes], [429, ['too_many_requests']], way)
+    }
+    // What looks nobody up is not limited, and neither is another operator.
+    expectOk(await operator.call('GET', `/v1/users?user_id=${id}`))
+    expectOk(await operator.call('GET', '/v1/users'))
+    expectOk(await (await operatorOf(server, 'admin')).call('GET', '/v1/search?query=zaphod'))
+    server.clock.advance(60)
+    expectOk(await operator.call('GET', '/v1/users?query=zaphod'))
+    const events = await server.auditEvents({ action: 'console.search', limit: '100' })
+    assert.equal(events.length, 62)
+    assert.ok(events.every(({ principal }) => principal.type === 'operator'))
   })
 
   it('records the searches of operators, with the text in the part that can be erased, and no others', async () => {

@@ -3,10 +3,10 @@
 import type { Right, Role } from '../contract/operation.ts'
 import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
+import type { CallerLimit } from './caller-limit.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Hierarchies } from './hierarchies.ts'
-import type { NeedsLimit } from './needs-limit.ts'
 import type { Access, PolicyDocument, PolicyEngine } from './policy-engine.ts'
 import type { RecentReads } from './policy-facts.ts'
 import type { Random } from './random.ts'
@@ -40,7 +40,8 @@ export interface Services {
   defaultPolicy: PolicyDocument
   decisions: RememberedDecisions
   recentReads: RecentReads
-  needs: NeedsLimit
+  needs: CallerLimit
+  searches: CallerLimit
   hierarchies: Hierarchies
   /** Checks the settings and what is stored. */
   examine(ctx: Context): Promise<Finding[]>

@@ -320,7 +320,12 @@ export function actingRefused(ctx: Context, request: ActingRequest, decided: Dec
     details: { policy },
     ...(type === 'client'
       ? {}
-      : { meta: { ...shownDecision(decided), needs: ctx.needs.take(`${type} ${id}`) ? needsOf(ctx, decided) : null } }),
+      : {
+          meta: {
+            ...shownDecision(decided),
+            needs: ctx.needs.take(`${type} ${id}`) === 0 ? needsOf(ctx, decided) : null,
+          },
+        }),
   })
 }
 

@@ -1,4 +1,5 @@
 import { listActorTokens as tokensOperation } from '../contract/actor-tokens.ts'
+import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import { MAX_RESULTS } from '../contract/search.ts'
 import { listSessions as sessionsOperation } from '../contract/sessions.ts'
@@ -73,11 +74,15 @@ async function byIds<T extends { id: string }>(query: string, { prefix, find, li
 const isId = (text: string, prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z]{27}$`).test(text)
 
 /**
- * Writes the audit event of an operator's search: looking people up is accountable too. If it cannot be written, nothing is
- * found. The text belongs to the part of the event that can be erased.
+ * Counts an operator's search, and writes its audit event: looking people up is accountable too. If the event cannot be
+ * written, nothing is found. The text belongs to the part of the event that can be erased.
+ * @throws ApiError too_many_requests
  */
-async function recordSearch(ctx: Context, query: string): Promise<void> {
+export async function recordSearch(ctx: Context, query: string): Promise<void> {
+  const { type, id } = ctx.caller.principal
   // Searches of programs are not recorded: they are part of their work.
-  if (ctx.caller.principal.type !== 'operator') return
+  if (type !== 'operator') return
+  const seconds = Math.ceil(ctx.searches.take(id ?? '') / 1_000)
+  if (seconds > 0) throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
   await ctx.store.audit.append(auditEvent(ctx, { action: 'console.search', about: {}, reason: query }))
 }

@@ -8,6 +8,7 @@ import { partsOf } from './cursor.ts'
 import type { Once } from './idempotency.ts'
 import { metadataProblem } from './policy-facts.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
+import { recordSearch } from './search.ts'
 import { sessionEvent } from './sessions.ts'
 import type { Counted, Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
 import { asIdentifierExists } from './unique-violation.ts'
@@ -73,12 +74,32 @@ export async function getUser(ctx: Context, input: { id: string }): Promise<User
   return user
 }
 
+/** The filters that look people up by what is personal. */
+const PERSONAL = [
+  'query',
+  'email_address_query',
+  'phone_number_query',
+  'username_query',
+  'name_query',
+  'email_address',
+  'phone_number',
+  'external_id',
+  'username',
+] as const
+
+/** Counts and records a search of an operator. @throws ApiError too_many_requests */
+async function recordLookup(ctx: Context, filter: UserFilter): Promise<void> {
+  const texts = PERSONAL.flatMap(name => filter[name] ?? [])
+  if (texts.length > 0) await recordSearch(ctx, texts.join(' '))
+}
+
 /** Lists users. @throws ApiError form_param_value_invalid if the cursor is not of a list in this order */
 export async function listUsers(
   ctx: Context,
   input: UserFilter & Page & { order_by: string; counted: boolean },
 ): Promise<Found<UserWithIdentifiers>> {
   const { limit, offset, order_by, starting_after, ...filter } = input
+  await recordLookup(ctx, filter)
   const by = order_by.replace(/^[-+ ]/, '') as UserOrder['by']
   const after = starting_after === undefined ? undefined : await positionOf(ctx, starting_after, by)
   return ctx.store.users.list(filter, { limit, offset, order: { by, descending: order_by.startsWith('-') }, after })
@@ -107,7 +128,8 @@ async function positionOf(ctx: Context, cursor: string, by: UserOrder['by']): Pr
 const TIMES: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
 
 /** Counts users: up to 100,000 without a filter, up to 5,000 with one. */
-export function countUsers(ctx: Context, input: UserFilter): Promise<Counted> {
+export async function countUsers(ctx: Context, input: UserFilter): Promise<Counted> {
+  await recordLookup(ctx, input)
   return ctx.store.users.count(input)
 }
 
