@@ -180,7 +180,7 @@ describe('every operation of the contract', () => {
       ['GET', '/'],
       ['GET', '/v1'],
       ['GET', '/v1/'],
-      ['DELETE', '/v1/audit_events/evt_1'],
+      ['DELETE', '/v1/audit_event/evt_1'],
       ['GET', '/.env'],
       ['GET', '/metrics'],
     ] as const) {
@@ -569,7 +569,8 @@ function assertSafe(answer: Answer): void {
     assert.match(answer.headers.get('content-security-policy') ?? '', /^default-src 'none'; .*frame-ancestors 'none'$/)
   assert.match(answer.headers.get('clerk-trace-id') ?? '', /^[0-9a-f]{32}$/)
   const type = answer.headers.get('content-type') ?? ''
-  if (![303, 307].includes(answer.status) && !page) assert.match(type, /^(application\/json|text\/event-stream)$/)
+  if (![303, 307].includes(answer.status) && !page)
+    assert.match(type, /^(application\/json|application\/x-ndjson|text\/event-stream)$/)
   if (answer.status >= 400) {
     assert.equal(answer.body.clerk_trace_id, answer.headers.get('clerk-trace-id'))
     assert.doesNotMatch(answer.text, /node_modules|\.ts:|at \w+ \(|SQLITE|select |better-sqlite/i)
