@@ -121,6 +121,8 @@ describe('the image', () => {
     const [, made = ''] = /^FROM packages AS bundle\n([\s\S]*?)^FROM /m.exec(dockerfile) ?? []
     assert.ok(made.includes(`\nRUN node scripts/bundle.ts ${folder}\n`), made)
     assert.ok(dockerfile.includes(`\nCOPY --from=bundle /app/${folder} ${folder}\n`))
+    assert.match(made, /^RUN node scripts\/build-console\.ts packages\/server\/console$/m)
+    assert.match(dockerfile, /^COPY --from=bundle \/app\/packages\/server\/console packages\/server\/console$/m)
     assert.ok(dockerfile.includes(`\nENTRYPOINT ["node", "/app/${COMMAND}"]\n`))
   })
 
