@@ -346,6 +346,20 @@ describe('in whose name an operator acts', () => {
   })
 })
 
+describe('what the console knows', () => {
+  it('includes the categories of reasons that the policy compares with', async () => {
+    await using server = await testServer()
+    const viewer = await operatorOf(server, 'viewer')
+    const categories = async () => expectOk(await viewer.call('GET', '/me')).settings.reason_categories
+    assert.deepEqual(await categories(), [])
+    const text = `// context.reason.category == "comment"
+      @id("categories") permit (principal, action, resource) when { context has reason && context.reason has category &&
+        (context.reason.category == "incident" || ["support", "billing", "Not one"].contains(context.reason.category)) };`
+    expectOk(await server.call('PUT', '/v1/policy', { text, off: ['base.reason'] }))
+    assert.deepEqual(await categories(), ['billing', 'incident', 'support'])
+  })
+})
+
 describe('step-up', () => {
   const NEEDED = [
     'RevokeAllSessions',

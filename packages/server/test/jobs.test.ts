@@ -128,6 +128,7 @@ describe('periodic jobs', () => {
     const names = serverJobs(purging).map(({ name }) => name)
     assert.equal(new Set(names).size, names.length)
     assert.deepEqual(names.toSorted(), [
+      'acting-feed',
       'due',
       'event-streams',
       'purge',

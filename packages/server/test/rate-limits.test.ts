@@ -298,11 +298,13 @@ describe('rate limits', () => {
       undefined,
       undefined,
       undefined,
+      undefined,
     ])
     assert.deepEqual(
       rateLimits(loadConfig({ STAGEDOOR_RATE_LIMIT_REDEEM: '7/s burst 70', STAGEDOOR_RATE_LIMIT_FAILURES: 'none' })),
       {
         key: { per_second: 1_000, burst: 2_000 },
+        operator: { per_second: 50, burst: 500 },
         address: { per_second: 200, burst: 2_000 },
         redeem: { per_second: 7, burst: 70 },
         failures: undefined,

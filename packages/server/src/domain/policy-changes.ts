@@ -2,7 +2,15 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import { findActorToken } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
-import { assertUsable, type Decided, decide, frozenFacts, frozenFactsOf, unlessUnavailable } from './policy.ts'
+import {
+  assertUsable,
+  type Decided,
+  decide,
+  frozenFacts,
+  frozenFactsOf,
+  readyPolicy,
+  unlessUnavailable,
+} from './policy.ts'
 import { digestOf, type PolicyCheck, type PolicyProblem } from './policy-engine.ts'
 import { wouldEnd } from './policy-what-if.ts'
 import type { ActorTokenRecord, PolicyRecord, SessionRecord } from './records.ts'
@@ -26,6 +34,24 @@ export interface PolicyDraft {
 /** Returns the policy in force. */
 export async function getPolicy(ctx: Context): Promise<PolicyRecord> {
   return versionOf(ctx, await ctx.store.policies.current())
+}
+
+/** What CreateActorToken accepts as a category. */
+const CATEGORY = /^[a-z][a-z0-9_-]{0,63}$/
+
+/**
+ * Returns the categories that the policy in force compares the reason's category with, for those who choose one. Empty if
+ * the policy cannot be read: a person can then still look and end sessions.
+ */
+export async function reasonCategories(ctx: Context): Promise<string[]> {
+  try {
+    const { version } = await getPolicy(ctx)
+    const { constants } = await readyPolicy(ctx, version)
+    return constants.categories.filter(category => CATEGORY.test(category))
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'policy_unavailable') return []
+    throw error
+  }
 }
 
 /** Lists the versions that were applied, newest first. */

@@ -183,7 +183,7 @@ export async function holdsForAddress(
 }
 
 /** Returns a version of the policy, loaded. @throws ApiError policy_unavailable */
-async function readyPolicy(ctx: Context, version: number): Promise<LoadedPolicy> {
+export async function readyPolicy(ctx: Context, version: number): Promise<LoadedPolicy> {
   const loaded = ctx.policy.loaded(version)
   if (loaded) return loaded
   return unlessUnavailable(async () => ctx.policy.load(await documentOf(ctx, version)))

@@ -1,8 +1,7 @@
 import { forAnyOperator, getConsoleMe } from '../../contract/console.ts'
 import { ApiError } from '../../contract/errors.ts'
 import { roleMayCall } from '../../domain/operators.ts'
-import { reasonCategories } from '../../domain/policy-categories.ts'
-import { getPolicy } from '../../domain/policy-changes.ts'
+import { reasonCategories } from '../../domain/policy-changes.ts'
 import { type Http, mount } from '../mount.ts'
 
 /** Default duration of acting, in seconds. */
@@ -14,7 +13,6 @@ export function mountMe(http: Http): void {
     if (!operator) throw new ApiError('operator_session_invalid')
     const { settings } = ctx
     const { name = null, email = null, sub } = operator.actor
-    const policy = await getPolicy(ctx)
     return {
       object: 'operator_session' as const,
       operator: { id: principal.id ?? '', name, email, role: operator.role, sub },
@@ -29,7 +27,7 @@ export function mountMe(http: Http): void {
         instance_id: settings.instance_id,
         default_duration: Math.min(DEFAULT_DURATION, settings.actor_session_max_seconds),
         max_duration: settings.actor_session_max_seconds,
-        reason_categories: reasonCategories(policy.policy_text),
+        reason_categories: await reasonCategories(ctx),
         idp_host: settings.idp_host,
         scope_understood: settings.appliesScope(new URL(settings.sign_in_url).origin),
       },
