@@ -15,7 +15,6 @@ import { promised } from '../../../test/support/time.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { USER_ORDERS } from '../src/contract/users.ts'
 import { cursorOf } from '../src/domain/cursor.ts'
-import { ksuid, systemClock } from '../src/domain/random.ts'
 import type {
   ActingFilter,
   ActorFilter,
@@ -23,7 +22,8 @@ import type {
   AuditFilter,
   Page,
   SessionFilter,
-} from '../src/domain/store.ts'
+} from '../src/domain/lists.ts'
+import { ksuid, systemClock } from '../src/domain/random.ts'
 import { listUsers } from '../src/domain/users.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { acting, newsSince } from '../src/store/acting.ts'

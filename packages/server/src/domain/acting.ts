@@ -1,6 +1,6 @@
 import type { Context } from './context.ts'
+import type { ActingFilter, Found, Page } from './lists.ts'
 import type { ActingRecord } from './records.ts'
-import type { ActingFilter, Found, Page } from './store.ts'
 
 /** Lists active sessions in which an actor acts as a user, the one that began last first. */
 export function listActing(ctx: Context, input: ActingFilter & Page): Promise<Found<ActingRecord>> {

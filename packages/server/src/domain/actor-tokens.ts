@@ -11,6 +11,7 @@ import {
 } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
+import type { ActorTokenFilter, Found, Page } from './lists.ts'
 import {
   type ActingRequest,
   actingRefused,
@@ -27,7 +28,7 @@ import type { Access } from './policy-engine.ts'
 import { isUnderstoodBy, limitsOf, type Recipient, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
-import type { ActorTokenFilter, DecidedVersions, Found, Page } from './store.ts'
+import type { DecidedVersions } from './store.ts'
 
 /** Actor tokens and sign-in tokens. Both follow the same rules and differ in their `kind`. */
 

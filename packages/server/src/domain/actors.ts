@@ -5,9 +5,10 @@ import { invalidParam, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { foldedSub } from './identifiers.ts'
+import type { ActorFilter, Found, Page } from './lists.ts'
 import type { ActorRecord } from './records.ts'
 import { applyCutoffs } from './revocations.ts'
-import { type ActorFilter, type Found, type Page, UniqueValueTaken } from './store.ts'
+import { UniqueValueTaken } from './store.ts'
 
 /** The registry of actors: who may be named as the one who is really acting, and what policies know about them. */
 

@@ -3,10 +3,10 @@ import { GROUP_NAME } from '../contract/groups.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { hierarchyOf } from './hierarchies.ts'
+import type { Found, Page } from './lists.ts'
 import { nextVersion } from './policy-changes.ts'
 import type { ParentsOf } from './policy-facts.ts'
 import type { GroupRecord } from './records.ts'
-import type { Found, Page } from './store.ts'
 
 /**
  * Teams and tags that are part of others. A change raises the version of the policy, although its rules stay the same: so

@@ -4,10 +4,10 @@ import type { CreateJwtTemplateRequestBody, UpdateJwtTemplateRequestBody } from 
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { Once } from './idempotency.ts'
+import type { Found, Page } from './lists.ts'
 import { scopeClaim } from './policy-facts.ts'
 import type { JwtTemplateRecord, Limits, SessionRecord } from './records.ts'
 import { factsOf, rendered, wrongShortcodes } from './shortcodes.ts'
-import type { Found, Page } from './store.ts'
 import { asIdentifierExists } from './unique-violation.ts'
 
 type CreateJwtTemplate = z.output<typeof CreateJwtTemplateRequestBody>

@@ -5,6 +5,8 @@ import { newFactsVersion } from './actors.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context, OperatorCaller } from './context.ts'
 import { foldedSub } from './identifiers.ts'
+import type { Found, Page } from './lists.ts'
+import type { OperatorSignIn, PasskeyUse, UsableOperatorSession } from './operator-store.ts'
 import { getOperator, hashOf, lowerRole, newSecret, operatorEvent } from './operators.ts'
 import type {
   ActorRecord,
@@ -13,14 +15,7 @@ import type {
   OperatorSessionRecord,
   OperatorSignInRecord,
 } from './records.ts'
-import {
-  type Found,
-  type OperatorSignIn,
-  type Page,
-  type PasskeyUse,
-  UniqueValueTaken,
-  type UsableOperatorSession,
-} from './store.ts'
+import { UniqueValueTaken } from './store.ts'
 
 /** The sessions of operators in the console: how they begin, are used and end. */
 

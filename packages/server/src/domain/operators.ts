@@ -4,9 +4,10 @@ import { type Operation, ROLES, type Role } from '../contract/operation.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Caller, Context, OperatorCaller } from './context.ts'
 import { normalEmail } from './identifiers.ts'
+import type { Found, Page } from './lists.ts'
 import type { OperatorLinkRecord, OperatorRecord } from './records.ts'
 import { applyCutoffs } from './revocations.ts'
-import { type Found, type Page, UniqueValueTaken } from './store.ts'
+import { UniqueValueTaken } from './store.ts'
 
 /** Operators: the people who use the console, and what each may do. */
 

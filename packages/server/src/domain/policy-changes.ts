@@ -2,6 +2,7 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import { findActorToken } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
+import type { Found, Page } from './lists.ts'
 import {
   assertUsable,
   type Decided,
@@ -15,7 +16,6 @@ import { digestOf, type PolicyCheck, type PolicyProblem } from './policy-engine.
 import { wouldEnd } from './policy-what-if.ts'
 import type { ActorTokenRecord, PolicyRecord, SessionRecord } from './records.ts'
 import { getSession } from './sessions.ts'
-import type { Found, Page } from './store.ts'
 
 /** Changes of the policy, its history, and questions about it that change nothing. */
 

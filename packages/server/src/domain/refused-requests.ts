@@ -1,7 +1,8 @@
 import { invalidParam } from '../contract/errors.ts'
 import { partsOf } from './cursor.ts'
+import type { Found, Page } from './lists.ts'
 import type { RefusedRequestsRecord } from './records.ts'
-import type { Found, Page, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 const MINUTE = 60_000
 /** Maximum counters (pairs of address and code) per minute. Further ones are counted together. */

@@ -6,9 +6,9 @@ import { listSessions as sessionsOperation } from '../contract/sessions.ts'
 import { listUsers as usersOperation } from '../contract/users.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Caller, Context } from './context.ts'
+import type { Found, Page, UserPage } from './lists.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
 import { mayCall } from './secret-keys.ts'
-import type { Found, Page, UserPage } from './store.ts'
 
 const FIRST: Page = { limit: MAX_RESULTS, offset: 0 }
 const NEWEST: UserPage = { ...FIRST, order: { by: 'created_at', descending: true } }

@@ -4,8 +4,9 @@ import { type Operation, RIGHTS, type Right } from '../contract/operation.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { Once } from './idempotency.ts'
+import type { Found, Page } from './lists.ts'
 import type { SecretKeyRecord } from './records.ts'
-import { type Found, type Page, UniqueValueTaken } from './store.ts'
+import { UniqueValueTaken } from './store.ts'
 
 export interface CreateSecretKey {
   name: string

@@ -4,6 +4,7 @@ import { forgetPreviousToken, isCurrent, renewedClient } from './clients.ts'
 import type { ClientClaims, Context } from './context.ts'
 import type { Once } from './idempotency.ts'
 import { assertPassesScope, findTemplateByName, templateClaims, templateLifetime } from './jwt-templates.ts'
+import type { Found, Page, SessionFilter } from './lists.ts'
 import {
   browserAddress,
   decide,
@@ -16,7 +17,7 @@ import {
 import { isUnderstoodBy, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
 import type { ActorTokenRecord, EndedStatus, SessionRecord } from './records.ts'
 import type { RememberedDecision } from './remembered-decisions.ts'
-import type { Found, MintFacts, Page, SessionFilter } from './store.ts'
+import type { MintFacts } from './store.ts'
 
 const SECOND = 1_000
 const DAY = 86_400 * SECOND

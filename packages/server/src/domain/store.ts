@@ -1,5 +1,21 @@
 import type { Clock } from './clock.ts'
 import type {
+  ActingFilter,
+  ActorFilter,
+  ActorTokenFilter,
+  AuditFilter,
+  Countable,
+  Counted,
+  Found,
+  Page,
+  SessionFilter,
+  UserFilter,
+  UserOrder,
+  UserPage,
+  UserPosition,
+} from './lists.ts'
+import type { OperatorSessionStore, OperatorStore } from './operator-store.ts'
+import type {
   ActingRecord,
   ActorRecord,
   ActorTokenRecord,
@@ -12,11 +28,6 @@ import type {
   IdentifierRecord,
   JwtTemplateRecord,
   KnownActing,
-  OperatorLinkRecord,
-  OperatorPasskeyRecord,
-  OperatorRecord,
-  OperatorSessionRecord,
-  OperatorSignInRecord,
   PolicyRecord,
   RefusedRequestsRecord,
   RevokedSession,
@@ -204,63 +215,8 @@ export interface Store {
     list(filter: Countable, page: Page): Promise<Found<SecretKeyRecord>>
     revoke(id: string, event: AuditRecord): Promise<SecretKeyRecord | undefined>
   }
-  operators: {
-    find(id: string): Promise<OperatorRecord | undefined>
-    findByIdentity(iss: string, sub: string): Promise<OperatorRecord | undefined>
-    /** Whether there is an operator, other than the one of a development server. */
-    exist(): Promise<boolean>
-    findByLocalName(name: string): Promise<OperatorRecord | undefined>
-    list(filter: Countable, page: Page): Promise<Found<OperatorRecord>>
-    /** Adds a link, and the operator if it is new. Fails with `UniqueValueTaken` if another one has the local name. */
-    invite(operator: OperatorRecord | undefined, link: OperatorLinkRecord, event: AuditRecord): Promise<void>
-    findLink(secretHash: string): Promise<OperatorLinkRecord | undefined>
-    /** unused → used, if the link has not expired, and begins the sign-in of its operator. */
-    useLink(secretHash: string, signIn: OperatorSignInRecord, event: AuditRecord): Promise<boolean>
-    /**
-     * Starts a session: adds or changes the operator, registers the actor and uses what proves who it is. `false` if the
-     * operator is disabled, was added by another sign-in meanwhile, or the proof was used. Fails with `UniqueValueTaken` if
-     * the actor looks like another one.
-     */
-    signIn(signIn: OperatorSignIn): Promise<boolean>
-    /** Ends all sessions of the operator, disables the actor, and revokes what the actor has. */
-    disable(
-      operator: Pick<OperatorRecord, 'id' | 'actor_sub'>,
-      at: number,
-      event: AuditRecord,
-    ): Promise<OperatorRecord | undefined>
-    /** Enables the operator, and the actor if it was disabled together with the operator. */
-    enable(
-      operator: Pick<OperatorRecord, 'id' | 'actor_sub' | 'disabled_at'>,
-      at: number,
-      event: AuditRecord,
-    ): Promise<OperatorRecord | undefined>
-    endSessions(operatorId: string, event: AuditRecord): Promise<void>
-    findPasskey(id: string): Promise<OperatorPasskeyRecord | undefined>
-    passkeysOf(operatorId: string): Promise<OperatorPasskeyRecord[]>
-  }
-  operatorSessions: {
-    find(id: string): Promise<OperatorSessionRecord | undefined>
-    /** Finds a session that has neither ended nor expired, of an operator who is not disabled. */
-    findUsable(secretHash: string): Promise<UsableOperatorSession | undefined>
-    /** Returns the ids of all such sessions. */
-    usableIds(): Promise<string[]>
-    list(filter: { operator_id?: string | undefined } & Countable, page: Page): Promise<Found<OperatorSessionRecord>>
-    /** Stores that a session is in use. @param idle how long it may stay unused from now, in ms */
-    touch(id: string, idle: number): Promise<void>
-    /** Gives a usable session another secret and a new proof: step-up. */
-    renew(
-      session: Pick<OperatorSessionRecord, 'id' | 'operator_id' | 'secret_hash' | 'auth_at' | 'amr'>,
-      idle: number,
-      event: AuditRecord,
-      use?: PasskeyUse,
-    ): Promise<OperatorSessionRecord | undefined>
-    end(id: string, event: AuditRecord): Promise<OperatorSessionRecord | undefined>
-    /** Stores a sign-in that has begun. */
-    begin(signIn: OperatorSignInRecord): Promise<void>
-    findSignIn(secretHash: string): Promise<OperatorSignInRecord | undefined>
-    /** Removes a sign-in that has not expired: only the first caller gets it. */
-    takeSignIn(secretHash: string): Promise<OperatorSignInRecord | undefined>
-  }
+  operators: OperatorStore
+  operatorSessions: OperatorSessionStore
   signingKeys: {
     /** Returns all keys (removed ones without their private part), and a version that increases with every change. */
     keyring(): Promise<{ version: number; keys: SigningKeyRecord[] }>
@@ -411,42 +367,6 @@ export interface Acceptance {
   event: AuditRecord
 }
 
-/** A session with what a request needs to know about its operator. */
-export type UsableOperatorSession = OperatorSessionRecord & {
-  [K in 'iss' | 'sub' | 'actor_sub' | 'role' | 'role_source' | 'name' | 'email' as `operator_${K}`]: OperatorRecord[K]
-}
-
-/** The sign-in of an operator. */
-export interface OperatorSignIn {
-  operator: OperatorRecord
-  session: OperatorSessionRecord
-  actor: ActorRecord
-  /** Whether the teams that are registered stay. */
-  keepsTeams: boolean
-  event: AuditRecord
-  /** What proves who it is, if it is stored here. Each can be used once. */
-  proof?:
-    | {
-        link_hash?: string | undefined
-        sign_in_hash?: string | undefined
-        /** A new passkey. It replaces every other one, and ends the sessions of the operator. */
-        passkey?: OperatorPasskeyRecord
-        use?: PasskeyUse
-      }
-    | undefined
-  /** A session of the same browser, which ends. */
-  replaces?: string | undefined
-}
-
-/** A use of a passkey. */
-export interface PasskeyUse {
-  id: string
-  use_count: number
-  /** The count that was read before. */
-  known_count: number
-  last_used_at: number
-}
-
 /** A new decision about a session, as it was read before. */
 export type Redecision = { session: SessionRecord } & (
   | { versions: DecidedVersions; until: number | null; refused?: undefined; blocked?: undefined }
@@ -474,64 +394,6 @@ export interface SigningKeyChange {
   update: { id: string; status: SigningKeyRecord['status']; retired_at?: number; forget?: true }[]
 }
 
-export interface Page {
-  limit: number
-  offset: number
-  /** Only rows after this position: the `next` of the previous page. */
-  starting_after?: string | undefined
-}
-
-export interface Found<T> {
-  rows: T[]
-  /** Counted only if `filter.counted` is set, up to a maximum. */
-  total: number
-  /** Whether `total` is only a minimum: the server stopped counting. */
-  isMinimum?: boolean | undefined
-  /** Where the next page begins; undefined on the last page. */
-  next?: string | undefined
-  /** Whether the page has fewer rows than its limit although it is not the last one: the server stopped reading. */
-  isShort?: boolean | undefined
-}
-
-/** A position in a list of users: the value of the ordering column (see `UserOrder`), and the id. */
-export interface UserPosition {
-  value: string | number | null
-  id: string
-}
-
-/** The order of a list of users. Equal values are ordered by id, in the same direction. */
-export interface UserOrder {
-  by:
-    | 'created_at'
-    | 'updated_at'
-    | 'first_name'
-    | 'last_name'
-    | 'username'
-    | 'email_address'
-    | 'phone_number'
-    | 'last_active_at'
-    | 'last_sign_in_at'
-  descending: boolean
-}
-
-/** A number of rows. */
-export interface Counted {
-  total: number
-  /** Whether there can be more: the server stopped counting. */
-  isMinimum: boolean
-}
-
-interface Countable {
-  counted?: boolean | undefined
-}
-
-export interface ActorTokenFilter extends Countable {
-  kind: ActorTokenRecord['kind']
-  status?: ActorTokenRecord['status'] | undefined
-  user_id?: string | undefined
-  actor_sub?: string | undefined
-}
-
 /** The versions that a decision was made on. */
 export interface DecidedVersions {
   policy_version: number
@@ -549,30 +411,12 @@ export type DecisionRow = DecidedVersions & { user_is_registered: 0 | 1 } & {
   [K in RegisteredColumns as `actors ${K}`]: ActorRecord[K] | null
 }
 
-export interface ActorFilter extends Countable {
-  kind?: ActorRecord['kind'] | undefined
-  disabled?: boolean | undefined
-}
-
-export interface SessionFilter extends Countable {
-  client_id?: string | undefined
-  user_id?: string | undefined
-  actor_sub?: string | undefined
-  status?: string | undefined
-}
-
 /** What is new about acting sessions. */
 export interface ActingNews {
   /** The ids of active sessions that are after an id: those that began since. */
   sessions: string[]
   /** Users and registered actors that have changed, and when. Not all of them act, or are acted as. */
   changes: { kind: 'user' | 'actor'; id: string; at: number }[]
-}
-
-export interface ActingFilter extends Countable {
-  actor_sub?: string | undefined
-  user_id?: string | undefined
-  access?: SessionRecord['access'] | undefined
 }
 
 /** What happened in a minute. */
@@ -586,42 +430,6 @@ export interface MinuteCounts {
   refused: number
   /** Sessions of actors that ended. */
   ended: number
-}
-
-export interface AuditFilter extends Countable {
-  action?: string | undefined
-  outcome?: string | undefined
-  code?: string | undefined
-  user_id?: string | undefined
-  session_id?: string | undefined
-  actor_token_id?: string | undefined
-  actor_sub?: string | undefined
-  principal_id?: string | undefined
-  principal_type?: string | undefined
-  trace_id?: string | undefined
-  after?: number | undefined
-  before?: number | undefined
-  before_seq?: number | undefined
-  /** Only up to the event with this number in the order of the list, inclusive. */
-  last_seq?: number | undefined
-}
-
-export interface UserPage extends Omit<Page, 'starting_after'> {
-  order: UserOrder
-  after?: UserPosition | undefined
-}
-
-type Span = 'last_active_at' | 'last_sign_in_at' | 'created_at'
-
-export type UserFilter = {
-  [K in 'user_id' | 'email_address' | 'phone_number' | 'external_id' | 'username']?: string[] | undefined
-} & {
-  [K in 'query' | 'email_address_query' | 'phone_number_query' | 'username_query' | 'name_query']?: string | undefined
-} & { [K in `${Span}_before` | `${Span}_after`]?: number | undefined } & {
-  last_active_at_since?: number | undefined
-  banned?: boolean | undefined
-  locked?: boolean | undefined
-  protected?: boolean | undefined
 }
 
 /** The object for this idempotency key was created before, or is being created right now. Nothing was changed. */

@@ -6,11 +6,11 @@ import { auditEvent } from './audit/event.ts'
 import type { Context } from './context.ts'
 import { partsOf } from './cursor.ts'
 import type { Once } from './idempotency.ts'
+import type { Counted, Found, Page, UserFilter, UserOrder, UserPosition } from './lists.ts'
 import { metadataProblem } from './policy-facts.ts'
 import type { IdentifierRecord, UserRecord, UserWithIdentifiers } from './records.ts'
 import { recordSearch } from './search.ts'
 import { sessionEvent } from './sessions.ts'
-import type { Counted, Found, Page, UserFilter, UserOrder, UserPosition } from './store.ts'
 import { asIdentifierExists } from './unique-violation.ts'
 
 type CreateUser = z.output<typeof CreateUserRequestBody>

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
+import type { ActingFilter, Page } from '../domain/lists.ts'
 import type { ActingRecord, KnownActing, SessionRecord } from '../domain/records.ts'
-import type { ActingFilter, Page, Store } from '../domain/store.ts'
+import type { Store } from '../domain/store.ts'
 import { isUsableSession, listOf } from './lists.ts'
 import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { type Database, dynamic, long, sqlFor } from './query.ts'

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Found, Page } from '../domain/store.ts'
+import type { Found, Page } from '../domain/lists.ts'
 import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { type Database, now, nowOnce, sqlFor } from './query.ts'
 import { coveredByCutoff, notCoveredByCutoff, statusOf } from './revocations.ts'

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
+import type { UsableOperatorSession } from '../domain/operator-store.ts'
 import type { OperatorSessionRecord, OperatorSignInRecord } from '../domain/records.ts'
-import type { Store, UsableOperatorSession } from '../domain/store.ts'
+import type { Store } from '../domain/store.ts'
 import { readPage } from './paging.ts'
 import { type Database, insertInto, now, nowOnce, param, prepared, recordEvent, type Step, sqlFor } from './query.ts'
 

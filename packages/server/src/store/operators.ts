@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
+import type { OperatorSignIn } from '../domain/operator-store.ts'
 import type { ActorRecord, OperatorLinkRecord, OperatorPasskeyRecord, OperatorRecord } from '../domain/records.ts'
-import { type OperatorSignIn, type Store, UniqueValueTaken } from '../domain/store.ts'
+import { type Store, UniqueValueTaken } from '../domain/store.ts'
 import { endSessionOf, endSessionsOf, insertSession, takeSignIn, usePasskey } from './operator-sessions.ts'
 import { readPage } from './paging.ts'
 import {

@@ -1,5 +1,5 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
-import type { Counted, Found, Page } from '../domain/store.ts'
+import type { Counted, Found, Page } from '../domain/lists.ts'
 import { type Database, long, sqlFor } from './query.ts'
 
 /** A query over any table. */

@@ -1,7 +1,7 @@
 import { expressionBuilder, sql } from 'kysely'
 import { cursorOf } from '../domain/cursor.ts'
+import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/lists.ts'
 import type { IdentifierRecord } from '../domain/records.ts'
-import type { UserFilter, UserOrder, UserPage, UserPosition } from '../domain/store.ts'
 import { type Condition, count, type List, type Query } from './paging.ts'
 import { type Database, sqlFor } from './query.ts'
 import type { Tables, UserRow } from './schema.ts'

@@ -1,3 +1,4 @@
+import type { UserPage, UserPosition } from '../domain/lists.ts'
 import type {
   ActorTokenRecord,
   IdentifierRecord,
@@ -5,7 +6,7 @@ import type {
   UserRecord,
   UserWithIdentifiers,
 } from '../domain/records.ts'
-import { type Store, UniqueValueTaken, type UserPage, type UserPosition } from '../domain/store.ts'
+import { type Store, UniqueValueTaken } from '../domain/store.ts'
 import { disabledActorLocked } from './actors.ts'
 import { transitionOnce } from './idempotency-keys.ts'
 import { count, MAX_COUNTED, readPage } from './paging.ts'

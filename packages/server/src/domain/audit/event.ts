@@ -3,9 +3,9 @@
 import { hash } from 'node:crypto'
 import { type ErrorAbout, notFound } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'
+import type { AuditFilter, Found, Page } from '../lists.ts'
 import { timeOf } from '../random.ts'
 import type { AuditRecord } from '../records.ts'
-import type { AuditFilter, Found, Page } from '../store.ts'
 import { canonicalJson } from './canonical-json.ts'
 
 export interface AuditInput {

@@ -1,7 +1,7 @@
 import { MAX_EXPORTED } from '../../contract/audit.ts'
 import type { Context } from '../context.ts'
+import type { AuditFilter, Page } from '../lists.ts'
 import type { AuditRecord } from '../records.ts'
-import type { AuditFilter, Page } from '../store.ts'
 
 /** Maximum events that are read at once. */
 const SLICE = 200

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { invalidParam } from '../../contract/errors.ts'
 import type { Operation } from '../../contract/operation.ts'
 import type { Context } from '../../domain/context.ts'
-import type { Counted, Found } from '../../domain/store.ts'
+import type { Counted, Found } from '../../domain/lists.ts'
 import { answerText } from '../answer.ts'
 import { type Http, mount } from '../mount.ts'
 

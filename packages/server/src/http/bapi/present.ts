@@ -16,6 +16,7 @@ import { kindOf } from '../../domain/acting.ts'
 import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
+import type { Counted } from '../../domain/lists.ts'
 import { scopesOf } from '../../domain/policy-facts.ts'
 import type {
   ActingRecord,
@@ -32,7 +33,6 @@ import type {
 import type { RevokedAll } from '../../domain/revocations.ts'
 import { type CreatedSecretKey, rightsOf } from '../../domain/secret-keys.ts'
 import { statusAt } from '../../domain/sessions.ts'
-import type { Counted } from '../../domain/store.ts'
 
 import { presentFrontendUser } from '../fapi/present.ts'
 import { presentCount } from './lists.ts'
