@@ -136,6 +136,9 @@ function recording(db: Database): { db: Database; queries: BoundQuery[] } {
 type ListOperation = (typeof bapi)[number] & { query: z.ZodType }
 type Read = (db: Database, input: never) => Promise<unknown>
 
+/** Only the searches of operators are events. */
+const NO_OPERATOR = { caller: { principal: { type: 'system', id: null } } }
+
 /** How each list of the contract is read. */
 const READS: Record<string, Read> = {
   GetActorTokenList: (db, input: ActorTokenFilter & Page) =>
@@ -160,7 +163,7 @@ const READS: Record<string, Read> = {
   ListTeams: (db, input: Page) => groups(db).list({ kind: 'team', counted: true }, input),
   ListTags: (db, input: Page) => groups(db).list({ kind: 'tag', counted: true }, input),
   ListPolicyVersions: (db, input: Page) => policies(db).list({ counted: true }, input),
-  GetUserList: (db, input: never) => listUsers({ store: { users: users(db) } } as never, input),
+  GetUserList: (db, input: never) => listUsers({ ...NO_OPERATOR, store: { users: users(db) } } as never, input),
 }
 
 const lists = bapi
