@@ -420,7 +420,7 @@ describe('passkeys in Chromium', () => {
     assert.deepEqual([cloned.status, cloned.body.errors[0].code], [400, 'passkey_invalid'])
     assert.match(cloned.body.errors[0].long_message, /copy/)
     const [event] = await server.auditEvents({ action: 'operator.sign_in', code: 'passkey_invalid' })
-    // Nobody is known to have tried it, so it is counted, not recorded.
+    // The server does not know who tried it, so it counts it and records no event.
     assert.equal(event, undefined)
     assert.ok(id)
   })

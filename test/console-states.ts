@@ -1,11 +1,12 @@
 /** Every screen of the console in every state, and what a test looks at in each. */
 import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
 import type { Page } from 'playwright-core'
-import type { Browser } from './support/browser.ts'
-import type { ConsoleSite, Person } from './support/console.ts'
+import { type Browser, launchBrowser } from './support/browser.ts'
+import { type ConsoleSite, PEOPLE, type Person, seed, startConsoleSite } from './support/console.ts'
 import { patience } from './support/time.ts'
 
-export interface State {
+interface State {
   name: string
   path: string
   /** Shown when the state is there. */
@@ -69,7 +70,7 @@ const press = (name: string | RegExp) => (page: Page) => page.getByRole('button'
 const WITH_IDP = { sign_in: 'provider', idp_host: 'accounts.example.com' }
 
 /** Returns the states, for users with these ids. */
-export function statesOf(ids: Record<Person, string>): State[] {
+function statesOf(ids: Record<Person, string>): State[] {
   return [
     ...liveStates(),
     ...actStates(ids),
@@ -139,7 +140,7 @@ function actStates(ids: Record<Person, string>): State[] {
       path: '/act',
       text: 'What will happen',
       async act(page) {
-        await page.getByPlaceholder('Name, e-mail or ID').fill('nobody has this name')
+        await page.getByPlaceholder('Name, e-mail or ID').fill('no such name')
         await page.getByText('No user matches').waitFor()
       },
     },
@@ -251,7 +252,7 @@ function outsideStates(): State[] {
   return [
     { name: 'sign in', path: '/sign-in', text: 'Continue with accounts.example.com', before: signedOut(WITH_IDP) },
     {
-      name: 'sign in, nobody can',
+      name: 'sign in, no operators',
       path: '/live',
       text: 'Ask the person who runs this server for access',
       before: signedOut({ sign_in: 'none', idp_host: null }),
@@ -273,8 +274,33 @@ export const errorsOf = ({ errors }: Browser) => errors.filter(text => !text.sta
 
 const { source: AXE } = (await import('axe-core')).default
 
+/** Checks every state on a screen of this size. There is one file for each size, so that they run at the same time. */
+export function checkScreens(size: string, viewport: { width: number; height: number }): void {
+  describe(`the console on a ${size} screen, in each state, in light and dark`, () => {
+    let site: ConsoleSite
+    let browser: Browser
+    let states: State[]
+    before(async () => {
+      site = await startConsoleSite()
+      states = statesOf(await seed(site))
+      browser = await launchBrowser()
+      await site.signIn(browser.page)
+      await browser.page.setViewportSize(viewport)
+      await reportViolations(browser)
+    })
+    after(async () => {
+      await browser?.[Symbol.asyncDispose]()
+      await site?.[Symbol.asyncDispose]()
+    })
+
+    const names = Object.fromEntries(Object.keys(PEOPLE).map(name => [name, name])) as Record<Person, string>
+    for (const [index, { name }] of statesOf(names).entries())
+      test(name, () => checkState(states[index] as State, site, browser))
+  })
+}
+
 /** Opens a state, and checks it in light and dark: axe, errors, violations of the policy, and whether it fits. */
-export async function checkState(state: State, site: ConsoleSite, browser: Browser): Promise<void> {
+async function checkState(state: State, site: ConsoleSite, browser: Browser): Promise<void> {
   const { page } = browser
   page.setDefaultTimeout(patience(4_000))
   browser.errors.length = 0

@@ -95,7 +95,7 @@ describe('the console, at work', () => {
     await browser.page.route('**/explain', async route => {
       const answer = await route.fetch()
       const decision = (await answer.json()) as { access: string }
-      const refused = { decision: 'refused', needs: [['read'], ['ticket']], determined_by: [] }
+      const refused = { decision: 'refused', needs: [['read'], ['ticket'], ['login']], determined_by: [] }
       await route.fulfill({ json: { ...decision, ...(decision.access === 'write' ? refused : {}) } })
     })
     const page = await open(`/act?user=${ids.carl}`, 'Act as a user')
@@ -105,12 +105,22 @@ describe('the console, at work', () => {
     assert.equal(await button.isDisabled(), true)
     await page.getByRole('button', { name: 'Add a ticket' }).click()
     assert.equal(await page.evaluate('document.activeElement.labels[0].textContent'), 'Ticket')
+    await page.getByRole('button', { name: 'Sign in again' }).click()
+    await page.getByRole('heading', { name: 'Sign in again' }).waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
     await page.getByRole('button', { name: 'Look only' }).click()
     await page.getByText('Allowed').waitFor()
     assert.equal(await button.isEnabled(), true)
   })
 
-  test('ends a session: the row says so within a second, and goes', async () => {
+  test('marks programs, which the payload names as agents', async () => {
+    const page = await open('/live', 'Live')
+    const tagged = (name: RegExp) => page.getByRole('row', { name }).getByText('Agent', { exact: true }).count()
+    await page.getByRole('row', { name: /Billing agent/ }).waitFor()
+    assert.deepEqual([await tagged(/Billing agent/), await tagged(/Sam Okafor/)], [1, 0])
+  })
+
+  test('ends a session: its row shows that within a second, and disappears', async () => {
     const { session_id } = await site.server.signIn({
       user_id: ids.carl,
       actor: { sub: 'leaver@support.example', name: 'Lea Leaver' },
@@ -148,7 +158,7 @@ describe('the console, at work', () => {
     const before = page.url()
     await page.keyboard.press('/')
     await page.keyboard.type('g a j x ?')
-    assert.equal(page.url(), before, 'keys are text while somebody types')
+    assert.equal(page.url(), before, 'keys are text in a field')
   })
 
   test('keeps what was typed when the server asks for another sign-in', async () => {

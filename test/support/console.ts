@@ -83,7 +83,7 @@ export async function seed({ server, operatorSub }: ConsoleSite): Promise<Record
   const sam = { sub: 'sam@support.example', name: 'Sam Okafor' }
   const agent = {
     sub: 'billing-agent',
-    type: 'agent',
+    kind: 'agent',
     name: 'Billing agent',
     act: { sub: 'sam@support.example', name: 'Sam Okafor' },
   }

@@ -1,7 +1,6 @@
 import type { Role } from '../../packages/server/src/contract/operation.ts'
-import { newFactsVersion } from '../../packages/server/src/domain/actors.ts'
-import { auditEvent } from '../../packages/server/src/domain/audit/event.ts'
-import { hashOf, newSecret } from '../../packages/server/src/domain/operators.ts'
+import { signInWithProvider } from '../../packages/server/src/domain/operator-sessions.ts'
+import { SESSION_COOKIE } from '../../packages/server/src/http/auth/operator.ts'
 import { type Answer, expectOk, type TestServer } from './server.ts'
 
 /** Operators of the console, signed in without a browser. */
@@ -29,69 +28,29 @@ export interface TestOperator {
 }
 
 /**
- * Signs in an operator, as an identity provider would.
+ * Signs in an operator as an identity provider would.
  * @param options.auth_at when the operator proved who they are. Default: now. Null: not known
  */
 export async function operatorOf(
   server: TestServer,
   role: Role,
-  options: { sub?: string; auth_at?: number | null; name?: string; email?: string } = {},
+  options: { sub?: string; auth_at?: number | null; name?: string; email?: string; groups?: string[] } = {},
 ): Promise<TestOperator> {
-  const { services } = server.stagedoor
   const ctx = server.stagedoor.context({ type: 'system', id: null })
-  const now = ctx.clock.now()
-  const sub = options.sub ?? `${role}-${services.random.bytes(6).toString('hex')}`
-  const known = await ctx.store.operators.findByIdentity('https://idp.example', sub)
-  const operator = {
-    id: known?.id ?? ctx.random.id('opr', now),
+  const sub = options.sub ?? `${role}-${ctx.random.bytes(6).toString('hex')}`
+  const identity = {
     iss: 'https://idp.example',
     sub,
     actor_sub: sub,
-    local_name: null,
-    role,
-    role_source: 'claim' as const,
     name: options.name ?? `The ${role}`,
     email: options.email ?? `${role}@example.com`,
-    disabled_at: null,
-    last_sign_in_at: now,
-    created_at: now,
-    updated_at: now,
-  }
-  const secret = newSecret(ctx)
-  const session = {
-    id: ctx.random.id('ops', now),
-    operator_id: operator.id,
-    secret_hash: hashOf(secret),
+    groups: options.groups ?? [],
     role,
-    auth_at: options.auth_at === undefined ? now : options.auth_at,
-    amr: '["pwd","otp"]',
-    user_agent: null,
-    address: null,
-    last_seen_at: now,
-    idle_expires_at: now + 1_800_000,
-    expires_at: now + 28_800_000,
-    ended_at: null,
-    created_at: now,
+    auth_at: options.auth_at === undefined ? ctx.clock.now() : options.auth_at,
+    amr: ['pwd', 'otp'],
   }
-  const actor = {
-    sub,
-    sub_folded: sub.toLowerCase(),
-    kind: 'operator' as const,
-    name: operator.name,
-    teams: '[]',
-    organizations: '[]',
-    level: 0,
-    user_id: null,
-    owner_sub: null,
-    disabled_at: null,
-    facts_version: newFactsVersion(ctx),
-    created_at: now,
-    updated_at: now,
-  }
-  const event = eventOf(server, session.id)
-  if (!(await ctx.store.operators.signIn({ operator, session, actor, keepsTeams: true, event })))
-    throw new Error('the operator is disabled')
-  const cookie = `__Host-stagedoor_operator=${secret}`
+  const { operator, session, secret } = await signInWithProvider(ctx, identity, NEW_SESSION)
+  const cookie = `${SESSION_COOKIE}=${secret}`
   return {
     id: operator.id,
     session_id: session.id,
@@ -102,12 +61,16 @@ export async function operatorOf(
   }
 }
 
-const eventOf = (server: TestServer, target_id: string) =>
-  auditEvent(server.stagedoor.context({ type: 'system', id: null }), {
-    action: 'operator.sign_in',
-    about: {},
-    target_id,
-  })
+const NEW_SESSION = {
+  secret_hash: '',
+  kind: 'provider',
+  return_to: '/console',
+  session_id: null,
+  is_step_up: 0,
+  operator_id: null,
+  role: null,
+  expires_at: 0,
+} as const
 
 /** The session that a browser has after the sign-in of an answer, as a Cookie header. */
 export function sessionCookieOf(answer: Answer): string {

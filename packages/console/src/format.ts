@@ -53,7 +53,7 @@ export function chainOf(actor: {
   return next ? [actor, ...chainOf(act as { sub: string })] : [actor]
 }
 
-export const isAgent = (actor: { [member: string]: unknown } | null) => actor?.['type'] === 'agent'
+export const isAgent = (actor: { [member: string]: unknown } | null) => actor?.['kind'] === 'agent'
 
 export function emailOf(user: User): string | undefined {
   const primary = user.email_addresses.find(({ id }) => id === user.primary_email_address_id)

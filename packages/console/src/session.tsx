@@ -15,6 +15,8 @@ interface Session {
    * @throws ApiError `step_up_required` if the operator cancels
    */
   withStepUp<T>(run: () => Promise<T>): Promise<T>
+  /** Asks for a sign-in now. @returns whether the operator signed in */
+  signInAgain(): Promise<boolean>
 }
 
 const SessionContext = createContext<Session | undefined>(undefined)
@@ -83,6 +85,7 @@ function sessionOf(me: Me, signIn: (why: Asked['why']) => Promise<boolean>): Ses
     may: operation => operations.has(operation),
     mayEnd: ({ actor_sub }) =>
       operations.has('RevokeSession') && (me.role !== 'support' || actor_sub === me.operator.sub),
+    signInAgain: () => signIn('step-up'),
     async withStepUp(run) {
       try {
         return await run()

@@ -239,7 +239,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     policy: createPolicyEngine(),
     defaultPolicy: DEFAULT_POLICY,
     decisions: new RememberedDecisions(),
-    recentReads: new RecentReads(clock),
+    recentReads: new RecentReads(),
     needs: new CallerLimit(clock, NEEDS_LIMIT),
     searches: new CallerLimit(clock, SEARCH_LIMIT),
     hierarchies: new Hierarchies(store),

@@ -116,7 +116,7 @@ describe('the pages of the console', () => {
     }
   })
 
-  it('without a build, and at another address, a page says what to do', async () => {
+  it('without a build, and at another address, a page explains the next step', async () => {
     await using server = await testServer({ consoleFolder: undefined as never })
     using build = consoleBuild()
     await using built = await testServer({ consoleFolder: build.folder })
@@ -131,7 +131,7 @@ describe('the pages of the console', () => {
     }
   })
 
-  it('C6: in production there is no console until somebody can sign in, and the first visitor is nobody', async () => {
+  it('C6: in production there is no console until an operator can sign in, and the first visitor gets no role', async () => {
     using build = consoleBuild()
     await using server = await testServer({ consoleFolder: build.folder, env: PRODUCTION })
     const there = { ...FROM_CONSOLE, host: 'auth.example.com', origin: 'https://auth.example.com' }

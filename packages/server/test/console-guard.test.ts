@@ -465,7 +465,7 @@ describe('the session of an operator', () => {
     const disabled = { kind: 'operator', disabled: true, level: 3, teams: ['a'] }
     expectOk(await server.call('PUT', `/v1/actors/${operator.sub}`, disabled))
     server.clock.advance(1)
-    const again = await operatorOf(server, 'support', { sub: operator.sub })
+    const again = await operatorOf(server, 'support', { sub: operator.sub, groups: ['a'] })
     const { disabled: is, level, teams } = expectOk(await server.call('GET', `/v1/actors/${operator.sub}`))
     assert.deepEqual([is, level, teams], [true, 3, ['a']])
     for (const verb of ['disable', 'enable']) expectOk(await server.call('POST', `/v1/operators/${again.id}/${verb}`))

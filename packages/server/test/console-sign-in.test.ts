@@ -179,7 +179,7 @@ describe('signing in with an identity provider', () => {
     const jar = new CookieJar()
     const callback = await atProvider(jar, await begin(site, jar))
     const secret = jar.cookies('localhost').get(SIGN_IN) ?? ''
-    // Login CSRF: somebody else opens the callback of an attacker's sign-in.
+    // Login CSRF: another person opens the callback of an attacker's sign-in.
     const victim = new CookieJar()
     const forced = await victim.send(callback)
     assert.deepEqual([forced.status, await codeOf(forced)], [400, 'operator_sign_in_invalid'])
@@ -359,7 +359,7 @@ describe('identity providers differ', () => {
     assert.deepEqual([operator.sub, role], ['olivia@example.com', 'support'])
   })
 
-  it('an unverified e-mail address is nobody', async () => {
+  it('an unverified e-mail address gives no role', async () => {
     await using site = await startSite({ STAGEDOOR_OPERATOR_ACTOR_SUB: 'email' })
     site.provider.next = { sub: 'olivia', groups: ['sd-admins'], extra: { email_verified: false } }
     assert.equal((await signIn(site, new CookieJar())).status, 403)
@@ -409,7 +409,7 @@ describe('step-up with an identity provider', () => {
     assert.equal(event?.outcome, 'done')
   })
 
-  it('by somebody else, with an old sign-in, or without a session is refused', async () => {
+  it('by another operator, with an old sign-in, or without a session is refused', async () => {
     await using site = await startSite()
     site.provider.next = { sub: 'olivia', groups: ['sd-admins'], ago: 900 }
     const jar = new CookieJar()
@@ -439,7 +439,7 @@ describe('step-up with an identity provider', () => {
     assert.equal(nobody.status, 401)
   })
 
-  it('does not renew a session that ended meanwhile', async () => {
+  it('does not renew a session that has ended since', async () => {
     await using site = await startSite()
     site.provider.next = { sub: 'olivia', groups: ['sd-admins'] }
     const jar = new CookieJar()

@@ -63,7 +63,7 @@ describe('statistics', () => {
     )
   })
 
-  it('count the minutes that are over once, and the others once in 5 seconds', async () => {
+  it('count each past minute once, and the current one every 5 seconds', async () => {
     await using server = await testServer({ env })
     const { store } = server.stagedoor.services
     const count = store.audit.countByMinute.bind(store.audit)

@@ -42,7 +42,7 @@ export default function Act() {
 }
 
 function ActForm() {
-  const { me } = useSession()
+  const { me, signInAgain } = useSession()
   const { user: wanted } = useSearch({ strict: false }) as Search
   const [user, setUser] = useState<User>()
   const [form, setForm] = useState<Form>(() => ({
@@ -72,6 +72,7 @@ function ActForm() {
     if (name === 'category') change({ category: value })
     if (name === 'reason') reasonField.current?.focus()
     if (name === 'ticket') ticketField.current?.focus()
+    if (name === 'login') void signInAgain().then(done => void (done && answer.refetch()))
   }
   return (
     <form

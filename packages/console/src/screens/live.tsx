@@ -106,13 +106,7 @@ const columns = (mayEnd: (row: LiveSession) => boolean): Column<LiveSession>[] =
   {
     head: 'Actor',
     className: 'who-cell',
-    cell: row => (
-      <Who
-        name={actorName(row.actor)}
-        detail={actorDetail(row.actor)}
-        agent={row.kind === 'agent' || isAgent(row.actor)}
-      />
-    ),
+    cell: row => <Who name={actorName(row.actor)} detail={actorDetail(row.actor)} agent={row.kind === 'agent'} />,
   },
   { head: 'User', className: 'who-cell', cell: row => <Who name={actingName(row)} detail={actingDetail(row)} /> },
   { head: 'Reason', className: 'wide-cell', cell: row => <Reason session={row} /> },

@@ -1,5 +1,4 @@
 import { ApiError, type ErrorAbout } from '../contract/errors.ts'
-import type { Clock } from './clock.ts'
 import type { Access, ActingFacts, AgentFacts, Facts, OperatorFacts, TimeUse, UserFacts } from './policy-engine.ts'
 import type { Limits, UserRecord } from './records.ts'
 import type { DecisionRow } from './store.ts'
@@ -381,15 +380,10 @@ const MAX_METADATA = 4_096
  */
 export class RecentReads {
   readonly #rows = new Map<string, { row: DecisionRow; at: number }>()
-  readonly #clock: Pick<Clock, 'now'>
   #policyVersion = -1
 
-  constructor(clock: Pick<Clock, 'now'>) {
-    this.#clock = clock
-  }
-
-  /** Keeps what was just read. */
-  set(people: { user_id: string; actor_sub: string }, row: DecisionRow): void {
+  /** Keeps what was read at this time, Unix ms. */
+  set(people: { user_id: string; actor_sub: string }, row: DecisionRow, at: number): void {
     this.#policyVersion = row.policy_version
     const { 'users private_metadata': user, 'own private_metadata': own } = row
     if ((user?.length ?? 0) + (own?.length ?? 0) > MAX_METADATA) return
@@ -397,15 +391,15 @@ export class RecentReads {
     this.#rows.delete(key)
     const [oldest] = this.#rows.keys()
     if (this.#rows.size >= MAX_READS && oldest !== undefined) this.#rows.delete(oldest)
-    this.#rows.set(key, { row, at: this.#clock.now() })
+    this.#rows.set(key, { row, at })
   }
 
   /** Returns what was read in the last minute under the policy that was last seen in force; undefined if there is nothing. */
-  get(people: { user_id: string; actor_sub: string }): DecisionRow | undefined {
+  get(people: { user_id: string; actor_sub: string }, now: number): DecisionRow | undefined {
     const key = keyOf(people)
     const read = this.#rows.get(key)
     if (read === undefined) return undefined
-    const age = this.#clock.now() - read.at
+    const age = now - read.at
     if (age >= 0 && age < READ_MS && read.row.policy_version === this.#policyVersion) return read.row
     this.#rows.delete(key)
     return undefined

@@ -144,7 +144,7 @@ export function frozenFactsOf(
 export async function decide(ctx: Context, request: ActingRequest, explain = false): Promise<Decided | undefined> {
   const row = await ctx.store.actorTokens.findForDecision(request.user_id, request.actor_sub)
   if (!row) return undefined
-  ctx.recentReads.set(request, row)
+  ctx.recentReads.set(request, row, ctx.clock.now())
   return decideOn(ctx, row, request, explain)
 }
 
@@ -155,7 +155,7 @@ export async function decide(ctx: Context, request: ActingRequest, explain = fal
  * @throws ApiError policy_unavailable
  */
 export async function decideForWrite(ctx: Context, request: ActingRequest): Promise<Decided | undefined> {
-  const recent = ctx.recentReads.get(request)
+  const recent = ctx.recentReads.get(request, ctx.clock.now())
   const decided = recent && (await decideOn(ctx, recent, request))
   return decided?.decision.allowed ? decided : decide(ctx, request)
 }

@@ -55,7 +55,14 @@ export function answerError(
   const { status } = refusal
   log.refused(refusal, error)
   const body = errorFormats[format](errors, headers['clerk-trace-id'])
-  return answerJson(body, status, status === 503 ? { 'retry-after': '1', ...headers } : headers)
+  return answerJson(body, status, { ...retryAfter(refusal), ...headers })
+}
+
+/** How long to wait, for errors that pass: a limit knows it. */
+function retryAfter({ status, options }: ApiError): AnswerHeaders {
+  if (status === 503) return { 'retry-after': '1' }
+  const seconds = status === 429 ? options.meta?.['resets_in'] : undefined
+  return seconds === undefined ? {} : { 'retry-after': String(seconds) }
 }
 
 /** The forms of error answers: one entry for each value of `errorFormat` in the contract. */

@@ -11,9 +11,9 @@ const REFUSAL_WINDOW = 3_600_000
 /**
  * Records why an operation was refused. If the operation would have changed state (it has an `action`), this writes an
  * audit event. (A successful operation writes its own event, in the transaction that changes the state.) Audit events
- * are never deleted, so a caller without a secret key and without a session in the console can cause only few of them: a refusal becomes an event only if it
- * is about a stored token or a stored client, and only up to `MAX_REFUSAL_EVENTS`. Every other refusal is counted, as are
- * failed authentications and requests over a rate limit.
+ * are never deleted, so a caller without a secret key and without a session in the console can cause only few of them: a
+ * refusal becomes an event only if it is about a stored token or a stored client, and only up to `MAX_REFUSAL_EVENTS`. Every
+ * other refusal is counted, as are failed authentications and requests over a rate limit.
  * @param error what the operation threw; an error that is no refusal is ignored
  */
 export async function recordRefusal(ctx: Context, action: string | undefined, error: unknown): Promise<void> {
