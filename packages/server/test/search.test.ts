@@ -116,14 +116,8 @@ describe('search', () => {
     const server = shared()
     await find(server, 'nobody')
     assert.deepEqual(await server.auditEvents({ action: 'console.search' }), [])
-    const context = server.stagedoor.context({ type: 'system', id: null })
-    // The type of an operator's principal.
-    const caller = {
-      ...context.caller,
-      principal: { type: 'operator' as 'system', id: null },
-      rights: ['users'] as const,
-    }
-    await search({ ...context, caller }, { query: 'zaphod@example.com' })
+    const operator = await operatorOf(server, 'viewer', { name: 'Trillian' })
+    expectOk(await operator.call('GET', '/v1/search?query=zaphod@example.com'))
     const { rows } = await server.stagedoor.services.store.audit.list(
       { action: 'console.search' },
       { limit: 2, offset: 0 },
@@ -131,8 +125,12 @@ describe('search', () => {
     const [event, ...more] = rows
     assert.deepEqual(more, [])
     assert.ok(event?.personal?.includes('zaphod@example.com') && !event.event.includes('zaphod'))
-    const broken = { ...context.store.audit, append: () => Promise.reject(new Error('full')) }
-    const store = { ...context.store, audit: broken }
-    await assert.rejects(search({ ...context, store, caller }, { query: 'zaphod' }), /full/)
+    const [shown] = await server.auditEvents({ action: 'console.search', actor_sub: operator.sub })
+    assert.equal((shown?.['actor'] as { name?: string } | undefined)?.name, 'Trillian')
+    const { audit } = server.stagedoor.services.store
+    const { append } = audit
+    audit.append = () => Promise.reject(new Error('full'))
+    assert.equal((await operator.call('GET', '/v1/search?query=zaphod')).status, 500)
+    audit.append = append
   })
 })

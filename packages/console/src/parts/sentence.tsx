@@ -11,7 +11,7 @@ import type { AuditEvent } from '../wire.ts'
 export function eventSentence(event: AuditEvent, names: ReadonlyMap<string, string> = new Map()): ReactNode {
   const actor = event.actor ? actorName(event.actor) : event.actor_sub
   const user = event.user_id === null ? null : (names.get(event.user_id) ?? event.user_id)
-  const values: Record<string, string> = { actor: actor ?? 'Somebody', user: user ?? 'a user' }
+  const values: Record<string, string> = { actor: actor ?? 'An unknown actor', user: user ?? 'a user' }
   return sentenceOf(event)
     .split(/\{(\w+)\}/)
     .map((part, index) => {

@@ -67,8 +67,8 @@ export function SavePolicy({ base, draft, onSaved, onClose }: Props) {
         )}
         {theirs && (
           <Note tone="acting" icon="alert">
-            Somebody else saved version {theirs.version} meanwhile. The lines above compare your text with theirs.
-            Saving replaces it.
+            Another admin has saved version {theirs.version}. The lines above compare your text with theirs. Saving
+            replaces it.
           </Note>
         )}
         {effect.isPending && <p className="dim">Counting the sessions that would end…</p>}

@@ -72,13 +72,13 @@ const actions: Record<string, [done: string, refused: string]> = {
   'signing_key.create': ['Signing keys were created', 'Signing keys were not created'],
   'signing_key.rotate': ['The signing keys were rotated', 'The signing keys were not rotated'],
   'signing_key.remove': ['A signing key was removed', 'A signing key was not removed'],
-  'operator.sign_in': ['An operator signed in', 'An operator could not sign in'],
+  'operator.sign_in': ['{actor} signed in to the console', 'An operator could not sign in'],
   'operator.sign_out': ['An operator signed out', 'An operator could not sign out'],
   'operator.step_up': ['An operator confirmed who they are', 'An operator could not confirm who they are'],
   'operator.invite': ['An operator was invited', 'An operator was not invited'],
   'operator.disable': ['An operator was disabled', 'An operator was not disabled'],
   'operator.enable': ['An operator was enabled', 'An operator was not enabled'],
-  'console.search': ['Somebody searched', 'A search was refused'],
+  'console.search': ['{actor} searched for a person', '{actor} could not search'],
 }
 
 /** Returns what an event says, as text with `{actor}` and `{user}` in it. */

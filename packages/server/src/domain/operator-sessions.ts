@@ -298,7 +298,14 @@ async function startSession(
   }
   const { role, role_source, actor_sub } = operator
   const details = { role, role_source, ...(teams === undefined ? {} : { teams: namesOf(teams) }) }
-  const event = auditEvent(ctx, { action: 'operator.sign_in', about: { actor_sub }, target_id: session.id, details })
+  const actor = JSON.stringify(payloadOf(operator))
+  const event = auditEvent(ctx, {
+    action: 'operator.sign_in',
+    about: { actor_sub },
+    actor,
+    target_id: session.id,
+    details,
+  })
   try {
     const signIn = { operator, session, actor: actorOf(ctx, operator, teams), event, proof: proof.stored, replaces }
     const done = await ctx.store.operators.signIn({ ...signIn, keepsTeams: teams === undefined })
@@ -399,17 +406,17 @@ function callerOf(ctx: Context, session: UsableOperatorSession): OperatorCaller 
     role: lowerRole(session.role, session.operator_role),
     role_source: session.operator_role_source,
     sub: session.operator_sub,
-    actor: {
-      sub: session.operator_actor_sub,
-      iss: session.operator_iss,
-      ...(name === null ? {} : { name }),
-      ...(email === null ? {} : { email }),
-    },
+    actor: payloadOf({ actor_sub: session.operator_actor_sub, iss: session.operator_iss, name, email }),
     auth: { at: auth_at ?? session.created_at, amr: JSON.parse(session.amr) },
     step_up_until: until > ctx.clock.now() ? until : null,
     expires_at: session.expires_at,
     idle_expires_at: session.idle_expires_at,
   }
+}
+
+/** Returns the payload that names an operator as the actor. */
+function payloadOf({ actor_sub, iss, name, email }: Pick<OperatorRecord, 'actor_sub' | 'iss' | 'name' | 'email'>) {
+  return { sub: actor_sub, iss, ...(name === null ? {} : { name }), ...(email === null ? {} : { email }) }
 }
 
 /** Lists sessions in the console, newest first. */

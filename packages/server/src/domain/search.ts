@@ -79,10 +79,12 @@ const isId = (text: string, prefix: string) => new RegExp(`^${prefix}_[0-9A-Za-z
  * @throws ApiError too_many_requests
  */
 export async function recordSearch(ctx: Context, query: string): Promise<void> {
-  const { type, id } = ctx.caller.principal
+  const { operator } = ctx.caller
   // Searches of programs are not recorded: they are part of their work.
-  if (type !== 'operator') return
-  const seconds = Math.ceil(ctx.searches.take(id ?? '') / 1_000)
+  if (!operator) return
+  const seconds = Math.ceil(ctx.searches.take(operator.id) / 1_000)
   if (seconds > 0) throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
-  await ctx.store.audit.append(auditEvent(ctx, { action: 'console.search', about: {}, reason: query }))
+  const about = { actor_sub: operator.actor.sub }
+  const actor = JSON.stringify(operator.actor)
+  await ctx.store.audit.append(auditEvent(ctx, { action: 'console.search', about, actor, reason: query }))
 }
