@@ -4,8 +4,8 @@ import { describe, it } from 'node:test'
 import { testDatabase } from '../../../test/support/database.ts'
 import { claimsOf, part } from '../../../test/support/jwt.ts'
 import { type Answer, cookieOf, type TestServer, testServer } from '../../../test/support/server.ts'
+import { SealedClaims } from '../src/signing/keyring.ts'
 import { MasterKey } from '../src/signing/master-key.ts'
-import { SealedClaims } from '../src/signing/sealed-claims.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 

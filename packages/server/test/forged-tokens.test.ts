@@ -14,9 +14,8 @@ import {
   testServer,
 } from '../../../test/support/server.ts'
 import { promised } from '../../../test/support/time.ts'
-import { openPrivateKey } from '../src/signing/keyring.ts'
+import { openPrivateKey, SealedClaims } from '../src/signing/keyring.ts'
 import { MasterKey } from '../src/signing/master-key.ts'
-import { SealedClaims } from '../src/signing/sealed-claims.ts'
 
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -9,7 +9,7 @@ import { operation } from '../src/contract/operation.ts'
 import { trustedProxies } from '../src/http/caller.ts'
 import { ListQueue } from '../src/http/edge/list-queue.ts'
 import { RateLimits } from '../src/http/edge/rate-limits.ts'
-import { routedPath } from '../src/http/method-override.ts'
+import { routedPath } from '../src/http/input.ts'
 import { type Http, mount } from '../src/http/mount.ts'
 import { logged } from '../src/http/request-log.ts'
 

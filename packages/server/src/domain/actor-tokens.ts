@@ -1,14 +1,6 @@
-import { hash } from 'node:crypto'
 import { ApiError, type ErrorAbout, type ErrorCode, invalidParam, notFound } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
-import {
-  type ClientToken,
-  isPresentedIn,
-  type PresentedClient,
-  reclaimedClient,
-  renewedClient,
-  sameToken,
-} from './clients.ts'
+import { type ClientToken, isPresentedIn, type PresentedClient, reclaimedClient, renewedClient } from './clients.ts'
 import type { ClientClaims, Context, TicketClaims } from './context.ts'
 import type { Once } from './idempotency.ts'
 import type { ActorTokenFilter, Found, Page } from './lists.ts'
@@ -19,14 +11,22 @@ import {
   type Decided,
   decide,
   decideForWrite,
-  type FrozenFacts,
   frozenFacts,
   frozenFactsOf,
   rulesOf,
 } from './policy.ts'
 import type { Access } from './policy-engine.ts'
-import { isUnderstoodBy, limitsOf, type Recipient, scopeClaim, scopeNotUnderstood, UNLIMITED } from './policy-facts.ts'
-import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
+import {
+  actorText,
+  assertFitsCookie,
+  isUnderstoodBy,
+  limitsOf,
+  type Recipient,
+  scopeClaim,
+  scopeNotUnderstood,
+  UNLIMITED,
+} from './policy-facts.ts'
+import type { ActorTokenRecord, SessionRecord } from './records.ts'
 import { isUsable, newSession, sessionEvent } from './sessions.ts'
 import type { DecidedVersions } from './store.ts'
 
@@ -38,7 +38,7 @@ const MAX_SIGN_IN_TOKEN_SECONDS = 2_592_000
  * Time for which the browser that confirmed or redeemed a ticket may repeat that, in ms: after a second click or a lost
  * response.
  */
-const REPLAY_WINDOW_MS = 60_000
+export const REPLAY_WINDOW_MS = 60_000
 
 export interface CreateActorToken {
   kind: ActorTokenRecord['kind']
@@ -136,7 +136,7 @@ async function whileDecided<T>(
 }
 
 /** Returns the question that policies answer about a token; undefined for a sign-in token. */
-function actingRequest(token: ActorTokenRecord, ip: string | null): ActingRequest | undefined {
+export function actingRequest(token: ActorTokenRecord, ip: string | null): ActingRequest | undefined {
   if (token.actor_sub === null) return undefined
   return {
     actor_token_id: token.id,
@@ -274,11 +274,6 @@ function detailsOf(decided: Decided | undefined) {
   return Object.keys(reason).length === 0 ? { policy } : { policy, reason }
 }
 
-/** Returns the category and the ticket of the request that created a token, also for the session that it started. */
-export function statedReason(row: Pick<ActorTokenRecord, 'facts'>): { category?: string; ticket?: string } {
-  return (JSON.parse(row.facts ?? '{}') as Partial<FrozenFacts>).reason ?? {}
-}
-
 /**
  * Returns the session that a backend redeemed this ticket into, for a repetition of that request.
  * @throws ApiError actor_token_already_used_code if the session has ended
@@ -300,7 +295,7 @@ export interface Redemption {
  * Returns the session that a browser got for this ticket a moment ago, if this is that browser and the session is still
  * usable.
  */
-async function replayedRedemption(
+export async function replayedRedemption(
   ctx: Context,
   token: ActorTokenRecord,
   presented: readonly ClientClaims[] = [],
@@ -313,60 +308,6 @@ async function replayedRedemption(
   const record = await ctx.store.clients.find(session.client_id)
   const claims = record && presented.find(each => isPresentedIn(record, each))
   return claims && { session, record, claims }
-}
-
-/**
- * Whether this browser confirmed the ticket a moment ago. It then sees the same page again, even if the ticket was
- * redeemed.
- */
-function isRepeatedConfirmation(token: ActorTokenRecord, presented: readonly ClientClaims[], now: number): boolean {
-  const { confirmed_token_hash: confirmed, confirmed_at } = token
-  if (confirmed === null || confirmed_at === null || now - confirmed_at > REPLAY_WINDOW_MS) return false
-  return token.status !== 'revoked' && presented.some(claims => sameToken(confirmed, claims.rotating_token))
-}
-
-/**
- * Returns the token and user of a ticket, if this browser can redeem it now, also by the policy, or did so a moment ago.
- * Changes nothing.
- * @throws ApiError as `acceptTicket`
- */
-export async function previewTicket(
-  ctx: Context,
-  input: { ticket: string; presented: readonly ClientClaims[] },
-): Promise<{ token: ActorTokenRecord; user: UserWithIdentifiers }> {
-  const token = await readTicket(ctx, input.ticket)
-  const now = ctx.clock.now()
-  const user = await ctx.store.users.find(token.user_id)
-  const refusal = await whyNot(ctx, token, now)
-  const repeats = async () =>
-    isRepeatedConfirmation(token, input.presented, now) ||
-    (await replayedRedemption(ctx, token, input.presented, now)) !== undefined
-  if (!user || (refusal && !(refusal.code === `${token.kind}_already_used_code` && (await repeats()))))
-    throw refusal ?? new ApiError(`${token.kind}_subject_not_found`, { about: about(token) })
-  if (!refusal) await assertAllowed(ctx, token)
-  return { token, user }
-}
-
-/** @throws ApiError acting_refused, policy_unavailable */
-async function assertAllowed(ctx: Context, token: ActorTokenRecord): Promise<void> {
-  const request = actingRequest(token, browserAddress(ctx))
-  const decided = request && (await decide(ctx, request))
-  if (decided && !decided.decision.allowed) throw actingRefused(ctx, request, decided)
-}
-
-/**
- * Stores that this browser confirmed the ticket, which the app then redeems. A second click has the same result as the
- * first.
- * @throws ApiError as `previewTicket`
- */
-export async function confirmTicket(
-  ctx: Context,
-  input: { ticket: string; presented: readonly ClientClaims[] },
-): Promise<void> {
-  const { token } = await previewTicket(ctx, input)
-  const [claims] = input.presented
-  if (claims && !isRepeatedConfirmation(token, input.presented, ctx.clock.now()))
-    await ctx.store.actorTokens.confirm(token.id, hash('sha256', claims.rotating_token))
 }
 
 /** Returns the token with this id and kind. @throws ApiError resource_not_found */
@@ -406,7 +347,11 @@ function claimsOf(ctx: Context, record: ActorTokenRecord): TicketClaims {
  * Reads a ticket and its token. Checks that this instance issued it, that it is complete and that it matches its
  * record. The store decides whether it has expired.
  */
-async function readTicket(ctx: Context, text: string, kind?: ActorTokenRecord['kind']): Promise<ActorTokenRecord> {
+export async function readTicket(
+  ctx: Context,
+  text: string,
+  kind?: ActorTokenRecord['kind'],
+): Promise<ActorTokenRecord> {
   const claims = ctx.signing.readTicket(text)
   if (!claims || claims.iid !== ctx.settings.instance_id) throw new ApiError('ticket_invalid_code')
   const record = await ctx.store.actorTokens.find(claims.sid)
@@ -443,7 +388,7 @@ async function whyNotAccepted(
 }
 
 /** Returns why a ticket cannot be redeemed; undefined if it can. Changes nothing. */
-async function whyNot(ctx: Context, token: ActorTokenRecord, now: number): Promise<ApiError | undefined> {
+export async function whyNot(ctx: Context, token: ActorTokenRecord, now: number): Promise<ApiError | undefined> {
   const refuse = (code: ErrorCode) => new ApiError(code, { about: about(token) })
   if (token.status === 'accepted') return refuse(`${token.kind}_already_used_code`)
   if (token.status === 'revoked') return refuse(`${token.kind}_revoked_code`)
@@ -485,40 +430,13 @@ export function actorTokenEvent(
   })
 }
 
-function about(token: ActorTokenRecord): ErrorAbout {
+export function about(token: ActorTokenRecord): ErrorAbout {
   return {
     actor_token_id: token.id,
     user_id: token.user_id,
     ...(token.actor_sub === null ? {} : { actor_sub: token.actor_sub }),
     ...(token.session_id === null ? {} : { session_id: token.session_id }),
   }
-}
-
-/** Encodes the actor payload. Every session token contains it, and the cookie of that token has at most 4,096 bytes. */
-function actorText(actor: object, limit: number): string {
-  const text = JSON.stringify(actor)
-  const bytes = Buffer.byteLength(text)
-  if (bytes > limit) {
-    throw invalidParam(
-      'actor',
-      `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: every session token contains it and must fit into a cookie. Keep only identifiers in it, and store the rest elsewhere.`,
-    )
-  }
-  return text
-}
-
-/** Maximum size of an actor payload and the claim `scope` together: the token must fit into a cookie of 4,096 bytes. */
-const MAX_ACTING_BYTES = 2_434
-
-/** @throws ApiError form_param_value_invalid */
-function assertFitsCookie(actor: string, scope: string | null): void {
-  if (scope === null) return
-  const bytes = Buffer.byteLength(actor) + `,"scope":"${scope}"`.length
-  if (bytes <= MAX_ACTING_BYTES) return
-  throw invalidParam(
-    'scopes',
-    `\`actor\` and \`scopes\` are ${bytes} bytes together and at most ${MAX_ACTING_BYTES} are allowed: every session token contains them and must fit into a cookie.`,
-  )
 }
 
 function atMost(param: string, value: number, max: number): void {

@@ -1,4 +1,4 @@
-import { ApiError, type ErrorAbout } from '../contract/errors.ts'
+import { ApiError, type ErrorAbout, invalidParam } from '../contract/errors.ts'
 import type { Access, ActingFacts, AgentFacts, Facts, OperatorFacts, TimeUse, UserFacts } from './policy-engine.ts'
 import type { Limits, UserRecord } from './records.ts'
 import type { DecisionRow } from './store.ts'
@@ -407,3 +407,30 @@ export class RecentReads {
 }
 
 const keyOf = ({ user_id, actor_sub }: { user_id: string; actor_sub: string }) => `${user_id} ${actor_sub}`
+
+/** Encodes the actor payload. Every session token contains it, and the cookie of that token has at most 4,096 bytes. */
+export function actorText(actor: object, limit: number): string {
+  const text = JSON.stringify(actor)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > limit) {
+    throw invalidParam(
+      'actor',
+      `\`actor\` is ${bytes} bytes as JSON and at most ${limit} are allowed: every session token contains it and must fit into a cookie. Keep only identifiers in it, and store the rest elsewhere.`,
+    )
+  }
+  return text
+}
+
+/** Maximum size of an actor payload and the claim `scope` together: the token must fit into a cookie of 4,096 bytes. */
+const MAX_ACTING_BYTES = 2_434
+
+/** @throws ApiError form_param_value_invalid */
+export function assertFitsCookie(actor: string, scope: string | null): void {
+  if (scope === null) return
+  const bytes = Buffer.byteLength(actor) + `,"scope":"${scope}"`.length
+  if (bytes <= MAX_ACTING_BYTES) return
+  throw invalidParam(
+    'scopes',
+    `\`actor\` and \`scopes\` are ${bytes} bytes together and at most ${MAX_ACTING_BYTES} are allowed: every session token contains them and must fit into a cookie.`,
+  )
+}

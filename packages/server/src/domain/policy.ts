@@ -26,7 +26,7 @@ import {
   validUntil,
 } from './policy-facts.ts'
 import { findNeeds, type Remedy } from './policy-needs.ts'
-import type { Limits } from './records.ts'
+import type { ActorTokenRecord, Limits } from './records.ts'
 import type { DecidedVersions, DecisionRow } from './store.ts'
 
 /**
@@ -382,4 +382,9 @@ export function endedByPolicy({ decision, versions }: Decided) {
 export function assertUsable({ refusal, errors, tests }: PolicyCheck): void {
   if (refusal === null) return
   throw new ApiError(refusal, { meta: { errors, tests: tests.filter(test => !test.passed) } })
+}
+
+/** Returns the category and the ticket of the request that created a token, also for the session that it started. */
+export function statedReason(row: Pick<ActorTokenRecord, 'facts'>): { category?: string; ticket?: string } {
+  return (JSON.parse(row.facts ?? '{}') as Partial<FrozenFacts>).reason ?? {}
 }

@@ -20,8 +20,7 @@ import { CONSOLE_HEADERS, isConsolePath } from './console/headers.ts'
 import type { ConsoleOptions } from './console/options.ts'
 import type { ListQueue } from './edge/list-queue.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
-import { inputReader } from './input.ts'
-import { overridePath } from './method-override.ts'
+import { inputReader, overridePath } from './input.ts'
 import type { Env } from './request-log.ts'
 
 /** Options of the HTTP layer, in addition to the domain's services. */

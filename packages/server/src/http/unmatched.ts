@@ -10,7 +10,7 @@ import { isAllowed } from './browser/origin.ts'
 import { errorPage, homePage, pageStyle, wantsPage } from './browser/pages.ts'
 import type { HeaderReader } from './caller.ts'
 import { isForConsole } from './console/headers.ts'
-import { isInRoom, requestedMethod } from './method-override.ts'
+import { isInRoom, requestedMethod } from './input.ts'
 import type { HttpOptions } from './mount.ts'
 import type { Env, RequestLog } from './request-log.ts'
 

@@ -13,10 +13,11 @@ import type { SignInToken } from '../../contract/sign-in-tokens.ts'
 import type { SigningKeys } from '../../contract/signing-keys.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
 import { kindOf } from '../../domain/acting.ts'
-import { statedReason, ticketOf } from '../../domain/actor-tokens.ts'
+import { ticketOf } from '../../domain/actor-tokens.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { Counted } from '../../domain/lists.ts'
+import { statedReason } from '../../domain/policy.ts'
 import { scopesOf } from '../../domain/policy-facts.ts'
 import type {
   ActingRecord,

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { ErrorCode } from '../../contract/errors.ts'
-import { statedReason } from '../../domain/actor-tokens.ts'
+import { statedReason } from '../../domain/policy.ts'
 import type { ActorTokenRecord, UserWithIdentifiers } from '../../domain/records.ts'
 import { type AnswerHeaders, asApiErrors } from '../answer.ts'
 import type { HeaderReader } from '../caller.ts'

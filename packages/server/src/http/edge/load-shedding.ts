@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import type { Operation } from '../../contract/operation.ts'
-import { requestedMethod } from '../method-override.ts'
+import { requestedMethod } from '../input.ts'
 
 /** Waiting that ends within this time is only a burst, and bursts are served; in ms. */
 const INTERVAL = 500

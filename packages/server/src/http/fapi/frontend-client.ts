@@ -1,8 +1,9 @@
 import { ApiError } from '../../contract/errors.ts'
 import * as contract from '../../contract/frontend-client.ts'
-import { acceptTicket, statedReason } from '../../domain/actor-tokens.ts'
+import { acceptTicket } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken, type ClientWithSessions, currentClient, withSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
+import { statedReason } from '../../domain/policy.ts'
 import type { ClientRecord, SessionRecord } from '../../domain/records.ts'
 import {
   getOwnSession,

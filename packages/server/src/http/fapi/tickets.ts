@@ -1,7 +1,7 @@
 import * as contract from '../../contract/tickets.ts'
-import { confirmTicket, previewTicket } from '../../domain/actor-tokens.ts'
 import { anonymousClientToken } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
+import { confirmTicket, previewTicket } from '../../domain/tickets.ts'
 import { isPrefetch } from '../browser/origin.ts'
 import { confirmPage, pageStyle } from '../browser/pages.ts'
 import { type Http, mount } from '../mount.ts'
