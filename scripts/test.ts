@@ -26,8 +26,8 @@ const words = args.filter(arg => !arg.startsWith('-'))
 /** Maximum duration of one file, in ms. */
 const TIMEOUT = deep ? 14_400_000 : 600_000
 const SLOWEST_SHOWN = 15
-/** Files that run at the same time. Many tests wait, for a timeout or a browser, so there is one more than cores. */
-const AT_ONCE = availableParallelism() + 1
+/** Files that run at the same time. Many tests wait, for a timeout or a browser, so there are more than cores. */
+const AT_ONCE = Math.ceil(availableParallelism() * 1.5) + 1
 /** Most files load the whole server: they share the compiled code. */
 const COMPILED = join(root, 'node_modules/.cache/stagedoor-tests')
 /** The folder of the bundled command, which the tests start. Its native dependency is found from here. */

@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
-import { backupDatabase } from '../maintenance.ts'
 import { commandEnvironment } from './environment.ts'
 import { type OutputOptions, printOne } from './output.ts'
 
@@ -13,6 +12,7 @@ export function addBackup(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (file: string, options: OutputOptions) => {
       const { database_url } = loadConfig(commandEnvironment())
+      const { backupDatabase } = await import('../maintenance.ts')
       backupDatabase(database_url, file)
       const { size } = statSync(file)
       printOne(

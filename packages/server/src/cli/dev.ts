@@ -3,12 +3,8 @@ import { Stagedoor as Client, StagedoorError } from '@stagedoor/sdk'
 import type { User } from '@stagedoor/sdk/models/components'
 import { verifySessionToken } from '@stagedoor/sdk/verify'
 import type { Command } from 'commander'
-import { pino } from 'pino'
 import { loadConfig } from '../config.ts'
 import { hasConsole } from '../config-rules.ts'
-import { publishableKeys } from '../domain/handshakes.ts'
-import { developmentLink } from '../domain/operators.ts'
-import { createStagedoor } from '../server.ts'
 import { announceDevServer, commandLine, DEV_DIRECTORY, devEnvironment, runningDevServer } from './environment.ts'
 import { print, printMessage, time, UsageError } from './output.ts'
 import { stopOnSignal } from './serving.ts'
@@ -42,6 +38,7 @@ export function addDev(program: Command): void {
       const complete = { ...env, STAGEDOOR_PORT: String(port), STAGEDOOR_PUBLIC_URL: serverURL }
       const filledIn = Object.keys(complete).filter(name => !(name in own))
       const config = loadConfig(complete, filledIn)
+      const [{ createStagedoor }, { pino }] = await Promise.all([import('../server.ts'), import('pino')])
       const stagedoor = await createStagedoor(config, { log: pino({ level: config.log_level }) })
       let withdraw = () => {}
       try {
@@ -53,9 +50,10 @@ export function addDev(program: Command): void {
         const client = new Client({ secretKey, serverURL: here })
         if (options.demo || options.once || (await isFirstTime(client))) await mainJob(client, here, serverURL)
         else print('The main job was shown here before. `--demo` shows it again.\n')
-        printAddresses(here, serverURL, secretKey, config.sign_in_url)
+        await printAddresses(here, serverURL, secretKey, config.sign_in_url)
         if (options.once) return
         if (hasConsole(config)) {
+          const { developmentLink } = await import('../domain/operators.ts')
           print('The console for operators. This link opens it, signed in as an admin, once:')
           print(`  ${await developmentLink(stagedoor.context(commandLine()))}\n`)
         }
@@ -161,7 +159,7 @@ function step(what: string, text: string): void {
   print(`  ${what.padEnd(9)} ${text}`)
 }
 
-function printAddresses(here: string, publicURL: string, secretKey: string, signInURL: string): void {
+async function printAddresses(here: string, publicURL: string, secretKey: string, signInURL: string): Promise<void> {
   print(`Backend API       ${here}/v1            docs/reference/api.md`)
   print(`Public keys       ${here}/.well-known/jwks.json`)
   print(`Tickets are sent  to ${signInURL}     STAGEDOOR_SIGN_IN_URL changes it`)
@@ -169,11 +167,12 @@ function printAddresses(here: string, publicURL: string, secretKey: string, sign
   print('\nFor an app with @stagedoor/sdk, or the commands of `stagedoor`:')
   print(`  STAGEDOOR_SERVER_URL=${here}\n  STAGEDOOR_SECRET_KEY=${secretKey}`)
   print('For an app with Clerk’s SDKs, as docs/guides/clerk.md says:')
-  print(clerkSettings(here, publicURL, secretKey))
+  print(await clerkSettings(here, publicURL, secretKey))
 }
 
 /** Returns the settings for Clerk's SDKs. docs/guides/clerk.md explains them; test/server-sdks.test.ts runs them. */
-function clerkSettings(here: string, publicURL: string, secretKey: string): string {
+async function clerkSettings(here: string, publicURL: string, secretKey: string): Promise<string> {
+  const { publishableKeys } = await import('../domain/handshakes.ts')
   const [key] = publishableKeys(publicURL, 'test')
   const builds = {
     js: `${publicURL}/npm/@clerk/clerk-js@6/dist/clerk.browser.js`,

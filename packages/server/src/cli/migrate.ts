@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Config, ConfigError, describeDatabase, loadConfig } from '../config.ts'
-import { moveDatabase, restoreDatabase } from '../maintenance.ts'
-import { migrateDatabase } from '../server.ts'
 import { commandEnvironment, commandLine } from './environment.ts'
 import { type OutputOptions, printOne } from './output.ts'
 
@@ -31,6 +29,7 @@ the same master key. To undo the move before the new database was used: --take-b
       if (options.takeBack) return takeBack(options)
       if (options.from !== undefined || options.to !== undefined) return move(options)
       const { database_url } = loadConfig(commandEnvironment())
+      const { migrateDatabase } = await import('../server.ts')
       const applied = await migrateDatabase(database_url)
       const database = describeDatabase(database_url)
       printOne(options, { database, applied }, { database, applied: applied.join(', ') || 'nothing: it is up to date' })
@@ -46,6 +45,7 @@ async function move(options: MigrateOptions): Promise<void> {
   ] as const)
     assertDatabase(option, url)
   let shown = 0
+  const { moveDatabase } = await import('../maintenance.ts')
   const rows = await moveDatabase(from, to, ({ table, copied, of }) => {
     if (Date.now() - shown < 1_000 && copied < of) return
     shown = Date.now()
@@ -80,6 +80,7 @@ async function takeBack(options: MigrateOptions): Promise<void> {
     ...(from === undefined ? {} : { STAGEDOOR_DATABASE_URL: from }),
   })
   const path = config.database_url.replace(/^sqlite:/, '')
+  const { restoreDatabase } = await import('../maintenance.ts')
   const { sessions, tokens, replaced } = await restoreDatabase(config, path, commandLine(), { takesBack: true })
   printOne(
     options,

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
-import { type RestoreResult, restoreDatabase, revokeRestored } from '../maintenance.ts'
+import type { RestoreResult } from '../maintenance.ts'
 import { commandEnvironment, commandLine } from './environment.ts'
 import { type OutputOptions, printMessage, printOne, UsageError } from './output.ts'
 
@@ -20,6 +20,7 @@ deleted again: the command reads them from the replaced database, which it keeps
     )
     .action(async (file: string | undefined, options: OutputOptions) => {
       const config = loadConfig(commandEnvironment())
+      const { restoreDatabase, revokeRestored } = await import('../maintenance.ts')
       if (file === undefined && !config.database_url.startsWith('sqlite:')) {
         const { sessions, tokens } = await revokeRestored(config, commandLine())
         return printOne(options, { sessions, tokens }, { revoked: counted({ sessions, 'pending tokens': tokens }) })

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { type Config, loadConfig, settings } from '../config.ts'
 import { assertProduction } from '../config-rules.ts'
-import { createStagedoor } from '../server.ts'
 import { failedOutside, listen, stopOnSignal } from './serving.ts'
 
 export function addServe(program: Command): void {
@@ -20,6 +19,7 @@ export function addServe(program: Command): void {
 }
 
 async function serve(config: Config): Promise<void> {
+  const { createStagedoor } = await import('../server.ts')
   const stagedoor = await createStagedoor(config)
   const { log } = stagedoor
   const failed = failedOutside(log)
