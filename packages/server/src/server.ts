@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http'
+import { availableParallelism } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
@@ -292,10 +293,13 @@ function edgeOf(config: Config, services: Services, log: Logger) {
   return {
     allowedOrigins: allowedOriginsOf(config, services),
     limits: new RateLimits(rateLimits(config), log),
-    // The embedded database blocks the event loop while it reads.
-    lists: new ListQueue(isEmbedded(config) ? 1 : 4),
+    // The embedded database has one thread that reads lists.
+    lists: new ListQueue(isEmbedded(config) ? 1 : listsAtOnce()),
   }
 }
+
+/** Returns how many lists PostgreSQL reads at the same time: on a small machine it shares the cores with this server. */
+const listsAtOnce = () => Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2)))
 
 /** Returns the origins of the pages that may use the Frontend API. */
 function allowedOriginsOf(config: Config, { settings }: Services): Set<string> {
