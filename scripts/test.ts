@@ -8,8 +8,8 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { availableParallelism, freemem } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { run } from 'node:test'
@@ -235,6 +235,26 @@ async function runChecks(): Promise<void> {
   left.length = 0
 }
 
+/** Where Linux has a file system in memory. */
+const MEMORY = '/dev/shm'
+/** Free memory from which the tests keep their databases there, in bytes. They use a tenth of it. */
+const ENOUGH_MEMORY = 8_000_000_000
+
+/**
+ * Keeps the temporary files of all tests in memory, if there is enough of it: tests wait a third of their time for the disk.
+ * A deep run keeps them on disk.
+ */
+function keepFilesInMemory(): void {
+  if (deep || !existsSync(MEMORY)) return
+  const { bavail, bsize } = statfsSync(MEMORY)
+  if (Math.min(bavail * bsize, freemem()) < ENOUGH_MEMORY) return
+  const folder = mkdtempSync(join(MEMORY, 'stagedoor-tests-'))
+  // As for /tmp: PostgreSQL may run as another user.
+  chmodSync(folder, 0o1777)
+  process.env.TMPDIR = folder
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+}
+
 const left = jobs()
 const total = left.length
 if (total === 0) {
@@ -243,6 +263,7 @@ if (total === 0) {
 }
 const started = performance.now()
 bundleCommand(BUNDLE)
+keepFilesInMemory()
 const postgresData = fast ? { env: {}, remove() {} } : preparedData()
 process.on('exit', () => postgresData.remove())
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
