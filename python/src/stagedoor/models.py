@@ -172,7 +172,9 @@ class AuditEvent(Model):
     object: Literal["audit_event"]
     id: str
     seq: int
-    """Position in the log."""
+    """Number of the stored row, which orders events of the same time."""
+    leaf_index: int | None
+    """Position in the log, from 0 and without gaps. Null until the event is in the log, which takes about a second."""
     at: Milliseconds
     action: str
     """What was done or requested: `actor_token.create`, `session.revoke`, …"""

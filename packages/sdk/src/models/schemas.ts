@@ -164,8 +164,10 @@ export type AppliedPolicy = {
 export type AuditEvent = {
   object: 'audit_event'
   id: string
-  /** Position in the log. */
+  /** Number of the stored row, which orders events of the same time. */
   seq: number
+  /** Position in the log, from 0 and without gaps. Null until the event is in the log, which takes about a second. */
+  leafIndex: number | null
   /** Unix time in milliseconds. */
   at: Milliseconds
   /** What was done or requested: `actor_token.create`, `session.revoke`, … */

@@ -9,7 +9,12 @@ export const AuditEvent = z
   .strictObject({
     object: z.literal('audit_event'),
     id: Id,
-    seq: z.int().min(1).describe('Position in the log.'),
+    seq: z.int().min(1).describe('Number of the stored row, which orders events of the same time.'),
+    leaf_index: z
+      .int()
+      .min(0)
+      .nullable()
+      .describe('Position in the log, from 0 and without gaps. Null until the event is in the log, which takes about a second.'),
     at: Milliseconds,
     action: z.string().describe('What was done or requested: `actor_token.create`, `session.revoke`, …'),
     outcome: z.enum(['done', 'refused']),

@@ -254,6 +254,67 @@ export interface AuditRecord extends Required<{ [K in keyof ErrorAbout]: string 
   leaf_hash: string
 }
 
+/** A stored audit event, with its positions. */
+export interface AuditRow extends AuditRecord {
+  /** The number of the row. On PostgreSQL there are gaps, and an event can get a lower number than an earlier one. */
+  seq: number
+  /** The position in the log, from 0 and without gaps; null until the sequencer has added the event. */
+  leaf_index: number | null
+}
+
+/** The tree over the audit log, as far as the sequencer has come. */
+export interface AuditTreeRecord {
+  origin: string
+  size: number
+  /** Hex, as in the other records of the tree. */
+  root: string
+  /** The highest number of a row that was looked at. */
+  last_seq: number
+  /** JSON: `Hole[]` (domain/audit/holes.ts). */
+  holes: string
+  /** The first leaf whose event is still stored. */
+  first: number
+}
+
+/** A stretch of the log: leaf `first_index + i` is event `first_seq + i`, for `i < count`. */
+export interface AuditRunRecord {
+  first_index: number
+  first_seq: number
+  count: number
+}
+
+/** 256 neighbouring hashes of one level of the tree. */
+export interface AuditTileRecord {
+  level: number
+  tile: number
+  /** Base64. */
+  hashes: string
+  root: string
+}
+
+export interface AuditCheckpointRecord {
+  size: number
+  root: string
+  at: number
+  /** The signed note. */
+  note: string
+  /** Signature lines of witnesses. */
+  cosignatures: string
+}
+
+/** A key that signs checkpoints. */
+export interface AuditKeyRecord {
+  id: string
+  /** The origin of the log. */
+  name: string
+  /** Base64 of the 32 bytes. */
+  public_key: string
+  /** Null once the key signs nothing more. */
+  sealed_private_key: string | null
+  created_at: number
+  retired_at: number | null
+}
+
 export interface RefusedRequestsRecord {
   minute: number
   address: string

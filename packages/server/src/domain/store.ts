@@ -1,3 +1,4 @@
+import type { AuditLogStore } from './audit-log-store.ts'
 import type { Clock } from './clock.ts'
 import type {
   ActingFilter,
@@ -20,6 +21,7 @@ import type {
   ActorRecord,
   ActorTokenRecord,
   AuditRecord,
+  AuditRow,
   ClientRecord,
   CutoffRecord,
   EndedStatus,
@@ -278,9 +280,9 @@ export interface Store {
      * @param bound.since refusals before this time do not count, Unix ms
      */
     appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
-    list(filter: AuditFilter, page: Page): Promise<Found<AuditRecord & { seq: number }>>
+    list(filter: AuditFilter, page: Page): Promise<Found<AuditRow>>
     /** Finds an event. @param at its time, which its id begins with, Unix ms: events have no index by id */
-    find(id: string, at: number): Promise<(AuditRecord & { seq: number }) | undefined>
+    find(id: string, at: number): Promise<AuditRow | undefined>
     /**
      * Returns the number of the last event of a range of a list; undefined if the list ends before. Filters that no index
      * covers do not count.
@@ -292,6 +294,7 @@ export interface Store {
     /** Returns the time of the latest event, Unix ms; undefined if there is none. */
     lastTime(): Promise<number | undefined>
   }
+  auditLog: AuditLogStore
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
     list(filter: Countable, page: Page): Promise<Found<RefusedRequestsRecord>>

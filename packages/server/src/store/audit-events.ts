@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { cursorOf, partsOf } from '../domain/cursor.ts'
 import type { AuditFilter, Page } from '../domain/lists.ts'
-import type { AuditRecord, RefusedRequestsRecord } from '../domain/records.ts'
+import type { AuditRecord, AuditRow, RefusedRequestsRecord } from '../domain/records.ts'
 import type { MinuteCounts, Store } from '../domain/store.ts'
+import { leafIndex } from './audit-log.ts'
 import { type Condition, type List, type Query, readPage } from './paging.ts'
 import { columnValue, type Database, long, param, prepared, recordEvent, sqlFor } from './query.ts'
 import { columns } from './schema.ts'
@@ -100,10 +101,11 @@ async function endOf(db: Database, { last_seq: seq }: AuditFilter): Promise<Posi
 }
 
 /** Exported for the test of its plan. */
-export const findEvent = prepared<{ id: string; at: number }, AuditRecord & { seq: number }>(
+export const findEvent = prepared<{ id: string; at: number }, AuditRow>(
   sqlFor
     .selectFrom('audit_events')
     .selectAll()
+    .select(leafIndex.as('leaf_index'))
     .where('outcome', 'in', [sql.lit('done' as const), sql.lit('refused' as const)])
     .where('at', '=', param('at'))
     .where('id', '=', param('id')),
@@ -144,7 +146,7 @@ export function auditList(
   filter: AuditFilter,
   position?: Position,
   end?: Position,
-): List<AuditRecord & { seq: number }> {
+): List<AuditRow> {
   const indexed = [...RARE, ...FREQUENT].find(column => filter[column] !== undefined)
   const rest = [...RARE, ...FREQUENT]
     .filter(column => column !== indexed && filter[column] !== undefined)
@@ -173,7 +175,7 @@ export function auditList(
 function newest([first, second]: Query[]): List<unknown>['rows'] {
   const page = (query: Query, limit: number, offset: number): Query =>
     query.orderBy('at', 'desc').orderBy('seq', 'desc').limit(limit).offset(offset)
-  if (!second) return (limit, offset) => page(first.selectAll(), limit, offset)
+  if (!second) return (limit, offset) => page(first.selectAll().select(leafIndex.as('leaf_index')), limit, offset)
   const partOf = (part: Query, most: number): Query =>
     (sqlFor.selectFrom(page(part.select(['at', 'seq']), most, 0).as('part')) as Query).selectAll()
   // Limit each part too: then the databases merge the beginnings of the parts. They read whole rows for the page only.
@@ -181,7 +183,7 @@ function newest([first, second]: Query[]): List<unknown>['rows'] {
     const positions = partOf(first, limit + offset).unionAll(partOf(second, limit + offset))
     const seqs = (sqlFor.selectFrom(page(positions, limit, offset).as('page')) as Query).select('seq')
     const events: Query = (sqlFor.selectFrom('audit_events') as Query).where('seq', 'in', seqs)
-    return events.selectAll().orderBy('at', 'desc').orderBy('seq', 'desc')
+    return events.selectAll().select(leafIndex.as('leaf_index')).orderBy('at', 'desc').orderBy('seq', 'desc')
   }
 }
 

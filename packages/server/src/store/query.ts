@@ -220,6 +220,10 @@ export interface Database {
    * sends notifications.
    */
   onRevocation(listener: () => void): () => void
+  /** Calls the listener soon after the tree over the audit log was extended, in the same way. */
+  onAuditTree(listener: () => void): () => void
+  /** Returns the time, and since when transactions are open that could still insert a lower number of an audit event. */
+  openTransactions(): Promise<{ now: number; since: number | null }>
   /**
    * Calls the listener once for each transaction of this process that inserted audit events, after its commit and
    * before its caller gets an answer. Does not call it for a transition that was refused or undone, nor if the outcome

@@ -2,7 +2,12 @@ import type { Generated } from 'kysely'
 import type {
   ActorRecord,
   ActorTokenRecord,
+  AuditCheckpointRecord,
+  AuditKeyRecord,
   AuditRecord,
+  AuditRunRecord,
+  AuditTileRecord,
+  AuditTreeRecord,
   ClientRecord,
   CutoffRecord,
   GroupRecord,
@@ -42,6 +47,11 @@ export interface Tables {
   operator_passkeys: OperatorPasskeyRecord
   signing_keys: SigningKeyRecord
   audit_events: AuditRecord & { seq: Generated<number> }
+  audit_tree: AuditTreeRecord & { id: string }
+  audit_runs: AuditRunRecord
+  audit_tiles: AuditTileRecord
+  audit_checkpoints: AuditCheckpointRecord
+  audit_keys: AuditKeyRecord
   refused_requests: RefusedRequestsRecord
   cutoffs: CutoffRecord
   idempotency_keys: IdempotencyKeyRecord & Written
@@ -290,6 +300,41 @@ export const columns = {
     personal: 'text',
     leaf_hash: 'text',
   },
+  audit_tree: {
+    id: 'text',
+    origin: 'text',
+    size: 'integer',
+    root: 'text',
+    last_seq: 'integer',
+    holes: 'text',
+    first: 'integer',
+  },
+  audit_runs: {
+    first_index: 'integer',
+    first_seq: 'integer',
+    count: 'integer',
+  },
+  audit_tiles: {
+    level: 'integer',
+    tile: 'integer',
+    hashes: 'text',
+    root: 'text',
+  },
+  audit_checkpoints: {
+    size: 'integer',
+    root: 'text',
+    at: 'integer',
+    note: 'text',
+    cosignatures: 'text',
+  },
+  audit_keys: {
+    id: 'text',
+    name: 'text',
+    public_key: 'text',
+    sealed_private_key: 'text',
+    created_at: 'integer',
+    retired_at: 'integer',
+  },
   idempotency_keys: {
     owner: 'text',
     operation: 'text',
@@ -317,5 +362,6 @@ export const integers: ReadonlySet<string> = new Set([
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
   ...['policy_version', 'user_version', 'actor_version', 'based_on', 'seen'],
+  ...['from_index', 'to_index', 'old_size', 'before_size'],
   ...['most', 'since', 'before', 'seq', 'idle', 'known_count'],
 ])

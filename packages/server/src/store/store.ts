@@ -6,6 +6,7 @@ import type { Store } from '../domain/store.ts'
 import { acting } from './acting.ts'
 import { actorTokens } from './actor-tokens.ts'
 import { actors } from './actors.ts'
+import { auditLog } from './audit-log.ts'
 import { auditEvents, refusedRequests } from './audit-events.ts'
 import { clients } from './clients.ts'
 import { groups } from './groups.ts'
@@ -88,6 +89,7 @@ function storeOn(db: Sqlite | Postgres): Store {
     idempotencyKeys: idempotencyKeys(db),
     purge: purge(db),
     audit: auditEvents(db),
+    auditLog: auditLog(db),
     refusedRequests: refusedRequests(db),
     clock: db.clock,
 

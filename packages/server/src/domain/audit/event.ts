@@ -5,8 +5,9 @@ import { type ErrorAbout, notFound } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'
 import type { AuditFilter, Found, Page } from '../lists.ts'
 import { timeOf } from '../random.ts'
-import type { AuditRecord } from '../records.ts'
+import type { AuditRecord, AuditRow } from '../records.ts'
 import { canonicalJson } from './canonical-json.ts'
+import { factsOf, leafHash } from './facts.ts'
 
 export interface AuditInput {
   action: string
@@ -68,21 +69,12 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
   }
 }
 
-/**
- * Returns the hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
- * @example leafHash(record.event) === record.leaf_hash
- */
-export function leafHash(event: string): string {
-  return hash('sha256', Buffer.concat([LEAF, Buffer.from(event, 'utf8')]))
-}
-
-const LEAF = Buffer.from([0x00])
-
 /** Finds an audit event. @throws ApiError resource_not_found */
-export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promise<AuditRecord & { seq: number }> {
+export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promise<AuditRow> {
   const at = timeOf(id, 'evt')
   const found = at === undefined ? undefined : await ctx.store.audit.find(id, at)
-  if (!found) throw notFound('audit event', id)
+  // The row is found by a column, and the answer comes from its text.
+  if (!found || factsOf(found.event).id !== id) throw notFound('audit event', id)
   return found
 }
 
@@ -90,6 +82,6 @@ export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promi
 export function listAuditEvents(
   ctx: Context,
   input: AuditFilter & Page,
-): Promise<Found<AuditRecord & { seq: number }>> {
+): Promise<Found<AuditRow>> {
   return ctx.store.audit.list(input, input)
 }

@@ -1,7 +1,7 @@
 import { MAX_EXPORTED } from '../../contract/audit.ts'
 import type { Context } from '../context.ts'
 import type { AuditFilter, Page } from '../lists.ts'
-import type { AuditRecord } from '../records.ts'
+import type { AuditRow } from '../records.ts'
 
 /** Maximum events that are read at once. */
 const SLICE = 200
@@ -10,7 +10,7 @@ export interface AuditExport {
   /** Where the next export continues; undefined if this one has the oldest events. */
   next: string | undefined
   /** Returns the next events, newest first; undefined after the last ones. Few or none of them may match the filters. */
-  read(): Promise<(AuditRecord & { seq: number })[] | undefined>
+  read(): Promise<AuditRow[] | undefined>
 }
 
 /** Prepares an export of audit events: a range of the log, which is read in slices. New events do not change it. */

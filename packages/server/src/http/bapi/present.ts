@@ -14,6 +14,7 @@ import type { SigningKeys } from '../../contract/signing-keys.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
 import { kindOf } from '../../domain/acting.ts'
 import { ticketOf } from '../../domain/actor-tokens.ts'
+import { factsOf, leafHash, personalOf } from '../../domain/audit/facts.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
 import type { Counted } from '../../domain/lists.ts'
@@ -23,7 +24,7 @@ import type {
   ActingRecord,
   ActorRecord,
   ActorTokenRecord,
-  AuditRecord,
+  AuditRow,
   JwtTemplateRecord,
   RefusedRequestsRecord,
   SecretKeyRecord,
@@ -180,29 +181,32 @@ export function presentUser(record: UserWithIdentifiers): z.input<typeof User> {
   }
 }
 
-export function presentAuditEvent(record: AuditRecord & { seq: number }): z.input<typeof AuditEvent> {
-  const personal = record.personal === null ? {} : JSON.parse(record.personal)
+/** Builds an event from its text, which is what the log proves: never from the columns. */
+export function presentAuditEvent(record: AuditRow): z.input<typeof AuditEvent> {
+  const facts = factsOf(record.event)
+  const personal = personalOf(record.personal, facts.personal_hash)
   return {
     object: 'audit_event',
-    id: record.id,
+    id: facts.id,
     seq: record.seq,
-    at: record.at,
-    action: record.action,
-    outcome: record.outcome,
-    code: record.code,
-    principal: { type: record.principal_type, id: record.principal_id },
-    actor_sub: record.actor_sub,
-    actor: personal.actor ?? null,
-    actor_token_id: record.actor_token_id,
-    session_id: record.session_id,
-    user_id: record.user_id,
-    target_id: record.target_id,
-    reason: personal.reason ?? null,
-    details: JSON.parse(record.event).details ?? null,
-    address: personal.address ?? null,
-    user_agent: personal.user_agent ?? null,
-    trace_id: record.trace_id,
-    leaf_hash: record.leaf_hash,
+    leaf_index: record.leaf_index,
+    at: facts.at,
+    action: facts.action,
+    outcome: facts.outcome,
+    code: facts.code,
+    principal: facts.principal,
+    actor_sub: facts.actor_sub,
+    actor: personal.actor as z.input<typeof AuditEvent>['actor'],
+    actor_token_id: facts.actor_token_id,
+    session_id: facts.session_id,
+    user_id: facts.user_id,
+    target_id: facts.target_id,
+    reason: personal.reason,
+    details: facts.details,
+    address: personal.address,
+    user_agent: personal.user_agent,
+    trace_id: facts.trace_id,
+    leaf_hash: leafHash(record.event),
   }
 }
 

@@ -28,6 +28,11 @@ export const GRANTS: Record<keyof Tables | 'user_search' | 'migrations', string>
   operator_links: 'select, insert, update',
   signing_keys: 'select, insert, update',
   audit_events: 'select, insert',
+  audit_tree: 'select, insert, update',
+  audit_runs: 'select, insert',
+  audit_tiles: 'select, insert',
+  audit_checkpoints: ALL,
+  audit_keys: 'select, insert, update',
   // Triggers write it, as its owner.
   user_search: 'select',
   migrations: 'select',

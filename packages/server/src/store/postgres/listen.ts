@@ -4,19 +4,20 @@ import pg from 'pg'
 const CHECK_INTERVAL = 10_000
 /** Pause before a new listening connection, in ms. */
 const RECONNECT_PAUSE = 500
-const CHANNEL = 'stagedoor_revocations'
 
 /**
- * Receives PostgreSQL's notifications of revocations, on a separate connection while there are listeners. While that
+ * Receives PostgreSQL's notifications on one channel, on a separate connection while there are listeners. While that
  * connection is lost no notifications arrive; after a reconnect every listener is called once.
  */
-export class RevocationNotifications {
+export class Notifications {
   readonly #config: pg.PoolConfig
+  readonly #channel: string
   readonly #listeners = new Set<() => void>()
   #disconnect = () => {}
 
-  constructor(config: pg.PoolConfig) {
+  constructor(config: pg.PoolConfig, channel: string) {
     this.#config = config
+    this.#channel = channel
   }
 
   /** Adds a listener. @returns a function that removes it */
@@ -46,7 +47,7 @@ export class RevocationNotifications {
       try {
         await client.connect()
         client.on('notification', call)
-        await client.query(`listen ${CHANNEL}`)
+        await client.query(`listen ${this.#channel}`)
         call()
         // A dead connection may not report an error, so check it regularly.
         const check = setInterval(() => client.query('select').catch(() => client.end()), CHECK_INTERVAL).unref()

@@ -19,7 +19,7 @@ import { Connections } from './connections.ts'
 import { duringCommit, isAnswer, rejectsStartupParameters, withAdvice } from './errors.ts'
 import { assertGrants } from './grants.ts'
 import { failoverRisks, problemsOf } from './health.ts'
-import { RevocationNotifications } from './listen.ts'
+import { Notifications } from './listen.ts'
 import { migratePostgres } from './migrate.ts'
 import { type Args, ReadBatcher, type Send } from './read-batch.ts'
 import { isProtected, usersWithText } from './search.ts'
@@ -61,7 +61,8 @@ export class Postgres implements Database {
   readonly #statements: Statements
   /** Pending reads, by query. */
   readonly #reads = new WeakMap<RootOperationNode, ReadBatcher>()
-  readonly #revocations: RevocationNotifications
+  readonly #revocations: Notifications
+  readonly #auditTree: Notifications
   readonly #commits: CommitListeners
   readonly #timer: NodeJS.Timeout
   /** How far the database's clock is ahead of `performance.now()`, in ms. */
@@ -71,7 +72,8 @@ export class Postgres implements Database {
     this.clock = clock ?? { now: () => Math.floor(performance.now() + this.#ahead) }
     this.#connections = new Connections(config, () => this.clock.now(), warn)
     this.#statements = new Statements(clock !== undefined)
-    this.#revocations = new RevocationNotifications(config)
+    this.#revocations = new Notifications(config, 'stagedoor_revocations')
+    this.#auditTree = new Notifications(config, 'stagedoor_audit')
     this.#commits = new CommitListeners(warn)
     this.#timer = setInterval(() => this.#readClock().catch(() => {}), CLOCK_INTERVAL).unref()
   }
@@ -240,6 +242,22 @@ export class Postgres implements Database {
     return this.#revocations.add(listener)
   }
 
+  /** As above. */
+  onAuditTree(listener: () => void): () => void {
+    return this.#auditTree.add(listener)
+  }
+
+  /**
+   * A transaction takes the number of its event first, and commits later or never. Only sessions of this role count, because
+   * a role does not see the transactions of others. Every prepared transaction counts as one that never ends.
+   */
+  async openTransactions(): Promise<{ now: number; since: number | null }> {
+    const [row] = await this.#connections.withRetry(true, client =>
+      this.#connections.run<{ now: number; since: number | null }>(client, { sql: OPEN_TRANSACTIONS, parameters: [] }, []),
+    )
+    return row ?? { now: this.clock.now(), since: 0 }
+  }
+
   /** Reports transactions in the order in which PostgreSQL answers, which may differ from the order of the commits. */
   onCommitted(listener: CommitListener): () => void {
     return this.#commits.add(listener)
@@ -260,6 +278,7 @@ export class Postgres implements Database {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#revocations.close()
+    this.#auditTree.close()
     await this.#connections.close()
   }
 
@@ -287,6 +306,12 @@ export class Postgres implements Database {
     return { length: this.#connections.waitingRequests(), oldest: first ? performance.now() - first.since : 0 }
   }
 }
+
+const OPEN_TRANSACTIONS = `select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now,
+  case when exists (select 1 from pg_prepared_xacts where database = current_database()) then 0
+    else (select floor(extract(epoch from min(xact_start)) * 1000)::bigint from pg_stat_activity
+      where usename in (current_user, session_user) and datname = current_database() and pid <> pg_backend_pid())
+  end as since`
 
 const INT8 = 20
 

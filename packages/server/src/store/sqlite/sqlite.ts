@@ -167,6 +167,16 @@ export class Sqlite implements Database {
     return () => this.#revocationListeners.delete(listener)
   }
 
+  /** As above: every commit may have extended the tree. */
+  onAuditTree(listener: () => void): () => void {
+    return this.onRevocation(listener)
+  }
+
+  /** There is one writer at a time, so numbers become visible in their order. */
+  async openTransactions(): Promise<{ now: number; since: null }> {
+    return { now: this.clock.now(), since: null }
+  }
+
   /** Transitions that are committed together are reported together. */
   onCommitted(listener: CommitListener): () => void {
     return this.#commits.add(listener)
