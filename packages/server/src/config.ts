@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { auditSettings } from './config-audit.ts'
 import { consoleSettings } from './config-console.ts'
 import { commaList, limit, network, number, originOfPages, publicURL, signInURL, wholeNumber } from './config-forms.ts'
 
@@ -194,6 +195,7 @@ const schema = z.object({
     .describe(
       'Folder from which the server resolves the npm packages @clerk/clerk-js and @clerk/ui. `/npm/@clerk/…` serves their browser builds. Default: the working directory of the server.',
     ),
+  ...auditSettings,
   metrics_port: wholeNumber(0, 65_535)
     .optional()
     .describe(

@@ -9,6 +9,9 @@ import { consoleUrl, hasConsole, masterKeyBytes } from './config-rules.ts'
 import { examineServer } from './diagnosis.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
+import type { AuditKeys } from './domain/audit/checkpoints.ts'
+import { ensureAuditLog } from './domain/audit/keys.ts'
+import { AuditLog, assertIntact, TamperedError } from './domain/audit/log.ts'
 import { CallerLimit, NEEDS_LIMIT, SEARCH_LIMIT } from './domain/caller-limit.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, MakeKey, Services } from './domain/context.ts'
@@ -40,6 +43,7 @@ import { startJobs } from './jobs/runner.ts'
 import { createPolicyEngine } from './policy/cedar.ts'
 import { DEFAULT_POLICY } from './policy/default-policy.ts'
 import { applyPolicyFile } from './policy-file.ts'
+import { auditKeys } from './signing/audit-keys.ts'
 import { type InstrumentSigning, Keyring, keyMaker, openPrivateKey } from './signing/keyring.ts'
 import { MasterKey } from './signing/master-key.ts'
 import { migrate, openStore } from './store/store.ts'
@@ -134,7 +138,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     },
     telemetry,
   )
-  const jobs = startJobs(serverJobs(purging(config, telemetry), metrics), system, log)
+  const jobs = startJobs(serverJobs(purging(config, telemetry), log, metrics), system, log)
   let server: NodeServer | undefined
   let metricsServer: MetricsServer | undefined
 
@@ -207,6 +211,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
   const { metrics, tracing } = parts.telemetry
   const { clock } = database
   const store = instrumentedStore(database, { metrics, tracing })
+  const auditKeyring = auditKeys(masterKey)
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const revocationFeed = new RevocationFeed(store, clock)
   return {
@@ -235,7 +240,10 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       actor_max_bytes: config.actor_max_bytes,
       actor_token_max_seconds: config.actor_token_max_seconds,
       actor_session_max_seconds: config.actor_session_max_seconds,
+      audit_public: config.audit_public === 'on',
     },
+    auditKeys: auditKeyring,
+    auditLog: createAuditLog(config, { store, keys: auditKeyring, stopping }),
     activity: new Activity(),
     policy: createPolicyEngine(),
     defaultPolicy: DEFAULT_POLICY,
@@ -254,6 +262,24 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     eventStreams: new EventStreams(config.max_streams_per_key),
     stopping,
   }
+}
+
+/** Creates the sequencer. A batch of SQLite blocks the event loop, so it is smaller. */
+function createAuditLog(
+  config: Config,
+  { store, keys, stopping }: { store: Store; keys: AuditKeys; stopping: AbortSignal },
+) {
+  const { audit_require: require, audit_max_lag_seconds: seconds } = config
+  return new AuditLog({
+    store: store.auditLog,
+    clock: store.clock,
+    keys,
+    batch: isEmbedded(config) ? 512 : 4_096,
+    require,
+    maxLag: seconds === undefined ? undefined : seconds * 1_000,
+    writesWait: () => (store.load()['waiting'] ?? 0) > 0,
+    stopping,
+  })
 }
 
 /** Counts signatures and makes a span of each; undefined if nothing observes them. */
@@ -277,9 +303,24 @@ async function assertMasterKeyFits(masterKey: MasterKey, store: Store): Promise<
   if (sealed) openPrivateKey(sealed, masterKey)
 }
 
+/** Finds an audit log that was tampered with at start-up. @throws ConfigError that tells what to do */
+async function assertAuditIntact(store: Store): Promise<void> {
+  try {
+    await assertIntact(store.auditLog)
+  } catch (cause) {
+    if (!(cause instanceof TamperedError)) throw cause
+    throw new TamperedError(
+      `The audit log was tampered with: ${cause.message}. Restore the right database. If that is impossible, run \`stagedoor audit accept-loss\` (docs/concepts/audit.md).`,
+      { cause },
+    )
+  }
+}
+
 /** Creates the keys that a server needs and does not have yet, and applies its policy file. */
 async function prepare(ctx: Context, config: Config, makeKey: MakeKey, log: Logger): Promise<void> {
+  await assertAuditIntact(ctx.store)
   await ensureSigningKeys(ctx, { alg: config.signing_alg, make: makeKey })
+  await ensureAuditLog(ctx)
   if (config.secret_key !== undefined)
     await ensureSecretKey(ctx, { name: 'from STAGEDOOR_SECRET_KEY', secret: config.secret_key })
   for (const risk of await ctx.store.risks()) log.warn(risk)

@@ -69,7 +69,10 @@ describe('an answer shows what was hashed, and not the columns', () => {
 
   it('and reads the events of earlier versions', () => {
     const event = JSON.stringify({ v: 1, id: 'evt_1', at: 5, action: 'a.b', ticket_id: 'act_1', principal: null })
-    assert.deepEqual(changedColumns({ event, personal: null, actor_token_id: 'act_1' } as AuditRow).includes('actor_token_id'), false)
+    assert.deepEqual(
+      changedColumns({ event, personal: null, actor_token_id: 'act_1' } as AuditRow).includes('actor_token_id'),
+      false,
+    )
     assert.deepEqual(changedColumns({ event: '{', personal: null } as AuditRow), ['event'])
   })
 })

@@ -124,11 +124,13 @@ describe('periodic jobs', () => {
   })
 
   it('have one name each, and purge only if rows have a retention period', () => {
-    const purging = { retentionDays: 90, metrics: new Metrics('1'), log: pino({ level: 'silent' }) }
-    const names = serverJobs(purging).map(({ name }) => name)
+    const log = pino({ level: 'silent' })
+    const purging = { retentionDays: 90, metrics: new Metrics('1'), log }
+    const names = serverJobs(purging, log).map(({ name }) => name)
     assert.equal(new Set(names).size, names.length)
     assert.deepEqual(names.toSorted(), [
       'acting-feed',
+      'audit-sequencer',
       'due',
       'event-streams',
       'purge',
@@ -136,6 +138,6 @@ describe('periodic jobs', () => {
       'refused-requests',
       'revocation-feed',
     ])
-    assert.ok(!serverJobs(undefined).some(({ name }) => name === 'purge'))
+    assert.ok(!serverJobs(undefined, log).some(({ name }) => name === 'purge'))
   })
 })

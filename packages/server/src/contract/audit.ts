@@ -14,7 +14,9 @@ export const AuditEvent = z
       .int()
       .min(0)
       .nullable()
-      .describe('Position in the log, from 0 and without gaps. Null until the event is in the log, which takes about a second.'),
+      .describe(
+        'Position in the log, from 0 and without gaps. Null until the event is in the log, which takes about a second.',
+      ),
     at: Milliseconds,
     action: z.string().describe('What was done or requested: `actor_token.create`, `session.revoke`, …'),
     outcome: z.enum(['done', 'refused']),

@@ -413,6 +413,13 @@ const definitions = {
     long_message: 'The server cannot decide whether this is allowed, so it refuses. Nothing was changed.',
     action: 'Look for the cause in the log of the server, and try again.',
   },
+  audit_behind: {
+    status: 503,
+    message: 'Audit log is behind',
+    long_message:
+      'The newest audit events are not provable yet, so the server gives no new access. Running sessions and revocation continue.',
+    action: 'Try again shortly. If it lasts, run `stagedoor doctor` on the server.',
+  },
   sign_in_tokens_off: {
     status: 403,
     message: 'Sign-in tokens are off',

@@ -31,6 +31,8 @@ export interface AuditLogStore {
   entries(from: number, to: number): Promise<LogEntry[]>
   /** Returns stored tiles, which are the full ones, ordered. @param to exclusive */
   tiles(level: number, from: number, to: number): Promise<AuditTileRecord[]>
+  /** Returns only the roots of stored tiles, ordered. */
+  roots(level: number, from: number, to: number): Promise<string[]>
   /** Returns checkpoints, the largest first. @param before_size only smaller ones */
   checkpoints(before_size: number | undefined, limit: number): Promise<AuditCheckpointRecord[]>
   /** Returns the largest checkpoint with this many cosignatures and at most this size. */

@@ -3,6 +3,8 @@
 import type { Right, Role } from '../contract/operation.ts'
 import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
+import type { AuditKeys } from './audit/checkpoints.ts'
+import type { AuditLog } from './audit/log.ts'
 import type { CallerLimit } from './caller-limit.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
@@ -30,6 +32,8 @@ export interface Services {
   signing: Signing
   settings: Settings
   activity: Activity
+  auditLog: AuditLog
+  auditKeys: AuditKeys
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed
   actingFeed: ActingFeed
@@ -125,6 +129,8 @@ export interface Settings {
   actor_max_bytes: number
   actor_token_max_seconds: number
   actor_session_max_seconds: number
+  /** Whether checkpoints, tiles and keys of the audit log can be read without a key. */
+  audit_public: boolean
 }
 
 /** What a check of the server found. */

@@ -1,7 +1,9 @@
 /** `jobs/` has the work that a server does periodically: one file per job, with its name, its interval and one run. */
 
+import type { Logger } from 'pino'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { actingFeed } from './acting-feed.ts'
+import { auditSequencer } from './audit-sequencer.ts'
 import { due } from './due.ts'
 import { eventStreams } from './event-streams.ts'
 import { type PurgeOptions, purge } from './purge.ts'
@@ -16,13 +18,14 @@ import type { Job } from './runner.ts'
  * @param purging undefined if rows are kept forever
  * @param metrics undefined if metrics are off
  */
-export function serverJobs(purging: PurgeOptions | undefined, metrics?: Metrics): Job[] {
+export function serverJobs(purging: PurgeOptions | undefined, log: Logger, metrics?: Metrics): Job[] {
   return [
     revocationFeed,
     actingFeed,
     eventStreams,
     refusedRequests,
     due,
+    auditSequencer(log),
     reevaluation(metrics),
     ...(purging ? [purge(purging)] : []),
   ]

@@ -142,11 +142,7 @@ const RARE = ['trace_id', 'session_id', 'actor_token_id', 'code'] as const
 const FREQUENT = ['user_id', 'actor_sub', 'principal_id', 'action'] as const
 
 /** Returns the queries of a list of events. One index serves it: of the first filter that is given, or of the time. */
-export function auditList(
-  filter: AuditFilter,
-  position?: Position,
-  end?: Position,
-): List<AuditRow> {
+export function auditList(filter: AuditFilter, position?: Position, end?: Position): List<AuditRow> {
   const indexed = [...RARE, ...FREQUENT].find(column => filter[column] !== undefined)
   const rest = [...RARE, ...FREQUENT]
     .filter(column => column !== indexed && filter[column] !== undefined)

@@ -88,8 +88,21 @@ const readTiles = prepared<{ level: number; from_index: number; to_index: number
     .orderBy('tile'),
 )
 
+const readRoots = prepared<{ level: number; from_index: number; to_index: number }, { root: string }>(
+  sqlFor
+    .selectFrom('audit_tiles')
+    .select('root')
+    .where('level', '=', param('level'))
+    .where('tile', '>=', param('from_index'))
+    .where('tile', '<', param('to_index'))
+    .orderBy('tile'),
+)
+
 const cosign = prepared<{ size: number; cosignatures: string }>(
-  sqlFor.updateTable('audit_checkpoints').set({ cosignatures: param('cosignatures') }).where('size', '=', param('size')),
+  sqlFor
+    .updateTable('audit_checkpoints')
+    .set({ cosignatures: param('cosignatures') })
+    .where('size', '=', param('size')),
 )
 
 /** The age from which checkpoints are thinned, and the time of which one is kept, in ms: as the triggers of 0026 say. */
@@ -107,9 +120,7 @@ const thin = prepared<{ limit: number }, { size: number }>(
           sql<boolean>`exists (select 1 from audit_checkpoints as later where later.size > old.size
             and later.at / ${sql.lit(HOUR)} = old.at / ${sql.lit(HOUR)})`,
         )
-        .where(
-          sql<boolean>`old.at <= (select at from audit_checkpoints order by size desc limit 1) - ${sql.lit(KEPT)}`,
-        )
+        .where(sql<boolean>`old.at <= (select at from audit_checkpoints order by size desc limit 1) - ${sql.lit(KEPT)}`)
         .orderBy('old.size')
         .limit(param('limit')),
     )
@@ -185,6 +196,11 @@ export function auditLog(db: Database): AuditLogStore {
     entries: (from_index, to_index) => db.all(readEntries({ from_index, to_index })),
 
     tiles: (level, from_index, to_index) => db.all(readTiles({ level, from_index, to_index })),
+
+    async roots(level, from_index, to_index) {
+      const rows = await db.all(readRoots({ level, from_index, to_index }))
+      return rows.map(({ root }) => root)
+    },
 
     checkpoints(before_size, limit) {
       const all = sqlFor.selectFrom('audit_checkpoints').selectAll().orderBy('size', 'desc').limit(limit)

@@ -79,9 +79,6 @@ export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promi
 }
 
 /** Lists audit events, newest first. */
-export function listAuditEvents(
-  ctx: Context,
-  input: AuditFilter & Page,
-): Promise<Found<AuditRow>> {
+export function listAuditEvents(ctx: Context, input: AuditFilter & Page): Promise<Found<AuditRow>> {
   return ctx.store.audit.list(input, input)
 }

@@ -253,7 +253,11 @@ export class Postgres implements Database {
    */
   async openTransactions(): Promise<{ now: number; since: number | null }> {
     const [row] = await this.#connections.withRetry(true, client =>
-      this.#connections.run<{ now: number; since: number | null }>(client, { sql: OPEN_TRANSACTIONS, parameters: [] }, []),
+      this.#connections.run<{ now: number; since: number | null }>(
+        client,
+        { sql: OPEN_TRANSACTIONS, parameters: [] },
+        [],
+      ),
     )
     return row ?? { now: this.clock.now(), since: 0 }
   }
