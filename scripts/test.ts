@@ -43,6 +43,7 @@ const ON_BOTH = [
     'actor-tokens',
     'audit',
     'audit-export',
+    'audit-log',
     'console-guard',
     'forged-tokens',
     'frontend',

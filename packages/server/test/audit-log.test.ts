@@ -13,7 +13,7 @@ import { tileHashes } from '../src/domain/audit/tiles.ts'
 async function settled({ stagedoor, clock }: TestServer) {
   const { store } = stagedoor.services
   for (let i = 0; i < 400; i++) {
-    clock.advance(1_000)
+    clock.advance(1)
     await stagedoor.services.auditLog.tick()
     const state = await store.auditLog.state()
     if (state && state.newest_seq === state.last_seq && state.holes === '[]' && state.checkpoint_size === state.size)

@@ -362,6 +362,6 @@ export const integers: ReadonlySet<string> = new Set([
   ),
   ...['now', 'limit', 'until', 'keep', 'version', 'keyring_version'],
   ...['policy_version', 'user_version', 'actor_version', 'based_on', 'seen'],
-  ...['from_index', 'to_index', 'old_size', 'before_size'],
+  ...['from_index', 'to_index', 'old_size', 'old_seq'],
   ...['most', 'since', 'before', 'seq', 'idle', 'known_count'],
 ])
