@@ -44,6 +44,7 @@ const ON_BOTH = [
     'audit',
     'audit-export',
     'audit-log',
+    'audit-proof',
     'console-guard',
     'forged-tokens',
     'frontend',

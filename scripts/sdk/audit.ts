@@ -35,6 +35,59 @@ export const auditEvents: Resource = {
           True`,
       },
     },
+    GetAuditEventProof: {
+      name: 'proof',
+      does: 'Reads the proof that an audit event is in the log. Until a checkpoint covers the event, which takes about a second, `checkpoint` is null.',
+      filters: '`personal`: whether to add the personal text',
+      examples: {
+        typescript:
+          "const { event, leafIndex, size, hashes, checkpoint } = await stagedoor.auditEvents.proof('evt_2f8d')",
+        python: `
+          >>> [event] = stagedoor.audit_events.list(actor_token_id=token.id)
+          >>> event.id in stagedoor.audit_events.proof(event.id).event
+          True`,
+      },
+    },
+  },
+}
+
+export const audit: Resource = {
+  name: 'Audit',
+  file: 'audit-log',
+  about: 'The provable side of the audit log: signed checkpoints, tiles, proofs and public keys.',
+  methods: {
+    GetAuditCheckpoints: {
+      name: 'checkpoints',
+      does: 'Reads stored checkpoints, the largest first.',
+      filters: '`before_size`, `limit` 1 to 500 (10)',
+      examples: {
+        typescript:
+          'for (const { at, size, root } of (await stagedoor.audit.checkpoints()).data) console.log(at, size, root)',
+        python: `
+          >>> all(checkpoint.size > 0 for checkpoint in stagedoor.audit.checkpoints(limit=1).data)
+          True`,
+      },
+    },
+    GetAuditConsistency: {
+      name: 'consistency',
+      does: 'Reads the proof that the tree of the first `from_size` entries is the beginning of the tree of the first `to_size` entries.',
+      examples: {
+        typescript: 'const { hashes } = await stagedoor.audit.consistency({ fromSize: 100, toSize: 250 })',
+        python: `
+          >>> stagedoor.audit.consistency(from_size=0, to_size=0).hashes
+          []`,
+      },
+    },
+    GetAuditKeys: {
+      name: 'keys',
+      does: 'Reads the public keys that sign and have signed checkpoints.',
+      examples: {
+        typescript: 'const { data: keys } = await stagedoor.audit.keys()',
+        python: `
+          >>> [key.retired_at for key in stagedoor.audit.keys().data]
+          [None]`,
+      },
+    },
   },
 }
 

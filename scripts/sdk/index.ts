@@ -1,7 +1,7 @@
 import { acting } from './acting.ts'
 import { actorTokens } from './actor-tokens.ts'
 import { actors } from './actors.ts'
-import { auditEvents, refusedRequests } from './audit.ts'
+import { audit, auditEvents, refusedRequests } from './audit.ts'
 import { clients } from './clients.ts'
 import { instance } from './instance.ts'
 import { jwks } from './jwks.ts'
@@ -34,6 +34,7 @@ export const resources: Resource[] = [
   clients,
   jwks,
   auditEvents,
+  audit,
   refusedRequests,
   search,
   stats,
@@ -46,7 +47,7 @@ export const resources: Resource[] = [
 
 /**
  * What is written by hand, because it is not one request with one answer: the methods, and the operations of the contract
- * that have no other method. `Users`, `Sessions`, `Acting` and `AuditEvents` are generated and take these methods from `resources/hand-written/` and
+ * that have no other method. `Users`, `Sessions`, `Acting`, `AuditEvents` and `Audit` are generated and take these methods from `resources/hand-written/` and
  * `resources/hand_written/`. `Revocations` is written by hand as a whole.
  */
 export const handWritten: Record<string, { methods: string[]; operations: string[] }> = {
@@ -56,6 +57,7 @@ export const handWritten: Record<string, { methods: string[]; operations: string
     operations: ['CreateSessionToken', 'CreateSessionTokenFromTemplate'],
   },
   AuditEvents: { methods: ['download'], operations: ['ExportAuditEvents'] },
+  Audit: { methods: ['checkpoint', 'tile'], operations: ['GetAuditCheckpoint', 'GetAuditTile'] },
   Acting: { methods: ['follow'], operations: ['FollowActing'] },
   Revocations: { methods: ['follow'], operations: ['FollowRevocations'] },
 }

@@ -27,7 +27,12 @@ const routes: Route[] = documents.flatMap((document, i) =>
   Object.entries(document.paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({
       method: method.toUpperCase(),
-      pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+      pattern: new RegExp(
+        `^${path
+          .replaceAll('.', '\\.')
+          .replace(/\{\w+_path\}/g, '.+')
+          .replace(/\{\w+\}/g, '[^/]+')}$`,
+      ),
       literal: !path.includes('{'),
       responses: new Map(
         Object.entries(operation.responses as Record<string, { content?: object }>).map(([status, { content }]) => [

@@ -4,7 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type TestServer, testServer } from '../../../test/support/server.ts'
 import { rotateAuditKey, vkeyOf } from '../src/domain/audit/keys.ts'
 import { AuditLog, type AuditLogOptions } from '../src/domain/audit/log.ts'
-import { consistencyProof, fromHex, leafHash, rootOfHashes, toHex, verifyConsistency } from '../src/domain/audit/merkle.ts'
+import {
+  consistencyProof,
+  fromHex,
+  leafHash,
+  rootOfHashes,
+  toHex,
+  verifyConsistency,
+} from '../src/domain/audit/merkle.ts'
 import { parseCheckpoint, parseNote, parseVerifierKey, verifyNote } from '../src/domain/audit/signed-note.ts'
 import { readTile, storedLog } from '../src/domain/audit/stored-log.ts'
 import { tileHashes } from '../src/domain/audit/tiles.ts'
@@ -79,7 +86,11 @@ describe('the log', () => {
     const reader = tileHashes(later.size, (level, n, width) => readTile(store.auditLog, level, n, width))
     const proof = await consistencyProof(state.size, later.size, reader)
     assert.ok(verifyConsistency(state.size, later.size, fromHex(state.root), fromHex(later.root), proof))
-    assert.equal(server.stagedoor.services.auditLog.tampered, undefined, 'the first node accepts what the other one added')
+    assert.equal(
+      server.stagedoor.services.auditLog.tampered,
+      undefined,
+      'the first node accepts what the other one added',
+    )
     assert.ok(clock.now() > 0)
   })
 

@@ -14,6 +14,7 @@ const PERMIT_ALL = '@id("all") permit (principal, action in Action::"act", resou
 export const unknownPath = (operation: Operation) =>
   operation.path
     .replace(/\{(sub|name)\}/, 'nobody')
+    .replace('{tile_path}', '0/999')
     .replace(/\{(\w+)_id\}/g, (_, noun) => `${prefixes[noun]}_${UNKNOWN}`)
 const prefixes: Record<string, string> = {
   actor_token: 'act',
@@ -43,8 +44,11 @@ export async function succeeding(server: TestServer, operation: Operation) {
   for (const groups of ['teams', 'tags']) await server.call('PUT', `/v1/${groups}/stored`, { parents: ['other'] })
   const operator = (await server.call('POST', '/v1/operators', { email: `${user_id}@example.com`, role: 'viewer' }))
     .body
+  // The first checkpoint.
+  await server.stagedoor.services.auditLog.tick()
   const ids: Record<string, string> = {
     sub: 'registered',
+    tile_path: '0/000.p/1',
     name: 'stored',
     template_id: template.id,
     template_name: template.name,
@@ -88,6 +92,8 @@ export async function succeeding(server: TestServer, operation: Operation) {
   const method = operation.method.toUpperCase()
   if (operation.id === 'GetHandshakePayload')
     return { method, path: `${path}?nonce=${await handshakeNonce(server, cookie)}`, body: undefined, headers: {} }
+  if (operation.id === 'GetAuditConsistency')
+    return { method, path: `${path}?from_size=0&to_size=1`, body: undefined, headers: {} }
   if (operation.id === 'Search') return { method, path: `${path}?query=x`, body: undefined, headers: {} }
   if (operation.auth === 'secret_key') return { method, path, body: bodies[operation.id], headers: {} }
   const none = { authorization: undefined }

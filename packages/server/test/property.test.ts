@@ -109,6 +109,7 @@ async function newWorld(server: TestServer): Promise<World> {
       sub: actors.map(actor => actor.sub),
       name: groups,
       secret_key_id: keys.map(key => key.id),
+      tile_path: ['0/000', '0/000.p/1', 'entries/000.p/1', '0/000.p/999'],
       audit_event_id: (await server.auditEvents({ limit: '5' })).map(event => event.id),
       signing_key_id: signingKeys.map(({ id }: { id: string }) => id),
       user_id: users.map(user => user.id),

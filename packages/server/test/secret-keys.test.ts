@@ -102,6 +102,12 @@ const MAY_CALL: Record<string, Right[]> = {
   GetAuditEventList: ['audit'],
   ExportAuditEvents: ['audit'],
   GetAuditEvent: ['audit'],
+  GetAuditEventProof: ['audit'],
+  GetAuditCheckpoint: ['audit'],
+  GetAuditCheckpoints: ['audit'],
+  GetAuditTile: ['audit'],
+  GetAuditConsistency: ['audit'],
+  GetAuditKeys: ['audit'],
   GetRefusedRequestsList: ['audit'],
   GetStats: ['audit'],
 }

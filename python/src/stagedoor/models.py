@@ -159,6 +159,29 @@ class AppliedPolicy(Model):
     """What the policy probably does not do as its author expects."""
 
 
+class AuditCheckpoint(Model):
+    object: Literal["audit_checkpoint"]
+    size: int
+    """Number of entries."""
+    root: str
+    """Root of the tree over these entries, hex."""
+    at: Milliseconds
+    """When it was signed."""
+    note: str
+    """The signed note."""
+    cosignatures: str
+    """Lines with the signatures of witnesses. They follow the note."""
+
+
+class AuditCheckpoints(Model):
+    data: list[AuditCheckpoint]
+
+
+class AuditConsistencyProof(Model):
+    object: Literal["audit_consistency_proof"]
+    hashes: list[str]
+
+
 class AuditEventPrincipal(Model):
     """Who made the request: a secret key (its id, never the key), an operator of the console, a client, the command
     line, or the server itself.
@@ -202,6 +225,36 @@ class AuditEvent(Model):
     trace_id: str
     leaf_hash: str
     """SHA-256 over 0x00 and the canonical event, in hex."""
+
+
+class AuditEventProof(Model):
+    object: Literal["audit_event_proof"]
+    leaf_index: int | None
+    """Position of the event in the log. Null: there is no proof yet."""
+    size: int | None
+    """Number of entries of the checkpoint."""
+    hashes: list[str]
+    """The inclusion proof (RFC 9162 §2.1.3)."""
+    checkpoint: str | None
+    """The signed note, with cosignatures."""
+    event: str
+    """The canonical text of the event, whose hash is the leaf."""
+    personal: str | None
+    """The personal text, if `personal=true` and it was not erased. The event has its hash, `personal_hash`."""
+
+
+class AuditKey(Model):
+    object: Literal["audit_key"]
+    name: str
+    """Name of the log."""
+    vkey: str
+    """The key with which others check signatures (c2sp.org/signed-note)."""
+    created_at: Milliseconds
+    retired_at: Milliseconds | None
+
+
+class AuditKeys(Model):
+    data: list[AuditKey]
 
 
 class CheckPolicyRequestBodyTypedDict(TypedDict):
@@ -1713,6 +1766,17 @@ class ExportAuditEventsQuery(TypedDict):
     """Only older events: the `Stagedoor-Next-Cursor` of the previous answer, or the `seq` of its last event."""
 
 
+class GetAuditEventProofQuery(TypedDict):
+    personal: NotRequired[bool | None]
+    """Whether to add the personal text: actor payload, reason, address, user agent."""
+
+
+class GetAuditCheckpointsQuery(TypedDict):
+    before_size: NotRequired[int | None]
+    """Only checkpoints with fewer entries."""
+    limit: NotRequired[int | None]
+
+
 class GetRefusedRequestsListQuery(TypedDict):
     limit: NotRequired[int | None]
     offset: NotRequired[int | None]
@@ -1794,6 +1858,8 @@ ErrorCode: TypeAlias = Literal[
     "policy_changed_meanwhile",
     "policy_ends_sessions",
     "policy_unavailable",
+    "audit_pruned",
+    "audit_behind",
     "sign_in_tokens_off",
     "development_only",
     "too_many_requests",

@@ -26,8 +26,20 @@ export interface ActorToken extends schemas.ActorToken {}
 
 export interface AppliedPolicy extends schemas.AppliedPolicy {}
 
+export interface AuditCheckpoint extends schemas.AuditCheckpoint {}
+
+export interface AuditCheckpoints extends schemas.AuditCheckpoints {}
+
+export interface AuditConsistencyProof extends schemas.AuditConsistencyProof {}
+
 /** One entry of the audit log. */
 export interface AuditEvent extends schemas.AuditEvent {}
+
+export interface AuditEventProof extends schemas.AuditEventProof {}
+
+export interface AuditKey extends schemas.AuditKey {}
+
+export interface AuditKeys extends schemas.AuditKeys {}
 
 /** A browser (or backend) that holds sessions. */
 export interface Client extends schemas.Client {}

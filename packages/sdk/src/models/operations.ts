@@ -91,5 +91,9 @@ export interface GetAuditEventListQuery extends Omit<schemas.GetAuditEventListQu
 
 export interface ExportAuditEventsQuery extends schemas.ExportAuditEventsQuery {}
 
+export interface GetAuditEventProofQuery extends schemas.GetAuditEventProofQuery {}
+
+export interface GetAuditCheckpointsQuery extends Omit<schemas.GetAuditCheckpointsQuery, 'limit'> {}
+
 export interface GetRefusedRequestsListQuery
   extends Omit<schemas.GetRefusedRequestsListQuery, 'paginated' | 'totalCount'> {}

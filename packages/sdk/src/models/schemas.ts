@@ -161,6 +161,29 @@ export type AppliedPolicy = {
   warnings: PolicyProblem[]
 }
 
+export type AuditCheckpoint = {
+  object: 'audit_checkpoint'
+  /** Number of entries. */
+  size: number
+  /** Root of the tree over these entries, hex. */
+  root: string
+  /** When it was signed. */
+  at: Milliseconds
+  /** The signed note. */
+  note: string
+  /** Lines with the signatures of witnesses. They follow the note. */
+  cosignatures: string
+}
+
+export type AuditCheckpoints = {
+  data: AuditCheckpoint[]
+}
+
+export type AuditConsistencyProof = {
+  object: 'audit_consistency_proof'
+  hashes: string[]
+}
+
 export type AuditEvent = {
   object: 'audit_event'
   id: string
@@ -199,6 +222,37 @@ export type AuditEvent = {
   traceId: string
   /** SHA-256 over 0x00 and the canonical event, in hex. */
   leafHash: string
+}
+
+export type AuditEventProof = {
+  object: 'audit_event_proof'
+  /** Position of the event in the log. Null: there is no proof yet. */
+  leafIndex: number | null
+  /** Number of entries of the checkpoint. */
+  size: number | null
+  /** The inclusion proof (RFC 9162 §2.1.3). */
+  hashes: string[]
+  /** The signed note, with cosignatures. */
+  checkpoint: string | null
+  /** The canonical text of the event, whose hash is the leaf. */
+  event: string
+  /** The personal text, if `personal=true` and it was not erased. The event has its hash, `personal_hash`. */
+  personal: string | null
+}
+
+export type AuditKey = {
+  object: 'audit_key'
+  /** Name of the log. */
+  name: string
+  /** The key with which others check signatures (c2sp.org/signed-note). */
+  vkey: string
+  /** Unix time in milliseconds. */
+  createdAt: Milliseconds
+  retiredAt: Milliseconds | null
+}
+
+export type AuditKeys = {
+  data: AuditKey[]
 }
 
 export type CheckPolicyRequestBody = {
@@ -1470,6 +1524,24 @@ export type ExportAuditEventsQuery = {
   startingAfter?: string | undefined
 }
 
+export type GetAuditEventProofQuery = {
+  /** Whether to add the personal text: actor payload, reason, address, user agent. */
+  personal?: boolean | undefined
+}
+
+export type GetAuditCheckpointsQuery = {
+  /** Only checkpoints with fewer entries. */
+  beforeSize?: number | undefined
+  limit?: number | undefined
+}
+
+export type GetAuditConsistencyQuery = {
+  /** Number of entries of the earlier tree. */
+  fromSize: number
+  /** Number of entries of the later tree. */
+  toSize: number
+}
+
 export type GetRefusedRequestsListQuery = {
   limit?: number | undefined
   /** Rows to skip. To read further than that, use `starting_after`. */
@@ -1553,6 +1625,8 @@ export type ErrorCode =
   | 'policy_changed_meanwhile'
   | 'policy_ends_sessions'
   | 'policy_unavailable'
+  | 'audit_pruned'
+  | 'audit_behind'
   | 'sign_in_tokens_off'
   | 'development_only'
   | 'too_many_requests'

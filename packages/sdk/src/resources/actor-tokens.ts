@@ -26,9 +26,9 @@ export class ActorTokens {
    *   `sessionMaxDurationInSeconds` (1800); `access` (`read` or `write`) and `scopes`, which limit the session;
    *   `reason` for the audit log; `returnUrl`, where the browser goes when the operator stops acting
    * @throws StagedoorError `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
-   *   `actor_is_user`, `acting_refused`, `invalid_redirect_url`, `prohibited_redirect_url`, `form_param_missing`,
-   *   `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`, `ticket_unavailable` (your
-   *   idempotency key created it before, and it has been redeemed or revoked since)
+   *   `actor_is_user`, `acting_refused`, `audit_behind`, `invalid_redirect_url`, `prohibited_redirect_url`,
+   *   `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`,
+   *   `ticket_unavailable` (your idempotency key created it before, and it has been redeemed or revoked since)
    * @see `POST /v1/actor_tokens` (CreateActorToken, as at Clerk)
    * @example
    * const { id, url } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' }, access: 'read', reason: 'ticket 4711' })
@@ -88,11 +88,12 @@ export class ActorTokens {
    *   your app enforces `session.access` and `session.scopes`. Without it, a limited token is refused and stays pending
    * @returns the new session, and its first session token (60 seconds; get further ones with `sessions.getToken`)
    * @throws StagedoorError `actor_mismatch` (the ticket is for a different actor), `scope_not_understood` (the session
-   *   would be limited, and you did not send `understands`), `ticket_invalid_code`, `ticket_expired_code`,
-   *   `actor_token_revoked_code`, `actor_token_already_used_code`, `actor_token_subject_not_found`,
-   *   `sign_in_token_revoked_code`, `sign_in_token_already_used_code`, `sign_in_token_subject_not_found`,
-   *   `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`, `acting_refused`, `sign_in_tokens_off`,
-   *   `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+   *   would be limited, and you did not send `understands`), `ticket_invalid_code`, `audit_behind`,
+   *   `ticket_expired_code`, `actor_token_revoked_code`, `actor_token_already_used_code`,
+   *   `actor_token_subject_not_found`, `sign_in_token_revoked_code`, `sign_in_token_already_used_code`,
+   *   `sign_in_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`,
+   *   `acting_refused`, `sign_in_tokens_off`, `form_param_missing`, `form_param_type_invalid`,
+   *   `form_param_value_invalid`, `form_param_unknown`
    * @see `POST /v1/actor_tokens/accept` (Stagedoor only)
    * @example
    * const { token: ticket } = await stagedoor.actorTokens.create({ userId: 'user_29w83', actor: { sub: 'user_2OEpK' } })

@@ -4,6 +4,7 @@ import { Acting } from './acting.ts'
 import { ActorTokens } from './actor-tokens.ts'
 import { Actors } from './actors.ts'
 import { AuditEvents, RefusedRequests } from './audit.ts'
+import { Audit } from './audit-log.ts'
 import { Clients } from './clients.ts'
 import { Instance } from './instance.ts'
 import { Jwks } from './jwks.ts'
@@ -38,6 +39,7 @@ export class Resources {
   readonly clients: Clients
   readonly jwks: Jwks
   readonly auditEvents: AuditEvents
+  readonly audit: Audit
   readonly refusedRequests: RefusedRequests
   readonly search: Search
   readonly stats: Stats
@@ -62,6 +64,7 @@ export class Resources {
     this.clients = new Clients(http)
     this.jwks = new Jwks(http)
     this.auditEvents = new AuditEvents(http)
+    this.audit = new Audit(http)
     this.refusedRequests = new RefusedRequests(http)
     this.search = new Search(http)
     this.stats = new Stats(http)

@@ -140,6 +140,7 @@ export const createActorToken = operation({
     'actor_banned',
     'actor_is_user',
     'acting_refused',
+    'audit_behind',
     'invalid_redirect_url',
     'prohibited_redirect_url',
   ],

@@ -2,6 +2,7 @@ import * as acting from './acting.ts'
 import * as actorTokens from './actor-tokens.ts'
 import * as actors from './actors.ts'
 import * as audit from './audit.ts'
+import * as auditLog from './audit-log.ts'
 import * as clients from './clients.ts'
 import * as groups from './groups.ts'
 import * as instance from './instance.ts'
@@ -96,6 +97,12 @@ export const bapi: Operation[] = [
   audit.listAuditEvents,
   audit.exportAuditEvents,
   audit.getAuditEvent,
+  auditLog.getAuditEventProof,
+  auditLog.getAuditCheckpoint,
+  auditLog.listAuditCheckpoints,
+  auditLog.getAuditTile,
+  auditLog.getAuditConsistency,
+  auditLog.listAuditKeys,
   audit.listRefusedRequests,
   stats.getStats,
 ]

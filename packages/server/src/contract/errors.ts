@@ -413,6 +413,12 @@ const definitions = {
     long_message: 'The server cannot decide whether this is allowed, so it refuses. Nothing was changed.',
     action: 'Look for the cause in the log of the server, and try again.',
   },
+  audit_pruned: {
+    status: 404,
+    message: 'Entries archived',
+    long_message: 'These entries of the audit log were archived and deleted here. Their hashes are still in the tiles.',
+    action: 'Read them in the archive.',
+  },
   audit_behind: {
     status: 503,
     message: 'Audit log is behind',

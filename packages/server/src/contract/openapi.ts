@@ -109,12 +109,13 @@ function describe(operation: Operation, refer: Refer): JsonSchema {
     summary,
     ...(description === undefined ? {} : { description }),
     ...(stagedoorOnly ? { 'x-stagedoor-only': true } : {}),
-    security: auth === 'none' ? [] : [{ [auth]: [] }, ...(operation.anonymous ? [{}] : [])],
+    security: auth === 'none' ? [] : [{ [auth]: [] }, ...(operation.anonymous || operation.publicIf ? [{}] : [])],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: requestBody(body, bodyType, refer) }),
     responses: {
       ...(operation.page ? { 200: { description: 'A page.', content: { 'text/html': {} } } } : {}),
       [status]: success(operation, refer),
+      ...(operation.mayBePending ? { 202: pending(operation, refer) } : {}),
       ...failures(operation),
       431: { description: 'The URL and the headers are larger than 16 KiB. The answer has no body.' },
     },
@@ -168,11 +169,26 @@ function requestBody(body: z.ZodType, type: 'json' | 'form', refer: Refer): Json
 /** Additional fields of a form are text. */
 const ofTexts = (schema: JsonSchema): JsonSchema => ({ ...schema, additionalProperties: { type: 'string' } })
 
-function success({ response, status = 200, summary, stream, downloads }: Operation, refer: Refer): JsonSchema {
+const TEXT = { 'text/plain': { schema: { type: 'string' } } }
+
+function success(
+  { response, status = 200, summary, stream, downloads, alsoText }: Operation,
+  refer: Refer,
+): JsonSchema {
   if (status !== 200) return { description: 'A redirect.', headers: { Location: { schema: { type: 'string' } } } }
   const types = downloads ?? [stream ? 'text/event-stream' : 'application/json']
   const media = { schema: refer(response, 'output') }
-  return { description: summary, content: Object.fromEntries(types.map(type => [type, media])) }
+  return {
+    description: summary,
+    content: { ...Object.fromEntries(types.map(type => [type, media])), ...(alsoText ? TEXT : {}) },
+  }
+}
+
+function pending({ response, alsoText }: Operation, refer: Refer): JsonSchema {
+  return {
+    description: 'Not yet. Try again after the seconds in `Retry-After`.',
+    content: { 'application/json': { schema: refer(response, 'output') }, ...(alsoText ? TEXT : {}) },
+  }
 }
 
 function failures(operation: Operation): Record<string, JsonSchema> {

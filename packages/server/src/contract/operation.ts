@@ -37,6 +37,8 @@ export interface Operation<
    * or any page of the console.
    */
   auth: 'secret_key' | 'client' | 'none' | 'operator' | 'console'
+  /** The setting that lets anyone call it without a key. */
+  publicIf?: 'audit_public'
   /** The rights of which a secret key needs one. Absent or empty: only keys with `everything` may call. */
   rights?: readonly Right[]
   /** The roles of which an operator of the console needs one. Absent or empty: no operator may call. */
@@ -71,6 +73,10 @@ export interface Operation<
   response: Response
   /** Default 200. */
   status?: 200 | 303 | 307
+  /** Answers with a text instead, for `Accept: text/plain`. */
+  alsoText?: true
+  /** The answer is 202, with the same form, while there is nothing to answer with yet. */
+  mayBePending?: true
   /** A person opens this URL in a browser: the answer may be a page, and browsers get errors as pages. */
   page?: true
   /** The content types of an answer that is a file instead of JSON. */

@@ -6,6 +6,7 @@ import { operation } from './operation.ts'
 /** Error codes of a refused redemption. */
 export const redemptionErrors = [
   'ticket_invalid_code',
+  'audit_behind',
   'ticket_expired_code',
   'actor_token_revoked_code',
   'actor_token_already_used_code',

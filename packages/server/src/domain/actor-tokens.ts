@@ -59,10 +59,11 @@ export interface CreateActorToken {
 /**
  * Creates a pending token.
  * @throws ApiError resource_not_found, user_banned, user_locked, actor_banned, actor_is_user, form_param_value_invalid,
- *   acting_refused, policy_unavailable
+ *   acting_refused, policy_unavailable, audit_behind
  */
 export async function createActorToken(ctx: Context, input: CreateActorToken, once?: Once): Promise<ActorTokenRecord> {
-  const { settings } = ctx
+  const { auditLog, settings } = ctx
+  auditLog.assertCurrent()
   const actor = input.actor ? actorText(input.actor, settings.actor_max_bytes) : null
   assertOn(ctx, input.kind)
   if (input.kind === 'sign_in_token') {
@@ -176,7 +177,7 @@ export async function revokeActorToken(
  * @param input.actor_sub the actor that the caller expects, if any
  * @param input.recipient who gets the session. A limited one is only for apps that apply the claim `scope`
  * @throws ApiError ticket_invalid_code, ticket_expired_code, actor_token_already_used_code, actor_mismatch,
- *   scope_not_understood, …
+ *   scope_not_understood, audit_behind, …
  */
 export async function acceptTicket(
   ctx: Context,
@@ -189,6 +190,7 @@ export async function acceptTicket(
   },
   once?: Once,
 ): Promise<Redemption> {
+  ctx.auditLog.assertCurrent()
   const { browser = {}, actor_sub: expected_actor_sub = null } = input
   const token = await readTicket(ctx, input.ticket, input.kind)
   const now = ctx.clock.now()

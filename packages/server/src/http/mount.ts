@@ -106,7 +106,7 @@ function mountAt<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, 
     throw new Error(`${operation.id}: an idempotent operation needs a creator, and no other operation may have one`)
   const forUsersOnly = isForUsersOnly(operation)
   const read = inputReader(operation)
-  const path = operation.path.replace(/\{(\w+)\}/g, ':$1')
+  const path = routeOf(operation.path)
   const ofConsole = isConsolePath(operation.path)
 
   const handle: HonoHandler<Env> = async http => {
@@ -147,6 +147,9 @@ function mountAt<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, 
   if (auth !== 'secret_key' && !ofConsole && method !== 'get' && method !== 'post')
     app.post(overridePath(method, path), handle)
 }
+
+/** Returns the path as the router reads it. A parameter whose name ends with `_path` has slashes. */
+const routeOf = (path: string) => path.replace(/\{(\w+_path)\}/g, ':$1{.+}').replace(/(?<=\/)\{(\w+)\}/g, ':$1')
 
 /** Returns the sessions that a browser's request names: in the path, and as Clerk's scripts do in the query. */
 const namedIn = (request: HonoRequest) => [request.param('session_id'), ...(request.queries('_clerk_session_id') ?? [])]

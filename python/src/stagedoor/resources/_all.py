@@ -8,6 +8,7 @@ from stagedoor.resources.acting import Acting
 from stagedoor.resources.actor_tokens import ActorTokens
 from stagedoor.resources.actors import Actors
 from stagedoor.resources.audit import AuditEvents, RefusedRequests
+from stagedoor.resources.audit_log import Audit
 from stagedoor.resources.clients import Clients
 from stagedoor.resources.instance import Instance
 from stagedoor.resources.jwks import Jwks
@@ -44,6 +45,7 @@ class Resources:
     clients: Clients
     jwks: Jwks
     audit_events: AuditEvents
+    audit: Audit
     refused_requests: RefusedRequests
     search: Search
     stats: Stats
@@ -69,6 +71,7 @@ class Resources:
         self.clients = Clients(http)
         self.jwks = Jwks(http)
         self.audit_events = AuditEvents(http)
+        self.audit = Audit(http)
         self.refused_requests = RefusedRequests(http)
         self.search = Search(http)
         self.stats = Stats(http)

@@ -49,7 +49,7 @@ class ActorTokens:
 
         Raises:
             StagedoorError: `resource_not_found` (no such user), `user_banned`, `user_locked`, `actor_banned`,
-                `actor_is_user`, `acting_refused`, `invalid_redirect_url`, `prohibited_redirect_url`,
+                `actor_is_user`, `acting_refused`, `audit_behind`, `invalid_redirect_url`, `prohibited_redirect_url`,
                 `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`,
                 `ticket_unavailable` (your idempotency key created it before, and it has been redeemed or revoked since)
 
@@ -198,11 +198,12 @@ class ActorTokens:
 
         Raises:
             StagedoorError: `actor_mismatch` (the ticket is for a different actor), `scope_not_understood` (the session
-                would be limited, and you did not send `understands`), `ticket_invalid_code`, `ticket_expired_code`,
-                `actor_token_revoked_code`, `actor_token_already_used_code`, `actor_token_subject_not_found`,
-                `sign_in_token_revoked_code`, `sign_in_token_already_used_code`, `sign_in_token_subject_not_found`,
-                `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`, `acting_refused`, `sign_in_tokens_off`,
-                `form_param_missing`, `form_param_type_invalid`, `form_param_value_invalid`, `form_param_unknown`
+                would be limited, and you did not send `understands`), `ticket_invalid_code`, `audit_behind`,
+                `ticket_expired_code`, `actor_token_revoked_code`, `actor_token_already_used_code`,
+                `actor_token_subject_not_found`, `sign_in_token_revoked_code`, `sign_in_token_already_used_code`,
+                `sign_in_token_subject_not_found`, `user_banned`, `user_locked`, `actor_banned`, `actor_is_user`,
+                `acting_refused`, `sign_in_tokens_off`, `form_param_missing`, `form_param_type_invalid`,
+                `form_param_value_invalid`, `form_param_unknown`
 
         `POST /v1/actor_tokens/accept` (Stagedoor only)
 

@@ -70,6 +70,38 @@ class AuditEvents(HandWrittenAuditEvents):
         read = models.AuditEvent.model_validate
         return Call("GET", address, read)
 
+    def proof(self, audit_event_id: str, **filters: Unpack[models.GetAuditEventProofQuery]) -> models.AuditEventProof:
+        """Reads the proof that an audit event is in the log.
+
+        Until a checkpoint covers the event, which takes about a second, `checkpoint` is None.
+
+        Args:
+            audit_event_id: `evt_…`
+            filters: `personal`: whether to add the personal text.
+
+        Raises:
+            StagedoorError: `resource_not_found`, `form_param_value_invalid`
+
+        `GET /v1/audit_events/{id}/proof` (Stagedoor only)
+
+        Example:
+            >>> [event] = stagedoor.audit_events.list(actor_token_id=token.id)
+            >>> event.id in stagedoor.audit_events.proof(event.id).event
+            True
+        """
+        return self._http.send(self._proof(audit_event_id, filters))
+
+    async def proof_async(
+        self, audit_event_id: str, **filters: Unpack[models.GetAuditEventProofQuery]
+    ) -> models.AuditEventProof:
+        """As `proof`, asynchronously."""
+        return await self._http.send_async(self._proof(audit_event_id, filters))
+
+    def _proof(self, audit_event_id: str, filters: models.GetAuditEventProofQuery) -> Call[models.AuditEventProof]:
+        address = path("/v1/audit_events/{}/proof", audit_event_id)
+        read = models.AuditEventProof.model_validate
+        return Call("GET", address, read, query={**filters})
+
 
 class RefusedRequests:
     """Refused requests that named nothing known to the server. They are counted, not stored one by one."""

@@ -3,11 +3,17 @@ import { assertMayCall, authenticateSecretKey, rightsOf } from '../../domain/sec
 import type { Call } from '../call.ts'
 
 /**
- * Authenticates a server by the secret key in its one Authorization header.
+ * Authenticates a server by the secret key in its one Authorization header. Some operations need none if a setting says
+ * so.
  * @throws ApiError authorization_header_format_invalid, clerk_key_invalid, key_not_allowed, too_many_requests,
  *   api_version_invalid
  */
 export async function authenticateKey({ operation, ctx, url, header, incoming, headers, limits }: Call) {
+  if (operation.publicIf && ctx.settings[operation.publicIf] && header('authorization') === undefined) {
+    ctx.caller.principal = { type: 'client', id: null }
+    limits.countAddress('address', ctx.caller.network, headers)
+    return undefined
+  }
   ctx.caller.principal = { type: 'secret_key', id: null }
   if (header('clerk-api-version') !== undefined && namesApiVersion(url)) throw new ApiError('api_version_invalid')
   const authorization = header('authorization') ?? ''
