@@ -43,3 +43,6 @@ export interface LogReader {
 
 /** A part of the log that should exist was not found. */
 export class MissingError extends Error {}
+
+/** A checkpoint that was kept elsewhere is not of this history: the log was changed or rolled back. */
+export class HistoryError extends Error {}

@@ -3,7 +3,15 @@ import { hash } from 'node:crypto'
 /** The Merkle tree of the audit log (RFC 9162 §2.1). A hash is a string of 32 latin1 characters: in Node, faster than a Buffer. */
 
 /** Text or bytes do not have the format that they should have: a hash, a tile, a note, a proof. */
-export class FormatError extends Error {}
+export class FormatError extends Error {
+  /** Which entry of a bundle is wrong, from 0; undefined if it is the bundle. */
+  readonly entry: number | undefined
+
+  constructor(message: string, entry?: number) {
+    super(message)
+    this.entry = entry
+  }
+}
 
 /** Number of hashes in a full tile, and of entries in a full entry bundle. */
 export const TILE_WIDTH = 256

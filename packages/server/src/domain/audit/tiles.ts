@@ -129,7 +129,7 @@ export function decodeEntries(bytes: Uint8Array): string[] {
     if (end > buffer.length) throw new FormatError('an entry bundle ends within an entry')
     const text = buffer.toString('utf8', at + 2, end)
     if (text.includes('\ufffd') && !buffer.subarray(at + 2, end).equals(Buffer.from(text)))
-      throw new FormatError('an entry is not UTF-8')
+      throw new FormatError('an entry is not UTF-8', texts.length)
     texts.push(text)
     at = end
   }
