@@ -6,8 +6,8 @@ import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type Entry, eventOf, type MemoryLog, memoryLog } from '../../../test/support/audit-log.ts'
 import { goal, times } from '../../../test/support/deep.ts'
-import { exportLog, openDirectory } from '../src/domain/audit/directory.ts'
 import { verifyLog } from '../src/domain/audit/verify.ts'
+import { exportLog, openDirectory } from '../src/publish/directory.ts'
 
 /**
  * Random tampering with an exported log. Checkpoints of every hundredth entry were kept elsewhere. Each attempt must be

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { eventOf, type MemoryLog, memoryLog } from '../../../test/support/audit-log.ts'
-import { exportLog, openDirectory } from '../src/domain/audit/directory.ts'
 import { HistoryError } from '../src/domain/audit/log-reader.ts'
 import { cosignatureLine, parseNote, verifierKey } from '../src/domain/audit/signed-note.ts'
 import { type VerifyOptions, verifyLog } from '../src/domain/audit/verify.ts'
+import { exportLog, openDirectory } from '../src/publish/directory.ts'
 
 const SIZE = 1000
 const fresh = () => memoryLog({ size: SIZE, every: 100 })

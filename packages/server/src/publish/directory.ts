@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { HistoryError, type LogReader, MissingError, type StoredCheckpoint } from './log-reader.ts'
-import { FormatError, leafHash, rootOf, TILE_WIDTH, toHex } from './merkle.ts'
-import { parseCheckpoint } from './signed-note.ts'
-import { decodeEntries, encodeEntries, personalPath, tileHashes, tilePath, tileWidth } from './tiles.ts'
+import { assertContains } from '../domain/audit/containment.ts'
+import { type LogReader, MissingError, type StoredCheckpoint } from '../domain/audit/log-reader.ts'
+import { FormatError, leafHash, TILE_WIDTH } from '../domain/audit/merkle.ts'
+import { parseCheckpoint } from '../domain/audit/signed-note.ts'
+import { decodeEntries, encodeEntries, personalPath, tilePath, tileWidth } from '../domain/audit/tiles.ts'
+import { syncFolder, undefinedIfMissing, writeDurably } from './files.ts'
 
 /**
  * A log as a directory of files, as C2SP specifies it (c2sp.org/tlog-tiles): `checkpoint`, `tile/…` and, our own
@@ -51,10 +52,6 @@ export async function openDirectory(directory: string): Promise<DirectoryReader>
 
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(undefinedIfMissing)) !== undefined
-}
-
-function undefinedIfMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
 }
 
 async function readCheckpoint(directory: string): Promise<string> {
@@ -195,28 +192,6 @@ async function earlierSize(
   return earlier.size
 }
 
-/**
- * Checks that a log contains an earlier checkpoint.
- * @param newest the newest checkpoint of the log
- * @param place where the earlier checkpoint was kept, for the message
- * @throws HistoryError
- * @example await assertContains(reader, newest, parseCheckpoint(note), '/var/lib/checkpoint')
- */
-export async function assertContains(
-  reader: LogReader,
-  newest: { size: number; note: string },
-  earlier: { origin: string; size: number; root: string },
-  place: string,
-): Promise<void> {
-  const { origin } = parseCheckpoint(newest.note)
-  if (origin !== earlier.origin) throw new HistoryError(`${place} has a checkpoint of another log: ${earlier.origin}.`)
-  if (earlier.size > newest.size)
-    throw new HistoryError(`${place} has ${earlier.size} entries, the log ${newest.size}: the log was rolled back.`)
-  const hashes = tileHashes(newest.size, (level, n, width) => reader.tile(level, n, width))
-  if (toHex(await rootOf(earlier.size, hashes)) !== earlier.root)
-    throw new HistoryError(`${place} has another history: one of the first ${earlier.size} entries was changed.`)
-}
-
 async function writeUpperTiles(reader: LogReader, files: Files, before: number, size: number): Promise<void> {
   for (let level = 1; size >= TILE_WIDTH ** level; level++)
     for (let n = Math.floor(before / TILE_WIDTH ** (level + 1)); tileWidth(level, n, size) > 0; n++) {
@@ -263,31 +238,5 @@ class Files {
   async syncFolders(): Promise<void> {
     for (const folder of this.#folders) await syncFolder(folder)
     this.#folders.clear()
-  }
-}
-
-/**
- * Writes a file under a temporary name, syncs it and renames it.
- * @example await writeDurably('/var/lib/checkpoint', Buffer.from(note))
- */
-export async function writeDurably(target: string, bytes: Buffer): Promise<void> {
-  const temporary = `${target}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
-  const file = await open(temporary, 'w')
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, target)
-}
-
-/** Makes the names in a folder durable. @example await syncFolder(dirname(path)) */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
