@@ -55,6 +55,7 @@ const ON_BOTH = [
     'limited-sessions',
     'lists',
     'main-job',
+    'masking',
     'me',
     'payload',
     'policy',

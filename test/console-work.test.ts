@@ -113,6 +113,44 @@ describe('the console, at work', () => {
     assert.equal(await button.isEnabled(), true)
   })
 
+  test('shows a viewer personal data only after a request, with the keyboard, which is an event', async () => {
+    const { page } = browser
+    await site.signIn(page, 'viewer')
+    await open(`/users/${ids.carl}?tab=metadata`, 'Carl Customer')
+    assert.equal(await page.getByText('carl@customer.example').count(), 0)
+    await page.getByText('c•••@•••').waitFor()
+    const show = page.getByRole('button', { name: 'Show the personal data of this user' })
+    await show.focus()
+    await page.keyboard.press('Enter')
+    await page.getByText('carl@customer.example').waitFor()
+    const done = page.getByText('The audit log records that you asked.').first()
+    await done.waitFor()
+    assert.match(
+      `${await page.evaluate('document.activeElement.textContent')}`,
+      /audit log records/,
+      'the focus is there',
+    )
+    assert.equal(await show.count(), 0)
+    const [event] = await site.server.auditEvents({ action: 'console.reveal', user_id: ids.carl })
+    assert.equal(event?.principal.type, 'operator')
+    // It is shown until the page is left, and no longer.
+    await page.getByRole('link', { name: 'Users' }).first().click()
+    await page.getByText('c•••@•••').waitFor()
+    assert.equal(await page.getByText('carl@customer.example').count(), 0)
+    assert.equal((await site.server.auditEvents({ action: 'console.reveal' })).length, 1)
+    // If the server refuses, the page says so, and the data stays hidden.
+    await page.route('**/v1/audit_events/*', route => route.fulfill({ status: 429, json: {} }))
+    await open('/audit', 'Audit')
+    await page.locator('.row-open').first().click()
+    await page.getByText('Personal data is masked.').waitFor()
+    await page.getByRole('button', { name: 'Show the personal data of this event' }).press('Enter')
+    await page.getByRole('dialog').getByRole('alert').waitFor()
+    await page.unrouteAll()
+    await page.getByRole('button', { name: 'Show the personal data of this event' }).press('Enter')
+    await page.getByRole('dialog').getByText('The audit log records that you asked.').waitFor()
+    assert.deepEqual(errorsOf(browser), [])
+  })
+
   test('marks programs, which the payload names as agents', async () => {
     const page = await open('/live', 'Live')
     const tagged = (name: RegExp) => page.getByRole('row', { name }).getByText('Agent', { exact: true }).count()

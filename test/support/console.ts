@@ -14,8 +14,8 @@ export interface ConsoleSite extends AsyncDisposable {
   url: string
   /** The `sub` of the operator who is signed in. */
   operatorSub: string
-  /** Signs the operator in, in the browser of a page. */
-  signIn(page: Page): Promise<void>
+  /** Signs the operator in, in the browser of a page; or another one, who has a role. */
+  signIn(page: Page, role?: Role): Promise<void>
   /** Returns the answer of `GET /console/api/me`. */
   me(): Promise<object>
 }
@@ -32,13 +32,14 @@ export async function startConsoleSite(role: Role = 'admin'): Promise<ConsoleSit
     consoleFolder,
   })
   const { cookie } = await operatorOf(server, role, OLIVIA)
-  const [name = '', value = ''] = cookie.split('=')
   const origin = server.url.replace('127.0.0.1', 'localhost')
   return {
     server,
     url: `${origin}/console`,
     operatorSub: OLIVIA.sub,
-    async signIn(page) {
+    async signIn(page, other) {
+      const cookies = other === undefined ? cookie : (await operatorOf(server, other)).cookie
+      const [name = '', value = ''] = cookies.split('=')
       const session = { domain: 'localhost', path: '/', secure: true, httpOnly: true, sameSite: 'Strict' as const }
       await page.context().addCookies([{ name, value, ...session }])
     },

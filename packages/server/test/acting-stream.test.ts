@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { FROM_CONSOLE, operatorOf } from '../../../test/support/operators.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { promised, until } from '../../../test/support/time.ts'
 import { createSecretKey } from '../src/domain/secret-keys.ts'
@@ -9,8 +10,8 @@ import { followEvents } from './follow-events.ts'
 const env = { STAGEDOOR_SIGNING_ALG: 'EdDSA' }
 const options = { env, realTime: true }
 
-async function follow(server: TestServer, headers: Record<string, string> = {}) {
-  const stream = await followEvents(server, '/v1/acting/stream', headers)
+async function follow(server: TestServer, headers: Record<string, string> = {}, path = '/v1/acting/stream') {
+  const stream = await followEvents(server, path, headers)
   const [first] = [await stream.until(() => true)]
   assert.equal(first.event, 'ready')
   return {
@@ -145,6 +146,51 @@ describe('the stream of acting sessions', () => {
     streams.push(await follow(server))
     for (const stream of streams) await stream.stop()
     assert.equal(server.stagedoor.services.eventStreams.size, 0)
+  })
+
+  it('C14: ends within a second when the operator gets another role, and the next one is masked', async () => {
+    await using server = await testServer(options)
+    const operator = await operatorOf(server, 'support', { sub: 'changing' })
+    const asOperator = { ...FROM_CONSOLE, cookie: operator.cookie, authorization: '' }
+    const open = () => follow(server, asOperator, '/console/api/v1/acting/stream')
+    const { id: user_id } = await server.createUser({ email_address: ['carl@customer.example'] })
+    const before = await open()
+    const first = await server.signIn({ user_id })
+    assert.match(JSON.stringify(await before.begun(first.session_id)), /carl@customer\.example/)
+    await operatorOf(server, 'viewer', { sub: 'changing' })
+    const start = performance.now()
+    await before.over()
+    assert.ok(performance.now() - start < promised(1_000))
+    const after = await open()
+    const second = await server.signIn({ user_id })
+    const { data } = await after.begun(second.session_id)
+    assert.equal((data['user'] as { email: string }).email, 'c•••@•••')
+    const third = await server.signIn({ user_id })
+    expectOk(await server.call('PUT', '/v1/actors/olivia', { kind: 'operator', name: 'Olivia' }))
+    await after.begun(third.session_id)
+    assert.doesNotMatch(JSON.stringify(after.events), /customer\.example/)
+    await after.stop()
+  })
+
+  it('C14: is open five times per operator, over all their sessions', async () => {
+    await using server = await testServer(options)
+    const sessions = [
+      await operatorOf(server, 'viewer', { sub: 'one' }),
+      await operatorOf(server, 'viewer', { sub: 'one' }),
+    ]
+    const path = '/console/api/v1/acting/stream'
+    const headersOf = (index: number) => ({
+      ...FROM_CONSOLE,
+      cookie: sessions[index % 2]?.cookie ?? '',
+      authorization: '',
+    })
+    const streams = []
+    for (let i = 0; i < 5; i++) streams.push(await follow(server, headersOf(i), path))
+    for (const operator of sessions)
+      assert.deepEqual((await operator.call('GET', '/v1/acting/stream')).codes, ['too_many_streams'])
+    const other = await operatorOf(server, 'viewer')
+    streams.push(await follow(server, { ...headersOf(0), cookie: other.cookie }, path))
+    for (const stream of streams) await stream.stop()
   })
 
   it('ends when the key is revoked and when the server stops, and frees followers that left', async () => {

@@ -8,13 +8,14 @@ import { absolute, actorDetail, actorName, isAgent, userName } from '../format.t
 import { Button, Facts, Field, Id, Tag, Who } from '../parts/controls.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Drawer, Popover, useClosePopover } from '../parts/popups.tsx'
+import { Reveal, useRevealed } from '../parts/reveal.tsx'
 import { eventSentence } from '../parts/sentence.tsx'
 import { Empty, Failed, Forbidden, Loading, Stale, Title } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Ago } from '../parts/time.tsx'
 import type { Search } from '../router.tsx'
 import { useSession } from '../session.tsx'
-import { actionNames } from '../text/en.ts'
+import { actionNames, reveal as text } from '../text/en.ts'
 import type { AuditEvent, Page, User } from '../wire.ts'
 
 const PAGE = 200
@@ -132,7 +133,7 @@ function Events() {
         open={opened !== undefined}
         onClose={() => setOpened(undefined)}
       >
-        {opened && <Details event={opened} names={names} />}
+        {opened && <Details key={opened.id} listed={opened} names={names} />}
       </Drawer>
     </div>
   )
@@ -371,13 +372,21 @@ const PRINCIPALS: Record<string, string> = {
   operator: 'An operator',
 }
 
-function Details({ event, names }: { event: AuditEvent; names: ReadonlyMap<string, string> }) {
+function Details({ listed, names }: { listed: AuditEvent; names: ReadonlyMap<string, string> }) {
+  const revealed = useRevealed(`/v1/audit_events/${listed.id}`, listed)
+  const event = revealed.shown
   const { principal, actor, details } = event
   const rules = Array.isArray(details?.['determined_by']) ? details['determined_by'] : []
   const version = details?.['policy_version']
   return (
     <>
       <p className="lead">{eventSentence(event, names)}</p>
+      {(revealed.isMasked || revealed.wasAsked) && (
+        <div className="bar">
+          {revealed.isMasked && <span className="dim">{text.masked}</span>}
+          <Reveal of={revealed} label={text.event} />
+        </div>
+      )}
       <Facts
         facts={[
           ['Outcome', <Outcome key="outcome" event={event} />],

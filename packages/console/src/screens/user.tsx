@@ -7,11 +7,13 @@ import { actorDetail, actorName, emailOf, isAgent, shortName, userName } from '.
 import { Button, buttonClass, Facts, Id, Note, Tabs, Tag, type Tone, Who } from '../parts/controls.tsx'
 import type { IconName } from '../parts/icon.tsx'
 import { Dialog } from '../parts/popups.tsx'
+import { Reveal, type Revealed, useRevealed } from '../parts/reveal.tsx'
 import { Empty, Failed, Forbidden, Loading, Title, Wrong } from '../parts/states.tsx'
 import { Table } from '../parts/table.tsx'
 import { Ago, TimeLeft } from '../parts/time.tsx'
 import type { Search } from '../router.tsx'
 import { useSession } from '../session.tsx'
+import { reveal } from '../text/en.ts'
 import type { Page, Session, User } from '../wire.ts'
 import { AccessTag, Reason } from './live.tsx'
 import { States } from './users.tsx'
@@ -43,7 +45,7 @@ export default function UserScreen() {
       <Link to={'/users' as never} className="back">
         Users
       </Link>
-      {user && <Known user={user} />}
+      {user && <Known key={user.id} user={user} />}
       {gone && <Gone id={id} />}
       {!user &&
         !gone &&
@@ -59,9 +61,11 @@ export default function UserScreen() {
 function Known({ user }: { user: User }) {
   const { tab = 'history' } = useSearch({ strict: false }) as Search
   const { may } = useSession()
+  const revealed = useRevealed(`/v1/users/${user.id}`, user)
+  const { shown } = revealed
   return (
     <>
-      <Title title={userName(user)} count={<States user={user} />}>
+      <Title title={userName(shown)} count={<States user={user} />}>
         {may('CreateActorToken') && !user.banned && !user.locked && (
           <Link to={'/act' as never} search={{ user: user.id } as never} className={buttonClass('primary')}>
             Act as {shortName(user)}
@@ -74,16 +78,15 @@ function Known({ user }: { user: User }) {
           facts={[
             [
               'E-mail',
-              emailOf(user) ?? (
-                <span key="none" className="dim">
-                  None
-                </span>
-              ),
+              <span key="email" className="bar">
+                {emailOf(shown) ?? <span className="dim">None</span>}
+                <Reveal of={revealed} label={reveal.user} />
+              </span>,
             ],
-            user.external_id !== null && [
+            shown.external_id !== null && [
               'External ID',
               <span key="external" className="id">
-                {user.external_id}
+                {shown.external_id}
               </span>,
             ],
             ['ID', <Id key="id" id={user.id} />],
@@ -95,7 +98,7 @@ function Known({ user }: { user: User }) {
       <Tabs label="About this user" tabs={TABS} current={tab} />
       {tab === 'history' && <History id={user.id} />}
       {tab === 'own' && <OwnSessions id={user.id} />}
-      {tab === 'metadata' && <Metadata user={user} />}
+      {tab === 'metadata' && <Metadata revealed={revealed} />}
     </>
   )
 }
@@ -290,8 +293,9 @@ function OwnSessions({ id }: { id: string }) {
   )
 }
 
-function Metadata({ user }: { user: User }) {
-  const [shown, setShown] = useState(false)
+function Metadata({ revealed }: { revealed: Revealed<User> }) {
+  const [opened, setOpened] = useState(false)
+  const { shown: user, isMasked, wasAsked } = revealed
   const block = (value: object) => (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with the keyboard
     <pre tabIndex={0}>{JSON.stringify(value, null, 2)}</pre>
@@ -304,13 +308,20 @@ function Metadata({ user }: { user: User }) {
       </section>
       <section className="stack-tight">
         <h2>Private</h2>
-        {shown ? (
+        {isMasked || wasAsked ? (
+          <>
+            {block(user.private_metadata)}
+            <span className="bar">
+              <Reveal of={revealed} label={reveal.metadata} />
+            </span>
+          </>
+        ) : opened ? (
           block(user.private_metadata)
         ) : (
           <div className="card padded spread">
             <span className="dim">Only your backend reads these.</span>
-            <Button icon="eye" onClick={() => setShown(true)}>
-              Show
+            <Button icon="eye" onClick={() => setOpened(true)}>
+              {reveal.show}
             </Button>
           </div>
         )}

@@ -30,6 +30,16 @@ export function categoryName(category: string): string {
 /** Reasons for ending a session, with one click. */
 export const endReasons = ['The work is done', 'Not authorised', 'Something looks wrong'] as const
 
+/** Personal data that is masked, and the button that shows it. */
+export const reveal = {
+  show: 'Show',
+  user: 'Show the personal data of this user',
+  metadata: 'Show the private metadata of this user',
+  event: 'Show the personal data of this event',
+  masked: 'Personal data is masked.',
+  recorded: 'Shown. The audit log records that you asked.',
+} as const
+
 /** What happened, as a sentence. `{actor}` is who acted, `{user}` as whom, `{target}` another object. */
 const actions: Record<string, [done: string, refused: string]> = {
   'actor_token.create': ['{actor} was allowed to act as {user}', '{actor} may not act as {user}'],
@@ -79,6 +89,7 @@ const actions: Record<string, [done: string, refused: string]> = {
   'operator.disable': ['An operator was disabled', 'An operator was not disabled'],
   'operator.enable': ['An operator was enabled', 'An operator was not enabled'],
   'console.search': ['{actor} searched for a person', '{actor} could not search'],
+  'console.reveal': ['{actor} looked at personal data of {user}', '{actor} could not look at personal data'],
 }
 
 /** Returns what an event says, as text with `{actor}` and `{user}` in it. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { bapi } from './bapi.ts'
-import { Id, JsonObject, Milliseconds, type Operation, operation, ROLES } from './operation.ts'
+import { flag, Id, JsonObject, Milliseconds, type Operation, operation, ROLES } from './operation.ts'
 import { OperatorRole } from './operators.ts'
 
 /** The console's own operations, and the operations of the Backend API that operators call there. They are in no document. */
@@ -8,9 +8,19 @@ import { OperatorRole } from './operators.ts'
 /** Where the console has its API. */
 export const CONSOLE_API = '/console/api'
 
+/** The reads of one object with personal data: an operator may ask for all of it. */
+export const REVEALING = ['GetUser', 'GetSession', 'GetActorToken', 'GetAuditEvent'] as const
+
+const revealQuery = z.strictObject({
+  reveal: flag
+    .optional()
+    .describe('Show the personal data that the role does not show by default. It is recorded in the audit log.'),
+})
+
 /** An operation of the Backend API as operators call it: the same, at another path, with a session instead of a key. */
 export function forOperators<O extends Operation>(description: O): O {
-  return { ...description, path: `${CONSOLE_API}${description.path}`, auth: 'operator' }
+  const asked = (REVEALING as readonly string[]).includes(description.id) ? { query: revealQuery } : {}
+  return { ...description, ...asked, path: `${CONSOLE_API}${description.path}`, auth: 'operator' }
 }
 
 const shared = { tag: 'Console', stagedoorOnly: true } as const
@@ -123,6 +133,9 @@ export const getConsoleMe = operation({
     }),
     role: OperatorRole,
     operations: z.array(z.string()).describe('The ids of the operations that this role may call.'),
+    personal_data: z
+      .enum(['shown', 'masked'])
+      .describe('`masked`: answers hide it, and a read of one object shows it with `reveal=true`.'),
     step_up_until: Milliseconds.nullable(),
     expires_at: Milliseconds,
     idle_expires_at: Milliseconds,

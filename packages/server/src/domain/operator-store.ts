@@ -1,3 +1,4 @@
+import type { Role } from '../contract/operation.ts'
 import type { Countable, Found, Page } from './lists.ts'
 import type {
   ActorRecord,
@@ -50,8 +51,8 @@ export interface OperatorSessionStore {
   find(id: string): Promise<OperatorSessionRecord | undefined>
   /** Finds a session that has neither ended nor expired, of an operator who is not disabled. */
   findUsable(secretHash: string): Promise<UsableOperatorSession | undefined>
-  /** Returns the ids of all such sessions. */
-  usableIds(): Promise<string[]>
+  /** Returns what the operator may do in each such session, by the id of the session. */
+  usableRoles(): Promise<ReadonlyMap<string, Role>>
   list(filter: { operator_id?: string | undefined } & Countable, page: Page): Promise<Found<OperatorSessionRecord>>
   /** Stores that a session is in use. @param idle how long it may stay unused from now, in ms */
   touch(id: string, idle: number): Promise<void>

@@ -3,6 +3,7 @@ import { ApiError, notFound } from '../contract/errors.ts'
 import { type Operation, ROLES, type Role } from '../contract/operation.ts'
 import { auditEvent } from './audit/event.ts'
 import type { Caller, Context, OperatorCaller } from './context.ts'
+import type { StreamOwner } from './event-streams.ts'
 import { normalEmail } from './identifiers.ts'
 import type { Found, Page } from './lists.ts'
 import type { OperatorLinkRecord, OperatorRecord } from './records.ts'
@@ -233,7 +234,8 @@ export function assertSteppedUp(ctx: Pick<Context, 'clock'>, { step_up_until }: 
   if (step_up_until === null || step_up_until <= ctx.clock.now()) throw new ApiError('step_up_required')
 }
 
-/** Returns for whom a stream is registered: the operator's session, otherwise the secret key. */
-export function streamOwner({ operator, principal }: Pick<Caller, 'operator' | 'principal'>): string {
-  return operator?.session_id ?? principal.id ?? ''
+/** Returns for whom a stream is registered: the operator in a session, otherwise the secret key. */
+export function streamOwner({ operator, principal }: Pick<Caller, 'operator' | 'principal'>): StreamOwner {
+  if (!operator) return { id: principal.id ?? '' }
+  return { id: operator.id, session: { id: operator.session_id, role: operator.role } }
 }

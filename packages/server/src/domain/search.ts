@@ -1,5 +1,4 @@
 import { listActorTokens as tokensOperation } from '../contract/actor-tokens.ts'
-import { ApiError } from '../contract/errors.ts'
 import type { Operation } from '../contract/operation.ts'
 import { MAX_RESULTS } from '../contract/search.ts'
 import { listSessions as sessionsOperation } from '../contract/sessions.ts'
@@ -8,6 +7,7 @@ import { auditEvent } from './audit/event.ts'
 import type { Caller, Context } from './context.ts'
 import type { Found, Page, UserPage } from './lists.ts'
 import type { ActorTokenRecord, SessionRecord, UserWithIdentifiers } from './records.ts'
+import { countLookup } from './reveal.ts'
 import { mayCall } from './secret-keys.ts'
 
 const FIRST: Page = { limit: MAX_RESULTS, offset: 0 }
@@ -82,8 +82,7 @@ export async function recordSearch(ctx: Context, query: string): Promise<void> {
   const { operator } = ctx.caller
   // Searches of programs are not recorded: they are part of their work.
   if (!operator) return
-  const seconds = Math.ceil(ctx.searches.take(operator.id) / 1_000)
-  if (seconds > 0) throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
+  countLookup(ctx, operator)
   const about = { actor_sub: operator.actor.sub }
   const actor = JSON.stringify(operator.actor)
   await ctx.store.audit.append(auditEvent(ctx, { action: 'console.search', about, actor, reason: query }))

@@ -17,6 +17,7 @@ import type { Call } from './call.ts'
 import { callerOf, type HeaderReader, headerReader } from './caller.ts'
 import { assertInput, assertMayName, inOwnName } from './console/api.ts'
 import { CONSOLE_HEADERS, isConsolePath } from './console/headers.ts'
+import { maskedOrRevealed } from './console/masking.ts'
 import type { ConsoleOptions } from './console/options.ts'
 import type { ListQueue } from './edge/list-queue.ts'
 import type { RateLimits } from './edge/rate-limits.ts'
@@ -131,7 +132,10 @@ function mountAt<B extends z.ZodType, Q extends z.ZodType, R extends z.ZodType, 
         if (operator) await assertMayName(ctx, operation, operator, http.req.param())
         const { sent, ...input } = await read(http, header, operator && (it => inOwnName(ctx, operation, operator, it)))
         if (operator) input.query = await assertInput(ctx, operation, operator, input)
-        return run(handler, call, { ...input, ...common, browser: browser as Browser }, sent)
+        const answer = await run(handler, call, { ...input, ...common, browser: browser as Browser }, sent)
+        // Lists and files mask their rows themselves.
+        if (!operator || answer instanceof Response) return answer
+        return maskedOrRevealed(ctx, operation, input.query, answer)
       })
       if (answer instanceof Response) return request.method === 'HEAD' ? withoutBody(answer) : answer
       if (options.checkResponses) operation.response.parse(answer)

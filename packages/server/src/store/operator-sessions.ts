@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { UsableOperatorSession } from '../domain/operator-store.ts'
-import type { OperatorSessionRecord, OperatorSignInRecord } from '../domain/records.ts'
+import { lowerRole } from '../domain/operators.ts'
+import type { OperatorRecord, OperatorSessionRecord, OperatorSignInRecord } from '../domain/records.ts'
 import type { Store } from '../domain/store.ts'
 import { readPage } from './paging.ts'
 import { type Database, insertInto, now, nowOnce, param, prepared, recordEvent, type Step, sqlFor } from './query.ts'
@@ -36,7 +37,10 @@ const findUsable = prepared<{ secret_hash: string }, UsableOperatorSession>(
     .where('session.secret_hash', '=', param('secret_hash')) as never,
 )
 
-const usableIds = prepared<object, { id: string }>(usable.select('session.id'))
+const usableRoles = prepared<
+  object,
+  { id: string; role: OperatorRecord['role']; operator_role: OperatorRecord['role'] }
+>(usable.select(['session.id', 'session.role', 'operators.role as operator_role']) as never)
 
 const touch = prepared<{ id: string; idle: number }>(
   sqlFor
@@ -148,8 +152,9 @@ export function operatorSessions(db: Database): Store['operatorSessions'] {
   return {
     find: id => db.get(find({ id })),
     findUsable: secret_hash => db.get(findUsable({ secret_hash })),
-    async usableIds() {
-      return (await db.all(usableIds({}))).map(({ id }) => id)
+    async usableRoles() {
+      const rows = await db.all(usableRoles({}))
+      return new Map(rows.map(({ id, role, operator_role }) => [id, lowerRole(role, operator_role)]))
     },
 
     list({ operator_id, counted }, page) {

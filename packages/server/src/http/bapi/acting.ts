@@ -1,6 +1,7 @@
 import * as contract from '../../contract/acting.ts'
 import { listActing } from '../../domain/acting.ts'
 import type { ActingEvent } from '../../domain/acting-feed.ts'
+import { masked } from '../console/masking.ts'
 import { type Http, mount } from '../mount.ts'
 import { eventStream } from './event-stream.ts'
 import { mountList } from './lists.ts'
@@ -18,7 +19,7 @@ export function mountActing(http: Http): void {
       failure: 'the feed of acting sessions could not be read',
       follow: send =>
         ctx.actingFeed.follow(
-          event => send(event.event, dataOf(event)),
+          event => send(event.event, masked(ctx, contract.followActing, dataOf(event))),
           () => send('ready', { at: ctx.clock.now() }),
         ),
     }),

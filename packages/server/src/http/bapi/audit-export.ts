@@ -3,6 +3,7 @@ import * as contract from '../../contract/audit.ts'
 import { type AuditExport, exportAuditEvents } from '../../domain/audit/export.ts'
 import type { Context } from '../../domain/context.ts'
 import type { AnswerHeaders } from '../answer.ts'
+import { masked } from '../console/masking.ts'
 import { type Http, mount } from '../mount.ts'
 import { presentAuditEvent } from './present.ts'
 
@@ -33,7 +34,7 @@ function download(
             const events = await options.lists.run(whole.read)
             if (events === undefined) return controller.close()
             if (events.length === 0) continue
-            const presented = events.map(presentAuditEvent)
+            const presented = events.map(event => masked(ctx, contract.exportAuditEvents, presentAuditEvent(event)))
             if (options.checkResponses) for (const event of presented) contract.AuditEvent.parse(event)
             return controller.enqueue(encoder.encode(presented.map(line).join('')))
           }

@@ -5,6 +5,7 @@ import type { Operation } from '../../contract/operation.ts'
 import type { Context } from '../../domain/context.ts'
 import type { Counted, Found } from '../../domain/lists.ts'
 import { answerText } from '../answer.ts'
+import { masked } from '../console/masking.ts'
 import { type Http, mount } from '../mount.ts'
 
 /** Rows that are presented and written as JSON before other requests get a turn. */
@@ -32,7 +33,9 @@ export function mountList<Q extends z.ZodType<ListQuery>, R extends z.ZodType, P
       const parts: string[] = []
       for (let first = 0; first < found.rows.length; first += ROWS_PER_TURN) {
         if (first > 0) await nextTurn()
-        const presented = found.rows.slice(first, first + ROWS_PER_TURN).map(row => present(ctx, row))
+        const presented = found.rows
+          .slice(first, first + ROWS_PER_TURN)
+          .map(row => masked(ctx, operation, present(ctx, row)))
         parts.push(JSON.stringify(presented).slice(1, -1))
       }
       const data = `[${parts.join(',')}]`

@@ -2,6 +2,7 @@ import { ApiError } from '../../contract/errors.ts'
 import type { Operation } from '../../contract/operation.ts'
 import type { Context, OperatorCaller } from '../../domain/context.ts'
 import { assertOwn, assertSteppedUp, isLimitedToOwn } from '../../domain/operators.ts'
+import { assertMaskedOrder } from './masking.ts'
 
 /** What the console adds to the operations of the Backend API: whose objects, in whose name, and how lately proved. */
 
@@ -49,7 +50,7 @@ const subOf = (actor: unknown) =>
  * Limits a list to what is the operator's own, if the role is limited to that, and checks that the operator has proved who
  * they are lately.
  * @returns the query
- * @throws ApiError operator_not_allowed, step_up_required
+ * @throws ApiError operator_not_allowed, step_up_required, form_param_value_invalid
  */
 export async function assertInput<Query>(
   ctx: Context,
@@ -59,6 +60,7 @@ export async function assertInput<Query>(
 ): Promise<Query> {
   const { stepUp, ownFilter } = operation
   if (stepUp === true || stepUp?.(body as never)) assertSteppedUp(ctx, operator)
+  assertMaskedOrder(ctx, operation, query)
   if (ownFilter === undefined || !isLimitedToOwn(operation, operator)) return query
   const own = { operator_id: operator.id, actor_sub: operator.actor.sub }[ownFilter]
   const named = (query as Record<string, unknown>)[ownFilter]

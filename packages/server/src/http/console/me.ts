@@ -18,6 +18,7 @@ export function mountMe(http: Http): void {
       operator: { id: principal.id ?? '', name, email, role: operator.role, sub },
       role: operator.role,
       operations: forAnyOperator.filter(each => roleMayCall(each, operator.role)).map(({ id }) => id),
+      personal_data: operator.role === 'viewer' ? ('masked' as const) : ('shown' as const),
       step_up_until: operator.step_up_until,
       expires_at: operator.expires_at,
       idle_expires_at: operator.idle_expires_at,
