@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { goal, times } from '../../../test/support/deep.ts'
+import { operatorOf } from '../../../test/support/operators.ts'
 import {
   type Answer,
   expectOk,
@@ -8,7 +9,9 @@ import {
   type TestServerOptions,
   testServer,
 } from '../../../test/support/server.ts'
-import { expiredBefore, purgeAll } from '../src/domain/purge.ts'
+import { beginSignIn, join } from '../src/domain/operator-sessions.ts'
+import { inviteOperator } from '../src/domain/operators.ts'
+import { countExpiredBefore, expiredBefore, purgeAll } from '../src/domain/purge.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'
 
@@ -29,9 +32,20 @@ async function persistDue(server: TestServer): Promise<void> {
   await finishOverdueSessions(ctx, { limit: 10_000 })
 }
 
-async function purged(server: TestServer, days = 1) {
+async function purgedOfAll(server: TestServer, days = 1, until?: number) {
   const ctx = contextOf(server)
-  return purgeAll(ctx, { over: expiredBefore(ctx, { days }), rest: async () => true })
+  const over = expiredBefore(ctx, { days, ...(until === undefined ? {} : { until }) })
+  const counted = await countExpiredBefore(ctx, over)
+  let batches = 1
+  const { clients, ...rows } = await purgeAll(ctx, { over, rest: async () => (batches += 1) > 0 })
+  assert.deepEqual(rows, counted, 'a dry run counts the same')
+  return { ...rows, clients, batches }
+}
+
+/** Without what operators leave. */
+async function purged(server: TestServer, days = 1) {
+  const { sessions, actor_tokens, clients, cutoffs } = await purgedOfAll(server, days)
+  return { sessions, actor_tokens, clients, cutoffs }
 }
 
 const redeem = (server: TestServer, ticket: string, cookie?: string) =>
@@ -143,6 +157,64 @@ describe('purge', () => {
     for (let run = 0; run < times(6, 200) || (deleted === 0 && run < 60); run++) deleted += await randomRun()
     assert.ok(deleted > 0)
     goal('P1-rows-purged-in-random-runs', deleted, '> 0, nothing alive touched', deleted > 0)
+  })
+})
+
+describe('purge of what operators leave', () => {
+  const ofOperators = async (server: TestServer, days?: number, until?: number) => {
+    const { operator_sessions, operator_links, operator_sign_ins } = await purgedOfAll(server, days, until)
+    return [operator_sessions, operator_links, operator_sign_ins]
+  }
+
+  it('deletes sessions after the retention, links and unfinished sign-ins a day after they expired', async () => {
+    await using server = await serverFor()
+    const ctx = contextOf(server)
+    const operator = await operatorOf(server, 'support', { sub: 'olivia' })
+    const ended = await operatorOf(server, 'support', { sub: 'olivia' })
+    expectOk(await ended.call('POST', `/v1/operator_sessions/${ended.session_id}/end`, {}))
+    const invite = () => inviteOperator(ctx, { email: 'ada@example.com', role: 'viewer' })
+    const used = await invite()
+    const joined = await join(ctx, { token: used.token })
+    assert.ok('joining' in joined)
+    const unused = await invite()
+    await beginSignIn(ctx, { kind: 'passkey', return_to: '/console', step_up: false })
+    assert.deepEqual(await ofOperators(server), [0, 0, 0])
+    server.clock.advance(3_600 + DAY - 1)
+    assert.deepEqual(await ofOperators(server), [0, 0, 2], 'the sign-ins of 10 minutes')
+    server.clock.advance(2)
+    const fresh = await invite()
+    assert.deepEqual(await ofOperators(server), [0, 2, 0])
+    // A link that is gone is refused as one that was used.
+    for (const { token } of [used, unused])
+      await assert.rejects(join(ctx, { token }), { code: 'operator_link_invalid' })
+    assert.ok('joining' in (await join(ctx, { token: fresh.token })))
+    const list = async () => {
+      const admin = await operatorOf(server, 'admin')
+      const path = `/v1/operator_sessions?operator_id=${operator.id}`
+      return expectOk(await admin.call('GET', path)).map(({ id }: { id: string }) => id)
+    }
+    assert.deepEqual((await list()).sort(), [operator.session_id, ended.session_id].sort())
+    server.clock.advance(LONGEST + 8 * 3_600)
+    const current = await operatorOf(server, 'support', { sub: 'olivia' })
+    const [sessions] = await ofOperators(server)
+    assert.equal(sessions, 3, 'both of olivia, and one of the admin')
+    assert.deepEqual(await list(), [current.session_id])
+    expectOk(await current.call('GET', '/me'))
+    assert.ok((await server.auditEvents({ action: 'operator.sign_in', limit: '100' })).length >= 5, 'events stay')
+  })
+
+  it('deletes a few rows at a time, and nothing that expired after a given date', async () => {
+    await using server = await serverFor()
+    const ctx = contextOf(server)
+    for (let n = 0; n < 60; n++) {
+      await operatorOf(server, 'viewer', { sub: `operator-${n}` })
+      await inviteOperator(ctx, { email: `${n}@example.com`, role: 'viewer' })
+    }
+    const start = server.clock.now()
+    server.clock.advance(2 * LONGEST)
+    assert.deepEqual(await ofOperators(server, 0, start), [0, 0, 0])
+    const { operator_sessions, operator_links, batches } = await purgedOfAll(server)
+    assert.deepEqual([operator_sessions, operator_links, batches], [60, 60, 3])
   })
 })
 

@@ -14,7 +14,7 @@ export function addPurge(program: Command): void {
   program
     .command('purge')
     .description(
-      'delete old rows: ended or expired tickets and sessions, their clients, and old cutoffs of revocations; never audit events',
+      'delete old rows: ended or expired tickets and sessions, their clients, old cutoffs of revocations, and old sessions and links of operators; never audit events',
     )
     .option(
       '--before <date>',

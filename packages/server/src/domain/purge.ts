@@ -35,7 +35,15 @@ export async function purgeAll(
   ctx: Context,
   input: { over: ExpiredBefore; rest: (worked: number) => Promise<boolean> },
 ): Promise<Purged> {
-  const done: Purged = { sessions: 0, actor_tokens: 0, clients: 0, cutoffs: 0 }
+  const done: Purged = {
+    sessions: 0,
+    actor_tokens: 0,
+    clients: 0,
+    cutoffs: 0,
+    operator_sessions: 0,
+    operator_links: 0,
+    operator_sign_ins: 0,
+  }
   for (;;) {
     const start = performance.now()
     const { left, ...batch } = await ctx.store.purge.deleteBatch(input.over, BATCH)

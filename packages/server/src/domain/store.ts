@@ -340,6 +340,9 @@ export interface Purged {
   actor_tokens: number
   clients: number
   cutoffs: number
+  operator_sessions: number
+  operator_links: number
+  operator_sign_ins: number
 }
 
 /** A unique value is already in use: `email_address`, `username`, `external_id`, … */

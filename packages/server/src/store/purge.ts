@@ -93,6 +93,56 @@ const deleteCutoffs = prepared<ExpiredBefore & { limit: number }, { at: number }
     .returning('at'),
 )
 
+/** Sessions of operators, ended or not: at this time each is long over. */
+const oldOperatorSessions = sqlFor.selectFrom('operator_sessions as expired').where(expiredBefore('expired.expires_at'))
+
+const deleteOperatorSessions = prepared<ExpiredBefore & { limit: number }, { id: string }>(
+  sqlFor
+    .deleteFrom('operator_sessions')
+    .where(
+      'id',
+      'in',
+      oldOperatorSessions
+        .select('expired.id')
+        .orderBy('expired.expires_at')
+        .limit(param('limit'))
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning('id'),
+)
+
+/** For how long a one-time link or the challenge of a passkey stays after its expiry, in ms. It tells nobody anything. */
+const SECRET_KEPT = 86_400_000
+
+/** One-time links, used or not, and sign-ins that were begun and never finished, with the challenge of their passkey. */
+const oldSecrets = <T extends 'operator_links' | 'operator_sign_ins'>(table: T) =>
+  sqlFor
+    .selectFrom(`${table} as expired` as 'operator_links as expired')
+    .where(
+      sql<boolean>`expired.expires_at <= (select case when ${param('until')} < ${now} - ${sql.lit(SECRET_KEPT)} then ${param('until')} else ${now} - ${sql.lit(SECRET_KEPT)} end)`,
+    )
+
+const deleteSecrets = (table: 'operator_links' | 'operator_sign_ins') =>
+  prepared<{ until: number; limit: number }, { secret_hash: string }>(
+    sqlFor
+      .deleteFrom(table)
+      .where(
+        'secret_hash',
+        'in',
+        oldSecrets(table)
+          .select('expired.secret_hash')
+          .orderBy('expired.expires_at')
+          .limit(param('limit'))
+          .forUpdate()
+          .skipLocked(),
+      )
+      .returning('secret_hash'),
+  )
+
+const deleteOperatorLinks = deleteSecrets('operator_links')
+const deleteOperatorSignIns = deleteSecrets('operator_sign_ins')
+
 /** Deletes those of the clients that have no session left. */
 const deleteClients = (ids: string[]) =>
   dynamic(
@@ -109,7 +159,14 @@ const deleteUsedActorTokens = (ids: string[]) =>
   dynamic(sqlFor.deleteFrom('actor_tokens').where('id', 'in', ids).returning('id'))
 
 /** The queries that find the next rows, exported so that tests can check their query plans. */
-export const purgeQueries = { deleteSessions, deleteActorTokens, deleteCutoffs }
+export const purgeQueries = {
+  deleteSessions,
+  deleteActorTokens,
+  deleteCutoffs,
+  deleteOperatorSessions,
+  deleteOperatorLinks,
+  deleteOperatorSignIns,
+}
 
 export function purge(db: Database): Store['purge'] {
   return {
@@ -135,28 +192,43 @@ export function purge(db: Database): Store['purge'] {
       })
       const unused = await db.transition({ query: deleteActorTokens({ ...expired, limit }) })
       const cutoffs = await db.transition({ query: deleteCutoffs({ ...expired, limit }) })
+      const { until } = expired
+      const operatorSessions = await db.transition({ query: deleteOperatorSessions({ ...expired, limit }) })
+      const links = await db.transition({ query: deleteOperatorLinks({ until, limit }) })
+      const signIns = await db.transition({ query: deleteOperatorSignIns({ until, limit }) })
       return {
         sessions: sessions?.length ?? 0,
         actor_tokens: used + (unused?.length ?? 0),
         clients,
         cutoffs: cutoffs?.length ?? 0,
-        left: [sessions, unused, cutoffs].some(rows => rows?.length === limit),
+        operator_sessions: operatorSessions?.length ?? 0,
+        operator_links: links?.length ?? 0,
+        operator_sign_ins: signIns?.length ?? 0,
+        left: [sessions, unused, cutoffs, operatorSessions, links, signIns].some(rows => rows?.length === limit),
       }
     },
 
     async count(expired) {
       const total = sql<number>`count(*)`.as('total')
       const count = prepared<ExpiredBefore, { total: number }>
-      const [sessions, unused, used, cutoffs] = await Promise.all([
+      const ofSecrets = prepared<{ until: number }, { total: number }>
+      const { until } = expired
+      const [sessions, unused, used, cutoffs, operatorSessions, links, signIns] = await Promise.all([
         db.get(count(endedSessions.select(total))(expired)),
         db.get(count(unusedActorTokens.select(total))(expired)),
         db.get(count(endedSessions.where('expired.actor_token_id', 'is not', null).select(total))(expired)),
         db.get(count(oldCutoffs.select(total))(expired)),
+        db.get(count(oldOperatorSessions.select(total))(expired)),
+        db.get(ofSecrets(oldSecrets('operator_links').select(total))({ until })),
+        db.get(ofSecrets(oldSecrets('operator_sign_ins').select(total))({ until })),
       ])
       return {
         sessions: sessions?.total ?? 0,
         actor_tokens: (unused?.total ?? 0) + (used?.total ?? 0),
         cutoffs: cutoffs?.total ?? 0,
+        operator_sessions: operatorSessions?.total ?? 0,
+        operator_links: links?.total ?? 0,
+        operator_sign_ins: signIns?.total ?? 0,
       }
     },
   }

@@ -21,6 +21,17 @@ const SESSION_ENDS: Record<string, string> = {
 const TICKETS = ['actor_token', 'sign_in_token']
 export type TokenKind = 'session' | 'template' | 'handshake'
 
+/** The kinds of rows that are purged. */
+const PURGED: readonly (keyof Purged)[] = [
+  'sessions',
+  'actor_tokens',
+  'clients',
+  'cutoffs',
+  'operator_sessions',
+  'operator_links',
+  'operator_sign_ins',
+]
+
 /**
  * The metrics for Prometheus. Each label has a fixed list of values, apart from the names of the rules of your policy: no
  * path, no id, no address.
@@ -90,7 +101,7 @@ export class Metrics {
   })
   readonly #purged = new Counter({
     name: 'stagedoor_purged_total',
-    help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, actor_tokens (sign-in tokens included), clients, cutoffs (of bulk revocations).',
+    help: 'Rows deleted after their retention period (STAGEDOOR_RETENTION_DAYS), by kind: sessions, actor_tokens (sign-in tokens included), clients, cutoffs (of bulk revocations), operator_sessions, operator_links and operator_sign_ins (of the console).',
     labelNames: ['what'] as const,
     registers: this.#registers,
   })
@@ -145,7 +156,7 @@ export class Metrics {
     for (const by of [...TICKETS, 'api']) this.#sessionsBegun.inc({ by }, 0)
     for (const how of Object.values(SESSION_ENDS)) this.#sessionsEnded.inc({ how }, 0)
     for (const kind of ['session', 'template', 'handshake']) this.#tokens.inc({ kind }, 0)
-    for (const what of ['sessions', 'actor_tokens', 'clients', 'cutoffs']) this.#purged.inc({ what }, 0)
+    for (const what of PURGED) this.#purged.inc({ what }, 0)
   }
 
   requestStarted(): void {
