@@ -37,7 +37,11 @@ async function purgedOfAll(server: TestServer, days = 1, until?: number) {
   const over = expiredBefore(ctx, { days, ...(until === undefined ? {} : { until }) })
   const counted = await countExpiredBefore(ctx, over)
   let batches = 1
-  const { clients, ...rows } = await purgeAll(ctx, { over, rest: async () => (batches += 1) > 0 })
+  const rest = async () => {
+    batches++
+    return true
+  }
+  const { clients, ...rows } = await purgeAll(ctx, { over, rest })
   assert.deepEqual(rows, counted, 'a dry run counts the same')
   return { ...rows, clients, batches }
 }
