@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 import BetterSqlite3 from 'better-sqlite3'
-import { leafHash } from '../packages/server/src/domain/audit/facts.ts'
+import { leafHash } from '../packages/server/src/domain/audit/event.ts'
 import { ksuid } from '../packages/server/src/domain/random.ts'
 import type { PostgresCluster } from '../test/support/postgres/cluster.ts'
 

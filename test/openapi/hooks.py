@@ -19,6 +19,9 @@ RULES: set[tuple[str, str | None]] = {
     ("form_identifier_exists", "email_address"),
     ("form_identifier_exists", "phone_number"),
     ("form_identifier_exists", "name"),
+    # The log does not have as many entries.
+    ("form_param_value_invalid", "to_size"),
+    ("form_param_value_invalid", "from_size"),
     # The value must have been issued by the server.
     ("ticket_invalid_code", None),
     ("invalid_handshake", None),

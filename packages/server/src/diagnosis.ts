@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import type { Config } from './config.ts'
 import { assertProduction } from './config-rules.ts'
 import { unknownActors } from './domain/actors.ts'
+import { assertIntact, TamperedError } from './domain/audit/log.ts'
 import type { Context, Finding } from './domain/context.ts'
 import type { SecretKeyRecord } from './domain/records.ts'
 import { allSecretKeys, isUsableAt, rightsOf } from './domain/secret-keys.ts'
@@ -49,6 +50,8 @@ export async function examineFile(check: Check, path: string): Promise<void> {
 export async function examineStored(check: Check, ctx: Context, config: Config): Promise<void> {
   const inProduction = config.environment !== 'development'
   await check('durability', () => durability(ctx), 'warn')
+  await check('audit log', () => intactLog(ctx))
+  await check('checkpoints', () => checkpoints(ctx), ctx.auditLog.isRunning ? 'fail' : 'warn')
   await check('keys', () => keys(ctx), 'warn')
   await check('rights', () => rightsOfKeys(ctx, inProduction), 'warn')
   await check('policy', () => policyInForce(ctx, inProduction), 'warn')
@@ -149,6 +152,40 @@ async function durability({ store }: Context): Promise<string> {
   const risks = await store.risks()
   if (risks.length > 0) throw new Error(`${risks.join('; ')}.`)
   return 'no setting of the database can lose acknowledged writes'
+}
+
+/** Checks what a start checks. `stagedoor audit verify --database` checks everything. */
+async function intactLog({ auditLog, store }: Context): Promise<string> {
+  if (auditLog.tampered !== undefined) throw new Error(tamperedText(auditLog.tampered))
+  try {
+    await assertIntact(store.auditLog)
+  } catch (error) {
+    throw error instanceof TamperedError ? new Error(tamperedText(error.message)) : error
+  }
+  const state = await store.auditLog.state()
+  if (!state) return 'has no tree yet: a server creates it when it starts'
+  return `${state.size} entries, whose tree continues the newest checkpoint; \`stagedoor audit verify --database\` checks all of them`
+}
+
+const tamperedText = (why: string) =>
+  `It was tampered with: ${why}. Nothing is signed any more. Restore the right database, or run \`stagedoor audit accept-loss\`.`
+
+/** Maximum age of an event without a checkpoint, in ms. */
+const MAX_UNSIGNED = 10_000
+
+async function checkpoints({ auditLog, clock, store }: Context): Promise<string> {
+  const state = await store.auditLog.state()
+  const waiting = state ? state.newest_seq - state.last_seq : 0
+  const isSigned = state === undefined || (waiting <= 0 && state.checkpoint_size >= state.size)
+  if (auditLog.isRunning) {
+    const age = auditLog.progress().checkpoint_age
+    if (age > MAX_UNSIGNED)
+      throw new Error(
+        `For ${Math.round(age / 1_000)} s the newest events have had no sufficient checkpoint. Look into the log of the server; with STAGEDOOR_AUDIT_REQUIRE, also at the witnesses and the directory.`,
+      )
+  } else if (!isSigned && state.checkpoint_at < clock.now() - MAX_UNSIGNED)
+    throw new Error('The newest events have no checkpoint yet. A running server adds and signs them within a second.')
+  return isSigned ? 'the newest one covers every event' : 'the newest one is younger than 10 s'
 }
 
 async function keys(ctx: Context): Promise<string> {

@@ -1,11 +1,13 @@
 import { pino } from 'pino'
 import { type Config, ConfigError, describeDatabase } from './config.ts'
+import { type PreparedLoss, prepareLoss } from './domain/audit/keys.ts'
 import type { Caller } from './domain/context.ts'
 import { revokeAll } from './domain/revocations.ts'
 import { revokeSecretKey } from './domain/secret-keys.ts'
 import { removeSigningKey } from './domain/signing-keys.ts'
 import { banUser, deleteUser, setUserState } from './domain/users.ts'
 import { createStagedoor, migrateDatabase, opening, type Stagedoor } from './server.ts'
+import { acceptLoss } from './store/accept-loss.ts'
 import { type CopyProgress, copySqliteToPostgres } from './store/copy.ts'
 import { backupSqlite } from './store/sqlite/backup.ts'
 import { Restore } from './store/sqlite/restore.ts'
@@ -105,6 +107,28 @@ async function takeAwayAgain(
   for (const id of taken.banned) await banUser(ctx, { id })
   for (const id of taken.locked) await setUserState(ctx, { id, change: 'lock' })
   for (const id of taken.deleted) await deleteUser(ctx, { id })
+}
+
+/**
+ * Continues an audit log that was tampered with, after the entries that are still intact.
+ * @param input.from how many entries are kept
+ * @returns the new name of the log
+ * @throws ConfigError, ApiError request_invalid
+ */
+export async function acceptAuditLoss(
+  config: Config,
+  principal: Caller['principal'],
+  input: { from: number; reason: string },
+): Promise<string> {
+  const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
+  let loss: PreparedLoss
+  try {
+    loss = await prepareLoss(stagedoor.context(principal), input)
+  } finally {
+    await stagedoor.close()
+  }
+  await acceptLoss(config.database_url, loss)
+  return loss.key.name
 }
 
 /**

@@ -113,6 +113,7 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
     ...services,
     caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
   })
+  metrics?.watchAuditLog(() => services.auditLog.progress())
   const system = () => context({ type: 'system', id: null })
   const makeKey = services.makeSigningKey
   machineClock.persistDue = () => persistDue(system())
@@ -241,6 +242,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       actor_token_max_seconds: config.actor_token_max_seconds,
       actor_session_max_seconds: config.actor_session_max_seconds,
       audit_public: config.audit_public === 'on',
+      audit_has_max_lag: config.audit_max_lag_seconds !== undefined,
     },
     auditKeys: auditKeyring,
     auditLog: createAuditLog(config, { store, keys: auditKeyring, stopping }),

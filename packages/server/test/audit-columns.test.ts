@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { testDatabase } from '../../../test/support/database.ts'
 import { type AuditEventBody, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
-import { changedColumns, leafHash } from '../src/domain/audit/facts.ts'
+import { leafHash } from '../src/domain/audit/event.ts'
+import { changedColumns } from '../src/domain/audit/facts.ts'
 import type { AuditRow } from '../src/domain/records.ts'
 
 /** Every column of an event, with a value that someone with write access to the database could give it. */

@@ -16,7 +16,7 @@ import {
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
 import { canonicalJson } from '../src/domain/audit/canonical-json.ts'
-import { leafHash } from '../src/domain/audit/facts.ts'
+import { leafHash } from '../src/domain/audit/event.ts'
 import { MAX_REFUSAL_EVENTS } from '../src/domain/audit/refusals.ts'
 import { createSecretKey, revokeSecretKey } from '../src/domain/secret-keys.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'

@@ -3,6 +3,7 @@ import type { AuditEvent } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
 import { allSecretKeys } from '../domain/secret-keys.ts'
+import { addAuditKeys } from './audit-keys.ts'
 import { commandEnvironment, commandLine, remote, withInstance } from './environment.ts'
 import { showTimed, type TimedOptions, timed } from './lists.ts'
 import { printList, time, UsageError, wholeNumber } from './output.ts'
@@ -20,10 +21,9 @@ interface ListOptions extends TimedOptions {
 }
 
 export function addAudit(program: Command): void {
+  const audit = program.command('audit').description('read the audit log')
   timed(
-    program
-      .command('audit')
-      .description('read the audit log')
+    audit
       .command('list')
       .description('list audit events, newest first')
       .option('--action <action>', 'actor_token.create, session.revoke, …')
@@ -38,6 +38,7 @@ export function addAudit(program: Command): void {
         'show counts of refused requests without a known key or ticket instead, per minute and address',
       ),
   ).action((options: ListOptions) => (options.counts ? showCounts(options) : showEvents(options)))
+  addAuditKeys(audit)
 }
 
 async function showEvents(options: ListOptions): Promise<void> {

@@ -131,6 +131,8 @@ export interface Settings {
   actor_session_max_seconds: number
   /** Whether checkpoints, tiles and keys of the audit log can be read without a key. */
   audit_public: boolean
+  /** Whether there is new access only while the newest audit events are provable. */
+  audit_has_max_lag: boolean
 }
 
 /** What a check of the server found. */

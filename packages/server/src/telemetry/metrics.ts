@@ -136,6 +136,25 @@ export class Metrics {
     })
   }
 
+  /** Shows how far the audit log is behind. @param read what this server saw last */
+  watchAuditLog(read: () => { unsequenced: number; checkpoint_age: number; tampered: string | undefined }): void {
+    this.#gauge(
+      'stagedoor_audit_unsequenced',
+      'Audit events that have no position in the log yet, as this server saw them last.',
+      () => read().unsequenced,
+    )
+    this.#gauge(
+      'stagedoor_audit_checkpoint_age_seconds',
+      'For how long audit events may have been without a sufficient checkpoint. Below 2 on a server that works, also without requests.',
+      () => read().checkpoint_age / 1_000,
+    )
+    this.#gauge(
+      'stagedoor_audit_tampered',
+      '1 if the audit log is not what was hashed or signed: nothing is signed any more. The log of the server has the reason.',
+      () => (read().tampered === undefined ? 0 : 1),
+    )
+  }
+
   #gauge(name: string, help: string, value: () => number): void {
     new Gauge({
       name,

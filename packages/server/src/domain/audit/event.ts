@@ -7,7 +7,6 @@ import type { AuditFilter, Found, Page } from '../lists.ts'
 import { timeOf } from '../random.ts'
 import type { AuditRecord, AuditRow } from '../records.ts'
 import { canonicalJson } from './canonical-json.ts'
-import { factsOf, leafHash } from './facts.ts'
 
 export interface AuditInput {
   action: string
@@ -69,12 +68,20 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
   }
 }
 
+/**
+ * Returns the hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
+ * @example leafHash(record.event) === record.leaf_hash
+ */
+export function leafHash(event: string): string {
+  return hash('sha256', `\0${event}`)
+}
+
 /** Finds an audit event. @throws ApiError resource_not_found */
 export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promise<AuditRow> {
   const at = timeOf(id, 'evt')
   const found = at === undefined ? undefined : await ctx.store.audit.find(id, at)
   // The row is found by a column, and the answer comes from its text.
-  if (!found || factsOf(found.event).id !== id) throw notFound('audit event', id)
+  if (!found || JSON.parse(found.event).id !== id) throw notFound('audit event', id)
   return found
 }
 

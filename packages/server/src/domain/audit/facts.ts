@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { AuditRecord } from '../records.ts'
+import { leafHash } from './event.ts'
 
 /** What an event text says. */
 export interface AuditFacts {
@@ -74,12 +75,4 @@ export function changedColumns(record: AuditRecord): string[] {
   const changed = Object.entries(expected).filter(([column, value]) => record[column as keyof AuditRecord] !== value)
   const isOther = record.personal !== null && hash('sha256', record.personal) !== personal_hash
   return [...changed.map(([column]) => column), ...(isOther ? ['personal'] : [])].sort()
-}
-
-/**
- * Returns the hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
- * @example leafHash(record.event) === record.leaf_hash
- */
-export function leafHash(event: string): string {
-  return hash('sha256', `\0${event}`)
 }

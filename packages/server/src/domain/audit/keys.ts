@@ -1,7 +1,8 @@
 import { ApiError } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'
-import type { AuditKeyRecord } from '../records.ts'
+import type { AuditKeyRecord, AuditRecord } from '../records.ts'
 import { auditEvent } from './event.ts'
+import { rootAt } from './log.ts'
 import { EMPTY_ROOT, toHex } from './merkle.ts'
 import { verifierKey } from './signed-note.ts'
 
@@ -41,6 +42,44 @@ export const vkeyOf = ({ name, public_key }: AuditKeyRecord): string =>
 
 async function activeKey(ctx: Context, origin: string): Promise<AuditKeyRecord | undefined> {
   return (await ctx.store.auditLog.keys()).find(key => key.name === origin && key.retired_at === null)
+}
+
+/** What `acceptLoss` of the store needs. */
+export interface PreparedLoss {
+  from: number
+  root: string
+  key: AuditKeyRecord
+  events: AuditRecord[]
+}
+
+/**
+ * Prepares to continue a log that was tampered with, after the entries that are still intact. The log gets a new name and a
+ * new key, so everyone who holds a checkpoint has to accept the loss too.
+ * @param input.from how many entries are kept
+ * @throws ApiError request_invalid if these entries are not intact
+ */
+export async function prepareLoss(ctx: Context, input: { from: number; reason: string }): Promise<PreparedLoss> {
+  const { store } = ctx
+  const state = await store.auditLog.state()
+  if (!state || input.from > state.size)
+    throw refuse(`The log has ${state?.size ?? 0} entries. Give the number of entries to keep with --from.`)
+  const root = await rootAt(store.auditLog, input.from, input.from).catch(error => {
+    throw refuse(`The first ${input.from} entries are not intact: ${(error as Error).message}. Keep fewer with --from.`)
+  })
+  const now = ctx.clock.now()
+  const key = ctx.auditKeys.make(ctx.random.id('akey', now), nextOrigin(state.origin), now)
+  const old = { origin: state.origin, size: state.size, root: state.root }
+  const events = [
+    auditEvent(ctx, { action: 'audit.broken', about: {}, reason: input.reason, details: { ...old, kept: input.from } }),
+    auditEvent(ctx, { action: 'audit_key.create', target_id: key.id, about: {}, details: { vkey: vkeyOf(key) } }),
+  ]
+  return { from: input.from, root: toHex(root), key, events }
+}
+
+/** @example nextOrigin('app.example.com/audit/ins_1') // 'app.example.com/audit/ins_1-2' */
+function nextOrigin(origin: string): string {
+  const [, name = origin, number = '1'] = /^(.*?)(?:-(\d+))?$/.exec(origin.split('/').at(-1) ?? '') ?? []
+  return `${origin.slice(0, origin.lastIndexOf('/') + 1)}${name}-${Number(number) + 1}`
 }
 
 function changeKey(ctx: Context, origin: string, retires: string | undefined): Promise<boolean> {

@@ -66,6 +66,11 @@ export class AuditLog {
     return this.#tampered
   }
 
+  /** Whether this process takes events in: a server does, a command does not. */
+  get isRunning(): boolean {
+    return this.#newest > -2
+  }
+
   /** Returns how far the log is behind, as this node saw it last. */
   progress(): { unsequenced: number; checkpoint_age: number; tampered: string | undefined } {
     const checkpoint_age = this.#coverage.age(this.#options.clock.now())
