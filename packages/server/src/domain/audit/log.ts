@@ -1,7 +1,7 @@
 import { ApiError } from '../../contract/errors.ts'
 import type { AuditLogStore, LogState, PendingEvent } from '../audit-log-store.ts'
 import type { Clock } from '../clock.ts'
-import type { AuditRunRecord, AuditTileRecord } from '../records.ts'
+import type { AuditCheckpointRecord, AuditRunRecord, AuditTileRecord } from '../records.ts'
 import { type AuditKeys, type Requirement, signCheckpoint, sufficientCheckpoint } from './checkpoints.ts'
 import { Coverage } from './coverage.ts'
 import { fillable, holesAfter, holesOf } from './holes.ts'
@@ -255,13 +255,20 @@ export async function loadIntact(
   { size, root }: { size: number; root: string },
   earlier?: { size: number; root(): string },
 ): Promise<Edge> {
-  try {
+  return orTampered(async () => {
     const edge = await loadEdge(store, size)
     if (toHex(edge.root()) !== root)
       throw new TamperedError(`the root of the ${size} entries is not the one that is stored`)
     if (earlier && (await rootAt(store, size, earlier.size)) !== earlier.root())
       throw new TamperedError(`something in the first ${earlier.size} entries was changed, deleted, inserted or moved`)
     return edge
+  })
+}
+
+/** Runs a check. What is missing or has no valid form was tampered with. */
+async function orTampered<T>(check: () => Promise<T>): Promise<T> {
+  try {
+    return await check()
   } catch (error) {
     if (error instanceof MissingError || error instanceof FormatError) throw new TamperedError(error.message)
     throw error
@@ -284,14 +291,23 @@ export async function assertIntact(store: AuditLogStore): Promise<void> {
   const state = await store.state()
   if (!state) return
   const edge = await loadIntact(store, state)
-  const checkpoint = await store.latestCheckpoint({ cosignatures: 0 })
-  if (checkpoint) {
-    const { size, root } = checkpoint
-    if (size > state.size) throw new TamperedError(`entries ${state.size}.. are gone: a checkpoint has ${size} entries`)
-    const signed = parseCheckpoint(checkpoint.note)
-    const isSame = signed.size === size && signed.root === root && signed.origin === state.origin
-    if (!isSame || toHex(await rootAt(store, state.size, size)) !== root)
-      throw new TamperedError(`something in the first ${size} entries was changed, deleted, inserted or moved`)
-  }
+  // Of the same moment as the state: another node may be extending the tree.
+  if (state.checkpoint_size > state.size)
+    throw new TamperedError(`entries ${state.size}.. are gone: a checkpoint has ${state.checkpoint_size} entries`)
+  const checkpoint = await store.latestCheckpoint({ cosignatures: 0, size: state.size })
+  if (checkpoint) await orTampered(() => assertContinues(store, state, checkpoint))
   appended(edge, await store.pending({ last_seq: state.last_seq, holes: [] }, 100))
+}
+
+/** Checks that a tree continues the tree of a checkpoint. */
+async function assertContinues(
+  store: AuditLogStore,
+  state: LogState,
+  checkpoint: AuditCheckpointRecord,
+): Promise<void> {
+  const { size, root, note } = checkpoint
+  const signed = parseCheckpoint(note)
+  const isSame = signed.size === size && signed.root === root && signed.origin === state.origin
+  if (!isSame || toHex(await rootAt(store, state.size, size)) !== root)
+    throw new TamperedError(`something in the first ${size} entries was changed, deleted, inserted or moved`)
 }
