@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type TestServer, testServer } from '../../../test/support/server.ts'
+import { promised } from '../../../test/support/time.ts'
+import { auditEvent } from '../src/domain/audit/event.ts'
+import { fillable, holesAfter } from '../src/domain/audit/holes.ts'
 import { rotateAuditKey, vkeyOf } from '../src/domain/audit/keys.ts'
 import { AuditLog, type AuditLogOptions } from '../src/domain/audit/log.ts'
 import {
@@ -15,6 +18,7 @@ import {
 import { parseCheckpoint, parseNote, parseVerifierKey, verifyNote } from '../src/domain/audit/signed-note.ts'
 import { readTile, storedLog } from '../src/domain/audit/stored-log.ts'
 import { tileHashes } from '../src/domain/audit/tiles.ts'
+import { StoreUnavailable } from '../src/domain/store.ts'
 
 /** Waits until the sequencer of a server, which runs by itself, has taken in and signed everything. */
 async function settled({ stagedoor, clock }: TestServer) {
@@ -135,6 +139,102 @@ describe('the log', () => {
       ],
     )
     assert.equal(after[0]?.public_key, before[0]?.public_key)
+  })
+})
+
+describe('a tick', () => {
+  it('T11 is repeated after a failed write, and revocation works in the meantime', async () => {
+    await using server = await testServer()
+    const { session_id } = await server.signIn()
+    await settled(server)
+    const { store } = server.stagedoor.services
+    let isFull = true
+    const full = {
+      ...store.auditLog,
+      extend: async (...args: Parameters<typeof store.auditLog.extend>) => {
+        if (isFull) throw new StoreUnavailable('the disk is full')
+        return store.auditLog.extend(...args)
+      },
+    }
+    const node = sequencer(server, { store: full })
+    assert.equal((await server.call('POST', `/v1/sessions/${session_id}/revoke`)).status, 200)
+    const before = await store.auditLog.state()
+    if ((before?.newest_seq ?? 0) > (before?.last_seq ?? 0)) await assert.rejects(node.tick(), /disk is full/)
+    isFull = false
+    await node.tick()
+    assert.equal(node.tampered, undefined)
+    assert.equal((await settled(server)).size, (await server.auditEvents()).length)
+  })
+
+  it('T12 takes in what a process without a sequencer inserts', async () => {
+    await using server = await testServer()
+    await settled(server)
+    const { store } = server.stagedoor.services
+    const command = server.stagedoor.context({ type: 'command_line', id: 'olivia' })
+    const event = auditEvent(command, { action: 'user.update', about: { user_id: 'user_1' } })
+    await store.audit.append(event)
+    await settled(server)
+    assert.equal((await store.audit.find(event.id, event.at))?.leaf_index, (await settled(server)).size - 1)
+  })
+
+  it('does one read on an idle server', async () => {
+    await using server = await testServer()
+    await settled(server)
+    const { store } = server.stagedoor.services
+    const calls: string[] = []
+    const counted = Object.fromEntries(
+      Object.entries(store.auditLog).map(([name, method]) => [
+        name,
+        (...args: unknown[]) => {
+          calls.push(name)
+          return (method as (...args: unknown[]) => unknown)(...args)
+        },
+      ]),
+    ) as unknown as AuditLogOptions['store']
+    const node = sequencer(server, { store: counted })
+    await node.tick()
+    calls.length = 0
+    for (let i = 0; i < 10; i++) await node.tick()
+    assert.deepEqual(calls, Array(10).fill('state'))
+  })
+
+  it('signs within a second of an event, without a request that waits for it', async () => {
+    await using server = await testServer({ realTime: true })
+    const { store } = server.stagedoor.services
+    const until = performance.now() + 4_000
+    while (performance.now() < until) {
+      await server.createUser()
+      await sleep(10)
+    }
+    await sleep(1_500)
+    const checkpoints = (await store.auditLog.checkpoints(undefined, 500)).reverse()
+    const lags = (await store.auditLog.entries(0, 1e6))
+      .filter(({ action }) => action === 'user.create')
+      .map(({ at, leaf_index }) => (checkpoints.find(({ size }) => size > leaf_index)?.at ?? Infinity) - at)
+      .toSorted((a, b) => a - b)
+    const p99 = lags[Math.floor(lags.length * 0.99)] ?? Infinity
+    console.log(`${lags.length} events, event to checkpoint: p50 ${lags[lags.length >> 1]} ms, p99 ${p99} ms`)
+    assert.ok(p99 <= promised(1_000), `${p99} ms`)
+  })
+})
+
+describe('holes', () => {
+  it('are numbers that were missing, until they appear or no transaction can fill them', () => {
+    const now = 100
+    assert.deepEqual(holesAfter([], { last_seq: 3, seen: [4, 5], now }), [])
+    const holes = holesAfter([], { last_seq: 3, seen: [5, 9], now })
+    assert.deepEqual(holes, [
+      { seq: 4, noticed: 100 },
+      { seq: 6, count: 3, noticed: 100 },
+    ])
+    assert.deepEqual(holesAfter(holes, { last_seq: 9, seen: [7, 10], now: 200 }), [
+      { seq: 4, noticed: 100 },
+      { seq: 6, noticed: 100 },
+      { seq: 8, noticed: 100 },
+    ])
+    assert.deepEqual(fillable(holes, 100), holes, 'a transaction may have begun in the same millisecond')
+    assert.deepEqual(fillable(holes, 101), [])
+    assert.deepEqual(fillable(holes, null), [])
   })
 })
 

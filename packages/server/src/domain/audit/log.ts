@@ -265,7 +265,7 @@ export async function loadIntact(
   })
 }
 
-/** Runs a check. What is missing or has no valid form was tampered with. */
+/** Runs a check. If something is missing or has no valid form, the log was tampered with. */
 async function orTampered<T>(check: () => Promise<T>): Promise<T> {
   try {
     return await check()
