@@ -28,6 +28,9 @@ async function fill(server: TestServer, count: number): Promise<void> {
     )
 }
 
+/** The sequencer may give an event its position between two requests. */
+const placeless = (event: object) => ({ ...event, leaf_index: null })
+
 describe('one audit event', () => {
   it('is found by its id, whose time finds it', async () => {
     await using server = await testServer({ env })
@@ -37,7 +40,7 @@ describe('one audit event', () => {
     assert.ok(events.some(({ outcome }) => outcome === 'refused'))
     for (const event of events) {
       assert.equal(timeOf(event.id, 'evt'), event.at)
-      assert.deepEqual(expectOk(await server.call('GET', `/v1/audit_events/${event.id}`)), event)
+      assert.deepEqual(placeless(expectOk(await server.call('GET', `/v1/audit_events/${event.id}`))), placeless(event))
     }
     for (const id of [
       'evt_1',
@@ -70,8 +73,8 @@ describe('the export of audit events', () => {
       const listed = expectOk(await server.call('GET', `/v1/audit_events?limit=500&paginated=true&${filter}`)).data
       assert.ok(listed.length > 0, filter)
       assert.deepEqual(
-        linesOf(answer).map(line => JSON.parse(line)),
-        listed,
+        linesOf(answer).map(line => placeless(JSON.parse(line))),
+        listed.map(placeless),
         filter,
       )
     }

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { type TestDatabase, testDatabase } from '../../../test/support/database.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { loadConfig } from '../src/config.ts'
+import { databaseChecks } from '../src/domain/audit/database-checks.ts'
 import { leafHash } from '../src/domain/audit/event.ts'
 import { acceptAuditLoss } from '../src/maintenance.ts'
 import { createStagedoor } from '../src/server.ts'
@@ -178,6 +179,23 @@ describe('a log that was tampered with', () => {
     assert.deepEqual(
       outside.map(({ seq }) => seq),
       [(state?.last_seq ?? 0) - 2],
+    )
+    const [finding, ...others] = await databaseChecks(store.auditLog).outside()
+    assert.match(finding?.message ?? '', /^evt_\w+ is in the database, not in the log$/)
+    assert.deepEqual(others, [])
+  })
+
+  it('T1 the check names the row and the column', async () => {
+    using database = testDatabase()
+    await using server = await testServer({ env: database.env })
+    await busy(server)
+    const { columns } = databaseChecks(server.stagedoor.services.store.auditLog)
+    const entries = Array(10).fill('')
+    assert.deepEqual(await columns(0, entries), [])
+    asOwner(database, "update audit_events set user_id = 'user_other', action = 'x' where seq = 6")
+    assert.deepEqual(
+      (await columns(0, entries)).map(({ message }) => message),
+      ['event 5: action is not what was hashed', 'event 5: user_id is not what was hashed'],
     )
   })
 

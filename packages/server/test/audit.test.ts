@@ -348,7 +348,7 @@ describe('a successful change writes one audit event', () => {
     const principal = { type: 'command_line' as const, id: null }
     const ctx = () => server.stagedoor.context(principal)
     const first = (await server.auditEvents()).reverse().map(({ action, principal: { type } }) => `${action} ${type}`)
-    assert.deepEqual(first, ['signing_key.create system', 'secret_key.create system'])
+    assert.deepEqual(first, ['signing_key.create system', 'audit_key.create system', 'secret_key.create system'])
     let target_id = ''
     const created = await left(server, async () => {
       target_id = (await createSecretKey(ctx(), { name: 'x' })).record.id

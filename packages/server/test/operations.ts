@@ -60,7 +60,7 @@ export async function succeeding(server: TestServer, operation: Operation) {
     secret_key_id: key.id,
     signing_key_id: (await server.call('GET', '/v1/signing_keys')).body.data.at(-1).id,
     // The first one: the checkpoint covers it.
-    audit_event_id: (await server.auditEvents()).at(-1)?.id ?? '',
+    audit_event_id: (await server.stagedoor.services.store.auditLog.entries(0, 1))[0]?.id ?? '',
     operator_id: operator.id,
     operator_session_id: (await operatorOf(server, 'viewer')).session_id,
   }

@@ -112,7 +112,7 @@ async function newWorld(server: TestServer): Promise<World> {
       secret_key_id: keys.map(key => key.id),
       tile_path: ['0/000', '0/000.p/1', 'entries/000.p/1', '0/000.p/999'],
       // The first ones have a proof.
-      audit_event_id: (await server.auditEvents()).slice(-5).map(event => event.id),
+      audit_event_id: (await server.stagedoor.services.store.auditLog.entries(0, 5)).map(event => event.id),
       signing_key_id: signingKeys.map(({ id }: { id: string }) => id),
       user_id: users.map(user => user.id),
       session_id: signed.map(session => session.session_id),

@@ -55,6 +55,7 @@ export class AuditLog {
   #unsequenced = 0
   #directorySize = -1
   #tampered: string | undefined
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: AuditLogOptions) {
     this.#options = options
@@ -105,8 +106,14 @@ export class AuditLog {
     this.#tampered ??= reason
   }
 
-  /** Does one round of work: takes in what is committed, and signs. */
-  async tick(): Promise<void> {
+  /** Does one round of work: takes in what is committed, and signs. Waits for the previous round. */
+  tick(): Promise<void> {
+    const tick = this.#last.then(() => this.#tick())
+    this.#last = tick.catch(() => {})
+    return tick
+  }
+
+  async #tick(): Promise<void> {
     if (this.#tampered !== undefined || this.#mayWait()) return
     try {
       await this.#work()

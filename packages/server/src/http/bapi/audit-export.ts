@@ -79,6 +79,7 @@ const COLUMNS: [name: string, value: (event: Event) => unknown][] = [
   ['user_agent', event => event.user_agent],
   ['trace_id', event => event.trace_id],
   ['leaf_hash', event => event.leaf_hash],
+  ['leaf_index', event => event.leaf_index],
 ]
 
 const rowOf = (cells: unknown[]) => `${cells.map(cellOf).join(',')}\r\n`
