@@ -30,8 +30,8 @@ export class Audit {
    * Reads the proof that the tree of the first `fromSize` entries is the beginning of the tree of the first `toSize`
    * entries.
    *
-   * @param fromSize 
-   * @param toSize 
+   * @param fromSize number of entries of the earlier tree
+   * @param toSize number of entries of the later tree
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/audit/consistency` (Stagedoor only)
    * @example

@@ -47,8 +47,8 @@ class Audit(HandWrittenAudit):
         
 
         Args:
-            from_size: .
-            to_size: .
+            from_size: Number of entries of the earlier tree.
+            to_size: Number of entries of the later tree.
 
         Raises:
             StagedoorError: `form_param_value_invalid`
