@@ -147,6 +147,19 @@ const creationOfKey = prepared<{ target_id: string }, { leaf_index: number | nul
 
 export function auditLog(db: Database): AuditLogStore {
   return {
+    ...sequencing(db),
+    ...nodes(db),
+    ...checkpoints(db),
+    ...keys(db),
+    onChange: listener => db.onAuditTree(listener),
+  }
+}
+
+type Sequencing = 'state' | 'create' | 'pending' | 'extend' | 'openTransactions' | 'outside'
+
+/** What the sequencer reads and writes. */
+function sequencing(db: Database): Pick<AuditLogStore, Sequencing> {
+  return {
     async state() {
       const row = await db.get(readState({}))
       if (!row) return undefined
@@ -193,6 +206,26 @@ export function auditLog(db: Database): AuditLogStore {
 
     openTransactions: () => db.openTransactions(),
 
+    outside({ after, up_to }, limit) {
+      return db.all(
+        long(
+          sqlFor
+            .selectFrom('audit_events')
+            .select(['seq', 'id', 'at'])
+            .where('seq', '>', after)
+            .where('seq', '<=', up_to)
+            .where(sql<boolean>`${leafIndex} is null`)
+            .orderBy('seq')
+            .limit(limit),
+        ),
+      )
+    },
+  }
+}
+
+/** What proofs are made of. */
+function nodes(db: Database): Pick<AuditLogStore, 'entries' | 'tiles' | 'roots'> {
+  return {
     entries: (from_index, to_index) => db.all(readEntries({ from_index, to_index })),
 
     tiles: (level, from_index, to_index) => db.all(readTiles({ level, from_index, to_index })),
@@ -201,7 +234,13 @@ export function auditLog(db: Database): AuditLogStore {
       const rows = await db.all(readRoots({ level, from_index, to_index }))
       return rows.map(({ root }) => root)
     },
+  }
+}
 
+type Checkpoints = 'checkpoints' | 'latestCheckpoint' | 'addCheckpoint' | 'setCosignatures' | 'thinCheckpoints'
+
+function checkpoints(db: Database): Pick<AuditLogStore, Checkpoints> {
+  return {
     checkpoints(before_size, limit) {
       const all = sqlFor.selectFrom('audit_checkpoints').selectAll().orderBy('size', 'desc').limit(limit)
       return db.all(dynamic(before_size === undefined ? all : all.where('size', '<', before_size)))
@@ -233,7 +272,11 @@ export function auditLog(db: Database): AuditLogStore {
     async thinCheckpoints(limit) {
       return (await db.transition({ query: thin({ limit }) }))?.length ?? 0
     },
+  }
+}
 
+function keys(db: Database): Pick<AuditLogStore, 'keys' | 'changeKey' | 'coversKey'> {
+  return {
     keys: () => db.all(dynamic(sqlFor.selectFrom('audit_keys').selectAll().orderBy('created_at').orderBy('id'))),
 
     async changeKey(key, retires, event) {
@@ -250,23 +293,6 @@ export function auditLog(db: Database): AuditLogStore {
       const found = await db.all(creationOfKey({ target_id }))
       return found.some(({ leaf_index }) => leaf_index !== null && leaf_index < size)
     },
-
-    outside({ after, up_to }, limit) {
-      return db.all(
-        long(
-          sqlFor
-            .selectFrom('audit_events')
-            .select(['seq', 'id', 'at'])
-            .where('seq', '>', after)
-            .where('seq', '<=', up_to)
-            .where(sql<boolean>`${leafIndex} is null`)
-            .orderBy('seq')
-            .limit(limit),
-        ),
-      )
-    },
-
-    onChange: listener => db.onAuditTree(listener),
   }
 }
 
