@@ -46,6 +46,7 @@ const ON_BOTH = [
     'audit-log',
     'audit-proof',
     'console-guard',
+    'console-sign-in',
     'forged-tokens',
     'frontend',
     'groups',

@@ -1,4 +1,5 @@
 /** Calls the Backend API as the operator who is signed in: same paths and shapes, under `/console/api`. */
+import type { Session } from './wire.ts'
 
 /** An answer that is not 2xx, or none at all. */
 export class ApiError extends Error {
@@ -56,7 +57,13 @@ export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener
 }
 
-async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+async function send<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  onHeaders?: (headers: Headers) => void,
+): Promise<T> {
   const headers = { accept: 'application/json', ...(method === 'GET' ? {} : { 'content-type': 'application/json' }) }
   const answer = await fetch(`${BASE}${path}`, {
     method,
@@ -70,7 +77,10 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
     throw new ApiError(0, undefined, null)
   })
   const json = await answer.json().catch(() => undefined)
-  if (answer.ok) return json as T
+  if (answer.ok) {
+    onHeaders?.(answer.headers)
+    return json as T
+  }
   const error = new ApiError(answer.status, json as ErrorBody | undefined, answer.headers.get('retry-after'))
   if (error.status === 401 && error.code === 'operator_session_invalid') onSignedOut()
   throw error
@@ -79,6 +89,15 @@ async function send<T>(method: string, path: string, body?: unknown, signal?: Ab
 export const api = {
   get: <T>(path: string, query?: Query, signal?: AbortSignal) => send<T>('GET', pathOf(path, query), undefined, signal),
   post: <T>(path: string, body?: unknown, signal?: AbortSignal) => send<T>('POST', path, body, signal),
+  /** Ends a session. `followers`: to how many followers of the server its end was sent; undefined if that is not known. */
+  async endSession(id: string, reason: string): Promise<{ session: Session; followers: number | undefined }> {
+    let followers: number | undefined
+    const session = await send<Session>('POST', `/v1/sessions/${id}/revoke`, { reason }, undefined, headers => {
+      const text = headers.get('stagedoor-followers')
+      followers = text === null ? undefined : Number(text)
+    })
+    return { session, followers }
+  },
   put: <T>(path: string, body?: unknown) => send<T>('PUT', path, body),
 }
 

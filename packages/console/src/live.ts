@@ -6,7 +6,7 @@ import type { Acting, Page, Stats } from './wire.ts'
 
 /** An acting session, and when it ended if it did while the page showed it. */
 export interface LiveSession extends Acting {
-  ended?: { at: number; status: string; seen: number }
+  ended?: { at: number; status: string; seen: number; followers?: number | undefined }
 }
 
 const KEY = ['acting']
@@ -34,7 +34,7 @@ export function useActing() {
       },
       lost: () => setStream(now => (now.live ? { live: false, since: Date.now() } : now)),
       put: session => change(rows => [session, ...rows.filter(({ id }) => id !== session.id)].sort(byBegin)),
-      ended: ({ session_id, status, ended_at }) => showEnded(client, session_id, status, ended_at),
+      ended: ({ session_id, status, ended_at }) => showEnded(client, session_id, { status, at: ended_at }),
     })
     return () => follow.close()
   }, [client])
@@ -42,12 +42,19 @@ export function useActing() {
 }
 
 /** Shows a session as ended, and removes its row a moment later. */
-export function showEnded(client: QueryClient, session_id: string, status: string, at: number): void {
+export function showEnded(
+  client: QueryClient,
+  session_id: string,
+  { status, at, followers }: { status: string; at: number; followers?: number | undefined },
+): void {
   const change = (edit: (rows: LiveSession[]) => LiveSession[]) =>
     client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
   const ended = { at, status, seen: performance.now() }
-  // The stream and the answer to the button both say it: the first counts.
-  change(rows => rows.map(row => (row.id === session_id && !row.ended ? { ...row, ended } : row)))
+  // The stream and the answer to the button both say it: the first counts. Only the answer names the followers.
+  const sent = followers === undefined ? {} : { followers }
+  change(rows =>
+    rows.map(row => (row.id === session_id ? { ...row, ended: { ...(row.ended ?? ended), ...sent } } : row)),
+  )
   setTimeout(change, LINGER, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
 }
 

@@ -12,7 +12,7 @@ import { Activity } from './domain/activity.ts'
 import type { AuditKeys } from './domain/audit/checkpoints.ts'
 import { ensureAuditLog } from './domain/audit/keys.ts'
 import { AuditLog, assertIntact, TamperedError } from './domain/audit/log.ts'
-import { CallerLimit, NEEDS_LIMIT, SEARCH_LIMIT } from './domain/caller-limit.ts'
+import { CallerLimit, EXPLAIN_LIMIT, NEEDS_LIMIT, SEARCH_LIMIT } from './domain/caller-limit.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, MakeKey, Services } from './domain/context.ts'
 import { EventStreams } from './domain/event-streams.ts'
@@ -253,6 +253,7 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
     recentReads: new RecentReads(),
     needs: new CallerLimit(clock, NEEDS_LIMIT),
     searches: new CallerLimit(clock, SEARCH_LIMIT),
+    explanations: new CallerLimit(clock, EXPLAIN_LIMIT),
     hierarchies: new Hierarchies(store),
     examine: ctx => examineServer(ctx, config),
     makeSigningKey: keyMaker(masterKey, random),

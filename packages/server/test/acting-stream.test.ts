@@ -172,6 +172,35 @@ describe('the stream of acting sessions', () => {
     await after.stop()
   })
 
+  it('tells the operator who ends a session how many verifiers got it, which an acting stream is not', async () => {
+    await using server = await testServer(options)
+    const operator = await operatorOf(server, 'approver')
+    const end = async (by = operator) => {
+      const { session_id } = await server.signIn()
+      const answer = await by.call('POST', `/v1/sessions/${session_id}/revoke`, {})
+      assert.equal(answer.status, 200)
+      return answer.headers.get('stagedoor-followers')
+    }
+    const screen = await follow(server)
+    assert.equal(await end(), '0')
+    const verifiers = [await followEvents(server, '/v1/revocations'), await followEvents(server, '/v1/revocations')]
+    for (const verifier of verifiers) await verifier.until(({ event }) => event === 'current')
+    assert.equal(await end(), '2')
+    await verifiers.pop()?.stop()
+    assert.equal(await end(), '1')
+    // What cannot be read within a moment is not said, and the session has ended.
+    const { revocations } = server.stagedoor.services.store
+    const { endedSince } = revocations
+    revocations.endedSince = () => new Promise(() => {})
+    assert.equal(await end(), null)
+    revocations.endedSince = endedSince
+    const { session_id } = await server.signIn()
+    const byKey = await server.call('POST', `/v1/sessions/${session_id}/revoke`)
+    assert.equal(byKey.headers.get('stagedoor-followers'), null)
+    await screen.stop()
+    await verifiers.pop()?.stop()
+  })
+
   it('C14: is open five times per operator, over all their sessions', async () => {
     await using server = await testServer(options)
     const sessions = [

@@ -346,6 +346,26 @@ describe('in whose name an operator acts', () => {
   })
 })
 
+describe('what an operator may ask the policy', () => {
+  it('is five questions per second, over all sessions, and keys are not limited so', async () => {
+    await using server = await testServer()
+    const { id: user_id } = await server.createUser()
+    const operator = await operatorOf(server, 'support')
+    const again = await operatorOf(server, 'support', { sub: operator.sub })
+    const explain = (by: typeof operator) => by.call('POST', '/v1/policy/explain', { user_id })
+    for (let n = 0; n < 5; n++) expectOk(await explain(n % 2 === 0 ? operator : again))
+    for (const by of [operator, again]) {
+      const answer = await explain(by)
+      assert.deepEqual([refused(answer), answer.headers.get('retry-after')], ['429 too_many_requests', '1'])
+    }
+    expectOk(await explain(await operatorOf(server, 'support')))
+    const body = { user_id, actor: { sub: 'somebody' } }
+    for (let n = 0; n < 10; n++) expectOk(await server.call('POST', '/v1/policy/explain', body))
+    server.clock.advance(1)
+    expectOk(await explain(operator))
+  })
+})
+
 describe('what the console knows', () => {
   it('includes the categories of reasons that the policy compares with', async () => {
     await using server = await testServer()

@@ -5,6 +5,7 @@ import { runningClock } from '../../../test/support/clock.ts'
 import { CookieJar, startProvider, type TestProvider } from '../../../test/support/idp.ts'
 import { freePort } from '../../../test/support/ports.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
+import { signInWithProvider } from '../src/domain/operator-sessions.ts'
 
 /** Signing in to the console with an identity provider, over real HTTP. The provider is oidc-provider. */
 
@@ -63,8 +64,9 @@ async function begin({ url }: Site, jar: CookieJar, form: Record<string, string>
     headers: { ...FORM, origin: url },
     body: new URLSearchParams(form).toString(),
   })
-  assert.equal(response.status, 303, await response.text())
-  return response.headers.get('location') ?? ''
+  // No redirect: `form-action` would apply to where the provider redirects.
+  assert.deepEqual([response.status, response.headers.get('location')], [200, null], await response.text())
+  return response.headers.get('refresh')?.replace(/^0; url=/, '') ?? ''
 }
 
 /** Signs in at the provider. @returns the address of the callback, not yet requested */
@@ -161,6 +163,35 @@ describe('signing in with an identity provider', () => {
     site.provider.next = { sub: 'nobody', groups: [] }
     assert.equal((await signIn(site, new CookieJar())).status, 403)
     assert.equal(expectOk(await site.server.call('GET', '/v1/operators')).length, 1)
+  })
+
+  it('two issuers with the same `sub`: the second is refused, and the actor of the first stays as it is', async () => {
+    await using server = await testServer()
+    const ctx = () => server.stagedoor.context({ type: 'system', id: null })
+    const from = (iss: string, groups: string[], sub = 'olivia', actor_sub = 'olivia') => ({
+      ...{ iss, sub, actor_sub, groups, name: iss, email: null },
+      ...{ role: 'support' as const, auth_at: null, amr: [] },
+    })
+    const signIn = (identity: ReturnType<typeof from>) =>
+      signInWithProvider(ctx(), identity, { session_id: null, is_step_up: 0 } as never)
+    const first = await signIn(from('https://one.example', ['a']))
+    const actor = expectOk(await server.call('GET', '/v1/actors/olivia'))
+    for (const other of [from('https://two.example', ['admins']), from('https://one.example', [], 'alias')])
+      await assert.rejects(signIn(other), { code: 'operator_sign_in_refused' })
+    // Both at once, and neither is known.
+    const race = await Promise.allSettled(
+      ['https://three.example', 'https://four.example'].map(iss => signIn(from(iss, [], 'ada', 'ada'))),
+    )
+    assert.deepEqual(race.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.deepEqual(expectOk(await server.call('GET', '/v1/actors/olivia')), actor)
+    assert.equal(expectOk(await server.call('GET', '/v1/operators')).length, 2)
+    // After the first one is disabled, the second may act in this name; then the first cannot come back.
+    expectOk(await server.call('POST', `/v1/operators/${first.operator.id}/disable`))
+    const second = await signIn(from('https://two.example', ['a']))
+    const enabled = expectOk(await server.call('POST', `/v1/operators/${first.operator.id}/enable`))
+    assert.notEqual(enabled.disabled_at, null)
+    assert.notEqual(second.operator.id, first.operator.id)
+    assert.equal(expectOk(await server.call('GET', '/v1/actors/olivia')).disabled, true, 'until an admin enables it')
   })
 
   it('cancelled, and an error of the provider, are refused without a session', async () => {

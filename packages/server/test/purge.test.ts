@@ -38,7 +38,7 @@ async function purgedOfAll(server: TestServer, days = 1, until?: number) {
   const counted = await countExpiredBefore(ctx, over)
   let batches = 1
   const rest = async () => {
-    batches++
+    batches += 1
     return true
   }
   const { clients, ...rows } = await purgeAll(ctx, { over, rest })

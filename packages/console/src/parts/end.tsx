@@ -5,7 +5,7 @@ import { api } from '../api.ts'
 import { showEnded } from '../live.ts'
 import { useSession } from '../session.tsx'
 import { count, endReasons } from '../text/en.ts'
-import type { Acting, Session } from '../wire.ts'
+import type { Acting } from '../wire.ts'
 import { Button, Choices } from './controls.tsx'
 import { Popover, useClosePopover } from './popups.tsx'
 import { Wrong } from './states.tsx'
@@ -48,8 +48,8 @@ function EndForm({ sessions, label, onDone }: { sessions: readonly Acting[]; lab
         Promise.all(
           sessions.map(async ({ session_id }) => {
             endClicks.set(session_id, clicked)
-            const ended = await api.post<Session>(`/v1/sessions/${session_id}/revoke`, { reason })
-            showEnded(client, session_id, ended.status, ended.updated_at)
+            const { session, followers } = await api.endSession(session_id, reason)
+            showEnded(client, session_id, { status: session.status, at: session.updated_at, followers })
           }),
         ),
       )

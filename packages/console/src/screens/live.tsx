@@ -15,7 +15,7 @@ import { Empty, Failed, Loading, Stale, Title } from '../parts/states.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { TimeLeft } from '../parts/time.tsx'
 import { useSession } from '../session.tsx'
-import { access, categoryName, count } from '../text/en.ts'
+import { access, categoryName, count, endedAfter } from '../text/en.ts'
 import type { AuditEvent, Page } from '../wire.ts'
 
 const KillSwitch = lazy(() => import('./kill-switch.tsx'))
@@ -191,13 +191,11 @@ export function AccessTag({ session }: { session: Pick<LiveSession, 'access' | '
 /** How a session ended: how soon after the click, if this page ended it. */
 function Ended({ session }: { session: LiveSession }) {
   const clicked = endClicks.get(session.id)
-  const { at = 0, seen = 0 } = session.ended ?? {}
+  const { at = 0, seen = 0, followers } = session.ended ?? {}
   return (
     <span className="ended" role="status">
       <Icon name="check" />
-      {clicked === undefined
-        ? `Ended at ${clock(at)}`
-        : `Ended ${((seen - clicked) / 1_000).toFixed(1)} s after the click`}
+      {clicked === undefined ? `Ended at ${clock(at)}` : endedAfter((seen - clicked) / 1_000, followers)}
     </span>
   )
 }

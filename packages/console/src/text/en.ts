@@ -103,6 +103,12 @@ export function sentenceOf({ action, outcome }: Pick<AuditEvent, 'action' | 'out
 /** The names of all known actions, for the filter. */
 export const actionNames = Object.keys(actions)
 
+/** How soon after the click a session ended. A follower does not confirm, so the text does not say so. */
+export function endedAfter(seconds: number, followers: number | undefined): string {
+  const sent = followers ? `, sent to ${count(followers, 'follower')}` : ''
+  return `Ended ${seconds.toFixed(1)} s after the click${sent}`
+}
+
 /** What a policy asks for, as a button says it. */
 export function needText(need: string): string {
   const [name = '', value = ''] = need.split(/:(.*)/s)

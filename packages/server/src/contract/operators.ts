@@ -124,7 +124,7 @@ export const enableOperator = operation({
   path: '/v1/operators/{operator_id}/enable',
   summary: 'Let a disabled operator sign in again',
   description:
-    'Enables the actor too, if it was disabled together with the operator. An operator who is not disabled is returned unchanged.',
+    'Enables the actor too, if it was disabled together with the operator. An operator who is not disabled is returned unchanged, and so is one whose name another operator acts in since.',
   action: 'operator.enable',
   stepUp: true,
   response: Operator,

@@ -97,6 +97,7 @@ export class ActingFeed {
         this.#from,
         revocation => this.#revoked(revocation),
         () => {},
+        { isOwn: true },
       )
       for (const change of (await this.#news()).changes) this.#isNew(change)
       let after: string | undefined

@@ -1,3 +1,4 @@
+import { ApiError } from '../contract/errors.ts'
 import type { Clock } from './clock.ts'
 
 /** Maximum number of callers that are remembered. */
@@ -17,6 +18,9 @@ export const NEEDS_LIMIT: CallerLimitOptions = { count: 5, ms: 1_000 }
 
 /** The searches for people of each operator: nobody types more, and a program must not read all addresses in this way. */
 export const SEARCH_LIMIT: CallerLimitOptions = { count: 60, ms: 60_000 }
+
+/** The questions of each operator to the policy: the console sends one 250 ms after the last key press. */
+export const EXPLAIN_LIMIT: CallerLimitOptions = { count: 5, ms: 1_000 }
 
 /** Limits how often each caller does something. Each process counts separately. */
 export class CallerLimit {
@@ -50,4 +54,10 @@ export class CallerLimit {
     this.#times.set(caller, [...recent, now])
     return 0
   }
+}
+
+/** Counts one more time for a caller. @throws ApiError too_many_requests */
+export function assertWithin(limit: CallerLimit, caller: string): void {
+  const seconds = Math.ceil(limit.take(caller) / 1_000)
+  if (seconds > 0) throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
 }

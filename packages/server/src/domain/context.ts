@@ -46,6 +46,7 @@ export interface Services {
   recentReads: RecentReads
   needs: CallerLimit
   searches: CallerLimit
+  explanations: CallerLimit
   hierarchies: Hierarchies
   /** Checks the settings and what is stored. */
   examine(ctx: Context): Promise<Finding[]>

@@ -312,7 +312,11 @@ async function startSession(
     return done ? { operator, session, secret } : undefined
   } catch (error) {
     if (error instanceof UniqueValueTaken)
-      throw refused('another actor is registered with a `sub` that looks the same as yours')
+      throw refused(
+        error.what === 'actor_sub'
+          ? 'another operator acts with the same `sub` as you. An admin can disable that operator first'
+          : 'another actor is registered with a `sub` that looks the same as yours',
+      )
     throw error
   }
 }

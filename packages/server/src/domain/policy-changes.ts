@@ -1,6 +1,7 @@
 import { ApiError, notFound } from '../contract/errors.ts'
 import { findActorToken } from './actor-tokens.ts'
 import { auditEvent } from './audit/event.ts'
+import { assertWithin } from './caller-limit.ts'
 import type { Context } from './context.ts'
 import type { Found, Page } from './lists.ts'
 import {
@@ -128,8 +129,13 @@ export interface Explained {
   ip?: string | undefined
 }
 
-/** Decides about a request, a session or an actor token, and says why. @throws ApiError resource_not_found, form_param_missing */
+/**
+ * Decides about a request, a session or an actor token, and says why. Operators may ask five times per second.
+ * @throws ApiError resource_not_found, form_param_missing, too_many_requests
+ */
 export async function explainPolicy(ctx: Context, input: Explained): Promise<Decided> {
+  const { operator } = ctx.caller
+  if (operator) assertWithin(ctx.explanations, operator.id)
   if (input.session_id !== undefined) return explainRow(ctx, await getSession(ctx, { id: input.session_id }), input.ip)
   if (input.actor_token_id !== undefined)
     return explainRow(ctx, await findActorToken(ctx, { id: input.actor_token_id, kind: 'actor_token' }), input.ip)

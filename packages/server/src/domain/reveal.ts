@@ -1,5 +1,5 @@
-import { ApiError } from '../contract/errors.ts'
 import { auditEvent } from './audit/event.ts'
+import { assertWithin } from './caller-limit.ts'
 import type { Context, OperatorCaller } from './context.ts'
 
 /** What an operator is shown that their role does not show by default. */
@@ -33,6 +33,5 @@ export async function recordReveal(ctx: Context, { object: { object, id, user_id
 
 /** Counts a search, or a look at one person's data. @throws ApiError too_many_requests */
 export function countLookup(ctx: Context, operator: OperatorCaller): void {
-  const seconds = Math.ceil(ctx.searches.take(operator.id) / 1_000)
-  if (seconds > 0) throw new ApiError('too_many_requests', { params: { seconds }, meta: { resets_in: seconds } })
+  assertWithin(ctx.searches, operator.id)
 }

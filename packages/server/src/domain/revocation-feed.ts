@@ -23,8 +23,10 @@ export class RevocationFeed {
   readonly #store: Store
   readonly #clock: Clock
   readonly #followers = new Set<(revocation: Revocation) => void>()
-  /** Revocations that were reported, with their times. */
-  readonly #reported = new Map<string, number>()
+  /** Those of them that are the server itself. */
+  readonly #own = new Set<(revocation: Revocation) => void>()
+  /** Revocations that were reported, with their times and to how many followers. */
+  readonly #reported = new Map<string, { at: number; followers: number }>()
   #from = 0
   #reading: Promise<void> | undefined
   #pollAgain = false
@@ -43,9 +45,15 @@ export class RevocationFeed {
    * Reports everything since a time (and slightly before), then each new revocation.
    * @param since Unix ms
    * @param current called once, when everything up to now has been reported
+   * @param options.isOwn whether it is the server itself, not a verifier
    * @returns a function that ends the subscription
    */
-  async follow(since: number, report: (revocation: Revocation) => void, current: () => void): Promise<() => void> {
+  async follow(
+    since: number,
+    report: (revocation: Revocation) => void,
+    current: () => void,
+    { isOwn = false } = {},
+  ): Promise<() => void> {
     const early: Revocation[] = []
     let receive = (revocation: Revocation): void => {
       early.push(revocation)
@@ -56,7 +64,9 @@ export class RevocationFeed {
       this.#unsubscribe = this.#store.revocations.onChange(() => void this.poll().catch(() => {}))
     }
     this.#followers.add(follower)
+    if (isOwn) this.#own.add(follower)
     const leave = () => {
+      this.#own.delete(follower)
       if (!this.#followers.delete(follower) || this.#followers.size > 0) return
       this.#unsubscribe?.()
       this.#reported.clear()
@@ -89,17 +99,28 @@ export class RevocationFeed {
     return this.#reading
   }
 
+  /**
+   * Sends the end of a session now, if that has not happened yet.
+   * @returns the number of verifiers that follow this process, to which it was sent; undefined if it was not read
+   */
+  async sentTo(sessionId: string): Promise<number | undefined> {
+    if (this.#followers.size === 0) return 0
+    // A read that has begun may have come too early.
+    for (let reads = 0; reads < 2 && !this.#reported.has(sessionId); reads++) await this.poll()
+    return this.#reported.get(sessionId)?.followers
+  }
+
   async #readNew(): Promise<void> {
     const now = this.#clock.now()
     await this.#read(this.#from - COMMIT_LAG, revocation => {
       const key = keyOf(revocation)
       if (this.#reported.has(key)) return
-      this.#reported.set(key, revocation.at)
+      this.#reported.set(key, { at: revocation.at, followers: this.#followers.size - this.#own.size })
       for (const follower of this.#followers) follower(revocation)
     })
     this.#from = now
     // Ordered by the time of the report, which is about the time of the revocation.
-    for (const [key, at] of this.#reported) {
+    for (const [key, { at }] of this.#reported) {
       if (at >= now - 2 * COMMIT_LAG) break
       this.#reported.delete(key)
     }

@@ -92,12 +92,24 @@ const setDisabled = prepared<{ id: string; disabled_at: number }, OperatorRecord
     .returningAll(),
 )
 
+/** Enables an operator, unless another one acts in the same name since. */
 const setEnabled = prepared<{ id: string; updated_at: number }, OperatorRecord>(
   sqlFor
     .updateTable('operators')
     .set({ disabled_at: null, updated_at: param('updated_at') })
     .where('id', '=', param('id'))
     .where('disabled_at', 'is not', null)
+    .where(eb =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('operators as other')
+            .select('other.id')
+            .whereRef('other.actor_sub', '=', 'operators.actor_sub')
+            .where('other.disabled_at', 'is', null),
+        ),
+      ),
+    )
     .returningAll(),
 )
 
@@ -220,6 +232,8 @@ export function operators(db: Database): Store['operators'] {
       } catch (error) {
         if (!(error instanceof UniqueViolation)) throw error
         if (error.columns === 'actors.sub_folded') throw new UniqueValueTaken('sub')
+        // An operator of another issuer, or with another `sub` there, acts in this name.
+        if (error.columns === 'operators.actor_sub') throw new UniqueValueTaken('actor_sub')
         // Another sign-in has added the operator.
         if (error.columns.startsWith('operators.')) return false
         throw error

@@ -8,7 +8,6 @@ import { assertFromConsole, hostOf } from '../auth/operator.ts'
 import { noticePage, pageStyle } from '../browser/pages.ts'
 import { type HeaderReader, headerReader } from '../caller.ts'
 import type { Http } from '../mount.ts'
-import type { IdentityProvider } from './provider.ts'
 
 /** Serves the built pages of the console. They hold no data, so the shell is public: everything else comes by requests. */
 
@@ -94,7 +93,7 @@ function encodingFor(header: HeaderReader): Encoding {
   return accepts('br') ? 'br' : accepts('gzip') ? 'gzip' : 'identity'
 }
 
-export function mountAssets({ app, services, options }: Http, provider: IdentityProvider | undefined): void {
+export function mountAssets({ app, services, options }: Http): void {
   const folder = options.console?.folder
   const build = folder === undefined ? undefined : readBuild(folder)
   const isOpen = opening(services.store, options.console?.isAlwaysOn === true)
@@ -130,7 +129,7 @@ export function mountAssets({ app, services, options }: Http, provider: Identity
       return noticePage('elsewhere', 404, { url: console_url + pathname + search }, headers, style)
     }
     if (!build) return noticePage('notBuilt', 503, {}, headers, style)
-    return new Response(build.index, { headers: { ...headers, ...shellHeaders(provider) } })
+    return new Response(build.index, { headers: { ...headers, ...shellHeaders() } })
   }
   for (const path of ['/console', '/console/*'])
     app.get(path, http =>
@@ -140,13 +139,11 @@ export function mountAssets({ app, services, options }: Http, provider: Identity
     )
 }
 
-function shellHeaders(provider: IdentityProvider | undefined): Record<string, string> {
-  // A form's policy also applies to where it is redirected.
-  const forms = ["'self'", ...(provider?.origins ?? [])].join(' ')
+function shellHeaders(): Record<string, string> {
   return {
     'content-type': 'text/html; charset=utf-8',
     'cache-control': 'no-store',
-    'content-security-policy': `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action ${forms}; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
+    'content-security-policy': `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
     'cross-origin-opener-policy': 'same-origin',
     'cross-origin-resource-policy': 'same-origin',
     'permissions-policy': PERMISSIONS,

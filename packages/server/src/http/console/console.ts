@@ -16,5 +16,5 @@ export function mountConsole(http: Http): void {
   mountLogin(http, provider)
   mountPasskeys(http)
   mountMe(http)
-  mountAssets(http, provider)
+  mountAssets(http)
 }

@@ -35,9 +35,7 @@ export function mountLogin(http: Http, provider: IdentityProvider | undefined): 
     if (!provider) throw new ApiError('resource_not_found', { params: { what: 'There is no identity provider here.' } })
     const secret = await beginSignIn(ctx, { kind: 'provider', return_to, session, step_up })
     const url = await provider.signInUrl(secret, { stepUp: step_up })
-    cookies.push(keepSignIn(secret))
-    headers.location = url.href
-    return null
+    return onwards(url, { ...headers, 'set-cookie': keepSignIn(secret) })
   })
 
   mount(http, contract.finishSignIn, async (ctx, { url, header, headers, cookies }) => {
@@ -82,4 +80,12 @@ export function mountLogin(http: Http, provider: IdentityProvider | undefined): 
     headers['clear-site-data'] = '"cache"'
     return { object: 'signed_out' as const }
   })
+}
+
+/**
+ * Sends the browser to the identity provider. It is no redirect: the policy of the page (`form-action`) would apply to each
+ * further one, and many providers continue at another origin, which nobody knows before.
+ */
+function onwards(url: URL, headers: Record<string, string>): Response {
+  return new Response(null, { status: 200, headers: { ...headers, refresh: `0; url=${url.href}` } })
 }

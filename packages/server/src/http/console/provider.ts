@@ -19,7 +19,6 @@ export class IdentityProvider {
   readonly #options: ProviderOptions
   readonly #redirectUri: string
   readonly #now: () => number
-  readonly #origins: Set<string>
   #found: { config: Promise<oidc.Configuration>; at: number } | undefined
 
   /** @param redirectUri where the provider sends the browser back to */
@@ -27,12 +26,6 @@ export class IdentityProvider {
     this.#options = options
     this.#redirectUri = redirectUri
     this.#now = now
-    this.#origins = new Set([new URL(options.issuer).origin])
-  }
-
-  /** The origins to which a sign-in redirects the browser. */
-  get origins(): string[] {
-    return [...this.#origins]
   }
 
   /**
@@ -130,8 +123,6 @@ export class IdentityProvider {
     const config = new oidc.Configuration(found.serverMetadata(), client_id, client_secret, authentication)
     config.timeout = TIMEOUT
     for (const each of execute) each(config)
-    const { authorization_endpoint } = found.serverMetadata()
-    if (authorization_endpoint !== undefined) this.#origins.add(new URL(authorization_endpoint).origin)
     return config
   }
 }

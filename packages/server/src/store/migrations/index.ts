@@ -26,7 +26,7 @@ import { migration as m0023 } from './0023_operator_passkeys.ts'
 import { migration as m0024 } from './0024_acting.ts'
 import { migration as m0025 } from './0025_user_states.ts'
 import { migration as m0026 } from './0026_audit_tree.ts'
-import { migration as m0027 } from './0027_operator_purge.ts'
+import { migration as m0027 } from './0027_operators.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the order in which they run. */

@@ -1,10 +1,11 @@
 import type { Migration } from './migration.ts'
 
-/** What expired first is deleted first. */
+/** What expired first is deleted first. An actor is one operator, who is disabled before another one can be it. */
 export const migration: Migration = {
-  name: '0027_operator_purge',
+  name: '0027_operators',
   tables: `
 create index operator_sessions_expires_at on operator_sessions (expires_at);
 create index operator_links_expires_at on operator_links (expires_at);
+create unique index operators_actor_sub on operators (actor_sub) where disabled_at is null;
 `,
 }
