@@ -15,7 +15,39 @@ const requirement = commaList.transform((entries, context) => {
   return required
 })
 
+/** `<vkey>=<url>` */
+const witnesses = commaList.transform((entries, context) => {
+  const parsed: { vkey: string; url: string }[] = []
+  for (const entry of entries) {
+    const [, vkey, url] = /^([^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44})=(https?:\/\/\S+)$/.exec(entry) ?? []
+    if (vkey === undefined || url === undefined || !URL.canParse(url))
+      return refuse(
+        context,
+        'must be a list of `<vkey>=<url>`, like `witness.example.com/w1+1f2e3d4c+BA…=https://witness.example.com`',
+      )
+    parsed.push({ vkey, url })
+  }
+  return parsed
+})
+
 export const auditSettings = {
+  audit_checkpoint_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File that keeps the newest checkpoint of the audit log. A server whose audit log does not contain it does not start, and signs no further checkpoints. `none` keeps none. Default: with the embedded database, the path of the database and `-checkpoint`.',
+    ),
+  audit_directory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Directory that keeps the whole audit log as files, without personal texts (c2sp.org/tlog-tiles). Copy it to other machines, or serve it.',
+    ),
+  audit_witnesses: witnesses.describe(
+    'Witnesses that sign the checkpoints of the audit log too, comma-separated: the verifier key of each, `=`, and its URL.',
+  ),
   audit_public: z
     .enum(['on', 'off'])
     .default('off')

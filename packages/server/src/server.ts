@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
+import { assertPublished, createPublisher } from './audit-publishing.ts'
 import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
 import { consoleUrl, hasConsole, masterKeyBytes } from './config-rules.ts'
 import { examineServer } from './diagnosis.ts'
@@ -108,7 +109,14 @@ export async function createStagedoor(config: Config, options: ServerOptions = {
   const telemetry = { log, metrics, tracing }
 
   const stopping = new AbortController()
-  const services = await createServices(config, { database, masterKey, random, stopping: stopping.signal, telemetry })
+  const services = await createServices(config, {
+    database,
+    masterKey,
+    random,
+    stopping: stopping.signal,
+    telemetry,
+    serves,
+  })
   const context = (principal: Caller['principal']): Context => ({
     ...services,
     caller: { principal, address: null, network: null, user_agent: null, trace_id: random.bytes(16).toString('hex') },
@@ -204,17 +212,19 @@ interface ServiceParts {
   random: Random
   stopping: AbortSignal
   telemetry: Telemetry
+  serves: boolean
 }
 
 /** Creates everything that the rules use, once per server. */
 async function createServices(config: Config, parts: ServiceParts): Promise<Services> {
-  const { database, masterKey, random, stopping } = parts
+  const { database, masterKey, random, stopping, serves } = parts
   const { metrics, tracing } = parts.telemetry
   const { clock } = database
   const store = instrumentedStore(database, { metrics, tracing })
   const auditKeyring = auditKeys(masterKey)
   const instance = await store.instance(() => ({ id: random.id('ins', clock.now()), created_at: clock.now() }))
   const revocationFeed = new RevocationFeed(store, clock)
+  const auditLog = createAuditLog(config, { store, keys: auditKeyring, stopping })
   return {
     clock,
     random,
@@ -245,7 +255,8 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
       audit_has_max_lag: config.audit_max_lag_seconds !== undefined,
     },
     auditKeys: auditKeyring,
-    auditLog: createAuditLog(config, { store, keys: auditKeyring, stopping }),
+    auditLog,
+    auditPublisher: createPublisher(config, { store, auditLog, serves, stopping, log: parts.telemetry.log }),
     activity: new Activity(),
     policy: createPolicyEngine(),
     defaultPolicy: DEFAULT_POLICY,
@@ -322,6 +333,7 @@ async function assertAuditIntact(store: Store): Promise<void> {
 /** Creates the keys that a server needs and does not have yet, and applies its policy file. */
 async function prepare(ctx: Context, config: Config, makeKey: MakeKey, log: Logger): Promise<void> {
   await assertAuditIntact(ctx.store)
+  await assertPublished(ctx.auditPublisher)
   await ensureSigningKeys(ctx, { alg: config.signing_alg, make: makeKey })
   await ensureAuditLog(ctx)
   if (config.secret_key !== undefined)

@@ -3,7 +3,9 @@ import type { AuditEvent } from '@stagedoor/sdk/models/components'
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
 import { allSecretKeys } from '../domain/secret-keys.ts'
+import { addAuditFiles } from './audit-files.ts'
 import { addAuditKeys } from './audit-keys.ts'
+import { addAuditVerify } from './audit-verify.ts'
 import { commandEnvironment, commandLine, remote, withInstance } from './environment.ts'
 import { showTimed, type TimedOptions, timed } from './lists.ts'
 import { printList, time, UsageError, wholeNumber } from './output.ts'
@@ -39,6 +41,8 @@ export function addAudit(program: Command): void {
       ),
   ).action((options: ListOptions) => (options.counts ? showCounts(options) : showEvents(options)))
   addAuditKeys(audit)
+  addAuditVerify(audit)
+  addAuditFiles(audit)
 }
 
 async function showEvents(options: ListOptions): Promise<void> {

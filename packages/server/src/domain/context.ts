@@ -5,6 +5,7 @@ import type { ActingFeed } from './acting-feed.ts'
 import type { Activity } from './activity.ts'
 import type { AuditKeys } from './audit/checkpoints.ts'
 import type { AuditLog } from './audit/log.ts'
+import type { Publisher } from './audit/publish.ts'
 import type { CallerLimit } from './caller-limit.ts'
 import type { Clock } from './clock.ts'
 import type { EventStreams } from './event-streams.ts'
@@ -33,6 +34,7 @@ export interface Services {
   settings: Settings
   activity: Activity
   auditLog: AuditLog
+  auditPublisher: Publisher
   auditKeys: AuditKeys
   refusedRequests: RefusedRequestCounter
   revocationFeed: RevocationFeed

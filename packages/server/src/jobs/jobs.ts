@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { actingFeed } from './acting-feed.ts'
+import { auditPublisher } from './audit-publisher.ts'
 import { auditSequencer } from './audit-sequencer.ts'
 import { due } from './due.ts'
 import { eventStreams } from './event-streams.ts'
@@ -26,6 +27,7 @@ export function serverJobs(purging: PurgeOptions | undefined, log: Logger, metri
     refusedRequests,
     due,
     auditSequencer(log),
+    auditPublisher,
     reevaluation(metrics),
     ...(purging ? [purge(purging)] : []),
   ]

@@ -61,7 +61,7 @@ interface Known extends Checkpoint {
 
 type Entry = Awaited<ReturnType<LogReader['entries']>>[number]
 
-const CHECKPOINTS_PER_READ = 1000
+const CHECKPOINTS_PER_READ = 500
 
 /**
  * Verifies an audit log: each entry against its hash, each tile against the tiles below it, the tree against every
@@ -70,11 +70,13 @@ const CHECKPOINTS_PER_READ = 1000
  * A checkpoint that was kept elsewhere proves that nothing before it was changed since. The checkpoints in the log prove
  * only that nobody without the log's key changed it.
  * @returns what is proved, and each disagreement with its place
+ * @throws FormatError if one of the keys in the options is not a verifier key
  * @throws whatever the reader throws if the log cannot be read
  * @example
  * const { result, findings } = await verifyLog(reader, { personal: true, checkpoints: [{ name: 'june.txt', note }] })
  */
 export async function verifyLog(reader: LogReader, options: VerifyOptions): Promise<VerifyResult> {
+  for (const vkey of [...(options.keys ?? []), ...(options.witnesses ?? [])]) parseVerifierKey(vkey)
   try {
     return await new Verification(reader, options, await reader.tree()).run()
   } catch (error) {
