@@ -84,14 +84,20 @@ function printResult(result: VerifyResult, { isKeyGiven, given }: { isKeyGiven: 
       entries: result.size,
       root: result.root,
       checkpoints: `${result.checkpoints} match`,
-      signed: `up to entry ${result.signed_size - 1}`,
-      witnessed: result.witnessed_size === null ? '' : `up to entry ${result.witnessed_size - 1}`,
+      signed: firstOf(result.signed_size),
+      witnessed: result.witnessed_size === null ? '' : firstOf(result.witnessed_size),
       personal: checked + erased === 0 ? 'not read' : `${checked} match, ${erased} erased`,
-      key: isKeyGiven ? '' : 'named by the log itself; use --key for one that you kept',
-      note: given > 0 ? '' : 'no checkpoint of yours was compared; the owner of the key could have signed another log',
+      key: isKeyGiven || result.result !== 'proved' ? '' : 'named by the log itself; use --key for one that you kept',
+      note:
+        given > 0 || result.result !== 'proved'
+          ? ''
+          : 'no checkpoint of yours was compared; the owner of the key could have signed another log',
     },
   )
 }
+
+/** Says how many of the entries something covers. */
+const firstOf = (size: number) => (size === 0 ? 'no entry' : `entries 0..${size - 1}`)
 
 async function verifyOne(options: VerifyOptions, proofFile: string): Promise<number> {
   const { event: eventFile, key: keys, witness: witnesses = [], quorum = witnesses.length, json } = options

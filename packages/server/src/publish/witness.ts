@@ -59,19 +59,16 @@ export function witness({ vkey, url, fetch: send = fetch }: Options): Checkpoint
     async hold(reader, newest) {
       if (signersOf(parseNote(newest.note + newest.cosignatures), [key]).length > 0) return undefined
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const answer = await add(reader, newest)
-        if (typeof answer === 'string') {
-          signed = newest.size
-          return answer
-        }
         const { size } = await reader.tree()
-        if (answer > size)
+        if (signed > size)
           throw new HistoryError(
-            `entries ${size}.. are gone: the log was rolled back (the witness ${key.name} signed ${answer} entries)`,
+            `entries ${size}.. are gone: the log was rolled back (the witness ${key.name} signed ${signed} entries)`,
           )
-        signed = answer
         // Another node was faster, with a larger tree.
-        if (answer > newest.size) return undefined
+        if (signed > newest.size) return undefined
+        const answer = await add(reader, newest)
+        signed = typeof answer === 'string' ? newest.size : answer
+        if (typeof answer === 'string') return answer
       }
       throw new Error(`the witness ${key.name} names another size each time`)
     },
