@@ -18,7 +18,7 @@ export interface Documented {
 /** The entry points, and the files that define them. */
 const ENTRIES: [entry: string, files: string[]][] = [
   ['@stagedoor/sdk', ['stagedoor.ts', 'errors.ts', 'list.ts', 'resources/*.ts']],
-  ['@stagedoor/sdk/verify', ['verify.ts', 'verify/remote-jwks.ts', 'verify/revocations.ts']],
+  ['@stagedoor/sdk/verify', ['verify.ts', 'verify/remote-jwks.ts', 'verify/revocations.ts', 'verify/merkle.ts']],
   ...['express', 'fastify', 'hono', 'next', 'request', 'record-as', 'testing'].map((name): [string, string[]] => [
     `@stagedoor/sdk/${name}`,
     [`${name}.ts`],

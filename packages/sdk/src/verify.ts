@@ -4,6 +4,14 @@ export type { Actor, JsonWebKey, JsonWebKeySet } from './models/schemas.ts'
 export type { VerifiedSession, VerifyOptions } from './verify/check.ts'
 export type { SessionClaims } from './verify/claims.ts'
 export type { KeyOptions } from './verify/keys.ts'
+export {
+  AuditProofError,
+  type InclusionProof,
+  type VerifiedCheckpoint,
+  verifyCheckpoint,
+  verifyConsistency,
+  verifyInclusion,
+} from './verify/merkle.ts'
 export { type RemoteJwks, type RemoteJwksOptions, remoteJwks } from './verify/remote-jwks.ts'
 export { type FollowRevocationsOptions, followRevocations, type RevocationFollower } from './verify/revocations.ts'
 export { TokenError, type TokenErrorReason } from './verify/token-error.ts'

@@ -28,7 +28,17 @@ const exported: Record<string, string[]> = {
   '@stagedoor/sdk/record-as': ['recordAs'],
   '@stagedoor/sdk/request': [...GUARDS, 'RefusedError', 'createAuthenticator'].sort(),
   '@stagedoor/sdk/testing': ['createTestIssuer', 'signInAs', 'startStagedoor'],
-  '@stagedoor/sdk/verify': ['TokenError', 'createVerifier', 'followRevocations', 'remoteJwks', 'verifySessionToken'],
+  '@stagedoor/sdk/verify': [
+    'AuditProofError',
+    'TokenError',
+    'createVerifier',
+    'followRevocations',
+    'remoteJwks',
+    'verifyCheckpoint',
+    'verifyConsistency',
+    'verifyInclusion',
+    'verifySessionToken',
+  ],
 }
 
 const methods: Record<string, string[]> = {

@@ -1,6 +1,11 @@
 """Stagedoor: act as a user, accountably. The public API: every name here must stay compatible."""
 
 from stagedoor import models as models
+from stagedoor.audit_proof import AuditProofError as AuditProofError
+from stagedoor.audit_proof import VerifiedCheckpoint as VerifiedCheckpoint
+from stagedoor.audit_proof import verify_checkpoint as verify_checkpoint
+from stagedoor.audit_proof import verify_consistency as verify_consistency
+from stagedoor.audit_proof import verify_inclusion as verify_inclusion
 from stagedoor.auth import OwnSession as OwnSession
 from stagedoor.client import Stagedoor as Stagedoor
 from stagedoor.errors import ErrorDetail as ErrorDetail
