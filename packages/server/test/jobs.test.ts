@@ -130,6 +130,7 @@ describe('periodic jobs', () => {
     assert.equal(new Set(names).size, names.length)
     assert.deepEqual(names.toSorted(), [
       'acting-feed',
+      'audit-publisher',
       'audit-sequencer',
       'due',
       'event-streams',

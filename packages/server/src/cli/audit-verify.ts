@@ -66,7 +66,7 @@ async function verifyWhole({ key, witness, quorum, json, ...options }: VerifyOpt
 }
 
 const TITLES = {
-  proved: 'Proved: nobody changed the log.',
+  proved: 'Proved: the log was not changed.',
   tampered: 'The log was tampered with.',
   unchecked: 'Could not check the log.',
 }

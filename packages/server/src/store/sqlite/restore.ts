@@ -65,6 +65,9 @@ export class Restore {
       for (const side of ['-wal', '-shm'])
         if (existsSync(`${path}${side}`)) renameSync(`${path}${side}`, `${replaced}${side}`)
       if (existsSync(acknowledgedPath(path))) keep(acknowledgedPath(path), acknowledgedPath(replaced))
+      // The checkpoint of the old database's audit log is not contained in an older one.
+      const checkpoint = '-checkpoint'
+      if (existsSync(`${path}${checkpoint}`)) renameSync(`${path}${checkpoint}`, `${replaced}${checkpoint}`)
     }
     syncFolder(path)
     renameSync(this.copy, path)
