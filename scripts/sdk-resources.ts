@@ -101,7 +101,10 @@ function methodOf(shape: Shape, context: Context): string {
     imports.add('../models/operations.ts', `type ${type}`)
     parameters.splice(ids.length, 0, `query?: ${type}`)
   } else if (query) {
-    const members = query.members.map(({ name, required }) => `${camelOf(name)}${required ? '' : '?'}: string`)
+    const typeOf = (type: string) => (type === 'integer' ? 'number' : type)
+    const members = query.members.map(
+      ({ name, required, type }) => `${camelOf(name)}${required ? '' : '?'}: ${typeOf(type)}`,
+    )
     parameters.splice(ids.length, 0, ...members)
   }
   const name = typeScriptNameOf(`${method.hasTicket ? 'Created' : ''}${answer.model}`)

@@ -73,7 +73,7 @@ export const audit: Resource = {
       does: 'Reads the proof that the tree of the first `from_size` entries is the beginning of the tree of the first `to_size` entries.',
       members: { from_size: 'number of entries of the earlier tree', to_size: 'number of entries of the later tree' },
       examples: {
-        typescript: 'const { hashes } = await stagedoor.audit.consistency({ fromSize: 100, toSize: 250 })',
+        typescript: 'const { hashes } = await stagedoor.audit.consistency(100, 250)',
         python: `
           >>> stagedoor.audit.consistency(from_size=0, to_size=0).hashes
           []`,

@@ -35,9 +35,9 @@ export class Audit {
    * @throws StagedoorError `form_param_value_invalid`
    * @see `GET /v1/audit/consistency` (Stagedoor only)
    * @example
-   * const { hashes } = await stagedoor.audit.consistency({ fromSize: 100, toSize: 250 })
+   * const { hashes } = await stagedoor.audit.consistency(100, 250)
    */
-  consistency(fromSize: string, toSize: string, options?: RequestOptions): Promise<AuditConsistencyProof> {
+  consistency(fromSize: number, toSize: number, options?: RequestOptions): Promise<AuditConsistencyProof> {
     return this.#http.get<schemas.AuditConsistencyProof>('/v1/audit/consistency', { fromSize, toSize }, options)
   }
 
