@@ -1,5 +1,5 @@
 import { generateKeyPairSync, hash, type KeyObject } from 'node:crypto'
-import { canonicalJson } from '../../packages/server/src/domain/audit/canonical-json.ts'
+import { canonicalJson } from '../../packages/server/src/domain/audit/event.ts'
 import {
   type LogReader,
   MissingError,

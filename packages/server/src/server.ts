@@ -4,15 +4,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import manifest from '../package.json' with { type: 'json' }
-import { assertPublished, createPublisher } from './audit-publishing.ts'
+import { assertAuditIntact, assertPublished, createAuditLog, createPublisher } from './audit-setup.ts'
 import { type Config, ConfigError, describeDatabase, isEmbedded, maxWait, poolSize, rateLimits } from './config.ts'
 import { consoleUrl, hasConsole, masterKeyBytes } from './config-rules.ts'
 import { examineServer } from './diagnosis.ts'
 import { ActingFeed } from './domain/acting-feed.ts'
 import { Activity } from './domain/activity.ts'
-import type { AuditKeys } from './domain/audit/checkpoints.ts'
 import { ensureAuditLog } from './domain/audit/keys.ts'
-import { AuditLog, assertIntact, TamperedError } from './domain/audit/log.ts'
 import { CallerLimit, EXPLAIN_LIMIT, NEEDS_LIMIT, SEARCH_LIMIT } from './domain/caller-limit.ts'
 import { type Clock, MonotonicClock } from './domain/clock.ts'
 import type { Caller, Context, MakeKey, Services } from './domain/context.ts'
@@ -278,24 +276,6 @@ async function createServices(config: Config, parts: ServiceParts): Promise<Serv
   }
 }
 
-/** Creates the sequencer. A batch of SQLite blocks the event loop, so it is smaller. */
-function createAuditLog(
-  config: Config,
-  { store, keys, stopping }: { store: Store; keys: AuditKeys; stopping: AbortSignal },
-) {
-  const { audit_require: require, audit_max_lag_seconds: seconds } = config
-  return new AuditLog({
-    store: store.auditLog,
-    clock: store.clock,
-    keys,
-    batch: isEmbedded(config) ? 512 : 4_096,
-    require,
-    maxLag: seconds === undefined ? undefined : seconds * 1_000,
-    writesWait: () => (store.load()['waiting'] ?? 0) > 0,
-    stopping,
-  })
-}
-
 /** Counts signatures and makes a span of each; undefined if nothing observes them. */
 function instrumentSigning({ metrics, tracing }: Telemetry): InstrumentSigning | undefined {
   if (!metrics && !tracing) return undefined
@@ -315,19 +295,6 @@ async function advanceClock(machineClock: MonotonicClock, store: Store): Promise
 async function assertMasterKeyFits(masterKey: MasterKey, store: Store): Promise<void> {
   const sealed = (await store.signingKeys.keyring()).keys.find(key => key.sealed_private_key !== null)
   if (sealed) openPrivateKey(sealed, masterKey)
-}
-
-/** Finds an audit log that was tampered with at start-up. @throws ConfigError that tells what to do */
-async function assertAuditIntact(store: Store): Promise<void> {
-  try {
-    await assertIntact(store.auditLog)
-  } catch (cause) {
-    if (!(cause instanceof TamperedError)) throw cause
-    throw new TamperedError(
-      `The audit log was tampered with: ${cause.message}. Restore the right database. If that is impossible, run \`stagedoor audit accept-loss\` (docs/concepts/audit.md).`,
-      { cause },
-    )
-  }
 }
 
 /** Creates the keys that a server needs and does not have yet, and applies its policy file. */

@@ -88,10 +88,10 @@ const rules: Record<string, string[]> = {
   'config-rules.ts': ['config.ts', 'secret-strength.ts'],
   'secret-strength.ts': [],
   'diagnosis.ts': ['config.ts', 'config-rules.ts', 'domain', 'node:'],
-  'audit-publishing.ts': ['config.ts', 'domain', 'publish', 'pino (types)'],
+  'audit-setup.ts': ['config.ts', 'domain', 'publish', 'pino (types)'],
   'policy-file.ts': ['config.ts', 'contract', 'domain', 'pino (types)', 'node:fs'],
   'server.ts': [
-    'audit-publishing.ts',
+    'audit-setup.ts',
     'config.ts',
     'policy-file.ts',
     'diagnosis.ts',

@@ -8,7 +8,7 @@ import { SECRET_KEY, type TestServer, testServer } from '../../../test/support/s
 
 const SOURCES = fileURLToPath(new URL('../src/', import.meta.url))
 /** Maximum number of files of the server that one request may run through: three of them decide by the policy. */
-const MAX_FILES = 31
+const MAX_FILES = 30
 /** Maximum number of files that a reader has to open to understand one request. */
 const MAX_TO_READ = 10
 /** Recordings per request. A file counts if it is in all of them: the others belong to jobs that ran at the same time. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { canonicalJson } from '../domain/audit/canonical-json.ts'
+import { canonicalJson } from '../domain/audit/event.ts'
 import { FormatError } from '../domain/audit/merkle.ts'
 import { type VerifyResult, verifyLog } from '../domain/audit/verify.ts'
 import { type VerifiedProof, verifyProof } from '../domain/audit/verify-proof.ts'

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { ApiError } from '../contract/errors.ts'
-import { canonicalJson } from './audit/canonical-json.ts'
+import { canonicalJson } from './audit/event.ts'
 import type { Context } from './context.ts'
 import type { IdempotencyKeyRecord } from './records.ts'
 

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts'
 import type { AuditFilter, Found, Page } from '../lists.ts'
 import { timeOf } from '../random.ts'
 import type { AuditRecord, AuditRow } from '../records.ts'
-import { canonicalJson } from './canonical-json.ts'
+import { MAX_ENTRY_BYTES } from './tiles.ts'
 
 export interface AuditInput {
   action: string
@@ -27,6 +27,7 @@ export interface AuditInput {
  *
  * The canonical text contains no personal data except opaque ids. Address, user agent, reason and actor payload are
  * stored separately, and the text contains a salted hash of them. So they can be erased without breaking the log.
+ * @throws Error if the event is too long for the log: then nothing changes
  */
 export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
   const { principal, address, user_agent, trace_id } = ctx.caller
@@ -58,6 +59,7 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
     principal: { id: principal.id, type: principal.type },
     v: 2,
   })
+  if (Buffer.byteLength(event) > MAX_ENTRY_BYTES) throw new Error(`the audit event ${input.action} is too long`)
   return {
     ...facts,
     principal_type: principal.type,
@@ -88,4 +90,30 @@ export async function getAuditEvent(ctx: Context, { id }: { id: string }): Promi
 /** Lists audit events, newest first. */
 export function listAuditEvents(ctx: Context, input: AuditFilter & Page): Promise<Found<AuditRow>> {
   return ctx.store.audit.list(input, input)
+}
+
+/**
+ * Encodes a value as canonical JSON, which has one encoding for each value (RFC 8785, JCS): members sorted by UTF-16
+ * code units, no white space, numbers as ECMAScript writes them. Equal values give equal bytes, so a hash of the text
+ * is a hash of the value.
+ * @throws TypeError on what JSON cannot represent: NaN, Infinity, undefined, functions, lone surrogates.
+ * @example canonicalJson({ b: 1, a: [true, null] }) // '{"a":[true,null],"b":1}'
+ */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.keys(value)
+      .sort()
+      .map(key => `${quoted(key)}:${canonicalJson((value as Record<string, unknown>)[key])}`)
+    return `{${members.join(',')}}`
+  }
+  if (typeof value === 'string') return quoted(value)
+  if (typeof value === 'boolean' || value === null) return String(value)
+  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
+  throw new TypeError(`canonical JSON cannot represent ${String(value)}`)
+}
+
+function quoted(value: string): string {
+  if (!value.isWellFormed()) throw new TypeError('canonical JSON cannot represent a lone surrogate')
+  return JSON.stringify(value)
 }

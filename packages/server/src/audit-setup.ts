@@ -1,6 +1,9 @@
+/** The audit log as the settings say: its sequencer, who keeps its checkpoints, and the checks at start-up. */
+
 import type { Logger } from 'pino'
 import { type Config, isEmbedded } from './config.ts'
-import { type AuditLog, TamperedError } from './domain/audit/log.ts'
+import type { AuditKeys } from './domain/audit/checkpoints.ts'
+import { AuditLog, assertIntact, TamperedError } from './domain/audit/log.ts'
 import { HistoryError } from './domain/audit/log-reader.ts'
 import { type CheckpointHolder, Publisher } from './domain/audit/publish.ts'
 import { storedLog } from './domain/audit/stored-log.ts'
@@ -11,6 +14,24 @@ import { witness } from './publish/witness.ts'
 
 /** Interval between log lines about one holder that fails, in ms. */
 const REMINDER = 60_000
+
+/** Creates the sequencer. A batch of SQLite blocks the event loop, so it is smaller. */
+export function createAuditLog(
+  config: Config,
+  { store, keys, stopping }: { store: Store; keys: AuditKeys; stopping: AbortSignal },
+) {
+  const { audit_require: require, audit_max_lag_seconds: seconds } = config
+  return new AuditLog({
+    store: store.auditLog,
+    clock: store.clock,
+    keys,
+    batch: isEmbedded(config) ? 512 : 4_096,
+    require,
+    maxLag: seconds === undefined ? undefined : seconds * 1_000,
+    writesWait: () => (store.load()['waiting'] ?? 0) > 0,
+    stopping,
+  })
+}
 
 /**
  * Creates what gives the checkpoints of the audit log to the holders that the settings name.
@@ -51,6 +72,19 @@ function checkpointPath(config: Config): string | undefined {
   if (file !== undefined) return file === 'none' ? undefined : file
   if (!isEmbedded(config) || database_url === 'sqlite::memory:') return undefined
   return `${database_url.slice('sqlite:'.length)}-checkpoint`
+}
+
+/** Finds an audit log that was tampered with at start-up. @throws TamperedError that tells what to do */
+export async function assertAuditIntact(store: Store): Promise<void> {
+  try {
+    await assertIntact(store.auditLog)
+  } catch (cause) {
+    if (!(cause instanceof TamperedError)) throw cause
+    throw new TamperedError(
+      `The audit log was tampered with: ${cause.message}. Restore the right database. If that is impossible, run \`stagedoor audit accept-loss\` (docs/concepts/audit.md).`,
+      { cause },
+    )
+  }
 }
 
 /** Checks at start-up that the log contains what is kept outside of the database. @throws TamperedError that tells what to do */
