@@ -1,6 +1,7 @@
 import { MINUTES } from '../contract/stats.ts'
+import type { MinuteCounts } from './audit-store.ts'
 import type { Clock } from './clock.ts'
-import type { MinuteCounts, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 const MINUTE = 60_000
 /** Time for which an answer is repeated, in ms. */

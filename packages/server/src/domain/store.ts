@@ -1,10 +1,9 @@
-import type { AuditLogStore } from './audit-log-store.ts'
+import type { AuditEventStore, AuditLogStore } from './audit-store.ts'
 import type { Clock } from './clock.ts'
 import type {
   ActingFilter,
   ActorFilter,
   ActorTokenFilter,
-  AuditFilter,
   Countable,
   Counted,
   Found,
@@ -21,7 +20,6 @@ import type {
   ActorRecord,
   ActorTokenRecord,
   AuditRecord,
-  AuditRow,
   ClientRecord,
   CutoffRecord,
   EndedStatus,
@@ -272,28 +270,7 @@ export interface Store {
     /** Counts the rows that may be deleted. Reads all of them. */
     count(expired: ExpiredBefore): Promise<Omit<Purged, 'clients'>>
   }
-  audit: {
-    append(event: AuditRecord): Promise<void>
-    /**
-     * Appends a refusal, unless its principal (or its token, if browsers sent the requests) has the maximum number of
-     * them.
-     * @param bound.since refusals before this time do not count, Unix ms
-     */
-    appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
-    list(filter: AuditFilter, page: Page): Promise<Found<AuditRow>>
-    /** Finds an event. @param at its time, which its id begins with, Unix ms: events have no index by id */
-    find(id: string, at: number): Promise<AuditRow | undefined>
-    /**
-     * Returns the number of the last event of a range of a list; undefined if the list ends before. Filters that no index
-     * covers do not count.
-     * @param maximum how many events the range has
-     */
-    endOfRange(filter: AuditFilter, page: Pick<Page, 'starting_after'>, maximum: number): Promise<number | undefined>
-    /** Counts events per minute. Minutes without events are not returned. @param since Unix ms */
-    countByMinute(since: number): Promise<MinuteCounts[]>
-    /** Returns the time of the latest event, Unix ms; undefined if there is none. */
-    lastTime(): Promise<number | undefined>
-  }
+  audit: AuditEventStore
   auditLog: AuditLogStore
   refusedRequests: {
     add(counts: RefusedRequestsRecord[]): Promise<void>
@@ -423,19 +400,6 @@ export interface ActingNews {
   sessions: string[]
   /** Users and registered actors that have changed, and when. Not all of them act, or are acted as. */
   changes: { kind: 'user' | 'actor'; id: string; at: number }[]
-}
-
-/** What happened in a minute. */
-export interface MinuteCounts {
-  /** Start of the minute, Unix ms. */
-  at: number
-  /** Actor tokens that were created and redeemed. */
-  created: number
-  redeemed: number
-  /** Refused requests. */
-  refused: number
-  /** Sessions of actors that ended. */
-  ended: number
 }
 
 /** The object for this idempotency key was created before, or is being created right now. Nothing was changed. */

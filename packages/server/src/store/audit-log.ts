@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { AuditLogStore, LogEntry, LogState, PendingEvent } from '../domain/audit-log-store.ts'
+import type { AuditLogStore, LogEntry, LogState, PendingEvent } from '../domain/audit-store.ts'
 import type { AuditRunRecord, AuditTileRecord } from '../domain/records.ts'
 import {
   type BoundQuery,

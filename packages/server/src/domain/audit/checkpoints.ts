@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import type { AuditLogStore } from '../audit-log-store.ts'
+import type { AuditLogStore } from '../audit-store.ts'
 import type { Clock } from '../clock.ts'
 import type { AuditCheckpointRecord, AuditKeyRecord } from '../records.ts'
 import { checkpointText, signatureLine, signNote } from './signed-note.ts'

@@ -1,4 +1,4 @@
-import type { AuditLogStore } from '../audit-log-store.ts'
+import type { AuditLogStore } from '../audit-store.ts'
 import { changedColumns } from './facts.ts'
 import { holesOf } from './holes.ts'
 

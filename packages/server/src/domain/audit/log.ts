@@ -1,5 +1,5 @@
 import { ApiError } from '../../contract/errors.ts'
-import type { AuditLogStore, LogState, PendingEvent } from '../audit-log-store.ts'
+import type { AuditLogStore, LogState, PendingEvent } from '../audit-store.ts'
 import type { Clock } from '../clock.ts'
 import type { AuditCheckpointRecord, AuditRunRecord, AuditTileRecord } from '../records.ts'
 import { type AuditKeys, type Requirement, signCheckpoint, sufficientCheckpoint } from './checkpoints.ts'

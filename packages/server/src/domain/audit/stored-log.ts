@@ -1,4 +1,4 @@
-import type { AuditLogStore } from '../audit-log-store.ts'
+import type { AuditLogStore } from '../audit-store.ts'
 import type { LogReader } from './log-reader.ts'
 import { MissingError } from './log-reader.ts'
 import { Edge, fromHex, leafHash, TILE_WIDTH } from './merkle.ts'

@@ -1,4 +1,5 @@
 import type { Hole } from './audit/holes.ts'
+import type { AuditFilter, Found, Page } from './lists.ts'
 import type {
   AuditCheckpointRecord,
   AuditKeyRecord,
@@ -8,6 +9,43 @@ import type {
   AuditTileRecord,
   AuditTreeRecord,
 } from './records.ts'
+
+/** The part of the port to the database that holds the audit events. */
+export interface AuditEventStore {
+  append(event: AuditRecord): Promise<void>
+  /**
+   * Appends a refusal, unless its principal (or its token, if browsers sent the requests) has the maximum number of
+   * them.
+   * @param bound.since refusals before this time do not count, Unix ms
+   */
+  appendRefusal(event: AuditRecord, bound: { most: number; since: number }): Promise<boolean>
+  list(filter: AuditFilter, page: Page): Promise<Found<AuditRow>>
+  /** Finds an event. @param at its time, which its id begins with, Unix ms: events have no index by id */
+  find(id: string, at: number): Promise<AuditRow | undefined>
+  /**
+   * Returns the number of the last event of a range of a list; undefined if the list ends before. Filters that no index
+   * covers do not count.
+   * @param maximum how many events the range has
+   */
+  endOfRange(filter: AuditFilter, page: Pick<Page, 'starting_after'>, maximum: number): Promise<number | undefined>
+  /** Counts events per minute. Minutes without events are not returned. @param since Unix ms */
+  countByMinute(since: number): Promise<MinuteCounts[]>
+  /** Returns the time of the latest event, Unix ms; undefined if there is none. */
+  lastTime(): Promise<number | undefined>
+}
+
+/** What happened in a minute. */
+export interface MinuteCounts {
+  /** Start of the minute, Unix ms. */
+  at: number
+  /** Actor tokens that were created and redeemed. */
+  created: number
+  redeemed: number
+  /** Refused requests. */
+  refused: number
+  /** Sessions of actors that ended. */
+  ended: number
+}
 
 /** The part of the port to the database that holds the tree over the audit log. */
 export interface AuditLogStore {
