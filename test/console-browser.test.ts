@@ -10,6 +10,7 @@ import { type ConsoleBuild, consoleBuild } from './support/console-build.ts'
 import { startProvider, type TestProvider } from './support/idp.ts'
 import { close, freePort, listen } from './support/ports.ts'
 import { expectOk, type TestServer, testServer } from './support/server.ts'
+import { until } from './support/time.ts'
 
 /** The guard and the sign-in of the console in Chromium. The page is a small one: the screens have their own tests. */
 
@@ -148,6 +149,103 @@ describe('the console in Chromium', () => {
     assert.deepEqual(tried, ['handler', 'html', 'script', 'policy'])
     await page.waitForTimeout(200)
     assert.deepEqual(await run(page, '[typeof window.owned, document.querySelector("b")]'), ['undefined', null])
+  })
+
+  it('C4: a page that opens the console has no hold of its window', async () => {
+    await using browser = await launchBrowser()
+    await signedIn(browser.page)
+    await using attacker = await page('127.0.0.1', '')
+    await browser.page.goto(attacker.url)
+    await run(browser.page, `void (window.it = open('${url}/console/live'))`)
+    // Cross-Origin-Opener-Policy puts the console into another group of windows: the handle says that it is closed.
+    await until(() => run(browser.page, 'it.closed'), 'the handle still works')
+    const found = await run(
+      browser.page,
+      `(() => { try { return it.location.href } catch (error) { return error.name } })()`,
+    )
+    assert.ok(!`${found}`.includes('/console'), found)
+  })
+
+  it('C4: an answer of the API, the callback and the sign-in cannot be framed either', async () => {
+    for (const [method, path] of [
+      ['GET', '/console/api/me'],
+      ['GET', '/console/callback?code=x&state=y'],
+      ['POST', '/console/login'],
+    ] as const) {
+      const headers = {
+        'content-type': 'application/x-www-form-urlencoded',
+        origin: url,
+        'sec-fetch-site': 'same-origin',
+      }
+      const answer = await fetch(url + path, {
+        method,
+        headers,
+        redirect: 'manual',
+        ...(method === 'POST' && { body: '' }),
+      })
+      assert.match(answer.headers.get('content-security-policy') ?? '', /frame-ancestors 'none'/, path)
+      assert.equal(answer.headers.get('x-frame-options'), 'DENY', path)
+    }
+  })
+
+  it('C15: the back button after a sign-out shows nothing, and no answer may be stored', async () => {
+    await using browser = await launchBrowser()
+    const { page: tab } = browser
+    await signedIn(tab)
+    const cacheOf = async (path: string) =>
+      run(tab, `fetch(${JSON.stringify(path)}).then(answer => answer.headers.get('cache-control'))`)
+    for (const path of [
+      '/console',
+      '/console/live',
+      '/console/api/me',
+      '/console/api/v1/users',
+      '/console/api/v1/nothing',
+    ])
+      assert.match(await cacheOf(path), /no-store/, path)
+    await open(tab, '/console/live')
+    const before = (await run(tab, 'get("/console/api/me")')).status
+    await tab.goto('about:blank')
+    const other = await tab.context().newPage()
+    await open(other)
+    assert.equal((await run(other, 'post("/console/logout", {})')).status, 200)
+    await tab.goBack()
+    await tab.waitForFunction('document.title === "ready"').catch(() => {})
+    assert.deepEqual([before, (await run(tab, 'get("/console/api/me")')).status], [200, 401])
+  })
+
+  it('continues at another origin of the provider, with a policy that allows forms only to itself', async () => {
+    await using browser = await launchBrowser()
+    await using elsewhere = await page('127.0.0.1', '<p>The sign-in page')
+    const port = await freePort()
+    const issuer = `http://localhost:${port}`
+    const front = createServer((request, response) => {
+      const isMetadata = request.url?.startsWith('/.well-known')
+      if (!isMetadata) return response.writeHead(302, { location: `${elsewhere.url}/further` }).end()
+      const metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` }
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(metadata))
+    })
+    await new Promise<void>(resolve => front.listen(port, '127.0.0.1', resolve))
+    const consolePort = await freePort()
+    await using there = await testServer({
+      consoleFolder: build.folder,
+      env: {
+        STAGEDOOR_PORT: `${consolePort}`,
+        STAGEDOOR_PUBLIC_URL: `http://127.0.0.1:${consolePort}`,
+        STAGEDOOR_OPERATOR_ISSUER: issuer,
+        STAGEDOOR_OPERATOR_CLIENT_ID: 'stagedoor',
+        STAGEDOOR_OPERATOR_CLIENT_SECRET: 'a secret',
+        STAGEDOOR_OPERATOR_ROLES: 'admin:sd-admins',
+      },
+    })
+    await there.listen()
+    await browser.page.goto(`http://localhost:${consolePort}/console`)
+    await run(browser.page, 'login()')
+    await browser.page.waitForURL(`${elsewhere.url}/further`)
+    assert.deepEqual(
+      browser.errors.filter(text => /form-action|Content Security/.test(text)),
+      [],
+    )
+    await close(front)
   })
 
   it('C4: cannot be framed', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { goal, times } from '../../../test/support/deep.ts'
 import { FROM_CONSOLE, operatorOf } from '../../../test/support/operators.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { promised, until } from '../../../test/support/time.ts'
@@ -220,6 +221,50 @@ describe('the stream of acting sessions', () => {
     const other = await operatorOf(server, 'viewer')
     streams.push(await follow(server, { ...headersOf(0), cookie: other.cookie }, path))
     for (const stream of streams) await stream.stop()
+  })
+
+  it('C19: 100 streams of 20 operators cost little, and the next one of each is refused', async t => {
+    await using server = await testServer({ ...options, env: { ...env, STAGEDOOR_RATE_LIMIT_OPERATOR: 'none' } })
+    const path = '/console/api/v1/acting/stream'
+    const operators = []
+    for (let n = 0; n < 20; n++) operators.push(await operatorOf(server, 'viewer'))
+    const headersOf = (cookie: string) => ({ ...FROM_CONSOLE, cookie, authorization: '' })
+    const { session_id } = await server.signIn()
+    const mints = times(200, 2_000)
+    const mint = async () => {
+      const took: number[] = []
+      for (let n = 0; n < mints; n++) {
+        const start = performance.now()
+        expectOk(await server.call('POST', `/v1/sessions/${session_id}/tokens`, {}))
+        took.push(performance.now() - start)
+      }
+      took.sort((a, b) => a - b)
+      return { p50: took[took.length >> 1] ?? 0, p99: took[Math.ceil(took.length * 0.99) - 1] ?? 0 }
+    }
+    await mint()
+    const alone = await mint()
+    globalThis.gc?.()
+    const memory = process.memoryUsage().heapUsed
+    const streams = []
+    for (const { cookie } of operators)
+      for (let n = 0; n < 5; n++) streams.push(await follow(server, headersOf(cookie), path))
+    globalThis.gc?.()
+    const perStream = (process.memoryUsage().heapUsed - memory) / streams.length
+    assert.equal(server.stagedoor.services.eventStreams.size, 100)
+    for (const operator of operators)
+      assert.deepEqual((await operator.call('GET', '/v1/acting/stream')).codes, ['too_many_streams'])
+    const watched = await mint()
+    const start = performance.now()
+    const begun = await server.signIn()
+    await Promise.all(streams.map(stream => stream.begun(begun.session_id)))
+    const all = performance.now() - start
+    t.diagnostic(
+      `minting p50 ${alone.p50.toFixed(2)} → ${watched.p50.toFixed(2)} ms, p99 ${alone.p99.toFixed(2)} → ${watched.p99.toFixed(2)} ms; ${Math.round(perStream / 1_024)} KiB per stream; a new session reached all in ${Math.round(all)} ms`,
+    )
+    goal('C19-mint-p99-ratio', watched.p99 / alone.p99, '<= 1.1', watched.p99 <= alone.p99 * 1.1)
+    assert.ok(all < promised(2_500), `${all} ms`)
+    for (const stream of streams) await stream.stop()
+    assert.equal(server.stagedoor.services.eventStreams.size, 0)
   })
 
   it('ends when the key is revoked and when the server stops, and frees followers that left', async () => {
