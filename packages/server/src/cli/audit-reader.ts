@@ -1,4 +1,6 @@
 import { StagedoorError } from '@stagedoor/sdk'
+import { databaseChecks } from '../domain/audit/database-checks.ts'
+import type { DatabaseChecks } from '../domain/audit/findings.ts'
 import { type LogReader, MissingError } from '../domain/audit/log-reader.ts'
 import { FormatError, TILE_WIDTH } from '../domain/audit/merkle.ts'
 import { parseCheckpoint } from '../domain/audit/signed-note.ts'
@@ -17,12 +19,15 @@ export interface SourceOptions {
 /** Opens the log that the options name: a directory, the database, or by default the running server. */
 export function withLog<T>(
   { directory, database }: SourceOptions,
-  work: (reader: LogReader, hasPersonal: boolean) => Promise<T>,
+  work: (reader: LogReader, has: { personal: boolean; database?: DatabaseChecks }) => Promise<T>,
 ): Promise<T> {
   if (directory !== undefined && database) throw new UsageError('Use --directory or --database, not both.')
-  if (database) return withInstance(stagedoor => work(storedLog(stagedoor.services.store.auditLog), true))
-  if (directory === undefined) return work(serverLog(), false)
-  return openDirectory(directory).then(reader => work(reader, reader.hasPersonal))
+  if (database)
+    return withInstance(({ services: { store } }) =>
+      work(storedLog(store.auditLog), { personal: true, database: databaseChecks(store.auditLog) }),
+    )
+  if (directory === undefined) return work(serverLog(), { personal: false })
+  return openDirectory(directory).then(reader => work(reader, { personal: reader.hasPersonal }))
 }
 
 /** Reads the log of a running server. It has no personal texts. */

@@ -51,9 +51,9 @@ async function verifyWhole({ key, witness, quorum, json, ...options }: VerifyOpt
   const checkpoints = await Promise.all(
     (options.checkpoint ?? []).map(async name => ({ name, note: await readFile(name, 'utf8') })),
   )
-  const result = await withLog(options, (reader, personal) =>
+  const result = await withLog(options, (reader, has) =>
     verifyLog(reader, {
-      personal,
+      ...has,
       checkpoints,
       ...(key ? { keys: key } : {}),
       ...(witness ? { witnesses: witness } : {}),
