@@ -137,7 +137,9 @@ describe('signed notes', () => {
   })
 
   it('refuses what is not a key', () => {
-    const [name = '', id = '', key = ''] = vkey.vkey.split('+')
+    const [name = '', id = '', ...rest] = vkey.vkey.split('+')
+    // Base64 has "+" too.
+    const key = rest.join('+')
     const bad = [
       '',
       name,
@@ -146,7 +148,7 @@ describe('signed notes', () => {
       `${name}+00000000+${key}`,
       `${name}+${id.toUpperCase()}x+${key}`,
       `${name}+${id}+${key}=`,
-      `${name}+${id}+A${key.slice(1)}`,
+      `${name}+${id}+B${key.slice(1)}`,
       `+${id}+${key}`,
       `${vkey.vkey}\n`,
       ` ${vkey.vkey}`,
