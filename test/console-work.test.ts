@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import { errorsOf, reportViolations } from './console-states.ts'
 import { type Browser, launchBrowser } from './support/browser.ts'
 import { type ConsoleSite, type Person, seed, startConsoleSite } from './support/console.ts'
-import { promised } from './support/time.ts'
+import { promised, until } from './support/time.ts'
 
 describe('the console, at work', () => {
   let site: ConsoleSite
@@ -197,6 +197,32 @@ describe('the console, at work', () => {
     await page.keyboard.press('/')
     await page.keyboard.type('g a j x ?')
     assert.equal(page.url(), before, 'keys are text in a field')
+  })
+
+  test('shows a session that begins while the list is being read', async () => {
+    const { page } = browser
+    let reads = 0
+    let isRead = false
+    await page.route(/\/v1\/acting\?/, async route => {
+      reads += 1
+      const isSecond = reads === 2
+      const headers = { ...(await route.request().allHeaders()), 'sec-fetch-site': 'same-origin' }
+      const answer = await route.fetch({ headers })
+      assert.equal(answer.status(), 200)
+      if (isSecond) {
+        // It was read before this session began, and arrives after the stream has reported it.
+        await site.server.signIn({ user_id: ids.dana, actor: { sub: 'between@support.example', name: 'Ben Between' } })
+        await page.waitForTimeout(1_500)
+      }
+      await route.fulfill({ response: answer }).catch(() => {})
+      isRead ||= isSecond
+    })
+    await open('/live', 'Live')
+    await until(() => isRead, 'the list is not read again')
+    await page.getByRole('row', { name: /Ben Between/ }).waitFor()
+    await page.waitForTimeout(300)
+    assert.equal(await page.getByRole('row', { name: /Ben Between/ }).count(), 1)
+    assert.equal(reads, 2, 'the page did not read it once more')
   })
 
   test('keeps what was typed when the server asks for another sign-in', async () => {

@@ -13,9 +13,26 @@ const KEY = ['acting']
 /** How long an ended row stays, in ms. */
 const LINGER = 4_000
 
+type Edit = (rows: LiveSession[]) => LiveSession[]
+
+/** Changes that arrive while the list is being read. Its answer may be older than they are. */
+const reading = new Set<Edit[]>()
+
 async function readActing(signal: AbortSignal): Promise<LiveSession[]> {
-  const page = await api.get<Page<Acting>>('/v1/acting', { limit: 500, paginated: true }, signal)
-  return page.data
+  const changes: Edit[] = []
+  reading.add(changes)
+  try {
+    const page = await api.get<Page<Acting>>('/v1/acting', { limit: 500, paginated: true }, signal)
+    return changes.reduce<LiveSession[]>((rows, edit) => edit(rows), page.data)
+  } finally {
+    reading.delete(changes)
+  }
+}
+
+/** Changes the list, and each one that is being read. */
+function change(client: QueryClient, edit: Edit): void {
+  for (const changes of reading) changes.push(edit)
+  client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
 }
 
 export type StreamState = { live: true } | { live: false; since: number | undefined }
@@ -25,15 +42,14 @@ export function useActing() {
   const query = useQuery({ queryKey: KEY, queryFn: ({ signal }) => readActing(signal) })
   const [stream, setStream] = useState<StreamState>({ live: false, since: undefined })
   useEffect(() => {
-    const change = (edit: (rows: LiveSession[]) => LiveSession[]) =>
-      client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
     const follow = followActing({
       ready() {
         setStream({ live: true })
-        void client.invalidateQueries({ queryKey: KEY })
+        // A list that is being read for the first time may be older than the stream: it is not waited for, but read again.
+        void client.cancelQueries({ queryKey: KEY }).then(() => client.invalidateQueries({ queryKey: KEY }))
       },
       lost: () => setStream(now => (now.live ? { live: false, since: Date.now() } : now)),
-      put: session => change(rows => [session, ...rows.filter(({ id }) => id !== session.id)].sort(byBegin)),
+      put: session => change(client, rows => [session, ...rows.filter(({ id }) => id !== session.id)].sort(byBegin)),
       ended: ({ session_id, status, ended_at }) => showEnded(client, session_id, { status, at: ended_at }),
     })
     return () => follow.close()
@@ -47,15 +63,13 @@ export function showEnded(
   session_id: string,
   { status, at, followers }: { status: string; at: number; followers?: number | undefined },
 ): void {
-  const change = (edit: (rows: LiveSession[]) => LiveSession[]) =>
-    client.setQueryData<LiveSession[]>(KEY, rows => rows && edit(rows))
   const ended = { at, status, seen: performance.now() }
   // The stream and the answer to the button both say it: the first counts. Only the answer names the followers.
   const sent = followers === undefined ? {} : { followers }
-  change(rows =>
+  change(client, rows =>
     rows.map(row => (row.id === session_id ? { ...row, ended: { ...(row.ended ?? ended), ...sent } } : row)),
   )
-  setTimeout(change, LINGER, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
+  setTimeout(change, LINGER, client, (rows: LiveSession[]) => rows.filter(({ id }) => id !== session_id))
 }
 
 const byBegin = (a: Acting, b: Acting) => b.began_at - a.began_at
