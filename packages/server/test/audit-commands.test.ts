@@ -126,20 +126,20 @@ describe('stagedoor audit', () => {
 
   it('verify finds what the owner of the database changed', async () => {
     const database = new BetterSqlite3(at('stagedoor.db'))
-    const trigger = database
-      .prepare(`select sql from sqlite_master where name = 'audit_events_no_update'`)
-      .pluck()
-      .get()
-    /** Changes the event behind the trigger's back. */
+    /** Runs a statement without the trigger that refuses it. */
+    const without = (trigger: string, statement: string, ...values: string[]) => {
+      const text = database.prepare('select sql from sqlite_master where name = ?').pluck().get(trigger)
+      database.exec(`drop trigger ${trigger}`)
+      database.prepare(statement).run(...values)
+      database.exec(String(text))
+    }
     const change = (column: string, from: string, to: string) => {
-      database.exec('drop trigger audit_events_no_update')
-      database
-        .prepare(`update audit_events set ${column} = replace(${column}, ?, ?) where id = ?`)
-        .run(from, to, eventId)
-      database.exec(String(trigger))
+      const statement = `update audit_events set ${column} = replace(${column}, ?, ?) where id = ?`
+      without('audit_events_no_update', statement, from, to, eventId)
     }
     const found = async (...args: string[]) => {
-      const { code, findings } = await verify(...args, '--checkpoint', kept, '--key', vkey)
+      const { code, findings, stderr } = await verify(...args, '--checkpoint', kept, '--key', vkey)
+      assert.ok(findings, stderr)
       return [code, ...findings.map(({ message }: { message: string }) => message)]
     }
     change('personal', '"reason":null', '"reason":"x"')
@@ -158,6 +158,16 @@ describe('stagedoor audit', () => {
       assert.equal(code, 1)
       assert.ok(
         messages.some(message => /something in entries \d+\.\.\d+ was changed/.test(String(message))),
+        messages.join(),
+      )
+    }
+    change('event', '"dona"', '"done"')
+    without('audit_events_no_delete', 'delete from audit_events where id = ?', eventId)
+    for (const where of [['--database'], []]) {
+      const [code, ...messages] = await found(...where)
+      assert.equal(code, 1, 'a deleted event is tampering, not a check that was impossible')
+      assert.ok(
+        messages.some(message => /gone|was changed, deleted/.test(String(message))),
         messages.join(),
       )
     }

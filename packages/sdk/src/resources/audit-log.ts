@@ -71,7 +71,7 @@ export class Audit {
    *
    * @param name what follows `tile/`: `0/x001/234`, `entries/000.p/12`
    * @throws StagedoorError `resource_not_found`, `audit_pruned`
-   * @see `GET /v1/audit/tile/{name}` (Stagedoor only)
+   * @see `GET /v1/audit/tile/{tile_path}` (Stagedoor only)
    * @example
    * const hashes = await stagedoor.audit.tile('0/000')
    */

@@ -2,6 +2,7 @@ import { ApiError, notFound } from '../../contract/errors.ts'
 import type { Context } from '../context.ts'
 import type { AuditCheckpointRecord } from '../records.ts'
 import { getAuditEvent } from './event.ts'
+import { MissingError } from './log-reader.ts'
 import { consistencyProof, inclusionProof, TILE_WIDTH } from './merkle.ts'
 import { entriesOf, readTile } from './stored-log.ts'
 import { encodeEntries, parseTilePath, tileHashes, tileWidth } from './tiles.ts'
@@ -61,9 +62,15 @@ export async function readTileFile({ store }: Context, { path }: { path: string 
   const state = await store.auditLog.state()
   if (!name || !state || name.width > tileWidth(name.level, name.n, state.size)) throw notFound('tile', path)
   const { level, n, width } = name
-  if (level !== 'entries') return Buffer.from(await readTile(store.auditLog, level, n, width), 'latin1')
   const from = n * TILE_WIDTH
-  if (from + width <= state.first) throw new ApiError('audit_pruned')
-  const entries = await entriesOf(store.auditLog, from, from + width)
-  return encodeEntries(entries.map(({ event }) => event))
+  if (level === 'entries' && from + width <= state.first) throw new ApiError('audit_pruned')
+  try {
+    if (level !== 'entries') return Buffer.from(await readTile(store.auditLog, level, n, width), 'latin1')
+    const entries = await entriesOf(store.auditLog, from, from + width)
+    return encodeEntries(entries.map(({ event }) => event))
+  } catch (error) {
+    // Somebody deleted it from the database: `verify` has to learn that it is gone.
+    if (error instanceof MissingError) throw notFound('tile', path)
+    throw error
+  }
 }

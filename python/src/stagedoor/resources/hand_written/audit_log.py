@@ -44,7 +44,7 @@ class HandWrittenAudit:
         Raises:
             StagedoorError: `resource_not_found`, `audit_pruned`
 
-        `GET /v1/audit/tile/{name}` (Stagedoor only)
+        `GET /v1/audit/tile/{tile_path}` (Stagedoor only)
 
         Example:
             >>> len(stagedoor.audit.tile("0/000.p/1"))
