@@ -70,7 +70,7 @@ export const audit: Resource = {
     },
     GetAuditConsistency: {
       name: 'consistency',
-      does: 'Reads the proof that the tree of the first `from_size` entries is the beginning of the tree of the first `to_size` entries.',
+      does: 'Reads the proof that a smaller tree of the log is the beginning of a larger one.',
       members: { from_size: 'number of entries of the earlier tree', to_size: 'number of entries of the later tree' },
       examples: {
         typescript: 'const { hashes } = await stagedoor.audit.consistency(100, 250)',

@@ -27,8 +27,7 @@ export class Audit {
   }
 
   /**
-   * Reads the proof that the tree of the first `fromSize` entries is the beginning of the tree of the first `toSize`
-   * entries.
+   * Reads the proof that a smaller tree of the log is the beginning of a larger one.
    *
    * @param fromSize number of entries of the earlier tree
    * @param toSize number of entries of the later tree

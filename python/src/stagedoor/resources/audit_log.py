@@ -42,9 +42,7 @@ class Audit(HandWrittenAudit):
         return Call("GET", "/v1/audit/checkpoints", read, query={**filters})
 
     def consistency(self, from_size: int, to_size: int) -> models.AuditConsistencyProof:
-        """Reads the proof that the tree of the first `from_size` entries is the beginning of the tree of the first `to_size` entries.
-
-        
+        """Reads the proof that a smaller tree of the log is the beginning of a larger one.
 
         Args:
             from_size: Number of entries of the earlier tree.
