@@ -103,7 +103,7 @@ export function sentenceOf({ action, outcome }: Pick<AuditEvent, 'action' | 'out
 /** The names of all known actions, for the filter. */
 export const actionNames = Object.keys(actions)
 
-/** How soon after the click a session ended. A follower does not confirm, so the text does not say so. */
+/** How soon after the click a session ended. Followers do not confirm it, so do not write “confirmed”. */
 export function endedAfter(seconds: number, followers: number | undefined): string {
   const sent = followers ? `, sent to ${count(followers, 'follower')}` : ''
   return `Ended ${seconds.toFixed(1)} s after the click${sent}`

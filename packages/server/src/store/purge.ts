@@ -93,7 +93,7 @@ const deleteCutoffs = prepared<ExpiredBefore & { limit: number }, { at: number }
     .returning('at'),
 )
 
-/** Sessions of operators, ended or not: at this time each is long over. */
+/** Sessions of operators, by the time at which they expire in any case. */
 const oldOperatorSessions = sqlFor.selectFrom('operator_sessions as expired').where(expiredBefore('expired.expires_at'))
 
 const deleteOperatorSessions = prepared<ExpiredBefore & { limit: number }, { id: string }>(
@@ -112,7 +112,7 @@ const deleteOperatorSessions = prepared<ExpiredBefore & { limit: number }, { id:
     .returning('id'),
 )
 
-/** For how long a one-time link or the challenge of a passkey stays after its expiry, in ms. It tells nobody anything. */
+/** For how long a one-time link or the challenge of a passkey stays after its expiry, in ms. */
 const SECRET_KEPT = 86_400_000
 
 /** One-time links, used or not, and sign-ins that were begun and never finished, with the challenge of their passkey. */

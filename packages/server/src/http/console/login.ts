@@ -84,7 +84,7 @@ export function mountLogin(http: Http, provider: IdentityProvider | undefined): 
 
 /**
  * Sends the browser to the identity provider. It is no redirect: the policy of the page (`form-action`) would apply to each
- * further one, and many providers continue at another origin, which nobody knows before.
+ * further one, and many providers continue at another origin that is not in their metadata.
  */
 function onwards(url: URL, headers: Record<string, string>): Response {
   return new Response(null, { status: 200, headers: { ...headers, refresh: `0; url=${url.href}` } })

@@ -16,9 +16,9 @@ const HIDDEN_MEMBERS = new Set(['address', 'ip', 'network', 'user_agent'])
 const APP_DATA = new Set(['private_metadata', 'unsafe_metadata'])
 /** What stays of an actor payload, with the actors behind it in `act`. */
 const SHOWN_OF_ACTOR = new Set(['sub', 'iss', 'kind', 'name', 'user_id'])
-/** Members that identify somebody or something, and so stay as they are. */
+/** Identifiers stay as they are. */
 const IDENTIFIER = /^(id|sub|iss|[a-z]+_sub|.*(?<!external)_id|object|leaf_hash|trace_id)$/
-/** Members that are numbers of contacts, or name one. */
+/** Contact data in a text. */
 const EMAIL = /[^\s<>"'(),;:@]{1,64}@[^\s<>"'(),;:@]{1,255}/gu
 const PHONE = /\+\d[\d ().-]{5,20}\d/g
 const IP_ADDRESS = /\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9a-f]{0,4}:){3,7}[0-9a-f.]{0,15}/gi
