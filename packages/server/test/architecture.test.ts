@@ -134,6 +134,14 @@ describe('architecture', () => {
     assert.deepEqual(wrong, [])
   })
 
+  it('commands load the server only when they need it: `--help` and a request to a server start without it', () => {
+    const server = ['packages/server/src/server.ts', 'packages/server/src/maintenance.ts']
+    const atOnce = imports.filter(
+      ({ from, to, typeOnly }) => from.startsWith('packages/server/src/cli/') && server.includes(to) && !typeOnly,
+    )
+    assert.deepEqual(atOnce, [])
+  })
+
   it('the banner imports only itself: it runs in the pages of others', () => {
     const folder = 'packages/sdk/src/banner/'
     const outside = imports.filter(({ from, to }) => from.startsWith(folder) && !to.startsWith(folder))

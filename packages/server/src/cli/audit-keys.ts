@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { loadConfig } from '../config.ts'
 import { rotateAuditKey, vkeyOf } from '../domain/audit/keys.ts'
-import { acceptAuditLoss } from '../maintenance.ts'
 import { commandEnvironment, commandLine, withInstance } from './environment.ts'
 import { type OutputOptions, print, printJson, printList, time, wholeNumber } from './output.ts'
 
@@ -41,6 +40,7 @@ checkpoint, and every witness, has to accept the new name. Stop the server first
 STAGEDOOR_DATABASE_URL to the owner of the tables.`,
     )
     .action(async ({ from, reason, json }: { from: number; reason: string } & OutputOptions) => {
+      const { acceptAuditLoss } = await import('../maintenance.ts')
       const origin = await acceptAuditLoss(loadConfig(commandEnvironment()), commandLine(), { from, reason })
       if (json) printJson({ origin, kept: from })
       else print(`Kept ${from} entries. The log continues as ${origin}. Start the server.`)
