@@ -19,7 +19,7 @@ const SHOWN_OF_ACTOR = new Set(['sub', 'iss', 'kind', 'name', 'user_id'])
 /** Identifiers stay as they are. */
 const IDENTIFIER = /^(id|sub|iss|[a-z]+_sub|.*(?<!external)_id|object|leaf_hash|trace_id)$/
 /** Contact data in a text. */
-const EMAIL = /[^\s<>"'(),;:@]{1,64}@[^\s<>"'(),;:@]{1,255}/gu
+const EMAIL = /(?<![^\s<>"'(),;:@])[^\s<>"'(),;:@]+@[^\s<>"'(),;:@]+/gu
 const PHONE = /\+\d[\d ().-]{5,20}\d/g
 const IP_ADDRESS = /\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9a-f]{0,4}:){3,7}[0-9a-f.]{0,15}/gi
 /** Orders of lists whose cursor has the value of a masked member. */

@@ -218,6 +218,11 @@ export const de: Texts = {
       text: 'Der Server kann nicht prüfen, ob Sie als dieser Benutzer handeln dürfen. Der Link wurde nicht verbraucht: Versuchen Sie es gleich noch einmal.',
       fix: 'Suchen Sie die Ursache im Protokoll des Servers.',
     },
+    audit_behind: {
+      title: 'Gerade nicht möglich',
+      text: 'Der Server kann seine letzten Protokolleinträge noch nicht beweisen und gibt deshalb keinen neuen Zugriff. Der Link wurde nicht verbraucht: Versuchen Sie es gleich noch einmal.',
+      fix: '`stagedoor doctor` zeigt die Ursache.',
+    },
     actor_banned: {
       title: 'Sie dürfen als niemand anders handeln',
       text: 'Ihr eigenes Konto ist auf diesem Server gesperrt.',

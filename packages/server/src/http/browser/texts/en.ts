@@ -223,6 +223,11 @@ export const en = {
       text: 'The server cannot check whether you may act as this user. The link was not used up: try again shortly.',
       fix: 'Look for the cause in the log of the server.',
     },
+    audit_behind: {
+      title: 'Not possible right now',
+      text: 'The server cannot prove its newest audit events yet, so it gives no new access. The link was not used up: try again shortly.',
+      fix: '`stagedoor doctor` shows the cause.',
+    },
     actor_banned: {
       title: 'You may not act as anyone',
       text: 'Your own account is banned or locked on this server.',
