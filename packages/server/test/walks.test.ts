@@ -13,6 +13,9 @@ const MAX_FILES = 30
 const MAX_TO_READ = 10
 /** Recordings per request. A file counts if it is in all of them: the others belong to jobs that ran at the same time. */
 const RECORDINGS = 5
+/** What only jobs run through: the reevaluation of sessions, and the sequencer of the audit log. */
+const OF_JOBS =
+  /^jobs\/|\/reevaluation\.ts$|^domain\/audit\/(?!event\.ts)|^store\/audit-log\.ts$|^signing\/audit-keys\.ts$|^publish\//
 /** On a slow machine a job may run during each of them, so there are more if a walk is too long. */
 const MAX_RECORDINGS = 40
 
@@ -33,7 +36,7 @@ async function filesOf(request: () => Promise<unknown>): Promise<Set<string>> {
     const files = ran.map(({ url }) => (url.startsWith('file:') ? fileURLToPath(url) : ''))
     const own = files.filter(file => file.startsWith(SOURCES)).map(file => file.slice(SOURCES.length))
     // On a slow machine a job runs during every request, and is no part of it.
-    return new Set(own.filter(file => !/^jobs\/|\/reevaluation\.ts$/.test(file)))
+    return new Set(own.filter(file => !OF_JOBS.test(file)))
   } finally {
     session.disconnect()
   }

@@ -59,6 +59,8 @@ export class Audit {
    * @throws StagedoorError `resource_not_found` (there is none yet)
    * @see `GET /v1/audit/checkpoint` (Stagedoor only)
    * @example
+   * import { writeFile } from 'node:fs/promises'
+   *
    * await writeFile('checkpoint-2026-11.txt', await stagedoor.audit.checkpoint())
    */
   checkpoint(options?: { signal?: AbortSignal | undefined }): Promise<string> {

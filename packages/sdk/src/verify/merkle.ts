@@ -43,6 +43,7 @@ const utf8 = new TextEncoder()
  * @example
  * import { verifyCheckpoint } from '@stagedoor/sdk/verify'
  *
+ * const note = await stagedoor.audit.checkpoint()
  * const { size, root } = await verifyCheckpoint(note, ['app.example.com/audit/ins_1+1f2e3d4c+AQ…'])
  */
 export async function verifyCheckpoint(note: string, vkeys: readonly string[]): Promise<VerifiedCheckpoint> {
@@ -92,7 +93,7 @@ export interface InclusionProof {
  * import { verifyCheckpoint, verifyInclusion } from '@stagedoor/sdk/verify'
  *
  * const proof = await stagedoor.auditEvents.proof('evt_2f8d')
- * const checkpoint = await verifyCheckpoint(proof.checkpoint ?? '', [vkey])
+ * const checkpoint = await verifyCheckpoint(proof.checkpoint ?? '', ['app.example.com/audit/ins_1+1f2e3d4c+AQ…'])
  * if (!(await verifyInclusion(proof, checkpoint))) throw new Error('not in the log')
  */
 export async function verifyInclusion(
@@ -118,8 +119,13 @@ export async function verifyInclusion(
  * @throws AuditProofError if a hash is not canonical base64 of 32 bytes
  * @see RFC 9162 §2.1.4.2
  * @example
- * import { verifyConsistency } from '@stagedoor/sdk/verify'
+ * import { readFile } from 'node:fs/promises'
+ * import { verifyCheckpoint, verifyConsistency } from '@stagedoor/sdk/verify'
  *
+ * const keys = ['app.example.com/audit/ins_1+1f2e3d4c+AQ…']
+ * const kept = await verifyCheckpoint(await readFile('checkpoint-2026-11.txt', 'utf8'), keys)
+ * const newest = await verifyCheckpoint(await stagedoor.audit.checkpoint(), keys)
+ * const { hashes } = await stagedoor.audit.consistency(kept.size, newest.size)
  * if (!(await verifyConsistency(kept, newest, hashes))) throw new Error('the log was changed')
  */
 export async function verifyConsistency(

@@ -8,6 +8,8 @@ import type { Http } from '../../http.ts'
  * @throws StagedoorError `resource_not_found` (there is none yet)
  * @see `GET /v1/audit/checkpoint` (Stagedoor only)
  * @example
+ * import { writeFile } from 'node:fs/promises'
+ *
  * await writeFile('checkpoint-2026-11.txt', await stagedoor.audit.checkpoint())
  */
 export async function checkpoint(http: Http, options?: { signal?: AbortSignal | undefined }): Promise<string> {
