@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type TestServer, testServer } from '../../../test/support/server.ts'
+import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { promised } from '../../../test/support/time.ts'
 import { auditEvent } from '../src/domain/audit/event.ts'
 import { fillable, holesAfter } from '../src/domain/audit/holes.ts'
@@ -40,10 +40,12 @@ describe('the log', () => {
     const { store } = server.stagedoor.services
     for (let i = 0; i < 5; i++) await server.createActorToken()
     const state = await settled(server)
-    const events = (await server.auditEvents()).reverse()
+    const events: { id: string; action: string; leaf_index: number; details: unknown }[] = expectOk(
+      await server.call('GET', '/v1/audit_events?limit=500'),
+    ).reverse()
     assert.equal(state.size, events.length)
     assert.deepEqual(
-      events.map(event => event['leaf_index']),
+      events.map(event => event.leaf_index),
       events.map((_, i) => i),
     )
     const entries = await store.auditLog.entries(0, state.size)
