@@ -23,7 +23,7 @@ interface VerifyOptions extends SourceOptions, OutputOptions {
 export function addAuditVerify(audit: Command): void {
   audit
     .command('verify')
-    .description('prove that nobody changed the audit log, or that an event is in it')
+    .description('prove that the audit log was not changed, or that an event is in it')
     .option('--directory <dir>', 'an exported log; default: the running server')
     .option('--database', 'the database, with its columns and personal texts')
     .option('--checkpoint <file...>', 'checkpoints that you kept')
