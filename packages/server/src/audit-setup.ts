@@ -67,7 +67,7 @@ function holdersOf(config: Config, auditLog: AuditLog): CheckpointHolder[] {
 }
 
 /** Returns where the newest checkpoint is kept. A database in memory has no such file by default. */
-function checkpointPath(config: Config): string | undefined {
+export function checkpointPath(config: Config): string | undefined {
   const { audit_checkpoint_file: file, database_url } = config
   if (file !== undefined) return file === 'none' ? undefined : file
   if (!isEmbedded(config) || database_url === 'sqlite::memory:') return undefined

@@ -1,4 +1,6 @@
+import { existsSync, renameSync } from 'node:fs'
 import { pino } from 'pino'
+import { checkpointPath } from './audit-setup.ts'
 import { type Config, ConfigError, describeDatabase } from './config.ts'
 import { type PreparedLoss, prepareLoss } from './domain/audit/keys.ts'
 import type { Caller } from './domain/context.ts'
@@ -61,8 +63,7 @@ export async function restoreDatabase(
     const taken = revokedSinceCopy(restore.copy, path)
     const reason = takesBack ? 'taken back after a move' : 'restored from a backup'
     const revoked = await prepare({ ...config, database_url: `sqlite:${restore.copy}` }, principal, reason, taken)
-    const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
-    const replaced = restore.takeOver(`replaced-${time}`)
+    const replaced = restore.takeOver(`replaced-${timestamp()}`)
     return { ...revoked, replaced, again: taken && countsOf(taken) }
   } finally {
     restore.close()
@@ -112,14 +113,15 @@ async function takeAwayAgain(
 /**
  * Continues an audit log that was tampered with, after the entries that are still intact.
  * @param input.from how many entries are kept
- * @returns the new name of the log
+ * The file with the newest checkpoint is renamed: the new log does not contain it.
+ * @returns the new name of the log, and the new path of that file, if there was one
  * @throws ConfigError, ApiError request_invalid
  */
 export async function acceptAuditLoss(
   config: Config,
   principal: Caller['principal'],
   input: { from: number; reason: string },
-): Promise<string> {
+): Promise<{ origin: string; moved: string | undefined }> {
   const stagedoor = await createStagedoor(config, { log: pino({ level: 'silent' }), serves: false })
   let loss: PreparedLoss
   try {
@@ -128,8 +130,14 @@ export async function acceptAuditLoss(
     await stagedoor.close()
   }
   await acceptLoss(config.database_url, loss)
-  return loss.key.name
+  const file = checkpointPath(config)
+  const moved = file !== undefined && existsSync(file) ? `${file}.replaced-${timestamp()}` : undefined
+  if (file !== undefined && moved !== undefined) renameSync(file, moved)
+  return { origin: loss.key.name, moved }
 }
+
+/** Returns the time for the name of a file: `20261128T194200Z`. */
+const timestamp = () => new Date().toISOString().replace(/[-:]|\.\d+/g, '')
 
 /**
  * Copies a whole instance from an embedded database to an empty PostgreSQL database and compares the two. From then on

@@ -108,7 +108,7 @@ const rules: Record<string, string[]> = {
     'node:',
     'packages/server/package.json',
   ],
-  'maintenance.ts': ['server.ts', 'config.ts', 'domain', 'store', 'pino'],
+  'maintenance.ts': ['server.ts', 'audit-setup.ts', 'config.ts', 'domain', 'store', 'pino', 'node:'],
   sdk: ['sdk', 'jose', 'react', 'fastify (types)', 'hono (types)', 'node:'],
 }
 

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite3 from 'better-sqlite3'
 import { COMMAND } from '../../../test/support/command.ts'
 import { type Serving, serving } from '../../../test/support/serving.ts'
+import { until } from '../../../test/support/time.ts'
 
 /** The commands of `stagedoor audit` that prove something, with a running server and its database. */
 describe('stagedoor audit', () => {
@@ -172,5 +173,36 @@ describe('stagedoor audit', () => {
       )
     }
     database.close()
+  })
+})
+
+describe('stagedoor audit, the commands that change the log', () => {
+  it('rotate-key signs with a new key, and accept-loss continues the log under a new name', async () => {
+    const started = async (env: Record<string, string> = {}, directory?: string) =>
+      serving({ env, ...(directory === undefined ? {} : { directory }) })
+    await using server = await started()
+    const checkpoint = join(server.directory, 'stagedoor.db-checkpoint')
+    const { STAGEDOOR_MASTER_KEY = '' } = server.env
+    const again = { STAGEDOOR_MASTER_KEY, STAGEDOOR_SECRET_KEY: server.secretKey }
+    const json = async (...args: string[]) => {
+      const { code, stdout, stderr } = await server.command('audit', ...args, '--json')
+      assert.equal(code, 0, stdout + stderr)
+      return JSON.parse(stdout)
+    }
+    const [old, key] = await json('rotate-key')
+    const [name] = old.vkey.split('+')
+    assert.deepEqual([old.retired_at === null, key.retired_at], [false, null])
+    await until(
+      () => existsSync(checkpoint) && readFileSync(checkpoint, 'utf8').split('\n— ').length === 3,
+      'two signatures',
+    )
+    await server.stopped('SIGTERM')
+
+    const { origin, kept, moved } = await json('accept-loss', '--from', '2', '--reason', 'a trial')
+    assert.deepEqual([origin, kept, existsSync(moved), existsSync(checkpoint)], [`${name}-2`, 2, true, false])
+    await using continued = await started(again, server.directory)
+    await until(() => existsSync(checkpoint) && readFileSync(checkpoint, 'utf8').includes('-2\n'), 'the new name')
+    const { code, stdout } = await continued.command('audit', 'verify', '--database', '--json')
+    assert.deepEqual([code, JSON.parse(stdout).result], [0, 'proved'], stdout)
   })
 })

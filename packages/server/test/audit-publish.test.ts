@@ -69,6 +69,11 @@ describe('the checkpoint file', () => {
       assert.match((await restarted.round())[0] ?? '', /^tampered: .*(rolled back|was changed)/)
       assert.equal(parseCheckpoint(readFileSync(path, 'utf8')).size, 301, 'the file is kept')
     }
+    // Another database, which has no checkpoint yet.
+    const unsigned = memoryLog({ size: 3, every: 3 })
+    unsigned.checkpointsNow = []
+    const replaced = publisherOf(unsigned, [checkpointFile(path)])
+    await assert.rejects(replaced.publisher.check(), /entries 0\.\. are gone: .*301 entries/)
   })
 
   it('reports a file that cannot be written or read, and tries again', async () => {
@@ -99,6 +104,9 @@ describe('the directory', () => {
     const restarted = publisherOf(other, [logDirectory(path)])
     await assert.rejects(restarted.publisher.check(), HistoryError)
     assert.match((await restarted.round())[0] ?? '', /^tampered: /)
+    other.checkpointsNow = []
+    const replaced = publisherOf(other, [logDirectory(path)])
+    await assert.rejects(replaced.publisher.check(), HistoryError)
   })
 })
 

@@ -219,7 +219,7 @@ describe('a log that was tampered with', () => {
     // The event itself is repaired, as far as its hash goes: otherwise it could not be added again.
     const [row] = database.rows<{ event: string }>(`select event from audit_events where seq = ${before?.size}`)
     asOwner(database, `update audit_events set leaf_hash = '${leafHash(row?.event ?? '')}' where seq = ${before?.size}`)
-    const origin = await acceptAuditLoss(config, by, { from: kept, reason: 'the disk was damaged' })
+    const { origin } = await acceptAuditLoss(config, by, { from: kept, reason: 'the disk was damaged' })
     assert.equal(origin, `${before?.origin}-2`)
     assert.equal(await startProblem(database, server), undefined)
 

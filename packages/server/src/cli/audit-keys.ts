@@ -41,8 +41,12 @@ STAGEDOOR_DATABASE_URL to the owner of the tables.`,
     )
     .action(async ({ from, reason, json }: { from: number; reason: string } & OutputOptions) => {
       const { acceptAuditLoss } = await import('../maintenance.ts')
-      const origin = await acceptAuditLoss(loadConfig(commandEnvironment()), commandLine(), { from, reason })
-      if (json) printJson({ origin, kept: from })
-      else print(`Kept ${from} entries. The log continues as ${origin}. Start the server.`)
+      const config = loadConfig(commandEnvironment())
+      const { origin, moved = null } = await acceptAuditLoss(config, commandLine(), { from, reason })
+      if (json) return printJson({ origin, kept: from, moved })
+      print(`Kept ${from} entries. The log continues as ${origin}.`)
+      if (moved !== null) print(`The checkpoint of the old log is now ${moved}.`)
+      const { audit_directory: directory } = config
+      print(directory === undefined ? 'Start the server.' : `Move ${directory} away, then start the server.`)
     })
 }

@@ -12,7 +12,7 @@ export function logDirectory(path: string, onHeld: (size: number) => void = () =
     name: path,
     async check(reader, newest) {
       const kept = await openDirectory(path).catch(() => undefined)
-      if (kept && newest) await assertContains(reader, newest, await kept.tree(), path)
+      if (kept) await assertContains(reader, newest, await kept.tree(), path)
     },
     async hold(reader) {
       const { size } = await exportLog(reader, path, { personal: false })
