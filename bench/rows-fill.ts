@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 import BetterSqlite3 from 'better-sqlite3'
-import { leafHash } from '../packages/server/src/domain/audit/event.ts'
+import { leafHashHex } from '../packages/server/src/domain/audit/event.ts'
 import { ksuid } from '../packages/server/src/domain/random.ts'
 import type { PostgresCluster } from '../test/support/postgres/cluster.ts'
 
@@ -48,7 +48,7 @@ interface Dialect {
   randomSalt: string
   /** SHA-256 of a text, in hex; and the hash of an audit event. */
   sha256(text: string): string
-  leafHash(text: string): string
+  leafHashHex(text: string): string
   /** Ends a subquery whose expressions must be calculated once, not once for each use. */
   fence: string
 }
@@ -77,7 +77,7 @@ const sqlite: Dialect = {
   randomTrace: 'lower(hex(randomblob(16)))',
   randomSalt: 'hex(randomblob(11))',
   sha256: text => `sha256(${text})`,
-  leafHash: text => `leaf_hash(${text})`,
+  leafHashHex: text => `leaf_hash(${text})`,
   fence: 'limit -1 offset 0',
 }
 
@@ -93,7 +93,7 @@ const postgres: Dialect = {
   randomTrace: `replace(gen_random_uuid()::text, '-', '')`,
   randomSalt: 'substr(md5(random()::text), 1, 22)',
   sha256: text => `encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`,
-  leafHash: text => `encode(sha256('\\x00'::bytea || convert_to(${text}, 'UTF8')), 'hex')`,
+  leafHashHex: text => `encode(sha256('\\x00'::bytea || convert_to(${text}, 'UTF8')), 'hex')`,
   fence: 'offset 0',
 }
 
@@ -312,7 +312,7 @@ function auditStatement(now: number, dialect: Dialect): string {
       ${dialect.randomTrace} as trace_id, ${dialect.randomSalt} as salt from events where at <= ${now} order by at),
     told as (select *, ${personal} as personal from drawn ${dialect.fence}),
     written as (select ${facts}, personal, ${event} as event from told where at > 0 ${dialect.fence})
-    select ${facts}, event, personal, ${dialect.leafHash('event')} from written where at > 0`
+    select ${facts}, event, personal, ${dialect.leafHashHex('event')} from written where at > 0`
 }
 
 /** @param path of a database with Stagedoor's schema that no server uses */
@@ -329,7 +329,7 @@ export function fillSqlite(path: string, size: number): void {
     db.pragma(setting)
   db.function('sha256', { deterministic: true }, text => hash('sha256', text as string))
   db.function('digits_of', { deterministic: true }, time => digitsOf(time as number))
-  db.function('leaf_hash', { deterministic: true }, text => leafHash(text as string))
+  db.function('leaf_hash', { deterministic: true }, text => leafHashHex(text as string))
   const indexes = db
     .prepare<[], { name: string; sql: string }>(
       "select name, sql from sqlite_schema where type = 'index' and sql is not null",

@@ -14,7 +14,7 @@ import { hydra } from '../bench/peers/hydra.ts'
 import { keycloak } from '../bench/peers/keycloak.ts'
 import { fillSqlite } from '../bench/rows-fill.ts'
 import { comparisonOf, ratioOf, spreadOf, verdictOf } from '../bench/stats.ts'
-import { canonicalJson, leafHash } from '../packages/server/src/domain/audit/event.ts'
+import { canonicalJson, leafHashHex } from '../packages/server/src/domain/audit/event.ts'
 import type { AuditRecord } from '../packages/server/src/domain/records.ts'
 import { migrateDatabase } from '../packages/server/src/server.ts'
 import { testDatabase } from './support/database.ts'
@@ -77,7 +77,7 @@ test('filled audit events are what the server would have written', async () => {
   const events = database.rows<AuditRecord & { seq: number }>('select * from audit_events order by seq')
   for (const record of events) {
     const { event, personal, leaf_hash, principal_id, principal_type, seq, ...columns } = record
-    assert.equal(leaf_hash, leafHash(event))
+    assert.equal(leaf_hash, leafHashHex(event))
     const parsed = JSON.parse(event)
     assert.equal(canonicalJson(parsed), event)
     assert.equal(canonicalJson(JSON.parse(personal ?? '')), personal)

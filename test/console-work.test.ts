@@ -138,7 +138,7 @@ describe('the console, at work', () => {
     await page.getByText('c•••@•••').waitFor()
     assert.equal(await page.getByText('carl@customer.example').count(), 0)
     assert.equal((await site.server.auditEvents({ action: 'console.reveal' })).length, 1)
-    // If the server refuses, the page says so, and the data stays hidden.
+    // If the server refuses, the page shows the refusal, and the data stays hidden.
     await page.route('**/v1/audit_events/*', route => route.fulfill({ status: 429, json: {} }))
     await open('/audit', 'Audit')
     await page.locator('.row-open').first().click()
@@ -222,7 +222,7 @@ describe('the console, at work', () => {
     await page.getByRole('row', { name: /Ben Between/ }).waitFor()
     await page.waitForTimeout(300)
     assert.equal(await page.getByRole('row', { name: /Ben Between/ }).count(), 1)
-    assert.equal(reads, 2, 'the page did not read it once more')
+    assert.equal(reads, 2, 'the page read it again')
   })
 
   test('keeps what was typed when the server asks for another sign-in', async () => {

@@ -11,7 +11,7 @@ import { testServer } from './support/server.ts'
 
 /**
  * dex as the identity provider of the console: the second one, which is not written in JavaScript. `DEX` is the path of its
- * program: CONTRIBUTING.md says how to build it.
+ * program. CONTRIBUTING.md has the steps to build it.
  */
 const { DEX } = process.env
 

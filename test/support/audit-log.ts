@@ -13,7 +13,7 @@ export interface Entry {
   personal: string | null
 }
 
-/** An audit log in memory, which tests read like a stored one, and change like somebody who may write to the database. */
+/** An audit log in memory. Tests read it like a stored one, and change it as an owner of the database can. */
 export interface MemoryLog extends LogReader {
   origin: string
   vkey: string

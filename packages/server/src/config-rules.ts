@@ -22,6 +22,7 @@ export function assertProduction(config: Config): void {
     ...unencryptedAddresses(config),
     ...reusePortProblems(config),
     ...consoleProblems(config),
+    ...auditProblems(config),
   ]
   if (problems.length > 0) throw new ConfigError(problemList(problems))
 }
@@ -81,6 +82,25 @@ function reusePortProblems(config: Config): string[] {
   return [
     'STAGEDOOR_REUSE_PORT is true, but a SQLite file has one server at a time. Remove the setting, or move to PostgreSQL (`stagedoor migrate --from … --to …`).',
   ]
+}
+
+/** Problems of the audit log's settings: what would make every checkpoint insufficient, or let others stop the log. */
+function auditProblems({ audit_require, audit_directory, audit_witnesses, allow_http }: Config): string[] {
+  const problems: string[] = []
+  if (audit_require.directory && audit_directory === undefined)
+    problems.push('STAGEDOOR_AUDIT_REQUIRE has `directory`, but STAGEDOOR_AUDIT_DIRECTORY is missing. Set it.')
+  const { length } = audit_witnesses
+  // Without witnesses of its own, a node relies on the signatures that other nodes collect.
+  if (length > 0 && audit_require.witnesses > length)
+    problems.push(
+      `STAGEDOOR_AUDIT_REQUIRE asks for ${audit_require.witnesses} witnesses, but STAGEDOOR_AUDIT_WITNESSES names ${length}. Name more, or require fewer.`,
+    )
+  for (const { url } of audit_witnesses)
+    if (allow_http !== 'on' && isUnencrypted(url))
+      problems.push(
+        `STAGEDOOR_AUDIT_WITNESSES: ${url} is http, so anyone between can answer for the witness and stop the log. Use an https:// address, or set STAGEDOOR_ALLOW_HTTP=on.`,
+      )
+  return problems
 }
 
 /** Problems of the console's settings. Some of them together mean nothing. */

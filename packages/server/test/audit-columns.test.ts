@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { testDatabase } from '../../../test/support/database.ts'
 import { type AuditEventBody, expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
-import { leafHash } from '../src/domain/audit/event.ts'
+import { leafHashHex } from '../src/domain/audit/event.ts'
 import { changedColumns } from '../src/domain/audit/facts.ts'
 import type { AuditRow } from '../src/domain/records.ts'
 
@@ -53,7 +53,7 @@ describe('an answer shows what was hashed, and not the columns', () => {
       const [row] = database.rows<AuditRow>(`select * from audit_events where seq = ${seq}`)
       assert.ok(row)
       assert.deepEqual(changedColumns(row), [column], 'the check names the column')
-      assert.equal(row.leaf_hash === leafHash(row.event), column !== 'leaf_hash')
+      assert.equal(row.leaf_hash === leafHashHex(row.event), column !== 'leaf_hash')
 
       const { listed, exported, read } = await shown(server, before)
       const personal = { actor: null, reason: null, address: null, user_agent: null }

@@ -77,7 +77,7 @@ describe('stagedoor audit', () => {
     assert.ok(existsSync(at('stagedoor.db-checkpoint')))
   })
 
-  it('verify says what it could not check', async () => {
+  it('verify names each check that was not possible', async () => {
     const cases: [string[], RegExp][] = [
       [['--directory', at('nothing')], /has no exported audit log/],
       [['--key', 'nonsense'], /a verifier key is/],

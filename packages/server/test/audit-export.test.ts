@@ -164,7 +164,7 @@ describe('the export of audit events', () => {
     assert.ok(reads <= 2)
   })
 
-  it('breaks off if the database fails, so that nobody takes a part for the whole', async () => {
+  it('breaks off if the database fails, so that no client takes a part for the whole file', async () => {
     await using server = await testServer({ env, checkResponses: false })
     await fill(server, 1_000)
     const { store } = server.stagedoor.services

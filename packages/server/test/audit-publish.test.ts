@@ -171,7 +171,7 @@ describe('witnesses', () => {
     }
   })
 
-  it('are told from where they continue, and report a log that was rolled back or forked', async () => {
+  it('get a proof from the size that they name, and report a log that was rolled back or forked', async () => {
     const log = memoryLog({ size: 5, every: 5 })
     let known = 3
     using server = await answering(body =>

@@ -5,7 +5,7 @@ import { type TestDatabase, testDatabase } from '../../../test/support/database.
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
 import { loadConfig } from '../src/config.ts'
 import { databaseChecks } from '../src/domain/audit/database-checks.ts'
-import { leafHash } from '../src/domain/audit/event.ts'
+import { leafHashHex } from '../src/domain/audit/event.ts'
 import { acceptAuditLoss } from '../src/maintenance.ts'
 import { createStagedoor } from '../src/server.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
@@ -218,7 +218,10 @@ describe('a log that was tampered with', () => {
     await assert.rejects(acceptAuditLoss(config, by, { from: 10_000, reason: 'x' }), /Request invalid/)
     // The event itself is repaired, as far as its hash goes: otherwise it could not be added again.
     const [row] = database.rows<{ event: string }>(`select event from audit_events where seq = ${before?.size}`)
-    asOwner(database, `update audit_events set leaf_hash = '${leafHash(row?.event ?? '')}' where seq = ${before?.size}`)
+    asOwner(
+      database,
+      `update audit_events set leaf_hash = '${leafHashHex(row?.event ?? '')}' where seq = ${before?.size}`,
+    )
     const { origin } = await acceptAuditLoss(config, by, { from: kept, reason: 'the disk was damaged' })
     assert.equal(origin, `${before?.origin}-2`)
     assert.equal(await startProblem(database, server), undefined)

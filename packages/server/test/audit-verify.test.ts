@@ -25,11 +25,11 @@ async function messages(log: MemoryLog, options: Partial<VerifyOptions> = {}) {
   return messages
 }
 
-/** Returns the checkpoints of a log, as somebody kept them. */
+/** Returns all checkpoints of a log, as if they had been kept elsewhere. */
 const kept = (log: MemoryLog) => log.checkpointsNow.map(({ size, note }) => ({ name: `kept-${size}.txt`, note }))
 
 describe('verification of a log', () => {
-  it('proves a log that nobody changed', async () => {
+  it('proves an unchanged log', async () => {
     const log = fresh()
     log.append(eventOf(SIZE))
     const result = await verified(log, { checkpoints: kept(log).slice(0, 3) })
@@ -103,7 +103,7 @@ describe('verification of a log', () => {
     )
   })
 
-  it('says what it could not check', async () => {
+  it('names each check that was not possible', async () => {
     const log = fresh()
     const reasons = async (options: Partial<VerifyOptions>) => {
       const { result, messages } = await verified(log, options)
@@ -156,7 +156,7 @@ describe('verification of a log', () => {
       const { result, personal } = await verified(erased)
       assert.deepEqual([result, personal.erased], isCovered ? ['proved', 1] : ['tampered', 0])
     }
-    // What is erased later was not covered: the erasure concerns only what came before.
+    // An erasure covers only events before it.
     const later = fresh()
     later.append(erase({ user_id: 'user_0' }, 5000))
     later.append({ ...eventOf(1001), personal: null })

@@ -15,7 +15,7 @@ import {
 } from '../../../test/support/server.ts'
 import { bapi } from '../src/contract/bapi.ts'
 import { fapi } from '../src/contract/fapi.ts'
-import { canonicalJson, leafHash } from '../src/domain/audit/event.ts'
+import { canonicalJson, leafHashHex } from '../src/domain/audit/event.ts'
 import { MAX_REFUSAL_EVENTS } from '../src/domain/audit/refusals.ts'
 import { createSecretKey, revokeSecretKey } from '../src/domain/secret-keys.ts'
 import { finishOverdueSessions } from '../src/domain/sessions.ts'
@@ -850,7 +850,7 @@ describe('the stored log', () => {
     )
     for (const row of rows) {
       assert.equal(row.leaf_hash, sha256(Buffer.concat([Buffer.from([0]), Buffer.from(row.event)])))
-      assert.equal(leafHash(row.event), row.leaf_hash)
+      assert.equal(leafHashHex(row.event), row.leaf_hash)
       const event = JSON.parse(row.event)
       assert.equal(canonicalJson(event), row.event)
       const {
@@ -1002,7 +1002,7 @@ describe('the stored log', () => {
       before.map(row => ({ ...row, personal: '' })),
     )
     assert.doesNotMatch(JSON.stringify(after.filter(row => row['user_id'] === user_id)), /canary/i)
-    for (const row of after) assert.equal(leafHash(row.event), row.leaf_hash)
+    for (const row of after) assert.equal(leafHashHex(row.event), row.leaf_hash)
     for (const event of await server.auditEvents({ user_id }))
       assert.deepEqual([event['actor'], event.reason, event['address'], event['user_agent']], [null, null, null, null])
   })

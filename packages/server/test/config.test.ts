@@ -159,6 +159,23 @@ describe('settings', () => {
       assert.throws(() => loadConfig({ STAGEDOOR_TRUSTED_PROXIES: text }), /STAGEDOOR_TRUSTED_PROXIES: must be/, text)
   })
 
+  it('of the audit log can be met together', () => {
+    const check = (change: Record<string, string>) => () => assertProduction(loadConfig({ ...good, ...change }))
+    const witness = `w.example.com/1+1f2e3d4c+${'B'.repeat(44)}`
+    const audit = (change: Record<string, string>) =>
+      Object.fromEntries(Object.entries(change).map(([name, value]) => [`STAGEDOOR_AUDIT_${name}`, value]))
+    assert.throws(check(audit({ REQUIRE: 'directory' })), /STAGEDOOR_AUDIT_DIRECTORY is missing/)
+    check(audit({ REQUIRE: 'directory', DIRECTORY: '/var/lib/audit' }))()
+    const one = `${witness}=https://w.example.com`
+    assert.throws(check(audit({ REQUIRE: 'witness:2', WITNESSES: one })), /asks for 2 witnesses, but .* names 1/)
+    check(audit({ REQUIRE: 'witness:1', WITNESSES: one }))()
+    check(audit({ REQUIRE: 'witness:2' }))()
+    const unencrypted = audit({ WITNESSES: `${witness}=http://w.example.com` })
+    assert.throws(check(unencrypted), /http:\/\/w\.example\.com is http.*STAGEDOOR_ALLOW_HTTP=on/)
+    check({ ...unencrypted, STAGEDOOR_ALLOW_HTTP: 'on' })()
+    check(audit({ WITNESSES: `${witness}=http://127.0.0.1:7000` }))()
+  })
+
   it('of production accept http addresses only on this machine, unless a setting allows more', () => {
     const check = (change: Record<string, string>) => () => assertProduction(loadConfig({ ...good, ...change }))
     for (const here of [

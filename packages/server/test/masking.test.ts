@@ -162,7 +162,7 @@ describe('personal data', () => {
     expectOk(await viewer.call('GET', '/v1/users?order_by=-created_at'))
   })
 
-  it('for which somebody searched is hidden whole', async () => {
+  it('of a search is hidden whole', async () => {
     const server = shared()
     const viewer = await operatorOf(server, 'viewer')
     expectOk(await viewer.call('GET', '/v1/search?query=arthur'))

@@ -13,9 +13,9 @@ const MAX_FILES = 30
 const MAX_TO_READ = 10
 /** Recordings per request. A file counts if it is in all of them: the others belong to jobs that ran at the same time. */
 const RECORDINGS = 5
-/** What only jobs run through: the reevaluation of sessions, and the sequencer of the audit log. */
+/** What only jobs run through: the reevaluation of sessions, and the sequencer of the audit log with its publisher. */
 const OF_JOBS =
-  /^jobs\/|\/reevaluation\.ts$|^domain\/audit\/(?!event\.ts)|^store\/audit-log\.ts$|^signing\/audit-keys\.ts$|^publish\//
+  /^jobs\/|\/reevaluation\.ts$|^domain\/audit\/(checkpoints|containment|coverage|holes|log|merkle|publish|signed-note|stored-log|tiles)\.ts$|^(store\/audit-log|signing\/audit-keys)\.ts$|^publish\//
 /** On a slow machine a job may run during each of them, so there are more if a walk is too long. */
 const MAX_RECORDINGS = 40
 

@@ -26,7 +26,7 @@ interface Options {
 
 /**
  * Asks a witness to cosign checkpoints (c2sp.org/tlog-witness). The witness signs only what continues the tree that it
- * signed before, so nobody can show it a second history.
+ * signed before, so no server can show it a second history.
  * @param options `vkey` of the witness and the URL of its API
  * @example witness({ vkey: 'witness.example.com/w1+…', url: 'https://witness.example.com' })
  */

@@ -1,21 +1,10 @@
 import BetterSqlite3 from 'better-sqlite3'
 import pg from 'pg'
-import type { AuditKeyRecord, AuditRecord } from '../domain/records.ts'
+import type { PreparedLoss } from '../domain/audit/keys.ts'
 import { wholeNumbers } from './postgres/postgres.ts'
 import { columns } from './schema.ts'
 import { HostLock } from './sqlite/host-lock.ts'
 import { ServerLock } from './sqlite/server-lock.ts'
-
-/** What remains of the tree of an audit log that was tampered with. */
-export interface Loss {
-  /** The entries below this number are kept. */
-  from: number
-  /** The root of these entries, hex. */
-  root: string
-  /** The new name of the log, and its new key. */
-  key: AuditKeyRecord
-  events: readonly AuditRecord[]
-}
 
 /** Tables of the tree, whose triggers refuse these changes. */
 const TABLES = ['audit_tree', 'audit_runs', 'audit_tiles', 'audit_checkpoints'] as const
@@ -27,12 +16,12 @@ type Run = (sql: string, values?: unknown[]) => Promise<Record<string, unknown>[
  * Removes the end of a tree, in one transaction. The events stay: the sequencer adds them again, in the tree of a new name.
  * @param databaseUrl `sqlite:` and a path, whose server must not run, or `postgres://…` of the owner of the tables
  */
-export async function acceptLoss(databaseUrl: string, loss: Loss): Promise<void> {
+export async function acceptLoss(databaseUrl: string, loss: PreparedLoss): Promise<void> {
   if (databaseUrl.startsWith('sqlite:')) await onSqlite(databaseUrl.slice('sqlite:'.length), loss)
   else await onPostgres(databaseUrl, loss)
 }
 
-async function onSqlite(path: string, loss: Loss): Promise<void> {
+async function onSqlite(path: string, loss: PreparedLoss): Promise<void> {
   const host = new HostLock(path)
   try {
     const server = new ServerLock(path)
@@ -63,7 +52,7 @@ async function onSqlite(path: string, loss: Loss): Promise<void> {
   }
 }
 
-async function onPostgres(url: string, loss: Loss): Promise<void> {
+async function onPostgres(url: string, loss: PreparedLoss): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
     types: wholeNumbers,
@@ -82,7 +71,7 @@ async function onPostgres(url: string, loss: Loss): Promise<void> {
   }
 }
 
-async function change(run: Run, { from, root, key, events }: Loss): Promise<void> {
+async function change(run: Run, { from, root, key, events }: PreparedLoss): Promise<void> {
   await run('delete from audit_runs where first_index >= $1', [from])
   await run('update audit_runs set count = $1 - first_index where first_index + count > $2', [from, from])
   for (let level = 0, width = 256; width <= Number.MAX_SAFE_INTEGER; level++, width *= 256)

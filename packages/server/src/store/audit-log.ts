@@ -322,44 +322,29 @@ function insertAll(table: 'audit_runs' | 'audit_tiles', rows: readonly object[])
   )
 }
 
-/** Inserts a checkpoint only if there is none of its size. */
-const insertNewCheckpoint = prepared<{ size: number }, { size: number }>(
-  sqlFor
-    .insertInto('audit_checkpoints')
-    .columns(Object.keys(columns.audit_checkpoints) as (keyof typeof columns.audit_checkpoints)[])
+/** Returns a statement that inserts a row unless one exists for which this holds. A unique index decides between two nodes. */
+const insertUnless = (table: 'audit_checkpoints' | 'audit_keys', exists: RawBuilder<boolean>) => {
+  const names = Object.keys(columns[table])
+  return sqlFor
+    .insertInto(table)
+    .columns(names as never)
     .expression(
       sqlFor
-        .selectNoFrom(eb => Object.keys(columns.audit_checkpoints).map(name => eb.val(param(name)).as(name)))
-        .where(eb =>
-          eb.not(eb.exists(eb.selectFrom('audit_checkpoints').select('size').where('size', '=', param('size')))),
-        ) as never,
+        .selectNoFrom(eb => names.map(name => eb.val(param(name)).as(name)))
+        .where(sql<boolean>`not exists (select 1 from ${sql.table(table)} where ${exists})`) as never,
     )
     .onConflict(conflict => conflict.doNothing())
-    .returning('size'),
+}
+
+const insertNewCheckpoint = prepared<{ size: number }, { size: number }>(
+  insertUnless('audit_checkpoints', sql<boolean>`size = ${param('size')}`).returning('size' as never) as never,
 )
 
-/** Inserts a key only if none is active. A unique index decides if two nodes do this at the same time. */
+/** Inserts a key only if none is active. */
 const insertFirstKey = prepared<{ name: string }, { id: string }>(
-  sqlFor
-    .insertInto('audit_keys')
-    .columns(Object.keys(columns.audit_keys) as (keyof typeof columns.audit_keys)[])
-    .expression(
-      sqlFor
-        .selectNoFrom(eb => Object.keys(columns.audit_keys).map(name => eb.val(param(name)).as(name)))
-        .where(eb =>
-          eb.not(
-            eb.exists(
-              eb
-                .selectFrom('audit_keys')
-                .select('id')
-                .where('name', '=', param('name'))
-                .where('retired_at', 'is', null),
-            ),
-          ),
-        ) as never,
-    )
-    .onConflict(conflict => conflict.doNothing())
-    .returning('id'),
+  insertUnless('audit_keys', sql<boolean>`name = ${param('name')} and retired_at is null`).returning(
+    'id' as never,
+  ) as never,
 )
 
 const forgetKeys = (ids: readonly string[]) =>

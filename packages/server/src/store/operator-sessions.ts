@@ -135,7 +135,7 @@ const deleteExpired = prepared<object>(
     ),
 )
 
-/** Counts a use, if nobody else did since the passkey was read. */
+/** Counts a use, unless another request has counted one since the passkey was read. */
 export const usePasskey = prepared<
   { id: string; use_count: number; known_count: number; last_used_at: number },
   { id: string }

@@ -1,14 +1,7 @@
 import type { AuditLogStore } from '../audit-store.ts'
 import { changedColumns } from './facts.ts'
+import type { DatabaseChecks } from './findings.ts'
 import { holesOf } from './holes.ts'
-
-/** What is wrong in the database, and between which entries. */
-export interface DatabaseFinding {
-  kind: 'tampered'
-  message: string
-  from?: number
-  to?: number
-}
 
 /** Maximum rows outside the log that are named. */
 const NAMED = 100
@@ -18,14 +11,10 @@ const NAMED = 100
  * does not have.
  * @example for (const { message } of await databaseChecks(ctx.store.auditLog).outside()) print(message)
  */
-export function databaseChecks(store: AuditLogStore) {
+export function databaseChecks(store: AuditLogStore): DatabaseChecks {
   return {
-    /**
-     * Compares the columns of events with their texts. The texts themselves are checked by their hashes.
-     * @param from leaf index of the first
-     * @param entries the entries from there on; only their number counts
-     */
-    async columns(from: number, entries: readonly unknown[]): Promise<DatabaseFinding[]> {
+    // The texts themselves are checked by their hashes.
+    async columns(from, entries) {
       const rows = await store.entries(from, from + entries.length)
       return rows.flatMap(row =>
         changedColumns(row)
@@ -39,8 +28,8 @@ export function databaseChecks(store: AuditLogStore) {
       )
     },
 
-    /** Finds rows that are not newer than the last tick and are in no run. */
-    async outside(): Promise<DatabaseFinding[]> {
+    // Rows that are newer than the last tick are not in the log yet.
+    async outside() {
       const state = await store.state()
       if (!state) return []
       const rows = await store.outside({ after: 0, up_to: state.last_seq }, NAMED)

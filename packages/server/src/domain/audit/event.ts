@@ -66,15 +66,15 @@ export function auditEvent(ctx: Context, input: AuditInput): AuditRecord {
     principal_id: principal.id,
     event,
     personal,
-    leaf_hash: leafHash(event),
+    leaf_hash: leafHashHex(event),
   }
 }
 
 /**
  * Returns the hash of one event as a leaf of a Merkle tree (RFC 9162 §2.1.1: SHA-256 over 0x00 and the entry), in hex.
- * @example leafHash(record.event) === record.leaf_hash
+ * @example leafHashHex(record.event) === record.leaf_hash
  */
-export function leafHash(event: string): string {
+export function leafHashHex(event: string): string {
   return hash('sha256', `\0${event}`)
 }
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { AuditRecord } from '../records.ts'
-import { leafHash } from './event.ts'
+import { leafHashHex } from './event.ts'
 
 /** What an event text says. */
 export interface AuditFacts {
@@ -43,7 +43,7 @@ export function factsOf(event: string): AuditFacts {
 
 /**
  * Reads the personal text of an event. Returns nulls if the text was erased, and also if it is not the text that the
- * event was written with: nobody vouches for that one.
+ * event was written with: its hash does not match.
  * @example personalOf(record.personal, facts.personal_hash).reason // 'Ticket 1234'
  */
 export function personalOf(personal: string | null, personal_hash: string): PersonalFacts {
@@ -70,7 +70,7 @@ export function changedColumns(record: AuditRecord): string[] {
     ...columns,
     principal_type: principal?.type,
     principal_id: principal?.id ?? null,
-    leaf_hash: leafHash(record.event),
+    leaf_hash: leafHashHex(record.event),
   }
   const changed = Object.entries(expected).filter(([column, value]) => record[column as keyof AuditRecord] !== value)
   const isOther = record.personal !== null && hash('sha256', record.personal) !== personal_hash

@@ -44,12 +44,15 @@ async function activeKey(ctx: Context, origin: string): Promise<AuditKeyRecord |
   return (await ctx.store.auditLog.keys()).find(key => key.name === origin && key.retired_at === null)
 }
 
-/** What `acceptLoss` of the store needs. */
+/** What remains of the tree of an audit log that was tampered with. `acceptLoss` of the store applies it. */
 export interface PreparedLoss {
+  /** The entries below this number are kept. */
   from: number
+  /** The root of these entries, hex. */
   root: string
+  /** The new key of the log. Its name is the new name of the log. */
   key: AuditKeyRecord
-  events: AuditRecord[]
+  events: readonly AuditRecord[]
 }
 
 /**

@@ -69,7 +69,7 @@ export async function readTileFile({ store }: Context, { path }: { path: string 
     const entries = await entriesOf(store.auditLog, from, from + width)
     return encodeEntries(entries.map(({ event }) => event))
   } catch (error) {
-    // Somebody deleted it from the database: `verify` has to learn that it is gone.
+    // It was deleted from the database. `verify` takes a 404 as gone.
     if (error instanceof MissingError) throw notFound('tile', path)
     throw error
   }

@@ -14,7 +14,7 @@ import type { SigningKeys } from '../../contract/signing-keys.ts'
 import type { TotalCount, User } from '../../contract/users.ts'
 import { kindOf } from '../../domain/acting.ts'
 import { ticketOf } from '../../domain/actor-tokens.ts'
-import { leafHash } from '../../domain/audit/event.ts'
+import { leafHashHex } from '../../domain/audit/event.ts'
 import { factsOf, personalOf } from '../../domain/audit/facts.ts'
 import type { ClientWithSessions } from '../../domain/clients.ts'
 import type { Context } from '../../domain/context.ts'
@@ -207,7 +207,7 @@ export function presentAuditEvent(record: AuditRow): z.input<typeof AuditEvent> 
     address: personal.address,
     user_agent: personal.user_agent,
     trace_id: facts.trace_id,
-    leaf_hash: leafHash(record.event),
+    leaf_hash: leafHashHex(record.event),
   }
 }
 
