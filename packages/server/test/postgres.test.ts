@@ -25,8 +25,12 @@ import { claimsOf } from '../../../test/support/jwt.ts'
 import { type PostgresCluster, startPostgres } from '../../../test/support/postgres/cluster.ts'
 import { bareEnv } from '../../../test/support/processes.ts'
 import { expectOk, type TestServer, testServer } from '../../../test/support/server.ts'
-import { promised } from '../../../test/support/time.ts'
+import { promised, until } from '../../../test/support/time.ts'
+import { loadConfig } from '../src/config.ts'
+import { storedLog } from '../src/domain/audit/stored-log.ts'
+import { verifyLog } from '../src/domain/audit/verify.ts'
 import { applyCutoffs } from '../src/domain/revocations.ts'
+import { acceptAuditLoss } from '../src/maintenance.ts'
 import { migrateDatabase } from '../src/server.ts'
 import { findForDecision } from '../src/store/actor-tokens.ts'
 import { migrations } from '../src/store/migrations/index.ts'
@@ -790,5 +794,41 @@ describe('through PgBouncer in transaction mode', {
       bouncer.kill('SIGKILL')
       rmSync(folder, { recursive: true, force: true })
     }
+  })
+})
+
+describe('accept-loss on PostgreSQL', () => {
+  it('continues the audit log under a new name, and its triggers refuse changes as before', async () => {
+    const url = await postgres.createDatabase()
+    const server = await on(url)
+    for (let i = 0; i < 5; i++) await server.createUser()
+    const covered = (of: TestServer, origin: string) =>
+      until(async () => {
+        const state = await of.stagedoor.services.store.auditLog.state()
+        return state?.origin === origin && state.checkpoint_size === state.newest_seq ? state : undefined
+      }, 'the log is not covered')
+    const { origin: name = '' } = (await server.stagedoor.services.store.auditLog.state()) ?? {}
+    const size = (await covered(server, name))?.size ?? 0
+    await server.stagedoor.close(0)
+    await postgres.query(
+      `alter table audit_tree disable trigger user; update audit_tree set root = repeat('0', 64); alter table audit_tree enable trigger user`,
+      [],
+      databaseOf(url),
+    )
+    const env = { STAGEDOOR_MASTER_KEY: server.masterKey }
+    await assert.rejects(on(url, env), /The audit log was tampered with/)
+    const config = loadConfig({ STAGEDOOR_DATABASE_URL: url, STAGEDOOR_PUBLIC_URL: 'http://127.0.0.1:4100', ...env })
+    const by = { type: 'command_line', id: 'olivia' } as const
+    const { origin, moved } = await acceptAuditLoss(config, by, { from: 3, reason: 'a trial' })
+    assert.deepEqual([origin, moved], [`${name}-2`, undefined])
+    await using again = await on(url, env)
+    const state = await covered(again, origin)
+    assert.equal(state?.size, size + 2, 'the events, audit.broken and audit_key.create')
+    await assert.rejects(
+      postgres.query(`update audit_tree set root = 'x', size = 1`, [], databaseOf(url)),
+      /only grows/,
+    )
+    const { result } = await verifyLog(storedLog(again.stagedoor.services.store.auditLog), { personal: true })
+    assert.equal(result, 'proved')
   })
 })
